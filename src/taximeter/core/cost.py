@@ -1,0 +1,55 @@
+"""Cost: what a usage came to, in components, or the reason why that is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Literal
+
+from taximeter.core.money import ZERO
+
+COMPONENTS: Final = ("input", "cache_read", "cache_write", "output", "other")
+
+UnpricedReason = Literal[
+    "unknown_model",
+    "unknown_provider",
+    "usage_unknown",
+    "no_price_for_tier",
+    "no_price_for_unit",
+    "no_price_at_date",
+    "usage_contradicts",
+    "pricing_failed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An amount in USD. The total is exactly the sum of the components.
+
+    `price_version` names the price book, `price_rule` the entry of it that was applied.
+    """
+
+    input: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    output: Decimal
+    other: Decimal
+    price_version: str
+    price_rule: str
+
+    @property
+    def total(self) -> Decimal:
+        return self.input + self.cache_read + self.cache_write + self.output + self.other
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """No amount is known, which is not the same as nothing."""
+
+    reason: UnpricedReason
+    price_version: str
+
+
+def free(price_version: str, price_rule: str) -> Cost:
+    """A cost of zero, for what really costs nothing."""
+    return Cost(ZERO, ZERO, ZERO, ZERO, ZERO, price_version, price_rule)

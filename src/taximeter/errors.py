@@ -1,0 +1,140 @@
+"""The one tree of errors a user can meet.
+
+    TaximeterError               code, message, hint
+    ├── ConfigurationError       the file or the environment is wrong (all mistakes at once); exit 2
+    ├── UsageError               a command or a request was put wrongly; exit 2, HTTP 422
+    ├── AuthenticationError      no credential, or a wrong one; HTTP 401
+    ├── PermissionDeniedError    the credential may not do this; HTTP 403
+    ├── NotFoundError            HTTP 404
+    ├── TooLargeError            a body, a line or a result over a named limit; HTTP 413
+    ├── DirectoryInUseError      another process owns the data directory; exit 1
+    ├── StoreError               the store cannot do it now (full, read-only, closed); HTTP 503
+    │   └── SchemaError          the store was written by another version
+    ├── SpoolError               the spool cannot take a record (disk full, read-only)
+    ├── UnavailableError         a server we need does not answer; exit 1
+    └── LimitExceeded            a limit refuses the call, before it is made; HTTP 429
+
+On the wire every one of them is `{"error": {"code", "message", "hint", ...facts}}`; on the command line it is
+one line on stderr. `code` is stable, `message` may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class TaximeterError(Exception):
+    """Base of all errors meant for users.
+
+    `facts` are further machine-readable details (for instance the field that was wrong).
+    """
+
+    code = "error"
+    http_status = 500
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def as_dict(self) -> dict[str, object]:
+        """The wire shape, without the enclosing `error` key."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, **self.facts}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a configuration: where, what, and what would be right."""
+
+    where: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line is not None else ""
+        return f"{place}{self.where}: {self.message}"
+
+
+class ConfigurationError(TaximeterError):
+    """All mistakes of a configuration at once, in `mistakes`."""
+
+    code = "configuration"
+    http_status = 500
+    exit_code = 2
+
+    def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        listed = "; ".join(str(mistake) for mistake in self.mistakes)
+        super().__init__(f"{source}: {listed}", hint="run `taximeter check` to see them listed")
+
+
+class UsageError(TaximeterError):
+    code = "usage"
+    http_status = 422
+    exit_code = 2
+
+
+class AuthenticationError(TaximeterError):
+    code = "unauthenticated"
+    http_status = 401
+
+
+class PermissionDeniedError(TaximeterError):
+    code = "forbidden"
+    http_status = 403
+
+
+class NotFoundError(TaximeterError):
+    code = "not_found"
+    http_status = 404
+
+
+class TooLargeError(TaximeterError):
+    code = "too_large"
+    http_status = 413
+
+
+class DirectoryInUseError(TaximeterError):
+    """Another process owns the data directory; its id is in `pid`."""
+
+    code = "directory_in_use"
+    http_status = 503
+
+    def __init__(self, directory: str, pid: int | None) -> None:
+        owner = f"process {pid}" if pid is not None else "another process"
+        super().__init__(
+            f"{directory} is in use by {owner}",
+            hint="stop it, or give this one its own --data",
+            pid=pid,
+        )
+        self.pid = pid
+
+
+class StoreError(TaximeterError):
+    code = "store_unavailable"
+    http_status = 503
+
+
+class SchemaError(StoreError):
+    code = "schema"
+
+
+class SpoolError(TaximeterError):
+    code = "spool_unavailable"
+    http_status = 503
+
+
+class UnavailableError(TaximeterError):
+    code = "unavailable"
+    http_status = 503
+
+
+class LimitExceeded(TaximeterError):  # noqa: N818 - the name is fixed by the SDK's public interface
+    code = "limit_exceeded"
+    http_status = 429
