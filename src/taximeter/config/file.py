@@ -1,0 +1,223 @@
+"""`taximeter.yaml` and the environment → `Settings`, or every mistake at once with its line.
+
+Later ones win: defaults, the file, `TAXIMETER_<SECTION>_<SETTING>` variables, the command's own flags.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from taximeter.config import PREFIX, variable
+from taximeter.config import lines as yaml_lines
+from taximeter.config.lines import Document, dotted
+from taximeter.config.settings import DEFAULT_PROVIDERS, Provider, Settings
+from taximeter.errors import ConfigurationError, Mistake
+
+FILE_NAME: Final = "taximeter.yaml"
+NOT_YET: Final = ("limits", "rules", "alerts")
+"""Sections the format has and this version does not carry out; ignoring them would let people rely on them."""
+
+PROVIDER_KEY_VARIABLES: Final = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+SECTIONS: Final = ("store", "prices", "gateway", "spool", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and where they came from; `path` is None when there was no file."""
+
+    settings: Settings
+    path: Path | None
+
+
+def find(named: Path | None = None) -> Path | None:
+    """The file to read: the named one, else `$TAXIMETER_CONFIG`, else `./taximeter.yaml` when it is there."""
+    if named is not None:
+        return named
+    from_environment = variable("CONFIG")
+    if from_environment:
+        return Path(from_environment).expanduser()
+    here = Path(FILE_NAME)
+    return here if here.is_file() else None
+
+
+def load(named: Path | None = None, environment: Mapping[str, str] | None = None) -> Loaded:
+    """The settings of the file that `find` finds. Raises ConfigurationError with all mistakes."""
+    path = find(named)
+    given = os.environ if environment is None else environment
+    text = _text_of(path) if path is not None else ""
+    return Loaded(parse(text, given, source=str(path or "environment"), directory=path.parent if path else None), path)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigurationError(str(path), [Mistake("file", f"cannot be read: {reason}")]) from None
+
+
+def parse(
+    text: str, environment: Mapping[str, str], *, source: str = FILE_NAME, directory: Path | None = None
+) -> Settings:
+    """The settings in the text of a file under an environment. Raises ConfigurationError with all mistakes.
+
+    Relative paths in it are relative to `directory`.
+    """
+    document = yaml_lines.read(text, environment)
+    values = _checked_form(document)
+    mistakes = document.mistakes + _unset_variables(document) + _not_available(values, document)
+    known = {name: value for name, value in values.items() if name not in NOT_YET}
+    _apply_environment(known, environment, mistakes)
+    settings = _validated(known, document, mistakes)
+    if settings is not None:
+        settings = _with_absolute_paths(settings, directory)
+        mistakes += _missing_files(settings, document)
+    if mistakes or settings is None:
+        raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
+    return settings
+
+
+def _checked_form(document: Document) -> dict[str, Any]:
+    if document.values is None:
+        return {}
+    if not isinstance(document.values, dict):
+        document.mistakes.append(Mistake("file", "should be a mapping of settings", document.line_of(())))
+        return {}
+    return document.values
+
+
+def _unset_variables(document: Document) -> list[Mistake]:
+    """An unset variable is a mistake, except for a provider's key: then clients bring their own."""
+    return [
+        Mistake(dotted(path), f"the variable {name} is not set", document.line_of(path))
+        for path, name in document.unset.items()
+        if not (len(path) == 3 and path[0] == "providers" and path[2] == "api_key")
+    ]
+
+
+def _not_available(values: Mapping[str, Any], document: Document) -> list[Mistake]:
+    return [
+        Mistake(name, "not available in this version; nothing in it would be enforced", document.line_of((name,)))
+        for name in NOT_YET
+        if values.get(name)
+    ]
+
+
+# ── the environment ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _apply_environment(values: dict[str, Any], environment: Mapping[str, str], mistakes: list[Mistake]) -> None:
+    for section in SECTIONS:
+        _override(values, (section,), f"{PREFIX}{section.upper()}_", environment, mistakes)
+    for name in [*DEFAULT_PROVIDERS, *(n for n in _mapping_at(values, "providers") if n not in DEFAULT_PROVIDERS)]:
+        prefix = f"{PREFIX}PROVIDERS_{_shouted(str(name))}_"
+        _override(values, ("providers", str(name)), prefix, environment, mistakes)
+    for name, key_variable in PROVIDER_KEY_VARIABLES.items():
+        key = environment.get(key_variable)
+        if key:
+            provider = _mapping_at(values, "providers", name)
+            provider["api_key"] = provider.get("api_key") or key
+
+
+def _override(
+    values: dict[str, Any],
+    path: tuple[str, ...],
+    prefix: str,
+    environment: Mapping[str, str],
+    mistakes: list[Mistake],
+) -> None:
+    allowed = {_shouted(name): name for name in allowed_keys(path)}
+    for variable_name, value in environment.items():
+        if not variable_name.startswith(prefix) or not value:
+            continue
+        setting = allowed.get(variable_name.removeprefix(prefix))
+        if setting is None:
+            suggestion = _suggestion(variable_name, [prefix + name for name in allowed])
+            mistakes.append(Mistake(variable_name, f"there is no such setting{suggestion}"))
+        else:
+            _mapping_at(values, *path)[setting] = value
+
+
+def _shouted(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name).upper()
+
+
+def _mapping_at(values: dict[str, Any], *path: str) -> dict[str, Any]:
+    """The mapping at `path`, made when it is missing; a detached one where the file has something else."""
+    for name in path:
+        inner = values.get(name)
+        if inner is None:
+            inner = values[name] = {}
+        if not isinstance(inner, dict):
+            return {}
+        values = inner
+    return values
+
+
+# ── validation ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _validated(values: dict[str, Any], document: Document, mistakes: list[Mistake]) -> Settings | None:
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        unset = {tuple(map(str, path)) for path in document.unset}
+        mistakes += [_mistake(e, document) for e in error.errors() if tuple(map(str, e["loc"])) not in unset]
+        return None
+
+
+def _mistake(error: ErrorDetails, document: Document) -> Mistake:
+    path = tuple(part for part in error["loc"])
+    return Mistake(dotted(path), _sentence(error, path), document.line_of(path))
+
+
+def _sentence(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
+    kind, message = error["type"], error["msg"]
+    if kind == "extra_forbidden":
+        return f"there is no such setting{_suggestion(str(path[-1]), allowed_keys(path[:-1]))}"
+    if kind == "missing":
+        return "is needed"
+    message = message.removeprefix("Value error, ").replace("Input should be", "should be")
+    if isinstance(error["input"], str | int | float) and path[-1:] != ("api_key",):
+        message += f", not {error['input']!r}"
+    return message
+
+
+def _suggestion(wrong: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(wrong, allowed, n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else f"; there are: {', '.join(sorted(allowed))}"
+
+
+def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
+    """The settings that may stand directly under a path."""
+    if not path:
+        return list(Settings.model_fields)
+    if path[0] == "providers":
+        return list(Provider.model_fields) if len(path) == 2 else []
+    section = Settings.model_fields[str(path[0])].annotation
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings:
+    overrides = settings.prices.overrides
+    if overrides is None:
+        return settings
+    whole = (directory or Path()) / overrides.expanduser()
+    return settings.model_copy(update={"prices": settings.prices.model_copy(update={"overrides": whole})})
+
+
+def _missing_files(settings: Settings, document: Document) -> list[Mistake]:
+    overrides = settings.prices.overrides
+    if overrides is None or overrides.is_file():
+        return []
+    line = document.line_of(("prices", "overrides"))
+    return [Mistake("prices.overrides", f"there is no file {overrides}", line)]

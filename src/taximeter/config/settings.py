@@ -1,0 +1,191 @@
+"""The settings of a server: every one has a default, a unit in its name and a description.
+
+`docs/configuration.md` is rendered from these models (`reference.py`), so the description here is the manual.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+ProviderKind = Literal["openai", "anthropic"]
+HangupPolicy = Literal["drain", "cancel"]
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are mistakes, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _http_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("should begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def _embedded_only(text: str) -> str:
+    if text != "embedded":
+        raise ValueError("only 'embedded' is available in this version")
+    return text
+
+
+def _memory_only(text: str) -> str:
+    if text != "memory":
+        raise ValueError("only 'memory' is available in this version")
+    return text
+
+
+class Provider(Section):
+    """One upstream, served under `/{name}/...`."""
+
+    kind: ProviderKind = Field(
+        default="openai",
+        description="The protocol it speaks. Default: `anthropic` for the provider named so, `openai` for all others.",
+    )
+    base_url: Annotated[str, AfterValidator(_http_url)] = Field(
+        description="Where its API begins, as its own client is given it. Needed, except for `openai` and `anthropic`."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Its real key, used for clients that come with a taximeter key. Without one, clients bring "
+        "their own and put the taximeter key into `X-Taximeter-Key`.",
+    )
+
+
+class Store(Section):
+    """Where events, keys and counters live."""
+
+    events: Annotated[str, AfterValidator(_embedded_only)] = Field(
+        default="embedded", description="The events: `embedded` is DuckDB in the data directory."
+    )
+    metadata: Annotated[str, AfterValidator(_embedded_only)] = Field(
+        default="embedded", description="Keys and sessions: `embedded` is SQLite in the data directory."
+    )
+    counters: Annotated[str, AfterValidator(_memory_only)] = Field(
+        default="memory", description="Counters shared by processes: `memory` is this process alone."
+    )
+
+
+class Prices(Section):
+    """What calls cost."""
+
+    overrides: Path | None = Field(
+        default=None, description="A YAML file of your own prices, laid over the built-in ones; relative to this file."
+    )
+
+
+class GatewaySettings(Section):
+    """The reverse proxy in front of the providers."""
+
+    connect_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Longest wait for a connection to a provider."
+    )
+    read_timeout_seconds: float = Field(
+        default=600.0, gt=0, description="Longest silence of a provider, before or within an answer."
+    )
+    body_limit_bytes: int = Field(
+        default=64 * MEBIBYTE, gt=0, description="Largest request body; a larger one is refused with 413."
+    )
+    on_hangup: HangupPolicy = Field(
+        default="drain",
+        description="When the client hangs up: `drain` reads the provider's answer to its end, because it is billed "
+        "anyway and its usage arrives last; `cancel` drops it and estimates the usage.",
+    )
+    drain_timeout_seconds: float = Field(
+        default=120.0, gt=0, description="Longest time an answer is drained after its client hung up."
+    )
+
+
+class SpoolSettings(Section):
+    """The durable log between capture and store."""
+
+    limit_bytes: int = Field(
+        default=1024 * MEBIBYTE,
+        gt=0,
+        description="Largest size of the spool; beyond it calls are refused rather than lost.",
+    )
+    segment_bytes: int = Field(
+        default=16 * MEBIBYTE, gt=0, description="Size at which a segment is sealed and a new one begun."
+    )
+    keep_seconds: float = Field(
+        default=300.0, ge=0, description="How long a segment is kept after the store has all of it."
+    )
+
+
+class ServerSettings(Section):
+    """The one port."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on; only this machine unless you say otherwise."
+    )
+    port: int = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        default=None, description="How people reach the server, when a proxy stands before it; used in links."
+    )
+    auth: Literal["required", "off"] = Field(
+        default="required", description="`off` answers everybody who can reach the port as an administrator."
+    )
+    ingest_limit_bytes: int = Field(
+        default=32 * MEBIBYTE, gt=0, description="Largest body of `POST /v1/events`, also after unpacking."
+    )
+    session_hours: float = Field(default=24.0 * 14, gt=0, description="How long a browser stays signed in.")
+    query_timeout_seconds: float = Field(default=30.0, gt=0, description="Longest run of one query.")
+
+
+DEFAULT_PROVIDERS: Final = {
+    "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
+    "anthropic": {"kind": "anthropic", "base_url": "https://api.anthropic.com"},
+}
+"""Exist without any file; their keys come from OPENAI_API_KEY and ANTHROPIC_API_KEY."""
+
+RESERVED_NAMES: Final = frozenset({"api", "assets", "healthz", "metrics", "readyz", "signin", "signout", "v1"})
+"""First path segments that are ours and cannot name a provider."""
+
+
+class Settings(Section):
+    """Everything `taximeter.yaml` can say."""
+
+    providers: dict[str, Provider] = Field(
+        default_factory=lambda: {name: Provider.model_validate(given) for name, given in DEFAULT_PROVIDERS.items()},
+        description="The upstreams, by the name under which the gateway serves them.",
+    )
+    store: Store = Field(default_factory=Store)
+    prices: Prices = Field(default_factory=Prices)
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    spool: SpoolSettings = Field(default_factory=SpoolSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_providers(cls, given: object) -> object:
+        """Lays what is given for a provider over its defaults, and the kind over its name."""
+        if not isinstance(given, dict):
+            return given
+        named = given.get("providers")
+        if named is not None and not isinstance(named, dict):
+            return given
+        return {**given, "providers": _with_defaults(named or {})}
+
+    @field_validator("providers")
+    @classmethod
+    def _names_fit_paths(cls, providers: dict[str, Provider]) -> dict[str, Provider]:
+        for name in providers:
+            if name in RESERVED_NAMES:
+                raise ValueError(f"'{name}' cannot name a provider: the path /{name} is taximeter's own")
+            if not name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):
+                raise ValueError(f"'{name}' cannot name a provider: letters, digits, '-', '_' and '.' only")
+        return providers
+
+
+def _with_defaults(named: dict[object, object]) -> dict[object, object]:
+    whole: dict[object, object] = {name: dict(given) for name, given in DEFAULT_PROVIDERS.items()}
+    for name, given in named.items():
+        base = DEFAULT_PROVIDERS.get(str(name), {})
+        said = {} if given is None else given
+        whole[name] = {**base, **said} if isinstance(said, dict) else said
+    return whole

@@ -1,0 +1,171 @@
+"""taximeter.yaml: what it means, and everything that can be wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from taximeter.config.file import load, parse
+from taximeter.errors import ConfigurationError
+
+FROM_THE_MANUAL = """\
+providers:
+  openai:    {base_url: https://api.openai.com/v1, api_key: ${OPENAI_API_KEY}}
+  anthropic: {base_url: https://api.anthropic.com, api_key: ${ANTHROPIC_API_KEY}}
+  local:     {kind: openai, base_url: http://127.0.0.1:9000/v1}
+store:       {events: embedded, metadata: embedded, counters: memory}
+"""
+
+
+def mistakes(text: str, environment: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text, environment or {})
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_without_a_file_openai_and_anthropic_exist_with_the_keys_of_the_environment() -> None:
+    providers = parse("", {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}).providers
+    assert {name: (p.kind, p.base_url) for name, p in providers.items()} == {
+        "openai": ("openai", "https://api.openai.com/v1"),
+        "anthropic": ("anthropic", "https://api.anthropic.com"),
+    }
+    keys = {name: p.api_key.get_secret_value() for name, p in providers.items() if p.api_key}
+    assert keys == {"openai": "sk-1", "anthropic": "sk-2"}
+
+
+def test_the_example_of_the_manual_is_read_with_references_inside_braces() -> None:
+    settings = parse(FROM_THE_MANUAL, {"OPENAI_API_KEY": "sk-1"})
+    assert settings.providers["local"].base_url == "http://127.0.0.1:9000/v1"
+    assert settings.providers["openai"].api_key is not None
+    assert settings.providers["anthropic"].api_key is None, "an unset key means that clients bring their own"
+
+
+def test_a_provider_in_the_file_adds_to_the_defaults() -> None:
+    providers = parse("providers: {openai: {api_key: sk-file}, groq: {base_url: https://api.groq.com/openai/v1}}", {})
+    assert list(providers.providers) == ["openai", "anthropic", "groq"]
+    assert providers.providers["openai"].base_url == "https://api.openai.com/v1"
+    assert providers.providers["groq"].kind == "openai"
+
+
+def test_secrets_do_not_show() -> None:
+    settings = parse("providers: {openai: {api_key: sk-very-secret}}", {})
+    assert "sk-very-secret" not in repr(settings)
+    assert "sk-very-secret" not in str(mistakes("providers: {openai: {api_key: [sk-very-secret]}}"))
+
+
+def test_all_mistakes_come_at_once_with_their_lines() -> None:
+    text = """\
+providers:
+  openai: {base_ulr: https://api.openai.com/v1}
+  local:
+    kind: openia
+server:
+  port: eighty
+  hots: 0.0.0.0
+gateway:
+  read_timeout_seconds: -1
+limits:
+  - {name: monthly}
+servre: {}
+store: {events: "clickhouse://x"}
+"""
+    assert mistakes(text) == [
+        "line 2: providers.openai.base_ulr: there is no such setting; did you mean 'base_url'?",
+        "line 3: providers.local.base_url: is needed",
+        "line 4: providers.local.kind: should be 'openai' or 'anthropic', not 'openia'",
+        "line 6: server.port: should be a valid integer, unable to parse string as an integer, not 'eighty'",
+        "line 7: server.hots: there is no such setting; did you mean 'host'?",
+        "line 9: gateway.read_timeout_seconds: should be greater than 0, not -1",
+        "line 10: limits: not available in this version; nothing in it would be enforced",
+        "line 12: servre: there is no such setting; did you mean 'server'?",
+        "line 13: store.events: only 'embedded' is available in this version, not 'clickhouse://x'",
+    ]
+
+
+@pytest.mark.parametrize("section", ["limits", "rules", "alerts"])
+def test_what_this_version_does_not_enforce_is_said_and_not_ignored(section: str) -> None:
+    assert "not available in this version" in mistakes(f"{section}: [{{name: x}}]")[0]
+    parse(f"{section}: []", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("server: [1", "line 1: file: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("- a\n- b", "line 1: file: should be a mapping of settings"),
+        ("server:\n  port: 1\n  port: 2", "line 3: server.port: is given twice"),
+        ("server: 5", "line 1: server: should be a valid dictionary or instance of ServerSettings, not 5"),
+        ("server:\n  host: ${NOWHERE}", "line 2: server.host: the variable NOWHERE is not set"),
+        ("server:\n  host: a${NOWHERE}", "line 2: server.host: the variable NOWHERE is not set"),
+        ("providers: {api: {base_url: http://x}}", "the path /api is taximeter's own"),
+        ("providers: {'a/b': {base_url: http://x}}", "letters, digits, '-', '_' and '.' only"),
+        ("providers:\n  x: {base_url: ftp://x}", "should begin with http:// or https://"),
+        ("providers: 7", "line 1: providers: should be a valid dictionary"),
+        ("prices: {overrides: nowhere.yaml}", "there is no file nowhere.yaml"),
+        ("server: {host: !!python/object:x y}", "line 1: file: not YAML: could not determine a constructor"),
+    ],
+)
+def test_one_mistake(text: str, expected: str) -> None:
+    found = mistakes(text)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_references_have_defaults_and_fill_parts_of_values() -> None:
+    text = "server: {host: ${HOST:-0.0.0.0}, port: ${PORT}}\nproviders: {x: {base_url: http://${HOST2}:1/v1}}"
+    settings = parse(text, {"PORT": "99", "HOST2": "h: {evil}"})
+    assert (settings.server.host, settings.server.port) == ("0.0.0.0", 99)
+    assert settings.providers["x"].base_url == "http://h: {evil}:1/v1", "a variable is text within one value"
+
+
+def test_variables_override_the_file() -> None:
+    environment = {
+        "TAXIMETER_SERVER_PORT": "9999",
+        "TAXIMETER_PROVIDERS_OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "TAXIMETER_PROVIDERS_MY_HOST_API_KEY": "k",
+        "TAXIMETER_URL": "http://of-the-sdk",
+    }
+    settings = parse("server: {port: 1}\nproviders: {my-host: {base_url: http://x}}", environment)
+    assert settings.server.port == 9999
+    assert settings.providers["openai"].base_url == "http://127.0.0.1:1/v1"
+    assert settings.providers["my-host"].api_key is not None
+
+
+def test_a_misspelt_variable_is_a_mistake() -> None:
+    expected = "TAXIMETER_SERVER_PROT: there is no such setting; did you mean 'TAXIMETER_SERVER_PORT'?"
+    assert mistakes("", {"TAXIMETER_SERVER_PROT": "1"}) == [expected]
+
+
+def test_merge_keys_and_anchors_work() -> None:
+    text = "providers:\n  a: &a {base_url: http://a, kind: anthropic}\n  b: {<<: *a, base_url: http://b}"
+    providers = parse(text, {}).providers
+    assert (providers["b"].kind, providers["b"].base_url) == ("anthropic", "http://b")
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("models: []")
+    (tmp_path / "taximeter.yaml").write_text("prices: {overrides: prices.yaml}")
+    loaded = load(tmp_path / "taximeter.yaml", {})
+    assert loaded.settings.prices.overrides == tmp_path / "prices.yaml"
+
+
+def test_the_file_is_found_by_name_then_variable_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAXIMETER_CONFIG", raising=False)
+    assert load(environment={}).path is None
+    Path("taximeter.yaml").write_text("server: {port: 1}")
+    Path("other.yaml").write_text("server: {port: 2}")
+    assert load(environment={}).settings.server.port == 1
+    monkeypatch.setenv("TAXIMETER_CONFIG", "other.yaml")
+    assert load(environment={}).settings.server.port == 2
+    assert load(Path("taximeter.yaml"), {}).settings.server.port == 1
+
+
+def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load(tmp_path / "none.yaml", {})
+    (tmp_path / "latin.yaml").write_bytes(b"server: {host: \xff}")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load(tmp_path / "latin.yaml", {})
