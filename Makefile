@@ -22,6 +22,7 @@ demo: $(VENV)/.run $(PAGE) ## start taximeter with live sample traffic, no accou
 
 test: lint type $(PAGE) ## lint, types and all tests
 	@$(PYTHON) scripts/ensure_browser.py || true
+	$(BIN)/python scripts/page.py test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff and the rules of the rooms
@@ -70,5 +71,5 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@touch $@
 
 $(PAGE): $(VENV)/.run $(PAGE_SOURCES)
-	@$(BIN)/python scripts/build_page.py
+	@$(BIN)/python scripts/page.py build
 	@touch $@

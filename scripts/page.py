@@ -1,4 +1,4 @@
-"""Build the page (ui/) into the package, with the machine's Node.js or, without one, the one from a wheel.
+"""Build the page (ui/) into the package, or test it, with the machine's Node.js or, without one, one from a wheel.
 
 Only the standard library: `make` calls it right after the virtual environment exists.
 """
@@ -16,11 +16,17 @@ UI = ROOT / "ui"
 OLDEST_NODE = (20, 19)
 
 
-def main() -> int:
+INSTALL = ["npm", "ci", "--no-progress", "--loglevel=error"]
+BUILD = ["npm", "run", "--silent", "build"]
+TEST = ["npm", "test", "--silent"]
+
+
+def main(task: str) -> int:
     node_directory = usable_node() or node_from_wheel()
     environment = {**os.environ, "PATH": f"{node_directory}{os.pathsep}{os.environ.get('PATH', '')}"}
-    print("· building the page (once; a minute or so the first time)", flush=True)
-    for command in (["npm", "ci", "--no-progress", "--loglevel=error"], ["npm", "run", "--silent", "build"]):
+    if task == "build":
+        print("· building the page (half a minute the first time)", flush=True)
+    for command in [INSTALL, BUILD] if task == "build" else [TEST]:
         finished = subprocess.run(command, cwd=UI, env=environment, check=False)
         if finished.returncode != 0:
             print(f"`{' '.join(command)}` failed in ui/: is the npm registry reachable?", file=sys.stderr)
@@ -54,4 +60,4 @@ def node_from_wheel() -> Path:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1]))
