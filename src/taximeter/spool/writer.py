@@ -1,0 +1,632 @@
+"""The writer of a spool: one for each process, called from any thread.
+
+A line is handed to the operating system before `append` returns, so that a process killed in any way has lost
+nothing. `fsync` follows in groups, so that power loss costs at most `sync_interval_ms`; who must not answer before
+its lines are durable waits for that, and any number of waiters share one fsync.
+
+What fails on disk is kept in memory within `memory_bytes` and tried again; what does not fit there any more is
+counted in `losses`. Nothing here raises into the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import errno
+import os
+import re
+import threading
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from taximeter.clock import Clock
+from taximeter.errors import SpoolError
+from taximeter.spool.liveness import hold, lock_path
+from taximeter.spool.segments import FILE_MODE, Segment, list_segments, make_directory, seal, sync_directory
+
+RETRY_SECONDS: Final = 0.1
+"""Pause between two attempts to write to a disk that refused."""
+
+SURVEY_SECONDS: Final = 1.0
+"""Pause between two looks at how full the directory is."""
+
+LOSS_REASONS: Final = (
+    "disk_full",
+    "read_only",
+    "io_error",
+    "spool_full",
+    "too_long",
+    "not_one_line",
+    "closed",
+    "expired",
+)
+"""Why a line can be lost: no place on disk, not writable, another error of the disk (each only when the memory is
+full as well); the spool's own bound; a line over its bound; a line break inside a line; appended after `close`;
+older than `age_seconds` when nobody had collected it."""
+
+_REASONS: Final = {
+    errno.ENOSPC: "disk_full",
+    errno.EDQUOT: "disk_full",
+    errno.EFBIG: "disk_full",
+    errno.EROFS: "read_only",
+    errno.EACCES: "read_only",
+    errno.EPERM: "read_only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    """The bounds of a spool; each has its unit in its name."""
+
+    total_bytes: int = 2 << 30
+    """All segments in the directory together, those of other writers included."""
+
+    age_seconds: float = 30 * 86_400.0
+    """A sealed segment nobody collected for so long is deleted, and counted."""
+
+    segment_bytes: int = 16 << 20
+    segment_age_seconds: float = 60.0
+    memory_bytes: int = 8 << 20
+    """Lines kept in memory while the disk refuses them."""
+
+    line_bytes: int = 1 << 20
+    sync_interval_ms: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolHealth:
+    """How a writer is. `problem` is a sentence while the disk refuses lines, else None."""
+
+    directory: str
+    writer: str
+    waiting_lines: int
+    waiting_bytes: int
+    unsynced_bytes: int
+    problem: str | None
+    losses: Mapping[str, int]
+
+    @property
+    def healthy(self) -> bool:
+        return self.problem is None and not self.losses
+
+
+@dataclass(slots=True)
+class _Open:
+    """A segment this writer holds open."""
+
+    segment: Segment
+    fd: int
+    opened_at: float
+
+
+@dataclass(slots=True)
+class _Waiter:
+    position: int
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Files:
+    """What belongs to this process alone and is left behind in a forked child."""
+
+    name: str = ""
+    lock_fd: int = -1
+    number: int = 0
+    current: _Open | None = None
+    full: list[_Open] = field(default_factory=list)
+
+    def descriptors(self) -> list[int]:
+        opened = [*self.full, *([self.current] if self.current else [])]
+        return [fd for fd in (self.lock_fd, *(o.fd for o in opened)) if fd >= 0]
+
+
+class Spool:
+    """The one writer of this process in `directory`.
+
+    Nothing is created before the first line: a constructor cannot fail on a read-only disk. `writer` is a short
+    label (`sdk`, `gateway`); process id and start are added to it, so that no two writers share a name.
+
+    Positions count the bytes ever accepted; `synced_position` is how far they are durable.
+    """
+
+    _files: _Files
+    _fd: int
+    """Of the current segment, -1 when there is none."""
+    _room: int
+    """Bytes the current segment still takes, -1 when there is none: the one comparison of the common road."""
+    _directory_room: int
+    _surveyed_at: float
+    _new_name: bool
+    """A segment was created whose name is not yet durable."""
+    _dirty: bool
+    """The flusher has been told that there is something to do."""
+    _waiting: deque[bytes]
+    _waiting_bytes: int
+    _waiters: list[_Waiter]
+    _retry_at: float
+    _problem: str | None
+    _loss_reason: str
+    _flusher: threading.Thread | None
+
+    def __init__(self, directory: Path, *, clock: Clock, writer: str, limits: SpoolLimits | None = None) -> None:
+        self.directory = Path(directory)
+        self.limits = limits or SpoolLimits()
+        self.losses: dict[str, int] = {}
+        self._clock = clock
+        self._label = re.sub(r"[^A-Za-z0-9_]", "_", writer)
+        self._accepted = 0
+        self._written = 0
+        self._synced = 0
+        self._closed = False
+        self._start_afresh()
+        _living.add(self)
+
+    # -- what callers do ---------------------------------------------------------------------------------------
+
+    def append(self, line: bytes) -> bool:
+        """Take one JSON object without a line break. False when it had to be dropped (see `losses`)."""
+        data = line + b"\n"
+        size = len(data)
+        with self._lock:
+            if size > self._room or self._waiting or b"\n" in line:
+                return self._append_with_care((data,))
+            try:
+                written = os.write(self._fd, data)
+            except OSError as error:
+                return self._refused((data,), 0, error)
+            if written != size:
+                return self._refused((data,), written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            self._room -= size
+            self._accepted += size
+            self._written += size
+            if not self._dirty:
+                self._wake_flusher()
+        return True
+
+    def extend(self, lines: Sequence[bytes]) -> bool:
+        """Take several lines, in one write. False when any of them had to be dropped."""
+        if not lines:
+            return True
+        batch = [line + b"\n" for line in lines]
+        with self._lock:
+            return self._append_with_care(batch)
+
+    @property
+    def position(self) -> int:
+        """Bytes accepted so far: what an `append` that has just returned must wait for."""
+        return self._accepted
+
+    @property
+    def synced_position(self) -> int:
+        """Bytes that are durable."""
+        return self._synced
+
+    def sync(self) -> bool:
+        """fsync everything accepted so far; True when all of it is durable. Blocks for the time of the disk."""
+        target = self._accepted
+        if self._synced < target:
+            with self._lock:
+                self._drain()
+            self._sync_written()
+        return self._synced >= target
+
+    async def durable(self, position: int | None = None) -> None:
+        """Return once everything up to `position` (default: all accepted so far) is durable.
+
+        Waits on the event loop, not in a thread; all who wait share the next fsync. Raises SpoolError when the
+        disk refuses.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            target = self._accepted if position is None else position
+            if self._synced >= target:
+                return
+            if self._waiting or self._closed:
+                raise SpoolError(
+                    "the spool cannot write to its disk", hint=self._problem, directory=str(self.directory)
+                )
+            self._waiters.append(_Waiter(target, loop, future))
+            self._hurry.set()
+            self._wake_flusher()
+        await future
+
+    def health(self) -> SpoolHealth:
+        with self._lock:
+            return SpoolHealth(
+                directory=str(self.directory),
+                writer=self._files.name,
+                waiting_lines=len(self._waiting),
+                waiting_bytes=self._waiting_bytes,
+                unsynced_bytes=self._written - self._synced,
+                problem=self._problem,
+                losses=dict(self.losses),
+            )
+
+    def close(self) -> None:
+        """Write what waits, seal the segments, stop the flusher. What can then not be written is counted lost.
+
+        The lock file stays behind without its lock: the next `adopt` looks after calls that never ended.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._drain()
+            self._closed = True
+            self._room = -1
+            self._retire()
+            self._wake_flusher()
+            self._hurry.set()
+        self._sync_written()
+        with self._lock:
+            self._count_loss(self._loss_reason, len(self._waiting))
+            self._waiting.clear()
+            for fd in self._files.descriptors():
+                os.close(fd)
+            self._files = _Files()
+
+    # -- writing, under the lock -------------------------------------------------------------------------------
+
+    def _append_with_care(self, batch: Sequence[bytes]) -> bool:
+        """The road for everything unusual, and for several lines at once."""
+        good = [data for data in batch if self._acceptable(data)]
+        size = sum(map(len, good))
+        self._drain()
+        if self._waiting or not (size <= self._room or self._make_room(size)):
+            return self._keep(good) and len(good) == len(batch)
+        data = b"".join(good)
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            return self._refused(good, 0, error) and len(good) == len(batch)
+        if written != size:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self._refused(good, written, full) and len(good) == len(batch)
+        self._advance(size)
+        self._accepted += size
+        return len(good) == len(batch)
+
+    def _acceptable(self, data: bytes) -> bool:
+        if self._closed:
+            self._count_loss("closed", 1)
+        elif len(data) > self.limits.line_bytes:
+            self._count_loss("too_long", 1)
+        elif data.index(b"\n") != len(data) - 1:
+            self._count_loss("not_one_line", 1)
+        else:
+            return True
+        return False
+
+    def _advance(self, size: int) -> None:
+        self._room -= size
+        self._written += size
+        if not self._dirty:
+            self._wake_flusher()
+
+    def _refused(self, batch: Sequence[bytes], written: int, error: OSError) -> bool:
+        """The disk took only `written` bytes of `batch`: keep the whole lines, undo the torn one, wait with the rest.
+
+        Undoing is safe: readers never pass the last line break.
+        """
+        whole_lines, whole_bytes = 0, 0
+        while whole_bytes + len(batch[whole_lines]) <= written:
+            whole_bytes += len(batch[whole_lines])
+            whole_lines += 1
+        self._accepted += whole_bytes
+        self._advance(whole_bytes)
+        if written > whole_bytes:
+            self._undo(written - whole_bytes)
+        self._note(error)
+        return self._keep(batch[whole_lines:])
+
+    def _undo(self, torn_bytes: int) -> None:
+        try:
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - torn_bytes)
+        except OSError:
+            self._retire()  # the torn line stays the last of its segment, where readers skip and count it
+
+    def _keep(self, batch: Sequence[bytes]) -> bool:
+        """Hold lines in memory until the disk takes them; count those that do not fit."""
+        kept = True
+        for data in batch:
+            if self._waiting_bytes + len(data) > self.limits.memory_bytes:
+                self._count_loss(self._loss_reason, 1)
+                kept = False
+                continue
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            self._accepted += len(data)
+        if self._waiting and not self._dirty:
+            self._wake_flusher()
+        return kept
+
+    def _drain(self) -> None:
+        """Try to write what waits in memory, oldest first, one line at a time (so that none is ever half gone)."""
+        if not self._waiting or self._clock.monotonic() < self._retry_at:
+            return
+        while self._waiting:
+            data = self._waiting[0]
+            if not (len(data) <= self._room or self._make_room(len(data))) or not self._write_waiting(data):
+                self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+                return
+            self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+        self._problem = None
+
+    def _write_waiting(self, data: bytes) -> bool:
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            self._note(error)
+            return False
+        if written != len(data):
+            self._undo(written)
+            return False
+        self._advance(written)
+        return True
+
+    def _make_room(self, size: int) -> bool:
+        """A current segment that takes `size` bytes more; False (and the reason noted) when there cannot be one."""
+        if self._closed:
+            return False
+        try:
+            if self._directory_room < 0 or not self._files.name:
+                self._survey()
+            if size > self._directory_room:
+                self._problem, self._loss_reason = "the spool is at its bound of total_bytes", "spool_full"
+                return False
+            self._roll()
+        except OSError as error:
+            self._note(error)
+            return False
+        return True
+
+    def _roll(self) -> None:
+        """Retire the current segment and begin the next. Raises OSError."""
+        self._retire()
+        files = self._files
+        if not files.name:
+            make_directory(self.directory)
+            name = f"{self._label}-{os.getpid()}-{self._clock.now_us():x}"
+            files.lock_fd = hold(lock_path(self.directory, name))
+            files.name = name
+        segment = Segment(self.directory, files.name, files.number + 1)
+        fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE)
+        files.number += 1
+        files.current = _Open(segment, fd, self._clock.monotonic())
+        self._new_name = True
+        self._fd = fd
+        self._room = min(self.limits.segment_bytes, self._directory_room)
+        # One line may be longer than a whole segment is meant to be: it then has a segment to itself.
+        self._room = max(self._room, min(self.limits.line_bytes, self._directory_room))
+        self._directory_room -= self._room
+
+    def _retire(self) -> None:
+        """Hand the current segment over for sealing, and give back what it did not use."""
+        current, self._files.current = self._files.current, None
+        if current is not None:
+            self._files.full.append(current)
+            self._directory_room += max(self._room, 0)
+        self._fd, self._room = -1, -1
+
+    def _survey(self) -> None:
+        """How many more bytes the directory may take. Raises OSError."""
+        used = 0
+        for segment in list_segments(self.directory):
+            with contextlib.suppress(FileNotFoundError):
+                used += segment.path.stat().st_size
+        self._directory_room = self.limits.total_bytes - used - max(self._room, 0)
+        self._surveyed_at = self._clock.monotonic()
+
+    def _note(self, error: OSError) -> None:
+        self._loss_reason = _REASONS.get(error.errno or 0, "io_error")
+        self._problem = f"{self._loss_reason}: {error}"
+        self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+        if error.errno == errno.EFBIG:
+            self._retire()  # the file is as large as it may be; the next one starts small
+
+    def _count_loss(self, reason: str, lines: int) -> None:
+        if lines:
+            self.losses[reason] = self.losses.get(reason, 0) + lines
+
+    # -- making it durable -------------------------------------------------------------------------------------
+
+    def _sync_written(self) -> None:
+        """One fsync for everybody who waits at this moment."""
+        with self._sync_lock:
+            with self._lock:
+                target, current, new_name = self._written, self._files.current, self._new_name
+                full = list(self._files.full)
+                self._dirty = self._new_name = False
+            try:
+                self._seal_all(full)
+                if current is not None and self._synced < target:
+                    os.fsync(current.fd)
+                if new_name and current is not None:
+                    sync_directory(self.directory)
+            except OSError as error:
+                self._sync_failed(error, target)
+                return
+            with self._lock:
+                self._synced = target
+                self._release_waiters(target, None)
+
+    def _seal_all(self, full: Sequence[_Open]) -> None:
+        for opened in full:
+            if os.fstat(opened.fd).st_size == 0:
+                opened.segment.path.unlink(missing_ok=True)
+            elif opened.segment.path.exists():
+                seal(opened.segment)
+            with self._lock:
+                self._files.full.remove(opened)
+                os.close(opened.fd)
+
+    def _sync_failed(self, error: OSError, target: int) -> None:
+        """After a failed fsync the kernel may have thrown the pages away, and the next fsync would not say so: what
+        was under way is reported as not durable, and later lines go to another file."""
+        with self._lock:
+            self._note(error)
+            self._retire()
+            self._release_waiters(target, SpoolError("the disk did not confirm a write", hint=str(error)))
+
+    def _release_waiters(self, position: int, error: SpoolError | None) -> None:
+        due = [w for w in self._waiters if w.position <= position]
+        self._waiters = [w for w in self._waiters if w.position > position]
+        for loop in {w.loop for w in due}:
+            futures = [w.future for w in due if w.loop is loop]
+            with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits there any more
+                loop.call_soon_threadsafe(_resolve, futures, error)
+
+    # -- the flusher -------------------------------------------------------------------------------------------
+
+    def _wake_flusher(self) -> None:
+        self._dirty = True
+        self._wake.set()
+        if self._flusher is None and not self._closed:
+            flusher = threading.Thread(target=self._flush_until_closed, name="taximeter-spool", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no new threads while the interpreter ends; close() still seals
+                flusher.start()
+                self._flusher = flusher
+
+    def _flush_until_closed(self) -> None:
+        while not self._closed:
+            self._wake.wait(self._idle_seconds())
+            self._wake.clear()
+            if not self._waiters:
+                self._hurry.wait(self.limits.sync_interval_ms / 1000)
+            self._hurry.clear()
+            if not self._closed:
+                self.flush()
+
+    def _idle_seconds(self) -> float | None:
+        """How long nothing needs to be done if nothing is appended."""
+        with self._lock:
+            current = self._files.current
+            if self._waiting or self._files.full:
+                return RETRY_SECONDS
+            if current is None:
+                return None
+            age = self._clock.monotonic() - current.opened_at
+            return max(self.limits.segment_age_seconds - age, 0.01)
+
+    def flush(self) -> None:
+        """What the flusher does each time: write what waits, roll an old segment, fsync, look at the directory."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._drain()
+            current = self._files.current
+            if current is not None and now - current.opened_at >= self.limits.segment_age_seconds:
+                self._retire()
+            due = now - self._surveyed_at >= SURVEY_SECONDS
+        self._sync_written()
+        if due:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        try:
+            with self._lock:
+                self._survey()
+                self._notice_removal()
+            self._expire()
+        except OSError as error:
+            with self._lock:
+                self._note(error)
+
+    def _notice_removal(self) -> None:
+        """Somebody deleted the directory under us: bring what is still open into a new one, under a new name."""
+        current = self._files.current
+        if current is None or (current.segment.path.exists() and lock_path(self.directory, self._files.name).exists()):
+            return
+        content = os.pread(current.fd, os.fstat(current.fd).st_size, 0)
+        for fd in self._files.descriptors():
+            os.close(fd)
+        self._files = _Files()
+        self._fd, self._room = -1, -1
+        self._append_with_care(content.splitlines(keepends=True))
+
+    def _expire(self) -> None:
+        oldest_s = self._clock.now_us() / 1_000_000 - self.limits.age_seconds
+        for segment in list_segments(self.directory):
+            with contextlib.suppress(FileNotFoundError):
+                if segment.sealed and segment.path.stat().st_mtime < oldest_s:
+                    lines = segment.path.read_bytes().count(b"\n")
+                    segment.path.unlink()
+                    with self._lock:
+                        self._count_loss("expired", lines)
+
+    # -- forks -------------------------------------------------------------------------------------------------
+
+    def _start_afresh(self) -> None:
+        """The state of a process that has written nothing yet."""
+        self._lock = threading.RLock()  # a finalizer may append while the same thread is appending
+        self._sync_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._flusher = None
+        self._files = _Files()
+        self._fd = -1
+        self._room = -1
+        self._directory_room = -1
+        self._surveyed_at = self._clock.monotonic()
+        self._new_name = False
+        self._dirty = False
+        self._waiting = deque()
+        self._waiting_bytes = 0
+        self._waiters = []
+        self._retry_at = 0.0
+        self._problem = None
+        self._loss_reason = "io_error"
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: everything open belongs to the parent, also the lines that wait. Close, never unlock."""
+        for fd in self._files.descriptors():
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._start_afresh()
+        self.losses = {}
+        self._accepted = self._written = self._synced = 0
+
+
+def _resolve(futures: Sequence[asyncio.Future[None]], error: SpoolError | None) -> None:
+    for future in futures:
+        if not future.done():
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+
+_living: weakref.WeakSet[Spool] = weakref.WeakSet()
+_held_for_fork: list[Spool] = []
+
+
+def _before_fork() -> None:
+    """Fork between two appends, not inside one, so that the child knows exactly what it has inherited."""
+    _held_for_fork[:] = [spool for spool in list(_living) if spool._lock.acquire(timeout=1)]
+
+
+def _after_fork_in_parent() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop()._lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _held_for_fork.clear()
+    for spool in list(_living):
+        spool._leave_to_parent()
+
+
+def _close_all() -> None:
+    for spool in list(_living):
+        spool.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+atexit.register(_close_all)
