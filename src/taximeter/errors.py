@@ -9,7 +9,8 @@
     ├── TooLargeError            a body, a line or a result over a named limit; HTTP 413
     ├── DirectoryInUseError      another process owns the data directory; exit 1
     ├── StoreError               the store cannot do it now (full, read-only, closed); HTTP 503
-    │   └── SchemaError          the store was written by another version
+    │   ├── SchemaError          the store was written by another version
+    │   └── QueryStoppedError    a query ran over its time or was cancelled; HTTP 504
     ├── SpoolError               the spool cannot take a record (disk full, read-only)
     ├── UnavailableError         a server we need does not answer; exit 1
     └── LimitExceeded            a limit refuses the call, before it is made; HTTP 429
@@ -123,6 +124,11 @@ class StoreError(TaximeterError):
 
 class SchemaError(StoreError):
     code = "schema"
+
+
+class QueryStoppedError(StoreError):
+    code = "query_stopped"
+    http_status = 504
 
 
 class SpoolError(TaximeterError):
