@@ -208,16 +208,22 @@ def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
 
 
 def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings:
-    overrides = settings.prices.overrides
-    if overrides is None:
-        return settings
-    whole = (directory or Path()) / overrides.expanduser()
-    return settings.model_copy(update={"prices": settings.prices.model_copy(update={"overrides": whole})})
+    def absolute(path: Path | None) -> Path | None:
+        return (directory or Path()) / path.expanduser() if path is not None else None
+
+    prices = settings.prices.model_copy(update={"overrides": absolute(settings.prices.overrides)})
+    providers = {
+        name: provider.model_copy(update={"ca_file": absolute(provider.ca_file)})
+        for name, provider in settings.providers.items()
+    }
+    return settings.model_copy(update={"prices": prices, "providers": providers})
 
 
 def _missing_files(settings: Settings, document: Document) -> list[Mistake]:
-    overrides = settings.prices.overrides
-    if overrides is None or overrides.is_file():
-        return []
-    line = document.line_of(("prices", "overrides"))
-    return [Mistake("prices.overrides", f"there is no file {overrides}", line)]
+    named: dict[tuple[str, ...], Path | None] = {("prices", "overrides"): settings.prices.overrides}
+    named |= {("providers", name, "ca_file"): provider.ca_file for name, provider in settings.providers.items()}
+    return [
+        Mistake(dotted(path), f"there is no file {file}", document.line_of(path))
+        for path, file in named.items()
+        if file is not None and not file.is_file()
+    ]

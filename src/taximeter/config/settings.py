@@ -55,6 +55,15 @@ class Provider(Section):
         description="Its real key, used for clients that come with a taximeter key. Without one, clients bring "
         "their own and put the taximeter key into `X-Taximeter-Key`.",
     )
+    key_header: str | None = Field(
+        default=None, description="The header that carries its key, where that is not the protocol's own (`api-key`)."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="Certificates to trust for it instead of the machine's; relative to this file."
+    )
+    ask_for_usage: bool = Field(
+        default=True, description="Whether streams may be asked for their usage; some compatible hosts refuse that."
+    )
 
 
 class Store(Section):
@@ -88,6 +97,9 @@ class GatewaySettings(Section):
     read_timeout_seconds: float = Field(
         default=600.0, gt=0, description="Longest silence of a provider, before or within an answer."
     )
+    connections_max: int = Field(
+        default=1000, gt=0, description="Connections to one provider; further calls wait for one of them."
+    )
     body_limit_bytes: int = Field(
         default=64 * MEBIBYTE, gt=0, description="Largest request body; a larger one is refused with 413."
     )
@@ -99,21 +111,32 @@ class GatewaySettings(Section):
     drain_timeout_seconds: float = Field(
         default=120.0, gt=0, description="Longest time an answer is drained after its client hung up."
     )
+    drain_limit_bytes: int = Field(
+        default=64 * MEBIBYTE, gt=0, description="Most that is drained of an answer after its client hung up."
+    )
+    when_unrecordable: Literal["serve", "refuse"] = Field(
+        default="serve",
+        description="When the spool cannot take a call's record (disk full): `serve` the call and count the loss, or "
+        "`refuse` it with 503.",
+    )
 
 
 class SpoolSettings(Section):
     """The durable log between capture and store."""
 
-    limit_bytes: int = Field(
-        default=1024 * MEBIBYTE,
+    total_bytes: int = Field(
+        default=2048 * MEBIBYTE, gt=0, description="Largest size of the spool; what does not fit is counted as lost."
+    )
+    age_seconds: float = Field(
+        default=30 * 86_400.0,
         gt=0,
-        description="Largest size of the spool; beyond it calls are refused rather than lost.",
+        description="A finished segment nobody collected for so long is deleted, and counted.",
     )
     segment_bytes: int = Field(
-        default=16 * MEBIBYTE, gt=0, description="Size at which a segment is sealed and a new one begun."
+        default=16 * MEBIBYTE, gt=0, description="Size at which a segment is finished and a new one begun."
     )
-    keep_seconds: float = Field(
-        default=300.0, ge=0, description="How long a segment is kept after the store has all of it."
+    sync_interval_ms: int = Field(
+        default=50, gt=0, description="Shortest time between two `fsync`; power loss costs at most this much."
     )
 
 

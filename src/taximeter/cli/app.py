@@ -1,0 +1,46 @@
+"""The commands put together, and the one place where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+from typer.exceptions import TyperException
+
+from taximeter.cli import check, demo, doctor, keys, report, tail, top, up
+from taximeter.cli.console import complain
+from taximeter.errors import TaximeterError
+
+app: Final = typer.Typer(
+    name="taximeter",
+    help="A real-time meter for applications that call large language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("up")(up.up)
+app.command("report")(report.report)
+app.command("top")(top.top)
+app.command("tail")(tail.tail)
+app.add_typer(keys.app, name="keys")
+app.command("doctor")(doctor.doctor)
+app.command("check")(check.check)
+app.command("demo")(demo.demo)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; a user's mistake is one line on stderr."""
+    try:
+        return int(app(args=list(arguments), prog_name="taximeter", standalone_mode=False) or 0)
+    except TaximeterError as error:
+        complain(str(error))
+        return error.exit_code
+    except TyperException as error:
+        complain(f"{error.format_message()} (see: taximeter --help)")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,26 @@
+"""Where words go: answers to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from rich.console import Console
+
+OUT: Final = Console(highlight=False, soft_wrap=False)
+ERR: Final = Console(stderr=True, highlight=False)
+
+
+def write(text: str) -> None:
+    """Text as it is, without any markup."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def note(text: str) -> None:
+    """A line for people, beside the answer."""
+    ERR.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"taximeter: {' '.join(text.split())}\n")

@@ -1,0 +1,82 @@
+"""Rows → what is printed: tables for people, CSV and JSON for programs. Rounding happens here and only here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+CENTS: Final = 2
+SMALL_DIGITS: Final = 6
+_MONEY_WORDS: Final = ("cost", "usd", "price", "saved")
+
+
+def is_money(column: str) -> bool:
+    return any(word in column for word in _MONEY_WORDS)
+
+
+def usd(amount: str | Decimal | None) -> str:
+    """`$1,234.56`; below ten dollars with as many digits as say something; `unpriced` for what is not known."""
+    if amount is None:
+        return "unpriced"
+    value = Decimal(amount)
+    digits = CENTS if abs(value) >= 10 or value == 0 else SMALL_DIGITS
+    return f"${value:,.{digits}f}"
+
+
+def cell(column: str, value: object) -> str:
+    if is_money(column):
+        return usd(value if isinstance(value, str | Decimal) else None if value is None else str(value))
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int):
+        return f"{value:,.1f}" if isinstance(value, float) else str(value)
+    return f"{value:,}"
+
+
+def columns_of(rows: Sequence[Row], totals: Row) -> list[str]:
+    """The columns in the order of the rows; those of the totals when there are no rows."""
+    return list(rows[0]) if rows else list(totals)
+
+
+def table(rows: Sequence[Row], totals: Row, title: str | None = None) -> Table:
+    """The rows with a footer of totals."""
+    columns = columns_of(rows, totals)
+    drawn = Table(title=title, title_justify="left", show_footer=bool(totals) and len(rows) > 1, header_style="bold")
+    for column in columns:
+        measure = column in totals
+        footer = cell(column, totals[column]) if measure else ("total" if column == columns[0] else "")
+        drawn.add_column(column, footer=footer, justify="right" if measure else "left", no_wrap=measure)
+    for row in rows:
+        drawn.add_row(*(cell(column, row.get(column)) for column in columns))
+    return drawn
+
+
+def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """RFC 4180 without rounding; what is not known is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=columns, lineterminator="\r\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def json_text(answer: object) -> str:
+    return json.dumps(answer, indent=2, ensure_ascii=False)
+
+
+def coverage_notes(coverage: Row) -> list[str]:
+    """One sentence for each way in which the numbers are not complete."""
+    sentences = {
+        "unpriced_calls": "{n} calls have no price yet and are not in the cost",
+        "estimated_calls": "{n} calls have estimated usage",
+        "late_calls": "{n} calls arrived late",
+    }
+    return [text.format(n=f"{coverage[name]:,}") for name, text in sentences.items() if coverage.get(name)]

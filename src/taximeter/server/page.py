@@ -1,0 +1,114 @@
+"""The page: the files that `ui/` was built into, with the headers that keep them safe and fast.
+
+The built files hold no data and no secrets, but they too are for those who are signed in: who is not gets the
+sign-in page, which needs nothing beside itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from pathlib import Path
+from typing import Final
+
+from taximeter.errors import AuthenticationError, NotFoundError
+from taximeter.server.access import Access
+from taximeter.server.answers import Headers, Receive, Scope, Send, answer, answer_error
+
+BUILT: Final = Path(__file__).parent / "page"
+
+SECURITY_HEADERS: Final[Headers] = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_FOREVER: Final = (b"cache-control", b"private, max-age=31536000, immutable")
+_ASK_EACH_TIME: Final = (b"cache-control", b"no-cache")
+
+NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</title>
+<body style="font:16px/1.5 system-ui;max-width:40em;margin:4em auto;padding:0 1em">
+<h1>The page is not built yet</h1>
+<p>The server is running; only its page is missing. Build it once, then reload:</p>
+<pre>make page</pre>
+<p>Meanwhile <code>taximeter report</code>, <code>taximeter top</code> and <code>taximeter tail</code> answer in the
+terminal.</p>
+"""
+
+SIGN_IN: Final = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Sign in · taximeter</title>
+<body style="font:16px/1.5 system-ui;max-width:32em;margin:4em auto;padding:0 1em">
+<h1>taximeter</h1>
+<p>{reason}</p>
+<form action="/signin" method="post">
+<label>Sign-in token or admin key<br>
+<input name="token" type="password" autocomplete="current-password" required autofocus
+ style="font:inherit;width:100%;padding:.4em;box-sizing:border-box"></label>
+<p><button style="font:inherit;padding:.4em 1.2em">Sign in</button> <a href="/">I am signed in already</a></p>
+</form>
+<p>The sign-in link is printed when the server starts. A new one: <code>taximeter keys signin</code></p>
+"""
+
+
+def sign_in_page(reason: str = "Sign in to see what is being spent.") -> bytes:
+    return SIGN_IN.format(reason=reason).encode()
+
+
+async def answer_html(send: Send, status: int, html: bytes, headers: Headers = ()) -> None:
+    content_type = (b"content-type", b"text/html; charset=utf-8")
+    await answer(send, status, html, [content_type, (b"cache-control", b"no-store"), *SECURITY_HEADERS, *headers])
+
+
+class Page:
+    """Serves the built files: `/` and every path that names one."""
+
+    def __init__(self, access: Access, directory: Path = BUILT) -> None:
+        self._access = access
+        self._directory = directory
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """`/`: the page for those who are signed in, the sign-in page for the others."""
+        try:
+            self._access.caller(scope)
+        except AuthenticationError:
+            await answer_html(send, 401, sign_in_page())
+            return
+        index = self._directory / "index.html"
+        if not index.is_file():
+            await answer_html(send, 200, NOT_BUILT.encode())
+            return
+        await self._answer_file(send, index, _ASK_EACH_TIME)
+
+    async def file(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """A file beside the index. Names in `assets/` carry a hash of their content, so they never change."""
+        path = scope["path"].lstrip("/")
+        try:
+            self._access.caller(scope)
+            wanted = self._inside(path)
+        except (AuthenticationError, NotFoundError) as error:
+            await answer_error(send, error)
+            return
+        await self._answer_file(send, wanted, _FOREVER if path.startswith("assets/") else _ASK_EACH_TIME)
+
+    def has(self, path: str) -> bool:
+        """Whether a path of one segment names a built file (a favicon, a manifest)."""
+        name = path.lstrip("/")
+        return bool(name) and "/" not in name and name != "index.html" and (self._directory / name).is_file()
+
+    def _inside(self, path: str) -> Path:
+        wanted = (self._directory / path).resolve()
+        if not wanted.is_relative_to(self._directory.resolve()) or not wanted.is_file():
+            raise NotFoundError(f"there is nothing at /{path}")
+        return wanted
+
+    async def _answer_file(self, send: Send, file: Path, caching: tuple[bytes, bytes]) -> None:
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if kind.startswith("text/") or kind == "application/javascript":
+            kind += "; charset=utf-8"
+        body = await asyncio.to_thread(file.read_bytes)
+        await answer(send, 200, body, [(b"content-type", kind.encode()), caching, *SECURITY_HEADERS])
