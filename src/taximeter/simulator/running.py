@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import sys
 import threading
 from random import Random
-from types import TracebackType
-from typing import Self
+from types import FrameType, TracebackType
+from typing import Never, Self
 
 import uvicorn
 
@@ -86,10 +87,16 @@ async def _sync_regularly(providers: Providers) -> None:
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Prints one JSON line with the URL when connections are accepted."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_well)  # uvicorn raises the signal again when it has drained
     providers, listener = _providers(settings), bound(host, port)
     sys.stdout.write(json.dumps({"url": url_of(listener), "event": "ready"}) + "\n")
     sys.stdout.flush()
     _run_here(_server(providers), providers, listener)
+
+
+def _end_well(_signal: int, _frame: FrameType | None) -> Never:
+    raise SystemExit(0)
 
 
 class RunningSimulator:
