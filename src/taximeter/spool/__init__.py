@@ -1,10 +1,27 @@
 """The spool: a durable log on local disk between where events are made and where they are kept.
 
-`Spool` writes, `SpoolReader` follows, `adopt` looks after the dead; `taximeter.spool.sender.Sender` ships a spool
-to a server. Standard library only.
+`Spool` writes, `SpoolReader` follows, `adopt` looks after the dead, `Releaser` lets go of what is stored;
+`taximeter.spool.sender.Sender` ships a spool to a server. Standard library only.
 """
 
+from taximeter.spool.reader import Batch, Piece, SpoolReader
+from taximeter.spool.recovery import Adopted, OpenCalls, adopt, open_calls
+from taximeter.spool.release import Releaser
 from taximeter.spool.segments import Segment, list_segments
 from taximeter.spool.writer import Spool, SpoolHealth, SpoolLimits
 
-__all__ = ["Segment", "Spool", "SpoolHealth", "SpoolLimits", "list_segments"]
+__all__ = [
+    "Adopted",
+    "Batch",
+    "OpenCalls",
+    "Piece",
+    "Releaser",
+    "Segment",
+    "Spool",
+    "SpoolHealth",
+    "SpoolLimits",
+    "SpoolReader",
+    "adopt",
+    "list_segments",
+    "open_calls",
+]

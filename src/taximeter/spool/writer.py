@@ -530,7 +530,7 @@ class Spool:
 
     def _look_around(self) -> None:
         try:
-            with self._lock:
+            with self._sync_lock, self._lock:
                 self._survey()
                 self._notice_removal()
             self._expire()
@@ -548,7 +548,7 @@ class Spool:
             os.close(fd)
         self._files = _Files()
         self._fd, self._room = -1, -1
-        self._append_with_care(content.splitlines(keepends=True))
+        self._append_with_care([line + b"\n" for line in content.split(b"\n")[:-1]])
 
     def _expire(self) -> None:
         oldest_s = self._clock.now_us() / 1_000_000 - self.limits.age_seconds
