@@ -1,0 +1,32 @@
+"""Provider payload or stream → usage. Standard library only, pure.
+
+    flavour = flavour_for("openai", "POST", "/v1/chat/completions")
+    facts = flavour.read_request(body)                  # model, stream, size of the prompt
+    reading = flavour.read_answer(200, answer)          # a whole answer, or:
+    reader = flavour.stream(facts)
+    reader.feed(chunk)                                  # bytes cut anywhere, or feed_event(parsed)
+    reading = reader.reading()                          # at any time
+
+The provider's dialect ends here: nothing that uses a `Reading` needs to know who answered.
+"""
+
+from taximeter.extract.counts import UNITS
+from taximeter.extract.flavour import Flavour
+from taximeter.extract.reading import Reading, RequestFacts, estimated_tokens
+from taximeter.extract.registry import KINDS, flavour_for
+from taximeter.extract.sse import LONGEST_EVENT_BYTES, SseFraming
+from taximeter.extract.stream import Decode, StreamReader
+
+__all__ = [
+    "KINDS",
+    "LONGEST_EVENT_BYTES",
+    "UNITS",
+    "Decode",
+    "Flavour",
+    "Reading",
+    "RequestFacts",
+    "SseFraming",
+    "StreamReader",
+    "estimated_tokens",
+    "flavour_for",
+]

@@ -1,0 +1,224 @@
+"""Anthropic's messages dialect.
+
+`input_tokens` leaves out what was read from or written to the cache; our input total is the sum of the three.
+Thinking lies inside `output_tokens`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from taximeter.core.usage import NOTHING_COUNTED, Usage, added
+from taximeter.extract.counts import believable, units_in
+from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.stream import StreamState
+
+_SERVER_TOOLS: Final = {"web_search_requests": "web_searches", "web_fetch_requests": "web_fetches"}
+_NO_REGION: Final = "not_available"
+
+MOST_ITERATIONS: Final = 1_000
+"""Inner turns of one message that are read."""
+
+
+def read_request(body: Payload) -> RequestFacts:
+    body = mapping(body)
+    return RequestFacts(
+        operation="chat",
+        model=text(body.get("model")),
+        stream=body.get("stream") is True,
+        max_output_tokens=count(body.get("max_tokens")),
+        input_characters=sum(characters(body[key]) for key in ("system", "messages", "tools") if key in body),
+    )
+
+
+def read_answer(status: int, payload: object) -> Reading:
+    error = error_type(status, payload)
+    if status >= 400:
+        return Reading(error_type=error, not_billed=True, finished=isinstance(payload, dict))
+    if not isinstance(payload, dict):
+        return NOTHING_READ
+    return _reading(payload, mapping(payload.get("usage")), error, finished=True)
+
+
+def _reading(message: Payload, usage: Payload, error: str | None, *, finished: bool, written: int = 0) -> Reading:
+    model = text(message.get("model"))
+    by_model, conflict = _usage_by_model(usage, model or "")
+    total = NOTHING_COUNTED
+    for share in by_model.values():
+        total = added(total, share)
+    region = text(usage.get("inference_geo"))
+    return Reading(
+        response_model=model,
+        usage=total,
+        usage_conflict=conflict,
+        by_model=tuple(by_model.items()) if len(by_model) > 1 else (),
+        not_billed=error is not None and not total.known,
+        service_tier=text(usage.get("service_tier")),
+        region=None if region == _NO_REGION else region,
+        response_id=text(message.get("id")),
+        error_type=error,
+        finished=finished,
+        output_characters=written or (0 if total.known else characters(message.get("content"))),
+    )
+
+
+# ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _usage_by_model(usage: Payload, model: str) -> tuple[dict[str, Usage], bool]:
+    """What each model used, the answering one first, and whether the numbers contradicted themselves.
+
+    `iterations` lists the inner turns: those of an adviser belong to another model and are missing from the top
+    level, as is a turn that compacted the conversation. Where the list is there, its sum is what was used.
+    """
+    if not usage:
+        return {}, False
+    turns = [mapping(turn) for turn in items(usage.get("iterations"))[:MOST_ITERATIONS]]
+    shares: dict[str, dict[str, int | None]] = {model: {}}
+    contradicts = False
+    for turn in turns or [usage]:
+        counts, odd = _counts(turn)
+        contradicts = contradicts or odd
+        _add_counts(shares.setdefault(text(turn.get("model")) or model if turns else model, {}), counts)
+    # Thinking and server tools are told at the top level only; they are the answering model's.
+    _tell_once(shares[model], "reasoning_tokens", _thinking(usage))
+    units = units_in(usage.get("server_tool_use"), _SERVER_TOOLS)
+    by_model: dict[str, Usage] = {}
+    for name, counts in shares.items():
+        share, odd = believable(counts, units if name == model else {})
+        contradicts = contradicts or odd
+        if share.known:
+            by_model[name] = share
+    return by_model, contradicts
+
+
+def _counts(usage: Payload) -> tuple[dict[str, int | None], bool]:
+    """One usage object under our names. Without a split by lifetime, writes to the cache live five minutes."""
+    plain, read = count(usage.get("input_tokens")), count(usage.get("cache_read_input_tokens"))
+    split = mapping(usage.get("cache_creation"))
+    hour = count(split.get("ephemeral_1h_input_tokens"))
+    written = count(usage.get("cache_creation_input_tokens"))
+    if written is None and split:
+        written = (hour or 0) + (count(split.get("ephemeral_5m_input_tokens")) or 0)
+    odd = hour is not None and hour > (written or 0)
+    hour = hour if hour is None else min(hour, written or 0)
+    counts = {
+        "input_tokens": None if plain is None else plain + (read or 0) + (written or 0),
+        "cache_read_tokens": read,
+        "cache_write_5m_tokens": None if written is None else written - (hour or 0),
+        "cache_write_1h_tokens": hour,
+        "output_tokens": count(usage.get("output_tokens")),
+    }
+    return counts, odd
+
+
+def _thinking(usage: Payload) -> int | None:
+    return count(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
+
+
+def _add_counts(into: dict[str, int | None], counts: dict[str, int | None]) -> None:
+    for name, number in counts.items():
+        if number is not None:
+            into[name] = (into.get(name) or 0) + number
+
+
+def _tell_once(counts: dict[str, int | None], name: str, number: int | None) -> None:
+    if number is not None:
+        counts[name] = number
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+_DELTA: Final = b'{"type":"content_block_delta"'
+_PASSED_OVER: Final = (b'{"type":"content_block_stop"', b'{"type":"ping"', b'{"type": "ping"')
+_TEXTS: Final = (
+    b'"type":"text_delta","text":"',
+    b'"type":"input_json_delta","partial_json":"',
+    b'"type":"thinking_delta","thinking":"',
+)
+_TEXT_KEYS: Final = {"text_delta": "text", "input_json_delta": "partial_json", "thinking_delta": "thinking"}
+
+
+class MessageStream:
+    """Events of a message: the start brings the input side, the delta near the end what it came to."""
+
+    def __init__(self, _: RequestFacts | None = None) -> None:
+        self._message: Payload = {}
+        self._usage: dict[str, object] = {}
+        self._error: str | None = None
+        self._characters = 0
+        self.content_started = False
+        self.finished = False
+
+    def skim(self, data: bytes) -> bool:
+        """Deltas of plain text are measured without decoding them. A bare quote never stands inside a string."""
+        if not data.startswith(_DELTA):
+            return data.startswith(_PASSED_OVER)
+        for shape in _TEXTS:
+            start = data.find(shape)
+            if start >= 0:
+                start += len(shape)
+                return self._measured(data[start : data.find(b'"', start)])
+        return False
+
+    def _measured(self, written: bytes) -> bool:
+        if b"\\" in written:
+            return False
+        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
+        return True
+
+    def take(self, event: Payload) -> None:
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            self._take_delta(mapping(event.get("delta")))
+        elif kind == "message_start":
+            message = mapping(event.get("message"))
+            self._message = {"model": message.get("model"), "id": message.get("id")}
+            self._take_usage(mapping(message.get("usage")))
+        elif kind == "message_delta":
+            self._take_usage(mapping(event.get("usage")))
+        elif kind == "message_stop":
+            self.finished = True
+        elif kind == "error":
+            self._error = error_type(200, event) or "error"
+
+    def _take_delta(self, delta: Payload) -> None:
+        kind = delta.get("type")
+        written = delta.get(_TEXT_KEYS.get(kind, "")) if isinstance(kind, str) else None
+        self._write(len(written) if isinstance(written, str) else 0)
+
+    def _take_usage(self, usage: Payload) -> None:
+        """Counts are cumulative: the last value of each field is the one that counts."""
+        self._usage = {**self._usage, **{key: value for key, value in usage.items() if value is not None}}
+
+    def _write(self, characters_more: int) -> None:
+        self._characters += characters_more
+        if characters_more:
+            self.content_started = True
+
+    def reading(self) -> Reading:
+        return _reading(self._message, self._usage, self._error, finished=self.finished, written=self._characters)
+
+
+def _stream(request: RequestFacts | None) -> StreamState:
+    return MessageStream(request)
+
+
+# ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGES: Final = Flavour(
+    name="anthropic.messages",
+    operation="chat",
+    read_request=read_request,
+    read_answer=read_answer,
+    open_stream=_stream,
+)
+
+ROUTES: Final = (
+    route("POST", "messages", MESSAGES),
+    route("POST", "messages/count_tokens", free("anthropic.count_tokens")),
+    route("POST", "messages/batches", free("anthropic.batches")),
+    route("GET", "models(?:/.*)?", free("anthropic.models")),
+)

@@ -1,0 +1,108 @@
+"""A flavour: one wire format of one provider family, and how to read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from taximeter.extract.payload import Payload, mapping, text
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.stream import Decode, StreamReader, StreamState
+
+ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
+ReadAnswer: TypeAlias = Callable[[int, object], Reading]
+OpenStream: TypeAlias = Callable[[RequestFacts | None], StreamState]
+
+
+class EmptyStream:
+    """The state of a stream in which there is nothing to count."""
+
+    content_started = False
+    finished = False
+
+    def skim(self, _: bytes, /) -> bool:
+        return True
+
+    def take(self, _: Payload, /) -> None:
+        pass
+
+    def reading(self) -> Reading:
+        return NOTHING_READ
+
+
+def _empty_stream(_: RequestFacts | None) -> StreamState:
+    return EmptyStream()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flavour:
+    """How one endpoint speaks. `name` is the wire format (`openai.chat`), `operation` is OpenTelemetry's word.
+
+    `billed` is False for endpoints that cost nothing (listing models, counting tokens); their readings say
+    `not_billed`.
+    """
+
+    name: str
+    operation: str
+    read_request: ReadRequest
+    """The facts of a request body (parsed JSON). Nothing is raised, whatever is in it."""
+    read_answer: ReadAnswer
+    """The reading of a whole answer: HTTP status, and parsed JSON or None. Nothing is raised."""
+    open_stream: OpenStream = _empty_stream
+    billed: bool = True
+
+    def stream(self, request: RequestFacts | None = None, *, decode: Decode = json.loads) -> StreamReader:
+        """A reader for one streamed answer to `request`."""
+        return StreamReader(self.open_stream(request), decode=decode)
+
+    def for_model(self, model: str) -> Flavour:
+        """This flavour for a path that names the model, which counts when the body names none."""
+
+        def read_request(body: Payload) -> RequestFacts:
+            facts = self.read_request(body)
+            return facts if facts.model else replace(facts, model=model)
+
+        return replace(self, read_request=read_request)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which requests a flavour answers: the method, and the whole path (a group `model` names the model)."""
+
+    method: str
+    path: re.Pattern[str]
+    flavour: Flavour
+
+
+def route(method: str, path: str, flavour: Flavour) -> Route:
+    """A route for every host: whatever stands before `path` is the host's own affair."""
+    return Route(method, re.compile(rf"(?:.*/)?{path}/?"), flavour)
+
+
+def free(name: str, operation: str = "none") -> Flavour:
+    """A flavour of an endpoint that costs nothing."""
+
+    def read_request(body: Payload) -> RequestFacts:
+        return RequestFacts(operation=operation, model=text(mapping(body).get("model")))
+
+    def read_answer(status: int, payload: object) -> Reading:
+        return Reading(not_billed=True, finished=payload is not None, error_type=error_type(status, payload))
+
+    return Flavour(name=name, operation=operation, read_request=read_request, read_answer=read_answer, billed=False)
+
+
+def error_type(status: int, payload: object) -> str | None:
+    """The type of the error that an answer is, or None when it is none.
+
+    Providers write `{"error": {"type", "code"}}` with either missing, `{"error": "text"}`, or something of a
+    proxy's own; then the status has to do (`http_502`).
+    """
+    error = payload.get("error") if isinstance(payload, Mapping) else None
+    named = mapping(error)
+    found = text(named.get("type")) or text(named.get("code"))
+    if found is None and status >= 400:
+        return f"http_{status}"
+    return found or ("error" if error else None)

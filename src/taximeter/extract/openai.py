@@ -1,0 +1,461 @@
+"""OpenAI's dialect, spoken by Azure OpenAI and many compatible hosts: chat, completions, responses, embeddings.
+
+Details are parts: `cached_tokens`, `cache_write_tokens` and `audio_tokens` lie inside the prompt, reasoning and
+audio inside the completion. A host that counts them apart is recognised by its own `total_tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from taximeter.core.usage import NOTHING_COUNTED, Usage
+from taximeter.extract.counts import CountTable, believable, counts_in, units_in
+from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.stream import StreamState
+
+_INPUT_DETAILS: Final = {
+    "cached_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_5m_tokens",
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "video_tokens": "input_video_tokens",
+}
+_OUTPUT_DETAILS: Final = {
+    "reasoning_tokens": "reasoning_tokens",
+    "audio_tokens": "output_audio_tokens",
+    "image_tokens": "output_image_tokens",
+}
+COUNTS: Final[CountTable] = {
+    "": {
+        "prompt_tokens": "input_tokens",
+        "input_tokens": "input_tokens",
+        "completion_tokens": "output_tokens",
+        "output_tokens": "output_tokens",
+    },
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "completion_tokens_details": _OUTPUT_DETAILS,
+    "output_tokens_details": _OUTPUT_DETAILS,
+}
+
+_TOOL_CALLS: Final = {
+    "web_search_call": "web_searches",
+    "file_search_call": "file_searches",
+    "code_interpreter_call": "code_interpreter_calls",
+}
+"""Output items of a response that are calls of built-in tools with a price."""
+
+_SERVER_TOOLS: Final = {
+    "web_search_calls": "web_searches",
+    "x_search_calls": "x_searches",
+    "file_search_calls": "file_searches",
+    "code_interpreter_calls": "code_interpreter_calls",
+}
+_RUNNING: Final = ("queued", "in_progress")
+_FREE_WEB_ACTIONS: Final = ("open_page", "find_in_page")
+_USD_PER_TICK: Final = Decimal("1e-10")
+
+MOST_CHOICES: Final = 128
+"""Choices of one stream that are followed: more than any provider offers."""
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _request(body: Payload, operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str, ...]) -> RequestFacts:
+    body = mapping(body)
+    limits = (count(body.get(key)) for key in limit_keys)
+    return RequestFacts(
+        operation=operation,
+        model=text(body.get("model")),
+        stream=body.get("stream") is True,
+        max_output_tokens=next((limit for limit in limits if limit is not None), None),
+        input_characters=sum(characters(body[key]) for key in prompt_keys if key in body),
+        asks_for_stream_usage=mapping(body.get("stream_options")).get("include_usage") is True,
+    )
+
+
+def read_chat_request(body: Payload) -> RequestFacts:
+    return _request(
+        body, "chat", ("messages", "tools", "functions", "response_format"), ("max_completion_tokens", "max_tokens")
+    )
+
+
+def read_completions_request(body: Payload) -> RequestFacts:
+    return _request(body, "text_completion", ("prompt", "suffix"), ("max_tokens",))
+
+
+def read_responses_request(body: Payload) -> RequestFacts:
+    return _request(body, "chat", ("input", "instructions", "tools", "text"), ("max_output_tokens",))
+
+
+def read_embeddings_request(body: Payload) -> RequestFacts:
+    return _request(body, "embeddings", ("input",), ())
+
+
+# ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def usage_in(usage: Payload, units: Mapping[str, int | Decimal]) -> tuple[Usage, bool]:
+    """Our usage of an OpenAI-shaped usage object, and whether it contradicted itself."""
+    counts = counts_in(usage, COUNTS)
+    _count_what_lies_outside(counts, count(usage.get("total_tokens")))
+    return believable(counts, units)
+
+
+def _count_what_lies_outside(counts: dict[str, int | None], total: int | None) -> None:
+    """Some hosts leave reasoning out of the completion (xAI), or audio out of the prompt: their total shows it."""
+    read, written = counts.get("input_tokens"), counts.get("output_tokens")
+    if total is None or read is None or written is None:
+        return
+    rest = total - read - written
+    if rest <= 0:
+        return
+    if rest == counts.get("reasoning_tokens"):
+        counts["output_tokens"] = written + rest
+    elif rest == counts.get("input_audio_tokens"):
+        counts["input_tokens"] = read + rest
+
+
+def reported_cost(usage: Payload) -> Decimal | None:
+    """The price that the host names: `cost` (OpenRouter), `cost.total_cost` (Perplexity), ticks (xAI)."""
+    ticks = count(usage.get("cost_in_usd_ticks"))
+    if ticks is not None:
+        return usd(ticks * _USD_PER_TICK)
+    cost = usage.get("cost")
+    return usd(cost.get("total_cost") if isinstance(cost, Mapping) else cost)
+
+
+# ── whole answers ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _answer(status: int, body: object, units: Mapping[str, int | Decimal], output: tuple[str, ...]) -> Reading:
+    """The reading of a body with `model`, `id`, `service_tier`, `usage` or `error`. `output` names its content."""
+    error = error_type(status, body)
+    if status >= 400:
+        return Reading(error_type=error, not_billed=True, finished=isinstance(body, Mapping))
+    if not isinstance(body, Mapping):
+        return NOTHING_READ
+    reported = mapping(body.get("usage"))
+    usage, conflict = usage_in(reported, units) if reported or units else (NOTHING_COUNTED, False)
+    return Reading(
+        response_model=text(body.get("model")),
+        usage=usage,
+        usage_conflict=conflict,
+        not_billed=error is not None and not usage.known,
+        service_tier=text(body.get("service_tier")),
+        response_id=text(body.get("id")),
+        error_type=error,
+        reported_cost_usd=reported_cost(reported),
+        finished=True,
+        output_characters=0 if usage.known else sum(characters(body.get(key)) for key in output),
+    )
+
+
+def read_chat_answer(status: int, payload: object) -> Reading:
+    return _answer(status, payload, {}, ("choices",))
+
+
+def read_embeddings_answer(status: int, payload: object) -> Reading:
+    """An embedding writes nothing; some hosts name only the total."""
+    body = payload
+    usage = mapping(payload.get("usage")) if isinstance(payload, Mapping) else {}
+    if usage and isinstance(payload, Mapping):
+        read = usage.get("prompt_tokens", usage.get("total_tokens"))
+        body = {**payload, "usage": {"prompt_tokens": read, "completion_tokens": 0, **usage}}
+    return _answer(status, body, {}, ())
+
+
+def read_responses_answer(status: int, payload: object) -> Reading:
+    """A response object. One that is still queued or running is not finished: it will be fetched again."""
+    response = mapping(payload)
+    reading = _answer(status, payload, tool_units(response), ("output",))
+    return replace(reading, finished=False) if response.get("status") in _RUNNING else reading
+
+
+def tool_units(response: Payload) -> dict[str, int | Decimal]:
+    """Billable calls of built-in tools: counted by the host where it does so, otherwise the output items."""
+    by_host = mapping(mapping(response.get("usage")).get("server_side_tool_usage_details"))
+    if by_host:
+        return units_in(by_host, _SERVER_TOOLS)
+    units: dict[str, int | Decimal] = {}
+    for item in items(response.get("output")):
+        if (unit := tool_unit(mapping(item))) is not None:
+            units[unit] = units.get(unit, 0) + 1
+    searches = count(mapping(mapping(response.get("tool_usage")).get("web_search")).get("num_requests"))
+    if searches is not None:
+        units["web_searches"] = searches
+    return {name: amount for name, amount in units.items() if amount > 0}
+
+
+def tool_unit(item: Payload) -> str | None:
+    """The unit that an output item bills, if any. Opening a page that a search found is not a search."""
+    if mapping(item.get("action")).get("type") in _FREE_WEB_ACTIONS:
+        return None
+    kind = item.get("type")
+    return _TOOL_CALLS.get(kind) if isinstance(kind, str) else None
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+_CHAT_TEXT: Final = b'"delta":{"content":"'
+
+
+class ChatStream:
+    """Chunks of a chat completion, or of a text completion: they differ in where the text is."""
+
+    def __init__(self, request: RequestFacts | None) -> None:
+        self._awaits_usage = request is None or request.asks_for_stream_usage
+        self._model: str | None = None
+        self._id: str | None = None
+        self._tier: str | None = None
+        self._error: str | None = None
+        self._usage: Payload = {}
+        self._open: frozenset[int] = frozenset()
+        self._stopped = False
+        self._done = False
+        self._characters = 0
+        self.content_started = False
+
+    @property
+    def finished(self) -> bool:
+        """`[DONE]`; or, for events without it, every choice stopped and the usage there if it was asked for."""
+        stopped = self._stopped and not self._open
+        return self._done or (stopped and (bool(self._usage) or not self._awaits_usage))
+
+    def skim(self, data: bytes) -> bool:
+        """The common chunk, one piece of plain text and nothing else, is measured without decoding it.
+
+        A bare quote cannot occur inside a JSON string, so what these searches find is structure, never content.
+        """
+        start = data.find(_CHAT_TEXT)
+        if start < 0:
+            self._done = self._done or data == b"[DONE]"
+            return data == b"[DONE]"
+        if self._model is None or b'"error"' in data or data.count(b'"delta"') != 1:
+            return False
+        if not _only_null(data, b'"usage":') or not _only_null(data, b'"finish_reason":'):
+            return False
+        start += len(_CHAT_TEXT)
+        return self._measured(data, start, data.find(b'"', start))
+
+    def _measured(self, data: bytes, start: int, end: int) -> bool:
+        written = data[start:end]
+        if end <= start or b"\\" in written or data[end + 1 : end + 2] != b"}":
+            return False
+        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
+        return True
+
+    def take(self, event: Payload) -> None:
+        self._model = text(event.get("model")) or self._model
+        self._id = text(event.get("id")) or self._id
+        self._tier = text(event.get("service_tier")) or self._tier
+        self._error = error_type(200, event) or self._error
+        # Groq repeats the usage, or gives it only, in an object of its own.
+        usage = mapping(event.get("usage")) or mapping(mapping(event.get("x_groq")).get("usage"))
+        self._usage = usage or self._usage
+        for choice in items(event.get("choices")):
+            self._take_choice(mapping(choice))
+
+    def _take_choice(self, choice: Payload) -> None:
+        index = count(choice.get("index")) or 0
+        if 0 <= index < MOST_CHOICES and index not in self._open:
+            self._open |= {index}
+        if choice.get("finish_reason") is not None:
+            self._open -= {index}
+            self._stopped = True
+        written, heard = _delta_text(mapping(choice.get("delta")))
+        plain = choice.get("text")
+        self._write(written + (len(plain) if isinstance(plain, str) else 0), heard)
+
+    def _write(self, characters_more: int, heard: bool = False) -> None:
+        self._characters += characters_more
+        if characters_more or heard:
+            self.content_started = True
+
+    def reading(self) -> Reading:
+        usage, conflict = usage_in(self._usage, {}) if self._usage else (NOTHING_COUNTED, False)
+        return Reading(
+            response_model=self._model,
+            usage=usage,
+            usage_conflict=conflict,
+            not_billed=self._error is not None and not usage.known and not self.content_started,
+            service_tier=self._tier,
+            response_id=self._id,
+            error_type=self._error,
+            reported_cost_usd=reported_cost(self._usage),
+            finished=self.finished,
+            output_characters=self._characters,
+        )
+
+
+def _only_null(data: bytes, key: bytes) -> bool:
+    return data.count(key) == data.count(key + b"null")
+
+
+def _delta_text(delta: Payload) -> tuple[int, bool]:
+    """Characters of text in a delta, and whether there was something other than text (audio)."""
+    written = characters(delta.get("content")) + characters(delta.get("refusal"))
+    # Hosts that name reasoning in two ways repeat it.
+    written += max(characters(delta.get("reasoning_content")), characters(delta.get("reasoning")))
+    for call in items(delta.get("tool_calls")):
+        written += characters(mapping(call).get("function"))
+    written += characters(delta.get("function_call"))
+    audio = mapping(delta.get("audio"))
+    return written + characters(audio.get("transcript")), "data" in audio
+
+
+_RESPONSE_TYPE: Final = b'"type":"response.'
+_RESPONSE_TEXT: Final = b'"delta":"'
+_TELLING: Final = frozenset({"created", "in_progress", "queued", "completed", "incomplete", "failed", "cancelled"})
+_TERMINAL: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+_MEDIA_DELTAS: Final = frozenset({"audio.delta", "output_audio.delta"})
+
+
+class ResponsesStream:
+    """Events of a response: the last one repeats the whole response, with its usage."""
+
+    def __init__(self, _: RequestFacts | None = None) -> None:
+        self._response = NOTHING_READ
+        self._units: dict[str, int | Decimal] = {}
+        self._error: str | None = None
+        self._characters = 0
+        self.content_started = False
+        self.finished = False
+
+    def skim(self, data: bytes) -> bool:
+        """Deltas of plain text are measured without decoding, and events that only repeat are passed over."""
+        start = data.find(_RESPONSE_TYPE)
+        if start < 0:
+            return False
+        start += len(_RESPONSE_TYPE)
+        kind = data[start : data.find(b'"', start)]
+        if kind.endswith(b".delta"):
+            return kind.decode("ascii", "replace") not in _MEDIA_DELTAS and self._measured(data)
+        if kind == b"output_item.done":
+            return b'_call"' not in data
+        return kind.decode("ascii", "replace") not in _TELLING
+
+    def _measured(self, data: bytes) -> bool:
+        start = data.find(_RESPONSE_TEXT)
+        if start < 0 or data.count(b'"delta":') != 1:
+            return False
+        start += len(_RESPONSE_TEXT)
+        written = data[start : data.find(b'"', start)]
+        if b"\\" in written:
+            return False
+        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
+        return True
+
+    def take(self, event: Payload) -> None:
+        named = event.get("type")
+        if named == "error":
+            # Either {"type": "error", "error": {"type", "code"}} or the code beside the type.
+            self._error = error_type(200, event) or text(event.get("code")) or "error"
+        if not isinstance(named, str) or not named.startswith("response."):
+            return
+        kind = named.removeprefix("response.")
+        if kind in _TELLING:
+            self._take_response(kind, mapping(event.get("response")))
+        elif kind == "output_item.done":
+            self._take_item(mapping(event.get("item")))
+        elif kind in _MEDIA_DELTAS:
+            self.content_started = True
+        elif kind.endswith(".delta"):
+            delta = event.get("delta")
+            self._write(len(delta) if isinstance(delta, str) else 0)
+
+    def _take_response(self, kind: str, response: Payload) -> None:
+        self.finished = self.finished or kind in _TERMINAL
+        self._response = read_responses_answer(200, response)
+
+    def _take_item(self, item: Payload) -> None:
+        if (unit := tool_unit(item)) is not None:
+            self._units = {**self._units, unit: self._units.get(unit, 0) + 1}
+
+    def _write(self, characters_more: int) -> None:
+        self._characters += characters_more
+        if characters_more:
+            self.content_started = True
+
+    def reading(self) -> Reading:
+        response = self._response
+        usage = response.usage if self.finished else Usage(units=self._units)
+        error = response.error_type or self._error
+        return Reading(
+            response_model=response.response_model,
+            usage=usage,
+            usage_conflict=response.usage_conflict,
+            not_billed=error is not None and not usage.known and not self.content_started,
+            service_tier=response.service_tier,
+            response_id=response.response_id,
+            error_type=error,
+            reported_cost_usd=response.reported_cost_usd,
+            finished=self.finished,
+            output_characters=self._characters,
+        )
+
+
+def _chat_stream(request: RequestFacts | None) -> StreamState:
+    return ChatStream(request)
+
+
+def _responses_stream(request: RequestFacts | None) -> StreamState:
+    return ResponsesStream(request)
+
+
+# ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+CHAT: Final = Flavour(
+    name="openai.chat",
+    operation="chat",
+    read_request=read_chat_request,
+    read_answer=read_chat_answer,
+    open_stream=_chat_stream,
+)
+COMPLETIONS: Final = Flavour(
+    name="openai.completions",
+    operation="text_completion",
+    read_request=read_completions_request,
+    read_answer=read_chat_answer,
+    open_stream=_chat_stream,
+)
+RESPONSES: Final = Flavour(
+    name="openai.responses",
+    operation="chat",
+    read_request=read_responses_request,
+    read_answer=read_responses_answer,
+    open_stream=_responses_stream,
+)
+EMBEDDINGS: Final = Flavour(
+    name="openai.embeddings",
+    operation="embeddings",
+    read_request=read_embeddings_request,
+    read_answer=read_embeddings_answer,
+)
+
+_MODEL: Final = "(?P<model>[^/]+)"
+"""Azure names a deployment in the path; for compatible hosts it is what the body would say."""
+
+ROUTES: Final = (
+    route("POST", f"deployments/{_MODEL}/chat/completions", CHAT),
+    route("POST", f"deployments/{_MODEL}/completions", COMPLETIONS),
+    route("POST", f"deployments/{_MODEL}/embeddings", EMBEDDINGS),
+    route("POST", "chat/completions", CHAT),
+    route("POST", "completions", COMPLETIONS),
+    route("POST", "responses", RESPONSES),
+    route("POST", "responses/compact", RESPONSES),
+    route("POST", "embeddings", EMBEDDINGS),
+    route("POST", "moderations", free("openai.moderations")),
+    route("POST", "responses/input_tokens", free("openai.responses.input_tokens")),
+    route("POST", "responses/[^/]+/cancel", free("openai.responses.cancel")),
+    route("POST", "files", free("openai.files")),
+    route("POST", "uploads(?:/.*)?", free("openai.uploads")),
+    route("POST", "conversations(?:/.*)?", free("openai.conversations")),
+    route("GET", "models(?:/.*)?", free("openai.models")),
+)

@@ -1,0 +1,68 @@
+"""What is read: `RequestFacts` from a request, `Reading` from its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from taximeter.core.usage import NOTHING_COUNTED, Usage
+
+CHARACTERS_PER_TOKEN: Final = 4
+"""Rule of thumb for English text and code; Chinese or Japanese text is nearer to one character per token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """What a request says about the call to come.
+
+    `input_characters` is the size of its text (prompts, messages, tool definitions; no media), the basis of an
+    estimate. `asks_for_stream_usage` is whether an OpenAI stream was told to end with its usage.
+    """
+
+    model: str | None = None
+    operation: str
+    stream: bool = False
+    max_output_tokens: int | None = None
+    input_characters: int = 0
+    asks_for_stream_usage: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an answer says about the call. Unknown is None, never zero.
+
+    - `usage` has its parts inside their wholes already; `usage_conflict` says that something had to be cut for it
+    - `by_model` is filled only when several models answered; `usage` is then their sum
+    - `not_billed`: the provider does not charge for this (an error, a token count)
+    - `region`: where it was served, when the answer says so
+    - `error_type`: the type of an error body, or of an error inside a stream that had begun well
+    - `reported_cost_usd`: the price the provider itself names
+    - `finished`: the body was complete, or the stream's terminal event was seen
+    - `output_characters`: text seen, for an estimate when usage is missing: all of a stream so far (reasoning and
+      tool arguments included), or of a whole answer that reports no usage
+    """
+
+    response_model: str | None = None
+    usage: Usage = NOTHING_COUNTED
+    usage_conflict: bool = False
+    by_model: tuple[tuple[str, Usage], ...] = ()
+    not_billed: bool = False
+    service_tier: str | None = None
+    region: str | None = None
+    response_id: str | None = None
+    error_type: str | None = None
+    reported_cost_usd: Decimal | None = None
+    finished: bool = False
+    output_characters: int = 0
+
+
+NOTHING_READ: Final = Reading()
+
+
+def estimated_tokens(characters: int) -> int:
+    """Tokens that so much text comes to, by rule of thumb (`CHARACTERS_PER_TOKEN`), rounded up.
+
+    Only for calls whose provider said nothing; the event is then marked `usage_estimated`.
+    """
+    return -(-max(characters, 0) // CHARACTERS_PER_TOKEN)
