@@ -1,0 +1,39 @@
+"""Pricing: usage + price book + instant → cost, or the reason why it is not known.
+
+    book = load_price_book(Path("prices.yaml"))
+    book.price(priceable_from_record(record))
+
+Loading reads files; everything after it is a function of its arguments. `taximeter.pricing.entries` documents the
+format of price files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taximeter.pricing.priceable import Priceable, priceable_from_event, priceable_from_record
+
+if TYPE_CHECKING:
+    from taximeter.pricing.book import PriceBook
+
+__all__ = ["PriceBook", "Priceable", "load_price_book", "priceable_from_event", "priceable_from_record"]
+
+
+def load_price_book(overrides: Path | None = None) -> PriceBook:
+    """The price book of this release under the user's price file.
+
+    Raises ConfigurationError with every mistake in that file. The price library is first imported here.
+    """
+    from taximeter.pricing.book import load_price_book as load
+
+    return load(overrides)
+
+
+def __getattr__(name: str) -> object:
+    """`PriceBook` without importing the price library until somebody asks for it."""
+    if name != "PriceBook":
+        raise AttributeError(name)
+    from taximeter.pricing.book import PriceBook
+
+    return PriceBook

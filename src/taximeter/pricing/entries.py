@@ -1,0 +1,402 @@
+"""Price files: our dated corrections and the user's own prices, in one format.
+
+    prices:
+      - provider: openai                # a name, or a list of names; "*" is every provider
+        match: gpt-4o                   # the model; "*" at the end matches any ending; a list is fine
+        from: 2024-05-13                # a day (UTC) or an instant; left out: always
+        to: 2024-10-02                  # not included
+        daily: 01:00-04:00, 06:00-10:00 # only in these hours (UTC)
+        tier: batch                     # only calls served in this tier; left out: the standard tier
+        region: us                      # only calls served there; a list is fine
+        source: https://...             # where the price is published
+        checked: 2026-11-20             # when somebody last looked
+        rates: {input: "5", output: "15"}     # USD per million tokens
+        units: {web_searches: "0.01"}         # USD per unit
+        above: {200000: {input: "6"}}         # rates of requests with more input tokens than this
+
+An entry does exactly one thing:
+
+* `rates` and `units` set the price of a model; fees per unit that they do not name stay;
+* `adjust` (same form as `rates`) changes some rates and leaves the others, `units` alone does so for fees;
+* `as: other-model` prices a model as another one;
+* `multiply: "0.9"` is a discount or a surcharge on the tokens. With `tier` it makes the price of that tier out of the
+  standard one; `otherwise: true` then keeps it for models without a listed price of that tier.
+
+Amounts are decimal strings. A number is understood too, unless it carries the noise of binary rounding
+(0.30000000000000004). A price of exactly 0 needs `free: true`. Everything that is wrong in a file is reported at
+once, with its line, in a ConfigurationError, and nothing of the file is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from taximeter.clock import to_unix_us
+from taximeter.config.lines import Document, dotted
+from taximeter.config.lines import Path as Place
+from taximeter.config.lines import read as read_yaml
+from taximeter.errors import ConfigurationError, Mistake
+from taximeter.pricing.hours import around_us, minute_of_day, within
+from taximeter.pricing.rates import TOKEN_RATES, UNIT_SYNONYMS, UNITS, Rates, Step, UnitRate
+
+Action = Literal["set", "adjust", "as", "multiply"]
+
+MOST_USD_PER_MILLION: Final = Decimal(100_000)
+MOST_USD_PER_UNIT: Final = Decimal(10_000)
+"""Dearer prices are taken for a slip of the unit."""
+
+MOST_DIGITS: Final = 12
+"""Digits of a number written without quotes; more of them are the noise of binary rounding."""
+
+KEYS: Final = (
+    "provider",
+    "match",
+    "from",
+    "to",
+    "daily",
+    "tier",
+    "region",
+    "rates",
+    "adjust",
+    "above",
+    "units",
+    "at_least",
+    "as",
+    "multiply",
+    "otherwise",
+    "free",
+    "source",
+    "checked",
+    "note",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a price file. Instants are microseconds since the epoch; `daily` is minutes of the UTC day."""
+
+    action: Action
+    providers: frozenset[str]
+    match: tuple[str, ...]
+    rule: str
+    from_us: int | None = None
+    to_us: int | None = None
+    daily: tuple[tuple[int, int], ...] = ()
+    tier: str | None = None
+    regions: frozenset[str] = frozenset()
+    rates: Rates = field(default_factory=Rates)
+    priced_as: str = ""
+    factor: Decimal = Decimal(1)
+    otherwise: bool = False
+
+    def names(self, providers: frozenset[str], model: str) -> bool:
+        """Whether it speaks of this model at one of these provider names (all lower case)."""
+        if "*" not in self.providers and self.providers.isdisjoint(providers):
+            return False
+        return any(_matches(pattern, model) for pattern in self.match)
+
+    def in_force(self, at_us: int) -> bool:
+        if (self.from_us is not None and at_us < self.from_us) or (self.to_us is not None and at_us >= self.to_us):
+            return False
+        minute = minute_of_day(at_us)
+        return not self.daily or any(within(minute, start, end) for start, end in self.daily)
+
+    def changes_us(self, at_us: int) -> Iterable[int]:
+        """Instants around `at_us` at which it comes into force or ceases."""
+        yield from (instant for instant in (self.from_us, self.to_us) if instant is not None)
+        yield from around_us(at_us, (minute for window in self.daily for minute in window))
+
+    def weight(self, model: str) -> tuple[bool, int, bool, bool]:
+        """The more it says about a call, the more it counts: the exact name, the longest pattern, region, hours."""
+        longest = max(len(pattern) for pattern in self.match if _matches(pattern, model))
+        return model in self.match, longest, bool(self.regions), bool(self.daily)
+
+
+def _matches(pattern: str, model: str) -> bool:
+    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFile:
+    """What a price file says. `providers` maps other names of a provider to ours."""
+
+    layer: str
+    text: str
+    entries: tuple[Entry, ...] = ()
+    providers: Mapping[str, str] | None = None
+
+
+def read_file(path: Path, layer: str) -> PriceFile:
+    """The entries of a file. Raises ConfigurationError with every mistake in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(str(path), [Mistake("file", f"cannot be read: {error}")]) from None
+    return parse(text, layer, source=str(path))
+
+
+def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
+    """The entries in a text (YAML or JSON). Raises ConfigurationError with every mistake in it."""
+    document = read_yaml(text, {})
+    reader = _Reader(document, layer)
+    entries = reader.entries()
+    if reader.mistakes:
+        raise ConfigurationError(source, sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
+    return PriceFile(layer, text, tuple(entries), reader.provider_names())
+
+
+class _Reader:
+    """Turns the values of a document into entries and collects what is wrong with them."""
+
+    def __init__(self, document: Document, layer: str) -> None:
+        self._document = document
+        self._layer = layer
+        self.mistakes: list[Mistake] = list(document.mistakes)
+
+    def entries(self) -> list[Entry]:
+        values = self._document.values
+        if values is None and not self.mistakes:
+            return []
+        if not isinstance(values, dict):
+            if not self.mistakes:
+                self._wrong((), "should be a mapping with the key 'prices'")
+            return []
+        for key in values:
+            if key not in ("prices", "providers", "schema"):
+                self._wrong((key,), "there is no such key; there are: prices")
+        given = values.get("prices") or []
+        if not isinstance(given, list):
+            self._wrong(("prices",), "should be a list of entries")
+            return []
+        read = [(place, self._entry(one, place)) for place, one in ((("prices", i), e) for i, e in enumerate(given))]
+        known = [(place, entry) for place, entry in read if entry is not None]
+        self._report_overlaps(known)
+        return [entry for _, entry in known]
+
+    def provider_names(self) -> dict[str, str]:
+        given = (self._document.values or {}).get("providers") or {}
+        return {str(other).lower(): str(name) for name, others in given.items() for other in others}
+
+    def _wrong(self, place: Place, message: str) -> None:
+        self.mistakes.append(Mistake(dotted(place), message, self._document.line_of(place)))
+
+    def _entry(self, given: Any, place: Place) -> Entry | None:
+        before = len(self.mistakes)
+        if not isinstance(given, dict):
+            self._wrong(place, "should be a mapping")
+            return None
+        for key in given:
+            if key not in KEYS:
+                self._wrong((*place, key), f"there is no such key; there are: {', '.join(KEYS)}")
+        action = self._action(given, place)
+        providers = self._names(given, "provider", place)
+        match = self._names(given, "match", place)
+        from_us, to_us = (self._instant(given.get(key), (*place, key)) for key in ("from", "to"))
+        if from_us is not None and to_us is not None and from_us >= to_us:
+            self._wrong((*place, "to"), "should be later than 'from'")
+        rates = self._rates(given, place)
+        factor = self._factor(given, place)
+        daily = self._windows(given.get("daily"), (*place, "daily"))
+        if len(self.mistakes) > before or action is None:
+            return None
+        return Entry(
+            action,
+            frozenset(providers),
+            tuple(match),
+            self._rule(given, providers, match),
+            from_us,
+            to_us,
+            daily,
+            str(given["tier"]).lower() if given.get("tier") else None,
+            frozenset(_as_texts(given.get("region"))),
+            rates,
+            str(given.get("as") or "").lower(),
+            factor,
+            bool(given.get("otherwise")),
+        )
+
+    def _rule(self, given: Mapping[str, Any], providers: list[str], match: list[str]) -> str:
+        since = f"@{given['from']}" if given.get("from") else ""
+        return f"{self._layer}:{providers[0]}/{match[0]}{since}"
+
+    def _action(self, given: Mapping[str, Any], place: Place) -> Action | None:
+        named = [key for key in ("rates", "adjust", "as", "multiply") if key in given]
+        if len(named) > 1:
+            self._wrong(place, f"does two things at once: {' and '.join(named)}")
+            return None
+        if not named and "units" not in given:
+            self._wrong(place, "says no price: give one of rates, units, adjust, as, multiply")
+            return None
+        actions: dict[str, Action] = {"rates": "set", "adjust": "adjust", "as": "as", "multiply": "multiply"}
+        return actions[named[0]] if named else "adjust"
+
+    def _names(self, given: Mapping[str, Any], key: str, place: Place) -> list[str]:
+        names = _as_texts(given.get(key))
+        if not names:
+            self._wrong((*place, key) if key in given else place, f"'{key}' is needed")
+        return names
+
+    def _instant(self, given: Any, place: Place) -> int | None:
+        if given is None:
+            return None
+        moment = _moment(given)
+        if moment is None:
+            self._wrong(place, f"should be a day or an instant such as 2026-08-17, not {given!r}")
+            return None
+        return to_unix_us(moment)
+
+    def _windows(self, given: Any, place: Place) -> tuple[tuple[int, int], ...]:
+        if given is None:
+            return ()
+        found = re.findall(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)", str(given))
+        minutes = tuple((int(a) * 60 + int(b), int(c) * 60 + int(d)) for a, b, c, d in found)
+        if not minutes or any(not (start < 1440 and end <= 1440 and start != end) for start, end in minutes):
+            self._wrong(place, f"should be hours of the UTC day such as 01:00-04:00, not {given!r}")
+        return tuple((start, end % 1440) for start, end in minutes)
+
+    def _rates(self, given: Mapping[str, Any], place: Place) -> Rates:
+        key = "rates" if "rates" in given else "adjust"
+        free = given.get("free") is True
+        tokens = self._amounts(given.get(key), (*place, key), TOKEN_RATES, MOST_USD_PER_MILLION, free)
+        steps = self._steps(given.get("above"), (*place, "above"), free)
+        usd = self._amounts(given.get("units"), (*place, "units"), UNITS, MOST_USD_PER_UNIT, free)
+        least = self._amounts(given.get("at_least"), (*place, "at_least"), UNITS, MOST_USD_PER_UNIT, free)
+        units = {name: UnitRate(amount, 1, least.get(name, Decimal(0))) for name, amount in usd.items()}
+        return Rates(tokens, steps, units)
+
+    def _steps(self, given: Any, place: Place, free: bool) -> tuple[Step, ...]:
+        steps = []
+        for over, rates in self._mapping(given, place).items():
+            if not str(over).isdigit():
+                self._wrong((*place, over), "should be a number of input tokens")
+                continue
+            named = self._amounts(rates, (*place, over), TOKEN_RATES, MOST_USD_PER_MILLION, free)
+            steps.append(Step(int(over), named))
+        return tuple(sorted(steps, key=lambda step: step.over))
+
+    def _mapping(self, given: Any, place: Place) -> Mapping[str, Any]:
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            self._wrong(place, "should be a mapping")
+            return {}
+        return given
+
+    def _amounts(
+        self, given: Any, place: Place, allowed: tuple[str, ...], most: Decimal, free: bool
+    ) -> dict[str, Decimal]:
+        amounts = {}
+        for name, value in self._mapping(given, place).items():
+            known = UNIT_SYNONYMS.get(name, name)
+            if known not in allowed:
+                self._wrong((*place, name), f"unknown unit; there are: {', '.join(allowed)}")
+                continue
+            amount = self._amount(value, (*place, name), most)
+            if amount is not None and amount == 0 and not free:
+                self._wrong((*place, name), "a price of 0 needs 'free: true' in its entry")
+            if amount is not None:
+                amounts[known] = amount
+        return amounts
+
+    def _amount(self, given: Any, place: Place, most: Decimal) -> Decimal | None:
+        amount = _decimal(given)
+        if amount is None:
+            self._wrong(place, f"should be a decimal number in quotes, not {given!r}")
+        elif isinstance(given, float) and len(amount.as_tuple().digits) > MOST_DIGITS:
+            self._wrong(place, f"{given!r} carries rounding noise; write it in quotes")
+        elif amount < 0:
+            self._wrong(place, f"is negative: {amount}")
+        elif amount > most:
+            self._wrong(place, f"is absurdly large: {amount} USD; the most is {most}")
+        else:
+            return amount
+        return None
+
+    def _factor(self, given: Mapping[str, Any], place: Place) -> Decimal:
+        if "multiply" not in given:
+            return Decimal(1)
+        factor = self._amount(given["multiply"], (*place, "multiply"), Decimal(100))
+        if factor == 0 and given.get("free") is not True:
+            self._wrong((*place, "multiply"), "a factor of 0 needs 'free: true' in its entry")
+        return Decimal(1) if factor is None else factor
+
+    def _report_overlaps(self, entries: Sequence[tuple[Place, Entry]]) -> None:
+        for later, (place, entry) in enumerate(entries):
+            for other_place, other in entries[:later]:
+                if _same_subject(entry, other) and _overlap(entry, other):
+                    line = self._document.line_of(other_place)
+                    self._wrong(place, f"overlaps in time with the entry of line {line} for the same model")
+                    break
+
+
+def _same_subject(one: Entry, other: Entry) -> bool:
+    def subject(entry: Entry) -> tuple[object, ...]:
+        return entry.action, entry.tier, entry.otherwise, bool(entry.daily)
+
+    return (
+        subject(one) == subject(other)
+        and not one.providers.isdisjoint(other.providers)
+        and not set(one.match).isdisjoint(other.match)
+        and (one.regions == other.regions or not one.regions.isdisjoint(other.regions))
+        and _change_the_same(one, other)
+    )
+
+
+def _change_the_same(one: Entry, other: Entry) -> bool:
+    """Two adjustments may stand beside each other when they touch different rates."""
+    if one.action != "adjust":
+        return True
+    return any(not a.keys().isdisjoint(b) for a, b in ((one.rates.tokens, other.rates.tokens), _units(one, other)))
+
+
+def _units(one: Entry, other: Entry) -> tuple[Mapping[str, UnitRate], Mapping[str, UnitRate]]:
+    return one.rates.units, other.rates.units
+
+
+def _overlap(one: Entry, other: Entry) -> bool:
+    for a, b in ((one, other), (other, one)):
+        if a.to_us is not None and b.from_us is not None and a.to_us <= b.from_us:
+            return False
+    if not one.daily:
+        return True
+    return any(within(start, *window) for start, _ in one.daily for window in other.daily) or any(
+        within(start, *window) for start, _ in other.daily for window in one.daily
+    )
+
+
+def _as_texts(given: Any) -> list[str]:
+    if given is None:
+        return []
+    return [str(one).lower() for one in (given if isinstance(given, list) else [given])]
+
+
+def _decimal(given: Any) -> Decimal | None:
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        return None
+    try:
+        amount = Decimal(str(given))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _moment(given: Any) -> datetime | None:
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return datetime.combine(given, time(), UTC)
+    moment = given if isinstance(given, datetime) else _parsed(given, datetime.fromisoformat)
+    if moment is None:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _parsed(given: Any, parser: Callable[[str], datetime]) -> datetime | None:
+    try:
+        return parser(str(given))
+    except ValueError:
+        return None
