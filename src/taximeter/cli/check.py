@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from taximeter.cli.console import OUT, ERR
+from taximeter.cli.console import ERR, OUT
 from taximeter.config import file
 from taximeter.errors import ConfigurationError
 
 
 def check(
     named: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The file; otherwise the one `up` would use.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file; otherwise the one `up` would use.", show_default=False),
     ] = None,
 ) -> int:
     """Check the configuration: all mistakes at once, with line numbers. Exit code 2 when there are any."""

@@ -1,0 +1,69 @@
+"""Where answers come from: the server that owns the data directory, another one by its URL, or the files themselves.
+
+Two processes never have one embedded store open. So when a server runs on the data directory it is asked, with the
+local token that only the user who started it can read; otherwise the command opens the directory itself, takes in
+what waits in the spool, answers and closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from taximeter.cli.remote import Remote
+from taximeter.config import data_directory, variable
+
+
+class Source(Protocol):
+    """Answers in the shapes of the API."""
+
+    def query(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSource:
+    """A running server."""
+
+    remote: Remote
+
+    def query(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/query", question)
+        return answer
+
+    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]:
+        page: dict[str, Any] = self.remote.get("/api/v1/events", [*_parameters(filters), ("limit", str(limit))])
+        return page
+
+
+def _parameters(filters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for field, wanted in filters.items():
+        values = wanted["in"] if isinstance(wanted, dict) else [wanted]
+        for value in values:
+            yield field, str(value)
+
+
+def running_server(data: Path) -> Remote | None:
+    """The server that owns `data`, or None when nobody does."""
+    from taximeter.store.ownership import read_owner
+
+    owner = read_owner(data)
+    return Remote(owner.url, owner.token) if owner and owner.url else None
+
+
+@contextmanager
+def open_source(data: Path | None, url: str | None) -> Iterator[Source]:
+    """The source for these options. Raises DirectoryInUseError, UnavailableError, StoreError."""
+    directory = data or data_directory()
+    remote = Remote(url, variable("KEY")) if url else running_server(directory)
+    if remote is not None:
+        yield ServerSource(remote)
+        return
+    from taximeter.cli.offline import open_directory
+
+    with open_directory(directory) as source:
+        yield source

@@ -1,0 +1,84 @@
+"""The API behind the page: FastAPI under `/api`, OpenAPI 3.1 at `/api/openapi.json`, one shape for every error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from taximeter.errors import NotFoundError, TaximeterError, UsageError
+from taximeter.server.answers import error_body, error_headers
+from taximeter.server.parts import Parts
+from taximeter.server.routes import keys, spending, standing
+from taximeter.server.routes.dependencies import Anybody
+from taximeter.server.shapes import ErrorAnswer
+
+PREFIX: Final = "/api/v1"
+OPENAPI_PATH: Final = "/api/openapi.json"
+
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": ErrorAnswer, "description": about}
+    for code, about in {
+        401: "no valid credential",
+        403: "the credential may not",
+        422: "the request is wrong; `field` says where",
+        503: "not now; see Retry-After",
+    }.items()
+}
+
+
+def build_api(parts: Parts | None, version: str) -> FastAPI:
+    """The application. Without `parts` it can only describe itself."""
+    api = FastAPI(title="taximeter", version=version, openapi_url=None, docs_url=None, redoc_url=None)
+    api.state.parts = parts
+    for module in (spending, standing, keys):
+        api.include_router(module.router, prefix=PREFIX, responses=_ERRORS)
+    api.add_api_route(OPENAPI_PATH, _describe(api), include_in_schema=False)
+    api.add_exception_handler(TaximeterError, _refuse)
+    api.add_exception_handler(RequestValidationError, _refuse_form)
+    api.add_exception_handler(HTTPException, _refuse_route)
+    return api
+
+
+def _describe(api: FastAPI) -> Any:
+    def openapi(_caller: Anybody) -> Response:
+        return JSONResponse(description(api))
+
+    return openapi
+
+
+def description(api: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the ways to authenticate."""
+    document = api.openapi()
+    document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"key": []}]
+    return document
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, TaximeterError)
+    return JSONResponse(error_body(error), error.http_status, headers=error_headers(error))
+
+
+async def _refuse_form(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _refuse(request, _usage_error(error.errors()))
+
+
+def _usage_error(errors: Sequence[Any]) -> UsageError:
+    """The first mistake in words, all of them as facts."""
+    mistakes = [{"field": ".".join(map(str, e["loc"][1:])) or "body", "message": e["msg"]} for e in errors]
+    first = mistakes[0]
+    return UsageError(f"{first['field']}: {first['message']}", field=first["field"], mistakes=mistakes)
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return await _refuse(request, NotFoundError(f"there is no {request.url.path}", hint=f"see {OPENAPI_PATH}"))
+    body = {"error": {"code": "usage", "message": str(error.detail), "hint": f"see {OPENAPI_PATH}"}}
+    return JSONResponse(body, error.status_code, headers=error.headers)

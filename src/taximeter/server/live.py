@@ -1,0 +1,88 @@
+"""The live stream: one look at the store for all watchers, at most twice a second, when the collector has committed.
+
+A watcher that reads slowly gets the newest tick, not all of them: ticks are pictures of now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+SHORTEST_PAUSE_SECONDS: Final = 0.5
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""A comment is sent after so long without news, so that proxies keep the connection."""
+
+Tick = Mapping[str, Any]
+
+
+class Live:
+    """Watchers of what is stored. `look` blocks and returns the tick of now; it runs on a thread."""
+
+    def __init__(self, look: Callable[[], Tick]) -> None:
+        self._look = look
+        self._watchers: set[asyncio.Queue[str | None]] = set()
+        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Call on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._run())
+
+    def stored(self) -> None:
+        """Something new is stored. From any thread."""
+        if self._loop is not None and self._watchers:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._news.set)
+
+    async def stop(self) -> None:
+        """Ends every watcher's stream."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        for queue in self._watchers:
+            _offer(queue, None)
+
+    async def watch(self) -> AsyncIterator[str]:
+        """Server-Sent Events: a tick at once, then one whenever something is new."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+        self._watchers.add(queue)
+        try:
+            yield await self._tick()
+            while True:
+                try:
+                    text = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                if text is None:
+                    return
+                yield text
+        finally:
+            self._watchers.discard(queue)
+
+    async def _run(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            text = await self._tick()
+            for queue in self._watchers:
+                _offer(queue, text)
+            await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
+
+    async def _tick(self) -> str:
+        return f"event: tick\ndata: {json.dumps(await asyncio.to_thread(self._look))}\n\n"
+
+
+def _offer(queue: asyncio.Queue[str | None], text: str | None) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(text)

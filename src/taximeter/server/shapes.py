@@ -1,0 +1,168 @@
+"""The API's bodies, as models: OpenAPI is made from them, and the page's types from OpenAPI.
+
+Money is a decimal string, counts are integers, moments are RFC 3339. What is not known is null or left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from taximeter.core.cost import COMPONENTS
+from taximeter.core.event import FIELDS, Kind
+
+Scalar = str | int | float | bool | None
+
+
+class Problem(BaseModel):
+    """What went wrong. `code` is stable; further facts may stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class ErrorAnswer(BaseModel):
+    error: Problem
+
+
+class Question(BaseModel):
+    """What to add up. Names of fields and measures are in the manual (docs/api.md)."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    measures: list[str] = Field(examples=[["cost_usd", "calls"]])
+    group_by: list[str] = Field(default_factory=list, examples=[["user_id", "feature"]])
+    filters: dict[str, Any] = Field(
+        default_factory=dict, examples=[{"feature": "chat", "user_id": {"in": ["u1", "u2"]}}]
+    )
+    from_: str | None = Field(default=None, alias="from", description="RFC 3339, included")
+    to: str | None = Field(default=None, description="RFC 3339, not included")
+    interval: str | None = Field(default=None, description="minute, hour, day, week or month")
+    timezone: str | None = Field(default=None, description="IANA name; where days and months begin")
+    order_by: str | list[str] | None = Field(
+        default=None, description="a column; with a minus in front the largest first"
+    )
+    limit: int | None = None
+
+
+class Coverage(BaseModel):
+    """How complete the numbers are."""
+
+    unpriced_calls: int
+    estimated_calls: int
+    late_calls: int
+
+
+class Answer(BaseModel):
+    """The total of every additive measure is the sum of its rows."""
+
+    rows: list[dict[str, Scalar]]
+    totals: dict[str, Scalar]
+    coverage: Coverage
+
+
+_TYPES: dict[Kind, Any] = {
+    "text": str | None,
+    "timestamp": str | None,
+    "count": int | None,
+    "milliseconds": float | None,
+    "flag": bool | None,
+    "money": str | None,
+    "texts": dict[str, str] | None,
+    "units": dict[str, float | str] | None,
+    "json": Any,
+}
+
+CostComponents = create_model(
+    "CostComponents",
+    __doc__="USD, as decimal strings; they add up to `cost_usd`.",
+    **dict.fromkeys(COMPONENTS, (str | None, None)),  # type: ignore[call-overload]
+)
+
+Call = create_model(
+    "Call",
+    __doc__="One attempt of one call.",
+    __config__=ConfigDict(extra="allow"),
+    **{
+        **{f.name: (_TYPES[f.kind], Field(default=None, description=f.about)) for f in FIELDS},
+        "event_id": (str, Field(description=FIELDS[0].about)),
+        "started_at": (str, Field(description=FIELDS[1].about)),
+        "status": (str, ...),
+        "provider": (str, ...),
+        "source": (str, ...),
+        "cost_usd": (str | None, Field(default=None, description="USD, exact; null when unpriced")),
+        "cost": (CostComponents | None, None),
+        "unpriced_reason": (str | None, None),
+        "price_version": (str | None, None),
+    },  # type: ignore[call-overload]
+)
+
+
+class CallPage(BaseModel):
+    """Calls, newest first, and the cursor of the next page."""
+
+    events: list[Call]  # type: ignore[valid-type]
+    next: str | None
+
+
+class Me(BaseModel):
+    """Who is signed in."""
+
+    kind: Literal["key", "local", "session", "anyone"]
+    name: str
+    scope: str
+    key_id: str | None
+
+
+class KeyWish(BaseModel):
+    """A key to make."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(min_length=1, max_length=200)
+    scope: Literal["gateway", "ingest", "read", "admin"]
+    attributes: dict[str, str] = Field(default_factory=dict, description="bound to every call made with it")
+
+
+class NewKey(BaseModel):
+    """A new key. `key` is shown this once."""
+
+    id: str
+    name: str
+    scope: str
+    key: str
+
+
+class KeyInfo(BaseModel):
+    id: str
+    name: str
+    scope: str
+    attributes: dict[str, str]
+    created_at: str
+    revoked_at: str | None
+
+
+class KeyList(BaseModel):
+    keys: list[KeyInfo]
+
+
+class SignInLink(BaseModel):
+    url: str
+
+
+class Status(BaseModel):
+    """How the server is."""
+
+    version: str
+    role: str
+    price_version: str
+    schema_version: int | None
+    started_at: str
+    collector: dict[str, Any] | None
+    spool: dict[str, Any] | None
+    gateway: dict[str, Any] | None
+    losses: dict[str, int]
+    unpriced_calls: int | None
+    storage_bytes: int
+    providers: list[str]
