@@ -1,0 +1,18 @@
+"""The events store: the port, the query tree, and the engines behind it."""
+
+from taximeter.store.events.duckdb_store import DuckDBEvents
+from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore
+from taximeter.store.events.query import Answer, EventQuery, Query, parse_event_query, parse_query
+
+__all__ = [
+    "Answer",
+    "Appended",
+    "Cancellation",
+    "DuckDBEvents",
+    "EventPage",
+    "EventQuery",
+    "EventStore",
+    "Query",
+    "parse_event_query",
+    "parse_query",
+]

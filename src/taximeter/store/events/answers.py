@@ -1,0 +1,99 @@
+"""From what an engine answered to the answer: money as text, totals as the sums of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from taximeter.errors import UsageError
+from taximeter.store.events.buckets import start_text
+from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
+from taximeter.store.events.statements import BUCKET, PLACE, key_name, parts_of
+from taximeter.store.events.vocabulary import COVERAGE, MEASURES, Part
+
+Found = dict[str, Any]
+"""One row as the engine answered it, by the column names of `statements`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """What the first statement found, and what is still to be asked."""
+
+    query: Query
+    found: Sequence[Found]
+
+    @property
+    def whole_parts(self) -> tuple[Part, ...]:
+        """Parts that do not add up and have to be asked again for the folded rest and the total."""
+        wanted = (part for name in self.query.measures for part in MEASURES[name].parts)
+        return tuple(part for part in dict.fromkeys(wanted) if part.kind == "whole")
+
+    @property
+    def folded(self) -> bool:
+        return any(self._is_rest(row) for row in self.found)
+
+    @property
+    def first_keys(self) -> list[tuple[Any, ...]]:
+        """The keys of the groups that were not folded."""
+        keys = [key_name(index) for index in range(len(self.query.group_by))]
+        return list(dict.fromkeys(tuple(row[key] for key in keys) for row in self.found if not self._is_rest(row)))
+
+    def answer(self, rest: Iterable[Found], whole: Found) -> Answer:
+        """`rest` holds the whole parts of the folded groups by bucket, `whole` those of all calls.
+
+        Raises UsageError when there are more than `MOST_ROWS` rows.
+        """
+        if len(self.found) > MOST_ROWS:
+            raise UsageError(
+                f"the answer has more than {MOST_ROWS} rows",
+                hint="give a limit, a shorter range or a coarser interval",
+                field="limit" if self.query.group_by else "interval",
+            )
+        by_bucket = {row.get(BUCKET): row for row in rest}
+        rows = [{**row, **by_bucket.get(row.get(BUCKET), {})} if self._is_rest(row) else row for row in self.found]
+        sums = {part.name: _sum(row[part.name] for row in rows) for part in parts_of(self.query) if part.kind == "sum"}
+        return Answer(
+            rows=[self._row(row) for row in self._sorted(rows)],
+            totals=self._measures({**sums, **whole}),
+            coverage={part.name: int(sums[part.name] or 0) for part in COVERAGE},
+        )
+
+    def _is_rest(self, row: Found) -> bool:
+        return self.query.limit is not None and row[PLACE] > self.query.limit
+
+    def _sorted(self, rows: list[Found]) -> list[Found]:
+        ordered = sorted(rows, key=lambda row: row[PLACE])
+        if self.query.interval is None:
+            return ordered
+        order = self.query.order_by
+        latest_first = order is not None and order.name == TIME and order.descending
+        return sorted(ordered, key=_bucket_of, reverse=latest_first)
+
+    def _row(self, found: Found) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        if self.query.interval is not None:
+            row[TIME] = start_text(_bucket_of(found), self.query.interval, self.query.timezone)
+        is_rest = self._is_rest(found)
+        for index, name in enumerate(self.query.group_by):
+            row[name] = None if is_rest else found[key_name(index)]
+        row.update(self._measures(found))
+        if is_rest:
+            row["other"] = True
+        return row
+
+    def _measures(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        measures = (MEASURES[name] for name in self.query.measures)
+        return {m.name: m.finish(tuple(values[part.name] for part in m.parts)) for m in measures}
+
+
+def _bucket_of(row: Found) -> datetime:
+    bucket: datetime = row[BUCKET]
+    return bucket
+
+
+def _sum(values: Iterable[Any]) -> Any:
+    """None when nothing is known; unknown plus known is known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

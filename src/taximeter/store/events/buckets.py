@@ -1,0 +1,118 @@
+"""Calendar buckets of a time zone.
+
+Engines disagree about time zones and are slow at them, so the zone's clock changes within the range are looked up
+here, and the statement gets them as plain offsets: the same arithmetic in every dialect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlglot import expressions as exp
+
+from taximeter.clock import to_datetime
+from taximeter.store.events.instants import start_of_day
+from taximeter.store.events.query import Interval
+
+_DAY_US: Final = 86_400_000_000
+_SECOND_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in which the zone's clock does not change: [from_us, to_us)."""
+
+    from_us: int
+    to_us: int
+    offset_seconds: int
+
+
+@lru_cache(maxsize=256)
+def spans(timezone: str, from_us: int, to_us: int) -> tuple[Span, ...]:
+    """The stretches of constant offset that a range consists of, in order."""
+    zone = ZoneInfo(timezone)
+    found: list[Span] = []
+    start_us, offset = from_us, _offset_seconds(zone, from_us)
+    at_us = from_us
+    while at_us < to_us - 1:
+        next_us = min(at_us + _DAY_US, to_us - 1)
+        if _offset_seconds(zone, next_us) != offset:
+            change_us = _change_us(zone, at_us, next_us)
+            found.append(Span(start_us, change_us, offset))
+            start_us, offset, next_us = change_us, _offset_seconds(zone, change_us), change_us
+        at_us = next_us
+    return (*found, Span(start_us, to_us, offset))
+
+
+def _change_us(zone: ZoneInfo, before_us: int, after_us: int) -> int:
+    """The first moment with another offset than `before_us` has, knowing that `after_us` has one."""
+    offset = _offset_seconds(zone, before_us)
+    while after_us - before_us > 1:
+        middle_us = (before_us + after_us) // 2
+        if _offset_seconds(zone, middle_us) == offset:
+            before_us = middle_us
+        else:
+            after_us = middle_us
+    return after_us
+
+
+def _offset_seconds(zone: ZoneInfo, moment_us: int) -> int:
+    offset = to_datetime(moment_us).astimezone(zone).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())
+
+
+def bucket(moment: exp.Expression, interval: Interval, timezone: str, from_us: int, to_us: int) -> exp.Expression:
+    """The expression of an event's bucket, given that of its start (UTC).
+
+    For minutes and hours it is the bucket's start in UTC; for days, weeks and months the local date it begins with.
+    """
+    pieces = spans(timezone, from_us, to_us)
+    starts = [_start(moment, interval, span, first=span is pieces[0]) for span in pieces]
+    if len(starts) == 1:
+        return starts[0]
+    case = exp.Case(default=starts[-1])
+    for span, start in zip(pieces[:-1], starts[:-1], strict=True):
+        case = case.when(exp.LT(this=moment.copy(), expression=instant(span.to_us)), start)
+    return case
+
+
+def _start(moment: exp.Expression, interval: Interval, span: Span, *, first: bool) -> exp.Expression:
+    local = _shifted(moment.copy(), span.offset_seconds)
+    start = exp.TimestampTrunc(this=local, unit=exp.var(interval.upper()))
+    if interval in _LOCAL:
+        return start
+    in_utc = _shifted(start, -span.offset_seconds)
+    if first:
+        return in_utc
+    # An hour that the clock change cuts short begins with the change.
+    return exp.Greatest(this=in_utc, expressions=[instant(span.from_us)], ignore_nulls=True)
+
+
+_LOCAL: Final = ("day", "week", "month")
+
+
+def _shifted(moment: exp.Expression, seconds: int) -> exp.Expression:
+    if seconds == 0:
+        return moment
+    interval = exp.Interval(this=exp.Literal.string(str(abs(seconds))), unit=exp.var("SECOND"))
+    shifted = exp.Add if seconds > 0 else exp.Sub
+    return shifted(this=moment, expression=interval)
+
+
+def instant(moment_us: int) -> exp.Expression:
+    """A moment as a literal of the stores' timestamp type: UTC, without a zone."""
+    text = to_datetime(moment_us).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
+
+
+def start_text(key: datetime, interval: Interval, timezone: str) -> str:
+    """The bucket's start as RFC 3339 with the zone's offset, from what `bucket` evaluated to."""
+    zone = ZoneInfo(timezone)
+    start = start_of_day(key.date(), zone) if interval in _LOCAL else key.replace(tzinfo=UTC)
+    text = start.astimezone(zone).isoformat()
+    return text.removesuffix("+00:00") + "Z" if timezone == "UTC" else text

@@ -1,0 +1,92 @@
+"""The schema of the DuckDB store: numbered files, applied in order, each with its number in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import duckdb
+
+from taximeter.errors import SchemaError
+from taximeter.store.events.columns import COLUMN_NAMES
+
+_FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFile:
+    number: int
+    name: str
+    sql: str
+
+
+@cache
+def schema_files() -> tuple[SchemaFile, ...]:
+    """The files that this version of taximeter knows, in order."""
+    folder = resources.files("taximeter.store.events") / "duckdb"
+    named = [(match, entry) for entry in folder.iterdir() if (match := _FILE.fullmatch(entry.name))]
+    files = [SchemaFile(int(match[1]), entry.name, entry.read_text("utf-8")) for match, entry in named]
+    return tuple(sorted(files, key=lambda file: file.number))
+
+
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, where: str, files: Sequence[SchemaFile] | None = None
+) -> int:
+    """Apply the files that are missing and return the number of the last one.
+
+    Raises SchemaError when the file was written by a newer version, or is not a whole store of ours.
+    """
+    files = schema_files() if files is None else files
+    applied = _applied(connection, where)
+    newest = files[-1].number
+    if applied and applied[-1] > newest:
+        raise SchemaError(
+            f"{where} has schema {applied[-1]}, this version of taximeter knows schemas up to {newest}",
+            hint="it was written by a newer version: upgrade taximeter, or use another data directory",
+        )
+    if applied != [file.number for file in files[: len(applied)]]:
+        raise _damaged(where, f"schema steps {applied} were applied, which is not an unbroken sequence")
+    for file in files[len(applied) :]:
+        _apply(connection, file)
+    _check_columns(connection, where)
+    return newest
+
+
+def _applied(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:
+    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if "schema_steps" in tables:
+        rows = connection.execute("SELECT number FROM schema_steps ORDER BY number").fetchall()
+        return [int(number) for (number,) in rows]
+    if tables:
+        raise _damaged(where, "it has tables, but no record of its schema")
+    connection.execute("CREATE TABLE schema_steps (number INTEGER NOT NULL, name VARCHAR NOT NULL)")
+    return []
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, file: SchemaFile) -> None:
+    connection.execute("BEGIN")
+    try:
+        connection.execute(file.sql)
+        connection.execute("INSERT INTO schema_steps VALUES (?, ?)", [file.number, file.name])
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _check_columns(connection: duckdb.DuckDBPyConnection, where: str) -> None:
+    query = "SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'"
+    missing = set(COLUMN_NAMES) - {name for (name,) in connection.execute(query).fetchall()}
+    if missing:
+        raise _damaged(where, f"the table events lacks {', '.join(sorted(missing))}")
+
+
+def _damaged(where: str, why: str) -> SchemaError:
+    return SchemaError(
+        f"{where} is not a whole store of events: {why}",
+        hint="a migration was cut off, or the file is not ours: restore a backup, or move it away to begin anew",
+    )

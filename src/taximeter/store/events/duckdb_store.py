@@ -1,0 +1,206 @@
+"""The events store in one DuckDB file: the default, for one machine.
+
+One connection writes, under a lock; every read has a cursor of its own and sees the last commit, so reads do not wait
+for writes. The process that opens the file owns it (see `taximeter.store.ownership`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from sqlglot import expressions as exp
+
+from taximeter.errors import QueryStoppedError, SchemaError, StoreError
+from taximeter.store.events import pages, statements
+from taximeter.store.events.answers import Folding, Found
+from taximeter.store.events.duckdb_schema import bring_up_to_date
+from taximeter.store.events.duckdb_staging import NO_BATCH, Staging
+from taximeter.store.events.port import Appended, Cancellation, EventPage
+from taximeter.store.events.query import Answer, EventQuery, Query
+
+QUERY_TIMEOUT_SECONDS: Final = 30.0
+MEMORY_LIMIT_MB: Final = 1024
+THREADS: Final = 2
+
+_DIALECT: Final = "duckdb"
+
+
+class DuckDBEvents:
+    """An `EventStore` in the file `path`, which is created when it is not there.
+
+    Raises SchemaError when the file cannot be used as it is, StoreError when it cannot be opened now.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        memory_limit_mb: int = MEMORY_LIMIT_MB,
+        threads: int = THREADS,
+        query_timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+    ) -> None:
+        self._path = path
+        self._query_timeout_seconds = query_timeout_seconds
+        self._write_lock = threading.Lock()
+        self._writer = _open(path, memory_limit_mb, threads)
+        try:
+            with _store_errors(path):
+                self._schema_version = bring_up_to_date(self._writer, str(path))
+                self._staging = Staging(self._writer)
+        except StoreError:
+            self._writer.close()
+            raise
+
+    @property
+    def schema_version(self) -> int:
+        return self._schema_version
+
+    def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
+        with self._write_lock, _store_errors(self._path):
+            batch = self._staging.stage(lines) if lines else NO_BATCH
+            with _transaction(self._writer):
+                inserted = self._staging.insert(batch) if batch.readable else 0
+                self._set_marks(marks)
+        return Appended(inserted, batch.readable - inserted, len(lines) - batch.readable)
+
+    def _set_marks(self, marks: Mapping[str, int]) -> None:
+        for name, position in marks.items():
+            self._writer.execute(_SET_MARK, [name, position])
+
+    def marks(self) -> dict[str, int]:
+        return dict(self._fetch("SELECT name, position FROM marks"))
+
+    def forget_marks(self, names: Iterable[str]) -> None:
+        with self._write_lock, _store_errors(self._path):
+            self._writer.execute("DELETE FROM marks WHERE name IN (SELECT unnest(?::VARCHAR[]))", [list(names)])
+
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        wanted = sorted(ids)
+        if not wanted:
+            return set()
+        return {str(found) for (found,) in self._fetch(_KNOWN_IDS, [wanted[0], wanted[-1], wanted])}
+
+    def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
+        with self._reading(cancellation) as cursor:
+            folding = Folding(query, _found(cursor, statements.groups(query)))
+            parts = folding.whole_parts
+            if not parts:
+                return folding.answer((), {})
+            rest = _found(cursor, statements.rest(query, parts, folding.first_keys)) if folding.folded else ()
+            return folding.answer(rest, _found(cursor, statements.whole(query, parts))[0])
+
+    def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
+        before = pages.read_cursor(query.cursor)
+        with self._reading(cancellation) as cursor:
+            return pages.page(query, _found(cursor, statements.events(query, before)))
+
+    def close(self) -> None:
+        """Writes what is in the log into the file; the store cannot be used afterwards."""
+        with self._write_lock:
+            self._writer.close()
+
+    def _fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._reading(None) as cursor:
+            return cursor.execute(sql, list(parameters)).fetchall()
+
+    @contextmanager
+    def _reading(self, cancellation: Cancellation | None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on one snapshot, interrupted when its time is over or it is cancelled."""
+        cancellation = cancellation or Cancellation()
+        with _store_errors(self._path, cancellation):
+            cursor = self._writer.cursor()
+            timer = threading.Timer(self._query_timeout_seconds, cancellation.cancel)
+            timer.daemon = True
+            try:
+                timer.start()
+                cancellation.guard(cursor.interrupt)
+                if cancellation.cancelled:
+                    raise duckdb.InterruptException("cancelled before it began")
+                cursor.execute("BEGIN READ ONLY")
+                yield cursor
+            finally:
+                timer.cancel()
+                cancellation.guard(None)
+                cursor.close()
+
+
+_SET_MARK: Final = """
+    INSERT INTO marks VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET position = excluded.position
+"""
+_KNOWN_IDS: Final = """
+    SELECT event_id FROM events
+    WHERE event_id BETWEEN ?::UUID AND ?::UUID
+      AND event_id IN (SELECT unnest(?::UUID[]))
+"""
+
+
+def _found(cursor: duckdb.DuckDBPyConnection, statement: exp.Select) -> list[Found]:
+    cursor.execute(statement.sql(dialect=_DIALECT))
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {
+        "memory_limit": f"{memory_limit_mb}MB",
+        "threads": threads,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    try:
+        connection = duckdb.connect(str(path), config=settings)
+    except duckdb.Error as error:
+        raise _opening_error(path, error) from error
+    # The statements of users may run here one day: nothing outside of the file is readable.
+    connection.execute("SET enable_external_access = false")
+    return connection
+
+
+def _opening_error(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error).partition("\n")[0]
+    if "lock" in text.lower():
+        return StoreError(f"{path} is open in another process: {text}", hint="stop it first")
+    if isinstance(error, duckdb.IOException) and not path.exists():
+        return StoreError(f"{path} cannot be created: {text}", hint="check the directory and its permissions")
+    return SchemaError(
+        f"{path} cannot be read: {text}",
+        hint="it is damaged or was written by a newer version: upgrade, restore a backup, or move it away to begin anew",
+    )
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except duckdb.Error:  # a COMMIT that failed has already rolled back
+        return
+
+
+@contextmanager
+def _store_errors(path: Path, cancellation: Cancellation | None = None) -> Iterator[None]:
+    """Errors of the engine become ours."""
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise QueryStoppedError(
+            "the query was stopped: it took too long or was cancelled", hint="ask for less"
+        ) from error
+    except duckdb.Error as error:
+        text = str(error).partition("\n")[0]
+        raise StoreError(f"{path} cannot do it now: {text}") from error

@@ -1,0 +1,100 @@
+"""The port of the events store: what DuckDB does today and ClickHouse will do, in the same words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from taximeter.store.events.query import Answer, EventQuery, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch, in lines. `rejected` lines could not be read: no JSON object, no id, no start."""
+
+    inserted: int
+    duplicates: int
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Stored records, newest first, and the cursor of the next page; None at the end.
+
+    A record leaves out what is not known, except `cost_usd`: null there says "unpriced".
+    """
+
+    events: list[dict[str, Any]]
+    next: str | None
+
+
+class EventStore(Protocol):
+    """Events, stored once each. All methods block and may be called from any thread.
+
+    Every method raises StoreError when the store cannot do it now (full, read-only, closed).
+    """
+
+    @property
+    def schema_version(self) -> int:
+        """The number of the last schema file that was applied."""
+        ...
+
+    def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
+        """Store a batch of records (one JSON object a line) and the marks of where it came from: both or neither.
+
+        When this returns, the batch survives a crash. An event id that is already there, or came earlier in the
+        batch, is a duplicate and is left out. A line that cannot be read never holds up the others.
+        """
+        ...
+
+    def marks(self) -> dict[str, int]:
+        """The last committed position of every source that was not forgotten."""
+        ...
+
+    def forget_marks(self, names: Iterable[str]) -> None:
+        """Drop the marks of sources that no longer exist."""
+        ...
+
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        """Those of `ids` (canonical UUID text) that are stored."""
+        ...
+
+    def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
+        """Raises UsageError when the answer has too many rows, QueryStoppedError when it takes too long."""
+        ...
+
+    def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
+        """One page of records. Raises UsageError for a broken cursor, QueryStoppedError when it takes too long."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Cancellation:
+    """Hand it to a query, and `cancel()` it from any other thread; before, during or after."""
+
+    _stop: Callable[[], None] | None = None
+    _cancelled: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            stop = self._stop
+        if stop is not None:
+            stop()
+
+    def guard(self, stop: Callable[[], None] | None) -> None:
+        """For adapters: `stop` ends the statement that is running; None when it is over."""
+        with self._lock:
+            self._stop = stop
+            due = self._cancelled and stop is not None
+        if due and stop is not None:
+            stop()

@@ -1,0 +1,305 @@
+"""Queries as statements: one sqlglot tree, rendered in the dialect of the engine.
+
+Values from outside enter the tree as literals and identifiers, which sqlglot escapes for the dialect; text is never
+pasted into SQL.
+
+A query becomes up to three statements:
+
+1. `groups`: every part that adds up, by group and bucket. Groups behind the limit are folded into one by the
+   statement itself, so that the rows of the answer are all the calls there are.
+2. `rest` (only when the query wants percentiles or distinct users and groups were folded): those, over the calls of
+   the folded groups.
+3. `whole` (only when it wants percentiles or distinct users): those, over all calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlglot import expressions as exp
+
+from taximeter.core.usage import TOKEN_CLASSES
+from taximeter.store.events import buckets
+from taximeter.store.events.columns import COLUMN_NAMES
+from taximeter.store.events.filters import Condition, kind_of
+from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
+from taximeter.store.events.vocabulary import (
+    COST_MEASURES,
+    COVERAGE,
+    MEASURES,
+    PERCENTILES,
+    TAG_PREFIX,
+    Part,
+)
+
+LATE_SECONDS: Final = 300
+"""A call is late when the store got it more than this after it began."""
+
+BUCKET: Final = "bucket"
+PLACE: Final = "place"
+CALLS: Final = "calls"
+"""The view that is asked."""
+
+
+def key_name(index: int) -> str:
+    """The column of the answer that holds the dimension at `index`."""
+    return f"key_{index}"
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def parts_of(query: Query) -> tuple[Part, ...]:
+    """Every part the query needs, once each."""
+    wanted = [part for name in query.measures for part in MEASURES[name].parts]
+    ranking = ranking_of(query)
+    if ranking.name in MEASURES:
+        wanted += MEASURES[ranking.name].parts
+    return tuple(dict.fromkeys((*wanted, *COVERAGE)))
+
+
+def ranking_of(query: Query) -> Order:
+    """What decides which groups are first."""
+    if query.order_by is None or query.order_by.name == TIME:
+        return Order(query.measures[0], True)
+    return query.order_by
+
+
+def _aggregate(part: Part) -> exp.Expression:
+    name = part.name
+    if name in PERCENTILES:
+        column, share = PERCENTILES[name]
+        return exp.WithinGroup(
+            this=exp.PercentileDisc(this=exp.Literal.number(share)),
+            expression=exp.Order(expressions=[exp.Ordered(this=_column(column))]),
+        )
+    if name in TOKEN_CLASSES or name == "cost_usd":
+        return exp.Sum(this=_column(name))
+    if name in COST_MEASURES:
+        return exp.Sum(this=exp.Dot(this=_column("cost"), expression=exp.to_identifier(COST_MEASURES[name])))
+    return _COUNTS[name]()
+
+
+def _calls_with(condition: exp.Expression) -> exp.Expression:
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
+
+
+def _status(status: str) -> exp.Expression:
+    return _calls_with(_column("status").eq(exp.Literal.string(status)))
+
+
+def _late() -> exp.Expression:
+    bound = exp.Interval(this=exp.Literal.string(str(LATE_SECONDS)), unit=exp.var("SECOND"))
+    return _calls_with(_column("ingested_at") > exp.Add(this=_column("started_at"), expression=bound))
+
+
+def _total_tokens() -> exp.Expression:
+    zero = exp.Literal.number(0)
+    read, written = (
+        exp.Coalesce(this=_column(name), expressions=[zero.copy()]) for name in ("input_tokens", "output_tokens")
+    )
+    return exp.Sum(this=exp.Add(this=read, expression=written))
+
+
+_COUNTS: Final = {
+    "calls": lambda: exp.Count(this=exp.Star()),
+    "priced_calls": lambda: exp.Count(this=_column("cost_usd")),
+    "total_tokens": _total_tokens,
+    "errors": lambda: _status("error"),
+    "refused": lambda: _status("refused"),
+    "cached_calls": lambda: _status("cached"),
+    "retries": lambda: _calls_with(_column("attempt") > exp.Literal.number(1)),
+    "unpriced_calls": lambda: _calls_with(_column("cost_usd").is_(exp.null())),
+    "estimated_calls": lambda: _calls_with(_column("usage_estimated")),
+    "late_calls": _late,
+    "users": lambda: exp.Count(this=exp.Distinct(expressions=[_column("user_id")])),
+}
+
+
+# --- columns and conditions ----------------------------------------------------------------------------------------
+
+
+def _column(name: str) -> exp.Expression:
+    return exp.column(name, quoted=True)
+
+
+def _field(name: str) -> exp.Expression:
+    if name.startswith(TAG_PREFIX):
+        tag = exp.Literal.string(name.removeprefix(TAG_PREFIX))
+        return exp.Bracket(this=_column("tags"), expressions=[tag])
+    return _column(name)
+
+
+def _literal(field: str, value: Any) -> exp.Expression:
+    if field == "event_id":
+        return exp.cast(exp.Literal.string(value), exp.DataType.Type.UUID)
+    if isinstance(value, bool):
+        return exp.true() if value else exp.false()
+    if isinstance(value, int | Decimal):
+        return exp.Literal.number(f"{value:f}" if isinstance(value, Decimal) else str(value))
+    return exp.Literal.string(str(value))
+
+
+def _condition(condition: Condition) -> exp.Expression:
+    field = _field(condition.field)
+    if condition.operator == "exists":
+        unset = field.is_(exp.null())
+        return exp.not_(unset) if condition.values[0] else unset
+    if condition.operator == "in":
+        return _one_of(condition)
+    if condition.operator == "not":
+        return exp.not_(exp.Coalesce(this=exp.paren(_one_of(condition)), expressions=[exp.false()]))
+    value = _literal(condition.field, condition.values[0])
+    if condition.operator == "contains":
+        return exp.StrPosition(this=field, substr=value) > exp.Literal.number(0)
+    return _COMPARISONS[condition.operator](this=field, expression=value)
+
+
+_COMPARISONS: Final = {">": exp.GT, ">=": exp.GTE, "<": exp.LT, "<=": exp.LTE}
+
+
+def _one_of(condition: Condition) -> exp.Expression:
+    """Whether the field is among the values; never SQL's "unknown" when None is among them."""
+    named = [_literal(condition.field, value) for value in condition.values if value is not None]
+    tests: list[exp.Expression] = []
+    if named:
+        tests.append(exp.In(this=_field(condition.field), expressions=named))
+    if None in condition.values:
+        tests.append(_field(condition.field).is_(exp.null()))
+    return exp.or_(*tests) if tests else exp.false()
+
+
+def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | None) -> list[exp.Expression]:
+    conditions = [_condition(condition) for condition in filters]
+    if from_us is not None:
+        conditions.append(_column("started_at") >= buckets.instant(from_us))
+    if to_us is not None:
+        conditions.append(_column("started_at") < buckets.instant(to_us))
+    return conditions
+
+
+# --- statements ----------------------------------------------------------------------------------------------------
+
+
+def groups(query: Query) -> exp.Select:
+    """Columns: `place` (from 1; limit + 1 is the folded rest), `key_N`, `bucket`, and one for each part."""
+    parts = parts_of(query)
+    grouped = _grouped(query, parts)
+    keys = [key_name(index) for index in range(len(query.group_by))]
+    weight = _over_group(ranking_of(query), query, keys)
+    weighed = exp.select("*", exp.alias_(weight, "weight")).from_("grouped")
+    placed = exp.select("*", exp.alias_(_place(query, keys), PLACE)).from_("weighed")
+    folded = _folded(query, parts, keys)
+    return folded.with_("grouped", as_=grouped).with_("weighed", as_=weighed).with_("placed", as_=placed)
+
+
+def _grouped(query: Query, parts: Sequence[Part]) -> exp.Select:
+    select = exp.select(*_key_columns(query))
+    select = select.select(*(exp.alias_(_aggregate(part), part.name, quoted=True) for part in parts))
+    select = _from_calls(select, query)
+    names = _group_names(query)
+    return select.group_by(*(exp.column(name) for name in names)) if names else select
+
+
+def _key_columns(query: Query) -> list[exp.Expression]:
+    columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(query.group_by)]
+    if query.interval is not None:
+        columns.append(exp.alias_(_bucket(query), BUCKET))
+    return columns
+
+
+def _bucket(query: Query) -> exp.Expression:
+    assert query.interval is not None
+    return buckets.bucket(_column("started_at"), query.interval, query.timezone, query.from_us, query.to_us)
+
+
+def _group_names(query: Query) -> list[str]:
+    keys = [key_name(index) for index in range(len(query.group_by))]
+    return [*keys, BUCKET] if query.interval is not None else keys
+
+
+def _from_calls(select: exp.Select, query: Query) -> exp.Select:
+    return select.from_(exp.to_table(CALLS)).where(*_conditions(query.filters, query.from_us, query.to_us))
+
+
+def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expression:
+    """What a group weighs, over all its buckets. Percentiles weigh as their largest bucket."""
+    if ranking.name not in MEASURES:
+        return exp.column(key_name(query.group_by.index(ranking.name)))
+    parts = MEASURES[ranking.name].parts
+    sums = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in parts]
+    if len(sums) == 1:
+        return sums[0]
+    return exp.Div(this=sums[0], expression=exp.Nullif(this=sums[1], expression=exp.Literal.number(0)))
+
+
+def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp.Expression:
+    return exp.Window(
+        this=function(this=exp.column(part.name, quoted=True)), partition_by=[exp.column(key) for key in keys]
+    )
+
+
+def _place(query: Query, keys: Sequence[str]) -> exp.Expression:
+    """Groups of equal weight rank by their keys, so that an answer is the same every time."""
+    if not keys:
+        return exp.Literal.number(1)
+    descending = ranking_of(query).descending
+    order = [exp.Ordered(this=exp.column("weight"), desc=descending, nulls_first=False)]
+    order += [exp.Ordered(this=exp.column(key), desc=False, nulls_first=False) for key in keys]
+    place = exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
+    if query.limit is None:
+        return place
+    return exp.Least(this=place, expressions=[exp.Literal.number(query.limit + 1)], ignore_nulls=True)
+
+
+def _folded(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Select:
+    by = [PLACE, BUCKET] if query.interval is not None else [PLACE]
+    select = exp.select(*by).from_("placed").group_by(*by).limit(MOST_ROWS + 1)
+    # A place holds one group, so its keys are any of its keys; the folded rest is recognised by its place.
+    select = select.select(*(exp.alias_(exp.AnyValue(this=exp.column(key)), key) for key in keys))
+    return select.select(*(exp.alias_(_refold(part), part.name, quoted=True) for part in parts))
+
+
+def _refold(part: Part) -> exp.Expression:
+    function = exp.Sum if part.kind == "sum" else exp.Max
+    return function(this=exp.column(part.name, quoted=True))
+
+
+def whole(query: Query, parts: Sequence[Part]) -> exp.Select:
+    """The parts over all calls of the query: one row."""
+    return _from_calls(exp.select(*(exp.alias_(_aggregate(part), part.name, quoted=True) for part in parts)), query)
+
+
+def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> exp.Select:
+    """The parts over the calls outside of the groups `first` (their keys), by bucket when there is an interval."""
+    select = whole(query, parts).where(_outside(query, first))
+    if query.interval is None:
+        return select
+    return select.select(exp.alias_(_bucket(query), BUCKET)).group_by(BUCKET)
+
+
+def _outside(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expression:
+    inside = exp.or_(*(_is_group(query, keys) for keys in first))
+    return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
+
+
+def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expression:
+    return exp.and_(*(_one_of(Condition(name, "in", (key,))) for name, key in zip(query.group_by, keys, strict=True)))
+
+
+def events(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
+    """A page of records and one more; `before` is the start and the id of the last event of the page before."""
+    select = exp.select(*(_column(name) for name in COLUMN_NAMES)).from_(exp.to_table(CALLS))
+    conditions = _conditions(query.filters, query.from_us, query.to_us)
+    if before is not None:
+        conditions += _before(*before)
+    newest = [exp.Ordered(this=_column(name), desc=True) for name in ("started_at", "event_id")]
+    return select.where(*conditions).order_by(*newest).limit(query.limit + 1)
+
+
+def _before(started_us: int, event_id: str) -> list[exp.Expression]:
+    at = buckets.instant(started_us)
+    same = exp.and_(_column("started_at").eq(at), _column("event_id") < _literal("event_id", event_id))
+    return [_column("started_at") <= at.copy(), exp.or_(_column("started_at") < at.copy(), same)]

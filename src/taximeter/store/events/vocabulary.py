@@ -1,0 +1,174 @@
+"""The words a query may use: dimensions to group and filter by, and measures to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, Final, Literal
+
+from taximeter.core.attribution import SHORT_NAMES
+from taximeter.core.cost import COMPONENTS
+from taximeter.core.event import Kind
+from taximeter.core.money import exact, format_usd
+from taximeter.core.usage import TOKEN_CLASSES
+from taximeter.errors import UsageError
+from taximeter.store.events.columns import COLUMNS
+
+TAG_PREFIX: Final = "tags."
+"""`tags.NAME` is the free tag NAME."""
+
+MODEL: Final = "model"
+"""The model that answered, otherwise the one asked for. A column of the view `calls`, not of an event."""
+
+FILTERABLE: Final[Mapping[str, Kind]] = {
+    **{column.name: column.kind for column in COLUMNS if column.kind not in ("json", "texts", "units", "timestamp")},
+    MODEL: "text",
+}
+"""What can be filtered by, besides tags, and its kind."""
+
+_NUMBERS_WORTH_GROUPING: Final = ("attempt", "http_status")
+GROUPABLE: Final = tuple(
+    name
+    for name, kind in FILTERABLE.items()
+    if (kind in ("text", "flag") and name != "event_id") or name in _NUMBERS_WORTH_GROUPING
+)
+"""What can be grouped by, besides tags."""
+
+
+def dimension(name: str, *, field: str, allowed: tuple[str, ...] = GROUPABLE) -> str:
+    """The full name of a dimension that may have been given by a short one. `field` names the place in the request.
+
+    Raises UsageError when there is no such dimension.
+    """
+    full = SHORT_NAMES.get(name, name)
+    if full in allowed or (full.startswith(TAG_PREFIX) and len(full) > len(TAG_PREFIX)):
+        return full
+    raise UsageError(
+        f"unknown dimension {name!r} in {field}",
+        hint="allowed: " + ", ".join((*allowed, f"{TAG_PREFIX}NAME")),
+        field=field,
+        allowed=[*allowed, f"{TAG_PREFIX}NAME"],
+    )
+
+
+PartKind = Literal["sum", "whole"]
+Number = Any
+"""int, Decimal, float or None, as the store answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One aggregate a store is asked for. A `sum` of two groups is the sum of their sums; a `whole` is not."""
+
+    name: str
+    kind: PartKind
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure: the parts it is made of, and how they become the value in the answer."""
+
+    name: str
+    parts: tuple[Part, ...]
+    finish: Callable[[tuple[Number, ...]], Any]
+    about: str
+
+    @property
+    def additive(self) -> bool:
+        """Whether the total is the sum of the rows."""
+        return len(self.parts) == 1 and self.parts[0].kind == "sum"
+
+
+def _count(parts: tuple[Number, ...]) -> int:
+    return int(parts[0] or 0)
+
+
+def _money(parts: tuple[Number, ...]) -> str | None:
+    return None if parts[0] is None else format_usd(parts[0])
+
+
+_DIVISION: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def _money_per_call(parts: tuple[Number, ...]) -> str | None:
+    cost, calls = parts
+    return format_usd(exact(_DIVISION.divide(cost, Decimal(calls)))) if calls else None
+
+
+def _ratio(parts: tuple[Number, ...]) -> float | None:
+    part, whole = parts
+    return int(part or 0) / int(whole) if whole else None
+
+
+def _milliseconds(parts: tuple[Number, ...]) -> float | None:
+    return None if parts[0] is None else float(parts[0])
+
+
+def _sum(name: str) -> tuple[Part, ...]:
+    return (Part(name, "sum"),)
+
+
+def _whole(name: str) -> tuple[Part, ...]:
+    return (Part(name, "whole"),)
+
+
+COST_MEASURES: Final = {f"cost_{component}_usd": component for component in COMPONENTS}
+PERCENTILES: Final = {
+    "latency_ms_p50": ("duration_ms", "0.5"),
+    "latency_ms_p95": ("duration_ms", "0.95"),
+    "latency_ms_p99": ("duration_ms", "0.99"),
+    "time_to_first_token_ms_p50": ("time_to_first_token_ms", "0.5"),
+    "time_to_first_token_ms_p95": ("time_to_first_token_ms", "0.95"),
+}
+"""Measure → the column and the share of calls that were at least as fast (nearest rank: a value that occurred)."""
+
+_ALL: Final = (
+    Measure("calls", _sum("calls"), _count, "calls; every attempt is one"),
+    Measure("cost_usd", _sum("cost_usd"), _money, "cost of the priced calls; null when none is priced"),
+    *(Measure(name, _sum(name), _money, f"the {part} part of the cost") for name, part in COST_MEASURES.items()),
+    *(Measure(name, _sum(name), _count, "tokens that were counted") for name in TOKEN_CLASSES),
+    Measure("total_tokens", _sum("total_tokens"), _count, "input and output tokens"),
+    Measure("errors", _sum("errors"), _count, "calls with status error"),
+    Measure("refused", _sum("refused"), _count, "calls refused by a limit"),
+    Measure("cached_calls", _sum("cached_calls"), _count, "calls answered from the response cache"),
+    Measure("retries", _sum("retries"), _count, "attempts after the first"),
+    Measure("unpriced_calls", _sum("unpriced_calls"), _count, "calls without a known cost"),
+    Measure("estimated_calls", _sum("estimated_calls"), _count, "calls whose usage was counted by us"),
+    Measure(
+        "cost_per_call",
+        (*_sum("cost_usd"), *_sum("priced_calls")),
+        _money_per_call,
+        "cost divided by the priced calls, USD to 12 digits",
+    ),
+    Measure(
+        "cache_hit_rate",
+        (*_sum("cache_read_tokens"), *_sum("input_tokens")),
+        _ratio,
+        "input tokens read from a cache, as a share of all input tokens",
+    ),
+    *(Measure(name, _whole(name), _milliseconds, "nearest rank, over calls that report it") for name in PERCENTILES),
+    Measure("users", _whole("users"), _count, "distinct users"),
+)
+MEASURES: Final = {measure.name: measure for measure in _ALL}
+MEASURE_ALIASES: Final = {
+    "cost": "cost_usd",
+    **{f"cost.{component}": name for name, component in COST_MEASURES.items()},
+}
+
+
+def measure(name: str, *, field: str = "measures") -> Measure:
+    """Raises UsageError when there is no such measure."""
+    found = MEASURES.get(MEASURE_ALIASES.get(name, name))
+    if found is None:
+        raise UsageError(
+            f"unknown measure {name!r} in {field}",
+            hint="allowed: " + ", ".join(MEASURES),
+            field=field,
+            allowed=list(MEASURES),
+        )
+    return found
+
+
+COVERAGE: Final = tuple(Part(name, "sum") for name in ("unpriced_calls", "estimated_calls", "late_calls"))
+"""What every answer says about how complete it is."""
