@@ -35,7 +35,7 @@ def check_rates(rates: Mapping[str, float]) -> None:
     unknown = sorted(rates.keys() - KINDS.keys())
     if unknown:
         raise ValueError(f"unknown fault {', '.join(unknown)}; known are {', '.join(KINDS)}")
-    if any(share < 0 for share in rates.values()) or sum(rates.values()) > 1:
+    if not all(share >= 0 for share in rates.values()) or sum(rates.values()) > 1:  # a NaN is neither
         raise ValueError("shares of faults must not be negative, and must sum to at most 1")
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 LISTED: Final = {
     "openai": ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-5", "gpt-5-mini", "text-embedding-3-small"),
-    "anthropic": ("claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "claude-opus-4-5-20251101"),
+    "anthropic": ("claude-sonnet-5", "claude-haiku-4-5-20251001", "claude-opus-5"),
 }
 _PATH: Final = "/v1/models"
 

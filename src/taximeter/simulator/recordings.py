@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -68,7 +68,7 @@ class Shelf:
     def __init__(self, recordings: Iterable[Recording]) -> None:
         self._by_id = {recording.case_id: recording for recording in recordings}
 
-    def __iter__(self) -> Iterable[Recording]:
+    def __iter__(self) -> Iterator[Recording]:
         return iter(self._by_id.values())
 
     def named(self, case_id: str) -> Recording | None:
