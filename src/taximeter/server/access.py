@@ -1,7 +1,7 @@
 """Who is asking, and may they.
 
 A credential is one of
-  a key            `Authorization: Bearer KEY` (or `X-Taximeter-Key: KEY`), with one scope; `admin` may everything
+  a key            `Authorization: Bearer KEY` (or `X-Taximeter-Key`, `X-Api-Key`); one scope, `admin` may everything
   the local token  the same way; it is in owner.json, readable by the user who runs the server, and may everything
   a session        the page's cookie, got through a sign-in link; it may everything
 
@@ -107,7 +107,7 @@ def _secret_in(scope: Scope) -> str | None:
     authorization = header(scope, b"authorization")
     if authorization and authorization[:7].lower() == "bearer ":
         return authorization[7:].strip()
-    return header(scope, b"x-taximeter-key")
+    return header(scope, b"x-taximeter-key") or header(scope, b"x-api-key")
 
 
 def cookie_in(scope: Scope, name: str) -> str | None:

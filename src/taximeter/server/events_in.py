@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from taximeter.errors import NotFoundError, TaximeterError
+from taximeter.errors import TaximeterError
 from taximeter.server.access import Access
 from taximeter.server.answers import Receive, Scope, Send, answer_error, answer_json, header
 from taximeter.server.bodies import read_body
@@ -27,7 +27,7 @@ class EventsIn(Protocol):
 
 
 class IngestFace:
-    """Everything under `/v1`."""
+    """The ASGI side of it."""
 
     def __init__(self, access: Access, receiver: EventsIn, limit_bytes: int) -> None:
         self._access = access
@@ -42,11 +42,6 @@ class IngestFace:
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._access.allowed(scope, "ingest")
-        if scope["path"] != "/v1/events":
-            raise NotFoundError(
-                f"there is no {scope['path']}",
-                hint="events go to POST /v1/events, provider calls to /{provider}/v1/...",
-            )
         if scope["method"] != "POST":
             await answer_json(send, 405, {"error": {"code": "usage", "message": "send POST"}}, [(b"allow", b"POST")])
             return

@@ -1,0 +1,119 @@
+"""`/healthz`, `/readyz` and `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from taximeter.errors import TaximeterError
+from taximeter.server.access import Access
+from taximeter.server.answers import App, Receive, Scope, Send, answer, answer_error, answer_json
+
+EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What this process counts about itself, since it started; None is what its role does not have.
+
+    Losses, failures and calls are by reason, kind or provider.
+    """
+
+    events_accepted: int = 0
+    events_duplicate: int = 0
+    events_rejected: int = 0
+    spool_losses: Mapping[str, int] = field(default_factory=dict)
+    spool_waiting_bytes: int | None = None
+    collector_lag_seconds: float | None = None
+    gateway_records: Mapping[str, int] = field(default_factory=dict)
+    gateway_failures: Mapping[str, int] = field(default_factory=dict)
+    gateway_open_calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    name: str
+    about: str
+    label: str | None = None
+
+
+METRICS: Final = (
+    MetricInfo("taximeter_events_total", "events taken in: accepted, duplicate or rejected", "result"),
+    MetricInfo("taximeter_losses_total", "records lost, by reason", "reason"),
+    MetricInfo("taximeter_spool_waiting_bytes", "bytes in the spool that the store does not have yet"),
+    MetricInfo("taximeter_collector_lag_seconds", "age of the oldest record that is not stored yet"),
+    MetricInfo("taximeter_gateway_records_total", "records the gateway wrote, by kind", "kind"),
+    MetricInfo("taximeter_gateway_failures_total", "what went wrong in the gateway, by reason", "reason"),
+    MetricInfo("taximeter_gateway_open_calls", "calls under way"),
+)
+_ABOUT: Final = {metric.name: metric for metric in METRICS}
+
+
+class _FromCounts:
+    """Reads the counts anew at every scrape."""
+
+    def __init__(self, counts: Callable[[], Counts]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._counts()
+        results = {"accepted": now.events_accepted, "duplicate": now.events_duplicate, "rejected": now.events_rejected}
+        yield _counter("taximeter_events_total", results)
+        yield _counter("taximeter_losses_total", now.spool_losses)
+        yield _counter("taximeter_gateway_records_total", now.gateway_records)
+        yield _counter("taximeter_gateway_failures_total", now.gateway_failures)
+        yield from _gauge("taximeter_spool_waiting_bytes", now.spool_waiting_bytes)
+        yield from _gauge("taximeter_collector_lag_seconds", now.collector_lag_seconds)
+        yield from _gauge("taximeter_gateway_open_calls", now.gateway_open_calls)
+
+
+def _counter(name: str, by_label: Mapping[str, int]) -> Metric:
+    metric = _ABOUT[name]
+    family = CounterMetricFamily(name, metric.about, labels=[metric.label or "kind"])
+    for label, count in sorted(by_label.items()):
+        family.add_metric([label], count)
+    return family
+
+
+def _gauge(name: str, value: float | None) -> Sequence[Metric]:
+    return [] if value is None else [GaugeMetricFamily(name, _ABOUT[name].about, value=value)]
+
+
+def exposition(counts: Callable[[], Counts]) -> bytes:
+    """The Prometheus text of the counts."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_FromCounts(counts))
+    return generate_latest(registry)
+
+
+def metrics_face(access: Access, counts: Callable[[], Counts]) -> App:
+    """`/metrics`, for whoever may read."""
+
+    async def metrics(scope: Scope, _receive: Receive, send: Send) -> None:
+        try:
+            access.allowed(scope, "read")
+        except TaximeterError as error:
+            await answer_error(send, error)
+            return
+        await answer(send, 200, exposition(counts), [(b"content-type", EXPOSITION)])
+
+    return metrics
+
+
+async def healthz(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """The process answers."""
+    await answer_json(send, 200, {"status": "ok"})
+
+
+def readyz_face(problems: Callable[[], Sequence[str]]) -> App:
+    """`/readyz`: 200 when there are no problems, otherwise 503 and what they are."""
+
+    async def readyz(_scope: Scope, _receive: Receive, send: Send) -> None:
+        found = list(problems())
+        await answer_json(send, 503 if found else 200, {"status": "not ready" if found else "ready", "problems": found})
+
+    return readyz
