@@ -1,0 +1,63 @@
+"""The guard: the only place that catches everything of ours, because we live inside somebody else's call.
+
+Whatever taximeter does while a provider's client is at work goes through `Guard.run`. A failure in there is counted
+by its reason and logged at most once a minute; the caller sees nothing of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, ParamSpec, TypeVar
+
+from taximeter.clock import Clock, SystemClock
+
+LOG: Final = logging.getLogger("taximeter")
+
+QUIET_SECONDS: Final = 60.0
+"""Between two log lines about failures of ours."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Guard:
+    """Runs our code so that none of its errors reaches the host. Safe to use from many threads.
+
+    `failures` counts what went wrong, by reason.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.failures: Counter[str] = Counter()
+        self._clock = clock
+        self._quiet_until: float | None = None
+
+    def run(self, reason: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `function` returns, or None when it failed. `reason` names the failure in counters and logs."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the host is protected here, and nowhere else
+            with suppress(Exception):  # a logging handler of the host may fail too
+                self._note(reason, error)
+            return None
+
+    def lost(self, reason: str, message: str) -> None:
+        """Counts and logs, as rarely, something that went wrong without an exception."""
+        with suppress(Exception):
+            self._note(reason, message)
+
+    def _note(self, reason: str, what: Exception | str) -> None:
+        self.failures[reason] += 1
+        now = self._clock.monotonic()
+        if self._quiet_until is not None and now < self._quiet_until:
+            return
+        self._quiet_until = now + QUIET_SECONDS
+        totals = ", ".join(f"{name}: {count}" for name, count in sorted(self.failures.items()))
+        trace = what if isinstance(what, Exception) else None
+        LOG.warning("%s: %s; your calls are not affected (so far %s)", reason, what, totals, exc_info=trace)
+
+
+GUARD: Final = Guard(SystemClock())
+"""The guard of this process."""

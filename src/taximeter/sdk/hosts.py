@@ -1,0 +1,74 @@
+"""Who answers at a base URL: the provider's name, from its host. Data, and one function.
+
+A client library speaks to many hosts (`OpenAI(base_url="https://api.groq.com/openai/v1")`); prices belong to the
+host, so the provider of an event is named for it. A host that is not listed is its own provider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+PROVIDERS_BY_HOST: Final = {
+    "api.openai.com": "openai",
+    "openai.azure.com": "azure",
+    "cognitiveservices.azure.com": "azure",
+    "services.ai.azure.com": "azure",
+    "azure-api.net": "azure",
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "api.deepseek.com": "deepseek",
+    "api.fireworks.ai": "fireworks",
+    "generativelanguage.googleapis.com": "google",
+    "api.groq.com": "groq",
+    "router.huggingface.co": "huggingface",
+    "api.mistral.ai": "mistral",
+    "api.moonshot.ai": "moonshotai",
+    "api.novita.ai": "novita",
+    "openrouter.ai": "openrouter",
+    "api.perplexity.ai": "perplexity",
+    "api.together.xyz": "together",
+    "api.together.ai": "together",
+    "api.voyageai.com": "voyageai",
+    "api.x.ai": "x-ai",
+    "api.z.ai": "zai",
+}
+"""Registered host names; a name below one of them (`acme.openai.azure.com`) belongs to it too."""
+
+AZURE_CLASSES: Final = frozenset({"AzureOpenAI", "AsyncAzureOpenAI"})
+"""Client classes that speak to Azure whatever the host is called."""
+
+TELL_USAGE_WHEN_ASKED: Final = frozenset({"openai", "azure", "deepseek", "groq", "openrouter", "together"})
+"""Providers known to accept `stream_options.include_usage` and to answer it with one more chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well."""
+
+    provider: str
+    through_gateway: bool = False
+
+
+@lru_cache(maxsize=256)
+def host_of(base_url: str, gateway_url: str | None) -> Host:
+    """Who answers at `base_url`.
+
+    Below `gateway_url` (where this process's events are sent) it is taximeter's own gateway, whose first path
+    segment names the provider.
+    """
+    if gateway_url is not None and base_url.startswith(gateway_url + "/"):
+        provider = base_url[len(gateway_url) + 1 :].split("/", 1)[0]
+        return Host(provider or "openai", through_gateway=True)
+    host = urlsplit(base_url).hostname or base_url
+    return Host(_provider_named(host))
+
+
+def _provider_named(host: str) -> str:
+    labels = host.split(".")
+    parents = (".".join(labels[i:]) for i in range(len(labels)))
+    return next((PROVIDERS_BY_HOST[name] for name in parents if name in PROVIDERS_BY_HOST), host)

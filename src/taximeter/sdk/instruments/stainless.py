@@ -1,0 +1,298 @@
+"""The family of client libraries that Stainless generates: openai and anthropic.
+
+Two places are patched, both on the client, both there since the first releases of these libraries:
+
+- `request(cast_to, options, ...)`, through which every call goes whatever resource, helper or raw variant made it:
+  where a call begins, and where it fails.
+- `_process_response(response=..., ...)`, which turns an HTTP response into what the caller gets: where a call is
+  answered. The body is read from there, so the counts come from what the provider wrote and not from what a version
+  of the library made of it.
+
+A client that is made from another (`copy`, `with_options`) is patched like it.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final
+
+from taximeter.errors import UsageError
+from taximeter.extract import flavour_for
+from taximeter.sdk import meter as meters
+from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
+from taximeter.sdk.guard import GUARD
+from taximeter.sdk.headers import headers_for
+from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
+from taximeter.sdk.tap import install
+from taximeter.sdk.usage_chunk import hide_usage_chunk
+
+_MARK: Final = "_taximeter"
+_RAW_HEADER: Final = "X-Stainless-Raw-Response"
+_COPIES: Final = ("copy", "with_options")
+
+_in_flight: Final[ContextVar[_Outgoing | None]] = ContextVar("taximeter_call", default=None)
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A call together with the options it leaves with. `asked`: we asked for the usage, and hide the answer to it."""
+
+    call: Call
+    options: Any
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One library. `sync_class` and `async_class` are its public client classes; others derive from them."""
+
+    library: str
+    sync_class: str
+    async_class: str
+    asks_for_usage: bool = False
+    _originals: list[tuple[type, str, Any]] = field(default_factory=list)
+
+    def meters(self, client: object) -> bool:
+        """Whether `client` is one of ours. Told by name, so that the library is not imported for the question."""
+        return any(
+            cls.__module__.split(".")[0] == self.library and cls.__name__ in (self.sync_class, self.async_class)
+            for cls in type(client).__mro__
+        )
+
+    def patch_client(self, client: Any) -> None:
+        """Patch this one client."""
+        if _MARK in vars(client) or getattr(type(client), _MARK, False):
+            return
+        asynchronous = any(cls.__name__ == self.async_class for cls in type(client).__mro__)
+        _check(client)
+        patched = {name: _copying(getattr(client, name), self) for name in _COPIES if hasattr(client, name)}
+        patched["request"] = _bound_request(client, self, asynchronous)
+        patched["_process_response"] = _processing(client._process_response)
+        for name, method in patched.items():
+            setattr(client, name, method)
+        setattr(client, _MARK, True)
+
+    def patch_classes(self) -> bool:
+        """Patch the classes of the library; False when this version of it is not known to us."""
+        library = importlib.import_module(self.library)
+        for name, asynchronous in ((self.sync_class, False), (self.async_class, True)):
+            self._patch_class(getattr(library, name), asynchronous)
+        return True
+
+    def _patch_class(self, cls: Any, asynchronous: bool) -> None:
+        if _MARK in vars(cls):
+            return
+        _check(cls)
+        self._put(cls, "request", _class_request(cls.request, self, asynchronous))
+        self._put(cls, "_process_response", _class_processing(cls._process_response))
+        self._put(cls, _MARK, True)
+
+    def _put(self, cls: type, name: str, value: object) -> None:
+        self._originals.append((cls, name, vars(cls).get(name, _ABSENT)))
+        setattr(cls, name, value)
+
+    def restore_classes(self) -> None:
+        """Undo `patch_classes`."""
+        while self._originals:
+            cls, name, former = self._originals.pop()
+            if former is _ABSENT:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, former)
+
+
+_ABSENT: Final = object()
+
+
+def _check(owner: Any) -> None:
+    """Raises UsageError when a version of a library has lost the places we patch."""
+    missing = [name for name in ("request", "_process_response") if not callable(getattr(owner, name, None))]
+    if missing:
+        raise UsageError(
+            f"this version of {owner.__module__.split('.')[0]} is not supported: no {', '.join(missing)}",
+            hint="please report it; until then call the provider through the gateway",
+        )
+
+
+# ── a call leaves ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
+    """The call that these options make, its begin record written; None when it is not one that is metered."""
+    flavour = flavour_for(instrument.library, options.method, options.url)
+    if flavour is None or not flavour.billed:
+        return None
+    meter = meters.meter()
+    host = _host(client, meter.settings.url)
+    call = Call(meter, flavour, flavour.read_request(_body(options)), host)
+    outgoing = _Outgoing(call, options)
+    if host.through_gateway:
+        _announce(outgoing)
+    elif instrument.asks_for_usage and meter.settings.ask_for_usage:
+        _ask_for_usage(outgoing, flavour.name, client)
+    call.leave()
+    return outgoing
+
+
+def _body(options: Any) -> Mapping[str, Any]:
+    """The request's JSON. What the caller put into `extra_body` is laid over the rest, as the library does it."""
+    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    extra = getattr(options, "extra_json", None)
+    return {**body, **extra} if extra else body
+
+
+def _host(client: Any, gateway_url: str | None) -> Host:
+    host = host_of(str(client.base_url), gateway_url)
+    if host.provider == "azure" or not any(cls.__name__ in AZURE_CLASSES for cls in type(client).__mro__):
+        return host
+    return Host("azure", host.through_gateway)  # behind a host name of the company's own
+
+
+def _announce(outgoing: _Outgoing) -> None:
+    """Tell our own gateway which event this is and who it is for, so that both count one call once."""
+    headers = outgoing.options.headers
+    own = headers_for(outgoing.call.event_id, outgoing.call.attribution)
+    outgoing.options = copy.copy(outgoing.options)
+    outgoing.options.headers = {**own, **headers} if isinstance(headers, Mapping) else own
+
+
+def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
+    """Have a chat stream end with its token counts, where the host is known to do so and nobody reads it raw."""
+    facts, options = outgoing.call.facts, outgoing.options
+    if not facts.stream or facts.asks_for_stream_usage or flavour_name != "openai.chat":
+        return
+    if outgoing.call.host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
+        return
+    body = _body(options)
+    wanted = {**(body.get("stream_options") or {}), "include_usage": True}
+    outgoing.options = copy.copy(options)
+    outgoing.options.json_data = {**options.json_data, "stream_options": wanted}
+    outgoing.asked = True
+
+
+def _is_raw(options: Any) -> bool:
+    return isinstance(options.headers, Mapping) and _RAW_HEADER in options.headers
+
+
+def _too_old(client: Any) -> bool:
+    """Whether it is an Azure API from before `stream_options`, which refuses what it does not know."""
+    version = getattr(client, "_api_version", None)
+    return isinstance(version, str) and version < "2024-09-01"
+
+
+# ── a call is answered ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _answered(call: Call, response: Any, retries_taken: int) -> None:
+    if response.status_code >= FIRST_ERROR_STATUS:
+        return  # the library raises it in a moment, or tries again
+    call.headed(response.status_code, retries_taken + 1)
+    if response.is_closed:
+        call.answered(response.content)
+    else:
+        call.follow(response.headers.get("content-type", ""))
+        install(call, response)
+
+
+# ── the patches ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
+    original = client.request
+    run = _request_async if asynchronous else _request
+
+    @wraps(original)
+    def request(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        return run(instrument, client, original, cast_to, options, args, kwargs)
+
+    return request
+
+
+def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
+    run = _request_async if asynchronous else _request
+
+    @wraps(original)
+    def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        if _MARK in vars(self):  # patched by itself already
+            return original(self, cast_to, options, *args, **kwargs)
+        return run(instrument, self, original.__get__(self), cast_to, options, args, kwargs)
+
+    return request
+
+
+def _request(
+    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, args: Any, kwargs: Any
+) -> Any:
+    outgoing = GUARD.run("begin", _begin, instrument, client, options)
+    if outgoing is None:
+        return original(cast_to, options, *args, **kwargs)
+    token = _in_flight.set(outgoing)
+    try:
+        result = original(cast_to, outgoing.options, *args, **kwargs)
+    except BaseException as error:
+        GUARD.run("failure", outgoing.call.failed, error)
+        raise
+    finally:
+        GUARD.run("context", _in_flight.reset, token)
+    if outgoing.asked:
+        GUARD.run("usage_chunk", hide_usage_chunk, result)
+    return result
+
+
+async def _request_async(
+    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, args: Any, kwargs: Any
+) -> Any:
+    outgoing = GUARD.run("begin", _begin, instrument, client, options)
+    if outgoing is None:
+        return await original(cast_to, options, *args, **kwargs)
+    token = _in_flight.set(outgoing)
+    try:
+        result = await original(cast_to, outgoing.options, *args, **kwargs)
+    except BaseException as error:
+        GUARD.run("failure", outgoing.call.failed, error)
+        raise
+    finally:
+        GUARD.run("context", _in_flight.reset, token)
+    if outgoing.asked:
+        GUARD.run("usage_chunk", hide_usage_chunk, result)
+    return result
+
+
+def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def process_response(*args: Any, **kwargs: Any) -> Any:
+        _notice(kwargs)
+        return original(*args, **kwargs)  # of an asynchronous client: a coroutine, which its caller awaits
+
+    return process_response
+
+
+def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def process_response(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _MARK not in vars(self):
+            _notice(kwargs)
+        return original(self, *args, **kwargs)
+
+    return process_response
+
+
+def _notice(arguments: Mapping[str, Any]) -> None:
+    outgoing = _in_flight.get()
+    if outgoing is not None:
+        GUARD.run("answer", _answered, outgoing.call, arguments.get("response"), arguments.get("retries_taken", 0))
+
+
+def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[..., Any]:
+    @wraps(original)
+    def copy_client(*args: Any, **kwargs: Any) -> Any:
+        client = original(*args, **kwargs)
+        GUARD.run("copy", instrument.patch_client, client)
+        return client
+
+    return copy_client

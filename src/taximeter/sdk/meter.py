@@ -1,0 +1,195 @@
+"""The meter of this process: where events go, and who they are for when nobody says otherwise.
+
+There is one at a time. `init` makes it; whatever needs one before that makes it with the defaults. Without a URL the
+events wait in `<data>/spool/` for the server or the command line of this machine; with one they wait in
+`<data>/outbox/<hash of the URL>/` and a sender ships them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from taximeter import config
+from taximeter.clock import Clock, SystemClock
+from taximeter.core.attribution import NOBODY, Attribution, attribution
+from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.sdk.guard import GUARD
+
+if TYPE_CHECKING:
+    from taximeter.spool import Spool
+    from taximeter.spool.sender import Sender
+
+FLUSH_SECONDS: Final = 5.0
+EXIT_SECONDS: Final = 2.0
+"""The longest that a process waits for its events to be shipped when it ends. What is left is shipped later."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `init` decided. `url` is the taximeter server without a trailing slash."""
+
+    data: Path
+    url: str | None = None
+    key: str | None = None
+    base: Attribution = NOBODY
+    ask_for_usage: bool = True
+
+
+class Meter:
+    """Takes records and keeps them in the spool. None of its methods raises because of the disk or the network."""
+
+    def __init__(self, settings: Settings, spool: Spool, sender: Sender | None, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._spool = spool
+        self._sender = sender
+        self._looked = False
+
+    def new_event_id(self, now_us: int) -> str:
+        return uuid7(now_us // 1000, os.urandom(RANDOM_BYTES))
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Spool one record; it is in the operating system's hands when this returns."""
+        kept = self._spool.append(_encode(record).encode("utf-8", "replace"))
+        if not (kept and self._looked):
+            self._looked = True
+            self._look(kept)
+
+    def _look(self, kept: bool) -> None:
+        health = self._spool.health()
+        if not kept:
+            GUARD.lost("event_lost", f"an event could not be kept in {health.directory} ({health.problem})")
+        elif health.problem:
+            GUARD.lost("spool", f"events wait in memory, {health.directory} takes none ({health.problem})")
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Make everything durable and, with a server, ship it; False when that was not done in time."""
+        durable = self._spool.sync()
+        if self._sender is None:
+            return durable
+        return self._sender.flush(timeout_seconds) and durable
+
+    def close(self, timeout_seconds: float) -> None:
+        """Ship what can be shipped in time and let go of the files. The rest waits on disk."""
+        if self._sender is not None:
+            self._sender.flush(timeout_seconds)
+            self._sender.stop()
+        self._spool.close()
+
+
+_lock: Final = threading.Lock()
+_meter: Meter | None = None
+
+
+def init(
+    *,
+    service: str | None = None,
+    service_version: str | None = None,
+    environment: str | None = None,
+    url: str | None = None,
+    key: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    ask_for_usage: bool | None = None,
+) -> None:
+    """Say who this process is and where its events go. May be called again; the last call holds.
+
+    Every argument has a `TAXIMETER_*` variable of the same name in capitals, which it overrides. `url` and `key` are
+    the taximeter server and an ingest key of it; `data` is the directory events wait in. `ask_for_usage=False` (or
+    `TAXIMETER_ASK_FOR_USAGE=0`) stops us asking OpenAI-style streams for their token counts; they are then estimated.
+
+    Opens no connection and raises nothing when the directory or the server is out of order: that is logged once to
+    the logger `taximeter`, and counted.
+    """
+    base = attribution(
+        service=service or config.variable("SERVICE"),
+        service_version=service_version or config.variable("SERVICE_VERSION"),
+        environment=environment or config.variable("ENVIRONMENT"),
+    )
+    server = url or config.variable("URL")
+    settings = Settings(
+        data=Path(data) if data is not None else config.data_directory(),
+        url=server.rstrip("/") if server else None,
+        key=key or config.variable("KEY"),
+        base=base,
+        ask_for_usage=_asks(ask_for_usage),
+    )
+    GUARD.run("init", _install, settings)
+
+
+def _asks(argument: bool | None) -> bool:
+    if argument is not None:
+        return argument
+    return (config.variable("ASK_FOR_USAGE") or "1").lower() not in ("0", "false", "no", "off")
+
+
+def _install(settings: Settings) -> Meter:
+    global _meter
+    fresh = _open(settings, SystemClock())
+    with _lock:
+        former, _meter = _meter, fresh
+    if former is not None:
+        former.close(EXIT_SECONDS)
+    return fresh
+
+
+def _open(settings: Settings, clock: Clock) -> Meter:
+    """A running meter. The spool is imported here, so that `import taximeter` stays small."""
+    from taximeter.spool import Spool
+
+    spool = Spool(directory_of(settings), clock=clock, writer="sdk")
+    sender = None
+    if settings.url is not None:
+        from taximeter.spool.sender import Sender
+
+        sender = Sender(spool, url=settings.url, key=settings.key, clock=clock)
+        sender.start()
+    # Registered after the spool's own exit handler, hence run before it. A second registration is harmless.
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+    return Meter(settings, spool, sender, clock)
+
+
+def directory_of(settings: Settings) -> Path:
+    """Where a process with these settings keeps its events."""
+    if settings.url is None:
+        return settings.data / "spool"
+    return settings.data / "outbox" / hashlib.blake2b(settings.url.encode(), digest_size=8).hexdigest()
+
+
+def meter() -> Meter:
+    """The meter of this process; the first use makes it with the defaults. Call it under the guard."""
+    return _meter or _install_default()
+
+
+def _install_default() -> Meter:
+    init()
+    if _meter is None:
+        raise RuntimeError("the meter could not be started; the reason was logged")
+    return _meter
+
+
+def flush(timeout_seconds: float = FLUSH_SECONDS) -> bool:
+    """Wait until every event so far is on disk and, with a server, delivered. False when time ran out."""
+    return _meter is None or bool(GUARD.run("flush", _meter.flush, timeout_seconds))
+
+
+def shutdown(timeout_seconds: float = FLUSH_SECONDS) -> None:
+    """Flush within `timeout_seconds` and close the files. A later call of ours starts a new meter."""
+    global _meter
+    with _lock:
+        former, _meter = _meter, None
+    if former is not None:
+        GUARD.run("shutdown", former.close, timeout_seconds)
+
+
+def _at_exit() -> None:
+    shutdown(EXIT_SECONDS)
