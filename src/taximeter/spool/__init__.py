@@ -7,7 +7,7 @@
 from taximeter.spool.reader import Batch, Piece, SpoolReader
 from taximeter.spool.recovery import Adopted, OpenCalls, adopt, open_calls
 from taximeter.spool.release import Releaser
-from taximeter.spool.segments import Segment, list_segments
+from taximeter.spool.segments import Segment, is_segment_id, list_segments
 from taximeter.spool.writer import Spool, SpoolHealth, SpoolLimits
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "SpoolLimits",
     "SpoolReader",
     "adopt",
+    "is_segment_id",
     "list_segments",
     "open_calls",
 ]

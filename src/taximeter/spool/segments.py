@@ -58,6 +58,11 @@ def parse_segment(directory: Path, name: str) -> Segment | None:
     return Segment(directory, found["writer"], int(found["number"]), None if crc32 is None else int(crc32, 16))
 
 
+def is_segment_id(name: str) -> bool:
+    """Whether `name` can be the id of a segment."""
+    return _NAME.fullmatch(name + ".ndjson") is not None
+
+
 def list_segments(directory: Path) -> list[Segment]:
     """All segments in `directory`, by writer and number; empty when there is no such directory.
 

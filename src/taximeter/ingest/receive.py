@@ -1,0 +1,126 @@
+"""Receiving events: check, leave out what was received before, append to the spool, wait for fsync, answer.
+
+In this order, and the answer last: what is answered for as accepted survives a power loss. Whether an event was
+received before is asked of a bounded memory and, for older ids, of the store; should both miss a duplicate, the
+store still counts it once, and only the answer's `duplicates` is short of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypedDict
+
+from taximeter.clock import Clock
+from taximeter.core.attribution import attribution
+from taximeter.core.ids import uuid7
+from taximeter.errors import SpoolError, StoreError
+from taximeter.ingest.wire import Batch, Rejection, Stamp, validate_batch
+from taximeter.spool import Spool
+
+MOST_REMEMBERED: Final = 400_000
+"""Event ids kept in memory: about 60 MB when full."""
+
+THREAD_BYTES: Final = 65_536
+"""Larger bodies are checked in a thread, so that the event loop stays free."""
+
+
+class Received(TypedDict):
+    """The answer to `POST /v1/events`."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+
+
+class RecentIds:
+    """The ids received last, in two generations: when the younger is full, the older is forgotten."""
+
+    def __init__(self, now_us: int, most: int = MOST_REMEMBERED) -> None:
+        self._half = most // 2
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+        self._young_since = self._old_since = _earliest_id(now_us)
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._young or event_id in self._old
+
+    def may_predate(self, event_id: str) -> bool:
+        """Whether an id that is not here may have been received before this memory begins.
+
+        An id made since then can only have come since then. Any other kind of UUID says nothing of its time.
+        """
+        return event_id[14] != "7" or event_id < self._old_since
+
+    def remember(self, event_ids: Iterable[str], now_us: int) -> None:
+        self._young.update(event_ids)
+        if len(self._young) >= self._half:
+            self._old, self._old_since = self._young, self._young_since
+            self._young, self._young_since = set(), _earliest_id(now_us)
+
+
+def _earliest_id(now_us: int) -> str:
+    return uuid7(now_us // 1000, bytes(10))
+
+
+class Receiver:
+    """Takes in events for one spool. `known_ids` asks the store which of some ids it has; it may block."""
+
+    def __init__(self, spool: Spool, known_ids: Callable[[list[str]], set[str]], clock: Clock) -> None:
+        self._spool = spool
+        self._known_ids = known_ids
+        self._clock = clock
+        self._recent = RecentIds(clock.now_us())
+
+    async def receive(
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        attributes: Mapping[str, object] | None = None,
+        api_key_id: str | None = None,
+    ) -> Received:
+        """Take in the events of a request body; returns when the accepted ones are durable.
+
+        `attributes` are bound to the key and win over the events' own. Raises UsageError for a body that is not
+        JSON, TooLargeError for too many events, SpoolError when the disk does not take them (the sender should
+        repeat the request; repeated events count once).
+        """
+        stamp = Stamp(attribution(**attributes) if attributes else Stamp().attributes, api_key_id)
+        if len(body) > THREAD_BYTES:
+            batch = await asyncio.to_thread(validate_batch, body, content_type, self._clock.now_us(), stamp)
+        else:
+            batch = validate_batch(body, content_type, self._clock.now_us(), stamp)
+        fresh = self._unseen(batch)
+        duplicates = len(batch.accepted_lines) - len(fresh)
+        if stored := await self._stored(fresh):
+            duplicates += len(stored)
+            fresh = {event_id: line for event_id, line in fresh.items() if event_id not in stored}
+        await self._keep(fresh)
+        self._recent.remember(fresh, self._clock.now_us())
+        return {"accepted": len(fresh), "duplicates": duplicates, "rejected": batch.rejected}
+
+    def _unseen(self, batch: Batch) -> dict[str, bytes]:
+        """The first of each id that is not remembered."""
+        fresh: dict[str, bytes] = {}
+        for event_id, line in batch.accepted_lines:
+            if event_id not in fresh and event_id not in self._recent:
+                fresh[event_id] = line
+        return fresh
+
+    async def _stored(self, fresh: Iterable[str]) -> set[str]:
+        older = [event_id for event_id in fresh if self._recent.may_predate(event_id)]
+        if not older:
+            return set()
+        try:
+            return await asyncio.to_thread(self._known_ids, older)
+        except StoreError:
+            return set()  # it leaves duplicates out itself as soon as it can be written again
+
+    async def _keep(self, fresh: Mapping[str, bytes]) -> None:
+        """Only what is durable is remembered as received: a repeated request must not be answered for in vain."""
+        if not fresh:
+            return
+        if not self._spool.extend(list(fresh.values())):
+            raise SpoolError("the spool is full", hint=self._spool.health().problem, retry_after_seconds=1)
+        await self._spool.durable()

@@ -1,0 +1,482 @@
+"""The native event on the wire: what a sender may say, checked, and rewritten as one line of a spool.
+
+Unknown keys are ignored and never stored: prompts must not slip in. A bad item never harms its neighbours.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal, TypedDict
+
+import msgspec
+from msgspec import Meta
+
+from taximeter.clock import rfc3339, to_unix_us
+from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, MOST_TAGS, NOBODY, Attribution
+from taximeter.core.event import SOURCES, STATUSES, Source, Status
+from taximeter.core.ids import parse_event_id
+from taximeter.core.money import LARGEST_USD, exact, format_usd
+from taximeter.core.usage import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_CLASSES, Usage, violations
+from taximeter.errors import TooLargeError, UsageError
+
+MOST_EVENTS: Final = 50_000
+"""Events in one request."""
+
+MOST_MODELS: Final = 64
+"""Shares in `by_model` of one event."""
+
+MOST_UNITS: Final = 64
+"""Kinds of units in one event."""
+
+FUTURE_SECONDS: Final = 86_400
+"""How far a sender's clock may be ahead."""
+
+EARLIEST: Final = "2000-01-01T00:00:00.000000Z"
+
+Code = Literal[
+    "not_json",
+    "not_an_object",
+    "missing_event_id",
+    "invalid_event_id",
+    "missing_started_at",
+    "invalid_started_at",
+    "invalid_field",
+    "usage_violation",
+]
+CODES: Final[Mapping[Code, str]] = {
+    "not_json": "this item is not JSON",
+    "not_an_object": "this item is JSON, but not an object",
+    "missing_event_id": "event_id is missing; the sender makes it, so that a repeated event counts once",
+    "invalid_event_id": "event_id is not a UUID",
+    "missing_started_at": "started_at is missing",
+    "invalid_started_at": "started_at is not RFC 3339 with a zone, lies more than a day ahead, or before the year 2000",
+    "invalid_field": "a field has the wrong type, is out of range, or is none of the allowed values",
+    "usage_violation": "the counts contradict each other: a part exceeds its whole, or a count is negative",
+}
+"""Every code a rejection can have. They are stable; messages may change."""
+
+Text = Annotated[str, Meta(max_length=LONGEST_VALUE)] | None
+Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)] | None
+Milliseconds = Annotated[float, Meta(ge=0, le=1e12)] | None
+Amounts = dict[str, int | float | str] | None
+
+
+class ModelShare(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """The counts of one of several models in a call."""
+
+    model: Annotated[str, Meta(max_length=LONGEST_VALUE)]
+    input_tokens: Count = None
+    cache_read_tokens: Count = None
+    cache_write_5m_tokens: Count = None
+    cache_write_1h_tokens: Count = None
+    input_audio_tokens: Count = None
+    cache_read_audio_tokens: Count = None
+    input_image_tokens: Count = None
+    input_video_tokens: Count = None
+    output_tokens: Count = None
+    reasoning_tokens: Count = None
+    output_audio_tokens: Count = None
+    output_image_tokens: Count = None
+    units: Amounts = None
+
+
+class WireEvent(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """One event as it may arrive. The fields are those of `core.event.FIELDS`, and `cost_usd`, a sender's own
+    amount, which is kept as `reported_cost_usd`."""
+
+    event_id: str = ""
+    started_at: str = ""
+    duration_ms: Milliseconds = None
+    time_to_first_token_ms: Milliseconds = None
+    source: Source | None = None
+    provider: Text = None
+    request_model: Text = None
+    response_model: Text = None
+    operation: Text = None
+    service_tier: Text = None
+    region: Text = None
+    status: Status | None = None
+    http_status: Annotated[int, Meta(ge=0, le=999)] | None = None
+    error_type: Text = None
+    request_id: Text = None
+    response_id: Text = None
+    attempt: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    session_id: Text = None
+    trace_id: Text = None
+    span_id: Text = None
+    user_id: Text = None
+    team: Text = None
+    tenant: Text = None
+    feature: Text = None
+    endpoint: Text = None
+    environment: Text = None
+    service: Text = None
+    service_version: Text = None
+    prompt_version: Text = None
+    api_key_id: Text = None
+    tags: dict[str, str | int | float | bool | None] | None = None
+    input_tokens: Count = None
+    cache_read_tokens: Count = None
+    cache_write_5m_tokens: Count = None
+    cache_write_1h_tokens: Count = None
+    input_audio_tokens: Count = None
+    cache_read_audio_tokens: Count = None
+    input_image_tokens: Count = None
+    input_video_tokens: Count = None
+    output_tokens: Count = None
+    reasoning_tokens: Count = None
+    output_audio_tokens: Count = None
+    output_image_tokens: Count = None
+    units: Amounts = None
+    by_model: Annotated[list[ModelShare], Meta(max_length=MOST_MODELS)] | None = None
+    not_billed: bool | None = None
+    usage_estimated: bool | None = None
+    usage_conflict: bool | None = None
+    reported_cost_usd: Decimal | None = None
+    cost_usd: Decimal | None = None
+
+
+class Rejection(TypedDict):
+    """Why the item at `index` of a request was not taken."""
+
+    index: int
+    code: Code
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events of one request: what was good, as id and spool line, and what was not."""
+
+    accepted_lines: list[tuple[str, bytes]] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+class _RejectedError(Exception):
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code: Code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the receiving side adds to every event: attributes that win over the event's own, and the id of the key
+    it came with, where the event names none (a gateway's events name the key that made the call)."""
+
+    attributes: Attribution = NOBODY
+    api_key_id: str | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        said = tuple(name for name in DIMENSIONS if getattr(self.attributes, name) is not None)
+        object.__setattr__(self, "names", said)
+
+    def put_on(self, event: WireEvent) -> None:
+        if event.api_key_id is None:
+            event.api_key_id = self.api_key_id
+        for name in self.names:
+            setattr(event, name, getattr(self.attributes, name))
+        if self.attributes.tags:
+            event.tags = {**(event.tags or {}), **self.attributes.tags}
+
+
+NO_STAMP: Final = Stamp()
+
+
+def validate_batch(body: bytes, content_type: str, now_us: int, stamp: Stamp = NO_STAMP) -> Batch:
+    """Check the events in a request body: one object, a JSON array, or NDJSON.
+
+    `content_type` decides between one object and lines only when it says NDJSON; otherwise the body itself does.
+    Raises UsageError when the body as a whole is not JSON, TooLargeError for more than `MOST_EVENTS`.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8).strip()
+    form = _form(body, content_type)
+    finish = _Finisher(now_us, stamp)
+    try:
+        events = _DECODE[form](body)
+        _check_number(len(events))
+        return Batch([finish(event) for event in events])
+    except (*_UNREADABLE, _RejectedError):
+        return _one_by_one(_ITEMS[form](body), finish)
+
+
+def inflate(body: bytes, limit_bytes: int) -> bytes:
+    """A gzip body, unpacked to at most `limit_bytes`. Raises TooLargeError, and UsageError when it is not gzip."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise UsageError("the body is not valid gzip", hint=str(error)) from error
+    if len(plain) > limit_bytes:
+        raise TooLargeError(f"the unpacked body is larger than {limit_bytes} bytes", limit_bytes=limit_bytes)
+    if not unpacker.eof:
+        raise UsageError("the gzip body is cut off")
+    return plain
+
+
+# ── forms of a body ───────────────────────────────────────────────────────────────────────────────────────────
+
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_encode: Final = msgspec.json.Encoder().encode
+_decode_one: Final = msgspec.json.Decoder(WireEvent).decode
+_decode_array: Final = msgspec.json.Decoder(list[WireEvent]).decode
+_decode_lines: Final = msgspec.json.Decoder(WireEvent).decode_lines
+_decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+_Form = Literal["one", "array", "lines"]
+_LINE_TYPES: Final = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
+
+
+def _form(body: bytes, content_type: str) -> _Form:
+    if any(name in content_type.lower() for name in _LINE_TYPES):
+        return "lines"
+    if body.startswith(b"["):
+        return "array"
+    if body.startswith(b"{"):
+        return "lines" if b"\n" in body and _first_line_is_whole(body) else "one"
+    raise UsageError("the body is not JSON", hint="send one event, a JSON array of events, or NDJSON")
+
+
+def _first_line_is_whole(body: bytes) -> bool:
+    return body.partition(b"\n")[0].rstrip().endswith(b"}") and not _is_json(body)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+def _array_items(body: bytes) -> Sequence[bytes]:
+    try:
+        return [bytes(raw) for raw in _decode_raw_items(body)]
+    except _UNREADABLE as error:
+        raise UsageError("the body is not a whole JSON array", hint=str(error)) from error
+
+
+def _only_item(body: bytes) -> Sequence[bytes]:
+    if not _is_json(body):
+        raise UsageError("the body is not JSON", hint="send one event, a JSON array of events, or NDJSON")
+    return [body]
+
+
+def _line_items(body: bytes) -> Sequence[bytes]:
+    return [line for line in body.split(b"\n") if line.strip()]
+
+
+_DECODE: Final[Mapping[_Form, Callable[[bytes], list[WireEvent]]]] = {
+    "one": lambda body: [_decode_one(body)],
+    "array": _decode_array,
+    "lines": _decode_lines,
+}
+_ITEMS: Final[Mapping[_Form, Callable[[bytes], Sequence[bytes]]]] = {
+    "one": _only_item,
+    "array": _array_items,
+    "lines": _line_items,
+}
+
+
+def _check_number(events: int) -> None:
+    if events > MOST_EVENTS:
+        raise TooLargeError(f"more than {MOST_EVENTS} events in one request", limit=MOST_EVENTS)
+
+
+# ── one event ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CANONICAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_input_parts: Final = attrgetter(*INPUT_PARTS, "cache_read_audio_tokens")
+_output_parts: Final = attrgetter(*OUTPUT_PARTS)
+_counts: Final = attrgetter(*TOKEN_CLASSES)
+
+
+class _Finisher:
+    """Completes and checks a decoded event, and encodes it. Raises _RejectedError."""
+
+    __slots__ = ("_latest", "_stamp")
+
+    def __init__(self, now_us: int, stamp: Stamp) -> None:
+        self._latest = rfc3339(now_us + FUTURE_SECONDS * 1_000_000)
+        self._stamp = stamp
+
+    def __call__(self, event: WireEvent) -> tuple[str, bytes]:
+        if not _UUID.fullmatch(event.event_id):
+            event.event_id = _event_id(event.event_id)
+        event.started_at = self._started_at(event.started_at)
+        if event.source is None:
+            event.source = "api"
+        if event.status is None:
+            event.status = "ok"
+        if event.attempt is None:
+            event.attempt = 1
+        self._stamp.put_on(event)
+        if event.tags is not None:
+            event.tags = _tags(event.tags)
+        if event.units is not None:
+            event.units = _amounts(event.units)
+        _check_usage(event)
+        if event.by_model is not None:
+            _check_shares(event.by_model)
+        if event.cost_usd is not None or event.reported_cost_usd is not None:
+            _settle_cost(event)
+        return event.event_id, _encode(event)
+
+    def _started_at(self, text: str) -> str:
+        if not text:
+            raise _RejectedError("missing_started_at", CODES["missing_started_at"])
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise _RejectedError("invalid_started_at", f"started_at is not RFC 3339: {text[:64]!r}") from error
+        if not _CANONICAL_TIME.fullmatch(text):
+            text = _normalised(text, moment)
+        if not EARLIEST <= text <= self._latest:
+            raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
+        return text
+
+
+def _normalised(text: str, moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise _RejectedError("invalid_started_at", f"started_at has no zone: {text[:64]!r}")
+    try:
+        return rfc3339(to_unix_us(moment))
+    except (OverflowError, ValueError) as error:
+        raise _RejectedError("invalid_started_at", f"started_at is out of range: {text[:64]!r}") from error
+
+
+def _event_id(text: str) -> str:
+    if not text:
+        raise _RejectedError("missing_event_id", CODES["missing_event_id"])
+    try:
+        return parse_event_id(text)
+    except ValueError as error:
+        raise _RejectedError("invalid_event_id", f"event_id is not a UUID: {text[:64]!r}") from error
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """At most `MOST_TAGS` texts, cut to `LONGEST_VALUE`; numbers become text, null is left out."""
+    kept = [(k[:LONGEST_VALUE], v if type(v) is str else _text(v)) for k, v in tags.items() if v is not None]
+    return {k: v[:LONGEST_VALUE] for k, v in kept[:MOST_TAGS]}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _amounts(units: Mapping[str, int | float | str]) -> dict[str, Any]:
+    """Whole amounts as numbers, others as decimal text."""
+    if len(units) > MOST_UNITS:
+        raise _RejectedError("invalid_field", f"more than {MOST_UNITS} units")
+    return {name[:LONGEST_VALUE]: _amount(name, amount) for name, amount in units.items()}
+
+
+def _amount(name: str, given: float | str) -> int | str:
+    try:
+        amount = Decimal(str(given)) if len(str(given)) <= 32 else Decimal("NaN")
+    except InvalidOperation as error:
+        raise _RejectedError("invalid_field", f"units.{name[:64]} is not a number") from error
+    if not amount.is_finite() or amount > LARGEST_COUNT:
+        raise _RejectedError("invalid_field", f"units.{name[:64]} is not a number that can be believed")
+    if amount < 0:
+        raise _RejectedError("usage_violation", f"units.{name[:64]} is negative")
+    return int(amount) if amount == amount.to_integral_value() else format_usd(amount)
+
+
+def _check_usage(event: WireEvent | ModelShare) -> None:
+    """A part never exceeds its whole. Parts that together fit into the whole need no closer look."""
+    parts, whole = sum(filter(None, _input_parts(event))), event.input_tokens
+    fits = not parts or (whole is not None and parts <= whole and not event.cache_read_audio_tokens)
+    parts, whole = sum(filter(None, _output_parts(event))), event.output_tokens
+    if fits and (not parts or (whole is not None and parts <= whole)):
+        return
+    found = violations(Usage(**dict(zip(TOKEN_CLASSES, _counts(event), strict=True))))
+    if found:
+        raise _RejectedError("usage_violation", found[0].message)
+
+
+def _check_shares(shares: Iterable[ModelShare]) -> None:
+    for share in shares:
+        _check_usage(share)
+        if share.units is not None:
+            share.units = _amounts(share.units)
+
+
+def _settle_cost(event: WireEvent) -> None:
+    """A sender's own amount is reported, never the cost: that is computed here, from the counts."""
+    amount = event.reported_cost_usd if event.reported_cost_usd is not None else event.cost_usd
+    event.cost_usd = None
+    if amount is None or not amount.is_finite() or not 0 <= amount <= LARGEST_USD:
+        raise _RejectedError("invalid_field", f"reported_cost_usd is not an amount between 0 and {LARGEST_USD}")
+    event.reported_cost_usd = Decimal(format_usd(exact(amount)))
+
+
+# ── the slow road: item by item, when something in the batch is wrong ─────────────────────────────────────────
+
+
+def _one_by_one(items: Sequence[bytes], finish: _Finisher) -> Batch:
+    _check_number(len(items))
+    batch = Batch()
+    for index, item in enumerate(items):
+        try:
+            batch.accepted_lines.append(finish(_decode_leniently(item)))
+        except _RejectedError as error:
+            batch.rejected.append({"index": index, "code": error.code, "message": error.message})
+    return batch
+
+
+def _decode_leniently(item: bytes) -> WireEvent:
+    """One event; over-long texts are cut, broken characters replaced. Raises _RejectedError."""
+    try:
+        return _decode_one(item)
+    except _UNREADABLE:
+        pass
+    loose = _mended(item)
+    try:
+        return _decode_one(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace"))
+    except _UNREADABLE as error:
+        raise _explained(str(error)) from error
+
+
+def _mended(item: bytes) -> dict[str, Any]:
+    """What a patient reader makes of an item. Half of an emoji (a text cut in the middle) is no reason to lose it."""
+    try:
+        loose = json.loads(item.decode("utf-8", "replace"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _RejectedError("not_json", f"this item is not JSON: {error}") from error
+    if not isinstance(loose, dict):
+        raise _RejectedError("not_an_object", CODES["not_an_object"])
+    cut = {k: v[:LONGEST_VALUE] if type(v) is str else v for k, v in loose.items()}
+    return {name: value for name, value in cut.items() if value is not None}
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _explained(complaint: str) -> _RejectedError:
+    """msgspec says `Expected ... - at `$.input_tokens``; we name the field first."""
+    reason, _, place = complaint.partition(" - at `$.")
+    name = place.removesuffix("`")
+    if name == "event_id":
+        return _RejectedError("invalid_event_id", "event_id is not a UUID")
+    if name == "started_at":
+        return _RejectedError("invalid_started_at", "started_at is not RFC 3339")
+    if name.rpartition(".")[2] in TOKEN_CLASSES and "`int`" in reason and ("= 0" in reason or "<=" in reason):
+        return _RejectedError("usage_violation", f"{name} must be between 0 and {LARGEST_COUNT}")
+    if name in ("source", "status"):
+        allowed = SOURCES if name == "source" else STATUSES
+        return _RejectedError("invalid_field", f"{name} must be one of {', '.join(allowed)}")
+    return _RejectedError("invalid_field", f"{name}: {reason}")
