@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -44,27 +45,19 @@ class KnownCredentials:
 
 
 @dataclass
-class Acknowledged:
-    accepted: int
-
-    def as_dict(self) -> Mapping[str, object]:
-        return {"accepted": self.accepted, "duplicates": 0, "rejected": []}
-
-
-@dataclass
 class RememberingReceiver:
     """Keeps what it was given; raises `trouble` when it has some."""
 
-    bodies: list[tuple[bytes, str | None, Mapping[str, str], str | None]] = field(default_factory=list)
+    bodies: list[tuple[bytes, str, Mapping[str, object] | None, str | None]] = field(default_factory=list)
     trouble: TaximeterError | None = None
 
-    def receive(
-        self, body: bytes, content_type: str | None, *, attributes: Mapping[str, str], api_key_id: str | None
-    ) -> Acknowledged:
+    async def receive(
+        self, body: bytes, content_type: str, *, attributes: Mapping[str, object] | None, api_key_id: str | None
+    ) -> Mapping[str, Any]:
         if self.trouble:
             raise self.trouble
         self.bodies.append((body, content_type, attributes, api_key_id))
-        return Acknowledged(body.count(b"\n") + 1)
+        return {"accepted": 1, "duplicates": 0, "rejected": []}
 
 
 class ManualClock:

@@ -43,7 +43,7 @@ def error_body(error: TaximeterError) -> dict[str, object]:
 
 def error_headers(error: TaximeterError) -> dict[str, str]:
     if error.http_status == 503:
-        return {"retry-after": str(RETRY_SECONDS)}
+        return {"retry-after": str(error.facts.get("retry_after_seconds", RETRY_SECONDS))}
     return {"www-authenticate": "Bearer"} if error.http_status == 401 else {}
 
 

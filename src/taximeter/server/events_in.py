@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from taximeter.errors import TaximeterError
 from taximeter.server.access import Access
@@ -12,27 +12,31 @@ from taximeter.server.answers import Receive, Scope, Send, answer_error, answer_
 from taximeter.server.bodies import read_body
 
 
-class Acknowledgement(Protocol):
-    def as_dict(self) -> Mapping[str, object]:
-        """`{"accepted", "duplicates", "rejected"}`."""
-        ...
-
-
 class EventsIn(Protocol):
-    """Takes a body of events and returns once they are on disk."""
+    """Takes a body of events and returns once they are on disk: `{"accepted", "duplicates", "rejected"}`."""
 
-    def receive(
-        self, body: bytes, content_type: str | None, *, attributes: Mapping[str, str], api_key_id: str | None
-    ) -> Acknowledgement: ...
+    async def receive(
+        self, body: bytes, content_type: str, *, attributes: Mapping[str, object] | None, api_key_id: str | None
+    ) -> Mapping[str, Any]: ...
 
 
+@dataclass(slots=True)
+class TakenIn:
+    """Events that came in since the start."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+
+@dataclass(slots=True)
 class IngestFace:
     """The ASGI side of it."""
 
-    def __init__(self, access: Access, receiver: EventsIn, limit_bytes: int) -> None:
-        self._access = access
-        self._receiver = receiver
-        self._limit_bytes = limit_bytes
+    access: Access
+    receiver: EventsIn
+    limit_bytes: int
+    taken_in: TakenIn = field(default_factory=TakenIn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -41,13 +45,18 @@ class IngestFace:
             await answer_error(send, error)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._access.allowed(scope, "ingest")
+        caller = self.access.allowed(scope, "ingest")
         if scope["method"] != "POST":
             await answer_json(send, 405, {"error": {"code": "usage", "message": "send POST"}}, [(b"allow", b"POST")])
             return
-        body = await read_body(scope, receive, self._limit_bytes)
-        content_type = header(scope, b"content-type")
-        acknowledged = await asyncio.to_thread(
-            self._receiver.receive, body, content_type, attributes=caller.attributes, api_key_id=caller.key_id
+        body = await read_body(scope, receive, self.limit_bytes)
+        received = await self.receiver.receive(
+            body, header(scope, b"content-type") or "", attributes=caller.attributes, api_key_id=caller.key_id
         )
-        await answer_json(send, 202, acknowledged.as_dict())
+        self._count(received)
+        await answer_json(send, 202, received)
+
+    def _count(self, received: Mapping[str, Any]) -> None:
+        self.taken_in.accepted += received["accepted"]
+        self.taken_in.duplicates += received["duplicates"]
+        self.taken_in.rejected += len(received["rejected"])

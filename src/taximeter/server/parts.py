@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from taximeter.clock import Clock
 from taximeter.server.access import Access
 from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
-from taximeter.store.events.port import EventStore
+from taximeter.store.events import EventStore
 
 
 class KeyDesk(Protocol):
@@ -36,7 +36,3 @@ class Parts:
     clock: Clock
     status: Callable[[], Status]
     sign_in_url: Callable[[], str]
-    query_timeout_seconds: float
-
-
-Json = dict[str, Any]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.shapes import Answer, CallPage, Question
-from taximeter.store.events.port import Cancellation
-from taximeter.store.events.query import parse_event_query, parse_query
+from taximeter.store.events import parse_event_query, parse_query
 
 router: Final = APIRouter(tags=["spending"])
-T = TypeVar("T")
 
 _NOT_FILTERS: Final = ("from", "to", "timezone", "limit", "cursor")
 
@@ -25,8 +21,7 @@ def query(question: Question, parts: TheParts, _caller: Reader) -> Response:
     """Add up usage and cost: any measures by any dimensions, filters, interval and time zone."""
     asked = question.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
-    answer = _within(parts.query_timeout_seconds, lambda stop: parts.store.query(parsed, cancellation=stop))
-    return JSONResponse(answer.as_dict())
+    return JSONResponse(parts.store.query(parsed).as_dict())
 
 
 @router.get("/events", response_model=CallPage)
@@ -45,7 +40,7 @@ def events(
     asked: dict[str, Any] = {"from": from_, "to": to, "timezone": timezone, "limit": limit, "cursor": cursor}
     asked = {name: value for name, value in asked.items() if value is not None}
     parsed = parse_event_query({**asked, "filters": _filters(request)}, parts.clock.now_us())
-    page = _within(parts.query_timeout_seconds, lambda stop: parts.store.events(parsed, cancellation=stop))
+    page = parts.store.events(parsed)
     return JSONResponse({"events": page.events, "next": page.next})
 
 
@@ -55,18 +50,6 @@ def _filters(request: Request) -> dict[str, Any]:
         if name not in _NOT_FILTERS:
             given.setdefault(name, []).append(value)
     return {name: values[0] if len(values) == 1 else {"in": values} for name, values in given.items()}
-
-
-def _within(timeout_seconds: float, ask: Callable[[Cancellation], T]) -> T:
-    """What `ask` answers; its query is stopped after the time is up."""
-    cancellation = Cancellation()
-    timer = threading.Timer(timeout_seconds, cancellation.cancel)
-    timer.daemon = True
-    timer.start()
-    try:
-        return ask(cancellation)
-    finally:
-        timer.cancel()
 
 
 @router.get("/live", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
