@@ -7,7 +7,7 @@ here, and the statement gets them as plain offsets: the same arithmetic in every
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -66,7 +66,7 @@ def _offset_seconds(zone: ZoneInfo, moment_us: int) -> int:
     return int(offset.total_seconds())
 
 
-def bucket(moment: exp.Expression, interval: Interval, timezone: str, from_us: int, to_us: int) -> exp.Expression:
+def bucket(moment: exp.Expr, interval: Interval, timezone: str, from_us: int, to_us: int) -> exp.Expr:
     """The expression of an event's bucket, given that of its start (UTC).
 
     For minutes and hours it is the bucket's start in UTC; for days, weeks and months the local date it begins with.
@@ -81,7 +81,7 @@ def bucket(moment: exp.Expression, interval: Interval, timezone: str, from_us: i
     return case
 
 
-def _start(moment: exp.Expression, interval: Interval, span: Span, *, first: bool) -> exp.Expression:
+def _start(moment: exp.Expr, interval: Interval, span: Span, *, first: bool) -> exp.Expr:
     local = _shifted(moment.copy(), span.offset_seconds)
     start = exp.TimestampTrunc(this=local, unit=exp.var(interval.upper()))
     if interval in _LOCAL:
@@ -96,7 +96,7 @@ def _start(moment: exp.Expression, interval: Interval, span: Span, *, first: boo
 _LOCAL: Final = ("day", "week", "month")
 
 
-def _shifted(moment: exp.Expression, seconds: int) -> exp.Expression:
+def _shifted(moment: exp.Expr, seconds: int) -> exp.Expr:
     if seconds == 0:
         return moment
     interval = exp.Interval(this=exp.Literal.string(str(abs(seconds))), unit=exp.var("SECOND"))
@@ -104,7 +104,7 @@ def _shifted(moment: exp.Expression, seconds: int) -> exp.Expression:
     return shifted(this=moment, expression=interval)
 
 
-def instant(moment_us: int) -> exp.Expression:
+def instant(moment_us: int) -> exp.Expr:
     """A moment as a literal of the stores' timestamp type: UTC, without a zone."""
     text = to_datetime(moment_us).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
     return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)

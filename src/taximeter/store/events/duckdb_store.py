@@ -112,7 +112,7 @@ class DuckDBEvents:
     def _reading(self, cancellation: Cancellation | None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on one snapshot, interrupted when its time is over or it is cancelled."""
         cancellation = cancellation or Cancellation()
-        with _store_errors(self._path, cancellation):
+        with _store_errors(self._path):
             cursor = self._writer.cursor()
             timer = threading.Timer(self._query_timeout_seconds, cancellation.cancel)
             timer.daemon = True
@@ -170,7 +170,7 @@ def _opening_error(path: Path, error: duckdb.Error) -> StoreError:
         return StoreError(f"{path} cannot be created: {text}", hint="check the directory and its permissions")
     return SchemaError(
         f"{path} cannot be read: {text}",
-        hint="it is damaged or was written by a newer version: upgrade, restore a backup, or move it away to begin anew",
+        hint="damaged, or written by a newer version: upgrade, restore a backup, or move it away to begin anew",
     )
 
 
@@ -193,7 +193,7 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 @contextmanager
-def _store_errors(path: Path, cancellation: Cancellation | None = None) -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     """Errors of the engine become ours."""
     try:
         yield

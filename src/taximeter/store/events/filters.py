@@ -14,8 +14,7 @@ from taximeter.store.events.vocabulary import FILTERABLE, TAG_PREFIX, dimension
 
 Value = str | int | Decimal | bool
 Operator = Literal["in", "not", "exists", "contains", ">", ">=", "<", "<="]
-OPERATORS: Final = ("in", "not", "exists", "contains", ">", ">=", "<", "<=")
-COMPARISONS: Final = (">", ">=", "<", "<=")
+OPERATORS: Final[tuple[Operator, ...]] = ("in", "not", "exists", "contains", ">", ">=", "<", "<=")
 NUMERIC: Final = ("count", "milliseconds", "money")
 
 MOST_VALUES: Final = 1_000
@@ -53,24 +52,14 @@ def _conditions(name: str, wanted: Any) -> list[Condition]:
 
 
 def _condition(field: str, operator: str, value: Any, place: str) -> Condition:
-    if operator == "in" or operator == "not":
-        return Condition(field, operator, _values(field, value, place))
-    if operator == "exists":
-        if not isinstance(value, bool):
-            raise UsageError(f"{place}.exists must be true or false", field=place)
-        return Condition(field, "exists", (value,))
-    if operator == "contains":
-        if kind_of(field) != "text" or field == "event_id":
-            raise UsageError(f"{field} is not text, it cannot contain", field=place)
-        if not isinstance(value, str):
-            raise UsageError(f"{place}.contains must be text", field=place)
-        return Condition(field, "contains", (value,))
-    for comparison in COMPARISONS:
-        if operator == comparison:
-            return Condition(field, comparison, (_bound(field, value, place),))  # type: ignore[arg-type]
-    allowed = list(OPERATORS)
+    for known in OPERATORS:
+        if operator == known:
+            return Condition(field, known, _OPERANDS.get(known, _bound)(field, value, place))
     raise UsageError(
-        f"unknown operator {operator!r}", hint="allowed: " + ", ".join(allowed), field=place, allowed=allowed
+        f"unknown operator {operator!r} in {place}",
+        hint="allowed: " + ", ".join(OPERATORS),
+        field=place,
+        allowed=list(OPERATORS),
     )
 
 
@@ -79,13 +68,26 @@ def kind_of(field: str) -> str:
     return "text" if field.startswith(TAG_PREFIX) else FILTERABLE[field]
 
 
-def _bound(field: str, value: Any, place: str) -> Value:
+def _existence(_field: str, value: Any, place: str) -> tuple[Value | None, ...]:
+    if not isinstance(value, bool):
+        raise UsageError(f"{place}.exists must be true or false", field=place)
+    return (value,)
+
+
+def _substring(field: str, value: Any, place: str) -> tuple[Value | None, ...]:
+    if kind_of(field) != "text" or field == "event_id":
+        raise UsageError(f"{field} is not text, it cannot contain", field=place)
+    if not isinstance(value, str):
+        raise UsageError(f"{place}.contains must be text", field=place)
+    return (value,)
+
+
+def _bound(field: str, value: Any, place: str) -> tuple[Value | None, ...]:
     if kind_of(field) not in NUMERIC:
         raise UsageError(f"{field} is not a number, it cannot be compared", field=place)
-    bound = _value(field, value, place)
-    if bound is None:
+    if value is None:
         raise UsageError(f"{place} has no bound", field=place)
-    return bound
+    return (_value(field, value, place),)
 
 
 def _values(field: str, value: Any, place: str) -> tuple[Value | None, ...]:
@@ -94,6 +96,10 @@ def _values(field: str, value: Any, place: str) -> tuple[Value | None, ...]:
     if len(values) > MOST_VALUES:
         raise UsageError(f"{place} has {len(values)} values; at most {MOST_VALUES}", field=place)
     return tuple(_value(field, one, place) for one in values)
+
+
+_OPERANDS: Final = {"in": _values, "not": _values, "exists": _existence, "contains": _substring}
+"""How the operand of an operator is read; comparisons have a bound."""
 
 
 def _value(field: str, value: Any, place: str) -> Value | None:

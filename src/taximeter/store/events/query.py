@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from taximeter.core.attribution import SHORT_NAMES
 from taximeter.errors import UsageError
 from taximeter.store.events.filters import Condition, parse_filters
 from taximeter.store.events.instants import parse_instant, time_zone
-from taximeter.store.events.vocabulary import MEASURES, dimension, measure
+from taximeter.store.events.vocabulary import MEASURE_ALIASES, MEASURES, dimension, measure
 
 Interval = Literal["minute", "hour", "day", "week", "month"]
 INTERVALS: Final[tuple[Interval, ...]] = ("minute", "hour", "day", "week", "month")
@@ -23,6 +24,7 @@ MOST_ROWS: Final = 50_000
 MOST_DIMENSIONS: Final = 8
 """Dimensions of one grouping."""
 
+DEFAULT_MEASURES: Final = ("cost_usd", "calls")
 DEFAULT_RANGE: Final = "30d"
 MOST_EVENTS: Final = 1_000
 """Events of one page."""
@@ -48,7 +50,7 @@ class Query:
 
     from_us: int
     to_us: int
-    measures: tuple[str, ...] = ("cost_usd", "calls")
+    measures: tuple[str, ...] = DEFAULT_MEASURES
     group_by: tuple[str, ...] = ()
     filters: tuple[Condition, ...] = ()
     interval: Interval | None = None
@@ -112,7 +114,7 @@ def parse_query(request: Mapping[str, Any], now_us: int) -> Query:
     group_by = tuple(dimension(name, field="group_by") for name in _names(request, "group_by"))
     if len(group_by) > MOST_DIMENSIONS:
         raise UsageError(f"at most {MOST_DIMENSIONS} dimensions in group_by", field="group_by")
-    measures = tuple(measure(name).name for name in _names(request, "measures")) or Query.measures
+    measures = tuple(measure(name).name for name in _names(request, "measures")) or DEFAULT_MEASURES
     from_us, to_us = _range(request, now_us, zone.key, DEFAULT_RANGE)
     interval = _interval(request.get("interval"))
     return Query(
@@ -202,31 +204,28 @@ def _order(text: Any, group_by: tuple[str, ...], interval: Interval | None) -> O
     """`cost_usd`, `-cost_usd`, `cost_usd asc`: measures come largest first unless told, the rest smallest first."""
     if text is None:
         return None
-    if not isinstance(text, str):
-        raise UsageError("order_by must be one name", field="order_by")
-    name, _, direction = text.strip().partition(" ")
-    read = _DIRECTIONS.get(direction.strip().lower())
-    if read is None:
-        raise UsageError(f"unknown direction {direction!r}", hint="asc or desc", field="order_by")
-    bare = name.lstrip("+-")
-    by_sign = {"-": True, "+": False}.get(name[:1])
-    told = by_sign if by_sign is not None else read()
-    if bare == TIME and interval is not None:
-        return Order(TIME, bool(told))
-    if bare not in MEASURES and (full := dimension(bare, field="order_by", allowed=_orderable(group_by))) in group_by:
-        return Order(full, bool(told))
-    return Order(measure(bare, field="order_by").name, True if told is None else told)
+    name, descending = _direction(text)
+    if name == TIME and interval is not None:
+        return Order(TIME, bool(descending))
+    if MEASURE_ALIASES.get(name, name) in MEASURES:
+        return Order(measure(name).name, descending is not False)
+    allowed = (*((TIME,) if interval is not None else ()), *group_by, *MEASURES)
+    full = SHORT_NAMES.get(name, name)
+    if full not in group_by:
+        hint = "allowed: " + ", ".join(allowed)
+        raise UsageError(f"cannot order by {name!r}", hint=hint, field="order_by", allowed=list(allowed))
+    return Order(full, bool(descending))
 
 
-_DIRECTIONS: Final[dict[str, Callable[[], bool | None]]] = {
-    "": lambda: None,
-    "asc": lambda: False,
-    "desc": lambda: True,
-}
-
-
-def _orderable(group_by: tuple[str, ...]) -> tuple[str, ...]:
-    return (*group_by, *MEASURES)
+def _direction(text: Any) -> tuple[str, bool | None]:
+    """The bare name, and whether it was told to come in descending order; None when nothing was told."""
+    words = text.split() if isinstance(text, str) else []
+    if len(words) == 2 and words[1].lower() in ("asc", "desc"):
+        return words[0], words[1].lower() == "desc"
+    if len(words) != 1:
+        raise UsageError("order_by must be one name", hint="like cost_usd, -cost_usd or cost_usd asc", field="order_by")
+    name = words[0]
+    return (name[1:], name[0] == "-") if name[0] in "+-" else (name, None)
 
 
 def _limit(value: Any, most: int) -> int | None:

@@ -14,7 +14,7 @@ A query becomes up to three statements:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from sqlglot import expressions as exp
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
 from taximeter.store.events.columns import COLUMN_NAMES
-from taximeter.store.events.filters import Condition, kind_of
+from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.vocabulary import (
     COST_MEASURES,
@@ -67,7 +67,7 @@ def ranking_of(query: Query) -> Order:
     return query.order_by
 
 
-def _aggregate(part: Part) -> exp.Expression:
+def _aggregate(part: Part) -> exp.Expr:
     name = part.name
     if name in PERCENTILES:
         column, share = PERCENTILES[name]
@@ -82,20 +82,20 @@ def _aggregate(part: Part) -> exp.Expression:
     return _COUNTS[name]()
 
 
-def _calls_with(condition: exp.Expression) -> exp.Expression:
+def _calls_with(condition: exp.Expr) -> exp.Expr:
     return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
 
-def _status(status: str) -> exp.Expression:
+def _status(status: str) -> exp.Expr:
     return _calls_with(_column("status").eq(exp.Literal.string(status)))
 
 
-def _late() -> exp.Expression:
+def _late() -> exp.Expr:
     bound = exp.Interval(this=exp.Literal.string(str(LATE_SECONDS)), unit=exp.var("SECOND"))
     return _calls_with(_column("ingested_at") > exp.Add(this=_column("started_at"), expression=bound))
 
 
-def _total_tokens() -> exp.Expression:
+def _total_tokens() -> exp.Expr:
     zero = exp.Literal.number(0)
     read, written = (
         exp.Coalesce(this=_column(name), expressions=[zero.copy()]) for name in ("input_tokens", "output_tokens")
@@ -103,7 +103,7 @@ def _total_tokens() -> exp.Expression:
     return exp.Sum(this=exp.Add(this=read, expression=written))
 
 
-_COUNTS: Final = {
+_COUNTS: Final[dict[str, Callable[[], exp.Expr]]] = {
     "calls": lambda: exp.Count(this=exp.Star()),
     "priced_calls": lambda: exp.Count(this=_column("cost_usd")),
     "total_tokens": _total_tokens,
@@ -121,18 +121,18 @@ _COUNTS: Final = {
 # --- columns and conditions ----------------------------------------------------------------------------------------
 
 
-def _column(name: str) -> exp.Expression:
+def _column(name: str) -> exp.Expr:
     return exp.column(name, quoted=True)
 
 
-def _field(name: str) -> exp.Expression:
+def _field(name: str) -> exp.Expr:
     if name.startswith(TAG_PREFIX):
         tag = exp.Literal.string(name.removeprefix(TAG_PREFIX))
         return exp.Bracket(this=_column("tags"), expressions=[tag])
     return _column(name)
 
 
-def _literal(field: str, value: Any) -> exp.Expression:
+def _literal(field: str, value: Any) -> exp.Expr:
     if field == "event_id":
         return exp.cast(exp.Literal.string(value), exp.DataType.Type.UUID)
     if isinstance(value, bool):
@@ -142,7 +142,7 @@ def _literal(field: str, value: Any) -> exp.Expression:
     return exp.Literal.string(str(value))
 
 
-def _condition(condition: Condition) -> exp.Expression:
+def _condition(condition: Condition) -> exp.Expr:
     field = _field(condition.field)
     if condition.operator == "exists":
         unset = field.is_(exp.null())
@@ -160,10 +160,10 @@ def _condition(condition: Condition) -> exp.Expression:
 _COMPARISONS: Final = {">": exp.GT, ">=": exp.GTE, "<": exp.LT, "<=": exp.LTE}
 
 
-def _one_of(condition: Condition) -> exp.Expression:
+def _one_of(condition: Condition) -> exp.Expr:
     """Whether the field is among the values; never SQL's "unknown" when None is among them."""
     named = [_literal(condition.field, value) for value in condition.values if value is not None]
-    tests: list[exp.Expression] = []
+    tests: list[exp.Expr] = []
     if named:
         tests.append(exp.In(this=_field(condition.field), expressions=named))
     if None in condition.values:
@@ -171,7 +171,7 @@ def _one_of(condition: Condition) -> exp.Expression:
     return exp.or_(*tests) if tests else exp.false()
 
 
-def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | None) -> list[exp.Expression]:
+def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | None) -> list[exp.Expr]:
     conditions = [_condition(condition) for condition in filters]
     if from_us is not None:
         conditions.append(_column("started_at") >= buckets.instant(from_us))
@@ -203,14 +203,14 @@ def _grouped(query: Query, parts: Sequence[Part]) -> exp.Select:
     return select.group_by(*(exp.column(name) for name in names)) if names else select
 
 
-def _key_columns(query: Query) -> list[exp.Expression]:
+def _key_columns(query: Query) -> list[exp.Expr]:
     columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(query.group_by)]
     if query.interval is not None:
         columns.append(exp.alias_(_bucket(query), BUCKET))
     return columns
 
 
-def _bucket(query: Query) -> exp.Expression:
+def _bucket(query: Query) -> exp.Expr:
     assert query.interval is not None
     return buckets.bucket(_column("started_at"), query.interval, query.timezone, query.from_us, query.to_us)
 
@@ -224,7 +224,7 @@ def _from_calls(select: exp.Select, query: Query) -> exp.Select:
     return select.from_(exp.to_table(CALLS)).where(*_conditions(query.filters, query.from_us, query.to_us))
 
 
-def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expression:
+def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expr:
     """What a group weighs, over all its buckets. Percentiles weigh as their largest bucket."""
     if ranking.name not in MEASURES:
         return exp.column(key_name(query.group_by.index(ranking.name)))
@@ -235,13 +235,13 @@ def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expres
     return exp.Div(this=sums[0], expression=exp.Nullif(this=sums[1], expression=exp.Literal.number(0)))
 
 
-def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp.Expression:
+def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp.Expr:
     return exp.Window(
         this=function(this=exp.column(part.name, quoted=True)), partition_by=[exp.column(key) for key in keys]
     )
 
 
-def _place(query: Query, keys: Sequence[str]) -> exp.Expression:
+def _place(query: Query, keys: Sequence[str]) -> exp.Expr:
     """Groups of equal weight rank by their keys, so that an answer is the same every time."""
     if not keys:
         return exp.Literal.number(1)
@@ -262,7 +262,7 @@ def _folded(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Sel
     return select.select(*(exp.alias_(_refold(part), part.name, quoted=True) for part in parts))
 
 
-def _refold(part: Part) -> exp.Expression:
+def _refold(part: Part) -> exp.Expr:
     function = exp.Sum if part.kind == "sum" else exp.Max
     return function(this=exp.column(part.name, quoted=True))
 
@@ -280,12 +280,12 @@ def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) ->
     return select.select(exp.alias_(_bucket(query), BUCKET)).group_by(BUCKET)
 
 
-def _outside(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expression:
+def _outside(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
     inside = exp.or_(*(_is_group(query, keys) for keys in first))
     return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
 
 
-def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expression:
+def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expr:
     return exp.and_(*(_one_of(Condition(name, "in", (key,))) for name, key in zip(query.group_by, keys, strict=True)))
 
 
@@ -299,7 +299,7 @@ def events(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
     return select.where(*conditions).order_by(*newest).limit(query.limit + 1)
 
 
-def _before(started_us: int, event_id: str) -> list[exp.Expression]:
+def _before(started_us: int, event_id: str) -> list[exp.Expr]:
     at = buckets.instant(started_us)
     same = exp.and_(_column("started_at").eq(at), _column("event_id") < _literal("event_id", event_id))
     return [_column("started_at") <= at.copy(), exp.or_(_column("started_at") < at.copy(), same)]

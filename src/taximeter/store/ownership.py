@@ -1,0 +1,125 @@
+"""Who owns a data directory: one process, by a lock of the operating system, which a dead process cannot keep.
+
+`owner.json` beside it says who that is, for people and for the command line, which finds the running server there.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from taximeter.errors import DirectoryInUseError, StoreError
+
+LOCK_FILE: Final = "owner.lock"
+OWNER_FILE: Final = "owner.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that owns a directory; `url` and `token` (for local administration) once it serves."""
+
+    pid: int
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+class Ownership:
+    """A directory that is ours until `release()`, or until the process ends in whatever way."""
+
+    def __init__(self, directory: Path, lock: int, owner: Owner) -> None:
+        self._directory = directory
+        self._lock: int | None = lock
+        self.owner = owner
+
+    def announce(self, url: str, token: str) -> None:
+        """Write where we serve into `owner.json`, for `owner_of`."""
+        self.owner = Owner(self.owner.pid, url, token)
+        _write(self._directory / OWNER_FILE, self.owner)
+
+    def release(self) -> None:
+        """Give the directory up; a second time does nothing."""
+        if self._lock is None:
+            return
+        (self._directory / OWNER_FILE).unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+
+    def __enter__(self) -> Ownership:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def own(directory: Path, *, pid: int) -> Ownership:
+    """Take the directory, which is made when it is not there (mode 0700).
+
+    Raises DirectoryInUseError with the owner's pid, StoreError when the directory cannot be written.
+    """
+    with _as_store_error(directory):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _try_lock(lock, fcntl.LOCK_EX):
+            os.close(lock)
+            owner = _read(directory / OWNER_FILE)
+            raise DirectoryInUseError(str(directory), owner.pid if owner else None)
+        owner = Owner(pid)
+        _write(directory / OWNER_FILE, owner)
+    return Ownership(directory, lock, owner)
+
+
+def owner_of(directory: Path) -> Owner | None:
+    """The living owner of a directory, or None. What a dead one left behind does not count."""
+    try:
+        lock = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _try_lock(lock, fcntl.LOCK_SH) else _read(directory / OWNER_FILE)
+    finally:
+        os.close(lock)
+
+
+def _try_lock(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _read(path: Path) -> Owner | None:
+    """None between the owner's lock and its first word."""
+    try:
+        said: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return Owner(int(said["pid"]), said.get("url"), said.get("token"))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _write(path: Path, owner: Owner) -> None:
+    """All or nothing, and readable by nobody else from the start: the token is a credential."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(asdict(owner), file)
+    draft.replace(path)
+
+
+@contextmanager
+def _as_store_error(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{directory} cannot be used: {error.strerror}", hint="check its permissions and the free space"
+        ) from error
