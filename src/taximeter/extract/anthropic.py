@@ -13,6 +13,7 @@ from taximeter.extract.counts import believable, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.skim import string_characters, string_end
 from taximeter.extract.stream import StreamState
 
 _SERVER_TOOLS: Final = {"web_search_requests": "web_searches", "web_fetch_requests": "web_fetches"}
@@ -153,21 +154,17 @@ class MessageStream:
         self.finished = False
 
     def skim(self, data: bytes) -> bool:
-        """Deltas of plain text are measured without decoding them. A bare quote never stands inside a string."""
+        """Deltas of plain text are measured without decoding them."""
         if not data.startswith(_DELTA):
             return data.startswith(_PASSED_OVER)
         for shape in _TEXTS:
             start = data.find(shape)
             if start >= 0:
                 start += len(shape)
-                return self._measured(data[start : data.find(b'"', start)])
+                written = string_characters(data, start, string_end(data, start))
+                self._write(written or 0)
+                return written is not None
         return False
-
-    def _measured(self, written: bytes) -> bool:
-        if b"\\" in written:
-            return False
-        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
-        return True
 
     def take(self, event: Payload) -> None:
         kind = event.get("type")

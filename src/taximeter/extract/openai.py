@@ -12,10 +12,11 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage
-from taximeter.extract.counts import CountTable, believable, counts_in, units_in
+from taximeter.extract.counts import CountTable, Units, believable, counts_in, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.skim import only_null, string_characters, string_end
 from taximeter.extract.stream import StreamState
 
 _INPUT_DETAILS: Final = {
@@ -31,16 +32,18 @@ _OUTPUT_DETAILS: Final = {
     "image_tokens": "output_image_tokens",
 }
 COUNTS: Final[CountTable] = {
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "completion_tokens_details": _OUTPUT_DETAILS,
+    "output_tokens_details": _OUTPUT_DETAILS,
     "": {
         "prompt_tokens": "input_tokens",
         "input_tokens": "input_tokens",
         "completion_tokens": "output_tokens",
         "output_tokens": "output_tokens",
+        "num_cached_tokens": "cache_read_tokens",  # Mistral
+        "prompt_cache_hit_tokens": "cache_read_tokens",  # DeepSeek
     },
-    "prompt_tokens_details": _INPUT_DETAILS,
-    "input_tokens_details": _INPUT_DETAILS,
-    "completion_tokens_details": _OUTPUT_DETAILS,
-    "output_tokens_details": _OUTPUT_DETAILS,
 }
 
 _TOOL_CALLS: Final = {
@@ -51,6 +54,7 @@ _TOOL_CALLS: Final = {
 """Output items of a response that are calls of built-in tools with a price."""
 
 _SERVER_TOOLS: Final = {
+    "web_search_requests": "web_searches",
     "web_search_calls": "web_searches",
     "x_search_calls": "x_searches",
     "file_search_calls": "file_searches",
@@ -58,6 +62,9 @@ _SERVER_TOOLS: Final = {
 }
 _RUNNING: Final = ("queued", "in_progress")
 _FREE_WEB_ACTIONS: Final = ("open_page", "find_in_page")
+_USAGE_UNITS: Final = {"prompt_audio_seconds": "audio_seconds"}
+_TOOL_PLACES: Final = ("server_side_tool_usage_details", "server_tool_use_details")
+"""Where hosts count the calls of built-in tools: xAI, OpenRouter."""
 _USD_PER_TICK: Final = Decimal("1e-10")
 
 MOST_CHOICES: Final = 128
@@ -101,10 +108,19 @@ def read_embeddings_request(body: Payload) -> RequestFacts:
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def usage_in(usage: Payload, units: Mapping[str, int | Decimal]) -> tuple[Usage, bool]:
-    """Our usage of an OpenAI-shaped usage object, and whether it contradicted itself."""
+def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
+    """Our usage of an OpenAI-shaped usage object, and whether it contradicted itself.
+
+    `output_units` are those seen in the output; what the usage says about a unit counts for more.
+    """
+    if not usage and not output_units:
+        return NOTHING_COUNTED, False
     counts = counts_in(usage, COUNTS)
     _count_what_lies_outside(counts, count(usage.get("total_tokens")))
+    units = {**output_units, **units_in(usage, _USAGE_UNITS)}
+    for place in _TOOL_PLACES:
+        if place in usage:
+            units |= units_in(usage[place], _SERVER_TOOLS)
     return believable(counts, units)
 
 
@@ -134,7 +150,7 @@ def reported_cost(usage: Payload) -> Decimal | None:
 # ── whole answers ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answer(status: int, body: object, units: Mapping[str, int | Decimal], output: tuple[str, ...]) -> Reading:
+def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) -> Reading:
     """The reading of a body with `model`, `id`, `service_tier`, `usage` or `error`. `output` names its content."""
     error = error_type(status, body)
     if status >= 400:
@@ -142,13 +158,13 @@ def _answer(status: int, body: object, units: Mapping[str, int | Decimal], outpu
     if not isinstance(body, Mapping):
         return NOTHING_READ
     reported = mapping(body.get("usage"))
-    usage, conflict = usage_in(reported, units) if reported or units else (NOTHING_COUNTED, False)
+    usage, conflict = usage_in(reported, units)
     return Reading(
         response_model=text(body.get("model")),
         usage=usage,
         usage_conflict=conflict,
         not_billed=error is not None and not usage.known,
-        service_tier=text(body.get("service_tier")),
+        service_tier=text(body.get("service_tier")) or text(reported.get("service_tier")),
         response_id=text(body.get("id")),
         error_type=error,
         reported_cost_usd=reported_cost(reported),
@@ -179,10 +195,7 @@ def read_responses_answer(status: int, payload: object) -> Reading:
 
 
 def tool_units(response: Payload) -> dict[str, int | Decimal]:
-    """Billable calls of built-in tools: counted by the host where it does so, otherwise the output items."""
-    by_host = mapping(mapping(response.get("usage")).get("server_side_tool_usage_details"))
-    if by_host:
-        return units_in(by_host, _SERVER_TOOLS)
+    """Billable calls of built-in tools, which show up as output items."""
     units: dict[str, int | Decimal] = {}
     for item in items(response.get("output")):
         if (unit := tool_unit(mapping(item))) is not None:
@@ -229,26 +242,21 @@ class ChatStream:
         return self._done or (stopped and (bool(self._usage) or not self._awaits_usage))
 
     def skim(self, data: bytes) -> bool:
-        """The common chunk, one piece of plain text and nothing else, is measured without decoding it.
-
-        A bare quote cannot occur inside a JSON string, so what these searches find is structure, never content.
-        """
+        """The common chunk, one piece of plain text and nothing else, is measured without decoding it."""
         start = data.find(_CHAT_TEXT)
         if start < 0:
             self._done = self._done or data == b"[DONE]"
             return data == b"[DONE]"
         if self._model is None or b'"error"' in data or data.count(b'"delta"') != 1:
             return False
-        if not _only_null(data, b'"usage":') or not _only_null(data, b'"finish_reason":'):
+        if not only_null(data, b'"usage":') or not only_null(data, b'"finish_reason":'):
             return False
         start += len(_CHAT_TEXT)
-        return self._measured(data, start, data.find(b'"', start))
-
-    def _measured(self, data: bytes, start: int, end: int) -> bool:
-        written = data[start:end]
-        if end <= start or b"\\" in written or data[end + 1 : end + 2] != b"}":
+        end = string_end(data, start)
+        written = string_characters(data, start, end)
+        if not written or data[end + 1 : end + 2] != b"}":
             return False
-        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
+        self._write(written)
         return True
 
     def take(self, event: Payload) -> None:
@@ -279,23 +287,19 @@ class ChatStream:
             self.content_started = True
 
     def reading(self) -> Reading:
-        usage, conflict = usage_in(self._usage, {}) if self._usage else (NOTHING_COUNTED, False)
+        usage, conflict = usage_in(self._usage, {})
         return Reading(
             response_model=self._model,
             usage=usage,
             usage_conflict=conflict,
             not_billed=self._error is not None and not usage.known and not self.content_started,
-            service_tier=self._tier,
+            service_tier=self._tier or text(self._usage.get("service_tier")),
             response_id=self._id,
             error_type=self._error,
             reported_cost_usd=reported_cost(self._usage),
             finished=self.finished,
             output_characters=self._characters,
         )
-
-
-def _only_null(data: bytes, key: bytes) -> bool:
-    return data.count(key) == data.count(key + b"null")
 
 
 def _delta_text(delta: Payload) -> tuple[int, bool]:
@@ -346,10 +350,10 @@ class ResponsesStream:
         if start < 0 or data.count(b'"delta":') != 1:
             return False
         start += len(_RESPONSE_TEXT)
-        written = data[start : data.find(b'"', start)]
-        if b"\\" in written:
+        written = string_characters(data, start, string_end(data, start))
+        if written is None:
             return False
-        self._write(len(written) if written.isascii() else len(written.decode("utf-8", "replace")))
+        self._write(written)
         return True
 
     def take(self, event: Payload) -> None:

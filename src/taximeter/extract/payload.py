@@ -31,7 +31,8 @@ _EMPTY: Final[dict[str, object]] = {}
 
 def mapping(value: object) -> Payload:
     """`value` when it is an object, otherwise an empty one."""
-    return value if isinstance(value, Mapping) else _EMPTY
+    # The exact type first: asking the abstract class costs five times as much.
+    return value if type(value) is dict or isinstance(value, Mapping) else _EMPTY
 
 
 def items(value: object) -> list[object] | tuple[object, ...]:

@@ -1,0 +1,75 @@
+"""Which flavour a path speaks."""
+
+from __future__ import annotations
+
+import pytest
+
+from taximeter.extract import KINDS, flavour_for
+
+PATHS = [
+    ("openai", "POST", "/v1/chat/completions", "openai.chat"),
+    ("openai", "post", "/v1/chat/completions", "openai.chat"),
+    ("openai", "POST", "/chat/completions", "openai.chat"),
+    ("openai", "POST", "chat/completions", "openai.chat"),
+    ("openai", "POST", "/v1/chat/completions/", "openai.chat"),
+    ("openai", "POST", "/api/v1/chat/completions", "openai.chat"),
+    ("openai", "POST", "/openai/deployments/my-gpt/chat/completions?api-version=2024-02-01", "openai.chat"),
+    ("openai", "POST", "/openai/v1/responses", "openai.responses"),
+    ("openai", "POST", "/v1/responses/compact", "openai.responses"),
+    ("openai", "POST", "/v1/embeddings", "openai.embeddings"),
+    ("openai", "POST", "/v1/completions", "openai.completions"),
+    ("openai", "POST", "/v1/messages", "anthropic.messages"),
+    ("anthropic", "POST", "/v1/messages", "anthropic.messages"),
+    ("anthropic", "POST", "/v1/messages?beta=true", "anthropic.messages"),
+    ("anthropic", "POST", "/v1/chat/completions", "openai.chat"),
+]
+FREE = [
+    ("openai", "GET", "/v1/models"),
+    ("openai", "GET", "/v1/models/gpt-4o"),
+    ("openai", "POST", "/v1/moderations"),
+    ("openai", "POST", "/v1/responses/input_tokens"),
+    ("anthropic", "POST", "/v1/messages/count_tokens"),
+    ("anthropic", "GET", "/v1/models"),
+]
+UNKNOWN = [
+    ("openai", "POST", "/v1/something/new"),
+    ("openai", "GET", "/v1/chat/completions"),
+    ("openai", "POST", "/v1/notchat/completions/more"),
+    ("openai", "POST", ""),
+    ("nobody", "POST", "/v1/chat/completions"),
+]
+
+
+@pytest.mark.parametrize(("kind", "method", "path", "name"), PATHS)
+def test_a_path_speaks_a_flavour(kind: str, method: str, path: str, name: str) -> None:
+    flavour = flavour_for(kind, method, path)
+    assert flavour is not None
+    assert (flavour.name, flavour.billed) == (name, True)
+
+
+@pytest.mark.parametrize(("kind", "method", "path"), FREE)
+def test_some_paths_cost_nothing(kind: str, method: str, path: str) -> None:
+    flavour = flavour_for(kind, method, path)
+    assert flavour is not None
+    assert not flavour.billed
+    assert flavour.read_answer(200, {"input_tokens": 14}).not_billed
+    assert not flavour.read_answer(200, {"input_tokens": 14}).usage.known
+
+
+@pytest.mark.parametrize(("kind", "method", "path"), UNKNOWN)
+def test_what_is_not_known_has_no_flavour(kind: str, method: str, path: str) -> None:
+    assert flavour_for(kind, method, path) is None
+
+
+def test_a_deployment_in_the_path_names_the_model_when_the_body_does_not() -> None:
+    flavour = flavour_for("openai", "POST", "/openai/deployments/my-gpt/chat/completions")
+    assert flavour is not None
+    assert flavour.read_request({"messages": []}).model == "my-gpt"
+    assert flavour.read_request({"model": "gpt-4o", "messages": []}).model == "gpt-4o"
+
+
+def test_every_route_names_a_method_and_a_flavour_once() -> None:
+    for routes in KINDS.values():
+        seen = [(route.method, route.path.pattern, route.flavour.name) for route in routes]
+        assert all(method in ("GET", "POST") for method, _, _ in seen)
+        assert len({pattern for method, pattern, _ in seen if method == "POST"}) == sum(m == "POST" for m, _, _ in seen)
