@@ -1,0 +1,139 @@
+"""One recorded call: what is known of it at each moment, as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from taximeter.core.attribution import LONGEST_VALUE, Attribution
+from taximeter.core.event import Status, UsageEvent
+from taximeter.core.ids import attempt_id, parse_event_id
+from taximeter.core.usage import NOTHING_COUNTED, Usage
+from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
+from taximeter.gateway.heads import RequestHead, trace_of
+from taximeter.gateway.refusals import bad_event_id
+
+MOST_ATTEMPTS: Final = 1000
+
+NOTHING_READ: Final = Reading()
+NOTHING_ASKED: Final = RequestFacts(operation="")
+
+_REQUEST_IDS: Final = (b"idempotency-key", b"x-client-request-id", b"x-request-id")
+
+
+class Call:
+    """A call on its way. `started_at_us` is wall time, `started` the monotonic counter at the same moment."""
+
+    __slots__ = ("_known", "asked_for_usage", "event_id", "facts", "first_token_at", "flavour", "started")
+
+    def __init__(self, event_id: str, started_at_us: int, started: float, provider: str) -> None:
+        self.event_id = event_id
+        self.started = started
+        self.flavour: Flavour | None = None
+        self.facts = NOTHING_ASKED
+        self.asked_for_usage = False
+        self.first_token_at: float | None = None
+        self._known: dict[str, Any] = {
+            "event_id": event_id,
+            "started_at_us": started_at_us,
+            "source": "gateway",
+            "provider": provider,
+        }
+
+    def belongs_to(self, attribution: Attribution, api_key_id: str | None) -> None:
+        self._known["attribution"] = attribution
+        self._known["api_key_id"] = api_key_id
+
+    def is_attempt(self, attempt: int, request_id: str | None) -> None:
+        self._known["attempt"] = attempt
+        self._known["request_id"] = request_id
+
+    def is_traced(self, head: RequestHead) -> None:
+        trace = trace_of(head.note(b"traceparent"))
+        if trace is not None:
+            self._known["trace_id"], self._known["span_id"] = trace
+
+    def asks(self, flavour: Flavour | None, facts: RequestFacts) -> None:
+        """What the request says."""
+        self.flavour = flavour
+        self.facts = facts
+        self._known["request_model"] = facts.model
+        self._known["operation"] = facts.operation or None
+
+    def begun(self) -> UsageEvent:
+        """The event as far as it is known when the request leaves; the input is an estimate."""
+        characters = self.facts.input_characters
+        usage = Usage(input_tokens=estimated_tokens(characters)) if characters else NOTHING_COUNTED
+        return UsageEvent(status="interrupted", usage=usage, **self._known)
+
+    def ended(
+        self,
+        status: Status,
+        reading: Reading,
+        *,
+        now: float,
+        http_status: int | None,
+        error_type: str | None = None,
+        not_billed: bool = False,
+        estimate: bool = False,
+    ) -> UsageEvent:
+        """The event. `now` is the monotonic counter; `estimate` fills in what the provider did not come to say."""
+        usage, estimated = self._estimated(reading) if estimate else (reading.usage, False)
+        first = self.first_token_at
+        return UsageEvent(
+            status=status,
+            http_status=http_status,
+            error_type=reading.error_type or error_type,
+            duration_ms=(now - self.started) * 1000,
+            time_to_first_token_ms=None if first is None else (first - self.started) * 1000,
+            response_model=reading.response_model,
+            response_id=reading.response_id,
+            service_tier=reading.service_tier,
+            region=reading.region,
+            usage=usage,
+            by_model=reading.by_model,
+            usage_conflict=reading.usage_conflict,
+            usage_estimated=estimated,
+            not_billed=not_billed or reading.not_billed,
+            reported_cost_usd=reading.reported_cost_usd,
+            **self._known,
+        )
+
+    def _estimated(self, reading: Reading) -> tuple[Usage, bool]:
+        """Usage of an answer that broke off: what was reported, and for the rest what was seen.
+
+        Where nothing was seen nothing is made up.
+        """
+        if reading.finished or not reading.output_characters:
+            return reading.usage, False
+        reported = reading.usage
+        seen = estimated_tokens(reading.output_characters)
+        read = reported.input_tokens
+        if read is None and self.facts.input_characters:
+            read = estimated_tokens(self.facts.input_characters)
+        counts = {name: getattr(reported, name) for name in Usage.__dataclass_fields__}
+        counts["input_tokens"] = read
+        counts["output_tokens"] = max(reported.output_tokens or 0, seen)
+        return Usage(**counts), True
+
+
+def identity(head: RequestHead, new_event_id: Callable[[], str]) -> tuple[str, int, str | None]:
+    """Event id, attempt and request id of a request. Raises Refusal for an event id that is none."""
+    retries = head.notes.get(b"x-stainless-retry-count", b"")
+    attempt = min(int(retries) + 1, MOST_ATTEMPTS) if retries.isdigit() else 1
+    given = head.ours.get(b"event-id")
+    if given is None:
+        return new_event_id(), attempt, _request_id(head)
+    try:
+        first = parse_event_id(given.decode("ascii").strip())
+    except ValueError:
+        raise bad_event_id() from None
+    return attempt_id(first, attempt), attempt, first
+
+
+def _request_id(head: RequestHead) -> str | None:
+    for name in _REQUEST_IDS:
+        value = head.note(name)
+        if value:
+            return value[:LONGEST_VALUE]
+    return None

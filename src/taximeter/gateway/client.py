@@ -1,0 +1,93 @@
+"""The caller's side of a request: its body, its patience, and the answer it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from taximeter.gateway.refusals import body_too_large
+from taximeter.gateway.upstream import Headers
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_STATUSES = range(100, 600)
+
+
+class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
+    """The caller left before the request was complete."""
+
+
+class Client:
+    """Wraps ASGI's receive and send. Sending to somebody who has left does nothing."""
+
+    __slots__ = ("_on_gone", "_receive", "_send", "_watcher", "gone", "started")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._watcher: asyncio.Task[None] | None = None
+        self._on_gone: Callable[[], None] | None = None
+        self.gone = False
+        self.started = False
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole request body. Raises Refusal beyond the limit, ClientGone when it does not come."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            _check_size(len(body), limit_bytes)
+            return body
+        parts = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts += message.get("body", b"")
+            _check_size(len(parts), limit_bytes)
+            if not message.get("more_body"):
+                return bytes(parts)
+            message = await self._receive()
+
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Call `on_gone` when the caller hangs up, until `close`."""
+        self._on_gone = on_gone
+        self._watcher = asyncio.get_running_loop().create_task(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._on_gone is not None:
+            self.gone = True
+            self._on_gone()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._on_gone = None
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+
+    async def start(self, status: int, headers: Headers) -> None:
+        await self._tell({"type": "http.response.start", "status": status, "headers": headers})
+        self.started = True
+
+    async def part(self, data: bytes, *, more: bool) -> None:
+        await self._tell({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _tell(self, message: Message) -> None:
+        if self.gone:
+            return
+        try:
+            await self._send(message)
+        except OSError:  # how an ASGI server says that the caller has left
+            self.gone = True
+            if self._on_gone is not None:
+                self._on_gone()
+
+
+def _check_size(size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise body_too_large(limit_bytes)

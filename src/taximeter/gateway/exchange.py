@@ -1,0 +1,304 @@
+"""One request on its way to the provider and its answer on the way back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from taximeter.clock import Clock
+from taximeter.core.cost import Cost, Unpriced
+from taximeter.core.event import Status, UsageEvent
+from taximeter.core.money import format_usd
+from taximeter.extract import Reading, estimated_tokens
+from taximeter.gateway.call import NOTHING_READ, Call
+from taximeter.gateway.client import Client
+from taximeter.gateway.guard import Guard
+from taximeter.gateway.heads import OURS, answer_headers, first
+from taximeter.gateway.recorder import Recorder
+from taximeter.gateway.refusals import upstream_failed
+from taximeter.gateway.settings import GatewaySettings
+from taximeter.gateway.stream_usage import UsageWithholder
+from taximeter.gateway.tap import StreamTap, read_json
+from taximeter.gateway.upstream import Answer, Headers, Origin, Outgoing, Upstream, UpstreamFailure
+
+Price = Callable[[UsageEvent], Cost | Unpriced]
+
+EVENT_ID_HEADER: Final = OURS + b"event-id"
+COST_HEADER: Final = OURS + b"cost-usd"
+
+_NEVER_LEFT: Final = frozenset({"connect_failed", "connect_timeout", "tls_failed", "no_free_connection"})
+"""Failures after which the provider has nothing to charge for."""
+
+_WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every exchange works with."""
+
+    upstream: Upstream
+    recorder: Recorder
+    price: Price | None
+    clock: Clock
+    settings: GatewaySettings
+    guard: Guard
+
+
+class Exchange:
+    """Forwards one request. `call` is None for requests that are passed on without being recorded.
+
+    The event is written before the last bytes of the answer go to the client: a gateway killed at any moment has
+    either recorded an answered call, or left its begin record.
+    """
+
+    __slots__ = ("_answer", "_call", "_client", "_ended", "_http_status", "_outgoing", "_stopping", "_tap", "_task",
+                 "_timer", "_tools")  # fmt: skip
+
+    def __init__(self, tools: Tools, client: Client, call: Call | None, outgoing: Outgoing) -> None:
+        self._tools = tools
+        self._client = client
+        self._call = call
+        self._outgoing: Outgoing | None = outgoing
+        self._answer: Answer | None = None
+        self._tap: StreamTap | None = None
+        self._http_status: int | None = None
+        self._ended = call is None
+        self._stopping = False
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self, origin: Origin) -> None:
+        """Forward the request and its answer. Raises Refusal when the provider did not answer."""
+        self._task = asyncio.current_task()
+        self._client.watch(self._hung_up)
+        try:
+            await self._forward(origin)
+        except asyncio.CancelledError:
+            if not self._stopping or self._task is None:
+                self._end("interrupted", self._read_so_far(), error_type="gateway_stopped", estimate=True)
+                raise
+            self._task.uncancel()
+            self._end("cancelled", self._read_so_far(), estimate=True)
+        finally:
+            self._client.close()
+            if self._answer is not None:
+                self._answer.close()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    # ── the caller hangs up ──────────────────────────────────────────────────────────────────────────────
+
+    def _hung_up(self) -> None:
+        settings = self._tools.settings
+        if self._ended or settings.on_hangup == "cancel":
+            self._stop()
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(settings.drain_timeout_seconds, self._stop)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    # ── there and back ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _forward(self, origin: Origin) -> None:
+        outgoing, self._outgoing = self._outgoing, None
+        assert outgoing is not None
+        try:
+            self._answer = answer = await self._tools.upstream.send(origin, outgoing)
+        except UpstreamFailure as failure:
+            self._end("error", NOTHING_READ, error_type=failure.kind, not_billed=failure.kind in _NEVER_LEFT)
+            raise upstream_failed(failure.http_status, failure.kind, failure.message) from failure
+        is_head = outgoing.method == b"HEAD"
+        del outgoing  # a stream may run for minutes; its request need not stay in memory
+        self._http_status = answer.status
+        headers = answer_headers(answer.headers)
+        if self._call is not None:
+            headers.append((EVENT_ID_HEADER, self._call.event_id.encode()))
+        media_type = (first(answer.headers, b"content-type") or b"").lower()
+        if self._call is None or is_head:
+            await self._pass_through(answer, headers)
+        elif media_type.startswith(b"text/event-stream") and self._call.flavour is not None:
+            await self._stream(self._call, answer, headers)
+        elif b"json" in media_type:
+            await self._whole(self._call, answer, headers)
+        else:
+            await self._pass_through(answer, headers)
+
+    async def _pass_through(self, answer: Answer, headers: Headers, beginning: bytes = b"") -> None:
+        """Hand on an answer that is not read."""
+        length = first(answer.headers, b"content-length")
+        if length is not None and answer.status not in _WITHOUT_BODY:
+            headers.append((b"content-length", length))
+        await self._client.start(answer.status, headers)
+        if beginning:
+            await self._client.part(beginning, more=True)
+        try:
+            while not answer.ended():
+                chunk = await answer.chunk()
+                if answer.ended():
+                    self._end_as_answered(NOTHING_READ)
+                await self._client.part(chunk, more=not answer.ended())
+        except UpstreamFailure as failure:
+            self._end("interrupted", NOTHING_READ, error_type=failure.kind)
+
+    # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _whole(self, call: Call, answer: Answer, headers: Headers) -> None:
+        parts: list[bytes] = []
+        size_bytes = 0
+        try:
+            while not answer.ended():
+                chunk = await answer.chunk()
+                parts.append(chunk)
+                size_bytes += len(chunk)
+                if size_bytes > self._tools.settings.tap_limit_bytes:
+                    self._tools.guard.count("answer_too_large")
+                    await self._pass_through(answer, headers, b"".join(parts))
+                    return
+        except UpstreamFailure as failure:
+            self._end("interrupted", NOTHING_READ, error_type=failure.kind)
+            await self._broken_off(answer, headers, b"".join(parts))
+            return
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        reading = self._tools.guard("answer_unread", self._read_whole, call, answer, body)
+        event = self._end_as_answered(reading or NOTHING_READ)
+        if event is not None and self._tools.price is not None:
+            cost = self._tools.guard("cost_header", self._tools.price, event)
+            if isinstance(cost, Cost):
+                headers.append((COST_HEADER, format_usd(cost.total).encode()))
+        if answer.status not in _WITHOUT_BODY:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await self._client.start(answer.status, headers)
+        await self._client.part(body, more=False)
+
+    def _read_whole(self, call: Call, answer: Answer, body: bytes) -> Reading:
+        if call.flavour is None:
+            return NOTHING_READ
+        payload = read_json(body, first(answer.headers, b"content-encoding"), self._tools.settings.tap_limit_bytes)
+        return call.flavour.read_answer(answer.status, payload)
+
+    async def _broken_off(self, answer: Answer, headers: Headers, beginning: bytes) -> None:
+        """Hand on the part that came, and break off as the provider did."""
+        length = first(answer.headers, b"content-length")
+        if length is not None:
+            headers.append((b"content-length", length))
+        await self._client.start(answer.status, headers)
+        await self._client.part(beginning, more=True)
+
+    # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _stream(self, call: Call, answer: Answer, headers: Headers) -> None:
+        encoding = first(answer.headers, b"content-encoding")
+        limit = self._tools.settings.tap_limit_bytes
+        flavour = call.flavour
+        if flavour is not None:
+            self._tap = self._tools.guard("stream_unread", StreamTap, flavour, call.facts, encoding, limit)
+        withholder = UsageWithholder() if call.asked_for_usage and encoding in (None, b"identity") else None
+        length = first(answer.headers, b"content-length")
+        if length is not None and withholder is None:
+            headers.append((b"content-length", length))
+        await self._client.start(answer.status, headers)
+        try:
+            await self._chunks(call, answer, withholder)
+        except UpstreamFailure as failure:
+            self._end("interrupted", self._read_so_far(), error_type=failure.kind, estimate=True)
+            if withholder is not None:
+                await self._client.part(withholder.end(), more=True)
+
+    async def _chunks(self, call: Call, answer: Answer, withholder: UsageWithholder | None) -> None:
+        clock, client, drained_bytes = self._tools.clock, self._client, 0
+        progress_due = clock.monotonic() + self._tools.settings.progress_seconds
+        while not answer.ended():
+            chunk = await answer.chunk()
+            now = clock.monotonic()
+            if chunk:
+                self._read_along(call, chunk, now)
+            if answer.ended():
+                self._end_of_stream(answer)
+            if client.gone:
+                drained_bytes += len(chunk)
+                if drained_bytes > self._tools.settings.drain_limit_bytes:
+                    self._stop()
+                continue
+            if withholder is not None:
+                chunk = withholder.feed(chunk) + (withholder.end() if answer.ended() else b"")
+            if chunk or answer.ended():
+                await client.part(chunk, more=not answer.ended())
+            if now >= progress_due and not self._ended:
+                progress_due = now + self._tools.settings.progress_seconds
+                self._tools.guard("progress", self._progress, call)
+
+    def _read_along(self, call: Call, chunk: bytes, now: float) -> None:
+        tap = self._tap
+        if tap is None or self._ended:
+            return
+        if self._tools.guard("stream_unread", tap.feed, chunk) is None:
+            self._tap = None
+            return
+        if call.first_token_at is None and tap.content_started:
+            call.first_token_at = now
+        if tap.finished:
+            self._end_as_answered(self._read_so_far())
+
+    def _end_of_stream(self, answer: Answer) -> None:
+        """The stream has ended by itself. If only the connection says so, and the dialect does not, it was cut."""
+        reading = self._read_so_far()
+        if answer.framed or reading.finished or reading.usage.known:
+            self._end_as_answered(reading)
+        else:
+            self._end("interrupted", reading, error_type="closed_early", estimate=True)
+
+    def _progress(self, call: Call) -> None:
+        reading = self._read_so_far()
+        reported, seen = reading.usage.output_tokens, estimated_tokens(reading.output_characters)
+        self._tools.recorder.progress(call.event_id, max(reported or 0, seen))
+
+    def _read_so_far(self) -> Reading:
+        if self._tap is None:
+            return NOTHING_READ
+        return self._tools.guard("stream_unread", self._tap.reading) or NOTHING_READ
+
+    # ── the record ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _end_as_answered(self, reading: Reading) -> UsageEvent | None:
+        failed = reading.error_type is not None or (self._http_status or 0) >= 400
+        status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
+        return self._end(status, reading)
+
+    def _end(
+        self,
+        status: Status,
+        reading: Reading,
+        *,
+        error_type: str | None = None,
+        not_billed: bool = False,
+        estimate: bool = False,
+    ) -> UsageEvent | None:
+        """Write the event, once."""
+        if self._ended or self._call is None:
+            return None
+        self._ended = True
+        return self._tools.guard(
+            "event_unrecorded", self._write, self._call, status, reading, error_type, not_billed, estimate
+        )
+
+    def _write(
+        self, call: Call, status: Status, reading: Reading, error_type: str | None, not_billed: bool, estimate: bool
+    ) -> UsageEvent:
+        event = call.ended(
+            status,
+            reading,
+            now=self._tools.clock.monotonic(),
+            http_status=self._http_status,
+            error_type=error_type,
+            not_billed=not_billed,
+            estimate=estimate,
+        )
+        if not self._tools.recorder.end(event):
+            self._tools.guard.count("event_lost")
+        return event

@@ -1,0 +1,172 @@
+"""Request and answer heads: what is ours, what is secret, what belongs to one hop, and what travels on.
+
+Attribution headers carry their values as they are: UTF-8, or Latin-1 where the bytes are not UTF-8. They are not
+percent-decoded, because an id may contain a `%`. Only in `X-Taximeter-Tags: k=v,k2=v2` keys and values are
+percent-decoded (as in W3C baggage), so that a comma can be written as `%2C`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import unquote
+
+from taximeter.core.attribution import NOBODY, Attribution, attribution
+from taximeter.gateway.upstream import Headers
+
+OURS: Final = b"x-taximeter-"
+
+_DIMENSIONS: Final = {
+    b"user": "user_id",
+    b"team": "team",
+    b"tenant": "tenant",
+    b"feature": "feature",
+    b"endpoint": "endpoint",
+    b"environment": "environment",
+    b"prompt-version": "prompt_version",
+    b"session": "session_id",
+    b"service": "service",
+    b"service-version": "service_version",
+}
+
+_DROP, _SECRET, _NOTE, _ENCODING, _LENGTH = range(5)
+
+_HOP_BY_HOP: Final = (
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+)
+_REQUEST_ROLES: Final = {
+    **dict.fromkeys(_HOP_BY_HOP, _DROP),
+    # Framing and host are written anew; cookies are those of our own page; the others tell of the way to us.
+    **dict.fromkeys((b"host", b"expect", b"cookie"), _DROP),
+    **dict.fromkeys((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"), _DROP),
+    **dict.fromkeys((b"x-forwarded-port", b"x-real-ip"), _DROP),
+    **dict.fromkeys((b"authorization", b"x-api-key", b"api-key"), _SECRET),
+    **dict.fromkeys((b"x-stainless-retry-count", b"idempotency-key", b"x-client-request-id"), _NOTE),
+    **dict.fromkeys((b"x-request-id", b"traceparent", b"content-encoding"), _NOTE),
+    b"accept-encoding": _ENCODING,
+    b"content-length": _LENGTH,
+}
+# A provider's cookie would be set for the host of our own page.
+_ANSWER_DROPS: Final = frozenset((*_HOP_BY_HOP, b"content-length", b"set-cookie"))
+
+READABLE_ENCODINGS: Final = frozenset((b"gzip", b"deflate", b"identity"))
+
+
+class RequestHead:
+    """The headers of a request, sorted by whose they are."""
+
+    __slots__ = ("accept_encoding", "content_length", "forward", "notes", "ours", "secrets")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.forward: Headers = []
+        self.secrets: Headers = []
+        self.notes: dict[bytes, bytes] = {}
+        self.ours: dict[bytes, bytes] = {}
+        self.accept_encoding: bytes | None = None
+        self.content_length: int | None = None
+        connection = None
+        for name, value in headers:
+            role = _REQUEST_ROLES.get(name)
+            if role is None:
+                if name.startswith(OURS):
+                    self.ours[name[len(OURS) :]] = value
+                else:
+                    self.forward.append((name, value))
+            elif role == _NOTE:
+                self.notes[name] = value
+                self.forward.append((name, value))
+            elif role == _SECRET:
+                self.secrets.append((name, value))
+            elif role == _ENCODING:
+                self.accept_encoding = value
+            elif role == _LENGTH:
+                self.content_length = int(value)
+            elif name == b"connection":
+                connection = value
+        if connection is not None and connection not in (b"keep-alive", b"close"):
+            self._drop_named(connection)
+
+    def _drop_named(self, connection: bytes) -> None:
+        named = {token.strip() for token in connection.lower().split(b",")}
+        self.forward = [header for header in self.forward if header[0] not in named]
+
+    def note(self, name: bytes) -> str | None:
+        value = self.notes.get(name)
+        return None if value is None else text_of(value)
+
+    def attribution(self) -> Attribution:
+        """What the attribution headers say."""
+        if not self.ours:
+            return NOBODY
+        named: dict[str, Any] = {
+            _DIMENSIONS[name]: text_of(value) for name, value in self.ours.items() if name in _DIMENSIONS and value
+        }
+        tags = self.ours.get(b"tags")
+        if tags:
+            named["tags"] = _tags(text_of(tags))
+        return attribution(**named) if named else NOBODY
+
+
+def text_of(value: bytes) -> str:
+    """A header's value as text: UTF-8, else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _tags(text: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in text.split(","))
+    return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs if key.strip()}
+
+
+def secret_in(name: bytes, value: bytes) -> str | None:
+    """The secret of a credential header, None when it holds none."""
+    if name == b"authorization":
+        scheme, _, value = value.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    return text_of(value.strip()) or None
+
+
+def trace_of(traceparent: str | None) -> tuple[str, str] | None:
+    """Trace and span id of a W3C `traceparent`, None when it is none."""
+    if traceparent is None:
+        return None
+    parts = traceparent.strip().lower().split("-")
+    if len(parts) < 4 or len(parts[1]) != 32 or len(parts[2]) != 16:
+        return None
+    if not _is_hex_id(parts[1]) or not _is_hex_id(parts[2]):
+        return None
+    return parts[1], parts[2]
+
+
+def _is_hex_id(text: str) -> bool:
+    return all(c in "0123456789abcdef" for c in text) and text.strip("0") != ""
+
+
+def readable_encodings(accepted: bytes) -> bytes:
+    """`accept-encoding` reduced to what the tap can read, in the client's own order and weights."""
+    kept = [item for item in accepted.split(b",") if item.partition(b";")[0].strip().lower() in READABLE_ENCODINGS]
+    return b",".join(kept).strip() or b"identity"
+
+
+def answer_headers(headers: Headers) -> Headers:
+    """A provider's headers as the client gets them: all but those of the hop, of the framing, and ours."""
+    return [header for header in headers if header[0] not in _ANSWER_DROPS and not header[0].startswith(OURS)]
+
+
+def first(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of a header."""
+    for given, value in headers:
+        if given == name:
+            return value
+    return None

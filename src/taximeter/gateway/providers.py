@@ -1,0 +1,105 @@
+"""Providers, and the rule by which a path of the gateway becomes a path of a provider.
+
+`/{provider}/rest` goes to `{base_url}/rest`, with one exception that makes every client's habit work:
+a leading `/v1` of the rest is dropped
+
+- when `base_url` already ends in `/v1`, and
+- for kind `openai` whenever `base_url` has a path at all, because an OpenAI client's `base_url` is where the API
+  begins (`https://host/openai/deployments/gpt-4o`, `https://host/v1beta/openai`): the gateway's `/{provider}/v1`
+  stands for it.
+
+| base_url                              | asked for                   | goes to                                |
+|---------------------------------------|-----------------------------|----------------------------------------|
+| https://api.openai.com/v1             | /openai/v1/chat/completions | /v1/chat/completions                   |
+| https://api.openai.com/v1             | /openai/chat/completions    | /v1/chat/completions                   |
+| https://api.anthropic.com             | /anthropic/v1/messages      | /v1/messages                           |
+| https://api.perplexity.ai             | /pplx/chat/completions      | /chat/completions                      |
+| https://x.azure.com/openai/deployments/d | /az/v1/chat/completions  | /openai/deployments/d/chat/completions |
+| https://x.azure.com                   | /az/openai/deployments/d/.. | /openai/deployments/d/..               |
+
+The provider's host is fixed by its configuration, and no path leaves the path of `base_url`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from taximeter.gateway.upstream import Origin
+
+Kind = Literal["openai", "anthropic"]
+
+KEY_HEADERS: Final[Mapping[Kind, bytes]] = {"openai": b"authorization", "anthropic": b"x-api-key"}
+"""Where each protocol carries its key."""
+
+_DOTS: Final = re.compile(rb"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
+_UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#?]")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One upstream. `api_key` is the real key; None lets clients bring their own.
+
+    `key_header` overrides the header that carries the key (Azure: `api-key`). `ask_for_usage` says whether streams
+    may be asked for their usage (`stream_options`); some compatible hosts refuse the field.
+    """
+
+    name: str
+    kind: Kind
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    key_header: str | None = None
+    ca_file: str | None = None
+    ask_for_usage: bool = True
+
+
+class Mount:
+    """A provider as it is served: its origin, and the translation of paths."""
+
+    __slots__ = ("_base", "_drops_v1", "origin", "provider")
+
+    def __init__(self, provider: Provider) -> None:
+        url = urlsplit(provider.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"not a base URL: {provider.base_url!r}")
+        scheme: Literal["http", "https"] = "https" if url.scheme == "https" else "http"
+        port = url.port or (443 if scheme == "https" else 80)
+        self.provider = provider
+        self.origin = Origin(scheme, url.hostname, port, provider.ca_file)
+        self._base = url.path.rstrip("/").encode()
+        self._drops_v1 = self._base.endswith(b"/v1") or (provider.kind == "openai" and self._base != b"")
+
+    def target(self, rest: bytes) -> bytes | None:
+        """The provider's path for `rest` (raw, with its slash), or None for a path that is not to be trusted."""
+        if not _is_tame(rest):
+            return None
+        if self._drops_v1 and (rest.startswith(b"/v1/") or rest == b"/v1"):
+            rest = rest[3:]
+        return self._base + rest or b"/"
+
+
+def _is_tame(path: bytes) -> bool:
+    """Whether a path stays where it is: no dot segments in any spelling, no empty first segment, nothing unfit."""
+    if path.startswith(b"//") or _UNFIT.search(path):
+        return False
+    if b"%" in path:
+        path = unquote_to_bytes(unquote_to_bytes(path))
+        if path.startswith(b"//"):
+            return False
+    return not ((b"." in path and _DOTS.search(path)) or b"\\" in path)
+
+
+class Mounts:
+    """All providers by name, and the split of a request path."""
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self._mounts = {name.encode(): Mount(provider) for name, provider in providers.items()}
+        self.names = tuple(sorted(providers))
+
+    def find(self, raw_path: bytes) -> tuple[Mount | None, bytes]:
+        """The provider of `/{name}/rest` and `/rest`."""
+        name, slash, rest = raw_path[1:].partition(b"/")
+        return self._mounts.get(name), slash + rest

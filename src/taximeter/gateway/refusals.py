@@ -1,0 +1,101 @@
+"""Answers that the gateway gives itself, in the shape of the provider's own errors.
+
+The official clients then raise what they would raise without a gateway in between. A refusal says "taximeter" in
+its message, so that nobody looks for the reason at the provider.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from taximeter.gateway.providers import Kind
+
+_OPENAI_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+}
+_ANTHROPIC_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    504: "timeout_error",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, and most are not errors of ours
+    """Ends the handling of a request with an answer of ours. `code` is stable; refusals are counted by it."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def body(self, kind: Kind) -> bytes:
+        """The JSON body in the provider's shape."""
+        error: dict[str, object]
+        if kind == "anthropic":
+            error_type = _ANTHROPIC_TYPES.get(self.status, "api_error")
+            error = {"type": "error", "error": {"type": error_type, "message": self.message}}
+        else:
+            error_type = _OPENAI_TYPES.get(self.status, "server_error")
+            error = {"error": {"message": self.message, "type": error_type, "param": None, "code": self.code}}
+        return json.dumps(error).encode()
+
+
+def unknown_provider(names: Sequence[str]) -> Refusal:
+    known = ", ".join(f"/{name}/" for name in names) or "none"
+    return Refusal(404, "unknown_provider", f"taximeter: no such provider; configured are: {known}")
+
+
+def unfit_path() -> Refusal:
+    return Refusal(400, "unfit_path", "taximeter: this path would leave the provider's base URL")
+
+
+def no_key() -> Refusal:
+    return Refusal(
+        401,
+        "missing_api_key",
+        "taximeter: no key. Give a taximeter key where the provider's key goes, "
+        "or in X-Taximeter-Key beside the provider's own.",
+    )
+
+
+def wrong_key() -> Refusal:
+    return Refusal(401, "invalid_api_key", "taximeter: incorrect API key provided; it is unknown or revoked.")
+
+
+def wrong_scope(scope: str) -> Refusal:
+    return Refusal(403, "wrong_scope", f"taximeter: this key has the scope '{scope}'; the gateway needs 'gateway'.")
+
+
+def no_provider_key(name: str) -> Refusal:
+    return Refusal(
+        401,
+        "no_provider_key",
+        f"taximeter: no key for the provider '{name}'. Configure its api_key, or send the provider's own key "
+        "and put the taximeter key into X-Taximeter-Key.",
+    )
+
+
+def bad_event_id() -> Refusal:
+    return Refusal(400, "invalid_event_id", "taximeter: X-Taximeter-Event-Id must be a UUID.")
+
+
+def body_too_large(limit_bytes: int) -> Refusal:
+    return Refusal(413, "request_too_large", f"taximeter: the request body exceeds {limit_bytes} bytes.")
+
+
+def unrecordable() -> Refusal:
+    return Refusal(503, "unrecordable", "taximeter: the call cannot be recorded now, and is configured to be refused.")
+
+
+def upstream_failed(status: int, kind: str, message: str) -> Refusal:
+    return Refusal(status, kind, f"taximeter: {message}")

@@ -1,0 +1,93 @@
+"""The tap: reads along while the client gets the very bytes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from taximeter.extract import Flavour, Reading, RequestFacts, StreamReader
+from taximeter.gateway.heads import READABLE_ENCODINGS
+
+decode_json: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
+"""Raises ValueError for what is not JSON."""
+
+_EITHER_HEADER: Final = 32 + zlib.MAX_WBITS
+
+
+class UnreadableError(ValueError):
+    """The tap cannot read this body; the client gets it all the same."""
+
+
+class Inflater:
+    """Unpacks gzip and deflate, within a bound. Raises UnreadableError."""
+
+    __slots__ = ("_inflate", "_left", "_raw_allowed")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._inflate = zlib.decompressobj(_EITHER_HEADER)
+        self._left = limit_bytes
+        self._raw_allowed = True  # some servers send deflate without its header
+
+    def feed(self, chunk: bytes) -> bytes:
+        try:
+            data = self._inflate.decompress(chunk, self._left + 1)
+        except zlib.error as error:
+            if not self._raw_allowed:
+                raise UnreadableError(str(error)) from None
+            self._raw_allowed = False
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            return self.feed(chunk)
+        self._raw_allowed = False
+        self._left -= len(data)
+        if self._left < 0:
+            raise UnreadableError("too large when unpacked")
+        return data
+
+
+def inflater(encoding: bytes | None, limit_bytes: int) -> Inflater | None:
+    """What unpacks this `content-encoding`; None when nothing has to be unpacked. Raises UnreadableError."""
+    named = (encoding or b"identity").strip().lower()
+    if named == b"identity":
+        return None
+    if named not in READABLE_ENCODINGS and named != b"x-gzip":
+        raise UnreadableError("content-encoding")
+    return Inflater(limit_bytes)
+
+
+def read_json(body: bytes, encoding: bytes | None, limit_bytes: int) -> object:
+    """A body as parsed JSON, None when it is none. Raises UnreadableError."""
+    unpack = inflater(encoding, limit_bytes)
+    data = body if unpack is None else unpack.feed(body)
+    try:
+        return decode_json(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+class StreamTap:
+    """Reads one streamed answer, unpacking it where needed."""
+
+    __slots__ = ("_reader", "_unpack")
+
+    def __init__(self, flavour: Flavour, facts: RequestFacts, encoding: bytes | None, limit_bytes: int) -> None:
+        self._reader: StreamReader = flavour.stream(facts, decode=decode_json)
+        self._unpack = inflater(encoding, limit_bytes)
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take in bytes as they came. Always True; raises UnreadableError."""
+        self._reader.feed(chunk if self._unpack is None else self._unpack.feed(chunk))
+        return True
+
+    @property
+    def content_started(self) -> bool:
+        return self._reader.content_started
+
+    @property
+    def finished(self) -> bool:
+        return self._reader.finished
+
+    def reading(self) -> Reading:
+        return self._reader.reading()
