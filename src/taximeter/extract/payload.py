@@ -22,6 +22,7 @@ NOT_TEXT: Final = frozenset(
         *("type", "role", "id", "model", "media_type", "format", "detail", "call_id", "tool_call_id", "tool_use_id"),
         *("url", "image_url", "file_url", "file_id", "file_data", "b64_json", "result", "partial_image_b64"),
         *("signature", "thought_signature", "encrypted_content", "encrypted_index", "cache_control", "status"),
+        *("finish_reason", "native_finish_reason", "stop_reason"),
     }
 )
 """Keys whose values are not written or read by the model as text: media, links, identifiers, seals."""
@@ -76,7 +77,7 @@ def usd(value: object) -> Decimal | None:
 def characters(value: object) -> int:
     """Characters of text in `value`, media and identifiers left out.
 
-    Numbers count as one token each, because embeddings take text as arrays of token numbers.
+    Numbers in arrays count as one token each: embeddings take text as arrays of token numbers too.
     """
     if isinstance(value, str):
         return len(value)
@@ -100,4 +101,8 @@ def characters(value: object) -> int:
 def _written(node: Payload) -> list[object]:
     """The values of an object that may hold text. `data` is text only in a source that says so."""
     plain = node.get("type") == "text"
-    return [value for key, value in node.items() if key not in NOT_TEXT and (key != "data" or plain)]
+    return [
+        value
+        for key, value in node.items()
+        if key not in NOT_TEXT and (key != "data" or plain) and type(value) is not int
+    ]

@@ -1,0 +1,214 @@
+"""Anthropic's dialect, rule by rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from taximeter.core.usage import Usage
+from taximeter.extract import Reading, RequestFacts, StreamReader
+from taximeter.extract.anthropic import MESSAGES
+
+
+def answer(**usage: Any) -> Reading:
+    return MESSAGES.read_answer(200, {"type": "message", "id": "msg_1", "model": "claude", "usage": usage})
+
+
+USAGES = [
+    ("plain", {"input_tokens": 3, "output_tokens": 2}, Usage(input_tokens=3, output_tokens=2)),
+    ("only the output", {"output_tokens": 2}, Usage(output_tokens=2)),
+    (
+        "the input is the sum of three",
+        {"input_tokens": 3, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 500, "output_tokens": 2},
+        Usage(
+            input_tokens=543,
+            cache_read_tokens=40,
+            cache_write_5m_tokens=500,
+            output_tokens=2,
+        ),
+    ),
+    (
+        "writes are split by lifetime",
+        {
+            "input_tokens": 3,
+            "cache_creation_input_tokens": 500,
+            "output_tokens": 2,
+            "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 300},
+        },
+        Usage(input_tokens=503, cache_write_5m_tokens=200, cache_write_1h_tokens=300, output_tokens=2),
+    ),
+    (
+        "a split without its total",
+        {"input_tokens": 3, "output_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 300}},
+        Usage(input_tokens=303, cache_write_5m_tokens=0, cache_write_1h_tokens=300, output_tokens=2),
+    ),
+    (
+        "thinking is told apart, inside the output",
+        {"input_tokens": 3, "output_tokens": 20, "output_tokens_details": {"thinking_tokens": 9}},
+        Usage(input_tokens=3, output_tokens=20, reasoning_tokens=9),
+    ),
+    (
+        "searches and fetches are units",
+        {
+            "input_tokens": 3,
+            "output_tokens": 2,
+            "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1},
+        },
+        Usage(input_tokens=3, output_tokens=2, units={"web_searches": 2, "web_fetches": 1}),
+    ),
+    (
+        "a turn that compacted the conversation is missing from the top",
+        {
+            "input_tokens": 3,
+            "output_tokens": 2,
+            "iterations": [
+                {"type": "compaction", "input_tokens": 100, "output_tokens": 10},
+                {"type": "message", "input_tokens": 3, "output_tokens": 2},
+            ],
+        },
+        Usage(input_tokens=103, output_tokens=12),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "usage", "expected"), USAGES)
+def test_usage(rule: str, usage: dict[str, Any], expected: Usage) -> None:
+    reading = answer(**usage)
+    assert (reading.usage, reading.usage_conflict, reading.by_model) == (expected, False, ())
+
+
+def test_an_advisers_turns_belong_to_its_own_model() -> None:
+    turns = [
+        {"type": "message", "input_tokens": 10, "output_tokens": 1},
+        {"type": "advisor_message", "model": "opus", "input_tokens": 20, "output_tokens": 2},
+        {"type": "message", "input_tokens": 30, "output_tokens": 3},
+    ]
+    reading = answer(input_tokens=40, output_tokens=4, iterations=turns)
+    assert reading.by_model == (
+        ("claude", Usage(input_tokens=40, output_tokens=4)),
+        ("opus", Usage(input_tokens=20, output_tokens=2)),
+    )
+    assert reading.usage == Usage(input_tokens=60, output_tokens=6)
+
+
+def test_a_split_larger_than_its_total_is_a_conflict() -> None:
+    split = {"ephemeral_1h_input_tokens": 300}
+    reading = answer(input_tokens=3, cache_creation_input_tokens=200, cache_creation=split, output_tokens=2)
+    assert reading.usage_conflict
+    assert (reading.usage.input_tokens, reading.usage.cache_write_1h_tokens) == (203, 200)
+
+
+@pytest.mark.parametrize(("said", "region"), [("us", "us"), ("not_available", None), (None, None)])
+def test_the_region_is_where_it_was_served(said: str | None, region: str | None) -> None:
+    assert answer(input_tokens=1, output_tokens=1, inference_geo=said).region == region
+
+
+@pytest.mark.parametrize("status", [400, 529])
+def test_an_error_is_named_and_not_billed(status: int) -> None:
+    body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    reading = MESSAGES.read_answer(status, body)
+    assert (reading.error_type, reading.not_billed) == ("overloaded_error", True)
+
+
+@pytest.mark.parametrize("odd", [None, [], "text", 7])
+def test_an_answer_that_is_no_object_says_nothing(odd: object) -> None:
+    assert MESSAGES.read_answer(200, odd) == Reading()
+
+
+def test_a_request_says_what_to_expect() -> None:
+    body = {
+        "model": "claude",
+        "stream": True,
+        "max_tokens": 9,
+        "system": [{"type": "text", "text": "four"}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "four"}]}],
+    }
+    assert MESSAGES.read_request(body) == RequestFacts(
+        model="claude", operation="chat", stream=True, max_output_tokens=9, input_characters=8
+    )
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def start(**usage: Any) -> dict[str, Any]:
+    return {"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": usage}}
+
+
+def delta(**usage: Any) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+
+
+def block(kind: str, key: str, value: str) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": kind, key: value}}
+
+
+def fed(*events: Mapping[str, Any], spaced: bool = False) -> StreamReader:
+    reader = MESSAGES.stream()
+    separators = None if spaced else (",", ":")
+    for event in events:
+        data = json.dumps(event, separators=separators, ensure_ascii=False)
+        reader.feed(f"event: {event['type']}\ndata: {data}\n\n".encode())
+    return reader
+
+
+def test_the_last_value_of_each_field_counts() -> None:
+    reader = fed(
+        start(input_tokens=43, cache_read_input_tokens=7, output_tokens=1),
+        delta(input_tokens=61, cache_read_input_tokens=None, output_tokens=20),
+    )
+    assert reader.reading().usage == Usage(input_tokens=68, cache_read_tokens=7, output_tokens=20)
+
+
+def test_writes_that_grow_keep_the_hour_and_the_rest_lives_five_minutes() -> None:
+    split = {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
+    reader = fed(
+        start(input_tokens=1, cache_creation_input_tokens=30, cache_creation=split, output_tokens=1),
+        delta(cache_creation_input_tokens=50, output_tokens=2),
+    )
+    usage = reader.reading().usage
+    assert (usage.input_tokens, usage.cache_write_5m_tokens, usage.cache_write_1h_tokens) == (51, 30, 20)
+    assert not reader.reading().usage_conflict
+
+
+def test_a_stream_that_breaks_off_keeps_its_input_side() -> None:
+    reader = fed(start(input_tokens=412, output_tokens=3), block("text_delta", "text", "Partial"))
+    reading = reader.reading()
+    assert reading.usage == Usage(input_tokens=412, output_tokens=3)
+    assert (reading.finished, reading.output_characters, reading.response_model) == (False, 7, "claude")
+
+
+def test_an_error_in_the_stream_keeps_what_was_reported_and_billed() -> None:
+    reader = fed(start(input_tokens=412, output_tokens=3), {"type": "error", "error": {"type": "overloaded_error"}})
+    reading = reader.reading()
+    assert (reading.error_type, reading.not_billed, reading.finished) == ("overloaded_error", False, False)
+
+
+BLOCKS = [
+    (block("text_delta", "text", "four"), 4),
+    (block("text_delta", "text", 'a "quote"\n😀'), 11),
+    (block("thinking_delta", "thinking", "four"), 4),
+    (block("input_json_delta", "partial_json", '{"a":1}'), 7),
+    (block("input_json_delta", "partial_json", ""), 0),
+    (block("signature_delta", "signature", "EqQB"), 0),
+    ({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}, 0),
+    ({"type": "ping"}, 0),
+]
+
+
+@pytest.mark.parametrize(("event", "size"), BLOCKS)
+@pytest.mark.parametrize("spaced", [False, True])
+def test_written_text_is_measured_and_starts_the_content(event: dict[str, Any], size: int, spaced: bool) -> None:
+    reader = fed(start(input_tokens=1, output_tokens=1), event, spaced=spaced)
+    assert reader.reading().output_characters == size
+    assert reader.content_started is (size > 0)
+
+
+def test_message_stop_finishes() -> None:
+    reader = fed(start(input_tokens=1, output_tokens=1))
+    assert not reader.finished
+    reader.feed(b'event: message_stop\ndata: {"type":"message_stop"}')
+    assert reader.reading().finished, "also without the last blank line"

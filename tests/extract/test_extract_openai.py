@@ -1,0 +1,328 @@
+"""OpenAI's dialect and those of compatible hosts, rule by rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from taximeter.core.usage import Usage
+from taximeter.extract import Reading, RequestFacts, StreamReader, flavour_for
+from taximeter.extract.openai import CHAT, EMBEDDINGS, RESPONSES
+
+
+def chat_usage(**usage: Any) -> Reading:
+    return CHAT.read_answer(200, {"model": "m", "usage": usage})
+
+
+def sse(*events: Mapping[str, Any], spaced: bool = False) -> bytes:
+    separators = None if spaced else (",", ":")
+    return b"".join(b"data: " + json.dumps(event, separators=separators).encode() + b"\n\n" for event in events)
+
+
+def chunk(content: str | None = None, *, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    delta = {} if content is None else {"content": content}
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    return {"id": "c1", "model": "m", "choices": choices, "usage": None, **more}
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+USAGES = [
+    ("plain", {"prompt_tokens": 3, "completion_tokens": 2}, Usage(input_tokens=3, output_tokens=2)),
+    ("zero is a statement", {"prompt_tokens": 0, "completion_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
+    ("half of it", {"prompt_tokens": 3}, Usage(input_tokens=3)),
+    ("null", {"prompt_tokens": None, "completion_tokens": None}, Usage()),
+    ("text is no count", {"prompt_tokens": "3", "completion_tokens": True}, Usage()),
+    (
+        "cached tokens lie inside the prompt",
+        {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}},
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
+    ),
+    (
+        "so do those written to the cache",
+        {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cache_write_tokens": 4}},
+        Usage(input_tokens=9, output_tokens=1, cache_write_5m_tokens=4),
+    ),
+    (
+        "xAI keeps reasoning outside the completion",
+        {
+            "prompt_tokens": 12,
+            "completion_tokens": 2,
+            "total_tokens": 334,
+            "completion_tokens_details": {"reasoning_tokens": 320},
+        },
+        Usage(input_tokens=12, output_tokens=322, reasoning_tokens=320),
+    ),
+    (
+        "a total that nothing explains is not believed",
+        {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 99},
+        Usage(input_tokens=3, output_tokens=2),
+    ),
+    (
+        "Mistral's own name for cached input",
+        {"prompt_tokens": 9, "completion_tokens": 1, "num_cached_tokens": 4},
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "usage", "expected"), USAGES)
+def test_usage(rule: str, usage: dict[str, Any], expected: Usage) -> None:
+    reading = chat_usage(**usage)
+    assert (reading.usage, reading.usage_conflict) == (expected, False)
+
+
+def test_a_contradiction_is_clamped_and_said() -> None:
+    reading = chat_usage(prompt_tokens=3, completion_tokens=2, completion_tokens_details={"reasoning_tokens": 3})
+    assert reading.usage_conflict
+    assert (reading.usage.output_tokens, reading.usage.reasoning_tokens) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("usage", "cost"),
+    [
+        ({"cost": 1.4e-07}, "0.00000014"),
+        ({"cost": Decimal("0.0133176")}, "0.0133176"),
+        ({"cost": 0}, "0"),
+        ({"cost": {"total_cost": 0.005, "request_cost": 0.004}}, "0.005"),
+        ({"cost_in_usd_ticks": 1641500}, "0.00016415"),
+    ],
+)
+def test_the_price_that_a_host_names_is_kept_exactly(usage: dict[str, Any], cost: str) -> None:
+    assert chat_usage(**usage).reported_cost_usd == Decimal(cost)
+
+
+ERRORS = [
+    (401, {"error": {"type": "invalid_request_error", "code": "invalid_api_key"}}, "invalid_request_error"),
+    (429, {"error": {"type": None, "code": "rate_limit_exceeded"}}, "rate_limit_exceeded"),
+    (200, {"error": {"code": "content_filter"}}, "content_filter"),
+    (400, {"error": "model not found"}, "http_400"),
+    (200, {"error": "model not found"}, "error"),
+    (502, None, "http_502"),
+    (500, "<html>", "http_500"),
+    (422, {"detail": "no"}, "http_422"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "error_type"), ERRORS)
+def test_an_error_is_named_and_not_billed(status: int, body: object, error_type: str) -> None:
+    reading = CHAT.read_answer(status, body)
+    assert (reading.error_type, reading.not_billed, reading.usage.known) == (error_type, True, False)
+
+
+@pytest.mark.parametrize("odd", [None, [], "text", 7, True])
+def test_an_answer_that_is_no_object_says_nothing(odd: object) -> None:
+    assert CHAT.read_answer(200, odd) == Reading()
+
+
+def test_an_answer_without_usage_is_measured() -> None:
+    body = {"model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "four"}}]}
+    reading = CHAT.read_answer(200, body)
+    assert (reading.output_characters, reading.usage.known, reading.finished) == (4, False, True)
+
+
+def test_embeddings_write_nothing() -> None:
+    assert EMBEDDINGS.read_answer(200, {"usage": {"total_tokens": 7}}).usage == Usage(input_tokens=7, output_tokens=0)
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+REQUESTS = [
+    (
+        "/v1/chat/completions",
+        {
+            "model": "gpt-4o",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": 5,
+            "max_completion_tokens": 7,
+            "messages": [{"role": "user", "content": "four"}],
+        },
+        RequestFacts(
+            model="gpt-4o",
+            operation="chat",
+            stream=True,
+            max_output_tokens=7,
+            input_characters=4,
+            asks_for_stream_usage=True,
+        ),
+    ),
+    (
+        "/v1/responses",
+        {"model": "gpt-5", "input": "four", "instructions": "four", "max_output_tokens": 9},
+        RequestFacts(model="gpt-5", operation="chat", max_output_tokens=9, input_characters=8),
+    ),
+    (
+        "/v1/embeddings",
+        {"model": "e", "input": ["four", "four"]},
+        RequestFacts(model="e", operation="embeddings", input_characters=8),
+    ),
+    (
+        "/v1/completions",
+        {"model": "c", "prompt": "four", "max_tokens": 3},
+        RequestFacts(model="c", operation="text_completion", max_output_tokens=3, input_characters=4),
+    ),
+    ("/v1/chat/completions", {}, RequestFacts(operation="chat")),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "facts"), REQUESTS)
+def test_a_request_says_what_to_expect(path: str, body: dict[str, Any], facts: RequestFacts) -> None:
+    flavour = flavour_for("openai", "POST", path)
+    assert flavour is not None
+    assert flavour.read_request(body) == facts
+
+
+# ── chat streams ─────────────────────────────────────────────────────────────────────────────────────────────
+
+TEXTS = ["plain", "", "ünï", "line\nend", 'a "quote"', "back\\slash", "\\", '\\"', "😀", "\x01", "a\\nb", "\\\\"]
+
+
+@pytest.mark.parametrize("written", TEXTS)
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_text_is_measured_as_a_decoder_would(written: str, spaced: bool, ascii_only: bool) -> None:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("")))
+    separators = None if spaced else (",", ":")
+    reader.feed(
+        b"data: " + json.dumps(chunk(written), separators=separators, ensure_ascii=ascii_only).encode() + b"\n\n"
+    )
+    assert reader.reading().output_characters == len(written)
+    assert reader.content_started is bool(written)
+
+
+def test_common_chunks_are_not_decoded() -> None:
+    decoded: list[bytes] = []
+
+    def decode(data: bytes) -> object:
+        decoded.append(data)
+        return json.loads(data)
+
+    reader = CHAT.stream(decode=decode)
+    reader.feed(
+        sse(chunk(""), *[chunk("word\n")] * 50, chunk(finish="stop"), {**chunk(), "choices": [], "usage": USAGE})
+    )
+    reader.feed(b"data: [DONE]\n\n")
+    assert len(decoded) == 3
+    assert reader.reading().output_characters == 250
+
+
+MATTERING = [
+    ("usage beside text", chunk("x", usage=USAGE)),
+    ("usage in Groq's place", chunk("x", x_groq={"usage": USAGE})),
+    ("usage with a space", chunk("x") | {"usage": USAGE}),
+]
+
+
+@pytest.mark.parametrize(("about", "last"), MATTERING)
+@pytest.mark.parametrize("spaced", [False, True])
+def test_usage_is_found_wherever_it_stands(about: str, last: dict[str, Any], spaced: bool) -> None:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("a"), chunk("b"), last, spaced=spaced))
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_the_last_usage_counts_and_is_never_added() -> None:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("a", usage={"prompt_tokens": 3, "completion_tokens": 1}), chunk("b", usage=USAGE)))
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "events", "finished"),
+    [
+        (False, [chunk("a")], False),
+        (False, [chunk("a"), chunk(finish="stop")], True),
+        (True, [chunk("a"), chunk(finish="stop")], False),
+        (True, [chunk("a"), chunk(finish="stop"), {"choices": [], "usage": USAGE}], True),
+        (True, [chunk("a"), chunk("b", finish="stop", usage=USAGE)], True),
+        (True, [chunk("a", usage=USAGE)], False),
+    ],
+)
+def test_parsed_chunks_end_without_done(asked: bool, events: list[dict[str, Any]], finished: bool) -> None:
+    reader = CHAT.stream(RequestFacts(operation="chat", stream=True, asks_for_stream_usage=asked))
+    for event in events:
+        reader.feed_event(event)
+    assert reader.finished is finished
+
+
+def test_an_error_before_any_content_is_not_billed() -> None:
+    reader = CHAT.stream()
+    reader.feed(sse({"error": {"type": "server_error"}}))
+    assert (reader.reading().error_type, reader.reading().not_billed) == ("server_error", True)
+
+
+def test_an_error_after_content_may_well_be_billed() -> None:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("a"), {"error": {"type": "server_error"}}))
+    assert (reader.reading().error_type, reader.reading().not_billed) == ("server_error", False)
+
+
+def test_tool_arguments_reasoning_and_refusals_are_output() -> None:
+    reader = CHAT.stream()
+    call = {"index": 0, "id": "call_1", "function": {"name": "four", "arguments": "four"}}
+    for delta in ({"tool_calls": [call]}, {"reasoning": "four", "reasoning_content": "four"}, {"refusal": "four"}):
+        reader.feed_event({"choices": [{"index": 0, "delta": delta}]})
+    assert reader.reading().output_characters == 16
+
+
+# ── responses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def response(**more: Any) -> dict[str, Any]:
+    return {"id": "r1", "model": "m", "status": "completed", "service_tier": "default", "output": [], **more}
+
+
+def responses_stream(*events: Mapping[str, Any]) -> StreamReader:
+    reader = RESPONSES.stream()
+    reader.feed(sse(*events))
+    return reader
+
+
+def test_a_response_bills_the_searches_in_its_output() -> None:
+    actions = ({"type": "search"}, {"type": "search"}, {"type": "open_page"})
+    output = [{"type": "web_search_call", "action": action} for action in actions]
+    reading = RESPONSES.read_answer(200, response(output=[*output, {"type": "file_search_call"}]))
+    assert reading.usage.units == {"web_searches": 2, "file_searches": 1}
+
+
+def test_a_host_that_counts_its_searches_is_believed() -> None:
+    tool_usage = {"web_search": {"num_requests": 3}}
+    reading = RESPONSES.read_answer(200, response(output=[{"type": "web_search_call"}], tool_usage=tool_usage))
+    assert reading.usage.units == {"web_searches": 3}
+
+
+@pytest.mark.parametrize(("status", "finished"), [("completed", True), ("queued", False), ("in_progress", False)])
+def test_a_response_that_still_runs_is_not_finished(status: str, finished: bool) -> None:
+    assert RESPONSES.read_answer(200, response(status=status)).finished is finished
+
+
+@pytest.mark.parametrize("kind", ["completed", "incomplete", "failed"])
+def test_the_terminal_event_brings_the_usage(kind: str) -> None:
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    reader = responses_stream({"type": f"response.{kind}", "response": response(usage=usage)})
+    assert reader.finished
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_a_response_that_breaks_off_keeps_model_text_and_searches() -> None:
+    reader = responses_stream(
+        {"type": "response.created", "response": response(status="in_progress", usage=None)},
+        {"type": "response.output_item.done", "item": {"type": "web_search_call", "action": {"type": "search"}}},
+        {"type": "response.output_text.delta", "delta": "fo\nr"},
+        {"type": "response.output_text.done", "text": "fo\nr"},
+    )
+    reading = reader.reading()
+    assert (reading.response_model, reading.finished, reading.output_characters) == ("m", False, 4)
+    assert reading.usage == Usage(units={"web_searches": 1})
+
+
+def test_sound_is_content_but_not_text() -> None:
+    reader = responses_stream({"type": "response.output_audio.delta", "delta": "AAAA"})
+    assert reader.content_started
+    assert reader.reading().output_characters == 0
