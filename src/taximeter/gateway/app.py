@@ -42,7 +42,8 @@ class Gateway:
     """A reverse proxy in front of the providers: admits, forwards, and records every call that may cost.
 
     `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST are passed on
-    and not recorded. Counters for the product: `refused` by code, `failures` by reason, `recorder.lost`.
+    and not recorded. Counters for the product: `refused` by code, `failures` by reason, `open_calls`, and the
+    recorder's `written` and `lost`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Gateway:
         settings = settings or GatewaySettings()
         self.recorder = recorder
         self.refused: dict[str, int] = {}
+        self.open_calls = 0
         self._guard = Guard()
         self._mounts = Mounts(providers)
         self._keys = keys
@@ -86,7 +88,11 @@ class Gateway:
             request = self._admit(scope, mount, rest)
             call = self._call(request) if request.method == "POST" else None
             exchange = self._exchange(request, call, client, await client.body(self._settings.body_limit_bytes))
-            await exchange.run(request.mount.origin)
+            self.open_calls += 1
+            try:
+                await exchange.run(request.mount.origin)
+            finally:
+                self.open_calls -= 1
         except Refusal as refusal:
             await self._refuse(client, mount, call, refusal)
         except ClientGone:

@@ -1,8 +1,8 @@
 """Request and answer heads: what is ours, what is secret, what belongs to one hop, and what travels on.
 
-Attribution headers carry their values as they are: UTF-8, or Latin-1 where the bytes are not UTF-8. They are not
-percent-decoded, because an id may contain a `%`. Only in `X-Taximeter-Tags: k=v,k2=v2` keys and values are
-percent-decoded (as in W3C baggage), so that a comma can be written as `%2C`.
+Values of attribution headers are text in UTF-8 (Latin-1 where the bytes are not UTF-8) and percent-decoded, so that
+every client can send every character: `M%C3%BCller`, `100%25`, and in `X-Taximeter-Tags: k=v,k2=v2` a comma as `%2C`.
+A `%` that no two hex digits follow stays what it is.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class RequestHead:
         if not self.ours:
             return NOBODY
         named: dict[str, Any] = {
-            _DIMENSIONS[name]: text_of(value) for name, value in self.ours.items() if name in _DIMENSIONS and value
+            _DIMENSIONS[name]: unquote(text_of(value)) for name, value in self.ours.items() if name in _DIMENSIONS and value
         }
         tags = self.ours.get(b"tags")
         if tags:
