@@ -74,11 +74,12 @@ def open_calls(directory: Path, marks: Mapping[str, int]) -> OpenCalls:
     for segment in list_segments(directory):
         if segment.id in marks and lock_path(directory, segment.writer).exists():
             for line in _lines(segment, marks[segment.id]):
-                _follow(line, segment.id, calls)
+                follow(line, segment.id, calls)
     return calls
 
 
-def _follow(line: bytes, segment: str, calls: OpenCalls) -> None:
+def follow(line: bytes, segment: str, calls: OpenCalls) -> None:
+    """Note the call that a line of `segment` begins or ends."""
     if RECORD_KEY in line:
         record = _parsed(line)
         if record.get("record") == "begin" and isinstance(record.get("event_id"), str):

@@ -19,7 +19,7 @@ import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -158,6 +158,8 @@ class Spool:
         self.directory = Path(directory)
         self.limits = limits or SpoolLimits()
         self.losses: dict[str, int] = {}
+        self.on_written: Callable[[], None] | None = None
+        """Called by the flusher, at most once in `sync_interval_ms`, when there are new lines: a sender's `wake`."""
         self._clock = clock
         self._label = re.sub(r"[^A-Za-z0-9_]", "_", writer)
         self._accepted = 0
@@ -503,6 +505,8 @@ class Spool:
             self._hurry.clear()
             if not self._closed:
                 self.flush()
+                if self.on_written is not None:
+                    self.on_written()
 
     def _idle_seconds(self) -> float | None:
         """How long nothing needs to be done if nothing is appended."""
