@@ -49,6 +49,11 @@ TIER_SYNONYMS: Final = {
 }
 """Other words of providers for the same tier."""
 
+FREE_MODELS: Final = ":free"
+"""How hosts mark the models that cost nothing; the snapshot lists them without any price."""
+
+FREE: Final = Rates({"input": ZERO, "output": ZERO})
+
 NO_USAGE_NO_CHARGE: Final = frozenset({"error", "refused"})
 """Statuses that cost nothing when the provider reports no usage."""
 
@@ -83,9 +88,8 @@ class PriceBook:
     def __init__(self, layers: Sequence[PriceFile]) -> None:
         """`layers` from the lowest to the highest; the snapshot lies below them all."""
         self._layers = tuple(layers)
-        self._names: dict[str, str] = {}
-        for layer in layers:
-            self._names.update(layer.providers or {})
+        self._synonyms = {other: name for layer in layers for other, name in layer.synonyms.items()}
+        self._listed_as = {name: theirs for layer in layers for name, theirs in layer.listed_as.items()}
         texts = "\0".join(f"{layer.layer}\0{layer.text}" for layer in layers)
         self.version: Final = f"{snapshot.VERSION}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
@@ -148,9 +152,9 @@ class PriceBook:
     def _resolve(self, call: Priceable, model: str | None) -> Resolution:
         tier = _tier(call.service_tier)
         provider = (call.provider or "").lower()
-        canonical = self._names.get(provider, provider)
+        canonical = self._synonyms.get(provider, provider)
         provider_id = self._snapshot_id(canonical)
-        providers = frozenset({provider, canonical, provider_id or canonical})
+        providers = frozenset({provider, canonical})
         result: Resolution | None = None
         for name in _candidates(model, call.request_model):
             region = call.region.lower() if call.region else None
@@ -164,7 +168,7 @@ class PriceBook:
 
     def _snapshot_id(self, canonical: str) -> str | None:
         """The snapshot's name of a provider; None for a host that it does not know."""
-        known = self._names.get(f"{canonical}@snapshot", canonical)
+        known = self._listed_as.get(canonical, canonical)
         return known if snapshot.has_provider(known) else None
 
     def _forever(self, reason: UnpricedReason, like: Resolution | None) -> Resolution:
@@ -209,16 +213,17 @@ class _Resolver:
         rates = self._listed.rates(self._question.at_us) if self._listed else None
         rule = f"genai-prices:{self._listed.name}" if self._listed else ""
         if rates is not None and not rates.tokens and not rates.units:
-            rates = None
+            rates = FREE if self._question.model.endswith(FREE_MODELS) else None
         for level in range(len(self._layers)):
             entry = self._pick("set", tier=None, level=level)
             if entry is not None:
                 rates, rule = entry.rates.over(rates), entry.rule
+            if rates is None:
+                continue
             for entry in self._all("adjust", level):
-                if rates is not None:
-                    rates, rule = rates.adjusted(entry.rates), f"{rule} + {entry.rule}"
-                elif entry.rates.units:
-                    rates, rule = entry.rates, entry.rule
+                rates = rates.adjusted(entry.rates)
+                if entry.rates.tokens or entry.rates.steps:
+                    rule = f"{rule} + {entry.rule}"
         return rates, rule
 
     def _in_tier(self, standard: Rates, rule: str) -> tuple[Rates | None, str]:
@@ -284,7 +289,7 @@ class _Resolver:
 
     def _fits(self, entry: Entry) -> bool:
         q = self._question
-        return entry.in_force(q.at_us) and (not entry.regions or q.region in entry.regions)
+        return entry.in_force(q.at_us) and entry.covers(q.region)
 
     def _within(self, meter: Meter | None, unpriced: Unpriced, inner: Resolution | None = None) -> Resolution:
         """The resolution with the period in which nothing that it rests on changes."""

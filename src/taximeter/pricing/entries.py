@@ -6,12 +6,13 @@
         from: 2024-05-13                # a day (UTC) or an instant; left out: always
         to: 2024-10-02                  # not included
         daily: 01:00-04:00, 06:00-10:00 # only in these hours (UTC)
+        days: [mon, tue, wed, thu, fri] # and only on these days (UTC)
         tier: batch                     # only calls served in this tier; left out: the standard tier
-        region: us                      # only calls served there; a list is fine
+        region: us                      # only calls served there; "*" at the end and lists as for models
         source: https://...             # where the price is published
         checked: 2026-11-20             # when somebody last looked
         rates: {input: "5", output: "15"}     # USD per million tokens
-        units: {web_searches: "0.01"}         # USD per unit
+        units: {web_searches: "0.01"}         # USD per unit, or {usd: "0.36", per: 3600, at_least: 10, at_most: 60}
         above: {200000: {input: "6"}}         # rates of requests with more input tokens than this
 
 An entry does exactly one thing:
@@ -42,7 +43,7 @@ from taximeter.config.lines import Document, dotted
 from taximeter.config.lines import Path as Place
 from taximeter.config.lines import read as read_yaml
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.pricing.hours import around_us, minute_of_day, within
+from taximeter.pricing.hours import WEEKDAYS, around_us, minute_of_day, weekday, within
 from taximeter.pricing.rates import TOKEN_RATES, UNIT_SYNONYMS, UNITS, Rates, Step, UnitRate
 
 Action = Literal["set", "adjust", "as", "multiply"]
@@ -60,13 +61,13 @@ KEYS: Final = (
     "from",
     "to",
     "daily",
+    "days",
     "tier",
     "region",
     "rates",
     "adjust",
     "above",
     "units",
-    "at_least",
     "as",
     "multiply",
     "otherwise",
@@ -88,8 +89,9 @@ class Entry:
     from_us: int | None = None
     to_us: int | None = None
     daily: tuple[tuple[int, int], ...] = ()
+    days: frozenset[str] = frozenset()
     tier: str | None = None
-    regions: frozenset[str] = frozenset()
+    regions: tuple[str, ...] = ()
     rates: Rates = field(default_factory=Rates)
     priced_as: str = ""
     factor: Decimal = Decimal(1)
@@ -105,12 +107,20 @@ class Entry:
         if (self.from_us is not None and at_us < self.from_us) or (self.to_us is not None and at_us >= self.to_us):
             return False
         minute = minute_of_day(at_us)
+        if self.days and weekday(at_us) not in self.days:
+            return False
         return not self.daily or any(within(minute, start, end) for start, end in self.daily)
+
+    def covers(self, region: str | None) -> bool:
+        """Whether it speaks of a region; one that names none speaks of all."""
+        return not self.regions or (region is not None and any(_matches(r, region) for r in self.regions))
 
     def changes_us(self, at_us: int) -> Iterable[int]:
         """Instants around `at_us` at which it comes into force or ceases."""
         yield from (instant for instant in (self.from_us, self.to_us) if instant is not None)
         yield from around_us(at_us, (minute for window in self.daily for minute in window))
+        if self.days:
+            yield from around_us(at_us, (0,))
 
     def weight(self, model: str) -> tuple[bool, int, bool, bool]:
         """The more it says about a call, the more it counts: the exact name, the longest pattern, region, hours."""
@@ -124,12 +134,15 @@ def _matches(pattern: str, model: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PriceFile:
-    """What a price file says. `providers` maps other names of a provider to ours."""
+    """What a price file says."""
 
     layer: str
     text: str
     entries: tuple[Entry, ...] = ()
-    providers: Mapping[str, str] | None = None
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    """Other names of providers, and which is ours."""
+    listed_as: Mapping[str, str] = field(default_factory=dict)
+    """Where the snapshot has a provider under another name than ours."""
 
 
 def read_file(path: Path, layer: str) -> PriceFile:
@@ -148,7 +161,7 @@ def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
     entries = reader.entries()
     if reader.mistakes:
         raise ConfigurationError(source, sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
-    return PriceFile(layer, text, tuple(entries), reader.provider_names())
+    return PriceFile(layer, text, tuple(entries), *reader.provider_names())
 
 
 class _Reader:
@@ -179,9 +192,16 @@ class _Reader:
         self._report_overlaps(known)
         return [entry for _, entry in known]
 
-    def provider_names(self) -> dict[str, str]:
-        given = (self._document.values or {}).get("providers") or {}
-        return {str(other).lower(): str(name) for name, others in given.items() for other in others}
+    def provider_names(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Synonyms of providers, and the snapshot's names of them."""
+        given = self._document.values.get("providers") if isinstance(self._document.values, dict) else None
+        synonyms: dict[str, str] = {}
+        listed_as: dict[str, str] = {}
+        for name, said in (given or {}).items():
+            synonyms.update(dict.fromkeys(_as_texts(said.get("names")), name))
+            if said.get("listed_as"):
+                listed_as[name] = str(said["listed_as"])
+        return synonyms, listed_as
 
     def _wrong(self, place: Place, message: str) -> None:
         self.mistakes.append(Mistake(dotted(place), message, self._document.line_of(place)))
@@ -203,6 +223,7 @@ class _Reader:
         rates = self._rates(given, place)
         factor = self._factor(given, place)
         daily = self._windows(given.get("daily"), (*place, "daily"))
+        days = self._days(given, place)
         if len(self.mistakes) > before or action is None:
             return None
         return Entry(
@@ -213,8 +234,9 @@ class _Reader:
             from_us,
             to_us,
             daily,
+            frozenset(days),
             str(given["tier"]).lower() if given.get("tier") else None,
-            frozenset(_as_texts(given.get("region"))),
+            tuple(_as_texts(given.get("region"))),
             rates,
             str(given.get("as") or "").lower(),
             factor,
@@ -260,15 +282,40 @@ class _Reader:
             self._wrong(place, f"should be hours of the UTC day such as 01:00-04:00, not {given!r}")
         return tuple((start, end % 1440) for start, end in minutes)
 
+    def _days(self, given: Mapping[str, Any], place: Place) -> list[str]:
+        days = _as_texts(given.get("days"))
+        if not set(days) <= set(WEEKDAYS):
+            self._wrong((*place, "days"), f"should be a list of days out of {', '.join(WEEKDAYS)}")
+        return days
+
     def _rates(self, given: Mapping[str, Any], place: Place) -> Rates:
         key = "rates" if "rates" in given else "adjust"
         free = given.get("free") is True
         tokens = self._amounts(given.get(key), (*place, key), TOKEN_RATES, MOST_USD_PER_MILLION, free)
         steps = self._steps(given.get("above"), (*place, "above"), free)
-        usd = self._amounts(given.get("units"), (*place, "units"), UNITS, MOST_USD_PER_UNIT, free)
-        least = self._amounts(given.get("at_least"), (*place, "at_least"), UNITS, MOST_USD_PER_UNIT, free)
-        units = {name: UnitRate(amount, 1, least.get(name, Decimal(0))) for name, amount in usd.items()}
-        return Rates(tokens, steps, units)
+        return Rates(tokens, steps, self._units(given.get("units"), (*place, "units"), free))
+
+    def _units(self, given: Any, place: Place, free: bool) -> dict[str, UnitRate]:
+        units = {}
+        for name, said in self._mapping(given, place).items():
+            usd = said.get("usd") if isinstance(said, dict) else said
+            amounts = self._amounts({name: usd}, place, UNITS, MOST_USD_PER_UNIT, free)
+            for known, amount in amounts.items():
+                units[known] = (
+                    self._unit_rate(amount, said, (*place, name)) if isinstance(said, dict) else UnitRate(amount)
+                )
+        return units
+
+    def _unit_rate(self, usd: Decimal, said: Mapping[str, Any], place: Place) -> UnitRate:
+        for key in said:
+            if key not in ("usd", "per", "at_least", "at_most"):
+                self._wrong((*place, key), "there is no such key; there are: usd, per, at_least, at_most")
+        per = said.get("per", 1)
+        if not isinstance(per, int) or per < 1:
+            self._wrong((*place, "per"), f"should be a whole number of units, not {per!r}")
+            per = 1
+        least, most = (_decimal(said[key]) if key in said else None for key in ("at_least", "at_most"))
+        return UnitRate(usd, per, least or Decimal(0), most)
 
     def _steps(self, given: Any, place: Place, free: bool) -> tuple[Step, ...]:
         steps = []
@@ -337,13 +384,13 @@ class _Reader:
 
 def _same_subject(one: Entry, other: Entry) -> bool:
     def subject(entry: Entry) -> tuple[object, ...]:
-        return entry.action, entry.tier, entry.otherwise, bool(entry.daily)
+        return entry.action, entry.tier, entry.otherwise, bool(entry.daily), entry.days
 
     return (
         subject(one) == subject(other)
         and not one.providers.isdisjoint(other.providers)
         and not set(one.match).isdisjoint(other.match)
-        and (one.regions == other.regions or not one.regions.isdisjoint(other.regions))
+        and (one.regions == other.regions or not set(one.regions).isdisjoint(other.regions))
         and _change_the_same(one, other)
     )
 

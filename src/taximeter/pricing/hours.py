@@ -8,11 +8,19 @@ from typing import Final
 DAY_US: Final = 86_400_000_000
 MINUTE_US: Final = 60_000_000
 MINUTES_OF_DAY: Final = 1440
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_FIRST_DAY: Final = 3
+"""The epoch began on a Thursday."""
 
 
 def minute_of_day(at_us: int) -> int:
     """The minute of the UTC day, 0 to 1439."""
     return at_us // MINUTE_US % MINUTES_OF_DAY
+
+
+def weekday(at_us: int) -> str:
+    """The day of the week in UTC, as in `WEEKDAYS`."""
+    return WEEKDAYS[(at_us // DAY_US + _FIRST_DAY) % 7]
 
 
 def within(minute: int, start: int, end: int) -> bool:

@@ -62,7 +62,7 @@ def priceable_from_record(record: Mapping[str, Any]) -> Priceable:
     return Priceable(
         get("provider"),
         get("response_model") or asked,
-        _unix_us(record["started_at"]),
+        parse_instant(record["started_at"]),
         _usage(get, record),
         asked,
         get("service_tier"),
@@ -74,7 +74,8 @@ def priceable_from_record(record: Mapping[str, Any]) -> Priceable:
     )
 
 
-def _unix_us(rfc3339_text: str) -> int:
+def parse_instant(rfc3339_text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 instant, exactly. Raises ValueError."""
     since = datetime.fromisoformat(rfc3339_text) - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 

@@ -41,7 +41,7 @@ UNITS: Final = (
     "web_searches",
     "x_searches",
     "file_searches",
-    "code_executions",
+    "code_interpreter_calls",
     "container_sessions",
     "web_fetches",
     "search_units",
@@ -67,6 +67,7 @@ UNIT_SYNONYMS: Final = {
     "social_searches": "x_searches",
     "storage_searches": "file_searches",
     "web_fetch_requests": "web_fetches",
+    "code_executions": "code_interpreter_calls",
     "containers": "container_sessions",
     "rerank_searches": "search_units",
     "document_pages": "pages",
@@ -92,9 +93,13 @@ class UnitRate:
     per: int = 1
     at_least: Decimal = ZERO
     """Fewer are charged as this many."""
+    at_most: Decimal | None = None
+    """More in one call are charged as this many."""
 
     def charge(self, quantity: Decimal | int) -> Decimal:
         billed = max(Decimal(quantity), self.at_least) if quantity else ZERO
+        if self.at_most is not None:
+            billed = min(billed, self.at_most)
         return _EXACT.divide(_times(billed, self.usd), Decimal(self.per))
 
 

@@ -51,7 +51,7 @@ _UNITS: Final = {
     "web_searches_kcount": "web_searches",
     "social_searches_kcount": "x_searches",
     "storage_searches_kcount": "file_searches",
-    "code_executions_kcount": "code_executions",
+    "code_executions_kcount": "code_interpreter_calls",
     "requests_kcount": "requests",
 }
 _PER: Final = {str(unit.get("price_key", name)): int(unit["per"]) for name, unit in unit_data.items()}
