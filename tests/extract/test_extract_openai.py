@@ -248,7 +248,16 @@ def test_parsed_chunks_end_without_done(asked: bool, events: list[dict[str, Any]
     reader = CHAT.stream(RequestFacts(operation="chat", stream=True, asks_for_stream_usage=asked))
     for event in events:
         reader.feed_event(event)
-    assert reader.finished is finished
+    assert reader.reading().finished is finished
+
+
+def test_a_stop_alone_is_not_the_end_of_the_bytes() -> None:
+    reader = CHAT.stream(RequestFacts(operation="chat", stream=True))
+    reader.feed(sse(chunk("a"), chunk(finish="stop")))
+    assert not reader.finished, "a host may send its usage unasked"
+    reader.feed(sse({"choices": [], "usage": USAGE}) + b"data: [DONE]\n\n")
+    assert reader.finished
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2)
 
 
 def test_an_error_before_any_content_is_not_billed() -> None:

@@ -70,6 +70,6 @@ def test_a_deployment_in_the_path_names_the_model_when_the_body_does_not() -> No
 
 def test_every_route_names_a_method_and_a_flavour_once() -> None:
     for routes in KINDS.values():
-        seen = [(route.method, route.path.pattern, route.flavour.name) for route in routes]
+        seen = [(route.method, route.pattern, route.flavour.name) for route in routes]
         assert all(method in ("GET", "POST") for method, _, _ in seen)
         assert len({pattern for method, pattern, _ in seen if method == "POST"}) == sum(m == "POST" for m, _, _ in seen)

@@ -12,7 +12,7 @@ The provider's dialect ends here: nothing that uses a `Reading` needs to know wh
 
 from taximeter.extract.counts import UNITS
 from taximeter.extract.flavour import Flavour
-from taximeter.extract.reading import Reading, RequestFacts, estimated_tokens
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.registry import KINDS, flavour_for
 from taximeter.extract.sse import LONGEST_EVENT_BYTES, SseFraming
 from taximeter.extract.stream import Decode, StreamReader
@@ -20,6 +20,7 @@ from taximeter.extract.stream import Decode, StreamReader
 __all__ = [
     "KINDS",
     "LONGEST_EVENT_BYTES",
+    "NOTHING_READ",
     "UNITS",
     "Decode",
     "Flavour",

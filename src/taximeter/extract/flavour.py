@@ -70,16 +70,23 @@ class Flavour:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which requests a flavour answers: the method, and the whole path (a group `model` names the model)."""
+    """Which requests a flavour answers: the method, and a pattern of the path (a group `model` names the model).
+
+    Patterns are compiled when they are first needed, not at import: the SDK lives in other people's processes.
+    """
 
     method: str
-    path: re.Pattern[str]
+    pattern: str
     flavour: Flavour
+
+    def fits(self, method: str, path: str) -> re.Match[str] | None:
+        """The match of a path without its query string, or None."""
+        return re.fullmatch(self.pattern, path) if method == self.method else None
 
 
 def route(method: str, path: str, flavour: Flavour) -> Route:
     """A route for every host: whatever stands before `path` is the host's own affair."""
-    return Route(method, re.compile(rf"(?:.*/)?{path}/?"), flavour)
+    return Route(method, rf"(?:.*/)?{path}/?", flavour)
 
 
 def free(name: str, operation: str = "none") -> Flavour:

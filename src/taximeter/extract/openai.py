@@ -237,9 +237,17 @@ class ChatStream:
 
     @property
     def finished(self) -> bool:
-        """`[DONE]`; or, for events without it, every choice stopped and the usage there if it was asked for."""
-        stopped = self._stopped and not self._open
-        return self._done or (stopped and (bool(self._usage) or not self._awaits_usage))
+        """`[DONE]`; or every choice stopped and the usage there that was asked for. Nothing follows that counts."""
+        return self._done or (self._stopped_everywhere and self._awaits_usage and bool(self._usage))
+
+    @property
+    def _complete(self) -> bool:
+        """Whether this may be the end. Client libraries swallow `[DONE]`, and some hosts never send it."""
+        return self.finished or (self._stopped_everywhere and not self._awaits_usage)
+
+    @property
+    def _stopped_everywhere(self) -> bool:
+        return self._stopped and not self._open
 
     def skim(self, data: bytes) -> bool:
         """The common chunk, one piece of plain text and nothing else, is measured without decoding it."""
@@ -297,7 +305,7 @@ class ChatStream:
             response_id=self._id,
             error_type=self._error,
             reported_cost_usd=reported_cost(self._usage),
-            finished=self.finished,
+            finished=self._complete,
             output_characters=self._characters,
         )
 

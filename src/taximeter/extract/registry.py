@@ -26,11 +26,9 @@ def flavour_for(kind: str, method: str, path: str) -> Flavour | None:
     `path` is the provider's own (`/v1/chat/completions`), without or with its query string. What a path that is
     not known costs is not known either.
     """
-    path = path.partition("?")[0]
+    method, path = method.upper(), path.partition("?")[0]
     for candidate in KINDS.get(kind, ()):
-        if candidate.method != method.upper():
-            continue
-        found = candidate.path.fullmatch(path)
+        found = candidate.fits(method, path)
         if found is not None:
             model = found.groupdict().get("model")
             return candidate.flavour.for_model(model) if model else candidate.flavour

@@ -74,8 +74,9 @@ class StreamReader:
     def finished(self) -> bool:
         """Whether the terminal event was seen (`[DONE]`, `message_stop`, `response.completed`, ...).
 
-        Cheap, for asking after every chunk; at the end of the stream `reading().finished` knows better, because
-        it counts a last event without its closing blank line.
+        Cheap, for asking after every chunk: once it is True, nothing follows that counts. When the stream is over,
+        ask `reading().finished`: it also counts a last event without its closing blank line, and an OpenAI stream
+        whose choices have all stopped without `[DONE]`.
         """
         return self._state.finished
 
