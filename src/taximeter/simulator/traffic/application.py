@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from random import Random
 from typing import Final
 
@@ -18,7 +19,6 @@ from taximeter.simulator.traffic.rhythm import wave
 MOST_AT_ONCE: Final = 64
 """Calls under way; visits beyond that are turned away, so that a slow gateway does not make a queue."""
 
-SYNC_THREADS: Final = 4
 FIRST_RUSH: Final = 5
 """Visits in the first moment, so that a page is alive at once."""
 
@@ -34,7 +34,6 @@ class Application:
         self._clock = clock
         self._chance = chance
         self._under_way: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="visit")
         self._stopped = asyncio.Event()
         self.outcomes: Counter[str] = Counter()
 
@@ -78,7 +77,7 @@ class Application:
     async def _serve(self, visit: Visit) -> None:
         on = road_of(visit, self._roads)
         if visit.synchronous:
-            await asyncio.get_running_loop().run_in_executor(self._threads, call, on, visit)
+            await asyncio.wrap_future(_in_a_thread(on, visit))
         else:
             await call_async(on, visit)
 
@@ -89,6 +88,22 @@ class Application:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        self._threads.shutdown(wait=False, cancel_futures=True)
         for clients in self._roads.values():
             await clients.close()
+
+
+def _in_a_thread(on: Clients, visit: Visit) -> Future[None]:
+    """`call` in a thread that does not keep the process from ending, as the threads of an executor would."""
+    promise: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            call(on, visit)
+        except Exception as error:  # noqa: BLE001 - handed on to whoever awaits the call
+            promise.set_exception(error)
+        else:
+            promise.set_result(None)
+
+    promise.set_running_or_notify_cancel()
+    threading.Thread(target=work, name="visit", daemon=True).start()
+    return promise
