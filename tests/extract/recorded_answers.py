@@ -16,7 +16,7 @@ from taximeter.extract import Flavour, Reading, RequestFacts, flavour_for
 
 CASES = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 
-KIND_OF_PROVIDER = {"anthropic": "anthropic"}
+KIND_OF_PROVIDER = {"anthropic": "anthropic", "google": "gemini", "google-vertex": "gemini"}
 """Providers whose protocol family is not OpenAI's."""
 
 CLASSES = {

@@ -24,6 +24,7 @@ WORDS = [
     *("completion_tokens_details", "choices", "delta", "content", "index", "finish_reason", "type", "message", "text"),
     *("cache_creation", "cache_creation_input_tokens", "cache_read_input_tokens", "ephemeral_1h_input_tokens"),
     *("iterations", "server_tool_use", "web_search_requests", "response", "output", "item", "cost", "service_tier"),
+    *("usageMetadata", "promptTokenCount", "candidatesTokenCount", "promptTokensDetails", "modality", "tokenCount"),
 ]
 KINDS_OF_EVENT = [
     *("message_start", "message_delta", "message_stop", "content_block_delta", "error", "response.completed"),

@@ -83,7 +83,7 @@ def test_line_ends_and_a_missing_last_blank_line_change_nothing(case: Case) -> N
 
 
 @pytest.mark.parametrize("case", STREAMS, ids=name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_a_stream_that_breaks_off_keeps_what_was_known(case: Case, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(case.body)))

@@ -104,12 +104,12 @@ def free(name: str, operation: str = "none") -> Flavour:
 def error_type(status: int, payload: object) -> str | None:
     """The type of the error that an answer is, or None when it is none.
 
-    Providers write `{"error": {"type", "code"}}` with either missing, `{"error": "text"}`, or something of a
-    proxy's own; then the status has to do (`http_502`).
+    Providers write `{"error": {"type", "code", "status"}}` with some of them missing, `{"error": "text"}`, or
+    something of a proxy's own; then the status has to do (`http_502`).
     """
     error = payload.get("error") if isinstance(payload, Mapping) else None
     named = mapping(error)
-    found = text(named.get("type")) or text(named.get("code"))
+    found = text(named.get("type")) or text(named.get("code")) or text(named.get("status"))
     if found is None and status >= 400:
         return f"http_{status}"
     return found or ("error" if error else None)

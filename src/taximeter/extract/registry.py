@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from taximeter.extract import anthropic, openai
+from taximeter.extract import anthropic, gemini, openai
 from taximeter.extract.flavour import Flavour, Route
 
 KINDS: Final[dict[str, tuple[Route, ...]]] = {
     # Many OpenAI-compatible hosts answer Anthropic's protocol too, and the other way round.
     "openai": openai.ROUTES + anthropic.ROUTES,
     "anthropic": anthropic.ROUTES + openai.ROUTES,
+    "gemini": gemini.ROUTES + openai.ROUTES + anthropic.ROUTES,
 }
 """Protocol family → its routes; the first that fits is taken."""
 

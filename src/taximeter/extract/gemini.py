@@ -1,0 +1,263 @@
+"""Google's Gemini dialect, at the Gemini API and at Vertex AI.
+
+The prompt contains what was read from the cache, and tool results come on top of it; thoughts come on top of the
+candidates. A count that is zero may be missing. A stream repeats its usage, growing: the last of each field counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from taximeter.core.usage import Usage
+from taximeter.extract import openai
+from taximeter.extract.counts import believable
+from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.stream import StreamState
+
+_MODALITIES: Final = {2: "IMAGE", 3: "VIDEO", 4: "AUDIO"}
+"""Some clients write enums as numbers."""
+
+_INPUT: Final = {
+    "AUDIO": "input_audio_tokens",
+    "IMAGE": "input_image_tokens",
+    "VIDEO": "input_video_tokens",
+}
+_DETAILS: Final = {
+    "promptTokensDetails": _INPUT,
+    "toolUsePromptTokensDetails": _INPUT,
+    "cacheTokensDetails": {"AUDIO": "cache_read_audio_tokens"},
+    "candidatesTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
+    "responseTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
+}
+"""List of counts by modality → modality → our token class."""
+
+_TIERS: Final[dict[object, str]] = {
+    1: "on_demand",
+    2: "provisioned_throughput",
+    "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_PRIORITY": "priority",
+}
+
+MOST_DETAILS: Final = 100
+"""Entries of one list of modalities, or embeddings of one answer, that are read."""
+
+
+def read_request(body: Payload) -> RequestFacts:
+    body = mapping(body)
+    options = mapping(body.get("generationConfig") or body.get("generation_config"))
+    keys = ("contents", "content", "systemInstruction", "system_instruction", "tools", "requests", "instances")
+    return RequestFacts(
+        operation="generate_content",
+        model=text(body.get("model")),
+        max_output_tokens=count(options.get("maxOutputTokens")),
+        input_characters=sum(characters(body[key]) for key in keys if key in body),
+    )
+
+
+def read_streaming_request(body: Payload) -> RequestFacts:
+    facts = read_request(body)
+    return RequestFacts(
+        operation=facts.operation,
+        model=facts.model,
+        stream=True,
+        max_output_tokens=facts.max_output_tokens,
+        input_characters=facts.input_characters,
+    )
+
+
+def read_embed_request(body: Payload) -> RequestFacts:
+    facts = read_request(body)
+    return RequestFacts(operation="embeddings", model=facts.model, input_characters=facts.input_characters)
+
+
+# ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def usage_in(usage: Payload) -> tuple[Usage, bool]:
+    """Our usage of a `usageMetadata` object, and whether it contradicted itself."""
+    prompt, tools = count(usage.get("promptTokenCount")), count(usage.get("toolUsePromptTokenCount"))
+    thoughts = count(usage.get("thoughtsTokenCount"))
+    written = count(usage.get("candidatesTokenCount", usage.get("responseTokenCount")))
+    counts = _by_modality(usage)
+    counts |= {
+        "input_tokens": _sum(prompt, tools),
+        "cache_read_tokens": count(usage.get("cachedContentTokenCount")),
+        "output_tokens": _sum(written, thoughts),
+        "reasoning_tokens": thoughts,
+    }
+    total = count(usage.get("totalTokenCount"))
+    if counts["output_tokens"] is None and prompt is not None and total is not None:
+        counts["output_tokens"] = total - (counts["input_tokens"] or 0)
+    return believable(counts, {})
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return first if second is None else (first or 0) + second
+
+
+def _by_modality(usage: Payload) -> dict[str, int | None]:
+    counts: dict[str, int | None] = {}
+    for place, names in _DETAILS.items():
+        for entry in items(usage.get(place))[:MOST_DETAILS]:
+            modality = mapping(entry).get("modality")
+            name = _MODALITIES.get(modality, "") if isinstance(modality, int) else modality
+            ours = names.get(name) if isinstance(name, str) else None
+            if ours is not None:
+                counts[ours] = (counts.get(ours) or 0) + (count(mapping(entry).get("tokenCount")) or 0)
+    return counts
+
+
+def _tier(usage: Payload) -> str | None:
+    said = usage.get("serviceTier", usage.get("trafficType"))
+    known = _TIERS.get(said) if isinstance(said, int | str) else None
+    named = known or text(said)
+    return named.lower() if named else None
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_answer(status: int, payload: object) -> Reading:
+    error = error_type(status, payload)
+    if status >= 400:
+        return Reading(error_type=error, not_billed=True, finished=isinstance(payload, Mapping))
+    if not isinstance(payload, Mapping):
+        return NOTHING_READ
+    return _reading(payload, mapping(payload.get("usageMetadata")), error, finished=True, written=0)
+
+
+def _reading(answer: Payload, reported: Payload, error: str | None, *, finished: bool, written: int) -> Reading:
+    usage, conflict = usage_in(reported)
+    return Reading(
+        response_model=text(answer.get("modelVersion")),
+        usage=usage,
+        usage_conflict=conflict,
+        not_billed=error is not None and not usage.known,
+        service_tier=_tier(reported),
+        response_id=text(answer.get("responseId")),
+        error_type=error,
+        finished=finished,
+        output_characters=written or (0 if usage.known else _candidate_characters(answer)),
+    )
+
+
+def _candidate_characters(answer: Payload) -> int:
+    return sum(characters(mapping(candidate).get("content")) for candidate in items(answer.get("candidates")))
+
+
+def read_prediction(status: int, payload: object) -> Reading:
+    """An embedding by Vertex: each prediction counts its own tokens."""
+    reading = read_answer(status, payload)
+    if not reading.finished or reading.not_billed:
+        return reading
+    predictions = items(mapping(payload).get("predictions"))[:MOST_DETAILS]
+    statistics = [mapping(mapping(mapping(each).get("embeddings")).get("statistics")) for each in predictions]
+    read = [number for each in statistics if (number := count(each.get("token_count"))) is not None]
+    usage, conflict = believable({"input_tokens": sum(read), "output_tokens": 0} if read else {}, {})
+    return Reading(usage=usage, usage_conflict=conflict, finished=True)
+
+
+class ContentStream:
+    """Chunks of generated content: each is an answer of its own with the usage so far."""
+
+    def __init__(self, _: RequestFacts | None = None) -> None:
+        self._answer: Payload = {}
+        self._usage: dict[str, object] = {}
+        self._error: str | None = None
+        self._characters = 0
+        self.content_started = False
+        self.finished = False
+
+    def skim(self, _: bytes, /) -> bool:
+        return False
+
+    def take(self, event: Payload, /) -> None:
+        named = {key: event[key] for key in ("modelVersion", "responseId") if event.get(key)}
+        self._answer = {**self._answer, **named}
+        self._usage = {**self._usage, **mapping(event.get("usageMetadata"))}
+        self._error = error_type(200, event) or self._error
+        written = _candidate_characters(event)
+        self._characters += written
+        self.content_started = self.content_started or written > 0
+        candidates = [mapping(candidate) for candidate in items(event.get("candidates"))]
+        self.finished = self.finished or any(candidate.get("finishReason") for candidate in candidates)
+
+    def reading(self) -> Reading:
+        return _reading(self._answer, self._usage, self._error, finished=self.finished, written=self._characters)
+
+
+def _stream(request: RequestFacts | None) -> StreamState:
+    return ContentStream(request)
+
+
+# ── the OpenAI-compatible endpoint ───────────────────────────────────────────────────────────────────────────
+
+
+def _with_thoughts(answer: Payload) -> Payload:
+    """The answer with its thoughts in `completion_tokens`: this endpoint leaves them out, only the total has them."""
+    usage = mapping(answer.get("usage"))
+    read, total = count(usage.get("prompt_tokens")), count(usage.get("total_tokens"))
+    if read is None or total is None or total - read <= (count(usage.get("completion_tokens")) or 0):
+        return answer
+    return {**answer, "usage": {**usage, "completion_tokens": total - read}}
+
+
+def read_compatible_answer(status: int, payload: object) -> Reading:
+    return openai.read_chat_answer(status, _with_thoughts(payload) if isinstance(payload, Mapping) else payload)
+
+
+class CompatibleStream(openai.ChatStream):
+    """OpenAI's chunks as Google writes them."""
+
+    def take(self, event: Payload, /) -> None:
+        super().take(_with_thoughts(event))
+
+
+def _compatible_stream(request: RequestFacts | None) -> StreamState:
+    return CompatibleStream(request)
+
+
+# ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+GENERATE: Final = Flavour(
+    name="gemini.generate_content",
+    operation="generate_content",
+    read_request=read_request,
+    read_answer=read_answer,
+    open_stream=_stream,
+)
+STREAM_GENERATE: Final = Flavour(
+    name="gemini.stream_generate_content",
+    operation="generate_content",
+    read_request=read_streaming_request,
+    read_answer=read_answer,
+    open_stream=_stream,
+)
+EMBED: Final = Flavour(
+    name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_answer=read_answer
+)
+PREDICT: Final = Flavour(
+    name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_answer=read_prediction
+)
+COMPATIBLE: Final = Flavour(
+    name="gemini.openai_chat",
+    operation="chat",
+    read_request=openai.read_chat_request,
+    read_answer=read_compatible_answer,
+    open_stream=_compatible_stream,
+)
+
+_MODEL: Final = "(?P<model>[^/:]+)"
+
+ROUTES: Final = (
+    route("POST", f"models/{_MODEL}:generateContent", GENERATE),
+    route("POST", f"models/{_MODEL}:streamGenerateContent", STREAM_GENERATE),
+    route("POST", f"models/{_MODEL}:(?:batchEmbedContents|embedContent)", EMBED),
+    route("POST", f"models/{_MODEL}:predict", PREDICT),
+    route("POST", f"models/{_MODEL}:countTokens", free("gemini.count_tokens")),
+    route("POST", "chat/completions", COMPATIBLE),
+    route("GET", "models(?:/[^:]*)?", free("gemini.models")),
+)
