@@ -36,6 +36,7 @@ UNITS = {
     "web_searches": ("web_search_requests", "web_search_call"),
     "web_fetches": ("web_fetch_requests",),
     "audio_seconds": ("audio_seconds",),
+    "pages": ("pages",),
     "code_interpreter_calls": ("code_interpreter_call",),
 }
 """Our units → what `expected` calls them, itself or in `tool_calls_in_output`."""

@@ -34,6 +34,7 @@ _OUTPUT_DETAILS: Final = {
 COUNTS: Final[CountTable] = {
     "prompt_tokens_details": _INPUT_DETAILS,
     "input_tokens_details": _INPUT_DETAILS,
+    "input_token_details": _INPUT_DETAILS,  # transcriptions
     "completion_tokens_details": _OUTPUT_DETAILS,
     "output_tokens_details": _OUTPUT_DETAILS,
     "": {

@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from taximeter.extract import anthropic, gemini, openai
+from taximeter.extract import anthropic, gemini, openai, openai_media
 from taximeter.extract.flavour import Flavour, Route
+
+_OPENAI: Final = openai.ROUTES + openai_media.ROUTES
 
 KINDS: Final[dict[str, tuple[Route, ...]]] = {
     # Many OpenAI-compatible hosts answer Anthropic's protocol too, and the other way round.
-    "openai": openai.ROUTES + anthropic.ROUTES,
-    "anthropic": anthropic.ROUTES + openai.ROUTES,
-    "gemini": gemini.ROUTES + openai.ROUTES + anthropic.ROUTES,
+    "openai": _OPENAI + anthropic.ROUTES,
+    "anthropic": anthropic.ROUTES + _OPENAI,
+    "gemini": gemini.ROUTES + _OPENAI + anthropic.ROUTES,
 }
 """Protocol family → its routes; the first that fits is taken."""
 
