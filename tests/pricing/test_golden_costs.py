@@ -11,7 +11,7 @@ import pytest
 
 from taximeter.core.cost import Cost
 from taximeter.core.usage import Usage, violations
-from taximeter.pricing import Priceable, PriceBook, load_price_book
+from taximeter.pricing import Priceable, PriceBook
 from taximeter.pricing.priceable import parse_instant
 
 CASES: list[dict[str, Any]] = json.loads(
@@ -33,16 +33,12 @@ COMPONENT_OF = {
 """Where a golden component belongs; whatever is not named is `other`."""
 
 
-@pytest.fixture(scope="module")
-def book() -> PriceBook:
-    return load_price_book()
+GOLDEN_UNITS: list[str] = ["web_searches", "audio_seconds", "pages", "search_units"]
 
 
 def usage_of(golden: dict[str, Any]) -> Usage:
     cached_audio = golden.get("cached_audio_in") or 0
-    units = {
-        name: golden[name] for name in ("web_searches", "audio_seconds", "pages", "search_units") if name in golden
-    }
+    units: dict[str, int | Decimal] = {name: golden[name] for name in GOLDEN_UNITS if name in golden}
     return Usage(
         input_tokens=golden.get("input_tokens_total"),
         cache_read_tokens=golden.get("cache_read"),

@@ -80,6 +80,7 @@ class _Question:
     tier: str | None
     region: str | None
     at_us: int
+    passed_on: bool
 
 
 class PriceBook:
@@ -92,6 +93,7 @@ class PriceBook:
         self._listed_as = {name: theirs for layer in layers for name, theirs in layer.listed_as.items()}
         texts = "\0".join(f"{layer.layer}\0{layer.text}" for layer in layers)
         self.version: Final = f"{snapshot.VERSION}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
+        self._pass_on = frozenset(name for layer in layers for name in layer.pass_on)
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
 
     def price(self, call: Priceable) -> Cost | Unpriced:
@@ -158,7 +160,7 @@ class PriceBook:
         result: Resolution | None = None
         for name in _candidates(model, call.request_model):
             region = call.region.lower() if call.region else None
-            question = _Question(providers, provider_id, name, tier, region, call.at_us)
+            question = _Question(providers, provider_id, name, tier, region, call.at_us, canonical in self._pass_on)
             result = _Resolver(self._layers, question, self.version).resolution()
             if result.meter is not None or result.unpriced.reason != "unknown_model":
                 return result
@@ -190,7 +192,7 @@ class _Resolver:
         q = self._question
         renamed = self._pick("as", tier=None)
         if renamed is not None and renamed.priced_as != q.model:
-            other = _Question(q.providers, q.provider_id, renamed.priced_as, q.tier, q.region, q.at_us)
+            other = _Question(q.providers, q.provider_id, renamed.priced_as, q.tier, q.region, q.at_us, q.passed_on)
             there = _Resolver(self._layers, other, self._version).resolution()
             return self._within(there.meter, there.unpriced, there)
         standard, rule = self._standard()
@@ -204,9 +206,10 @@ class _Resolver:
         return self._within(Meter(rates, self._version, rule), Unpriced("pricing_failed", self._version))
 
     def _find(self, model: str) -> snapshot.Listed | None:
-        if self._question.provider_id is None:
-            return snapshot.find_by_maker(model)
-        return snapshot.find(self._question.provider_id, model)
+        """The model as its provider lists it; as its maker does when the provider is unknown or passes prices on."""
+        q = self._question
+        listed = snapshot.find(q.provider_id, model) if q.provider_id else None
+        return snapshot.find_by_maker(model) if listed is None and (q.passed_on or not q.provider_id) else listed
 
     def _standard(self) -> tuple[Rates | None, str]:
         """The rates of the standard tier: the snapshot's, replaced and adjusted layer by layer."""

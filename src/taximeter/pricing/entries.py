@@ -2,7 +2,8 @@
 
     prices:
       - provider: openai                # a name, or a list of names; "*" is every provider
-        match: gpt-4o                   # the model; "*" at the end matches any ending; a list is fine
+        match: gpt-4o                   # the model and its dated snapshots (gpt-4o-2024-08-06); "*" at the end
+                                        # matches any ending; a list is fine
         from: 2024-05-13                # a day (UTC) or an instant; left out: always
         to: 2024-10-02                  # not included
         daily: 01:00-04:00, 06:00-10:00 # only in these hours (UTC)
@@ -17,9 +18,10 @@
 
 An entry does exactly one thing:
 
-* `rates` and `units` set the price of a model; fees per unit that they do not name stay;
+* `rates` and `units` set the price of a model: what `rates` do not name is charged as the whole it is part of (cache
+  reads as input, reasoning as output); fees per unit that `units` do not name stay;
 * `adjust` (same form as `rates`) changes some rates and leaves the others, `units` alone does so for fees;
-* `as: other-model` prices a model as another one;
+* `as: other-model` prices a model as another one; it holds for the very name only, not for its snapshots;
 * `multiply: "0.9"` is a discount or a surcharge on the tokens. With `tier` it makes the price of that tier out of the
   standard one; `otherwise: true` then keeps it for models without a listed price of that tier.
 
@@ -54,6 +56,8 @@ MOST_USD_PER_UNIT: Final = Decimal(10_000)
 
 MOST_DIGITS: Final = 12
 """Digits of a number written without quotes; more of them are the noise of binary rounding."""
+
+_SNAPSHOT_DATE: Final = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
 
 KEYS: Final = (
     "provider",
@@ -101,6 +105,8 @@ class Entry:
         """Whether it speaks of this model at one of these provider names (all lower case)."""
         if "*" not in self.providers and self.providers.isdisjoint(providers):
             return False
+        if self.action == "as":
+            return model in self.match
         return any(_matches(pattern, model) for pattern in self.match)
 
     def in_force(self, at_us: int) -> bool:
@@ -128,8 +134,10 @@ class Entry:
         return model in self.match, longest, bool(self.regions), bool(self.daily)
 
 
-def _matches(pattern: str, model: str) -> bool:
-    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
+def _matches(pattern: str, name: str) -> bool:
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1])
+    return name == pattern or (name.startswith(pattern) and _SNAPSHOT_DATE.fullmatch(name[len(pattern) :]) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,8 @@ class PriceFile:
     """Other names of providers, and which is ours."""
     listed_as: Mapping[str, str] = field(default_factory=dict)
     """Where the snapshot has a provider under another name than ours."""
+    pass_on: frozenset[str] = frozenset()
+    """Providers that sell other makers' models at those makers' prices."""
 
 
 def read_file(path: Path, layer: str) -> PriceFile:
@@ -192,8 +202,8 @@ class _Reader:
         self._report_overlaps(known)
         return [entry for _, entry in known]
 
-    def provider_names(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Synonyms of providers, and the snapshot's names of them."""
+    def provider_names(self) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
+        """Synonyms of providers, the snapshot's names of them, and those that pass prices on."""
         given = self._document.values.get("providers") if isinstance(self._document.values, dict) else None
         synonyms: dict[str, str] = {}
         listed_as: dict[str, str] = {}
@@ -201,7 +211,7 @@ class _Reader:
             synonyms.update(dict.fromkeys(_as_texts(said.get("names")), name))
             if said.get("listed_as"):
                 listed_as[name] = str(said["listed_as"])
-        return synonyms, listed_as
+        return synonyms, listed_as, frozenset(name for name, said in (given or {}).items() if said.get("pass_on"))
 
     def _wrong(self, place: Place, message: str) -> None:
         self.mistakes.append(Mistake(dotted(place), message, self._document.line_of(place)))
