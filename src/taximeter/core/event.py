@@ -178,6 +178,13 @@ def as_record(event: UsageEvent) -> dict[str, Any]:
     return record
 
 
+def usage_record(usage: Usage) -> dict[str, Any]:
+    """The part of a record that a usage is."""
+    record: dict[str, Any] = {}
+    _copy_usage(usage, record)
+    return record
+
+
 def _copy_usage(usage: Usage, record: dict[str, Any]) -> None:
     _copy_known(usage, TOKEN_CLASSES, record)
     if usage.units:
