@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.clock import rfc3339
-from taximeter.core.attribution import DIMENSIONS, Attribution
-from taximeter.core.event import Status, UsageEvent, as_record
+from taximeter.core.attribution import Attribution
+from taximeter.core.event import Status, usage_record
 from taximeter.core.ids import attempt_id
 from taximeter.core.usage import Usage
 from taximeter.extract.flavour import Flavour
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
+from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
 from taximeter.sdk.hosts import Host
@@ -25,15 +26,14 @@ from taximeter.sdk.hosts import Host
 FIRST_ERROR_STATUS: Final = 400
 
 LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of an answer that are kept to be read when it is complete; one that is longer is estimated."""
+"""Bytes of an answer that are kept to be read when it is complete; one that is longer is not counted."""
 
 
 class Call:
-    """A metered call. `streams` is None until an answer begins to stream."""
+    """A metered call. `reader` is None until an answer begins to stream."""
 
     __slots__ = (
         "_attempt",
-        "_attribution",
         "_began",
         "_body",
         "_clock",
@@ -41,7 +41,9 @@ class Call:
         "_first_content",
         "_flavour",
         "_http_status",
+        "_known",
         "_successes",
+        "attribution",
         "event_id",
         "facts",
         "host",
@@ -57,72 +59,59 @@ class Call:
         self.facts = facts
         self.host = host
         self.reader: StreamReader | None = None
+        self.attribution: Attribution = current()
         self._flavour = flavour
-        self._attribution = current().over(meter.settings.base)
         self._attempt = 1
         self._http_status: int | None = None
         self._first_content: float | None = None
         self._successes = 0
-        self._body = bytearray()
+        self._body = b""
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
-
-    @property
-    def attribution(self) -> Attribution:
-        return self._attribution
+        self._known = (
+            f',"started_at":"{rfc3339(self.started_at_us)}","source":"sdk"'
+            f"{lines.asked(host.provider, facts.operation, facts.model)}{meter.who(self.attribution)}"
+        )
 
     def leave(self) -> None:
         """Write the begin record. A call through our own gateway has one there."""
         if not self.host.through_gateway:
-            meters.meter().append(self._begin_record())
-
-    def _begin_record(self) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "record": "begin",
-            "event_id": self.event_id,
-            "started_at": rfc3339(self.started_at_us),
-            "source": "sdk",
-            "provider": self.host.provider,
-            "operation": self.facts.operation,
-            "input_tokens": estimated_tokens(self.facts.input_characters),
-        }
-        if self.facts.model is not None:
-            record["request_model"] = self.facts.model
-        for name in DIMENSIONS:
-            value = getattr(self._attribution, name)
-            if value is not None:
-                record[name] = value
-        if self._attribution.tags:
-            record["tags"] = dict(self._attribution.tags)
-        return record
+            tokens = estimated_tokens(self.facts.input_characters)
+            begun = f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens}{self._known}}}'
+            meters.meter().append(begun)
 
     # -- how it can go ---------------------------------------------------------------------------------------
 
     def headed(self, http_status: int, attempt: int) -> None:
         """An answer has begun. A client library's middleware may cause several: each is a call of its own."""
         if self._successes:
-            self._next_attempt()
+            self._next_answer()
         self._successes += 1
         self._http_status = http_status
-        self._attempt = max(attempt, self._successes)
+        self._is_attempt(max(attempt, self._successes))
 
-    def _next_attempt(self) -> None:
-        self.finish("ok" if self.reader is None else "cancelled", self._read_so_far())
+    def _next_answer(self) -> None:
+        self.let_go()
         self.event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
-        self._body = bytearray()
+        self._body = b""
         self._ends = [True]
 
-    def answered(self, body: bytes) -> None:
-        """A whole answer is there."""
-        reading = self._flavour.read_answer(self._http_status or 200, parsed(body))
+    def _is_attempt(self, attempt: int) -> None:
+        """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
+        and gave each its own id."""
+        if attempt > 1 and self.host.through_gateway and self._attempt == 1:
+            self.event_id = attempt_id(self.event_id, attempt)
+        self._attempt = attempt
+
+    def answered(self, payload: object) -> None:
+        """A whole answer is there; `payload` is its JSON."""
+        reading = self._flavour.read_answer(self._http_status or 200, payload)
         self.finish("error" if reading.error_type else "ok", reading)
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
         if self.facts.stream and "json" not in content_type:
             self.reader = self._flavour.stream(self.facts)
-        else:
-            self._body = bytearray()
 
     def took(self, chunk: bytes) -> None:
         """A piece of the answer."""
@@ -150,19 +139,20 @@ class Call:
             self.finish("ok" if reading.finished else "cancelled", reading)
 
     def failed(self, error: BaseException) -> None:
-        """The call, or the reading of its stream, raised."""
+        """The call, or the reading of its answer, raised."""
         if not isinstance(error, Exception):  # cancelled, interrupted, or a generator closed early
             self.let_go()
-            return
-        reading = self._read_failure(error)
-        self.finish("error", reading if reading.error_type else replace(reading, error_type=failure_kind(error)))
+        elif self._http_status is not None:  # what is lost is the rest of an answer that had begun well
+            self.finish("interrupted", self._read_so_far(), failure_kind(error))
+        else:
+            self.finish("error", self._read_failure(error), failure_kind(error))
 
     def _read_failure(self, error: Exception) -> Reading:
-        response = getattr(error, "response", None)
-        status = getattr(error, "status_code", None)
-        if self.reader is not None or not isinstance(status, int):
-            return self._read_so_far()
+        status, response = getattr(error, "status_code", None), getattr(error, "response", None)
+        if not isinstance(status, int):
+            return NOTHING_READ
         self._http_status = status
+        self._is_attempt(_attempt_of(response))
         return self._flavour.read_answer(status, parsed(getattr(response, "content", b"")))
 
     def _read_so_far(self) -> Reading:
@@ -172,70 +162,75 @@ class Call:
 
     # -- the one end -----------------------------------------------------------------------------------------
 
-    def finish(self, status: Status, reading: Reading) -> None:
+    def finish(self, status: Status, reading: Reading, error_type: str | None = None) -> None:
         """Write the event, unless this call has ended already."""
         try:
             self._ends.pop()
         except IndexError:
             return
-        meters.meter().append(as_record(self._event(status, reading)))
+        outcome = self._outcome(status, reading, error_type)
+        meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known},{lines.encode(outcome)[1:]}')
 
-    def _event(self, status: Status, reading: Reading) -> UsageEvent:
-        usage, estimated = self._usage(status, reading)
-        return UsageEvent(
-            event_id=self.event_id,
-            started_at_us=self.started_at_us,
-            source="sdk",
-            status=status,
-            provider=self.host.provider,
-            request_model=self.facts.model,
-            response_model=reading.response_model,
-            operation=self.facts.operation,
-            service_tier=reading.service_tier,
-            region=reading.region,
-            duration_ms=(self._clock.monotonic() - self._began) * 1000,
-            time_to_first_token_ms=None if self._first_content is None else (self._first_content - self._began) * 1000,
-            http_status=self._http_status,
-            error_type=reading.error_type,
-            response_id=reading.response_id,
-            attempt=self._attempt,
-            attribution=self._attribution,
-            usage=usage,
-            by_model=reading.by_model,
-            not_billed=reading.not_billed or not self._flavour.billed,
-            usage_estimated=estimated,
-            usage_conflict=reading.usage_conflict,
-            reported_cost_usd=reading.reported_cost_usd,
-        )
+    def _outcome(self, status: Status, reading: Reading, error_type: str | None) -> dict[str, Any]:
+        """What the end adds to what was known at the beginning: the rest of the event's keys."""
+        usage, estimated = self._usage(reading)
+        outcome = usage_record(usage)
+        outcome["status"] = status
+        outcome["attempt"] = self._attempt
+        outcome["duration_ms"] = round((self._clock.monotonic() - self._began) * 1000, 3)
+        if self._http_status is not None:
+            outcome["http_status"] = self._http_status
+        if reading.response_model is not None:
+            outcome["response_model"] = reading.response_model
+        if reading.response_id is not None:
+            outcome["response_id"] = reading.response_id
+        if reading.service_tier is not None:
+            outcome["service_tier"] = reading.service_tier
+        if self._first_content is not None:
+            outcome["time_to_first_token_ms"] = round((self._first_content - self._began) * 1000, 3)
+        if estimated:
+            outcome["usage_estimated"] = True
+        failure = reading.error_type or error_type
+        if failure is not None:
+            outcome["error_type"] = failure
+        _add_rarities(reading, outcome)
+        return outcome
 
-    def _usage(self, status: Status, reading: Reading) -> tuple[Usage, bool]:
-        """What was used, and whether that is our estimate because the provider did not say it (all)."""
-        if reading.not_billed or not self._flavour.billed or (status == "error" and not self._began_to_answer):
-            return reading.usage, False
-        if reading.usage.known and (reading.finished or self.reader is None):
-            return reading.usage, False
-        return self._estimate(reading), True
+    def _usage(self, reading: Reading) -> tuple[Usage, bool]:
+        """What was used, and whether we had to estimate it: the provider did not come to say it, or never does.
 
-    @property
-    def _began_to_answer(self) -> bool:
-        return self._http_status is not None and self._http_status < FIRST_ERROR_STATUS
-
-    def _estimate(self, reading: Reading) -> Usage:
-        """What was reported, completed by what was seen: a stream that broke off had told its input at best."""
-        seen = estimated_tokens(reading.output_characters)
+        Where no answer was seen nothing is made up.
+        """
         told = reading.usage
-        return replace(
-            told,
-            input_tokens=estimated_tokens(self.facts.input_characters)
-            if told.input_tokens is None
-            else told.input_tokens,
-            output_tokens=max(told.output_tokens or 0, seen),
-        )
+        if (reading.finished and told.known) or not reading.output_characters:
+            return told, False
+        read = estimated_tokens(self.facts.input_characters) if told.input_tokens is None else told.input_tokens
+        written = max(told.output_tokens or 0, estimated_tokens(reading.output_characters))
+        return replace(told, input_tokens=read, output_tokens=written), True
+
+
+def _add_rarities(reading: Reading, outcome: dict[str, Any]) -> None:
+    if reading.region is not None:
+        outcome["region"] = reading.region
+    if reading.by_model:
+        outcome["by_model"] = [{"model": model, **usage_record(usage)} for model, usage in reading.by_model]
+    if reading.not_billed:
+        outcome["not_billed"] = True
+    if reading.usage_conflict:
+        outcome["usage_conflict"] = True
+    if reading.reported_cost_usd is not None:
+        outcome["reported_cost_usd"] = str(reading.reported_cost_usd)
+
+
+def _attempt_of(response: Any) -> int:
+    """Which attempt an answer was for, from the header by which these libraries count their retries."""
+    retries = response.request.headers.get("x-stainless-retry-count", "0")
+    return int(retries) + 1 if retries.isdecimal() else 1
 
 
 def parsed(body: object) -> object:
     """The JSON in a body, or None when it is none."""
-    if not isinstance(body, bytes | bytearray) or not body:
+    if not isinstance(body, bytes) or not body:
         return None
     try:
         return json.loads(body)
@@ -244,12 +239,12 @@ def parsed(body: object) -> object:
 
 
 def failure_kind(error: BaseException) -> str:
-    """A stable name for a call that failed without an answer."""
+    """A stable name for a call that failed without the provider saying why."""
     name = type(error).__name__
     if "Timeout" in name:
         return "timeout"
     if name in ("RemoteProtocolError", "ReadError", "IncompleteRead"):
         return "closed_early"
     if "Connect" in name:
-        return "connect_failed"
+        return "connection_error"
     return name

@@ -15,6 +15,7 @@ from taximeter.core.ids import RANDOM_BYTES, parse_event_id, uuid7
 from taximeter.core.money import parse_usd
 from taximeter.core.usage import TOKEN_CLASSES, Usage, violations
 from taximeter.errors import UsageError
+from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current, said
 from taximeter.sdk.guard import GUARD
@@ -91,7 +92,7 @@ def record(
 def _append(event: UsageEvent) -> None:
     meter = meters.meter()
     known = replace(event, attribution=event.attribution.over(meter.settings.base))
-    meter.append(as_record(known))
+    meter.append(lines.encode(as_record(known)))
 
 
 def _usage(counts: Mapping[str, Any], units: Mapping[str, int | Decimal] | None) -> Usage:
@@ -119,7 +120,7 @@ def _refuse_misspelt_counts(attributes: Mapping[str, Any]) -> None:
 
 
 def _check(provider: str, status: str, attempt: int) -> None:
-    if not isinstance(provider, str) or not provider:
+    if not provider:
         raise UsageError("provider must be a name", hint="for instance openai", field="provider")
     if status not in STATUSES:
         raise UsageError(f"unknown status {status!r}", hint="one of " + ", ".join(STATUSES), field="status")

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import json
 import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from taximeter import config
 from taximeter.clock import Clock, SystemClock
 from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.sdk import lines
 from taximeter.sdk.guard import GUARD
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 5.0
 EXIT_SECONDS: Final = 2.0
 """The longest that a process waits for its events to be shipped when it ends. What is left is shipped later."""
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +50,29 @@ class Meter:
         self.clock = clock
         self._spool = spool
         self._sender = sender
-        self._looked = False
+        self._latest = (NOBODY, lines.attributed(settings.base))
+        self._process_id = 0  # of the process whose spool and sender were seen to be well
 
     def new_event_id(self, now_us: int) -> str:
         return uuid7(now_us // 1000, os.urandom(RANDOM_BYTES))
 
-    def append(self, record: dict[str, Any]) -> None:
+    def who(self, said: Attribution) -> str:
+        """The JSON members of an attribution on top of this process's own. The latest is remembered."""
+        latest, members = self._latest
+        if latest is not said:
+            members = lines.attributed(said.over(self.settings.base))
+            self._latest = (said, members)
+        return members
+
+    def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
-        kept = self._spool.append(_encode(record).encode("utf-8", "replace"))
-        if not (kept and self._looked):
-            self._looked = True
+        kept = self._spool.append(line.encode("utf-8", "replace"))
+        if not kept or self._process_id != os.getpid():
             self._look(kept)
 
     def _look(self, kept: bool) -> None:
+        """After a loss, and after the first record of this process, which may be a fork of another."""
+        self._process_id = os.getpid()
         health = self._spool.health()
         if not kept:
             GUARD.lost("event_lost", f"an event could not be kept in {health.directory} ({health.problem})")
@@ -80,13 +88,13 @@ class Meter:
 
     def close(self, timeout_seconds: float) -> None:
         """Ship what can be shipped in time and let go of the files. The rest waits on disk."""
+        self.flush(timeout_seconds)
         if self._sender is not None:
-            self._sender.flush(timeout_seconds)
             self._sender.stop()
         self._spool.close()
 
 
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _meter: Meter | None = None
 
 
@@ -146,16 +154,18 @@ def _open(settings: Settings, clock: Clock) -> Meter:
     from taximeter.spool import Spool
 
     spool = Spool(directory_of(settings), clock=clock, writer="sdk")
-    sender = None
-    if settings.url is not None:
-        from taximeter.spool.sender import Sender
-
-        sender = Sender(spool, url=settings.url, key=settings.key, clock=clock)
-        sender.start()
-    # Registered after the spool's own exit handler, hence run before it. A second registration is harmless.
+    sender = None if settings.url is None else GUARD.run("sender", _sender, settings.url, settings.key, spool, clock)
+    # Registered after the spool's own exit handler, hence run before it.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
     return Meter(settings, spool, sender, clock)
+
+
+def _sender(url: str, key: str | None, spool: Spool, clock: Clock) -> Sender:
+    """Ships what is in the outbox; begins with the first record. Raises UsageError for a URL that is none."""
+    from taximeter.spool.sender import Sender
+
+    return Sender(spool, url=url, key=key, clock=clock)
 
 
 def directory_of(settings: Settings) -> Path:
@@ -193,3 +203,13 @@ def shutdown(timeout_seconds: float = FLUSH_SECONDS) -> None:
 
 def _at_exit() -> None:
     shutdown(EXIT_SECONDS)
+
+
+def _in_child() -> None:
+    """A forked child shares nothing with a thread of the parent that was just changing the meter."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -28,10 +28,11 @@ from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
-from taximeter.sdk.tap import install
+from taximeter.sdk.tap import install, shared_json
 from taximeter.sdk.usage_chunk import hide_usage_chunk
 
 _MARK: Final = "_taximeter"
+_HOST: Final = "_taximeter_host"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _COPIES: Final = ("copy", "with_options")
 
@@ -45,6 +46,15 @@ class _Outgoing:
     call: Call
     options: Any
     asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The host that was found at a base URL."""
+
+    base_url: Any
+    gateway_url: str | None
+    host: Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +157,20 @@ def _body(options: Any) -> Mapping[str, Any]:
 
 
 def _host(client: Any, gateway_url: str | None) -> Host:
+    """Who answers this client. Kept on the client, for as long as its base URL is the same object."""
+    base_url = client.base_url
+    known: _Known | None = vars(client).get(_HOST)
+    if known is None or known.base_url is not base_url or known.gateway_url != gateway_url:
+        known = _Known(base_url, gateway_url, _look_up(client, gateway_url))
+        setattr(client, _HOST, known)
+    return known.host
+
+
+def _look_up(client: Any, gateway_url: str | None) -> Host:
     host = host_of(str(client.base_url), gateway_url)
-    if host.provider == "azure" or not any(cls.__name__ in AZURE_CLASSES for cls in type(client).__mro__):
-        return host
-    return Host("azure", host.through_gateway)  # behind a host name of the company's own
+    if any(cls.__name__ in AZURE_CLASSES for cls in type(client).__mro__):
+        return Host("azure", host.through_gateway)  # it may be behind a host name of the company's own
+    return host
 
 
 def _announce(outgoing: _Outgoing) -> None:
@@ -193,7 +213,7 @@ def _answered(call: Call, response: Any, retries_taken: int) -> None:
         return  # the library raises it in a moment, or tries again
     call.headed(response.status_code, retries_taken + 1)
     if response.is_closed:
-        call.answered(response.content)
+        call.answered(shared_json(response))
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from replay import Answer, Provider, Written, serve
+
+import taximeter
+from taximeter.sdk.guard import GUARD
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[Provider]:
+    prepared = Provider()
+    server = serve(prepared)
+    yield prepared
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def provider(running_provider: Provider) -> Provider:
+    running_provider.answers = [Answer()]
+    running_provider.requests = []
+    running_provider.held = None
+    return running_provider
+
+
+@pytest.fixture
+def client_for() -> Callable[[str, str, bool], Any]:
+    """A client of a library at a base URL, asynchronous or not. It reads no certificates, which is slow."""
+    classes = {
+        ("openai", False): (openai.OpenAI, openai.DefaultHttpxClient),
+        ("openai", True): (openai.AsyncOpenAI, openai.DefaultAsyncHttpxClient),
+        ("anthropic", False): (anthropic.Anthropic, anthropic.DefaultHttpxClient),
+        ("anthropic", True): (anthropic.AsyncAnthropic, anthropic.DefaultAsyncHttpxClient),
+    }
+
+    def make(library: str, url: str, asynchronous: bool = False, **options: Any) -> Any:
+        client, http = classes[library, asynchronous]
+        return client(base_url=url, api_key="k", max_retries=0, http_client=http(verify=False), **options)
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    """A meter that writes below `tmp_path`; at the end nothing of ours may have failed in the tests that use it."""
+    GUARD.failures.clear()
+    taximeter.init(data=tmp_path)
+    yield Written(tmp_path)
+    taximeter.shutdown()
+    GUARD.failures.clear()
