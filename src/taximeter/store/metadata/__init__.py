@@ -1,0 +1,39 @@
+"""The metadata store: keys, sessions, settings. SQLite by default; the same code serves PostgreSQL."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from taximeter.clock import Clock, SystemClock
+from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.keys import SCOPES, Key, Keys
+from taximeter.store.metadata.sessions import Session, Sessions, SignInTokens
+from taximeter.store.metadata.settings import StoredSettings
+
+__all__ = ["SCOPES", "Key", "Keys", "Metadata", "Session", "Sessions", "SignInTokens", "StoredSettings"]
+
+
+class Metadata:
+    """Everything the metadata store keeps. `location` is the SQLite file, or the address of a server.
+
+    Raises SchemaError when it cannot be used as it is, StoreError when it cannot be opened now.
+    """
+
+    def __init__(
+        self,
+        location: Path | str,
+        *,
+        clock: Clock | None = None,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._database = Database(location)
+        self.keys = Keys(self._database, clock, draw)
+        self.sessions = Sessions(self._database, clock, draw)
+        self.sign_in_tokens = SignInTokens(self._database, clock, draw)
+        self.settings = StoredSettings(self._database)
+
+    def close(self) -> None:
+        self._database.close()

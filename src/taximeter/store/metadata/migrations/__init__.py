@@ -1,0 +1,1 @@
+"""Numbered steps of the metadata schema, run by Alembic."""

@@ -1,0 +1,53 @@
+"""Keys, sessions of the page, sign-in tokens, settings."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("scope", sa.String(20), nullable=False),
+        sa.Column("attributes", sa.JSON, nullable=False),
+        sa.Column("attributes_win", sa.Boolean, nullable=False),
+        sa.Column("hash", sa.LargeBinary(32), nullable=False, unique=True),
+        sa.Column("prefix", sa.String(40), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger, nullable=False),
+        sa.Column("revoked_at_us", sa.BigInteger),
+        sa.Column("last_used_at_us", sa.BigInteger),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+        sa.Column("scope", sa.String(20), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger, nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "sign_in_tokens",
+        sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+        sa.Column("expires_at_us", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "settings",
+        sa.Column("name", sa.String(100), primary_key=True),
+        sa.Column("value", sa.JSON, nullable=False),
+    )
+    changes = op.create_table(
+        "changes",
+        sa.Column("name", sa.String(50), primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(changes, [{"name": "keys", "number": 0}])
+
+
+def downgrade() -> None:
+    for table in ("keys", "sessions", "sign_in_tokens", "settings", "changes"):
+        op.drop_table(table)
