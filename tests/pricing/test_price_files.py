@@ -12,7 +12,7 @@ from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.usage import Usage
 from taximeter.errors import ConfigurationError
 from taximeter.pricing import Priceable, PriceBook, load_price_book
-from taximeter.pricing.entries import parse
+from taximeter.pricing.price_file import parse
 from taximeter.pricing.priceable import parse_instant
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -183,7 +183,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("{provider: p, match: m, rates: 5}", "prices[0].rates: should be a mapping"),
         ('{match: m, rates: {input: "1"}}', "prices[0]: 'provider' is needed"),
         ('{provider: p, rates: {input: "1"}}', "prices[0]: 'match' is needed"),
-        ("{provider: p, match: m}", "says no price: give one of rates, units, adjust, as, multiply"),
+        ("{provider: p, match: m}", "says no price: give one of rates, adjust, as, multiply, units"),
         ('{provider: p, match: m, as: n, multiply: "2"}', "does two things at once: as and multiply"),
         (
             '{provider: p, match: m, rates: {}, model: x, units: {requests: "1"}}',

@@ -3,7 +3,7 @@
     book = load_price_book(Path("prices.yaml"))
     book.price(priceable_from_record(record))
 
-Loading reads files; everything after it is a function of its arguments. `taximeter.pricing.entries` documents the
+Loading reads files; everything after it is a function of its arguments. `taximeter.pricing.price_file` documents the
 format of price files.
 """
 

@@ -140,6 +140,11 @@ class Rates:
         return Rates(_scaled(self.tokens, factor), steps, self.units)
 
 
+def in_proportion(price: Decimal, then: Decimal, now: Decimal) -> Decimal:
+    """What a price that stood beside `then` is worth beside `now`."""
+    return price if then == now else _EXACT.divide(_times(price, now), then)
+
+
 def _scaled(tokens: Mapping[str, Decimal], factor: Decimal) -> dict[str, Decimal]:
     return {name: _times(rate, factor) for name, rate in tokens.items()}
 
@@ -224,7 +229,7 @@ class Meter:
 
     __slots__ = ("_base", "_fee", "_rule", "_steps", "_units", "_version")
 
-    def __init__(self, rates: Rates, price_version: str, price_rule: str) -> None:
+    def __init__(self, rates: Rates, price_rule: str, price_version: str) -> None:
         self._base = _Card(rates.tokens)
         merged: dict[str, Decimal] = dict(rates.tokens)
         self._steps: list[tuple[int, _Card]] = []

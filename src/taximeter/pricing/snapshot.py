@@ -19,7 +19,7 @@ from genai_prices.data_units import unit_data
 
 from taximeter.clock import to_datetime, to_unix_us
 from taximeter.pricing.hours import around_us
-from taximeter.pricing.rates import Rates, Step, UnitRate
+from taximeter.pricing.rates import Rates, Step, UnitRate, in_proportion
 
 VERSION: Final = f"genai-prices {genai_prices.__version__}"
 
@@ -97,7 +97,7 @@ class Listed:
         if not variants:
             return None
         first = min(variants, key=_starts_us)
-        return _in_proportion(_rates(first.prices), self.rates(_starts_us(first)), standard)
+        return _rates_in_proportion(_rates(first.prices), self.rates(_starts_us(first)), standard)
 
     def changes_us(self, at_us: int) -> Iterable[int]:
         """Instants around `at_us` at which some price of this model may change."""
@@ -157,7 +157,7 @@ def _minute(moment: time) -> int:
     return (moment.hour * 60 + moment.minute - int(offset.total_seconds() // 60)) % 1440
 
 
-def _in_proportion(variant: Rates, then: Rates, standard: Rates) -> Rates:
+def _rates_in_proportion(variant: Rates, then: Rates, standard: Rates) -> Rates:
     """`standard` changed as `variant` changes `then`."""
     tokens = {n: _moved(usd, then.tokens.get(n), standard.tokens.get(n)) for n, usd in variant.tokens.items()}
     thens = {step.over: step.tokens for step in then.steps}
@@ -174,9 +174,7 @@ def _moved_step(step: Step, variant: Mapping[str, Decimal], then: Mapping[str, D
 
 
 def _moved(variant: Decimal, then: Decimal | None, standard: Decimal | None) -> Decimal:
-    if not then or standard is None or standard == then:
-        return variant
-    return variant * standard / then
+    return in_proportion(variant, then, standard) if then and standard is not None else variant
 
 
 def _rates(prices: types.ModelPrice) -> Rates:
