@@ -124,11 +124,12 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
     house.counts = Counts(
         events_accepted=7,
         spool_losses={"disk_full": 2},
-        spool_waiting_bytes=10,
-        collector_lag_seconds=0.5,
-        gateway_open_calls=1,
+        stored_events=5,
+        collector_lag_bytes=10,
         gateway_records={"begin": 1},
+        gateway_lost_records={"begin": 1},
         gateway_failures={"tap": 1},
+        gateway_refusals={"wrong_key": 1},
     )
 
     async def check() -> None:

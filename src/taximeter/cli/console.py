@@ -7,7 +7,10 @@ from typing import Final
 
 from rich.console import Console
 
-OUT: Final = Console(highlight=False, soft_wrap=False)
+PIPED_COLUMNS: Final = 200
+"""Width of tables that are not for a terminal: nothing needs to be cut there."""
+
+OUT: Final = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 ERR: Final = Console(stderr=True, highlight=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +39,9 @@ class Remote:
     url: str
     token: str | None
 
-    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
-        return self._call("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
+    def get(self, path: str, parameters: Iterable[tuple[str, str]] = ()) -> Any:
+        query = urlencode(list(parameters))
+        return self._call("GET", f"{path}?{query}" if query else path)
 
     def post(self, path: str, content: object) -> Any:
         return self._call("POST", path, json.dumps(content).encode())

@@ -75,8 +75,8 @@ def json_text(answer: object) -> str:
 def coverage_notes(coverage: Row) -> list[str]:
     """One sentence for each way in which the numbers are not complete."""
     sentences = {
-        "unpriced_calls": "{n} calls have no price yet and are not in the cost",
-        "estimated_calls": "{n} calls have estimated usage",
-        "late_calls": "{n} calls arrived late",
+        "unpriced_calls": "without a price yet, not in the cost",
+        "estimated_calls": "with estimated usage",
+        "late_calls": "that arrived late",
     }
-    return [text.format(n=f"{coverage[name]:,}") for name, text in sentences.items() if coverage.get(name)]
+    return [f"{coverage[name]:,} calls {text}" for name, text in sentences.items() if coverage.get(name)]

@@ -49,9 +49,9 @@ def _parameters(filters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 def running_server(data: Path) -> Remote | None:
     """The server that owns `data`, or None when nobody does."""
-    from taximeter.store.ownership import read_owner
+    from taximeter.store.ownership import owner_of
 
-    owner = read_owner(data)
+    owner = owner_of(data)
     return Remote(owner.url, owner.token) if owner and owner.url else None
 
 

@@ -27,11 +27,12 @@ class Counts:
     events_duplicate: int = 0
     events_rejected: int = 0
     spool_losses: Mapping[str, int] = field(default_factory=dict)
-    spool_waiting_bytes: int | None = None
-    collector_lag_seconds: float | None = None
+    stored_events: int | None = None
+    collector_lag_bytes: int | None = None
     gateway_records: Mapping[str, int] = field(default_factory=dict)
+    gateway_lost_records: Mapping[str, int] = field(default_factory=dict)
     gateway_failures: Mapping[str, int] = field(default_factory=dict)
-    gateway_open_calls: int | None = None
+    gateway_refusals: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,14 @@ class MetricInfo:
 
 
 METRICS: Final = (
-    MetricInfo("taximeter_events_total", "events taken in: accepted, duplicate or rejected", "result"),
-    MetricInfo("taximeter_losses_total", "records lost, by reason", "reason"),
-    MetricInfo("taximeter_spool_waiting_bytes", "bytes in the spool that the store does not have yet"),
-    MetricInfo("taximeter_collector_lag_seconds", "age of the oldest record that is not stored yet"),
+    MetricInfo("taximeter_events_total", "events that came in at /v1/events: accepted, duplicate, rejected", "result"),
+    MetricInfo("taximeter_losses_total", "records the spool lost, by reason", "reason"),
     MetricInfo("taximeter_gateway_records_total", "records the gateway wrote, by kind", "kind"),
+    MetricInfo("taximeter_gateway_lost_records_total", "records the gateway could not write, by kind", "kind"),
     MetricInfo("taximeter_gateway_failures_total", "what went wrong in the gateway, by reason", "reason"),
-    MetricInfo("taximeter_gateway_open_calls", "calls under way"),
+    MetricInfo("taximeter_gateway_refusals_total", "requests the gateway refused, by code", "code"),
+    MetricInfo("taximeter_stored_events", "events stored since the start"),
+    MetricInfo("taximeter_collector_lag_bytes", "bytes in the spool that the store does not have yet"),
 )
 _ABOUT: Final = {metric.name: metric for metric in METRICS}
 
@@ -65,10 +67,11 @@ class _FromCounts:
         yield _counter("taximeter_events_total", results)
         yield _counter("taximeter_losses_total", now.spool_losses)
         yield _counter("taximeter_gateway_records_total", now.gateway_records)
+        yield _counter("taximeter_gateway_lost_records_total", now.gateway_lost_records)
         yield _counter("taximeter_gateway_failures_total", now.gateway_failures)
-        yield from _gauge("taximeter_spool_waiting_bytes", now.spool_waiting_bytes)
-        yield from _gauge("taximeter_collector_lag_seconds", now.collector_lag_seconds)
-        yield from _gauge("taximeter_gateway_open_calls", now.gateway_open_calls)
+        yield _counter("taximeter_gateway_refusals_total", now.gateway_refusals)
+        yield from _gauge("taximeter_stored_events", now.stored_events)
+        yield from _gauge("taximeter_collector_lag_bytes", now.collector_lag_bytes)
 
 
 def _counter(name: str, by_label: Mapping[str, int]) -> Metric:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from taximeter.clock import Clock
+from taximeter.errors import UnavailableError
 from taximeter.server.access import Access
 from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
 
 
-class KeyDesk(Protocol):
+class Keys(Protocol):
     """Making, listing and revoking keys. All block."""
 
-    def create(self, name: str, scope: str, attributes: Mapping[str, str]) -> NewKey: ...
+    def create(self, name: str, scope: str, attributes: Mapping[str, str], *, attributes_win: bool) -> NewKey: ...
 
     def list(self) -> list[KeyInfo]: ...
 
@@ -25,14 +26,20 @@ class KeyDesk(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """`status` and `sign_in_url` may block."""
+    """`status` and `sign_in_url` may block. `store` and `live` are None in a process that keeps no events."""
 
-    store: EventStore
-    keys: KeyDesk
+    store: EventStore | None
+    live: Live | None
+    keys: Keys
     access: Access
-    live: Live
     clock: Clock
     status: Callable[[], Status]
     sign_in_url: Callable[[], str]
+
+    def kept(self) -> EventStore:
+        """Raises UnavailableError in a process that keeps no events."""
+        if self.store is None:
+            raise UnavailableError("this process is a gateway and keeps no events", hint="ask its collector")
+        return self.store

@@ -123,6 +123,7 @@ class KeyWish(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     scope: Literal["gateway", "ingest", "read", "admin"]
     attributes: dict[str, str] = Field(default_factory=dict, description="bound to every call made with it")
+    attributes_win: bool = Field(default=False, description="they win over what the caller says")
 
 
 class NewKey(BaseModel):
@@ -135,12 +136,17 @@ class NewKey(BaseModel):
 
 
 class KeyInfo(BaseModel):
+    """A key without its secret; `prefix` is its beginning."""
+
     id: str
     name: str
     scope: str
+    prefix: str
     attributes: dict[str, str]
+    attributes_win: bool
     created_at: str
     revoked_at: str | None
+    last_used_at: str | None
 
 
 class KeyList(BaseModel):
@@ -160,9 +166,11 @@ class Status(BaseModel):
     schema_version: int | None
     started_at: str
     collector: dict[str, Any] | None
+    sender: dict[str, Any] | None
     spool: dict[str, Any] | None
     gateway: dict[str, Any] | None
     losses: dict[str, int]
     unpriced_calls: int | None
     storage_bytes: int
     providers: list[str]
+    problems: list[str]

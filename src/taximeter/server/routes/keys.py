@@ -21,7 +21,7 @@ def list_keys(parts: TheParts, _caller: Admin) -> KeyList:
 @router.post("/keys", status_code=201)
 def create_key(wish: KeyWish, parts: TheParts, _caller: Admin) -> NewKey:
     """Make a key. It is in the answer and never again."""
-    return parts.keys.create(wish.name, wish.scope, wish.attributes)
+    return parts.keys.create(wish.name, wish.scope, wish.attributes, attributes_win=wish.attributes_win)
 
 
 @router.delete("/keys/{key_id}")

@@ -21,7 +21,7 @@ def query(question: Question, parts: TheParts, _caller: Reader) -> Response:
     """Add up usage and cost: any measures by any dimensions, filters, interval and time zone."""
     asked = question.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
-    return JSONResponse(parts.store.query(parsed).as_dict())
+    return JSONResponse(parts.kept().query(parsed).as_dict())
 
 
 @router.get("/events", response_model=CallPage)
@@ -40,7 +40,7 @@ def events(
     asked: dict[str, Any] = {"from": from_, "to": to, "timezone": timezone, "limit": limit, "cursor": cursor}
     asked = {name: value for name, value in asked.items() if value is not None}
     parsed = parse_event_query({**asked, "filters": _filters(request)}, parts.clock.now_us())
-    page = parts.store.events(parsed)
+    page = parts.kept().events(parsed)
     return JSONResponse({"events": page.events, "next": page.next})
 
 
@@ -57,4 +57,7 @@ async def live(parts: TheParts, _caller: Reader) -> StreamingResponse:
     """Server-Sent Events: a `tick` at once and whenever calls were stored, at most twice a second. Its data:
     `{"at", "calls": [the last ones], "today": {totals}, "last_minute": {totals}}`."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    if parts.live is None:
+        parts.kept()
+        raise AssertionError("a store without a live stream")
     return StreamingResponse(parts.live.watch(), media_type="text/event-stream", headers=headers)

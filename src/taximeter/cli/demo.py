@@ -1,0 +1,108 @@
+"""`taximeter demo`: simulated providers on this machine, and a sample application that calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+import typer
+
+from taximeter.config import data_directory
+from taximeter.config.settings import Settings
+from taximeter.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from taximeter.compose import Process
+
+STOP_SECONDS: Final = 5
+SIMULATED_KEY: Final = "sk-simulated"
+KEY_NAMES: Final = {"gateway": "sample application", "ingest": "sample application's SDK"}
+
+
+def demo(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="serve|traffic|history [OPTIONS]", help="What to run; each has --help.", show_default=False
+        ),
+    ] = None,
+) -> int:
+    """The parts of the demo by themselves: simulated providers, and the sample application. All of it: up --demo."""
+    return subprocess.call([*_SIMULATOR, *(arguments or ["--help"])])
+
+
+_SIMULATOR: Final = (sys.executable, "-m", "taximeter.simulator")
+
+
+class SampleTraffic:
+    """The simulated providers, and later the sample application, as processes that end with this one."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._application: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def data_directory() -> Path:
+        """Invented calls are kept apart from real ones."""
+        return data_directory().with_name("taximeter-demo")
+
+    def __enter__(self) -> Self:
+        self._providers = _start(["serve"], stdout=subprocess.PIPE)
+        assert self._providers.stdout is not None
+        line = self._providers.stdout.readline()
+        if not line:
+            raise UnavailableError("the provider simulator did not start")
+        self.url: str = json.loads(line)["url"]
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop_application()
+        _stop(self._providers)
+
+    def pointed_at_simulator(self, settings: Settings) -> Settings:
+        """The settings with `openai` and `anthropic` on this machine."""
+        document = settings.model_dump()
+        for name, base_url in (("openai", f"{self.url}/v1"), ("anthropic", self.url)):
+            document["providers"][name] |= {"base_url": base_url, "api_key": SIMULATED_KEY}
+        return Settings.model_validate(document)
+
+    def start_application(self, process: Process, url: str) -> None:
+        """Start the sample application with fresh keys; those of an earlier run are revoked."""
+        for key in process.desk.list():
+            if key.name in KEY_NAMES.values() and key.revoked_at is None:
+                process.desk.revoke(key.id)
+        keys = {scope: process.desk.create(name, scope, {}).key for scope, name in KEY_NAMES.items()}
+        arguments = ["traffic", "--gateway", url, "--key", keys["gateway"], "--ingest-key", keys["ingest"]]
+        arguments += ["--providers", self.url, "--provider-key", SIMULATED_KEY, "--data", str(self._data / "sample")]
+        self._application = _start([*arguments, "--history"], stdout=subprocess.DEVNULL)
+
+    def hush(self) -> None:
+        """Tell the sample application to end, without waiting for it: for signal handlers."""
+        if self._application is not None:
+            self._application.terminate()
+
+    def stop_application(self) -> None:
+        if self._application is not None:
+            _stop(self._application)
+
+
+def _start(arguments: list[str], stdout: int) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that Ctrl-C reaches us alone and things end in their order."""
+    return subprocess.Popen([*_SIMULATOR, *arguments], stdout=stdout, start_new_session=True)
+
+
+def _stop(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,72 @@
+"""The data directory as a source of answers, when no server is running on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from taximeter.cli.console import ERR
+from taximeter.clock import Clock, SystemClock
+from taximeter.compose import Offline, offline
+from taximeter.config import file
+from taximeter.errors import NotFoundError
+from taximeter.ingest.collector import Collector
+from taximeter.store.events import parse_event_query, parse_query
+
+LONG_BYTES: Final = 20 * 1024 * 1024
+"""From so many waiting bytes on, a progress bar is shown."""
+
+
+@contextmanager
+def open_directory(data: Path) -> Iterator[OfflineSource]:
+    """The directory, with everything that waits in its spool taken in.
+
+    Raises NotFoundError when there is no such directory, DirectoryInUseError, StoreError.
+    """
+    if not data.is_dir():
+        raise NotFoundError(
+            f"there is no data directory {data}", hint="start with `taximeter up`, or name another one with --data"
+        )
+    with offline(file.load().settings, data) as opened:
+        source = OfflineSource(opened, SystemClock())
+        source.take_in()
+        yield source
+
+
+class OfflineSource:
+    """Answers from the files; takes in what was added to the spool meanwhile before each one."""
+
+    def __init__(self, opened: Offline, clock: Clock) -> None:
+        self._opened = opened
+        self._clock = clock
+
+    def take_in(self) -> None:
+        """Collect what waits, with a progress bar when that is much."""
+        collector = self._opened.collector
+        collector.step()
+        waiting = collector.status.lag_bytes
+        if waiting >= LONG_BYTES and ERR.is_terminal:
+            _collect_visibly(collector, waiting)
+        while collector.step():
+            pass
+
+    def query(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        return self._opened.store.query(parse_query(question, self._clock.now_us())).as_dict()
+
+    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]:
+        self.take_in()
+        page = self._opened.store.events(parse_event_query({"filters": filters, "limit": limit}, self._clock.now_us()))
+        return {"events": page.events, "next": page.next}
+
+
+def _collect_visibly(collector: Collector, waiting: int) -> None:
+    columns = (TextColumn("taking in what waits"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        task = progress.add_task("collect", total=waiting)
+        while collector.step():
+            progress.update(task, completed=waiting - collector.status.lag_bytes)

@@ -1,0 +1,90 @@
+"""`taximeter up`: the server."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from taximeter.cli.console import OUT
+from taximeter.cli.demo import SampleTraffic
+from taximeter.cli.options import ConfigOption, DataOption
+from taximeter.config import data_directory, file
+from taximeter.config.settings import Settings
+
+if TYPE_CHECKING:
+    from taximeter.compose import Announcement
+
+
+class Role(StrEnum):
+    all = "all"
+    gateway = "gateway"
+    collector = "collector"
+
+
+def up(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on. [default: 127.0.0.1]", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=0, max=65535, help="Port to listen on, 0 for a free one. [default: 8787]", show_default=False
+        ),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="With simulated providers and live sample traffic.")] = False,
+    role: Annotated[Role, typer.Option("--role", help="Which parts to run.")] = Role.all,
+) -> int:
+    """Start the server: gateway, ingest, API and page on one port. Ends with Ctrl-C."""
+    settings = _with_flags(file.load(config).settings, host, port)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="taximeter: %(message)s")
+    with ExitStack() as closing:
+        sample = closing.enter_context(SampleTraffic(data or SampleTraffic.data_directory())) if demo else None
+        directory = data or (SampleTraffic.data_directory() if demo else data_directory())
+        _serve(sample.pointed_at_simulator(settings) if sample else settings, directory, role.value, sample)
+    return 0
+
+
+def _with_flags(settings: Settings, host: str | None, port: int | None) -> Settings:
+    said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(update={"server": settings.server.model_copy(update=said)})
+
+
+def _serve(
+    settings: Settings, data: Path, role: Literal["all", "gateway", "collector"], sample: SampleTraffic | None
+) -> None:
+    from taximeter.compose import running
+
+    with running(settings, data, role) as process:
+
+        def announce(told: Announcement) -> None:
+            _print(told, settings, data, role)
+            if sample is not None:
+                sample.start_application(process, told.url)
+
+        process.serve(announce, on_signal=sample.hush if sample else None)
+
+
+def _print(told: Announcement, settings: Settings, data: Path, role: str) -> None:
+    say = partial(OUT.print, markup=False, soft_wrap=True)
+    say(f"taximeter is running at {told.url}   (data in {data})")
+    if role != "gateway":
+        say(f"\n  Sign in   {told.sign_in_url}")
+    for key in told.new_keys:
+        say(f"  {key.scope.capitalize():<8}  {key.key}   (a key, shown this once)")
+    if role != "collector":
+        say("\n  Point a client at it, with a gateway key as its API key:")
+        for name, provider in settings.providers.items():
+            say(f"    {name:<10} base_url = {told.url}/{name}{'/v1' if provider.kind == 'openai' else ''}")
+    if role != "gateway":
+        say(f"\n  Or with the SDK:  TAXIMETER_URL={told.url} TAXIMETER_KEY=<an ingest key>")
+    say("\n  Ctrl-C ends it.")
+    sys.stdout.flush()

@@ -1,0 +1,80 @@
+"""Keys and sessions of the metadata store, in the shapes that the server and the command line use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from taximeter.clock import rfc3339
+from taximeter.server.access import Caller
+from taximeter.server.shapes import KeyInfo, NewKey
+from taximeter.store.metadata import Key, Metadata
+
+FIRST_KEYS: Final = (("default gateway key", "gateway"), ("default SDK key", "ingest"))
+"""Name and scope of what the first start makes."""
+
+
+class KeyDesk:
+    """`Credentials` for `Access`, `Keys` for the routes, and the key check of the gateway."""
+
+    def __init__(self, metadata: Metadata, *, session_seconds: int) -> None:
+        self.session_seconds = session_seconds
+        self._keys = metadata.keys
+        self._sessions = metadata.sessions
+
+    def gateway_key(self, secret: str) -> Key | None:
+        return self._keys.find(secret)
+
+    def key(self, secret: str) -> Caller | None:
+        found = self._keys.find(secret)
+        return Caller("key", found.scope, found.name, found.id, found.attributes) if found else None
+
+    def session(self, token: str) -> Caller | None:
+        found = self._sessions.find(token)
+        return Caller("session", found.scope, "signed in by link") if found else None
+
+    def open_session(self) -> str:
+        return self._sessions.open(self.session_seconds)
+
+    def end_session(self, token: str) -> None:
+        self._sessions.end(token)
+
+    def create(self, name: str, scope: str, attributes: Mapping[str, str], *, attributes_win: bool = False) -> NewKey:
+        """Raises UsageError for a name or scope that is not allowed."""
+        made, secret = self._keys.create(name, scope, attributes, attributes_win=attributes_win)
+        return NewKey(id=made.id, name=made.name, scope=made.scope, key=secret)
+
+    def list(self) -> list[KeyInfo]:
+        return [_info(key) for key in self._keys.list()]
+
+    def revoke(self, key_id: str) -> KeyInfo:
+        """Raises NotFoundError."""
+        return _info(self._keys.revoke(key_id))
+
+    def first_keys(self) -> Sequence[NewKey]:
+        """The keys of the first start; none when there are, or were, any."""
+        if self._keys.list():
+            return []
+        return [self.create(name, scope, {}) for name, scope in FIRST_KEYS]
+
+    def note_uses(self) -> None:
+        """Write down which keys were used."""
+        self._keys.note_uses()
+
+
+def _info(key: Key) -> KeyInfo:
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        scope=key.scope,
+        prefix=key.prefix,
+        attributes=dict(key.attributes),
+        attributes_win=key.attributes_win,
+        created_at=rfc3339(key.created_at_us),
+        revoked_at=_moment(key.revoked_at_us),
+        last_used_at=_moment(key.last_used_at_us),
+    )
+
+
+def _moment(unix_us: int | None) -> str | None:
+    return None if unix_us is None else rfc3339(unix_us)
