@@ -106,6 +106,8 @@ def test_the_order_of_calls_does_not_matter_for_what_is_remembered(book: PriceBo
         ("xai", "grok-4-0709", "batch", "2026-01-15", "0.0084"),
         ("groq", "llama-3.3-70b-versatile", "flex", "2026-01-15", "0.000985"),
         ("openrouter", "google/gemini-2.5-flash", "provisioned", "2026-01-15", "0.00155"),
+        ("azure", "gpt-4.1", "DataZoneStandard", "2026-01-15", "0.0066"),
+        ("azure", "gpt-4.1", "GlobalStandard", "2026-01-15", "0.006"),
     ],
 )
 def test_a_tier_has_its_own_price(book: PriceBook, provider: str, model: str, tier: str, day: str, usd: str) -> None:

@@ -153,6 +153,21 @@ def test_the_file_changes_the_version_and_names_the_rule(tmp_path: Path, book: P
     assert own.version != book.version
 
 
+def test_a_provider_may_have_other_names(tmp_path: Path) -> None:
+    book = book_under(tmp_path, "providers:\n  openai: {names: [our-proxy]}\n")
+    batch = Priceable("our-proxy", "text-embedding-3-small", TODAY, Usage(input_tokens=13), service_tier="batch")
+    assert total(book.price(batch)) == Decimal("0.00000013")
+
+
+def test_names_that_lead_in_a_circle_end(tmp_path: Path) -> None:
+    text = """prices:
+  - {provider: openai, match: gpt-4o, as: gpt-4o-mini}
+  - {provider: openai, match: gpt-4o-mini, as: gpt-4o}
+"""
+    book = book_under(tmp_path, text)
+    assert total(book.price(Priceable("openai", "gpt-4o", TODAY, THOUSAND_AND_HALF))) == Decimal("0.00045")
+
+
 def test_json_is_understood_too(tmp_path: Path) -> None:
     entry = {"provider": "local", "match": "my-model", "rates": {"input": "1", "output": "2"}}
     book = book_under(tmp_path, json.dumps({"prices": [entry]}))
@@ -210,9 +225,11 @@ def test_a_mistake_is_named(entry: str, expected: str) -> None:
     ("text", "expected"),
     [
         ("prices: 5", "line 1: prices: should be a list of entries"),
-        ("rates: []", "line 1: rates: there is no such key; there are: prices"),
+        ("rates: []", "line 1: rates: there is no such key; there are: prices, providers"),
         ("- a list", "line 1: file: should be a mapping with the key 'prices'"),
         ("prices: [", "file: not YAML"),
+        ("providers: [openai]", "line 1: providers: should be a mapping"),
+        ("providers:\n  openai: [our-proxy]", "line 2: providers.openai: should be a mapping"),
     ],
 )
 def test_a_file_of_another_form_is_refused(text: str, expected: str) -> None:

@@ -13,7 +13,7 @@ from taximeter.core.cost import Cost, Unpriced, free
 from taximeter.core.money import ZERO
 from taximeter.core.usage import Usage
 from taximeter.pricing import snapshot
-from taximeter.pricing.entries import PriceFile
+from taximeter.pricing.entries import PriceFile, tier_name
 from taximeter.pricing.price_file import read_file
 from taximeter.pricing.priceable import Priceable
 from taximeter.pricing.resolve import Question, Resolution, Resolver
@@ -22,28 +22,6 @@ CORRECTIONS: Final = Path(__file__).with_name("corrections.yaml")
 
 MOST_RESOLUTIONS: Final = 4096
 """Kinds of calls kept resolved; beyond it the book starts afresh."""
-
-STANDARD_TIERS: Final = frozenset(
-    {
-        "",
-        "auto",
-        "default",
-        "none",
-        "normal",
-        "on-demand",
-        "on_demand",
-        "standard",
-        "standard_only",
-        "traffic_type_unspecified",
-        "unspecified",
-    }
-)
-TIER_SYNONYMS: Final = {
-    "on_demand_flex": "flex",
-    "on_demand_priority": "priority",
-    "provisioned_throughput": "provisioned",
-}
-"""Other words of providers for the same tier."""
 
 NO_USAGE_NO_CHARGE: Final = frozenset({"error", "refused"})
 """Statuses that cost nothing when the provider reports no usage."""
@@ -127,7 +105,7 @@ class PriceBook:
             providers=frozenset({provider, name}),
             listed_as=listed_as if snapshot.has_provider(listed_as) else None,
             model="",
-            tier=_tier(call.service_tier),
+            tier=tier_name(call.service_tier),
             region=call.region.lower() if call.region else None,
             at_us=call.at_us,
             passed_on=name in self._pass_on,
@@ -142,11 +120,6 @@ class PriceBook:
             if not isinstance(resolution.answer, Unpriced) or resolution.answer.reason != "unknown_model":
                 return resolution
         return Resolution(unknown, resolution.from_us, resolution.until_us)
-
-
-def _tier(given: str | None) -> str | None:
-    tier = (given or "").lower()
-    return None if tier in STANDARD_TIERS else TIER_SYNONYMS.get(tier, tier)
 
 
 def _candidates(model: str | None, asked: str | None) -> list[str]:

@@ -13,6 +13,33 @@ from taximeter.pricing.rates import Rates, UnitRate
 
 Action = Literal["set", "adjust", "as", "multiply"]
 
+STANDARD_TIERS: Final = frozenset(
+    {
+        "",
+        "auto",
+        "default",
+        "global",
+        "global-standard",
+        "globalstandard",
+        "none",
+        "normal",
+        "on-demand",
+        "standard",
+        "standard-only",
+        "traffic-type-unspecified",
+        "unspecified",
+    }
+)
+TIER_SYNONYMS: Final = {
+    "data-zone-standard": "data-zone",
+    "datazone": "data-zone",
+    "datazonestandard": "data-zone",
+    "on-demand-flex": "flex",
+    "on-demand-priority": "priority",
+    "provisioned-throughput": "provisioned",
+}
+"""Other words of providers for the same tier."""
+
 _SNAPSHOT_DATE: Final = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})")
 
 
@@ -66,7 +93,13 @@ class Entry:
         """The more it says about a call, the more it counts: the very name, its snapshots, patterns; region, hours."""
         matching = [pattern for pattern in self.match if _matches(pattern, model)]
         named = 2 if model in matching else int(not all(pattern.endswith("*") for pattern in matching))
-        return named, max(map(len, matching)), bool(self.regions), bool(self.daily)
+        return named, max(map(len, matching)), bool(self.regions), bool(self.daily or self.days)
+
+
+def tier_name(given: str | None) -> str | None:
+    """A service tier in our words, None for the standard one. Providers spell them in many ways."""
+    tier = (given or "").lower().replace("_", "-")
+    return None if tier in STANDARD_TIERS else TIER_SYNONYMS.get(tier, tier)
 
 
 def _matches(pattern: str, name: str) -> bool:

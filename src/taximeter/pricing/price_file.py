@@ -16,6 +16,9 @@
         units: {web_searches: "0.01"}         # USD per unit, or {usd: "0.36", per: 3600, at_least: 10, at_most: 60}
         above: {200000: {input: "6"}}         # rates of requests with more input tokens than this
 
+    providers:
+      openai: {names: [openai-eu, our-proxy]}  # other names under which calls of a provider are recorded
+
 An entry does exactly one thing:
 
 * `rates` and `units` set the price of a model: what `rates` do not name is charged as the whole it is part of (cache
@@ -44,7 +47,7 @@ from taximeter.config.lines import Document, dotted
 from taximeter.config.lines import Path as Place
 from taximeter.config.lines import read as read_yaml
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.pricing.entries import Action, Entry, PriceFile, overlap, same_subject
+from taximeter.pricing.entries import Action, Entry, PriceFile, overlap, same_subject, tier_name
 from taximeter.pricing.hours import WEEKDAYS
 from taximeter.pricing.rates import TOKEN_RATES, UNIT_SYNONYMS, UNITS, Rates, Step, UnitRate
 
@@ -94,10 +97,10 @@ def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
     """The entries in a text (YAML or JSON). Raises ConfigurationError with every mistake in it."""
     document = read_yaml(text, {})
     reader = _Reader(document, layer)
-    entries = reader.entries()
+    entries, names = reader.entries(), reader.provider_names()
     if reader.mistakes:
         raise ConfigurationError(source, sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
-    return PriceFile(layer, text, tuple(entries), *reader.provider_names())
+    return PriceFile(layer, text, tuple(entries), *names)
 
 
 class _Reader:
@@ -118,7 +121,7 @@ class _Reader:
             return []
         for key in values:
             if key not in ("prices", "providers", "schema"):
-                self._wrong((key,), "there is no such key; there are: prices")
+                self._wrong((key,), "there is no such key; there are: prices, providers")
         given = values.get("prices") or []
         if not isinstance(given, list):
             self._wrong(("prices",), "should be a list of entries")
@@ -130,14 +133,12 @@ class _Reader:
 
     def provider_names(self) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
         """Synonyms of providers, the snapshot's names of them, and those that pass prices on."""
-        given = self._document.values.get("providers") if isinstance(self._document.values, dict) else None
-        synonyms: dict[str, str] = {}
-        listed_as: dict[str, str] = {}
-        for name, said in (given or {}).items():
-            synonyms.update(dict.fromkeys(_as_texts(said.get("names")), name))
-            if said.get("listed_as"):
-                listed_as[name] = str(said["listed_as"])
-        return synonyms, listed_as, frozenset(name for name, said in (given or {}).items() if said.get("pass_on"))
+        values = self._document.values
+        given = self._mapping(values.get("providers") if isinstance(values, dict) else None, ("providers",))
+        said = {name: self._mapping(about, ("providers", name)) for name, about in given.items()}
+        synonyms = {other: name for name, about in said.items() for other in _as_texts(about.get("names"))}
+        listed_as = {name: str(about["listed_as"]) for name, about in said.items() if about.get("listed_as")}
+        return synonyms, listed_as, frozenset(name for name, about in said.items() if about.get("pass_on"))
 
     def _wrong(self, place: Place, message: str) -> None:
         self.mistakes.append(Mistake(dotted(place), message, self._document.line_of(place)))
@@ -160,7 +161,7 @@ class _Reader:
             to_us=self._instant(given.get("to"), (*place, "to")),
             daily=self._windows(given.get("daily"), (*place, "daily")),
             days=frozenset(self._days(given, place)),
-            tier=str(given["tier"]).lower() if given.get("tier") else None,
+            tier=tier_name(given.get("tier")),
             regions=tuple(_as_texts(given.get("region"))),
             rates=self._rates(given, place),
             priced_as=str(given.get("as") or "").lower(),

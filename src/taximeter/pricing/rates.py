@@ -68,6 +68,7 @@ UNIT_SYNONYMS: Final = {
     "storage_searches": "file_searches",
     "web_fetch_requests": "web_fetches",
     "code_executions": "code_interpreter_calls",
+    "code_interpreter_sessions": "container_sessions",
     "containers": "container_sessions",
     "rerank_searches": "search_units",
     "document_pages": "pages",

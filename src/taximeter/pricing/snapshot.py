@@ -62,11 +62,11 @@ _CONTEXTS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
 }
 """How the library names our tiers; the others are its `service_tier`."""
 
-CLOSED_MAKERS: Final = ("openai", "anthropic", "google", "x-ai", "cohere")
+CLOSED_MAKERS: Final = ("openai", "anthropic", "google", "x-ai")
 """Makers whose models nobody else prices: behind a host we do not know, their own list is the price.
 What they publish openly (`gpt-oss`, `gemma`) is served by anyone at any price and stays unpriced."""
 
-_OPEN_WEIGHTS: Final = ("gpt-oss", "gemma", "aya", "grok-1", "grok-2")
+_OPEN_WEIGHTS: Final = ("gpt-oss", "gemma", "grok-1", "grok-2")
 
 
 @dataclass(frozen=True, slots=True)
