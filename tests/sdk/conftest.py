@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 from replay import Answer, Provider, Written, serve
 
 import taximeter
+from taximeter.sdk import hosts
 from taximeter.sdk.guard import GUARD
+
+ClientFor = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +27,17 @@ def running_provider() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def provider(running_provider: Provider) -> Provider:
+def provider(running_provider: Provider) -> Iterator[Provider]:
     running_provider.answers = [Answer()]
-    running_provider.requests = []
+    running_provider.requests, running_provider.shipped, running_provider.ingest_keys = [], [], []
     running_provider.held = None
-    return running_provider
+    running_provider.arrived, running_provider.go_on = threading.Event(), threading.Event()
+    yield running_provider
+    running_provider.go_on.set()
 
 
 @pytest.fixture
-def client_for() -> Callable[[str, str, bool], Any]:
+def client_for() -> ClientFor:
     """A client of a library at a base URL, asynchronous or not. It reads no certificates, which is slow."""
     classes = {
         ("openai", False): (openai.OpenAI, openai.DefaultHttpxClient),
@@ -54,4 +60,15 @@ def written(tmp_path: Path) -> Iterator[Written]:
     taximeter.init(data=tmp_path)
     yield Written(tmp_path)
     taximeter.shutdown()
+    failures = dict(GUARD.failures)
     GUARD.failures.clear()
+    assert not failures
+
+
+@pytest.fixture
+def known_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tests' provider stands for api.openai.com."""
+    monkeypatch.setitem(hosts.PROVIDERS_BY_HOST, "127.0.0.1", "openai")
+    hosts.host_of.cache_clear()
+    yield
+    hosts.host_of.cache_clear()

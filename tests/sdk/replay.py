@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from dataclasses import dataclass, field
@@ -19,21 +20,30 @@ def case(name: str) -> dict[str, Any]:
 
 @dataclass
 class Answer:
-    """What the provider says. `cut_after` breaks the connection after so many bytes of the body."""
+    """What the provider says. `cut_after` breaks the connection after so many bytes of the body; after
+    `pause_after` bytes the provider waits until it is told to `go_on`."""
 
     status: int = 200
     body: bytes = b"{}"
     content_type: str = "application/json"
     cut_after: int | None = None
+    pause_after: int | None = None
 
 
 @dataclass
 class Provider:
-    """`answers` are given in turn, the last one for ever; `requests` are what came: path, headers, parsed body."""
+    """`answers` are given in turn, the last one for ever; `requests` are what came: path, headers, parsed body.
+
+    It takes events as a taximeter server does, into `shipped`.
+    """
 
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
     requests: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    shipped: list[dict[str, Any]] = field(default_factory=list)
+    ingest_keys: list[str | None] = field(default_factory=list)
     held: threading.Event | None = None
+    arrived: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
     def says(self, recorded: dict[str, Any], **changes: Any) -> None:
@@ -52,16 +62,34 @@ def serve(provider: Provider) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            if self.path == "/v1/events":
+                self._take(gzip.decompress(body), headers)
+                return
             provider.requests.append((self.path, headers, json.loads(body) if body else None))
+            provider.arrived.set()
             if provider.held is not None:
                 provider.held.wait(10)
             self._say(provider.next_answer())
+
+        def do_GET(self) -> None:
+            self.do_POST()
+
+        def _take(self, body: bytes, headers: dict[str, str]) -> None:
+            events = [json.loads(line) for line in body.splitlines()]
+            provider.shipped += events
+            provider.ingest_keys.append(headers.get("authorization"))
+            self._say(Answer(202, json.dumps({"accepted": len(events), "duplicates": 0, "rejected": []}).encode()))
 
         def _say(self, answer: Answer) -> None:
             self.send_response(answer.status)
             self.send_header("content-type", answer.content_type)
             self.send_header("content-length", str(len(answer.body)))
             self.end_headers()
+            if answer.pause_after is not None:
+                self.wfile.write(answer.body[: answer.pause_after])
+                provider.go_on.wait(10)
+                self.wfile.write(answer.body[answer.pause_after :])
+                return
             if answer.cut_after is None:
                 self.wfile.write(answer.body)
                 return

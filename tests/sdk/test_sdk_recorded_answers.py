@@ -10,6 +10,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from conftest import ClientFor
 from replay import CASES, Provider, Written, case
 
 import taximeter
@@ -59,8 +60,6 @@ NEEDED: dict[str, dict[str, Any]] = {
     "anthropic.messages": {"messages": [{"role": "user", "content": "?"}], "max_tokens": 1024},
 }
 """What the client library insists on and some recordings have left out."""
-
-ClientFor = Callable[[str, str, bool], Any]
 
 
 def _create(client: Any, recorded: dict[str, Any], variant: str = "") -> Callable[[], Any]:

@@ -5,28 +5,29 @@ classes, their helpers, raw responses, `read`, `iter_lines`. So nothing that the
 their type, attributes and behaviour. It watches how the reading ends: to the end, with an error, by `close`, or by
 nobody holding the response any more.
 
-The tap refers to its response weakly: a cycle would keep an abandoned response, and its connection, until the
-garbage collector comes round.
+The response's class is exchanged for a subclass of the same name, so that the methods are given their response like
+any others. Methods put on the object would have to hold it: strongly, which keeps an abandoned response and its
+connection until the garbage collector comes round, or weakly, which fails when that collector closes it.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
 
-METHODS: Final = ("iter_bytes", "aiter_bytes", "close", "aclose")
+_TAP: Final = "_taximeter_tap"
 
 
 def install(call: Call, response: Any) -> None:
-    """Follow the body of `response` from now on. Its methods stay what they are, for this one object they are ours."""
-    tap = _Tap(call, response)
-    for name in METHODS:
-        if hasattr(response, name):
-            setattr(response, name, getattr(tap, name))
+    """Follow the body of `response` from now on."""
+    setattr(response, _TAP, _Tap(call))
+    cls: Any = type(response)
+    response.__class__ = _tapped(cls)
 
 
 def shared_json(response: Any) -> object:
@@ -57,72 +58,96 @@ class _Once:
 
 
 class _Tap:
-    __slots__ = ("__weakref__", "_before", "_call", "_pulling", "_response")
+    """What one response tells a call. `pulling`: the reader waits for the next piece. A response closes itself at its
+    end, before its reader has seen that end, and that close says nothing."""
 
-    def __init__(self, call: Call, response: Any) -> None:
-        self._call = call
-        self._response = weakref.ref(response)
-        mine = vars(response)
-        self._before = {name: mine[name] for name in METHODS if name in mine}  # another tap may sit there already
-        self._pulling = False  # a response closes itself at its end, before the reader has seen that end
+    __slots__ = ("call", "pulling")
 
-    def _original(self, name: str) -> Callable[..., Any]:
-        before: Callable[..., Any] | None = self._before.get(name)
-        if before is not None:
-            return before
-        response = self._response()
-        bound: Callable[..., Any] = getattr(type(response), name).__get__(response)
-        return bound
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.pulling = False
 
-    def iter_bytes(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        source = self._original("iter_bytes")(*args, **kwargs)
-        try:
-            self._pulling = True
-            for chunk in source:
-                self._pulling = False
-                GUARD.run("stream", self._call.took, chunk)
-                yield chunk
-                self._pulling = True
-        except BaseException as error:
-            GUARD.run("stream", self._call.failed, error)
-            raise
-        finally:
-            self._pulling = False
-        GUARD.run("stream", self._call.exhausted)
-
-    async def aiter_bytes(self, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-        source = self._original("aiter_bytes")(*args, **kwargs)
-        try:
-            self._pulling = True
-            async for chunk in source:
-                self._pulling = False
-                GUARD.run("stream", self._call.took, chunk)
-                yield chunk
-                self._pulling = True
-        except BaseException as error:
-            GUARD.run("stream", self._call.failed, error)
-            if isinstance(error, GeneratorExit) and hasattr(source, "aclose"):
-                await source.aclose()  # what the reader would have closed, had we not stood in between
-            raise
-        finally:
-            self._pulling = False
-        GUARD.run("stream", self._call.exhausted)
-
-    def close(self) -> None:
-        try:
-            self._original("close")()
-        finally:
-            self._closed()
-
-    async def aclose(self) -> None:
-        try:
-            await self._original("aclose")()
-        finally:
-            self._closed()
-
-    def _closed(self) -> None:
-        if not self._pulling:
-            GUARD.run("stream", self._call.let_go)
+    def closed(self) -> None:
+        if not self.pulling:
+            GUARD.run("stream", self.call.let_go)
 
     def __del__(self) -> None:
-        GUARD.run("stream", self._call.let_go)
+        GUARD.run("stream", self.call.let_go)
+
+
+@lru_cache(maxsize=64)
+def _tapped(cls: Any) -> type:
+    """A class like `cls`, a response of an HTTP library, whose body is followed by the tap on the object."""
+
+    def iter_bytes(self: Any, *args: Any, **kwargs: Any) -> _Pieces:
+        return _Pieces(getattr(self, _TAP), cls.iter_bytes(self, *args, **kwargs))
+
+    def aiter_bytes(self: Any, *args: Any, **kwargs: Any) -> _PiecesAsync:
+        return _PiecesAsync(getattr(self, _TAP), cls.aiter_bytes(self, *args, **kwargs))
+
+    def close(self: Any) -> None:
+        try:
+            cls.close(self)
+        finally:
+            getattr(self, _TAP).closed()
+
+    async def aclose(self: Any) -> None:
+        try:
+            await cls.aclose(self)
+        finally:
+            getattr(self, _TAP).closed()
+
+    methods = {"iter_bytes": iter_bytes, "aiter_bytes": aiter_bytes, "close": close, "aclose": aclose}
+    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__qualname__": cls.__qualname__})
+
+
+class _Pieces(Iterator[bytes]):
+    """The pieces of a body, as they come. Not a generator: those would end in an order of their own when dropped."""
+
+    def __init__(self, tap: _Tap, source: Any) -> None:
+        self._tap = tap
+        self._source = source
+
+    def __next__(self) -> bytes:
+        tap = self._tap
+        tap.pulling = True
+        try:
+            piece = cast(bytes, next(self._source))
+        except StopIteration:
+            GUARD.run("stream", tap.call.exhausted)
+            raise
+        except BaseException as error:
+            GUARD.run("stream", tap.call.failed, error)
+            raise
+        finally:
+            tap.pulling = False
+        GUARD.run("stream", tap.call.took, piece)
+        return piece
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _PiecesAsync(AsyncIterator[bytes]):
+    def __init__(self, tap: _Tap, source: Any) -> None:
+        self._tap = tap
+        self._source = source
+
+    async def __anext__(self) -> bytes:
+        tap = self._tap
+        tap.pulling = True
+        try:
+            piece = cast(bytes, await anext(self._source))
+        except StopAsyncIteration:
+            GUARD.run("stream", tap.call.exhausted)
+            raise
+        except BaseException as error:
+            GUARD.run("stream", tap.call.failed, error)
+            raise
+        finally:
+            tap.pulling = False
+        GUARD.run("stream", tap.call.took, piece)
+        return piece
+
+    async def aclose(self) -> None:
+        await self._source.aclose()

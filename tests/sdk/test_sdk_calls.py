@@ -1,0 +1,260 @@
+"""What a call leaves behind, and what it does not change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from conftest import ClientFor
+from replay import Answer, Provider, Written, case
+
+import taximeter
+from taximeter.core.event import FIELD_NAMES
+from taximeter.core.ids import attempt_id, unix_ms_of
+from taximeter.errors import UsageError
+from taximeter.sdk import hosts
+from taximeter.sdk.instruments import uninstrument_all
+
+MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
+CHAT = case("openai-chat-cached-4omini")
+RATE_LIMITED = case("openai-error-429-rate")
+
+
+def chat(client: Any, **options: Any) -> Any:
+    return client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, **options)
+
+
+def test_a_call_is_begun_and_ended_with_what_is_known(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(CHAT)
+    taximeter.init(data=written.data, service="checkout", service_version="3", environment="prod")
+    with (
+        taximeter.instrument(client_for("openai", provider.url)) as client,
+        taximeter.attribute(user="user_123", feature="smart-reply", tags={"tier": "gold"}),
+    ):
+        chat(client)
+    event, (begun,) = written.event, written.begun
+    who = {"user_id": "user_123", "feature": "smart-reply", "service": "checkout", "environment": "prod"}
+    assert who.items() <= event.items()
+    assert who.items() <= begun.items()
+    assert event["tags"] == {"tier": "gold"}
+    assert (event["status"], event["http_status"], event["attempt"], event["source"]) == ("ok", 200, 1, "sdk")
+    assert (event["request_model"], event["operation"]) == ("gpt-4o-mini", "chat")
+    assert begun["input_tokens"] > 0
+    assert set(event) <= set(FIELD_NAMES)
+    assert unix_ms_of(event["event_id"]) is not None
+
+
+def test_names_with_every_kind_of_character_stay_one_line(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    strange = 'a"b\\c\n\u2028é\ud800'
+    with (
+        taximeter.instrument(client_for("openai", provider.url)) as client,
+        taximeter.attribute(user=strange, tags={'t"': strange}),
+    ):
+        client.chat.completions.create(model='m"\n', messages=MESSAGES)
+    assert written.event["user_id"] == strange.replace("\ud800", "?")
+    assert written.event["request_model"] == 'm"\n'
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_error_is_raised_unchanged_and_recorded(
+    asynchronous: bool, provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(RATE_LIMITED)
+
+    async def run(client: Any) -> None:
+        async with client:
+            await chat(client)
+
+    client = taximeter.instrument(client_for("openai", provider.url, asynchronous))
+    with pytest.raises(openai.RateLimitError) as raised:
+        asyncio.run(run(client)) if asynchronous else chat(client)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None or not isinstance(raised.value.__context__, taximeter.TaximeterError)
+    event = written.event
+    assert (event["status"], event["http_status"], event["not_billed"]) == ("error", 429, True)
+    assert event["error_type"] == RATE_LIMITED["expected"]["error"]["type"]
+    assert "input_tokens" not in event
+    if not asynchronous:
+        client.close()
+
+
+def test_nobody_answers(written: Written, client_for: ClientFor) -> None:
+    with (
+        taximeter.instrument(client_for("openai", "http://127.0.0.1:9")) as client,
+        pytest.raises(openai.APIConnectionError) as raised,
+    ):
+        chat(client)
+    assert type(raised.value.__cause__).__name__ == "ConnectError"
+    assert (written.event["status"], written.event["error_type"]) == ("error", "connection_error")
+
+
+def test_retries_of_the_library_are_counted(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(CHAT)
+    provider.answers.insert(0, Answer(500, b'{"error": {"message": "later"}}'))
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chat(client.with_options(max_retries=1))
+    assert (written.event["status"], written.event["attempt"]) == ("ok", 2)
+
+
+def test_what_is_not_a_model_call_is_left_alone(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.answers = [Answer(200, b'{"object": "list", "data": []}')]
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        assert list(client.models.list()) == []
+    assert written.lines == []
+
+
+# ── clients ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_this_client_is_metered_once(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(CHAT)
+    with client_for("openai", provider.url) as other, client_for("openai", provider.url) as client:
+        assert taximeter.instrument(taximeter.instrument(client)) is client
+        assert type(client) is openai.OpenAI
+        chat(other)
+        chat(client)
+    assert len(written.events) == 1
+
+
+@pytest.mark.parametrize("make", ["copy", "with_options"])
+def test_a_client_made_from_it_is_metered_too(
+    make: str, provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(CHAT)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chat(getattr(getattr(client, make)(timeout=5), make)(timeout=6))
+        chat(client)
+    assert len(written.events) == 2
+
+
+def test_instrument_all_meters_every_client_and_can_be_undone(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(CHAT)
+    with client_for("openai", provider.url) as earlier:
+        try:
+            assert taximeter.instrument_all() == ("openai", "anthropic")
+            assert taximeter.instrument_all() == ("openai", "anthropic")
+            with taximeter.instrument(client_for("openai", provider.url)) as client:
+                chat(client)
+                chat(client.copy())
+            chat(earlier)
+            assert len(written.events) == 3
+        finally:
+            uninstrument_all()
+        chat(earlier)
+    assert len(written.events) == 3
+
+
+def test_instrumented_before_and_by_instrument_all_counts_once(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(CHAT)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        taximeter.instrument_all()
+        try:
+            chat(client)
+        finally:
+            uninstrument_all()
+    assert len(written.events) == 1
+
+
+def test_an_unknown_client_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"cannot instrument builtins\.dict .*openai, anthropic"):
+        taximeter.instrument({})
+
+
+def test_azure(provider: Provider, written: Written) -> None:
+    provider.says(case("azure-chat-4o"))
+    client = openai.AzureOpenAI(
+        azure_endpoint=provider.url,
+        api_key="k",
+        api_version="2024-10-21",
+        http_client=openai.DefaultHttpxClient(verify=False),
+    )
+    with taximeter.instrument(client):
+        client.chat.completions.create(model="my-deployment", messages=MESSAGES)
+    assert provider.requests[0][0].startswith("/openai/deployments/my-deployment/chat/completions")
+    assert (written.event["provider"], written.event["request_model"]) == ("azure", "my-deployment")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider_name"),
+    [
+        ("https://api.openai.com/v1/", "openai"),
+        ("https://acme.openai.azure.com/openai/", "azure"),
+        ("https://api.groq.com/openai/v1/", "groq"),
+        ("https://api.anthropic.com", "anthropic"),
+        ("https://llm.example.com:8443/v1/", "llm.example.com"),
+        ("https://notopenrouter.ai/v1/", "notopenrouter.ai"),
+        ("http://127.0.0.1:8787/openai/v1/", "openai"),
+        ("http://127.0.0.1:8787/local/v1/", "local"),
+    ],
+)
+def test_the_provider_is_named_for_its_host(base_url: str, provider_name: str) -> None:
+    assert hosts.host_of(base_url, "http://127.0.0.1:8787").provider == provider_name
+
+
+# ── through our own gateway ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_our_gateway_is_told_the_event_and_who_it_is_for(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """The configured URL is how the SDK knows that it is ours."""
+    provider.says(CHAT)
+    taximeter.init(data=written.data, url=provider.url)
+    with (
+        taximeter.instrument(client_for("openai", provider.url + "/openai/v1")) as client,
+        taximeter.attribute(user="jörg", feature="chat", tags={"a": "1,2", "b=c": "x"}),
+    ):
+        chat(client, extra_headers={"X-Own": "1"})
+        chat(client)
+    sent = next(headers for path, headers, _ in provider.requests if path == "/openai/v1/chat/completions")
+    first, second = written.events
+    assert sent["x-taximeter-event-id"] == first["event_id"] != second["event_id"]
+    assert (sent["x-taximeter-user"], sent["x-taximeter-feature"]) == ("j%C3%B6rg", "chat")
+    assert (sent["x-taximeter-tags"], sent["x-own"]) == ("a=1%2C2,b%3Dc=x", "1")
+    assert first["provider"] == "openai"
+    assert written.begun == []  # the gateway writes that
+
+
+def test_a_retried_call_through_our_gateway_has_the_id_of_its_last_attempt(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """The gateway gives every attempt its own event by the same rule."""
+    provider.says(CHAT)
+    provider.answers.insert(0, Answer(500, b"{}"))
+    taximeter.init(data=written.data, url=provider.url)
+    with taximeter.instrument(client_for("openai", provider.url + "/openai/v1")) as client:
+        chat(client.with_options(max_retries=1))
+    calls = [headers for path, headers, _ in provider.requests if path.endswith("/completions")]
+    (event,) = written.events
+    assert event["event_id"] == attempt_id(calls[0]["x-taximeter-event-id"], 2)
+    assert {headers["x-taximeter-event-id"] for headers in calls} == {calls[0]["x-taximeter-event-id"]}
+
+
+def test_nothing_of_ours_is_sent_to_a_provider(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(CHAT)
+    with taximeter.instrument(client_for("openai", provider.url)) as client, taximeter.attribute(user="ann"):
+        chat(client)
+    assert not [name for name in provider.requests[0][1] if "taximeter" in name]
+    assert "ann" not in json.dumps(provider.requests[0][2])
+
+
+def test_anthropic_clients_share_all_of_this(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(case("anthropic-error-529"))
+    with (
+        taximeter.instrument(client_for("anthropic", provider.url)) as client,
+        pytest.raises(anthropic.APIStatusError),
+    ):
+        client.with_options(timeout=5).messages.create(model="claude", max_tokens=5, messages=MESSAGES)
+    assert (written.event["status"], written.event["http_status"]) == ("error", 529)

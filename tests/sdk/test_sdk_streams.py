@@ -1,0 +1,230 @@
+"""A stream stays what it was for the caller, and ends in exactly one event however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from conftest import ClientFor
+from replay import Answer, Provider, Written, case
+
+import taximeter
+
+MESSAGES: list[Any] = [{"role": "user", "content": "Say something in eight words."}]
+WITH_USAGE = case("openai-chat-stream-usage")
+WITHOUT_USAGE = case("openai-chat-stream-no-usage")
+ANTHROPIC = case("anthropic-stream-basic")
+OVERLOADED = case("anthropic-stream-overloaded-midway")
+
+
+def paused(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Half of a stream is sent, and then no more."""
+    return {"pause_after": len(recorded["response"]["body"].encode()) // 2}
+
+
+def stream_from(client: Any, **options: Any) -> Any:
+    return client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True, **options)
+
+
+def test_type_attributes_and_chunks_are_those_of_the_library(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(WITH_USAGE)
+    with client_for("openai", provider.url) as bare, client_for("openai", provider.url) as metered:
+        expected = stream_from(bare)
+        stream = stream_from(taximeter.instrument(metered))
+        assert type(stream) is openai.Stream
+        assert vars(stream).keys() == vars(expected).keys()
+        assert list(stream) == list(expected)
+
+
+def test_first_token_is_timed(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITH_USAGE)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        list(stream_from(client))
+    assert 0 <= written.event["time_to_first_token_ms"] <= written.event["duration_ms"]
+
+
+def test_closed_early_is_cancelled_and_estimated(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITHOUT_USAGE, **paused(WITHOUT_USAGE))
+    with taximeter.instrument(client_for("openai", provider.url)) as client, stream_from(client) as stream:
+        for chunk in stream:
+            if chunk.choices and chunk.choices[0].delta.content:
+                break
+    event = written.event
+    assert (event["status"], event["usage_estimated"]) == ("cancelled", True)
+    assert event["output_tokens"] > 0
+
+
+def test_abandoned_is_cancelled(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITHOUT_USAGE, **paused(WITHOUT_USAGE))
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        stream = stream_from(client)
+        next(stream)
+        del stream
+        gc.collect()
+        assert written.event["status"] == "cancelled"
+
+
+def test_never_read_is_cancelled(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITH_USAGE, **paused(WITH_USAGE))
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        stream = stream_from(client)
+        del stream
+        gc.collect()
+        event = written.event
+    assert event["status"] == "cancelled"
+    assert "output_tokens" not in event
+
+
+def test_an_abandoned_anthropic_stream_still_closes_at_once(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """The library takes care to need no garbage collector for that; a cycle of ours would undo it."""
+    provider.says(ANTHROPIC, **paused(ANTHROPIC))
+    with taximeter.instrument(client_for("anthropic", provider.url)) as client:
+        gc.disable()
+        try:
+            stream = client.messages.create(model="claude", max_tokens=9, messages=MESSAGES, stream=True)
+            next(stream)
+            del stream
+            assert written.event["status"] == "cancelled"
+        finally:
+            gc.enable()
+
+
+def test_broken_connection_raises_as_before_and_is_interrupted(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(WITHOUT_USAGE, cut_after=len(WITHOUT_USAGE["response"]["body"]) // 2)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        stream = stream_from(client)
+        with pytest.raises(openai.APIConnectionError):
+            list(stream)
+    event = written.event
+    assert (event["status"], event["error_type"], event["usage_estimated"]) == ("interrupted", "closed_early", True)
+
+
+def test_error_inside_a_stream_raises_as_before_and_is_an_error(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(OVERLOADED)
+    with taximeter.instrument(client_for("anthropic", provider.url)) as client:
+        stream = client.messages.create(model="claude", max_tokens=9, messages=MESSAGES, stream=True)
+        with pytest.raises(anthropic.APIStatusError):
+            list(stream)
+    assert (written.event["status"], written.event["error_type"]) == ("error", "overloaded_error")
+
+
+def test_asynchronous_streams_end_in_one_event_each(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(WITHOUT_USAGE, **paused(WITHOUT_USAGE))
+
+    async def run() -> None:
+        async with taximeter.instrument(client_for("openai", provider.url, True)) as client:
+            early = await stream_from(client)
+            await anext(early)
+            await early.close()
+            abandoned = await stream_from(client)
+            await anext(abandoned)
+            del abandoned
+            gc.collect()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            provider.says(WITHOUT_USAGE)
+            whole = await stream_from(client)
+            assert type(whole) is openai.AsyncStream
+            async for _ in whole:
+                pass
+
+    asyncio.run(run())
+    gc.collect()
+    assert sorted(event["status"] for event in written.events) == ["cancelled", "cancelled", "ok"]
+
+
+def test_cancelled_task(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.held = threading.Event()
+
+    async def run() -> None:
+        async with taximeter.instrument(client_for("openai", provider.url, True)) as client:
+            task = asyncio.create_task(client.chat.completions.create(model="gpt-4o", messages=MESSAGES))
+            while not provider.requests:
+                await asyncio.sleep(0.005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    provider.held.set()
+    assert written.event["status"] == "cancelled"
+    assert "http_status" not in written.event
+
+
+def test_stream_helpers_of_the_libraries(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(ANTHROPIC)
+    with (
+        taximeter.instrument(client_for("anthropic", provider.url)) as client,
+        client.messages.stream(model="claude", max_tokens=9, messages=MESSAGES) as stream,
+    ):
+        final = stream.get_final_message()
+    assert written.event["output_tokens"] == final.usage.output_tokens
+    assert written.event["status"] == "ok"
+
+
+# ── usage that we ask for ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.usefixtures("known_host")
+def test_usage_is_asked_for_and_its_chunk_is_hidden(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(WITH_USAGE)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chunks = list(stream_from(client))
+    assert provider.requests[0][2]["stream_options"] == {"include_usage": True}
+    assert all(chunk.choices for chunk in chunks)
+    assert written.event["input_tokens"] == WITH_USAGE["expected"]["input_tokens_total"]
+
+
+@pytest.mark.usefixtures("known_host")
+def test_a_caller_who_asked_gets_the_usage_chunk(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITH_USAGE)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chunks = list(stream_from(client, stream_options={"include_usage": True}))
+    assert chunks[-1].usage is not None
+
+
+@pytest.mark.usefixtures("known_host")
+def test_asking_can_be_switched_off(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITHOUT_USAGE)
+    taximeter.init(data=written.data, ask_for_usage=False)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        list(stream_from(client))
+    assert "stream_options" not in provider.requests[0][2]
+    assert written.event["usage_estimated"]
+
+
+def test_hosts_that_may_not_know_the_option_are_not_asked(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(WITHOUT_USAGE)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        list(stream_from(client))
+    assert "stream_options" not in provider.requests[0][2]
+    assert (written.event["status"], written.event["usage_estimated"]) == ("ok", True)
+
+
+def test_a_stream_answered_with_json_is_read_as_json(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    recorded = case("openai-chat-cached-4omini")
+    provider.answers = [Answer(200, recorded["response"]["body"].encode())]
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        list(stream_from(client))
+    assert written.event["input_tokens"] == recorded["expected"]["input_tokens_total"]
