@@ -93,7 +93,9 @@ class Listed:
         variants = [v for v in self.model.price_variants or () if any(_selects(v, c) for c in _contexts(tier))]
         active = [v for v in variants if v.constraint is None or v.constraint.active(to_datetime(at_us))]
         if active:
-            return standard.adjusted(_rates(active[0].prices))
+            for variant in reversed(active):  # the library lets the first one win, rate by rate
+                standard = standard.adjusted(_rates(variant.prices))
+            return standard
         if not variants:
             return None
         first = min(variants, key=_starts_us)
