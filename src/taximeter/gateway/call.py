@@ -119,8 +119,8 @@ class Call:
 
 def identity(head: RequestHead, new_event_id: Callable[[], str]) -> tuple[str, int, str | None]:
     """Event id, attempt and request id of a request. Raises Refusal for an event id that is none."""
-    retries = head.notes.get(b"x-stainless-retry-count", b"")
-    attempt = min(int(retries) + 1, MOST_ATTEMPTS) if retries.isdigit() else 1
+    retries = head.notes.get(b"x-stainless-retry-count", b"0")
+    attempt = min(int(retries) + 1, MOST_ATTEMPTS) if retries != b"0" and retries.isdigit() else 1
     given = head.ours.get(b"event-id")
     if given is None:
         return new_event_id(), attempt, _request_id(head)

@@ -8,6 +8,7 @@ A `%` that no two hex digits follow stays what it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -28,6 +29,11 @@ _DIMENSIONS: Final = {
     b"service": "service",
     b"service-version": "service_version",
 }
+
+_ATTRIBUTION_HEADERS: Final = frozenset((*_DIMENSIONS, b"tags"))
+
+MOST_REMEMBERED: Final = 4096
+"""Sets of attribution headers whose meaning is kept: the same few come again and again."""
 
 _DROP, _SECRET, _NOTE, _ENCODING, _LENGTH = range(5)
 
@@ -104,15 +110,17 @@ class RequestHead:
 
     def attribution(self) -> Attribution:
         """What the attribution headers say."""
-        if not self.ours:
-            return NOBODY
-        named: dict[str, Any] = {
-            _DIMENSIONS[name]: unquote(text_of(value)) for name, value in self.ours.items() if name in _DIMENSIONS and value
-        }
-        tags = self.ours.get(b"tags")
-        if tags:
-            named["tags"] = _tags(text_of(tags))
-        return attribution(**named) if named else NOBODY
+        said = tuple(header for header in self.ours.items() if header[0] in _ATTRIBUTION_HEADERS)
+        return _attribution_of(said) if said else NOBODY
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _attribution_of(said: tuple[tuple[bytes, bytes], ...]) -> Attribution:
+    named: dict[str, Any] = {
+        _DIMENSIONS[name]: unquote(text_of(value)) for name, value in said if name != b"tags" and value
+    }
+    named["tags"] = _tags(text_of(dict(said).get(b"tags", b"")))
+    return attribution(**named)
 
 
 def text_of(value: bytes) -> str:

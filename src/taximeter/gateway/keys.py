@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, Protocol
 
 from taximeter.core.attribution import Attribution, attribution
@@ -10,6 +11,9 @@ from taximeter.gateway.heads import RequestHead, secret_in, text_of
 from taximeter.gateway.providers import KEY_HEADERS, Provider
 from taximeter.gateway.refusals import no_key, no_provider_key, wrong_key, wrong_scope
 from taximeter.gateway.upstream import Headers
+
+MOST_REMEMBERED: Final = 1024
+"""Sets of attributes bound to keys that are kept ready."""
 
 SCOPES: Final = frozenset({"gateway", "admin"})
 
@@ -95,5 +99,10 @@ def attributed(key: Key | None, said: Attribution) -> Attribution:
     """What the headers say together with what is bound to the key; the key decides which of them wins."""
     if key is None or not key.attributes:
         return said
-    bound = attribution(**key.attributes)
+    bound = _bound(tuple(key.attributes.items()))
     return bound.over(said) if key.attributes_win else said.over(bound)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _bound(attributes: tuple[tuple[str, str], ...]) -> Attribution:
+    return attribution(**dict(attributes))

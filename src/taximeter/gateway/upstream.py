@@ -37,6 +37,8 @@ _STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 _JOIN_BYTES_MAX: Final = 64 * 1024
 """Request bodies up to this size travel in one write with their head; copying larger ones would cost more."""
 
+_SURELY_ALIVE_SECONDS: Final = 0.25
+
 
 class UpstreamFailure(Exception):  # noqa: N818 - what failed is the upstream, and that is an answer
     """No answer, or no more of it. `kind` is stable and ends up as the event's `error_type`."""
@@ -460,7 +462,8 @@ class _Connection(asyncio.Protocol):
         """Whether an idle connection can be used: nothing may be waiting on it, not even its end."""
         if self._transport is None or self._transport.is_closing() or self._poll is None:
             return False
-        return not self._poll.poll(0)
+        # The loop tells of a connection that closes, a moment later. One used a moment ago is not asked for itself.
+        return self._loop.time() - self.idle_since < _SURELY_ALIVE_SECONDS or not self._poll.poll(0)
 
     def reusable(self) -> bool:
         transport = self._transport

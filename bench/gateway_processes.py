@@ -1,0 +1,126 @@
+"""Processes of the gateway's benchmark: the gateway with everything on, and a provider that streams at a pace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from taximeter.clock import SystemClock
+from taximeter.core.cost import Cost, Unpriced
+from taximeter.core.event import UsageEvent
+from taximeter.gateway import Gateway, Provider, Recorder
+from taximeter.pricing import load_price_book, priceable_from_event
+from taximeter.spool import Spool
+
+CHUNK_SECONDS = 0.004
+
+
+@dataclass(frozen=True)
+class BenchKey:
+    id: str = "key_bench"
+    scope: str = "gateway"
+    attributes: Mapping[str, str] = field(default_factory=lambda: {"team": "core"})
+    attributes_win: bool = True
+
+
+def gateway(port: int, whole_port: int, paced_port: int, spool: Path) -> None:
+    """Keys, headers, records in a spool, extraction and the price header: as in production."""
+    clock = SystemClock()
+    ports = {"openai": whole_port, "paced": paced_port}
+    providers = {n: Provider(n, "openai", f"http://127.0.0.1:{p}/v1", "sk-real") for n, p in ports.items()}
+    recorder = Recorder(Spool(spool, clock=clock, writer="gateway"), clock)
+    key, book = BenchKey(), load_price_book()
+
+    def price(event: UsageEvent) -> Cost | Unpriced:
+        return book.price(priceable_from_event(event))
+
+    app = Gateway(providers, {"tm-bench-key": key}.get, recorder, price, clock)
+    uvicorn.run(
+        app,
+        port=port,
+        http="httptools",
+        loop="uvloop",
+        log_level="warning",
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        backlog=4096,
+    )
+
+
+def _chunk(event: bytes) -> bytes:
+    data = b"data: " + event + b"\n\n"
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def _event(content: str, finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "logprobs": None, "finish_reason": finish_reason}
+    chunk = {"id": "chatcmpl-Example0001", "object": "chat.completion.chunk", "created": 1760000000}
+    more = {"model": "gpt-4o-mini-2024-07-18", "service_tier": "default", "system_fingerprint": "fp_example"}
+    return json.dumps({**chunk, **more, "choices": [choice], "usage": None}, separators=(",", ":")).encode()
+
+
+_USAGE = _chunk(
+    b'{"id":"chatcmpl-Example0001","object":"chat.completion.chunk","model":"gpt-4o-mini-2024-07-18","choices":[],'
+    b'"usage":{"prompt_tokens":220,"completion_tokens":200,"total_tokens":420}}'
+)
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Paced(asyncio.Protocol):
+    """Answers every request with a stream whose chunks come one by one; with `stall` in it, with one chunk only."""
+
+    chunks = 200
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._text = _chunk(_event(" harbour"))
+        self._received = b""
+        self._left = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if not found or len(body) < length:
+            return
+        self._received = b""
+        self._transport.write(_HEAD + self._text)
+        if b'"stall"' not in body:
+            self._left = self.chunks
+            self._next()
+
+    def _next(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._left -= 1
+        if self._left == 2:
+            self._transport.write(_chunk(_event("", "stop")))
+        elif self._left == 1:
+            self._transport.write(_USAGE)
+        elif self._left == 0:
+            self._transport.write(_chunk(b"[DONE]") + b"0\r\n\r\n")
+            return
+        else:
+            self._transport.write(self._text)
+        asyncio.get_running_loop().call_later(CHUNK_SECONDS, self._next)
+
+
+async def paced(port: int, chunks: int) -> None:
+    Paced.chunks = chunks
+    server = await asyncio.get_running_loop().create_server(Paced, "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "gateway":
+        gateway(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    else:
+        uvloop.run(paced(int(sys.argv[2]), int(sys.argv[3])))
