@@ -47,6 +47,18 @@ class Batch:
 
 
 @dataclass(slots=True)
+class _Room:
+    """What a batch may still take."""
+
+    bytes: int
+    lines: int
+
+    @property
+    def used_up(self) -> bool:
+        return self.bytes <= 0 or self.lines <= 0
+
+
+@dataclass(slots=True)
 class SpoolReader:
     """Reads the spool in `directory`.
 
@@ -64,33 +76,47 @@ class SpoolReader:
         self, marks: Mapping[str, int], *, limit_bytes: int = LIMIT_BYTES, limit_lines: int = LIMIT_LINES
     ) -> Batch:
         """The next lines behind `marks`: each writer's in its order, another writer first each time."""
+        room = _Room(limit_bytes, limit_lines)
         pieces: list[Piece] = []
-        for segment in self._in_turn():
-            piece = self._read_segment(segment, marks.get(segment.id, 0), limit_bytes, limit_lines)
-            if piece is None:
-                continue
-            pieces.append(piece)
-            self._last_writer = segment.writer
-            limit_bytes -= piece.mark - marks.get(segment.id, 0)
-            limit_lines -= len(piece.lines)
-            if limit_bytes <= 0 or limit_lines <= 0:
+        for segments in self._in_turn():
+            pieces += self._read_writer(segments, marks, room)
+            if room.used_up:
                 break
         return Batch(pieces)
+
+    def _read_writer(self, segments: Sequence[Segment], marks: Mapping[str, int], room: _Room) -> Iterator[Piece]:
+        """What one writer has to offer. Its later segments wait until its earlier ones are read to their end."""
+        for segment in segments:
+            mark = marks.get(segment.id, 0)
+            size = _size(segment)
+            if size is None or room.used_up:
+                return
+            if size <= mark:
+                continue
+            piece = self._read_segment(segment, mark, room)
+            if piece is None:
+                return
+            self._last_writer = segment.writer
+            room.bytes -= piece.mark - mark
+            room.lines -= len(piece.lines)
+            yield piece
+            if piece.mark < size:
+                return
 
     def unread_bytes(self, marks: Mapping[str, int]) -> int:
         """How much lies behind `marks`, a line that is being written included."""
         return sum(max(0, size - marks.get(segment.id, 0)) for segment, size in sizes(self.directory))
 
-    def _in_turn(self) -> list[Segment]:
+    def _in_turn(self) -> list[list[Segment]]:
+        """The segments of each writer, beginning behind the writer that was read last."""
         segments = list_segments(self.directory)
         self._verified &= {segment.id for segment in segments}
         by_writer = {writer: list(own) for writer, own in groupby(segments, key=lambda s: s.writer)}
-        writers = sorted(by_writer, key=lambda writer: (writer <= self._last_writer, writer))
-        return [segment for writer in writers for segment in by_writer[writer]]
+        return [by_writer[w] for w in sorted(by_writer, key=lambda writer: (writer <= self._last_writer, writer))]
 
-    def _read_segment(self, segment: Segment, mark: int, limit_bytes: int, limit_lines: int) -> Piece | None:
+    def _read_segment(self, segment: Segment, mark: int, room: _Room) -> Piece | None:
         try:
-            content = _read_lines(segment.path, mark, limit_bytes)
+            content = _read_lines(segment.path, mark, room.bytes)
             if not content:
                 return None
             if segment.sealed and segment.id not in self._verified:
@@ -100,8 +126,8 @@ class SpoolReader:
         if not content.endswith(b"\n"):
             return self._last_line(segment, mark, content) if segment.sealed else None
         lines = content[:-1].split(b"\n")
-        if len(lines) > limit_lines:
-            del lines[limit_lines:]
+        if len(lines) > room.lines:
+            del lines[room.lines :]
             content_bytes = sum(map(len, lines)) + len(lines)
         else:
             content_bytes = len(content)
@@ -137,13 +163,20 @@ def _read_lines(path: Path, mark: int, limit_bytes: int) -> bytes:
     return content[:end] if end else content
 
 
+def _size(segment: Segment) -> int | None:
+    """In bytes; None when the file was renamed or released a moment ago."""
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def sizes(directory: Path) -> Iterator[tuple[Segment, int]]:
     """Every segment with its size in bytes."""
     for segment in list_segments(directory):
-        try:
-            yield segment, segment.path.stat().st_size
-        except FileNotFoundError:
-            continue
+        size = _size(segment)
+        if size is not None:
+            yield segment, size
 
 
 def is_json_object(line: bytes) -> bool:

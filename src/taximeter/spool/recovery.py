@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from taximeter.core.event import FIELD_NAMES
 from taximeter.spool.liveness import LOCK_ENDING, lock_path, try_hold
+from taximeter.spool.reader import is_json_object
 from taximeter.spool.segments import FILE_MODE, Segment, list_segments, seal, sync_directory
 
 RECORD_KEY: Final = b'"record"'
@@ -55,6 +56,9 @@ class OpenCalls:
             if not self._count[segment]:
                 del self._count[segment]
 
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._segment_of
+
     def in_segment(self, segment: str) -> bool:
         return segment in self._count
 
@@ -87,8 +91,8 @@ def follow(line: bytes, segment: str, calls: OpenCalls) -> None:
             return
         if "record" in record:
             return
-    if calls and (found := _EVENT_ID.search(line)):
-        calls.ended(found[1].decode())
+    if calls and (ended := _event_id(line)) in calls and is_json_object(line):
+        calls.ended(ended)
 
 
 def adopt(directory: Path) -> Adopted:
@@ -161,8 +165,8 @@ def _interrupted_calls(segments: Iterable[Segment]) -> tuple[list[bytes], int]:
                     begun[str(record.get("event_id"))] = record
                 case "progress":
                     output_tokens[str(record.get("event_id"))] = record.get("output_tokens", 0)
-                case _ if begun and (found := _EVENT_ID.search(line)):
-                    begun.pop(found[1].decode(), None)
+                case _ if begun and (ended := _event_id(line)) in begun and is_json_object(line):
+                    del begun[ended]  # a torn event has ended nothing
     usable = {key: begin for key, begin in begun.items() if "event_id" in begin and "started_at" in begin}
     events = [interrupted_event(begin, output_tokens.get(key)) for key, begin in usable.items()]
     lines = [json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() for event in events]
@@ -183,6 +187,12 @@ def _lines(segment: Segment, end: int | None = None) -> Iterable[bytes]:
     """The lines of a segment up to byte `end`; a torn last one is given too, and is no JSON."""
     content = segment.path.read_bytes()[:end]
     return content.split(b"\n") if content else ()
+
+
+def _event_id(line: bytes) -> str:
+    """The event id in a line, found without reading it all; empty when there is none."""
+    found = _EVENT_ID.search(line)
+    return found[1].decode("utf-8", "replace") if found else ""
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -183,7 +183,9 @@ class Spool:
             except OSError as error:
                 return self._refused((data,), 0, error)
             if written != size:
-                return self._refused((data,), written, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+                written, failed = self._write_rest(data, written)
+                if failed is not None:
+                    return self._refused((data,), written, failed)
             self._room -= size
             self._accepted += size
             self._written += size
@@ -282,14 +284,9 @@ class Spool:
         self._drain()
         if self._waiting or not (size <= self._room or self._make_room(size)):
             return self._keep(good) and len(good) == len(batch)
-        data = b"".join(good)
-        try:
-            written = os.write(self._fd, data)
-        except OSError as error:
-            return self._refused(good, 0, error) and len(good) == len(batch)
-        if written != size:
-            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return self._refused(good, written, full) and len(good) == len(batch)
+        written, failed = self._write_rest(b"".join(good), 0)
+        if failed is not None:
+            return self._refused(good, written, failed) and len(good) == len(batch)
         self._advance(size)
         self._accepted += size
         return len(good) == len(batch)
@@ -362,16 +359,26 @@ class Spool:
         self._problem = None
 
     def _write_waiting(self, data: bytes) -> bool:
-        try:
-            written = os.write(self._fd, data)
-        except OSError as error:
-            self._note(error)
-            return False
-        if written != len(data):
+        written, failed = self._write_rest(data, 0)
+        if failed is None:
+            self._advance(written)
+            return True
+        if written:
             self._undo(written)
-            return False
-        self._advance(written)
-        return True
+        self._note(failed)
+        return False
+
+    def _write_rest(self, data: bytes, written: int) -> tuple[int, OSError | None]:
+        """Write `data` from byte `written` on; how many bytes of it are in the file then, and why not all.
+
+        A write that was cut short says nothing of the reason: the next one does.
+        """
+        while written < len(data):
+            try:
+                written += os.write(self._fd, memoryview(data)[written:])
+            except OSError as error:
+                return written, error
+        return written, None
 
     def _make_room(self, size: int) -> bool:
         """A current segment that takes `size` bytes more; False (and the reason noted) when there cannot be one."""
@@ -465,6 +472,8 @@ class Spool:
                 opened.segment.path.unlink(missing_ok=True)
             elif opened.segment.path.exists():
                 seal(opened.segment)
+            else:
+                self._rescue(opened)
             with self._lock:
                 self._files.full.remove(opened)
                 os.close(opened.fd)
@@ -543,16 +552,20 @@ class Spool:
                 self._note(error)
 
     def _notice_removal(self) -> None:
-        """Somebody deleted the directory under us: bring what is still open into a new one, under a new name."""
-        current = self._files.current
-        if current is None or (current.segment.path.exists() and lock_path(self.directory, self._files.name).exists()):
-            return
-        content = os.pread(current.fd, os.fstat(current.fd).st_size, 0)
-        for fd in self._files.descriptors():
-            os.close(fd)
-        self._files = _Files()
-        self._fd, self._room = -1, -1
-        self._append_with_care([line + b"\n" for line in content.split(b"\n")[:-1]])
+        """Somebody deleted files under us: write no more into nothing; what is still open is rescued on sealing."""
+        files = self._files
+        if files.name and not lock_path(self.directory, files.name).exists():
+            os.close(files.lock_fd)
+            self._retire()
+            files.name, files.lock_fd, files.number = "", -1, 0
+        elif files.current is not None and not files.current.segment.path.exists():
+            self._retire()
+
+    def _rescue(self, opened: _Open) -> None:
+        """Write the lines of a file that has been deleted once more, elsewhere."""
+        content = os.pread(opened.fd, os.fstat(opened.fd).st_size, 0)
+        with self._lock:
+            self._append_with_care([line + b"\n" for line in content.split(b"\n")[:-1]])
 
     def _expire(self) -> None:
         oldest_s = self._clock.now_us() / 1_000_000 - self.limits.age_seconds
