@@ -31,6 +31,7 @@ def provider(running_provider: Provider) -> Iterator[Provider]:
     running_provider.answers = [Answer()]
     running_provider.requests, running_provider.shipped, running_provider.ingest_keys = [], [], []
     running_provider.held = None
+    running_provider.tells_usage_always = True
     running_provider.arrived, running_provider.go_on = threading.Event(), threading.Event()
     yield running_provider
     running_provider.go_on.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,13 @@ class Answer:
 class Provider:
     """`answers` are given in turn, the last one for ever; `requests` are what came: path, headers, parsed body.
 
-    It takes events as a taximeter server does, into `shipped`.
+    It takes events as a taximeter server does, into `shipped`. Streams are sent as recorded, or, when it does not
+    `tells_usage_always`, with the usage chunk only for those who ask.
     """
 
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
     requests: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    tells_usage_always: bool = True
     shipped: list[dict[str, Any]] = field(default_factory=list)
     ingest_keys: list[str | None] = field(default_factory=list)
     held: threading.Event | None = None
@@ -55,6 +57,15 @@ class Provider:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
+def _asks(provider: Provider) -> bool:
+    body = provider.requests[-1][2] or {}
+    return bool(body.get("stream_options", {}).get("include_usage"))
+
+
+def _without_usage(body: bytes) -> bytes:
+    return b"\n\n".join(event for event in body.split(b"\n\n") if b'"choices":[]' not in event)
+
+
 def serve(provider: Provider) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -69,7 +80,7 @@ def serve(provider: Provider) -> ThreadingHTTPServer:
             provider.arrived.set()
             if provider.held is not None:
                 provider.held.wait(10)
-            self._say(provider.next_answer())
+            self._say(provider.next_answer(), hide_usage=not provider.tells_usage_always and not _asks(provider))
 
         def do_GET(self) -> None:
             self.do_POST()
@@ -80,7 +91,9 @@ def serve(provider: Provider) -> ThreadingHTTPServer:
             provider.ingest_keys.append(headers.get("authorization"))
             self._say(Answer(202, json.dumps({"accepted": len(events), "duplicates": 0, "rejected": []}).encode()))
 
-        def _say(self, answer: Answer) -> None:
+        def _say(self, answer: Answer, hide_usage: bool = False) -> None:
+            if hide_usage:
+                answer = replace(answer, body=_without_usage(answer.body))
             self.send_response(answer.status)
             self.send_header("content-type", answer.content_type)
             self.send_header("content-length", str(len(answer.body)))

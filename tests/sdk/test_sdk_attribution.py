@@ -162,11 +162,13 @@ def test_an_asynchronous_generator_can_still_be_a_context_manager() -> None:
         with suppress(KeyError):
             yield user()
 
-    async def run() -> list[str | None]:
-        seen: list[str | None] = []
+    async def enter() -> str | None:
         async with guarded() as inside:
-            seen.append(inside)
-            raise KeyError
-        return seen
+            return inside
 
-    assert asyncio.run(run()) == ["ann"]
+    async def enter_and_fail() -> None:
+        async with guarded():
+            raise KeyError
+
+    assert asyncio.run(enter()) == "ann"
+    asyncio.run(enter_and_fail())

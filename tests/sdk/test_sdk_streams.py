@@ -154,8 +154,7 @@ def test_cancelled_task(provider: Provider, written: Written, client_for: Client
     async def run() -> None:
         async with taximeter.instrument(client_for("openai", provider.url, True)) as client:
             task = asyncio.create_task(client.chat.completions.create(model="gpt-4o", messages=MESSAGES))
-            while not provider.requests:
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(provider.arrived.wait, 10)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

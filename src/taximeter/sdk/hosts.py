@@ -1,7 +1,8 @@
 """Who answers at a base URL: the provider's name, from its host. Data, and one function.
 
 A client library speaks to many hosts (`OpenAI(base_url="https://api.groq.com/openai/v1")`); prices belong to the
-host, so the provider of an event is named for it. A host that is not listed is its own provider.
+host, so the provider of an event is named for it. A host that is not listed is its own provider, except this
+machine: a proxy or a stand-in that listens here speaks for the provider that the client library belongs to.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ PROVIDERS_BY_HOST: Final = {
 }
 """Registered host names; a name below one of them (`acme.openai.azure.com`) belongs to it too."""
 
+THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
 AZURE_CLASSES: Final = frozenset({"AzureOpenAI", "AsyncAzureOpenAI"})
 """Client classes that speak to Azure whatever the host is called."""
 
@@ -55,8 +58,8 @@ class Host:
 
 
 @lru_cache(maxsize=256)
-def host_of(base_url: str, gateway_url: str | None) -> Host:
-    """Who answers at `base_url`.
+def host_of(base_url: str, gateway_url: str | None, library: str | None = None) -> Host:
+    """Who answers a client of `library` at `base_url`.
 
     Below `gateway_url` (where this process's events are sent) it is taximeter's own gateway, whose first path
     segment names the provider.
@@ -65,10 +68,11 @@ def host_of(base_url: str, gateway_url: str | None) -> Host:
         provider = base_url[len(gateway_url) + 1 :].split("/", 1)[0]
         return Host(provider or "openai", through_gateway=True)
     host = urlsplit(base_url).hostname or base_url
-    return Host(_provider_named(host))
+    return Host(_provider_named(host, library))
 
 
-def _provider_named(host: str) -> str:
+def _provider_named(host: str, library: str | None) -> str:
+    own = library if library is not None and host in THIS_MACHINE else host
     labels = host.split(".")
     parents = (".".join(labels[i:]) for i in range(len(labels)))
-    return next((PROVIDERS_BY_HOST[name] for name in parents if name in PROVIDERS_BY_HOST), host)
+    return next((PROVIDERS_BY_HOST[name] for name in parents if name in PROVIDERS_BY_HOST), own)

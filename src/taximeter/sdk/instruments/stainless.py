@@ -138,7 +138,7 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
     if flavour is None or not flavour.billed:
         return None
     meter = meters.meter()
-    host = _host(client, meter.settings.url)
+    host = _host(client, meter.settings.url, instrument.library)
     call = Call(meter, flavour, flavour.read_request(_body(options)), host)
     outgoing = _Outgoing(call, options)
     if host.through_gateway:
@@ -156,18 +156,18 @@ def _body(options: Any) -> Mapping[str, Any]:
     return {**body, **extra} if extra else body
 
 
-def _host(client: Any, gateway_url: str | None) -> Host:
+def _host(client: Any, gateway_url: str | None, library: str) -> Host:
     """Who answers this client. Kept on the client, for as long as its base URL is the same object."""
     base_url = client.base_url
     known: _Known | None = vars(client).get(_HOST)
     if known is None or known.base_url is not base_url or known.gateway_url != gateway_url:
-        known = _Known(base_url, gateway_url, _look_up(client, gateway_url))
+        known = _Known(base_url, gateway_url, _look_up(client, gateway_url, library))
         setattr(client, _HOST, known)
     return known.host
 
 
-def _look_up(client: Any, gateway_url: str | None) -> Host:
-    host = host_of(str(client.base_url), gateway_url)
+def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
+    host = host_of(str(client.base_url), gateway_url, library)
     if any(cls.__name__ in AZURE_CLASSES for cls in type(client).__mro__):
         return Host("azure", host.through_gateway)  # it may be behind a host name of the company's own
     return host
