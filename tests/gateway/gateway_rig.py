@@ -15,7 +15,6 @@ import uvicorn
 
 from taximeter.clock import SystemClock
 from taximeter.gateway import Gateway, GatewaySettings, Price, Provider, Recorder
-from taximeter.gateway.upstream import Headers
 
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"
@@ -255,6 +254,8 @@ class Rig:
         if key is not None:
             given["authorization"] = f"Bearer {key}"
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if "transfer-encoding" in given:
+            del given["content-length"]
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         with socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_SECONDS) as connection:
             connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
@@ -329,7 +330,7 @@ def running(
             listening.bind(("127.0.0.1", 0))
             server = uvicorn.Server(config)
             task = asyncio.create_task(server.serve([listening]))
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn sets an attribute, nothing that can be waited for
                 await asyncio.sleep(0.005)
             started.append(Rig(provider, log, gateway, listening.getsockname()[1], port))
             ready.set()
@@ -366,7 +367,3 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
-
-
-def header_pairs(**headers: str) -> Headers:
-    return [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
