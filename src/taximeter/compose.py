@@ -292,7 +292,11 @@ class Offline:
 
     store: DuckDBEvents
     collector: Collector
-    prices: PriceBook
+    spool: SpoolReader
+
+    def waiting_bytes(self) -> int:
+        """Bytes in the spool that the store does not have."""
+        return self.spool.unread_bytes(self.store.marks())
 
 
 @contextmanager
@@ -304,7 +308,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
         prices = load_price_book(settings.prices.overrides)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
-        yield Offline(store, _collector(data, prices, store, clock), prices)
+        yield Offline(store, _collector(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))
 
 
 @contextmanager

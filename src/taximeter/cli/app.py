@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from typer.exceptions import TyperException
 
+from taximeter import __version__
 from taximeter.cli import check, demo, doctor, keys, report, tail, top, up
-from taximeter.cli.console import complain
+from taximeter.cli.console import complain, write
 from taximeter.errors import TaximeterError
 
 app: Final = typer.Typer(
     name="taximeter",
-    help="A real-time meter for applications that call large language models.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback(invoke_without_command=True)
+def taximeter(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """A real-time meter for applications that call large language models."""
+    if version:
+        write(__version__)
+    elif context.invoked_subcommand is None:
+        write(context.get_help())
+
+
 app.command("up")(up.up)
 app.command("report")(report.report)
 app.command("top")(top.top)

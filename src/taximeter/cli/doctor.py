@@ -146,7 +146,7 @@ def _store(data: Path) -> Iterator[Finding]:
     from taximeter.compose import offline
 
     with offline(Settings(), data) as opened:
-        waiting = opened.collector.status.lag_bytes
+        waiting = opened.waiting_bytes()
         yield Finding("store", "good", f"opens, schema {opened.store.schema_version}")
         yield Finding("spool", "good", f"{waiting:,} bytes wait; `taximeter report` or `up` takes them in")
 

@@ -18,7 +18,14 @@ from taximeter.cli.sources import running_server
 from taximeter.config import data_directory
 from taximeter.errors import UnavailableError, UsageError
 
-app: Final = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True)
+app: Final = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def keys_group(context: typer.Context) -> None:
+    """Create, list and revoke keys."""
+    if context.invoked_subcommand is None:
+        write(context.get_help())
 
 
 class KeyScope(StrEnum):

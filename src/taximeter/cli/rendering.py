@@ -15,30 +15,31 @@ Row = Mapping[str, Any]
 
 CENTS: Final = 2
 SMALL_DIGITS: Final = 6
-_MONEY_WORDS: Final = ("cost", "usd", "price", "saved")
+LARGE_USD: Final = 10
 
 
 def is_money(column: str) -> bool:
-    return any(word in column for word in _MONEY_WORDS)
+    return column.endswith("_usd") or column.startswith("cost_")
 
 
 def usd(amount: str | Decimal | None) -> str:
-    """`$1,234.56`; below ten dollars with as many digits as say something; `unpriced` for what is not known."""
+    """`$1,234.56`; below ten dollars six digits, below a millionth as many as it takes; `unpriced` when not known."""
     if amount is None:
         return "unpriced"
     value = Decimal(amount)
-    digits = CENTS if abs(value) >= 10 or value == 0 else SMALL_DIGITS
-    return f"${value:,.{digits}f}"
+    if value == 0 or abs(value) >= LARGE_USD:
+        return f"${value:,.{CENTS}f}"
+    return f"${value:.{max(SMALL_DIGITS, -value.adjusted())}f}"
 
 
 def cell(column: str, value: object) -> str:
     if is_money(column):
-        return usd(value if isinstance(value, str | Decimal) else None if value is None else str(value))
+        return usd(None if value is None else str(value))
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int):
-        return f"{value:,.1f}" if isinstance(value, float) else str(value)
-    return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.1%}" if column.endswith("_rate") else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def columns_of(rows: Sequence[Row], totals: Row) -> list[str]:

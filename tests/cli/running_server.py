@@ -1,0 +1,101 @@
+"""The real server and the real command, each as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+COMMAND = (sys.executable, "-m", "taximeter")
+START_SECONDS = 60
+BORING = {"TAXIMETER_CONFIG", "TAXIMETER_DATA", "TAXIMETER_URL", "TAXIMETER_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in BORING} | more
+
+
+def taximeter(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**variables), cwd=cwd, timeout=60
+    )
+
+
+def answer_of(*arguments: str, **variables: str) -> Any:
+    """The JSON that a command prints."""
+    done = taximeter(*arguments, "--format", "json", **variables)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    data: Path
+    url: str
+    printed: str
+
+    def client(self, key: str | None = None) -> httpx.Client:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    @property
+    def local_token(self) -> str:
+        return str(json.loads((self.data / "owner.json").read_text())["token"])
+
+    def first_key(self, scope: str) -> str:
+        found = re.search(rf"tm_{scope}_\w+", self.printed)
+        assert found, self.printed
+        return found[0]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(START_SECONDS)
+
+
+@contextlib.contextmanager
+def running(data: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+    """`taximeter up` on a free port, until the block ends."""
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--data", str(data), "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(**variables),
+    )
+    assert process.stdout is not None
+    try:
+        printed = ""
+        while "Ctrl-C" not in printed:
+            line = process.stdout.readline()
+            assert line, f"the server ended: {printed}"
+            printed += line
+        url = re.search(r"running at (\S+)", printed)
+        assert url
+        yield Server(process, data, url[1], printed)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(START_SECONDS)
+        process.stdout.close()
+
+
+def eventually(question: Any, seconds: float = 10) -> Any:
+    """The first answer that is true. Events are stored a moment after they were accepted."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+    return answer

@@ -1,0 +1,317 @@
+"""A server and the commands, from the first start to the last report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+from running_server import Server, answer_of, eventually, running, taximeter
+
+from taximeter.core.ids import uuid7
+from taximeter.server.shapes import Answer, Call
+from taximeter.simulator.running import RunningSimulator
+from taximeter.simulator.settings import Settings as SimulatorSettings
+
+
+def event(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "event_id": uuid7(1718000000000 + number, bytes(10)),
+        "started_at": f"2024-06-10T06:13:{number:02d}Z",
+        "provider": "openai",
+        "request_model": "gpt-4o",
+        "input_tokens": 1000,
+        "output_tokens": 500,
+        "status": "ok",
+        "user_id": "u1",
+        "feature": "chat",
+        **more,
+    }
+
+
+WORKED = [event(1), event(2, user_id="u2"), event(3, feature="search", request_model="nobody-knows-it")]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[RunningSimulator]:
+    with RunningSimulator(SimulatorSettings(mode="replay")) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("flow") / "data"
+    config = data.with_name("taximeter.yaml")
+    config.write_text(f"providers: {{openai: {{base_url: {simulator.openai_url}, api_key: sk-real}}}}")
+    with running(data, "--config", str(config)) as server:
+        with server.client(server.first_key("ingest")) as client:
+            assert client.post("/v1/events", json=WORKED).json()["accepted"] == 3
+        eventually(lambda: len(_ask(server, ["calls"])["rows"]) and _ask(server, ["calls"])["totals"]["calls"] >= 3)
+        yield server
+
+
+def _ask(server: Server, measures: list[str], **more: Any) -> Any:
+    with server.client(server.local_token) as client:
+        asked = {"measures": measures, "from": "2024-06-01", "to": "2024-07-01", **more}
+        return client.post("/api/v1/query", json=asked).json()
+
+
+SINCE = ("--since", "2024-06-01", "--until", "2024-07-01")
+
+
+def test_the_worked_example_is_reported_exactly(server: Server) -> None:
+    answer = answer_of("report", *SINCE, "--by", "user,feature,model", "--data", str(server.data))
+    assert set(answer) == {"rows", "totals", "coverage"}
+    assert {tuple(row.values()) for row in answer["rows"]} == {
+        ("u1", "chat", "gpt-4o", "0.0125", 1, 1000, 500),
+        ("u2", "chat", "gpt-4o", "0.0125", 1, 1000, 500),
+        ("u1", "search", "nobody-knows-it", None, 1, 1000, 500),
+    }
+    assert list(answer["rows"][0])[:3] == ["user_id", "feature", "model"]
+    assert answer["totals"]["cost_usd"] == "0.025"
+    assert answer["coverage"]["unpriced_calls"] == 1
+
+
+def test_every_format_has_the_same_numbers(server: Server) -> None:
+    asked = ("report", *SINCE, "--by", "user", "--data", str(server.data))
+    rows = answer_of(*asked)["rows"]
+    as_csv = list(csv.DictReader(io.StringIO(taximeter(*asked, "--format", "csv").stdout)))
+    assert as_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    table = taximeter(*asked)
+    assert "$0.012500" in table.stdout
+    assert "3" in table.stdout
+    assert "1 calls without a price yet" in table.stderr
+
+
+def test_parquet_has_money_as_decimals(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "report.parquet"
+    with file.open("wb") as out:
+        import subprocess
+
+        from running_server import COMMAND, environment
+
+        asked = ["report", *SINCE, "--by", "user", "--data", str(server.data), "--format", "parquet"]
+        subprocess.run([*COMMAND, *asked], stdout=out, env=environment(), check=True)
+    costs = duckdb.sql(f"SELECT user_id, CAST(cost_usd AS VARCHAR) FROM '{file}' ORDER BY user_id").fetchall()
+    assert [(user, float(cost)) for user, cost in costs] == [("u1", 0.0125), ("u2", 0.0125)]
+
+
+def test_where_and_interval(server: Server) -> None:
+    asked = ("report", *SINCE, "--data", str(server.data), "--where", "user=u2", "--interval", "day")
+    rows = answer_of(*asked, "--tz", "Europe/Berlin")["rows"]
+    assert [(row["time"], row["calls"]) for row in rows] == [("2024-06-10T00:00:00+02:00", 1)]
+
+
+def test_another_server_is_asked_by_url_with_the_key_of_the_environment(server: Server) -> None:
+    made = answer_of("keys", "create", "--name", "reader", "--scope", "read", "--data", str(server.data))
+    answer = answer_of("report", *SINCE, "--url", server.url, TAXIMETER_KEY=made["key"])
+    assert answer["totals"]["calls"] >= 3
+    refused = taximeter("report", "--url", server.url, TAXIMETER_KEY="tm_read_wrong")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "not known" in refused.stderr
+
+
+def test_keys_are_made_used_listed_and_revoked_while_the_server_runs(server: Server) -> None:
+    data = ("--data", str(server.data))
+    made = answer_of("keys", "create", "--name", "n", "--scope", "ingest", "--attribute", "team=core", *data)
+    assert list(made) == ["id", "name", "scope", "key"]
+    with server.client(made["key"]) as client:
+        assert client.post("/v1/events", json=event(20)).status_code == 202
+        listed = {key["id"]: key for key in answer_of("keys", "list", *data)["keys"]}
+        assert listed[made["id"]]["attributes"] == {"team": "core"}
+        assert made["key"] not in json.dumps(listed)
+        assert answer_of("keys", "revoke", made["id"], *data)["revoked_at"]
+        assert client.post("/v1/events", json=event(21)).status_code == 401
+    stored = eventually(lambda: answer_of("report", *SINCE, "--by", "team", "--where", "team=core", *data)["rows"])
+    assert stored[0]["calls"] == 1
+    assert taximeter("keys", "revoke", "key_nonsense", *data).returncode == 1
+
+
+def test_tail_and_top_print_once(server: Server) -> None:
+    data = ("--data", str(server.data))
+    lines = taximeter("tail", "--once", "--where", "feature=search", "--format", "json", *data).stdout.splitlines()
+    assert [json.loads(line)["unpriced_reason"] for line in lines] == ["unknown_model"]
+    assert "nobody-knows-it" in taximeter("tail", "--once", *data).stdout
+    assert answer_of("top", "--since", "2024-06-01", *data)["rows"][0]["cost_usd"] == "0.0125"
+    assert "gpt-4o" in taximeter("top", "--once", "--since", "2024-06-01", *data).stdout
+
+
+def test_the_doctor_is_content(server: Server) -> None:
+    answer = answer_of("doctor", "--data", str(server.data))
+    assert answer["good"] is True
+    states = {check["check"]: check["state"] for check in answer["checks"]}
+    assert states["server"] == "good"
+    assert states["losses"] == "good"
+
+
+def test_a_second_server_on_the_directory_names_the_first(server: Server) -> None:
+    second = taximeter("up", "--data", str(server.data), "--port", "0")
+    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (1, "", 1)
+    assert f"process {server.process.pid}" in second.stderr
+
+
+def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> None:
+    other = taximeter("up", "--data", str(tmp_path / "other"), "--port", server.url.rsplit(":", 1)[1])
+    assert (other.returncode, other.stderr.count("\n")) == (1, 1)
+    assert "cannot listen" in other.stderr
+
+
+def test_the_link_that_was_printed_signs_a_browser_in(server: Server) -> None:
+    link = next(word for word in server.printed.split() if "/signin?token=" in word)
+    fresh = taximeter("keys", "signin", "--data", str(server.data)).stdout.strip()
+    for url in (link, fresh):
+        with httpx.Client(base_url=server.url) as browser:
+            assert browser.get(url).status_code == 200
+            me = browser.get("/api/v1/me")
+            assert (me.status_code, me.json()["kind"], me.json()["scope"]) == (200, "session", "admin")
+            asked = {"measures": ["calls"]}
+            assert browser.post("/api/v1/query", json=asked).status_code == 403
+            ours = {"x-requested-with": "taximeter"}
+            assert browser.post("/api/v1/query", json=asked, headers=ours).status_code == 200
+
+
+def test_a_real_call_through_the_gateway_is_priced_and_live_within_a_second(server: Server) -> None:
+    with server.client(server.local_token) as watcher, watcher.stream("GET", "/api/v1/live") as stream:
+        ticks = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+        next(ticks)
+        with server.client(server.first_key("gateway")) as client:
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+            answer = client.post("/openai/v1/chat/completions", json=body, headers={"x-taximeter-feature": "live"})
+        assert answer.status_code == 200, answer.text
+        event_id = answer.headers["x-taximeter-event-id"]
+        call = next(call for tick in ticks for call in tick["calls"] if call["event_id"] == event_id)
+    usage = answer.json()["usage"]
+    assert (call["feature"], call["source"]) == ("live", "gateway")
+    assert (call["input_tokens"], call["output_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert call["cost_usd"] == answer.headers["x-taximeter-cost-usd"]
+
+
+def test_answers_have_the_shapes_that_openapi_promises(server: Server) -> None:
+    with server.client(server.local_token) as client:
+        Answer.model_validate(_ask(server, ["cost_usd", "latency_ms_p95"], group_by=["user"]))
+        page = client.get("/api/v1/events", params={"limit": 2}).json()
+        for one in page["events"]:
+            Call.model_validate(one)
+        following = client.get("/api/v1/events", params={"limit": 2, "cursor": page["next"]}).json()
+        assert not {e["event_id"] for e in page["events"]} & {e["event_id"] for e in following["events"]}
+        document = client.get("/api/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["components"]["schemas"]["Call"]["properties"]) >= set(page["events"][0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"measures": ["nope"]}, "measures"),
+        ({"measures": "calls"}, "measures"),
+        ({"measures": ["calls"], "group_by": ["nope"]}, "group_by"),
+        ({"measures": ["calls"], "timezone": "Mars/Olympus"}, "timezone"),
+        ({"measures": ["calls"], "from": "2024-02-01", "to": "2024-01-01"}, "from"),
+        ({"measures": ["calls"], "surprise": 1}, "surprise"),
+        ([], "body"),
+    ],
+)
+def test_a_wrong_question_is_422_naming_the_field(server: Server, asked: Any, field: str) -> None:
+    with server.client(server.local_token) as client:
+        answer = client.post("/api/v1/query", json=asked)
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+        assert "nope" in client.get("/api/v1/events", params={"nope": 1}).json()["error"]["message"]
+
+
+def test_nothing_of_the_api_answers_without_a_credential(server: Server) -> None:
+    with server.client(server.local_token) as client:
+        paths = client.get("/api/openapi.json").json()["paths"]
+    with server.client() as stranger, server.client(server.first_key("gateway")) as gateway:
+        for path, methods in paths.items():
+            for method in methods:
+                assert stranger.request(method, path).status_code == 401, path
+                allowed = 200 if path == "/api/v1/me" else 403
+                assert gateway.request(method, path, json={"name": "x", "scope": "admin"}).status_code in (allowed, 422)
+        assert stranger.get("/api/openapi.json").status_code == 401
+        assert stranger.get("/api/v1/nonsense").json()["error"]["code"] == "not_found"
+
+
+# ── ends, beginnings, and no server at all ─────────────────────────────────────────────────────────────────
+
+
+def test_what_was_accepted_is_there_after_any_end_and_counts_once(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data) as server:
+        key = server.first_key("ingest")
+        with server.client(key) as client:
+            assert client.post("/v1/events", json=event(1)).json()["accepted"] == 1
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+    offline = answer_of("report", *SINCE, "--data", str(data))
+    assert (offline["totals"]["calls"], offline["totals"]["cost_usd"]) == (1, "0.0125")
+    with running(data) as server:
+        assert "tm_" not in server.printed, "keys are printed by the first start only"
+        with server.client(key) as client:
+            again = client.post("/v1/events", json=[event(1), event(2)]).json()
+            assert (again["accepted"], again["duplicates"]) == (1, 1)
+        assert server.stop() == 0
+    offline = answer_of("report", *SINCE, "--data", str(data))
+    assert offline["totals"]["calls"] == 2, "what was accepted just before the end was stored"
+    assert answer_of("doctor", "--data", str(data))["good"] is True
+    assert answer_of("keys", "create", "--name", "offline", "--scope", "admin", "--data", str(data))["scope"] == "admin"
+
+
+def test_a_gateway_role_ships_to_its_collector(tmp_path: Path, simulator: RunningSimulator) -> None:
+    with running(tmp_path / "collector", "--role", "collector") as collector:
+        variables = {
+            "TAXIMETER_URL": collector.url,
+            "TAXIMETER_KEY": collector.first_key("ingest"),
+            "TAXIMETER_PROVIDERS_OPENAI_BASE_URL": simulator.openai_url,
+            "OPENAI_API_KEY": "sk-real",
+        }
+        with running(tmp_path / "gateway", "--role", "gateway", **variables) as gateway:
+            with gateway.client(gateway.first_key("gateway")) as client:
+                body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+                answer = client.post("/openai/v1/chat/completions", json=body)
+                assert answer.status_code == 200
+                assert client.get("/").status_code == 404
+            with gateway.client(gateway.local_token) as client:
+                refused = client.post("/api/v1/query", json={"measures": ["calls"]})
+                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+            assert gateway.stop() == 0
+        with collector.client(collector.local_token) as client:
+            asked = {"event_id": answer.headers["x-taximeter-event-id"]}
+            found = eventually(lambda: client.get("/api/v1/events", params=asked).json()["events"])
+            assert found[0]["source"] == "gateway"
+            assert client.post("/openai/v1/chat/completions").status_code == 404
+
+
+def test_a_gateway_without_a_collector_says_what_it_needs(tmp_path: Path) -> None:
+    done = taximeter("up", "--role", "gateway", "--data", str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "TAXIMETER_URL" in done.stderr
+
+
+def test_a_bad_configuration_is_exit_2(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("server:\n  prot: 1\nlimits:\n  - {name: x}\n")
+    up = taximeter("up", "--config", str(wrong), "--data", str(tmp_path / "data"))
+    assert (up.returncode, up.stderr.count("\n")) == (2, 1)
+    checked = taximeter("check", str(wrong))
+    assert checked.returncode == 2
+    assert checked.stderr.splitlines()[:2] == [
+        "line 2: server.prot: there is no such setting; did you mean 'port'?",
+        "line 3: limits: not available in this version; nothing in it would be enforced",
+    ]
+    as_json = taximeter("check", str(wrong), "--format", "json")
+    assert [mistake["line"] for mistake in json.loads(as_json.stdout)["mistakes"]] == [2, 3]
+    assert taximeter("check", cwd=tmp_path).returncode == 0
+
+
+def test_commands_without_a_directory_say_so(tmp_path: Path) -> None:
+    missing = taximeter("report", "--data", str(tmp_path / "nowhere"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert taximeter("doctor", "--data", str(tmp_path / "nowhere")).returncode == 0
+    assert not (tmp_path / "nowhere").exists(), "asking makes nothing"

@@ -1,0 +1,120 @@
+"""What is written on the command line and what is printed, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taximeter.cli import app as cli
+from taximeter.cli.options import filters, names
+from taximeter.cli.rendering import cell, coverage_notes, csv_text, usd
+from taximeter.cli.tail import line
+from taximeter.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("1234.5678", "$1,234.57"),
+        ("10", "$10.00"),
+        ("0.0125", "$0.012500"),
+        ("0.000000012", "$0.00000001"),
+        ("0", "$0.00"),
+        (None, "unpriced"),
+    ],
+)
+def test_money_for_people(amount: str | None, shown: str) -> None:
+    assert usd(amount) == shown
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("calls", 1234567, "1,234,567"),
+        ("cost_usd", None, "unpriced"),
+        ("cost_usd", "2", "$2.000000"),
+        ("cost_per_call", "0.5", "$0.500000"),
+        ("user_id", None, "–"),
+        ("cache_hit_rate", 0.4321, "43.2%"),
+        ("cache_hit_rate", None, "–"),
+        ("latency_ms_p95", 812.34, "812.3"),
+        ("other", True, "True"),
+    ],
+)
+def test_cells(column: str, value: Any, shown: str) -> None:
+    assert cell(column, value) == shown
+
+
+def test_csv_is_exact_and_quotes() -> None:
+    rows: list[dict[str, Any]] = [
+        {"user_id": 'a,"b"', "cost_usd": "0.000000000001"},
+        {"user_id": None, "cost_usd": None},
+    ]
+    assert csv_text(rows, ["user_id", "cost_usd"]) == 'user_id,cost_usd\r\n"a,""b""",0.000000000001\r\n,\r\n'
+
+
+def test_short_names_become_fields() -> None:
+    assert names("user, feature,session,tags.project,") == ["user_id", "feature", "session_id", "tags.project"]
+
+
+def test_conditions_become_filters() -> None:
+    asked = filters(["feature=chat", "user=a", "user=b", "tags.note=x=y"])
+    assert asked == {"feature": "chat", "user_id": {"in": ["a", "b"]}, "tags.note": "x=y"}
+
+
+@pytest.mark.parametrize("wrong", ["feature", "=chat"])
+def test_a_condition_needs_both_sides(wrong: str) -> None:
+    with pytest.raises(UsageError, match="not FIELD=VALUE"):
+        filters([wrong])
+
+
+def test_coverage_says_only_what_is_missing() -> None:
+    assert coverage_notes({"unpriced_calls": 0, "estimated_calls": 0, "late_calls": 0}) == []
+    assert coverage_notes({"unpriced_calls": 1200, "estimated_calls": 0, "late_calls": 0}) == [
+        "1,200 calls without a price yet, not in the cost"
+    ]
+
+
+def test_a_call_is_a_line() -> None:
+    event = {
+        "started_at": "2026-11-20T09:30:00.000001Z",
+        "cost_usd": "0.0125",
+        "input_tokens": 1000,
+        "output_tokens": 500,
+        "response_model": "gpt-4o",
+        "feature": "chat",
+        "user_id": "u1",
+        "status": "ok",
+        "duration_ms": 829.6,
+    }
+    assert line(event).split() == ["09:30:00", "$0.012500", "1000+500", "gpt-4o", "chat", "u1", "ok", "830", "ms"]
+    bare = {"started_at": "2026-11-20T09:30:00.000001Z", "status": "interrupted"}
+    assert line(bare).split() == ["09:30:00", "unpriced", "?+?", "?", "–", "–", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report", "--bogus"], "--bogus"),
+        (["report", "--format", "xml"], "xml"),
+        (["report", "--where", "feature"], "not FIELD=VALUE"),
+        (["nonsense"], "nonsense"),
+        (["keys", "create", "--name", "x"], "--scope"),
+        (["up", "--port", "99999"], "65535"),
+    ],
+)
+def test_wrong_use_is_exit_2_and_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAXIMETER_DATA", str(tmp_path))
+    assert cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+
+
+def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 0
+    assert "report" in capsys.readouterr().out
