@@ -73,8 +73,11 @@ function StackedChart({ series, view }: { series: Stack; view: View }) {
 
   useEffect(() => {
     // Drawn back to front: the topmost sum first, each smaller one over it.
-    chart.current?.setData([series.times, ...cumulate(series.groups).reverse()]);
-  }, [series, names, width, scheme, view.timezone]);
+    const sums = cumulate(series.groups).reverse();
+    const end = series.times.at(-1)! + STEP_SECONDS[RANGES[view.range].interval];
+    // The last bucket ends where the next would begin; without that point it would have no width.
+    chart.current?.setData([[...series.times, end], ...sums.map((values) => [...values, values.at(-1)!])]);
+  }, [series, names, width, scheme, view]);
 
   return (
     <div ref={ref}>
@@ -108,7 +111,7 @@ function options(series: Stack, width: number, scheme: string, timezone: string)
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), timezone),
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, 1e-9) * 1.08] } },
     axes: [
-      { stroke: ink, grid, ticks: grid },
+      { stroke: ink, grid, ticks: grid, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => axisTime(tick, step, timezone)) },
       { stroke: ink, grid, ticks: grid, size: 72, values: (_plot, ticks) => ticks.map((tick) => money(tick.toFixed(9))) },
     ],
     series: [
@@ -119,6 +122,16 @@ function options(series: Stack, width: number, scheme: string, timezone: string)
       }),
     ],
   };
+}
+
+const DAY_SECONDS = 86_400;
+
+function axisTime(tick: number, step: number, timezone: string): string {
+  const instant = new Date(tick * 1000);
+  const day = instant.toLocaleDateString("en-GB", { timeZone: timezone, day: "numeric", month: "short" });
+  if (step >= DAY_SECONDS) return day;
+  const time = instant.toLocaleTimeString("en-GB", { timeZone: timezone, hour: "2-digit", minute: "2-digit" });
+  return time === "00:00" ? day : time;
 }
 
 function colour(index: number, series: Stack): string {

@@ -9,7 +9,7 @@ import { compact, exactMoney, money, share } from "../format";
 import { groupName } from "../shape/series";
 import { SERIES_COLOURS } from "../theme";
 import { LIVE } from "../useLive";
-import { type Dimension, RANGES, type View } from "../view/state";
+import { type Dimension, DIMENSIONS, RANGES, type View } from "../view/state";
 import { Panel } from "./Panel";
 
 const MOST_ROWS = 7;
@@ -33,11 +33,11 @@ export function TopTable({ title, dimension, view }: { title: string; dimension:
       {(answer) => {
         const whole = Number(answer.totals["cost_usd"] ?? 0);
         return (
-          <Table verticalSpacing={6} horizontalSpacing={6} fz="sm" withRowBorders={false}>
+          <Table verticalSpacing={6} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
             <Table.Thead>
               <Table.Tr>
-                <Table.Th>{title.replace("Top ", "").replace(/s$/, "")}</Table.Th>
-                <Table.Th ta="right">Cost</Table.Th>
+                <Table.Th w="38%">{DIMENSIONS[dimension]}</Table.Th>
+                <Table.Th ta="right" w="22%">Cost</Table.Th>
                 <Table.Th ta="right">Share</Table.Th>
                 <Table.Th ta="right">Calls</Table.Th>
                 <Table.Th ta="right">Tokens</Table.Th>
@@ -63,7 +63,7 @@ function SpenderRow({ row, dimension, whole }: { row: Row; dimension: Dimension;
   return (
     <Table.Tr>
       <Table.Td>
-        <div className="cell-cut" title={name}>
+        <div className="cell-cut name" title={name}>
           {row["other"] ? <Text span size="sm" c="dimmed">{name}</Text> : name}
         </div>
         <div className="bar" aria-hidden>
@@ -73,7 +73,7 @@ function SpenderRow({ row, dimension, whole }: { row: Row; dimension: Dimension;
       <Table.Td ta="right" className="number" title={exactMoney(amount)}>
         {money(amount)}
         {unpriced > 0 && (
-          <Text size="xs" c="orange">
+          <Text size="xs" c="orange" style={{ whiteSpace: "nowrap" }} title={`${compact(unpriced)} calls have no price yet`}>
             {compact(unpriced)} unpriced
           </Text>
         )}
