@@ -1,6 +1,7 @@
 """The events store: the port, the query tree, and the engines behind it."""
 
 from taximeter.store.events.duckdb_store import DuckDBEvents
+from taximeter.store.events.parquet_file import parquet
 from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore
 from taximeter.store.events.query import Answer, EventQuery, Query, parse_event_query, parse_query
 
@@ -13,6 +14,7 @@ __all__ = [
     "EventQuery",
     "EventStore",
     "Query",
+    "parquet",
     "parse_event_query",
     "parse_query",
 ]

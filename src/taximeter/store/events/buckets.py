@@ -19,7 +19,7 @@ from taximeter.store.events.instants import start_of_day
 from taximeter.store.events.query import Interval
 
 _DAY_US: Final = 86_400_000_000
-_SECOND_US: Final = 1_000_000
+_HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ def bucket(moment: exp.Expr, interval: Interval, timezone: str, from_us: int, to
 
     For minutes and hours it is the bucket's start in UTC; for days, weeks and months the local date it begins with.
     """
-    pieces = spans(timezone, from_us, to_us)
+    # An hour earlier, so that a clock change just before the range still cuts its first hour short.
+    pieces = spans(timezone, max(from_us - _HOUR_US, 0), to_us)
     starts = [_start(moment, interval, span, first=span is pieces[0]) for span in pieces]
     if len(starts) == 1:
         return starts[0]

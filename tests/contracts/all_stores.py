@@ -1,0 +1,27 @@
+"""Each port has one suite, run over all its adapters: a new adapter is a new line in one of these lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from taximeter.store.events import DuckDBEvents, EventStore
+from taximeter.store.metadata import Metadata
+
+OpenEvents = Callable[[Path], EventStore]
+"""Opens the store that is kept in a folder, which may be empty."""
+
+EVENT_STORES: Final[dict[str, OpenEvents]] = {
+    "duckdb": lambda folder: DuckDBEvents(folder / "events.duckdb"),
+}
+
+OpenMetadata = Callable[..., Metadata]
+"""Opens the metadata that is kept in a folder, which may be empty, with `clock` and `draw`."""
+
+
+def _sqlite(folder: Path, **given: Any) -> Metadata:
+    return Metadata(folder / "metadata.sqlite", **given)
+
+
+METADATA_STORES: Final[dict[str, OpenMetadata]] = {"sqlite": _sqlite}

@@ -1,0 +1,227 @@
+"""What the answer has to be, worked out in plain Python over all records, without SQL and without cleverness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
+from math import ceil
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from taximeter.clock import to_datetime, to_unix_us
+from taximeter.core.money import format_usd
+from taximeter.core.usage import TOKEN_CLASSES
+from taximeter.store.events.filters import Condition
+from taximeter.store.events.query import EventQuery, Query
+from taximeter.store.events.vocabulary import COST_MEASURES
+
+Record = dict[str, Any]
+
+
+def started_us(record: Record) -> int:
+    return to_unix_us(datetime.fromisoformat(record["started_at"]))
+
+
+def value_of(record: Record, field: str) -> Any:
+    if field == "model":
+        answered = record.get("response_model")
+        return record.get("request_model") if answered is None else answered
+    if field.startswith("tags."):
+        return record.get("tags", {}).get(field.removeprefix("tags."))
+    if field == "usage_estimated":
+        return record.get(field, False)
+    value = record.get(field)
+    return Decimal(value) if field == "cost_usd" and value is not None else value
+
+
+def meets(record: Record, condition: Condition) -> bool:
+    value, wanted = value_of(record, condition.field), condition.values[0] if condition.values else None
+    if condition.operator == "in":
+        return value in condition.values
+    if condition.operator == "not":
+        return value not in condition.values
+    if condition.operator == "exists":
+        return (value is not None) == wanted
+    if value is None:
+        return False
+    tests: dict[str, Callable[[], bool]] = {
+        "contains": lambda: str(wanted) in value,
+        ">": lambda: value > wanted,
+        ">=": lambda: value >= wanted,
+        "<": lambda: value < wanted,
+        "<=": lambda: value <= wanted,
+    }
+    return tests[condition.operator]()
+
+
+# --- measures ------------------------------------------------------------------------------------------------------
+
+
+def money(records: Sequence[Record], read: Callable[[Record], str | None]) -> str | None:
+    known = [Decimal(amount) for record in records if (amount := read(record)) is not None]
+    return format_usd(sum(known, Decimal(0))) if known else None
+
+
+def tokens(records: Sequence[Record], *names: str) -> int:
+    return sum(record.get(name) or 0 for record in records for name in names)
+
+
+def nearest_rank(records: Sequence[Record], field: str, percent: int) -> float | None:
+    values = sorted(record[field] for record in records if field in record)
+    return float(values[ceil(Fraction(percent, 100) * len(values)) - 1]) if values else None
+
+
+def per_call(records: Sequence[Record]) -> str | None:
+    priced = [record for record in records if "cost_usd" in record]
+    if not priced:
+        return None
+    with localcontext(prec=60, rounding=ROUND_HALF_EVEN):
+        cost = sum((Decimal(record["cost_usd"]) for record in priced), Decimal(0))
+        return format_usd((cost / len(priced)).quantize(Decimal("1e-12")))
+
+
+def hit_rate(records: Sequence[Record]) -> float | None:
+    read, all_input = tokens(records, "cache_read_tokens"), tokens(records, "input_tokens")
+    return read / all_input if all_input else None
+
+
+def measured(name: str, records: Sequence[Record]) -> Any:
+    if name in COST_MEASURES:
+        component = COST_MEASURES[name]
+        return money(records, lambda record: record.get("cost", {}).get(component))
+    if name in TOKEN_CLASSES:
+        return tokens(records, name)
+    if "_ms_p" in name:
+        field, percent = name.rsplit("_p", 1)
+        return nearest_rank(records, field.replace("latency_ms", "duration_ms"), int(percent))
+    return PLAIN[name](records)
+
+
+def counting(test: Callable[[Record], bool]) -> Callable[[Sequence[Record]], int]:
+    return lambda records: sum(1 for record in records if test(record))
+
+
+PLAIN: dict[str, Callable[[Sequence[Record]], Any]] = {
+    "calls": len,
+    "cost_usd": lambda records: money(records, lambda record: record.get("cost_usd")),
+    "total_tokens": lambda records: tokens(records, "input_tokens", "output_tokens"),
+    "errors": counting(lambda record: record["status"] == "error"),
+    "refused": counting(lambda record: record["status"] == "refused"),
+    "cached_calls": counting(lambda record: record["status"] == "cached"),
+    "retries": counting(lambda record: record["attempt"] > 1),
+    "unpriced_calls": counting(lambda record: "cost_usd" not in record),
+    "estimated_calls": counting(lambda record: record.get("usage_estimated", False)),
+    "late_calls": counting(
+        lambda record: to_unix_us(datetime.fromisoformat(record["ingested_at"])) > started_us(record) + 300_000_000
+    ),
+    "users": lambda records: len({record["user_id"] for record in records if "user_id" in record}),
+    "cost_per_call": per_call,
+    "cache_hit_rate": hit_rate,
+}
+
+
+# --- buckets -------------------------------------------------------------------------------------------------------
+
+
+def bucket_start(record: Record, query: Query) -> datetime:
+    zone = ZoneInfo(query.timezone)
+    local = to_datetime(started_us(record)).astimezone(zone)
+    if query.interval in ("minute", "hour"):
+        return _start_of_hour(local, zone, minutes=query.interval == "hour")
+    day = local.date()
+    if query.interval == "week":
+        day -= timedelta(days=day.weekday())
+    if query.interval == "month":
+        day = day.replace(day=1)
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def _start_of_hour(local: datetime, zone: ZoneInfo, *, minutes: bool) -> datetime:
+    into = timedelta(minutes=local.minute if minutes else 0, seconds=local.second, microseconds=local.microsecond)
+    start = local.astimezone(UTC) - into
+    while start.astimezone(zone).utcoffset() != local.utcoffset():
+        start += timedelta(minutes=1)
+    return start
+
+
+def bucket_text(start: datetime, query: Query) -> str:
+    text = start.astimezone(ZoneInfo(query.timezone)).isoformat()
+    return text.replace("+00:00", "Z") if query.timezone == "UTC" else text
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+Keys = tuple[Any, ...]
+
+
+def selected(records: Sequence[Record], query: Query | EventQuery) -> list[Record]:
+    from_us, to_us = query.from_us or 0, query.to_us or 10**18
+    inside = [record for record in records if from_us <= started_us(record) < to_us]
+    return [record for record in inside if all(meets(record, condition) for condition in query.filters)]
+
+
+def keys_of(record: Record, query: Query) -> Keys:
+    return tuple(value_of(record, field) for field in query.group_by)
+
+
+def last_when_none(values: Sequence[Any]) -> list[Any]:
+    return [(value is None, "" if value is None else value) for value in values]
+
+
+def ranked_groups(records: Sequence[Record], query: Query) -> list[Keys]:
+    groups = sorted({keys_of(record, query) for record in records}, key=last_when_none)
+    order = query.order_by
+    if order is None or order.name == "time":
+        return _by_weight(groups, lambda keys: _weight(records, query, keys, query.measures[0]), descending=True)
+    if order.name in query.group_by:
+        index = query.group_by.index(order.name)
+        return _by_weight(groups, lambda keys: keys[index], descending=order.descending)
+    return _by_weight(groups, lambda keys: _weight(records, query, keys, order.name), descending=order.descending)
+
+
+def _by_weight(groups: list[Keys], weight: Callable[[Keys], Any], *, descending: bool) -> list[Keys]:
+    weighed = [keys for keys in groups if weight(keys) is not None]
+    return sorted(weighed, key=weight, reverse=descending) + [keys for keys in groups if weight(keys) is None]
+
+
+def _weight(records: Sequence[Record], query: Query, keys: Keys, measure: str) -> Any:
+    group = [record for record in records if keys_of(record, query) == keys]
+    value = measured(measure, group)
+    if measure in TOKEN_CLASSES and not any(measure in record for record in group):
+        return None  # nothing counted ranks behind none counted
+    return Decimal(value) if isinstance(value, str) else value
+
+
+def answer(records: Sequence[Record], query: Query) -> dict[str, Any]:
+    chosen = selected(records, query)
+    groups = ranked_groups(chosen, query)
+    if not query.group_by and query.interval is None:
+        groups = [()]
+    first = groups if query.limit is None else groups[: query.limit]
+    buckets = sorted({bucket_start(record, query) for record in chosen}) if query.interval else [None]
+    if query.order_by is not None and query.order_by.name == "time" and query.order_by.descending:
+        buckets.reverse()
+    rows = []
+    for bucket in buckets:
+        here = [record for record in chosen if bucket is None or bucket_start(record, query) == bucket]
+        start = {} if bucket is None else {"time": bucket_text(bucket, query)}
+        for keys in first:
+            members = [record for record in here if keys_of(record, query) == keys]
+            if members or not (query.group_by or query.interval):
+                rows.append({**start, **dict(zip(query.group_by, keys, strict=True)), **_row(members, query)})
+        others = [record for record in here if keys_of(record, query) not in first]
+        if others:
+            rows.append({**start, **dict.fromkeys(query.group_by), **_row(others, query), "other": True})
+    coverage = {name: PLAIN[name](chosen) for name in ("unpriced_calls", "estimated_calls", "late_calls")}
+    return {"rows": rows, "totals": _row(chosen, query), "coverage": coverage}
+
+
+def _row(records: Sequence[Record], query: Query) -> dict[str, Any]:
+    return {name: measured(name, records) for name in query.measures}
+
+
+def newest_first(records: Sequence[Record], query: EventQuery) -> list[str]:
+    chosen = sorted(selected(records, query), key=lambda record: (started_us(record), record["event_id"]))
+    return [record["event_id"] for record in reversed(chosen)]

@@ -1,0 +1,132 @@
+"""Random histories and random questions about them, for every store of events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from taximeter.clock import rfc3339, to_unix_us
+from taximeter.core.ids import uuid7
+from taximeter.core.money import format_usd
+from taximeter.store.events.filters import Condition, Operator
+from taximeter.store.events.query import INTERVALS, TIME, EventQuery, Order, Query
+from taximeter.store.events.vocabulary import MEASURES
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
+CLOCK_CHANGES = {
+    "Europe/Berlin": ("2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"),
+    "America/New_York": ("2026-03-08T07:00:00Z", "2026-11-01T06:00:00Z"),
+    "Australia/Lord_Howe": ("2026-04-04T15:00:00Z", "2026-10-03T15:30:00Z"),  # by half an hour
+    "America/Santiago": ("2026-09-06T04:00:00Z", "2026-04-05T03:00:00Z"),  # at midnight
+    "Africa/Cairo": ("2026-04-23T22:00:00Z", "2026-10-29T21:00:00Z"),  # at midnight
+    "Asia/Kathmandu": ("2026-06-01T00:00:00Z",),  # none; its offset is 5:45
+    "UTC": ("2026-02-28T23:00:00Z",),
+}
+"""Moments around which the histories of a zone lie."""
+
+NAMES = ("chat", "search", "Ünïcode", "it's", 'say "hi"', "a\\b", "", "%", "x'; DROP TABLE events; --")
+names = st.none() | st.sampled_from(NAMES)
+tokens = st.none() | st.integers(0, 5_000)
+amounts = st.none() | st.decimals(0, 1_000, places=12).map(format_usd)
+milliseconds = st.none() | st.integers(0, 900_000).map(lambda n: n / 1000)
+
+
+@st.composite
+def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
+    """A stored record as it is in JSON, with what is not known left out."""
+    started_us = around_us + draw(st.integers(-3 * HOUR_US, 3 * HOUR_US) | st.integers(-40 * DAY_US, 40 * DAY_US))
+    cost = draw(amounts)
+    record = {
+        "event_id": uuid7(started_us // 1000, draw(st.binary(min_size=10, max_size=10))),
+        "started_at": rfc3339(started_us),
+        "ingested_at": rfc3339(started_us + draw(st.sampled_from((0, 300_000_000, 300_000_001)))),
+        "source": "api",
+        "provider": "openai",
+        "status": draw(st.sampled_from(("ok", "error", "refused", "cached"))),
+        "attempt": draw(st.integers(1, 3)),
+        "http_status": draw(st.sampled_from((None, 200, 429))),
+        "request_model": draw(names),
+        "response_model": draw(names),
+        "feature": draw(names),
+        "user_id": draw(names),
+        "tags": draw(st.none() | st.dictionaries(st.sampled_from(("plan", "it's")), st.sampled_from(NAMES))),
+        "input_tokens": draw(tokens),
+        "cache_read_tokens": draw(tokens),
+        "output_tokens": draw(tokens),
+        "duration_ms": draw(milliseconds),
+        "time_to_first_token_ms": draw(milliseconds),
+        "usage_estimated": draw(st.none() | st.just(True)),
+        "cost_usd": cost,
+        "cost": cost and {"input": cost, "cache_read": "0", "cache_write": "0", "output": "0", "other": "0"},
+        "unpriced_reason": None if cost else "unknown_model",
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+TEXTS = ("feature", "user_id", "model", "request_model", "tags.plan", "tags.it's")
+DIMENSIONS = (*TEXTS, "status", "http_status", "attempt", "usage_estimated")
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> Condition:
+    kind = draw(st.sampled_from(("texts", "contains", "exists", "numbers", "flag")))
+    if kind == "texts":
+        operator = draw(st.sampled_from(("in", "not")))
+        return Condition(draw(st.sampled_from(TEXTS)), operator, tuple(draw(st.lists(names, max_size=3))))  # type: ignore[arg-type]
+    if kind == "contains":
+        return Condition(draw(st.sampled_from(TEXTS)), "contains", (draw(st.sampled_from(("a", "'", "", "ï", "%"))),))
+    if kind == "exists":
+        return Condition(draw(st.sampled_from((*TEXTS, "input_tokens", "cost_usd"))), "exists", (draw(st.booleans()),))
+    if kind == "flag":
+        return Condition("usage_estimated", "in", (draw(st.booleans()),))
+    field = draw(st.sampled_from(("input_tokens", "duration_ms", "cost_usd", "http_status")))
+    comparisons: tuple[Operator, ...] = (">", ">=", "<", "<=", "in", "not")
+    return Condition(field, draw(st.sampled_from(comparisons)), (draw(st.integers(0, 900).map(Decimal)),))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[str, int, list[dict[str, Any]]]:
+    """A zone, a moment that matters in it, and records around that moment."""
+    timezone = draw(st.sampled_from(sorted(CLOCK_CHANGES)))
+    around_us = moment_us(draw(st.sampled_from(CLOCK_CHANGES[timezone])))
+    history = draw(st.lists(records(around_us), max_size=25, unique_by=lambda record: record["event_id"]))
+    return timezone, around_us, history
+
+
+@st.composite
+def queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
+    group_by = tuple(draw(st.lists(st.sampled_from(DIMENSIONS), max_size=2, unique=True)))
+    interval = draw(st.none() | st.sampled_from(INTERVALS))
+    additive = [name for name, measure in MEASURES.items() if measure.additive]
+    orders = [*additive, *group_by, *((TIME,) if interval else ())]
+    from_us = around_us - draw(st.integers(1, 45 * DAY_US) | st.integers(1, 2 * HOUR_US))
+    return Query(
+        from_us=from_us,
+        to_us=from_us + draw(st.integers(1, 90 * DAY_US)),
+        measures=(draw(st.sampled_from(additive)), *draw(st.lists(st.sampled_from(sorted(MEASURES)), unique=True))),
+        group_by=group_by,
+        filters=tuple(draw(st.lists(conditions(), max_size=2))),
+        interval=interval,
+        timezone=timezone,
+        order_by=draw(st.none() | st.builds(Order, st.sampled_from(orders), st.booleans())),
+        limit=draw(st.none() | st.integers(1, 3)),
+    )
+
+
+@st.composite
+def event_queries(draw: st.DrawFn, around_us: int) -> EventQuery:
+    return EventQuery(
+        filters=tuple(draw(st.lists(conditions(), max_size=2))),
+        from_us=draw(st.none() | st.just(around_us - DAY_US)),
+        to_us=draw(st.none() | st.just(around_us)),
+        limit=draw(st.integers(1, 10)),
+    )
+
+
+def moment_us(text: str) -> int:
+    return to_unix_us(datetime.fromisoformat(text))
