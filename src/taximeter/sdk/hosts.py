@@ -51,10 +51,14 @@ TELL_USAGE_WHEN_ASKED: Final = frozenset({"openai", "azure", "deepseek", "groq",
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well."""
+    """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well.
+
+    `assumed`: the provider is taken from the client library; whether this host knows all it does is not known.
+    """
 
     provider: str
     through_gateway: bool = False
+    assumed: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -68,11 +72,12 @@ def host_of(base_url: str, gateway_url: str | None, library: str | None = None) 
         provider = base_url[len(gateway_url) + 1 :].split("/", 1)[0]
         return Host(provider or "openai", through_gateway=True)
     host = urlsplit(base_url).hostname or base_url
-    return Host(_provider_named(host, library))
+    if library is not None and host in THIS_MACHINE and host not in PROVIDERS_BY_HOST:
+        return Host(library, assumed=True)
+    return Host(_provider_named(host))
 
 
-def _provider_named(host: str, library: str | None) -> str:
-    own = library if library is not None and host in THIS_MACHINE else host
+def _provider_named(host: str) -> str:
     labels = host.split(".")
     parents = (".".join(labels[i:]) for i in range(len(labels)))
-    return next((PROVIDERS_BY_HOST[name] for name in parents if name in PROVIDERS_BY_HOST), own)
+    return next((PROVIDERS_BY_HOST[name] for name in parents if name in PROVIDERS_BY_HOST), host)

@@ -186,7 +186,8 @@ def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
     facts, options = outgoing.call.facts, outgoing.options
     if not facts.stream or facts.asks_for_stream_usage or flavour_name != "openai.chat":
         return
-    if outgoing.call.host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
+    host = outgoing.call.host
+    if host.assumed or host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
         return
     body = _body(options)
     wanted = {**(body.get("stream_options") or {}), "include_usage": True}
