@@ -19,6 +19,7 @@ from taximeter.gateway import Gateway, GatewaySettings, Price, Provider, Recorde
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"
 WAIT_SECONDS = 20
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,11 @@ class Rig:
         method: str = "POST",
         key: str | None = KEY,
         raw: bytes | None = None,
+        given: Mapping[str, str] = NO_HEADERS,
         **headers: str,
     ) -> Reply:
-        """One request on a connection of its own. Header names are written with underscores."""
-        with self.open(path, body, method=method, key=key, raw=raw, **headers) as connection:
+        """One request on a connection of its own. Headers are `given`, or keywords with underscores."""
+        with self.open(path, body, method=method, key=key, raw=raw, given=given, **headers) as connection:
             return read_reply(connection, method)
 
     @contextlib.contextmanager
@@ -246,17 +248,19 @@ class Rig:
         method: str = "POST",
         key: str | None = KEY,
         raw: bytes | None = None,
+        given: Mapping[str, str] = NO_HEADERS,
         **headers: str,
     ) -> Iterator[socket.socket]:
         """The same, up to the point where the answer would be read."""
         content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        given = {"host": "gateway", "content-length": str(len(content)), "connection": "close"}
+        sent = {"host": "gateway", "content-length": str(len(content)), "connection": "close"}
         if key is not None:
-            given["authorization"] = f"Bearer {key}"
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        if "transfer-encoding" in given:
-            del given["content-length"]
-        head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+            sent["authorization"] = f"Bearer {key}"
+        sent |= given
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if "transfer-encoding" in sent:
+            del sent["content-length"]
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         with socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_SECONDS) as connection:
             connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
             with contextlib.suppress(ConnectionError):

@@ -31,7 +31,7 @@ CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-taximeter-key")
 def test_admitted(path: str, given: dict[str, str], expected: dict[str, str]) -> None:
     with running() as rig:
         rig.plays(whole(b"{}"))
-        assert rig.ask(path, {"model": "m"}, key=None, **given).status == 200
+        assert rig.ask(path, {"model": "m"}, key=None, given=given).status == 200
         seen = {name: value for name, value in rig.provider.seen[0].headers if name in CREDENTIALS}
     assert seen == expected
 
@@ -48,7 +48,7 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "given", "status", "code"), REFUSED)
 def test_refused_in_openais_shape(path: str, given: dict[str, str], status: int, code: str) -> None:
     with running() as rig:
-        reply = rig.ask(path, {"model": "m"}, key=None, **given)
+        reply = rig.ask(path, {"model": "m"}, key=None, given=given)
         assert reply.status == status
         assert set(reply.json) == {"error"}
         assert set(reply.json["error"]) == {"message", "type", "param", "code"}
@@ -66,7 +66,7 @@ def test_refused_in_openais_shape(path: str, given: dict[str, str], status: int,
 )
 def test_refused_in_anthropics_shape(given: dict[str, str], status: int, error_type: str) -> None:
     with running() as rig:
-        reply = rig.ask(MESSAGES, {"model": "m"}, key=None, **given)
+        reply = rig.ask(MESSAGES, {"model": "m"}, key=None, given=given)
     assert reply.status == status
     assert set(reply.json) == {"type", "error"}
     assert reply.json["type"] == "error"

@@ -35,14 +35,14 @@ COUNTS = {
 WHOLES = ("input_tokens_total", "output_tokens_total")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def loaded(path: Path) -> dict[str, Any]:
     case: dict[str, Any] = json.loads(path.read_text())
     return case
 
 
 CASES = [
     case
-    for case in map(_load, sorted(CASES_FOLDER.glob("*.json")))
+    for case in map(loaded, sorted(CASES_FOLDER.glob("*.json")))
     if case["api"] in APIS and case["provider"] in PROVIDERS and case["request"]["host"] != "localhost"
 ]
 STREAMS = [case for case in CASES if case["stream"]]
@@ -54,7 +54,7 @@ def case_id(case: dict[str, Any]) -> str:
 
 def path_of(case: dict[str, Any]) -> str:
     """Azure's own paths are served by a provider whose base URL is the bare host."""
-    return "/" + case["provider"] + str(case["request"]["path"])
+    return f"/{case['provider']}{case['request']['path']}"
 
 
 def azure(port: int) -> list[Provider]:

@@ -283,6 +283,8 @@ class Exchange:
         if self._ended or self._call is None:
             return None
         self._ended = True
+        if status == "interrupted" and self._client.gone:
+            status = "cancelled"  # whatever broke afterwards, nobody was listening any more
         return self._tools.guard(
             "event_unrecorded", self._write, self._call, status, reading, error_type, not_billed, estimate
         )

@@ -1,0 +1,168 @@
+"""What an event says about who asked, and what becomes of the headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from gateway_rig import NO_HEADERS, Rig, running, whole
+
+from taximeter.core.cost import Cost, Unpriced
+from taximeter.core.event import UsageEvent
+from taximeter.core.ids import attempt_id, unix_ms_of
+
+CHAT = "/openai/v1/chat/completions"
+ANSWER = b'{"id":"chatcmpl-1","model":"m-1","usage":{"prompt_tokens":1000,"completion_tokens":500}}'
+EVENT_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def ask(rig: Rig, key: str = "tm-gateway-key", given: Mapping[str, str] = NO_HEADERS, **headers: str) -> dict[str, Any]:
+    dashed = {name.replace("_", "-"): value for name, value in headers.items()}
+    rig.plays(whole(ANSWER))
+    already = len(rig.log.of(None))
+    rig.ask(CHAT, {"model": "m"}, key=key, given={**given, **dashed})
+    return rig.log.wait_for(already + 1)[-1]
+
+
+SAID = [
+    ("x_taximeter_user", "user_1", "user_id", "user_1"),
+    ("x_taximeter_team", "core", "team", "core"),
+    ("x_taximeter_tenant", "acme", "tenant", "acme"),
+    ("x_taximeter_feature", "smart-reply", "feature", "smart-reply"),
+    ("x_taximeter_endpoint", "/reply", "endpoint", "/reply"),
+    ("x_taximeter_environment", "prod", "environment", "prod"),
+    ("x_taximeter_prompt_version", "v3", "prompt_version", "v3"),
+    ("x_taximeter_session", "s1", "session_id", "s1"),
+    ("x_taximeter_tags", "a=1, b=2", "tags", {"a": "1", "b": "2"}),
+    ("x_taximeter_tags", "a=x%2Cy=z,,=no,flag", "tags", {"a": "x,y=z", "flag": ""}),
+    ("x_taximeter_user", "M%C3%BCller 100%25", "user_id", "Müller 100%"),
+    ("x_taximeter_user", "100% sure", "user_id", "100% sure"),
+    ("x_taximeter_user", "M\u00fcller", "user_id", "Müller"),
+    ("x_taximeter_user", "Müller".encode().decode("latin-1"), "user_id", "Müller"),
+    ("x_taximeter_user", "x" * 600, "user_id", "x" * 512),
+    ("x_request_id", "req_1", "request_id", "req_1"),
+    ("idempotency_key", "idem_1", "request_id", "idem_1"),
+    ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01", "trace_id", "a" * 32),
+    ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01", "span_id", "b" * 16),
+]
+
+
+def test_what_the_headers_say_is_in_the_event() -> None:
+    with running() as rig:
+        for header, value, name, expected in SAID:
+            assert ask(rig, given={header.replace("_", "-"): value})[name] == expected
+
+
+@pytest.mark.parametrize(
+    "traceparent", ["", "x", f"00-{'0' * 32}-{'b' * 16}-01", f"00-{'g' * 32}-{'b' * 16}-01", "00-a-b-01"]
+)
+def test_a_traceparent_that_is_none_is_passed_over(traceparent: str) -> None:
+    with running() as rig:
+        assert "trace_id" not in ask(rig, traceparent=traceparent)
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "expected"),
+    [
+        ("tm-team-key", {"x-taximeter-team": "mine", "x-taximeter-user": "me"}, ("core", "bound")),
+        ("tm-team-key", {}, ("core", "bound")),
+        ("tm-default-key", {"x-taximeter-team": "mine"}, ("mine", "bound")),
+        ("tm-default-key", {}, ("core", "bound")),
+    ],
+)
+def test_attributes_bound_to_the_key(key: str, said: dict[str, str], expected: tuple[str, str]) -> None:
+    with running() as rig:
+        event = ask(rig, key, said)
+    assert (event["team"], event["user_id"]) == expected
+
+
+def test_headers_of_ours_and_of_the_hop_stay_here_and_all_others_travel_on() -> None:
+    with running() as rig:
+        ask(
+            rig,
+            x_taximeter_user="u",
+            x_taximeter_anything="x",
+            cookie="taximeter_session=1",
+            te="trailers",
+            x_forwarded_for="10.0.0.1",
+            connection="close, x-once",
+            x_once="1",
+            openai_organization="org-1",
+            x_stainless_lang="python",
+            user_agent="OpenAI/Python",
+            accept_encoding="br;q=1.0, gzip;q=0.8, zstd, deflate",
+        )
+        seen = dict(rig.provider.seen[0].headers)
+    assert seen == {
+        "host": f"127.0.0.1:{rig.upstream_port}",
+        "content-length": "14",
+        "authorization": "Bearer sk-the-real-one",
+        "openai-organization": "org-1",
+        "x-stainless-lang": "python",
+        "user-agent": "OpenAI/Python",
+        "accept-encoding": "gzip;q=0.8, deflate",
+    }
+
+
+def test_the_providers_headers_reach_the_client() -> None:
+    with running() as rig:
+        rig.plays(whole(ANSWER, x_ratelimit_remaining="99", set_cookie="a=b", keep_alive="timeout=5", date="today"))
+        headers = rig.ask(CHAT, {"model": "m"}).headers
+    assert (headers["x-ratelimit-remaining"], headers["date"]) == ("99", "today")
+    assert headers.keys().isdisjoint({"set-cookie", "keep-alive", "server"})
+
+
+def test_an_event_id_of_ours_is_a_uuid_of_this_moment() -> None:
+    with running() as rig:
+        event = ask(rig)
+    assert UUID(event["event_id"]).version == 7
+    assert unix_ms_of(event["event_id"]) is not None
+    assert event["attempt"] == 1
+
+
+def test_the_clients_event_id_is_taken_and_its_retries_are_further_attempts_of_it() -> None:
+    with running() as rig:
+        first = ask(rig, x_taximeter_event_id=EVENT_ID.upper())
+        again = ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="0")
+        retry = ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="2")
+    assert (first["event_id"], first["attempt"], first["request_id"]) == (EVENT_ID, 1, EVENT_ID)
+    assert again["event_id"] == EVENT_ID
+    assert (retry["event_id"], retry["attempt"], retry["request_id"]) == (attempt_id(EVENT_ID, 3), 3, EVENT_ID)
+
+
+@pytest.mark.parametrize(
+    ("path", "error_type"), [(CHAT, "invalid_request_error"), ("/anthropic/v1/messages", "invalid_request_error")]
+)
+def test_an_event_id_that_is_none_is_refused(path: str, error_type: str) -> None:
+    with running() as rig:
+        reply = rig.ask(path, {"model": "m"}, x_taximeter_event_id="call-17")
+        assert (reply.status, reply.json["error"]["type"]) == (400, error_type)
+        assert rig.provider.seen == []
+
+
+def test_the_price_is_told_exactly() -> None:
+    def price(event: UsageEvent) -> Cost | Unpriced:
+        if event.request_model != "m":
+            return Unpriced("unknown_model", "v1")
+        zero = Decimal(0)
+        return Cost(Decimal("0.0050"), zero, zero, Decimal("0.00750"), zero, "v1", "rule")
+
+    with running(price=price) as rig:
+        rig.plays(whole(ANSWER))
+        assert rig.ask(CHAT, {"model": "m"}).headers["x-taximeter-cost-usd"] == "0.0125"
+        assert "x-taximeter-cost-usd" not in rig.ask(CHAT, {"model": "unheard-of"}).headers
+
+
+def test_no_text_of_prompt_or_answer_is_recorded() -> None:
+    with running() as rig:
+        rig.plays(
+            whole(b'{"id":"c","choices":[{"message":{"content":"a secret answer"}}],"usage":{"prompt_tokens":1}}')
+        )
+        rig.ask(
+            CHAT, {"model": "m", "messages": [{"role": "user", "content": "a secret prompt"}], "user": "secret user"}
+        )
+        rig.log.wait_for(1)
+        assert "secret" not in str(rig.log.lines)
