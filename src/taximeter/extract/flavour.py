@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
+from urllib.parse import unquote
 
 from taximeter.extract.payload import Payload, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -59,11 +60,12 @@ class Flavour:
         return StreamReader(self.open_stream(request), decode=decode)
 
     def for_model(self, model: str) -> Flavour:
-        """This flavour for a path that names the model, which counts when the body names none."""
+        """This flavour for a path that names the model (percent-encoded), which counts when the body names none."""
+        named = text(unquote(model))
 
         def read_request(body: Payload) -> RequestFacts:
             facts = self.read_request(body)
-            return facts if facts.model else replace(facts, model=model)
+            return facts if facts.model else replace(facts, model=named)
 
         return replace(self, read_request=read_request)
 
@@ -107,6 +109,8 @@ def error_type(status: int, payload: object) -> str | None:
     Providers write `{"error": {"type", "code", "status"}}` with some of them missing, `{"error": "text"}`, or
     something of a proxy's own; then the status has to do (`http_502`).
     """
+    if isinstance(payload, list) and len(payload) == 1:
+        payload = payload[0]  # Google, at endpoints that stream
     error = payload.get("error") if isinstance(payload, Mapping) else None
     named = mapping(error)
     found = text(named.get("type")) or text(named.get("code")) or text(named.get("status"))

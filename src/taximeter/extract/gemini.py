@@ -41,6 +41,9 @@ _TIERS: Final[dict[object, str]] = {
     "ON_DEMAND_PRIORITY": "priority",
 }
 
+MOST_CANDIDATES: Final = 128
+"""Candidates of one stream that are followed."""
+
 MOST_DETAILS: Final = 100
 """Entries of one list of modalities, or embeddings of one answer, that are read."""
 
@@ -168,8 +171,14 @@ class ContentStream:
         self._usage: dict[str, object] = {}
         self._error: str | None = None
         self._characters = 0
+        self._open: frozenset[int] = frozenset()
+        self._stopped = False
         self.content_started = False
-        self.finished = False
+
+    @property
+    def finished(self) -> bool:
+        """Never certain: there is no terminal event, and usage may follow the last candidate's end."""
+        return False
 
     def skim(self, _: bytes, /) -> bool:
         return False
@@ -182,15 +191,34 @@ class ContentStream:
         written = _candidate_characters(event)
         self._characters += written
         self.content_started = self.content_started or written > 0
-        candidates = [mapping(candidate) for candidate in items(event.get("candidates"))]
-        self.finished = self.finished or any(candidate.get("finishReason") for candidate in candidates)
+        for candidate in items(event.get("candidates"))[:MOST_CANDIDATES]:
+            self._take_candidate(mapping(candidate))
+
+    def _take_candidate(self, candidate: Payload) -> None:
+        index = count(candidate.get("index")) or 0
+        if candidate.get("finishReason"):
+            self._open -= {index}
+            self._stopped = True
+        elif 0 <= index < MOST_CANDIDATES:
+            self._open |= {index}
 
     def reading(self) -> Reading:
-        return _reading(self._answer, self._usage, self._error, finished=self.finished, written=self._characters)
+        finished = self._stopped and not self._open
+        return _reading(self._answer, self._usage, self._error, finished=finished, written=self._characters)
 
 
 def _stream(request: RequestFacts | None) -> StreamState:
     return ContentStream(request)
+
+
+def read_streamed_answer(status: int, payload: object) -> Reading:
+    """A stream that was not asked for as server-sent events is an array of its chunks."""
+    if status >= 400 or not isinstance(payload, list):
+        return read_answer(status, payload)
+    stream = ContentStream()
+    for chunk in payload:
+        stream.take(mapping(chunk))
+    return stream.reading()
 
 
 # ── the OpenAI-compatible endpoint ───────────────────────────────────────────────────────────────────────────
@@ -233,7 +261,7 @@ STREAM_GENERATE: Final = Flavour(
     name="gemini.stream_generate_content",
     operation="generate_content",
     read_request=read_streaming_request,
-    read_answer=read_answer,
+    read_answer=read_streamed_answer,
     open_stream=_stream,
 )
 EMBED: Final = Flavour(

@@ -232,19 +232,23 @@ class ChatStream:
         self._usage: Payload = {}
         self._open: frozenset[int] = frozenset()
         self._stopped = False
+        self._usage_came_alone = False
         self._done = False
         self._characters = 0
         self.content_started = False
 
     @property
     def finished(self) -> bool:
-        """`[DONE]`; or every choice stopped and the usage there that was asked for. Nothing follows that counts."""
-        return self._done or (self._stopped_everywhere and self._awaits_usage and bool(self._usage))
+        """`[DONE]`; or every choice stopped and then, without choices, the usage that was asked for. Nothing follows.
+
+        Usage beside a choice ends nothing: hosts that repeat it may still begin another choice.
+        """
+        return self._done or (self._stopped_everywhere and self._awaits_usage and self._usage_came_alone)
 
     @property
     def _complete(self) -> bool:
         """Whether this may be the end. Client libraries swallow `[DONE]`, and some hosts never send it."""
-        return self.finished or (self._stopped_everywhere and not self._awaits_usage)
+        return self.finished or (self._stopped_everywhere and (not self._awaits_usage or bool(self._usage)))
 
     @property
     def _stopped_everywhere(self) -> bool:
@@ -276,14 +280,16 @@ class ChatStream:
         # Groq repeats the usage, or gives it only, in an object of its own.
         usage = mapping(event.get("usage")) or mapping(mapping(event.get("x_groq")).get("usage"))
         self._usage = usage or self._usage
-        for choice in items(event.get("choices")):
+        choices = items(event.get("choices"))
+        self._usage_came_alone = bool(usage) and not choices
+        for choice in choices:
             self._take_choice(mapping(choice))
 
     def _take_choice(self, choice: Payload) -> None:
         index = count(choice.get("index")) or 0
         if 0 <= index < MOST_CHOICES and index not in self._open:
             self._open |= {index}
-        if choice.get("finish_reason") is not None:
+        if choice.get("finish_reason"):  # some hosts write "" while it goes on
             self._open -= {index}
             self._stopped = True
         written, heard = _delta_text(mapping(choice.get("delta")))
@@ -344,7 +350,7 @@ class ResponsesStream:
     def skim(self, data: bytes) -> bool:
         """Deltas of plain text are measured without decoding, and events that only repeat are passed over."""
         start = data.find(_RESPONSE_TYPE)
-        if start < 0:
+        if start < 0 or data.find(b"{", 1, start) >= 0:  # not there, or the type of something inside
             return False
         start += len(_RESPONSE_TYPE)
         kind = data[start : data.find(b'"', start)]
@@ -385,7 +391,10 @@ class ResponsesStream:
 
     def _take_response(self, kind: str, response: Payload) -> None:
         self.finished = self.finished or kind in _TERMINAL
-        self._response = read_responses_answer(200, response)
+        reading = read_responses_answer(200, response)
+        if "output" not in response and self._units and not reading.usage.units:
+            reading = replace(reading, usage=replace(reading.usage, units=self._units))
+        self._response = reading
 
     def _take_item(self, item: Payload) -> None:
         if (unit := tool_unit(item)) is not None:

@@ -8,10 +8,17 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter.extract import openai
-from taximeter.extract.flavour import Flavour, error_type, route
+from taximeter.extract.flavour import Flavour, OpenStream, ReadAnswer, error_type, route
 from taximeter.extract.payload import Payload, characters, count, mapping, text, usd
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import StreamState
+
+_ENDS: Final = (
+    *("transcript.text.done", "speech.audio.done"),
+    *("image_generation.completed", "image_edit.completed"),
+)
+_TEXTS: Final = ("transcript.text.delta", "transcript.text.segment")
+_PIECES: Final = ("speech.audio.delta", "image_generation.partial_image", "image_edit.partial_image")
 
 
 def _request(body: Payload, operation: str) -> RequestFacts:
@@ -76,10 +83,11 @@ def read_speech_answer(status: int, payload: object) -> Reading:
     return NOTHING_READ
 
 
-class TranscriptStream:
-    """Pieces of a transcript; the last event has the usage."""
+class MediaStream:
+    """Pieces of a transcript, of a picture, of speech; the last event has the usage."""
 
-    def __init__(self, _: RequestFacts | None = None) -> None:
+    def __init__(self, read_end: ReadAnswer) -> None:
+        self._read_end = read_end
         self._reading = NOTHING_READ
         self._error: str | None = None
         self._characters = 0
@@ -92,13 +100,15 @@ class TranscriptStream:
     def take(self, event: Payload, /) -> None:
         kind = event.get("type")
         self._error = error_type(200, event) or self._error
-        if kind == "transcript.text.done":
-            self._reading = read_transcription(200, event)
+        if kind in _ENDS:
+            self._reading = self._read_end(200, event)
             self.finished = True
-        elif kind in ("transcript.text.delta", "transcript.text.segment"):
+        elif kind in _TEXTS:
             written = event.get("delta", event.get("text"))
             self._characters += len(written) if isinstance(written, str) else 0
             self.content_started = self.content_started or self._characters > 0
+        elif kind in _PIECES:
+            self.content_started = True
 
     def reading(self) -> Reading:
         return replace(
@@ -110,8 +120,11 @@ class TranscriptStream:
         )
 
 
-def _transcript_stream(request: RequestFacts | None) -> StreamState:
-    return TranscriptStream(request)
+def _stream(read_end: ReadAnswer) -> OpenStream:
+    def open_stream(_: RequestFacts | None) -> StreamState:
+        return MediaStream(read_end)
+
+    return open_stream
 
 
 IMAGES: Final = Flavour(
@@ -119,19 +132,21 @@ IMAGES: Final = Flavour(
     operation="image_generation",
     read_request=read_image_request,
     read_answer=read_image_answer,
+    open_stream=_stream(read_image_answer),
 )
 TRANSCRIPTIONS: Final = Flavour(
     name="openai.audio.transcriptions",
     operation="transcription",
     read_request=read_transcription_request,
     read_answer=read_transcription,
-    open_stream=_transcript_stream,
+    open_stream=_stream(read_transcription),
 )
 SPEECH: Final = Flavour(
     name="openai.audio.speech",
     operation="text_to_speech",
     read_request=read_speech_request,
     read_answer=read_speech_answer,
+    open_stream=_stream(openai.read_chat_answer),
 )
 OCR: Final = Flavour(
     name="mistral.ocr",

@@ -11,6 +11,9 @@ from taximeter.extract.reading import CHARACTERS_PER_TOKEN
 
 Payload: TypeAlias = Mapping[str, object]
 
+LARGEST_INEXACT: Final = 10**18
+"""Counts written as floats or decimals are believed up to here."""
+
 LONGEST_NAME: Final = 512
 """Characters of a model name, id or error type; longer ones are cut."""
 
@@ -53,9 +56,9 @@ def count(value: object) -> int | None:
     """`value` when it is a whole number. Some hosts write `12.0`; a negative one is left for clamping to catch."""
     if type(value) is int:
         return value
-    if isinstance(value, float | Decimal) and value == value and abs(value) != float("inf") and value % 1 == 0:
-        return int(value)
-    return None
+    if not isinstance(value, float | Decimal) or value != value:  # NaN
+        return None
+    return int(value) if -LARGEST_INEXACT <= value <= LARGEST_INEXACT and value % 1 == 0 else None
 
 
 def usd(value: object) -> Decimal | None:
@@ -88,7 +91,7 @@ def characters(value: object) -> int:
         seen += 1
         node = waiting.pop()
         if isinstance(node, str):
-            total += len(node) if not node.startswith("data:") else 0
+            total += len(node) if not _is_media(node) else 0
         elif isinstance(node, Mapping):
             waiting.extend(_written(node))
         elif isinstance(node, list | tuple):
@@ -96,6 +99,10 @@ def characters(value: object) -> int:
         elif type(node) is int:
             total += CHARACTERS_PER_TOKEN
     return total
+
+
+def _is_media(written: str) -> bool:
+    return written.startswith("data:") and ";base64," in written[:LONGEST_NAME]
 
 
 def _written(node: Payload) -> list[object]:
