@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import typing
 from typing import Any
@@ -17,7 +16,7 @@ from taximeter.core.event import FIELD_NAMES, UsageEvent, as_record
 from taximeter.core.usage import INPUT_PARTS, OUTPUT_PARTS, TOKEN_CLASSES, Usage, violations
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.ingest import wire
-from taximeter.ingest.wire import Batch, Stamp, WireEvent, inflate, validate_batch
+from taximeter.ingest.wire import Batch, Stamp, WireEvent, validate_batch
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -354,13 +353,3 @@ def test_attributes_of_a_key_win_over_the_events_own() -> None:
 
 def test_the_key_that_made_the_call_is_kept() -> None:
     assert written(event(1, api_key_id="gw_1"), Stamp(api_key_id="key_1"))["api_key_id"] == "gw_1"
-
-
-def test_a_gzip_body_is_unpacked_within_its_bound() -> None:
-    body = gzip.compress(b"x" * 1000)
-    assert inflate(body, 1000) == b"x" * 1000
-    with pytest.raises(TooLargeError):
-        inflate(body, 999)
-    for broken in (b"", b"hello", body[:-9]):
-        with pytest.raises(UsageError):
-            inflate(broken, 1000)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -207,20 +206,6 @@ def validate_batch(body: bytes, content_type: str, now_us: int, stamp: Stamp = N
         return Batch([finish(event) for event in events])
     except (*_UNREADABLE, _RejectedError):
         return _one_by_one(_ITEMS[form](body), finish)
-
-
-def inflate(body: bytes, limit_bytes: int) -> bytes:
-    """A gzip body, unpacked to at most `limit_bytes`. Raises TooLargeError, and UsageError when it is not gzip."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        plain = unpacker.decompress(body, limit_bytes + 1)
-    except zlib.error as error:
-        raise UsageError("the body is not valid gzip", hint=str(error)) from error
-    if len(plain) > limit_bytes:
-        raise TooLargeError(f"the unpacked body is larger than {limit_bytes} bytes", limit_bytes=limit_bytes)
-    if not unpacker.eof:
-        raise UsageError("the gzip body is cut off")
-    return plain
 
 
 # ── forms of a body ───────────────────────────────────────────────────────────────────────────────────────────

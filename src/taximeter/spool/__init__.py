@@ -4,13 +4,15 @@
 `taximeter.spool.sender.Sender` ships a spool to a server. Standard library only.
 """
 
+from taximeter.spool.limits import LOSS_REASONS, SpoolHealth, SpoolLimits
 from taximeter.spool.reader import Batch, Piece, SpoolReader
 from taximeter.spool.recovery import Adopted, OpenCalls, adopt, open_calls
 from taximeter.spool.release import Releaser
 from taximeter.spool.segments import Segment, is_segment_id, list_segments
-from taximeter.spool.writer import Spool, SpoolHealth, SpoolLimits
+from taximeter.spool.writer import Spool
 
 __all__ = [
+    "LOSS_REASONS",
     "Adopted",
     "Batch",
     "OpenCalls",

@@ -10,7 +10,6 @@ counted in `losses`. Nothing here raises into the caller.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import errno
@@ -19,80 +18,25 @@ import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taximeter.clock import Clock
 from taximeter.errors import SpoolError
+from taximeter.spool.limits import SpoolHealth, SpoolLimits, loss_reason
 from taximeter.spool.liveness import hold, lock_path
 from taximeter.spool.segments import FILE_MODE, Segment, list_segments, make_directory, seal, sync_directory
+
+if TYPE_CHECKING:
+    import asyncio
 
 RETRY_SECONDS: Final = 0.1
 """Pause between two attempts to write to a disk that refused."""
 
 SURVEY_SECONDS: Final = 1.0
 """Pause between two looks at how full the directory is."""
-
-LOSS_REASONS: Final = (
-    "disk_full",
-    "read_only",
-    "io_error",
-    "spool_full",
-    "too_long",
-    "not_one_line",
-    "closed",
-    "expired",
-)
-"""Why a line can be lost: no place on disk, not writable, another error of the disk (each only when the memory is
-full as well); the spool's own bound; a line over its bound; a line break inside a line; appended after `close`;
-older than `age_seconds` when nobody had collected it."""
-
-_REASONS: Final = {
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
-    errno.EFBIG: "disk_full",
-    errno.EROFS: "read_only",
-    errno.EACCES: "read_only",
-    errno.EPERM: "read_only",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolLimits:
-    """The bounds of a spool; each has its unit in its name."""
-
-    total_bytes: int = 2 << 30
-    """All segments in the directory together, those of other writers included."""
-
-    age_seconds: float = 30 * 86_400.0
-    """A sealed segment nobody collected for so long is deleted, and counted."""
-
-    segment_bytes: int = 16 << 20
-    segment_age_seconds: float = 60.0
-    memory_bytes: int = 8 << 20
-    """Lines kept in memory while the disk refuses them."""
-
-    line_bytes: int = 1 << 20
-    sync_interval_ms: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolHealth:
-    """How a writer is. `problem` is a sentence while the disk refuses lines, else None."""
-
-    directory: str
-    writer: str
-    waiting_lines: int
-    waiting_bytes: int
-    unsynced_bytes: int
-    problem: str | None
-    losses: Mapping[str, int]
-
-    @property
-    def healthy(self) -> bool:
-        return self.problem is None and not self.losses
 
 
 @dataclass(slots=True)
@@ -226,7 +170,9 @@ class Spool:
         Waits on the event loop, not in a thread; all who wait share the next fsync. Raises SpoolError when the
         disk refuses.
         """
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # a third of this room's import time; the SDK never comes here
+
+        loop = get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._lock:
             target = self._accepted if position is None else position
@@ -434,7 +380,7 @@ class Spool:
         self._surveyed_at = self._clock.monotonic()
 
     def _note(self, error: OSError) -> None:
-        self._loss_reason = _REASONS.get(error.errno or 0, "io_error")
+        self._loss_reason = loss_reason(error)
         self._problem = f"{self._loss_reason}: {error}"
         self._retry_at = self._clock.monotonic() + RETRY_SECONDS
         if error.errno == errno.EFBIG:
@@ -513,9 +459,15 @@ class Spool:
                 self._hurry.wait(self.limits.sync_interval_ms / 1000)
             self._hurry.clear()
             if not self._closed:
-                self.flush()
-                if self.on_written is not None:
-                    self.on_written()
+                self._guarded_flush()
+
+    def _guarded_flush(self) -> None:
+        try:
+            self.flush()
+            if self.on_written is not None:
+                self.on_written()
+        except Exception as error:  # noqa: BLE001 - without its flusher nobody's lines would ever become durable
+            self._problem = f"unexpected: {error!r}"
 
     def _idle_seconds(self) -> float | None:
         """How long nothing needs to be done if nothing is appended."""
