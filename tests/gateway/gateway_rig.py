@@ -127,7 +127,7 @@ class ScriptedProvider:
         self.plays: list[Play] = []
         self.seen: list[SeenRequest] = []
         self.connections = 0
-        self.failure: BaseException | None = None
+        self.asked = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,6 +140,7 @@ class ScriptedProvider:
             while not writer.is_closing():
                 stage.request = await _read_request(reader)
                 self.seen.append(stage.request)
+                self.asked.set()
                 await self._next_play()(stage)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

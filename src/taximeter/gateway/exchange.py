@@ -135,16 +135,17 @@ class Exchange:
         if length is not None and answer.status not in _WITHOUT_BODY:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)
-        if beginning:
-            await self._client.part(beginning, more=True)
+        chunk = beginning
         try:
             while not answer.ended():
+                if chunk:
+                    await self._client.part(chunk, more=True)
                 chunk = await answer.chunk()
-                if answer.ended():
-                    self._end_as_answered(NOTHING_READ)
-                await self._client.part(chunk, more=not answer.ended())
         except UpstreamFailure as failure:
             self._end("interrupted", NOTHING_READ, error_type=failure.kind)
+            return
+        self._end_as_answered(NOTHING_READ)
+        await self._client.part(chunk, more=False)
 
     # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
 

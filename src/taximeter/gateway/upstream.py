@@ -159,6 +159,11 @@ class Http1:
         pool = self._pools[origin] = _Pool(origin, self._settings)
         return pool
 
+    def open_connections(self, origin: Origin) -> int:
+        """Connections to `origin` at this moment, idle ones included."""
+        pool = self._pools.get(origin)
+        return 0 if pool is None else pool.open_connections
+
     async def aclose(self) -> None:
         for pool in self._pools.values():
             pool.close()
@@ -197,6 +202,10 @@ class _Pool:
         shortest = min(settings.first_byte_seconds, settings.idle_seconds, settings.keep_idle_seconds)
         self._sweep_seconds = min(1.0, shortest / 4)
         self._sweeping: asyncio.TimerHandle | None = None
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
 
     async def acquire(self) -> tuple[_Connection, bool]:
         """A connection, and whether it had been used before. Raises UpstreamFailure."""

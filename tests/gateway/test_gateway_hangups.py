@@ -1,0 +1,141 @@
+"""The caller hangs up: the answer is read to its end within bounds, or dropped and estimated."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway_rig import SSE_HEADERS, WAIT_SECONDS, Play, Rig, Stage, running
+
+from taximeter.gateway import GatewaySettings
+
+CHAT = "/openai/v1/chat/completions"
+ASKED = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x" * 40}]}
+TEXT = b'data: {"id":"c","model":"m-1","choices":[{"index":0,"delta":{"content":"twelve chars"}}]}\n\n'
+USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":500}}\n\n'
+DONE = b"data: [DONE]\n\n"
+ANSWER = b'{"id":"chatcmpl-1","model":"m-1","usage":{"prompt_tokens":1000,"completion_tokens":500}}'
+
+
+class Waiting:
+    """A provider that begins a stream and goes on when it is told to; it notices when it is left."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.left = threading.Event()
+
+    async def stream(self, stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        await stage.chunk(TEXT)
+        await self._told(stage)
+        for piece in (TEXT, USAGE, DONE):
+            await stage.chunk(piece)
+        stage.end()
+
+    async def whole(self, stage: Stage) -> None:
+        await self._told(stage)
+        stage.head(200, [("content-type", "application/json"), ("content-length", str(len(ANSWER)))])
+        stage.writer.write(ANSWER)
+
+    async def endless(self, stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        while not stage.writer.is_closing():
+            await stage.chunk(TEXT)
+        self.left.set()
+
+    async def silent(self, stage: Stage) -> None:
+        await stage.until_gone()
+        self.left.set()
+
+    async def _told(self, stage: Stage) -> None:
+        going_on = asyncio.ensure_future(asyncio.to_thread(self.go_on.wait, WAIT_SECONDS))
+        leaving = asyncio.ensure_future(stage.until_gone())
+        await asyncio.wait((going_on, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not self.go_on.is_set():
+            self.left.set()
+            self.go_on.set()
+        leaving.cancel()
+        await asyncio.wait((leaving, going_on))
+
+
+@contextmanager
+def hung_up(rig: Rig, play: Play, body: object, until: bytes = b"") -> Iterator[None]:
+    """A client that reads as far as `until` and leaves."""
+    rig.plays(play)
+    with rig.open(CHAT, body) as connection:
+        received = b""
+        assert rig.provider.asked.wait(WAIT_SECONDS)
+        while until not in received:
+            received += connection.recv(65536)
+    yield
+
+
+def wait_until_noticed(rig: Rig) -> None:
+    """The gateway learns of a hang-up from its own socket; another request on it makes sure that it has."""
+    rig.ask("/nobody", method="GET")
+    rig.ask("/nobody", method="GET")
+
+
+def test_a_stream_is_drained_and_its_real_usage_recorded_as_cancelled() -> None:
+    provider = Waiting()
+    with running() as rig, hung_up(rig, provider.stream, ASKED, until=TEXT):
+        wait_until_noticed(rig)
+        provider.go_on.set()
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["input_tokens"], event["output_tokens"]) == ("cancelled", 1000, 500)
+    assert "usage_estimated" not in event
+
+
+def test_a_whole_answer_is_drained_too() -> None:
+    provider = Waiting()
+    with running() as rig, hung_up(rig, provider.whole, {"model": "m"}):
+        wait_until_noticed(rig)
+        provider.go_on.set()
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["http_status"], event["output_tokens"]) == ("cancelled", 200, 500)
+
+
+def test_draining_ends_in_time() -> None:
+    provider = Waiting()
+    with running(GatewaySettings(drain_timeout_seconds=0.1)) as rig, hung_up(rig, provider.stream, ASKED, until=TEXT):
+        event = rig.log.wait_for(1)[0]
+        assert provider.left.wait(WAIT_SECONDS)
+    assert (event["status"], event["usage_estimated"], event["output_tokens"]) == ("cancelled", True, 3)
+
+
+def test_draining_ends_at_its_bound_of_bytes() -> None:
+    provider = Waiting()
+    with running(GatewaySettings(drain_limit_bytes=10_000)) as rig, hung_up(rig, provider.endless, ASKED, until=TEXT):
+        event = rig.log.wait_for(1)[0]
+        assert provider.left.wait(WAIT_SECONDS)
+    assert (event["status"], event["usage_estimated"]) == ("cancelled", True)
+
+
+def test_cancel_drops_the_stream_and_estimates() -> None:
+    provider = Waiting()
+    with running(GatewaySettings(on_hangup="cancel")) as rig, hung_up(rig, provider.stream, ASKED, until=TEXT):
+        assert provider.left.wait(WAIT_SECONDS)
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["usage_estimated"]) == ("cancelled", True)
+    assert (event["input_tokens"], event["output_tokens"]) == (10, 3)
+
+
+def test_cancel_before_any_answer_leaves_the_usage_unknown() -> None:
+    provider = Waiting()
+    with running(GatewaySettings(on_hangup="cancel")) as rig, hung_up(rig, provider.silent, ASKED):
+        assert provider.left.wait(WAIT_SECONDS)
+        event = rig.log.wait_for(1)[0]
+        assert rig.gateway.open_calls == 0
+    assert event["status"] == "cancelled"
+    assert event.keys().isdisjoint({"http_status", "input_tokens", "output_tokens", "usage_estimated"})
+
+
+def test_a_client_that_leaves_before_its_request_is_complete_made_no_call() -> None:
+    with running() as rig:
+        with rig.open(CHAT, raw=b"half", given={"content-length": "100"}):
+            pass
+        wait_until_noticed(rig)
+        assert (rig.log.lines, rig.provider.seen) == ([], [])
+        assert rig.gateway.failures == {"client_left_early": 1}
