@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -14,8 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
+
+from taximeter.cli import app as cli
 
 COMMAND = (sys.executable, "-m", "taximeter")
 START_SECONDS = 60
@@ -26,11 +30,28 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in BORING} | more
 
 
-def taximeter(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def process(*arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+    """Run a command as a process of its own."""
+    done = subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**variables), cwd=cwd, timeout=60
     )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def taximeter(*arguments: str, **variables: str) -> Done:
+    """Run a command in this process, which spares its start."""
+    out, err = io.StringIO(), io.StringIO()
+    surroundings = mock.patch.dict(os.environ, environment(**variables), clear=True)
+    with surroundings, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.run(arguments)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 def answer_of(*arguments: str, **variables: str) -> Any:

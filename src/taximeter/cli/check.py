@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taximeter.cli.console import ERR, OUT, write
 from taximeter.cli.options import Form, FormOption
 from taximeter.cli.rendering import json_text
-from taximeter.config import file
-from taximeter.config.file import Loaded
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.pricing import load_price_book
+
+if TYPE_CHECKING:
+    from taximeter.config.file import Loaded
 
 
 def check(
@@ -26,6 +26,9 @@ def check(
     form: FormOption = Form.table,
 ) -> int:
     """Check the configuration: all mistakes at once, with line numbers. Exit code 2 when there are any."""
+    from taximeter.config import file
+    from taximeter.pricing import load_price_book
+
     place = str(named or file.find() or "the environment")
     try:
         loaded = file.load(named)

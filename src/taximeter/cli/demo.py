@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 import typer
 
 from taximeter.config import data_directory
-from taximeter.config.settings import Settings
 from taximeter.errors import UnavailableError
 
 if TYPE_CHECKING:
     from taximeter.compose import Process
+    from taximeter.config.settings import Settings
 
 STOP_SECONDS: Final = 5
 SIMULATED_KEY: Final = "sk-simulated"
@@ -67,6 +67,8 @@ class SampleTraffic:
 
     def pointed_at_simulator(self, settings: Settings) -> Settings:
         """The settings with `openai` and `anthropic` on this machine."""
+        from taximeter.config.settings import Settings
+
         document = settings.model_dump()
         for name, base_url in (("openai", f"{self.url}/v1"), ("anthropic", self.url)):
             document["providers"][name] |= {"base_url": base_url, "api_key": SIMULATED_KEY}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rich.table import Table
 
@@ -16,9 +16,11 @@ from taximeter.cli.console import OUT, write
 from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption
 from taximeter.cli.rendering import json_text
 from taximeter.cli.sources import running_server
-from taximeter.config import data_directory, file
-from taximeter.config.settings import Settings
+from taximeter.config import data_directory
 from taximeter.errors import TaximeterError
+
+if TYPE_CHECKING:
+    from taximeter.config.settings import Settings
 
 CLIENTS: Final = ("openai", "anthropic")
 LITTLE_SPACE_BYTES: Final = 1 << 30
@@ -57,6 +59,9 @@ def _table(findings: list[Finding]) -> Table:
 
 def examine(config: Path | None, data: Path) -> Iterator[Finding]:
     """All findings, in the order in which one would mend them."""
+    from taximeter.config import file
+    from taximeter.config.settings import Settings
+
     settings = Settings()
     try:
         loaded = file.load(config)
@@ -144,6 +149,7 @@ def _spool_damage(damaged_segments: int, set_aside: dict[str, int]) -> Iterator[
 
 def _store(data: Path) -> Iterator[Finding]:
     from taximeter.compose import offline
+    from taximeter.config.settings import Settings
 
     with offline(Settings(), data) as opened:
         waiting = opened.waiting_bytes()

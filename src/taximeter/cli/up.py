@@ -15,11 +15,11 @@ import typer
 from taximeter.cli.console import OUT
 from taximeter.cli.demo import SampleTraffic
 from taximeter.cli.options import ConfigOption, DataOption
-from taximeter.config import data_directory, file
-from taximeter.config.settings import Settings
+from taximeter.config import data_directory
 
 if TYPE_CHECKING:
     from taximeter.compose import Announcement
+    from taximeter.config.settings import Settings
 
 
 class Role(StrEnum):
@@ -44,6 +44,8 @@ def up(
     role: Annotated[Role, typer.Option("--role", help="Which parts to run.")] = Role.all,
 ) -> int:
     """Start the server: gateway, ingest, API and page on one port. Ends with Ctrl-C."""
+    from taximeter.config import file
+
     settings = _with_flags(file.load(config).settings, host, port)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="taximeter: %(message)s")
     with ExitStack() as closing:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from taximeter.core.cost import COMPONENTS
-from taximeter.core.event import FIELDS, Kind
+from taximeter.core.event import Kind
+from taximeter.store.events.columns import COLUMNS
 
 Scalar = str | int | float | bool | None
 
@@ -86,16 +87,14 @@ Call = create_model(
     __doc__="One attempt of one call.",
     __config__=ConfigDict(extra="allow"),
     **{
-        **{f.name: (_TYPES[f.kind], Field(default=None, description=f.about)) for f in FIELDS},
-        "event_id": (str, Field(description=FIELDS[0].about)),
-        "started_at": (str, Field(description=FIELDS[1].about)),
+        **{f.name: (_TYPES[f.kind], Field(default=None, description=f.about)) for f in COLUMNS},
+        "event_id": (str, Field(description=COLUMNS[0].about)),
+        "started_at": (str, Field(description=COLUMNS[1].about)),
         "status": (str, ...),
         "provider": (str, ...),
         "source": (str, ...),
         "cost_usd": (str | None, Field(default=None, description="USD, exact; null when unpriced")),
         "cost": (CostComponents | None, None),
-        "unpriced_reason": (str | None, None),
-        "price_version": (str | None, None),
     },  # type: ignore[call-overload]
 )
 
