@@ -102,7 +102,7 @@ def _read(path: Path) -> Owner | None:
     try:
         said: dict[str, Any] = json.loads(path.read_text("utf-8"))
         return Owner(int(said["pid"]), said.get("url"), said.get("token"))
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -105,7 +105,7 @@ class DuckDBEvents:
         return {str(found) for (found,) in self._fetch(_KNOWN_IDS, [wanted[0], wanted[-1], wanted])}
 
     def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
-        with self._reading(cancellation) as cursor:
+        with self.reading(cancellation) as cursor:
             folding = Folding(query, _found(cursor, statements.groups(query)))
             parts = folding.whole_parts
             if not parts:
@@ -115,7 +115,7 @@ class DuckDBEvents:
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
         before = pages.read_cursor(query.cursor)
-        with self._reading(cancellation) as cursor:
+        with self.reading(cancellation) as cursor:
             return pages.page(query, _found(cursor, statements.events(query, before)))
 
     def close(self) -> None:
@@ -124,11 +124,11 @@ class DuckDBEvents:
             self._writer.close()
 
     def _fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._reading(None) as cursor:
+        with self.reading(None) as cursor:
             return cursor.execute(sql, list(parameters)).fetchall()
 
     @contextmanager
-    def _reading(self, cancellation: Cancellation | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def reading(self, cancellation: Cancellation | None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on one snapshot, interrupted when its time is over or it is cancelled."""
         cancellation = cancellation or Cancellation()
         with _store_errors(self._path):
@@ -184,7 +184,7 @@ def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConn
 
 def _opening_error(path: Path, error: duckdb.Error) -> StoreError:
     text = str(error).partition("\n")[0]
-    if "lock" in text.lower():
+    if "Could not set lock" in text:
         return StoreError(f"{path} is open in another process: {text}", hint="stop it first")
     if isinstance(error, duckdb.IOException) and not path.exists():
         return StoreError(f"{path} cannot be created: {text}", hint="check the directory and its permissions")

@@ -80,7 +80,7 @@ def _written(text: str, zone: ZoneInfo) -> datetime | None:
         if _DATE.fullmatch(text):
             return start_of_day(date.fromisoformat(text), zone)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else None
 

@@ -1,0 +1,227 @@
+"""What every store of metadata promises."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from all_stores import OpenMetadata
+
+from taximeter.errors import NotFoundError, UsageError
+from taximeter.store.metadata import Metadata
+from taximeter.store.metadata.keys import LONGEST_NAME, RECHECK_SECONDS, SCOPES
+
+START_US = 1_795_000_000_000_000
+
+
+class HandClock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_us(self) -> int:
+        return START_US + int(self.seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def counted_bytes() -> Callable[[int], bytes]:
+    """Bytes that look random and never repeat."""
+    numbers = itertools.count()
+    return lambda size: hashlib.shake_128(str(next(numbers)).encode()).digest(size)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def reopen(open_metadata: OpenMetadata, tmp_path: Path, clock: HandClock) -> Iterator[Callable[[], Metadata]]:
+    """Opens the same store once more, as another process would."""
+    opened: list[Metadata] = []
+    draw = counted_bytes()
+
+    def again() -> Metadata:
+        opened.append(open_metadata(tmp_path, clock=clock, draw=draw))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def metadata(reopen: Callable[[], Metadata]) -> Metadata:
+    return reopen()
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_is_found_by_its_secret(metadata: Metadata, scope: str) -> None:
+    key, secret = metadata.keys.create("ci", scope, {"team": "core"}, attributes_win=True)
+    found = metadata.keys.find(secret)
+    assert found == key
+    assert (key.name, key.scope, key.attributes, key.attributes_win) == ("ci", scope, {"team": "core"}, True)
+    assert secret.startswith(f"tm_{scope}_")
+    assert key.id.startswith("key_")
+    assert (key.created_at_us, key.revoked_at_us, key.last_used_at_us) == (START_US, None, None)
+
+
+def test_the_secret_is_nowhere_to_be_found(metadata: Metadata, tmp_path: Path) -> None:
+    key, secret = metadata.keys.create("ci", "read")
+    metadata.close()
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert key.id.encode() in kept
+    assert secret.encode() not in kept
+    assert secret.removeprefix("tm_read_").encode() not in kept
+    assert secret not in repr(key)
+
+
+@pytest.mark.parametrize("secret", ["", "tm_", "tm_read_0000", "sk-something-else", "Ünïcode", "\ud800", "tm_\x00"])
+def test_what_is_no_secret_finds_nothing(metadata: Metadata, secret: str) -> None:
+    metadata.keys.create("ci", "read")
+    assert metadata.keys.find(secret) is None
+
+
+def test_a_revoked_key_is_gone_at_once(metadata: Metadata, clock: HandClock) -> None:
+    key, secret = metadata.keys.create("ci", "read")
+    other, other_secret = metadata.keys.create("other", "read")
+    assert metadata.keys.find(secret) == key
+    clock.seconds = 5
+    assert metadata.keys.revoke(key.id).revoked_at_us == START_US + 5_000_000
+    assert metadata.keys.find(secret) is None
+    assert metadata.keys.find(other_secret) == other
+
+
+def test_a_key_revoked_twice_keeps_its_first_date(metadata: Metadata, clock: HandClock) -> None:
+    key, _ = metadata.keys.create("ci", "read")
+    first = metadata.keys.revoke(key.id)
+    clock.seconds = 5
+    assert metadata.keys.revoke(key.id) == first
+
+
+def test_another_process_makes_a_key_that_works_at_once(reopen: Callable[[], Metadata]) -> None:
+    here, there = reopen(), reopen()
+    here.keys.find("tm_read_warm")
+    key, secret = there.keys.create("ci", "read")
+    assert here.keys.find(secret) == key
+
+
+def test_another_process_revokes_a_key_within_a_second(reopen: Callable[[], Metadata], clock: HandClock) -> None:
+    here, there = reopen(), reopen()
+    key, secret = here.keys.create("ci", "read")
+    assert here.keys.find(secret) == key
+    there.keys.revoke(key.id)
+    clock.seconds += RECHECK_SECONDS
+    assert here.keys.find(secret) is None
+
+
+def test_a_key_that_does_not_exist_cannot_be_revoked(metadata: Metadata) -> None:
+    with pytest.raises(NotFoundError, match="key_unknown"):
+        metadata.keys.revoke("key_unknown")
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "field"),
+    [
+        ("ci", "root", "scope"),
+        ("ci", "", "scope"),
+        ("", "read", "name"),
+        ("  ", "read", "name"),
+        ("x" * (LONGEST_NAME + 1), "read", "name"),
+    ],
+)
+def test_a_key_that_is_not_allowed_is_refused(metadata: Metadata, name: str, scope: str, field: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        metadata.keys.create(name, scope)
+    assert refused.value.facts["field"] == field
+    assert metadata.keys.list() == []
+
+
+def test_keys_are_listed_oldest_first_revoked_ones_too(metadata: Metadata, clock: HandClock) -> None:
+    ids = []
+    for name in ("first", "second"):
+        key, _ = metadata.keys.create(name, "read")
+        ids.append(key.id)
+        clock.seconds += 1
+    metadata.keys.revoke(ids[0])
+    assert [key.id for key in metadata.keys.list()] == ids
+    assert [key.revoked_at_us is None for key in metadata.keys.list()] == [False, True]
+
+
+def test_use_is_noted_to_the_minute(metadata: Metadata, clock: HandClock) -> None:
+    _, secret = metadata.keys.create("ci", "read")
+    metadata.keys.create("unused", "read")
+    metadata.keys.find(secret)
+    clock.seconds = 90
+    metadata.keys.note_uses()
+    used, unused = metadata.keys.list()
+    assert used.last_used_at_us == (START_US + 90_000_000) // 60_000_000 * 60_000_000
+    assert unused.last_used_at_us is None
+    clock.seconds = 300
+    metadata.keys.note_uses()
+    assert metadata.keys.list() == [used, unused]
+
+
+def test_many_threads_find_keys_while_another_makes_them(metadata: Metadata) -> None:
+    wrong: list[str] = []
+    known = [metadata.keys.create("first", "read")[1]]
+    done = threading.Event()
+
+    def find() -> None:
+        while not done.is_set():
+            wrong.extend(secret for secret in list(known) if metadata.keys.find(secret) is None)
+
+    finders = [threading.Thread(target=find) for _ in range(3)]
+    for finder in finders:
+        finder.start()
+    known.extend(metadata.keys.create(f"key {number}", "read")[1] for number in range(20))
+    done.set()
+    for finder in finders:
+        finder.join()
+    assert wrong == []
+
+
+# --- sessions and the rest -----------------------------------------------------------------------------------------
+
+
+def test_a_session_lasts_its_time(reopen: Callable[[], Metadata], clock: HandClock) -> None:
+    token = reopen().sessions.open(60, scope="read")
+    clock.seconds = 59
+    session = reopen().sessions.find(token)
+    assert session is not None
+    assert (session.scope, session.expires_at_us) == ("read", START_US + 60_000_000)
+    clock.seconds = 60
+    assert reopen().sessions.find(token) is None
+
+
+def test_a_session_can_be_ended(metadata: Metadata) -> None:
+    token, other = metadata.sessions.open(60), metadata.sessions.open(60)
+    metadata.sessions.end(token)
+    metadata.sessions.end("never opened")
+    assert metadata.sessions.find(token) is None
+    assert metadata.sessions.find(other) is not None
+
+
+def test_a_sign_in_token_works_once_and_for_its_time(metadata: Metadata, clock: HandClock) -> None:
+    token, late = metadata.sign_in_tokens.issue(60), metadata.sign_in_tokens.issue(60)
+    assert [metadata.sign_in_tokens.redeem(token) for _ in range(2)] == [True, False]
+    clock.seconds = 60
+    assert not metadata.sign_in_tokens.redeem(late)
+
+
+def test_settings_are_kept(reopen: Callable[[], Metadata]) -> None:
+    first = reopen()
+    assert first.settings.get("views", default=[]) == []
+    first.settings.set("views", ["old"])
+    first.settings.set("views", [{"name": "mine", "range": None}])
+    assert reopen().settings.get("views") == [{"name": "mine", "range": None}]
