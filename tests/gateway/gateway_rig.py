@@ -334,15 +334,14 @@ def running(
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             server = uvicorn.Server(config)
-            task = asyncio.create_task(server.serve([listening]))
-            while not server.started:  # noqa: ASYNC110 - uvicorn sets an attribute, nothing that can be waited for
-                await asyncio.sleep(0.005)
+            config.load()
+            server.lifespan = config.lifespan_class(config)
+            await server.startup([listening])
             started.append(Rig(provider, log, gateway, listening.getsockname()[1], port))
             ready.set()
             await asyncio.to_thread(stop.wait)
             await provider.close()
-            server.should_exit = True
-            await task
+            await server.shutdown([listening])
         upstream.close()
 
     def run() -> None:

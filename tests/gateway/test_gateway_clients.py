@@ -1,0 +1,162 @@
+"""The official clients notice nothing of the gateway but its errors, which they raise as their provider's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anthropic
+import openai
+import pytest
+from gateway_rig import KEY, SSE_HEADERS, Rig, Stage, running, stream, whole
+
+from taximeter.core.ids import attempt_id
+from taximeter.gateway import GatewaySettings
+
+CASES = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
+EVENT_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def recorded(name: str) -> tuple[int, bytes]:
+    response = json.loads((CASES / f"{name}.json").read_text())["response"]
+    return response["status"], response["body"].encode()
+
+
+def plays_recorded(rig: Rig, name: str) -> None:
+    status, body = recorded(name)
+    rig.plays(stream([body[i : i + 97] for i in range(0, len(body), 97)]) if "stream" in name else whole(body, status))
+
+
+@contextmanager
+def openai_client(rig: Rig, key: str = KEY, provider: str = "openai", retries: int = 0) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{rig.url}/{provider}/v1", api_key=key, max_retries=retries, timeout=20) as client:
+        yield client
+
+
+@contextmanager
+def anthropic_client(rig: Rig, key: str = KEY, retries: int = 0) -> Iterator[anthropic.Anthropic]:
+    base_url = f"{rig.url}/anthropic"
+    with anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=retries, timeout=20) as client:
+        yield client
+
+
+def test_openai_chat() -> None:
+    with running() as rig, openai_client(rig) as client:
+        plays_recorded(rig, "openai-chat-reasoning-gpt5mini")
+        answer = client.chat.completions.with_raw_response.create(model="gpt-5-mini", messages=[])
+        event = rig.log.wait_for(1)[0]
+    usage = answer.parse().usage
+    assert usage is not None
+    assert answer.headers["x-taximeter-event-id"] == event["event_id"]
+    assert (event["input_tokens"], event["output_tokens"]) == (usage.prompt_tokens, usage.completion_tokens)
+
+
+def test_openai_chat_stream_that_asked_for_nothing() -> None:
+    with running() as rig, openai_client(rig) as client:
+        plays_recorded(rig, "openai-chat-stream-usage")
+        with client.chat.completions.create(model="gpt-4o", messages=[], stream=True) as chunks:
+            seen = list(chunks)
+        event = rig.log.wait_for(1)[0]
+    assert all(chunk.choices and chunk.usage is None for chunk in seen)
+    assert (event["input_tokens"], event["output_tokens"], event["status"]) == (398, 10, "ok")
+    assert event["time_to_first_token_ms"] <= event["duration_ms"]
+
+
+def test_openai_responses_stream_and_embeddings() -> None:
+    with running() as rig, openai_client(rig) as client:
+        plays_recorded(rig, "openai-responses-stream")
+        with client.responses.create(model="gpt-4o", input="x", stream=True) as events:
+            last = list(events)[-1]
+        plays_recorded(rig, "openai-embeddings-small")
+        embedded = client.embeddings.create(model="text-embedding-3-small", input=["Hello"])
+        streamed, embeddings = rig.log.wait_for(2)
+    assert last.type == "response.completed"
+    assert last.response.usage is not None
+    assert streamed["output_tokens"] == last.response.usage.output_tokens
+    assert (embeddings["operation"], embeddings["input_tokens"]) == ("embeddings", embedded.usage.prompt_tokens)
+
+
+def test_anthropic_message_and_stream() -> None:
+    with running() as rig, anthropic_client(rig) as client:
+        plays_recorded(rig, "anthropic-cache-write-1h")
+        message = client.messages.create(model="claude-of-the-test", max_tokens=64, messages=[])
+        plays_recorded(rig, "anthropic-stream-basic")
+        with client.messages.stream(model="claude-of-the-test", max_tokens=64, messages=[]) as streamed:
+            text = "".join(streamed.text_stream)
+        first, second = rig.log.wait_for(2)
+    assert first["output_tokens"] == message.usage.output_tokens
+    assert first["cache_write_1h_tokens"] == message.usage.cache_creation_input_tokens
+    assert text
+    assert second["output_tokens"] == streamed.get_final_message().usage.output_tokens
+
+
+def test_a_wrong_key_raises_the_clients_authentication_error() -> None:
+    with running() as rig:
+        with openai_client(rig, "sk-wrong") as client, pytest.raises(openai.AuthenticationError) as refused:
+            client.chat.completions.create(model="m", messages=[])
+        with (
+            anthropic_client(rig, "sk-wrong") as claude,
+            pytest.raises(anthropic.AuthenticationError, match="taximeter"),
+        ):
+            claude.messages.create(model="m", max_tokens=1, messages=[])
+        with openai_client(rig, "tm-read-key") as client, pytest.raises(openai.PermissionDeniedError):
+            client.models.list()
+    assert refused.value.code == "invalid_api_key"
+
+
+def test_an_unknown_provider_raises_not_found() -> None:
+    expected = pytest.raises(openai.NotFoundError, match="/anthropic/, /openai/")
+    with running() as rig, openai_client(rig, provider="nobody") as client, expected:
+        client.chat.completions.create(model="m", messages=[])
+
+
+def test_the_providers_own_errors_are_raised_as_such() -> None:
+    with running() as rig, openai_client(rig) as client, anthropic_client(rig) as claude:
+        plays_recorded(rig, "openai-error-429-rate")
+        with pytest.raises(openai.RateLimitError, match="Rate limit reached for gpt-4o"):
+            client.chat.completions.create(model="gpt-4o", messages=[])
+        plays_recorded(rig, "anthropic-error-529")
+        with pytest.raises(anthropic.InternalServerError, match="Overloaded"):
+            claude.messages.create(model="m", max_tokens=1, messages=[])
+        events = rig.log.wait_for(2)
+    assert [(event["status"], event["http_status"]) for event in events] == [("error", 429), ("error", 529)]
+
+
+def test_retries_of_the_client_are_attempts_of_one_request() -> None:
+    status, failure = recorded("openai-error-500")
+    _, answer = recorded("openai-chat-flex")
+    with running() as rig, openai_client(rig, retries=1) as client:
+        rig.plays(whole(failure, status, retry_after_ms="1"), whole(answer))
+        client.chat.completions.create(model="o3", messages=[], extra_headers={"X-Taximeter-Event-Id": EVENT_ID})
+        events = rig.log.wait_for(2)
+    assert [(event["attempt"], event["status"]) for event in events] == [(1, "error"), (2, "ok")]
+    assert [event["event_id"] for event in events] == [EVENT_ID, attempt_id(EVENT_ID, 2)]
+    assert {event["request_id"] for event in events} == {EVENT_ID}
+
+
+def test_a_stream_that_breaks_raises_in_the_client() -> None:
+    async def broken(stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        await stage.chunk(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"half"}}]}\n\n')
+        stage.break_off()
+
+    with running() as rig, openai_client(rig) as client:
+        rig.plays(broken)
+        with client.chat.completions.create(model="m", messages=[], stream=True) as chunks:
+            assert next(chunks).choices[0].delta.content == "half"
+            with pytest.raises(openai.APIConnectionError):
+                next(chunks)
+        assert rig.log.wait_for(1)[0]["status"] == "interrupted"
+
+
+def test_a_client_that_runs_out_of_time_is_a_hang_up() -> None:
+    async def slow(stage: Stage) -> None:
+        await stage.until_gone()
+
+    with running(GatewaySettings(on_hangup="cancel")) as rig, openai_client(rig) as client:
+        rig.plays(slow)
+        with pytest.raises(openai.APITimeoutError):
+            client.chat.completions.create(model="m", messages=[], timeout=0.2)
+        assert rig.log.wait_for(1)[0]["status"] == "cancelled"
