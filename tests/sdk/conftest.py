@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from replay import Answer, Provider, Written, serve
 
 import taximeter
-from taximeter.sdk import hosts
 from taximeter.sdk.guard import GUARD
+from taximeter.sdk.hosts import Host
+from taximeter.sdk.instruments import stainless
 
 ClientFor = Callable[..., Any]
 
@@ -57,19 +59,20 @@ def client_for() -> ClientFor:
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[Written]:
     """A meter that writes below `tmp_path`; at the end nothing of ours may have failed in the tests that use it."""
-    GUARD.failures.clear()
     taximeter.init(data=tmp_path)
     yield Written(tmp_path)
     taximeter.shutdown()
-    failures = dict(GUARD.failures)
-    GUARD.failures.clear()
-    assert not failures
+    assert not GUARD.failures
+
+
+@pytest.fixture(autouse=True)
+def _fresh_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard of the process as after its start: nothing counted, nothing logged."""
+    monkeypatch.setattr(GUARD, "failures", Counter())
+    monkeypatch.setattr(GUARD, "_quiet_until", None)
 
 
 @pytest.fixture
-def known_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def known_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' provider stands for api.openai.com."""
-    monkeypatch.setitem(hosts.PROVIDERS_BY_HOST, "127.0.0.1", "openai")
-    hosts.host_of.cache_clear()
-    yield
-    hosts.host_of.cache_clear()
+    monkeypatch.setattr(stainless, "host_of", lambda base_url, gateway_url: Host("openai"))

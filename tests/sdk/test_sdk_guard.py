@@ -99,7 +99,6 @@ def situations(provider: Provider, client_for: ClientFor, tmp_path: Path) -> Any
     yield play
     gc.collect()
     taximeter.shutdown()
-    GUARD.failures.clear()
 
 
 def test_without_a_bug(situations: Any) -> None:

@@ -1,21 +1,28 @@
 """Instruments: how the clients of each library are metered. One file a library, one line in `INSTRUMENTS` each.
 
-An instrument names the classes of its library; the work is done by the family its clients belong to.
+An instrument names the classes of its library; the work is done by the family its clients belong to. It is imported
+when the first client of its library is instrumented, so that `import taximeter` stays small.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from typing import Any, Final, TypeVar
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from taximeter.errors import UsageError
-from taximeter.sdk.instruments import anthropic, openai
-from taximeter.sdk.instruments.stainless import Instrument
+
+if TYPE_CHECKING:
+    from taximeter.sdk.instruments.stainless import Instrument
 
 C = TypeVar("C")
 
-INSTRUMENTS: Final[tuple[Instrument, ...]] = (openai.INSTRUMENT, anthropic.INSTRUMENT)
+INSTRUMENTS: Final = {
+    "openai": "taximeter.sdk.instruments.openai",
+    "anthropic": "taximeter.sdk.instruments.anthropic",
+}
+"""Library → the module with its `INSTRUMENT`."""
 
 
 def instrument(client: C) -> C:
@@ -23,34 +30,38 @@ def instrument(client: C) -> C:
 
     Returns the same object. Doing it twice does no harm. Raises UsageError for a client we do not know.
     """
-    for known in INSTRUMENTS:
-        if known.meters(client):
+    for cls in type(client).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library in INSTRUMENTS and (known := _instrument_of(library)).meters(client):
             known.patch_client(client)
             return client
     raise UsageError(
         f"cannot instrument {type(client).__module__}.{type(client).__qualname__}",
-        hint="known are the clients of " + ", ".join(known.library for known in INSTRUMENTS),
+        hint="known are the clients of " + ", ".join(INSTRUMENTS),
     )
 
 
 def instrument_all() -> tuple[str, ...]:
     """Meter the clients of every library we know that is installed, those made already included.
 
-    Returns the names of these libraries. Imports them; doing it twice does no harm.
+    Returns the names of these libraries. Imports them; doing it twice does no harm. Raises UsageError when a version
+    of one of them has no longer the places we patch.
     """
-    return tuple(known.library for known in INSTRUMENTS if _installed(known.library) and known.patch_classes())
+    found = tuple(library for library in INSTRUMENTS if _installed(library))
+    for library in found:
+        _instrument_of(library).patch_classes()
+    return found
 
 
 def uninstrument_all() -> None:
     """Undo `instrument_all`. Clients that were instrumented one by one stay so."""
-    for known in INSTRUMENTS:
-        known.restore_classes()
+    for library in INSTRUMENTS:
+        _instrument_of(library).restore_classes()
+
+
+def _instrument_of(library: str) -> Instrument:
+    return cast("Instrument", import_module(INSTRUMENTS[library]).INSTRUMENT)
 
 
 def _installed(library: str) -> bool:
-    return library in sys.modules or importlib.util.find_spec(library) is not None
-
-
-def installed_version(library: str) -> Any:
-    """The version of an imported library, or None."""
-    return getattr(sys.modules.get(library), "__version__", None)
+    return library in sys.modules or find_spec(library) is not None

@@ -87,12 +87,11 @@ class Instrument:
             setattr(client, name, method)
         setattr(client, _MARK, True)
 
-    def patch_classes(self) -> bool:
-        """Patch the classes of the library; False when this version of it is not known to us."""
+    def patch_classes(self) -> None:
+        """Patch the client classes of the library."""
         library = importlib.import_module(self.library)
         for name, asynchronous in ((self.sync_class, False), (self.async_class, True)):
             self._patch_class(getattr(library, name), asynchronous)
-        return True
 
     def _patch_class(self, cls: Any, asynchronous: bool) -> None:
         if _MARK in vars(cls):
