@@ -141,8 +141,11 @@ class Process:
 
     # ── serving ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def serve(self, announce: Callable[[Announcement], None], on_signal: Callable[[], None] | None = None) -> None:
-        """Listen, announce, serve until a signal comes. Raises UnavailableError when the port is taken."""
+    def serve(self, announce: Callable[[Announcement], None], before_end: Callable[[], None] = lambda: None) -> None:
+        """Listen, announce, serve until a signal comes; then call `before_end` while everything still works.
+
+        Raises UnavailableError when the port is taken.
+        """
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         listener = listen(self.settings.server.host, self.settings.server.port)
         url = address_of(listener)
@@ -160,13 +163,12 @@ class Process:
             self._noting = asyncio.create_task(self._note_key_uses())
             announce(told)
 
-        def at_signal() -> None:
-            if on_signal is not None:
-                on_signal()
+        def leave() -> None:
+            before_end()
             if self.collecting is not None:
                 self.collecting.live.hang_up()
 
-        serve(app, listener, on_start=on_start, on_end=self._on_end, at_signal=at_signal)
+        serve(app, listener, on_start=on_start, on_end=self._on_end, before_end=leave)
 
     async def _note_key_uses(self) -> None:
         while True:

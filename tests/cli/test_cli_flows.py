@@ -321,3 +321,28 @@ def test_commands_without_a_directory_say_so(tmp_path: Path) -> None:
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
     assert taximeter("doctor", "--data", str(tmp_path / "nowhere")).returncode == 0
     assert not (tmp_path / "nowhere").exists(), "asking makes nothing"
+
+
+def test_the_demo_makes_calls_on_both_roads_and_ends_with_its_server(tmp_path: Path) -> None:
+    with running(tmp_path / "demo", "--demo") as server:
+        companions = _children(server.process.pid)
+        assert len(companions) >= 1
+        with server.client(server.local_token) as client:
+            for source in ("gateway", "sdk"):
+                eventually(lambda s=source: client.get("/api/v1/events", params={"source": s}).json()["events"], 30)
+        companions |= _children(server.process.pid)
+        assert len(companions) == 2
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        eventually(lambda: not any(_runs(pid) for pid in companions), 30)
+
+
+def _children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

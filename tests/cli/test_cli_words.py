@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taximeter.cli import app as cli
+from taximeter.cli.logs import OneLine
 from taximeter.cli.options import filters, names
 from taximeter.cli.rendering import cell, coverage_notes, csv_text, usd
 from taximeter.cli.tail import line
@@ -118,3 +122,13 @@ def test_wrong_use_is_exit_2_and_one_line(
 def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == 0
     assert "report" in capsys.readouterr().out
+
+
+def test_a_fault_of_the_server_is_one_line_and_names_its_place() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "collector: %s", ("odd",), sys.exc_info())
+    text = OneLine().format(record)
+    assert text.startswith("taximeter: collector: odd: ValueError: two lines at ")
+    assert f"{Path(__file__).name}:" in text

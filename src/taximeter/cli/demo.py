@@ -48,7 +48,8 @@ class SampleTraffic:
     @staticmethod
     def data_directory() -> Path:
         """Invented calls are kept apart from real ones."""
-        return data_directory().with_name("taximeter-demo")
+        usual = data_directory()
+        return usual.with_name(f"{usual.name}-demo")
 
     def __enter__(self) -> Self:
         self._providers = _start(["serve"], stdout=subprocess.PIPE)
@@ -84,19 +85,17 @@ class SampleTraffic:
         arguments += ["--providers", self.url, "--provider-key", SIMULATED_KEY, "--data", str(self._data / "sample")]
         self._application = _start([*arguments, "--history"], stdout=subprocess.DEVNULL)
 
-    def hush(self) -> None:
-        """Tell the sample application to end, without waiting for it: for signal handlers."""
-        if self._application is not None:
-            self._application.terminate()
-
     def stop_application(self) -> None:
+        """End the sample application; it delivers what its SDK still has."""
         if self._application is not None:
             _stop(self._application)
 
 
 def _start(arguments: list[str], stdout: int) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that Ctrl-C reaches us alone and things end in their order."""
-    return subprocess.Popen([*_SIMULATOR, *arguments], stdout=stdout, start_new_session=True)
+    """In a session of its own, so that Ctrl-C reaches us alone and things end in their order; and with our end of a
+    pipe as its stdin, so that it ends when we are killed."""
+    command = (sys.executable, "-m", "taximeter.cli.companion", *arguments)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, start_new_session=True)
 
 
 def _stop(process: subprocess.Popen[Any]) -> None:
@@ -106,5 +105,6 @@ def _stop(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import ExitStack
 from enum import StrEnum
@@ -14,6 +13,7 @@ import typer
 
 from taximeter.cli.console import OUT
 from taximeter.cli.demo import SampleTraffic
+from taximeter.cli.logs import log_in_lines
 from taximeter.cli.options import ConfigOption, DataOption
 from taximeter.config import data_directory
 
@@ -47,7 +47,7 @@ def up(
     from taximeter.config import file
 
     settings = _with_flags(file.load(config).settings, host, port)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="taximeter: %(message)s")
+    log_in_lines()
     with ExitStack() as closing:
         sample = closing.enter_context(SampleTraffic(data or SampleTraffic.data_directory())) if demo else None
         directory = data or (SampleTraffic.data_directory() if demo else data_directory())
@@ -72,7 +72,10 @@ def _serve(
             if sample is not None:
                 sample.start_application(process, told.url)
 
-        process.serve(announce, on_signal=sample.hush if sample else None)
+        if sample is None:
+            process.serve(announce)
+        else:
+            process.serve(announce, before_end=sample.stop_application)
 
 
 def _print(told: Announcement, settings: Settings, data: Path, role: str) -> None:
@@ -88,5 +91,7 @@ def _print(told: Announcement, settings: Settings, data: Path, role: str) -> Non
             say(f"    {name:<10} base_url = {told.url}/{name}{'/v1' if provider.kind == 'openai' else ''}")
     if role != "gateway":
         say(f"\n  Or with the SDK:  TAXIMETER_URL={told.url} TAXIMETER_KEY=<an ingest key>")
+        where = "" if data == data_directory() else f" --data {data}"
+        say(f"  Ask:              taximeter report --by user,feature,model{where}")
     say("\n  Ctrl-C ends it.")
     sys.stdout.flush()

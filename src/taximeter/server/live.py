@@ -45,9 +45,14 @@ class Live:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self.hang_up()
+        self._end_streams()
 
     def hang_up(self) -> None:
+        """Ends every stream soon. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_streams)
+
+    def _end_streams(self) -> None:
         for queue in self._watchers:
             _offer(queue, None)
 

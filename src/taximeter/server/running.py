@@ -6,6 +6,7 @@ import asyncio
 import errno
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any, Final
@@ -53,21 +54,32 @@ def address_of(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Ends streams that would never end by themselves as soon as a signal comes."""
+    """Lets `before_end` do its work on a thread between the first signal and the end; a second one cuts it short."""
 
-    def __init__(self, config: uvicorn.Config, at_signal: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
         super().__init__(config)
-        self._at_signal = at_signal
+        self._before_end = before_end
+        self._leaving = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._at_signal()
-        super().handle_exit(sig, frame)
+        if self._leaving:
+            super().handle_exit(sig, frame)
+            return
+        self._leaving = True
+        threading.Thread(target=self._leave, args=(sig,), name="taximeter-end", daemon=True).start()
+
+    def _leave(self, sig: int) -> None:
+        try:
+            self._before_end()
+        finally:
+            super().handle_exit(sig, None)
 
 
-def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, at_signal: Callable[[], None]) -> None:
+def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, before_end: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM: stop accepting, let answers under way come to their end, then `on_end`.
 
-    `on_start` and `on_end` run on the event loop; `at_signal` is called when the signal comes.
+    `on_start` and `on_end` run on the event loop; `before_end` is called on a thread of its
+    own when the signal comes, while everything is still served.
     """
     # uvicorn raises the signal again when it has drained; the end in good order is still ahead of us then.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,7 +98,7 @@ def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, at
         timeout_graceful_shutdown=DRAIN_SECONDS,
         backlog=BACKLOG,
     )
-    server = _Server(config, at_signal)
+    server = _Server(config, before_end)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, listener, on_start, on_end))
 
