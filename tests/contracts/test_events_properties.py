@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from taximeter.store.events import EventQuery, EventStore
 from taximeter.store.events.vocabulary import MEASURES
 
-properties = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+many = settings(max_examples=30, deadline=None, suppress_health_check=slow)
+some = settings(max_examples=12, deadline=None, suppress_health_check=slow)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def store_of(open_events: OpenEvents, history: Sequence[dict[str, Any]]) -> Iter
             store.close()
 
 
-@properties
+@many
 @given(data=st.data(), history=at_random.histories())
 def test_an_answer_equals_the_naive_one(
     open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
@@ -46,7 +46,7 @@ def test_an_answer_equals_the_naive_one(
             assert store.query(query).as_dict() == naive.answer(records, query)
 
 
-@properties
+@some
 @given(data=st.data(), history=at_random.histories())
 def test_totals_are_the_sums_of_the_rows(
     open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
@@ -61,7 +61,7 @@ def test_totals_are_the_sums_of_the_rows(
             assert Decimal(answer.totals[name] or 0) == sum(amounts, Decimal(0))
 
 
-@properties
+@some
 @given(data=st.data(), history=at_random.histories())
 def test_pages_hold_every_event_once_newest_first(
     open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]

@@ -12,7 +12,7 @@ import pytest
 
 from taximeter.store.events import DuckDBEvents, Query
 
-KILLS = 5
+KILLS = 4
 
 
 def acknowledged_until_killed(file: Path, after_batches: int, then_seconds: float) -> int:
