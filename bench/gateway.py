@@ -183,11 +183,12 @@ def us_each(folder: Path, pid: int, url: str, body: dict[str, object], seconds: 
 
 
 def measured(name: str, folder: Path, pid: int, port: int, args: argparse.Namespace, paths: Paths) -> Measured:
+    # First, while nothing that was freed can be used again.
+    idle = idle_stream_bytes(pid, port, paths, args.idle_streams) / 1000 if args.idle_streams else None
     url = f"http://127.0.0.1:{port}"
     each, rate = us_each(folder, pid, url + paths.whole, {**REQUEST, "model": paths.whole_model}, args.seconds)
     streamed = {**REQUEST, "model": paths.paced_model, "stream": True, "stream_options": {"include_usage": True}}
     per_stream, _ = us_each(folder, pid, url + paths.paced, streamed, args.seconds)
-    idle = idle_stream_bytes(pid, port, paths, args.idle_streams) / 1000 if args.idle_streams else None
     return Measured(name, each, rate, per_stream / STREAM_CHUNKS, idle)
 
 
