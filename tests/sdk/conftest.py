@@ -75,4 +75,4 @@ def _fresh_guard(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def known_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' provider stands for api.openai.com."""
-    monkeypatch.setattr(stainless, "host_of", lambda base_url, gateway_url: Host("openai"))
+    monkeypatch.setattr(stainless, "host_of", lambda *_: Host("openai"))
