@@ -66,10 +66,10 @@ class Standing:
 
     # -- life ------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *flags: str) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*TAXIMETER, "up", "--config", self._config, "--data", self.data, "--port", str(self.port)],
+                [*TAXIMETER, "up", "--config", self._config, "--data", self.data, "--port", str(self.port), *flags],
                 stdout=log,
                 stderr=log,
                 env=clean_environment(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,9 @@ from standing import Standing, eventually, free_port
 from taximeter.clock import SystemClock, rfc3339
 from taximeter.core.ids import uuid7
 from taximeter.simulator.running import RunningSimulator
-from taximeter.simulator.settings import Settings
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 HAIKU = "claude-haiku-4-5-20251001"
-SMALL_LIMITS = "gateway: {body_limit_bytes: 20000}\nserver: {ingest_limit_bytes: 50000}\n"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[RunningSimulator]:
-    with RunningSimulator(Settings(retry_after_seconds=0.01, output_tokens_median=10)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def standing(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with Standing(tmp_path_factory.mktemp("standing"), simulator.url, SMALL_LIMITS) as running:
-        yield running
 
 
 def chat(gpt: openai.OpenAI, headers: Mapping[str, str] | None = None, *, stream: bool = False) -> Any:

@@ -19,7 +19,7 @@ from standing import Standing, eventually
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
-KILLS = int(os.environ.get("FLOW_KILLS", "3"))
+KILLS = int(os.environ.get("FLOW_KILLS", "2"))
 WORKERS = 6
 HELLO: list[Any] = [{"role": "user", "content": "hello big world"}]
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "output_tokens")
@@ -94,6 +94,7 @@ def by_tag(rows: list[dict[str, Any]], tag_of: Any) -> dict[str, list[dict[str, 
     return found
 
 
+@pytest.mark.timeout(120 + 20 * KILLS)
 def test_every_answered_call_is_there_once_and_every_begun_one_is_answered_for(
     simulator: RunningSimulator, tmp_path: Any
 ) -> None:

@@ -18,16 +18,9 @@ import pytest
 from standing import Standing, clean_environment, eventually
 
 from taximeter.simulator.running import RunningSimulator
-from taximeter.simulator.settings import Settings
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 NOBODY_LISTENS = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[RunningSimulator]:
-    with RunningSimulator(Settings(retry_after_seconds=0.01, output_tokens_median=10)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -131,7 +124,7 @@ def count_in(metrics: str, name: str) -> float:
 
 
 def test_a_caller_who_leaves_in_the_middle_is_recorded_with_the_whole_usage(
-    simulator: RunningSimulator, tmp_path: Path
+    standing: Standing, simulator: RunningSimulator
 ) -> None:
     wish = {
         "X-Simulator-Output-Tokens": "60",
@@ -139,7 +132,7 @@ def test_a_caller_who_leaves_in_the_middle_is_recorded_with_the_whole_usage(
         "X-Ledger-Tag": "left",
         "X-Taximeter-Feature": "left",
     }
-    with Standing(tmp_path, simulator.url) as standing, standing.gpt(max_retries=0) as gpt:
+    with standing.gpt(max_retries=0) as gpt:
         stream = gpt.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True, extra_headers=wish)
         for _, _chunk in zip(range(5), stream, strict=False):
             pass

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from standing import Standing, eventually
 
 from taximeter.clock import SystemClock, rfc3339
 from taximeter.core.ids import uuid7
-from taximeter.simulator.running import RunningSimulator
-from taximeter.simulator.settings import Settings
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 JUNE_2024_MS = 1_718_452_800_000
-
-
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with (
-        RunningSimulator(Settings()) as simulator,
-        Standing(tmp_path_factory.mktemp("standing"), simulator.url) as running,
-    ):
-        yield running
 
 
 def event(started_at_us: int, number: int, **more: Any) -> dict[str, Any]:

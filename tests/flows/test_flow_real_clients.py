@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 import seven_calls
 from seven_calls import KNOWN, USER
 from standing import Standing, clean_environment, eventually
 
 from taximeter.simulator.running import RunningSimulator
-from taximeter.simulator.settings import Settings
 
 MEASURES = "calls,cost_usd,input_tokens,output_tokens,cache_read_tokens,cache_write_5m_tokens"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[RunningSimulator]:
-    with RunningSimulator(Settings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def standing(simulator: RunningSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with Standing(tmp_path_factory.mktemp("standing"), simulator.url) as running:
-        yield running
 
 
 def through_the_sdk(simulator: RunningSimulator, **environment: str) -> None:
@@ -51,7 +36,9 @@ def through_the_gateway(standing: Standing) -> None:
 
 def told(standing: Standing, source: str) -> dict[str, dict[str, Any]]:
     """The rows of the report by feature."""
-    rows = standing.report("user,feature,model", "--measures", MEASURES, "--where", f"source={source}")["rows"]
+    rows = standing.report(
+        "user,feature,model", "--measures", MEASURES, "--where", f"source={source}", "--where", f"user={USER}"
+    )["rows"]
     assert len(rows) == len(KNOWN)
     return {row["feature"]: row for row in rows}
 
@@ -70,7 +57,7 @@ def assert_as_known(rows: dict[str, dict[str, Any]]) -> None:
 
 def test_seven_calls_through_the_gateway(standing: Standing) -> None:
     through_the_gateway(standing)
-    assert eventually(lambda: standing.calls(source="gateway"), lambda n: n >= 7) == 7
+    assert eventually(lambda: standing.calls(source="gateway", user_id=USER), lambda n: n >= 7) == 7
     assert_as_known(told(standing, "gateway"))
 
 
@@ -79,7 +66,7 @@ def test_seven_calls_through_the_sdk(standing: Standing, simulator: RunningSimul
     through_the_sdk(
         simulator, TAXIMETER_URL=standing.url, TAXIMETER_KEY=key, TAXIMETER_DATA=str(tmp_path / "application")
     )
-    assert eventually(lambda: standing.calls(source="sdk"), lambda n: n >= 7) == 7
+    assert eventually(lambda: standing.calls(source="sdk", user_id=USER), lambda n: n >= 7) == 7
     assert_as_known(told(standing, "sdk"))
 
 

@@ -22,7 +22,7 @@ MOST_AT_ONCE: Final = 64
 FIRST_RUSH: Final = 5
 """Visits in the first moment, so that a page is alive at once."""
 
-GRACE_SECONDS: Final = 2.0
+GRACE_SECONDS: Final = 1.5
 
 
 class Application:

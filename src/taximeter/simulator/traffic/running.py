@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import taximeter
 from taximeter.clock import SystemClock
@@ -17,6 +17,9 @@ from taximeter.simulator.traffic.application import Application
 from taximeter.simulator.traffic.calling import SERVICE, Clients, clients, instrumented
 from taximeter.simulator.traffic.history import CALLS_PER_DAY, DAYS, post_history
 from taximeter.simulator.traffic.product import Road
+
+LAST_DELIVERY_SECONDS: Final = 1.0
+"""What the SDK has not delivered by then waits on disk for the next run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ async def _drive(plan: Plan) -> int:
     if past is not None:
         await past
     if plan.providers_url is not None:
-        await asyncio.to_thread(taximeter.shutdown)
+        await asyncio.to_thread(taximeter.shutdown, LAST_DELIVERY_SECONDS)
     tell("ended", outcomes=dict(application.outcomes))
     return 0
 
