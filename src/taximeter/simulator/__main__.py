@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _faults_listed() -> str:
     listed = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
-    return f"Faults: {listed}. One request asks for one by the header X-Simulator-Fault."
+    return (
+        f"Faults: {listed}. One request asks for one by the header X-Simulator-Fault, for a recording by "
+        "X-Simulator-Case. What was billed is at GET /_simulator/ledger, by X-Ledger-Tag with ?tag=."
+    )
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
