@@ -118,7 +118,7 @@ def clamped(usage: Usage) -> tuple[Usage, bool]:
     For a provider's own answer that contradicts itself: the call is kept, the totals are believed, the parts
     give way, and the caller flags the event `usage_conflict`.
     """
-    if not violations(usage):
+    if _plainly_adds_up(usage) or not violations(usage):
         return usage, False
     counts = {name: _believable(getattr(usage, name)) for name in TOKEN_CLASSES}
     _fit(counts, "input_tokens", INPUT_PARTS)
@@ -136,6 +136,25 @@ def clamped(usage: Usage) -> tuple[Usage, bool]:
         )
     units = {name: max(amount, 0) for name, amount in usage.units.items()}
     return replace(usage, units=units, **counts), True
+
+
+def _plainly_adds_up(usage: Usage) -> bool:
+    """Whether a usage with nothing unusual in it adds up: the case of nearly every call, decided quickly.
+
+    False says nothing; `violations` decides then.
+    """
+    read, written = usage.input_tokens, usage.output_tokens
+    if read is None or written is None or usage.units or usage.cache_read_audio_tokens:
+        return False
+    cached = usage.cache_read_tokens or 0
+    short, long = usage.cache_write_5m_tokens or 0, usage.cache_write_1h_tokens or 0
+    heard, seen, watched = usage.input_audio_tokens or 0, usage.input_image_tokens or 0, usage.input_video_tokens or 0
+    thought = usage.reasoning_tokens or 0
+    spoken, drawn = usage.output_audio_tokens or 0, usage.output_image_tokens or 0
+    if min(cached, short, long, heard, seen, watched, thought, spoken, drawn) < 0:
+        return False
+    inside = max(cached + short + long, heard, seen, watched) <= read and max(thought, spoken, drawn) <= written
+    return inside and read <= LARGEST_COUNT and written <= LARGEST_COUNT
 
 
 def _believable(count: int | None) -> int | None:
