@@ -7,9 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway_rig import SSE_HEADERS, WAIT_SECONDS, Play, Rig, Stage, running
+import pytest
+from gateway_rig import SSE_HEADERS, WAIT_SECONDS, MemoryLog, Play, Rig, Stage, running
 
-from taximeter.gateway import GatewaySettings
+from taximeter.clock import SystemClock
+from taximeter.gateway import Gateway, GatewaySettings, Provider, Recorder
+from taximeter.gateway.client import Message
+from taximeter.gateway.upstream import Answer, Origin, Outgoing
 
 CHAT = "/openai/v1/chat/completions"
 ASKED = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x" * 40}]}
@@ -139,3 +143,44 @@ def test_a_client_that_leaves_before_its_request_is_complete_made_no_call() -> N
         wait_until_noticed(rig)
         assert (rig.log.lines, rig.provider.seen) == ([], [])
         assert rig.gateway.failures == {"client_left_early": 1}
+
+
+class NeverAnswers:
+    """A provider at which every request waits."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def send(self, origin: Origin, request: Outgoing) -> Answer:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_a_call_that_is_under_way_when_the_gateway_stops_is_recorded_as_interrupted() -> None:
+    log, clock, provider = MemoryLog(), SystemClock(), NeverAnswers()
+    openai = Provider("openai", "openai", "http://up/v1", "sk")
+    gateway = Gateway({"openai": openai}, None, Recorder(log, clock), None, clock, upstream=provider)
+
+    async def stopped() -> None:
+        bodies = [{"type": "http.request", "body": b'{"model":"m"}'}]
+
+        async def receive() -> Message:
+            return bodies.pop() if bodies else await asyncio.Future()
+
+        async def send(_: Message) -> None:
+            raise AssertionError("nothing was answered")
+
+        scope = {"type": "http", "method": "POST", "raw_path": CHAT.encode(), "query_string": b"", "headers": []}
+        call = asyncio.create_task(gateway({**scope}, receive, send))
+        await provider.asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(stopped())
+    event = log.of(None)[0]
+    assert (event["status"], event["error_type"]) == ("interrupted", "gateway_stopped")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from gateway_rig import SSE_HEADERS, Play, Rig, Stage, running, stream
+from gateway_rig import SSE_HEADERS, Play, Rig, Stage, running, stream, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,3 +243,37 @@ def _expect(rig: Rig, tokens: int, feature: str) -> None:
     rig.ask(CHAT, {"model": "m", "stream": True}, x_taximeter_feature=feature)
     rig.log.wait_for(already + 1)
     assert rig.log.of("begin")[-1]["expected_output_tokens"] == tokens
+
+
+def strict_host(error: dict[str, Any]) -> Play:
+    """A compatible host that does not know the field, and says so."""
+
+    async def play(stage: Stage) -> None:
+        if "stream_options" in stage.request.json:
+            await whole(json.dumps({"error": error}).encode(), 422)(stage)
+        else:
+            await stream([TEXT, DONE])(stage)
+
+    return play
+
+
+def test_a_host_that_refuses_the_question_is_asked_without_it_and_never_again() -> None:
+    body = b'{"model":"m", "stream":true}'
+    with running() as rig:
+        rig.plays(strict_host({"message": "Extra inputs are not permitted: stream_options", "type": "invalid"}))
+        for _ in range(2):
+            assert rig.ask(CHAT, raw=body).body == TEXT + DONE
+        assert [request.body == body for request in rig.provider.seen] == [False, True, True]
+        events = rig.log.wait_for(2)
+    assert [(event["status"], event["http_status"]) for event in events] == [("ok", 200)] * 2
+    assert len(rig.log.of("begin")) == 2
+
+
+def test_a_request_that_is_wrong_by_itself_is_not_repeated() -> None:
+    error = {"message": "messages is missing", "type": "invalid_request_error"}
+    with running() as rig:
+        rig.plays(strict_host(error))
+        reply = rig.ask(CHAT, {"model": "m", "stream": True})
+        assert (reply.status, reply.json) == (422, {"error": error})
+        assert len(rig.provider.seen) == 1
+        assert rig.log.wait_for(1)[0]["error_type"] == "invalid_request_error"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from taximeter.clock import Clock
-from taximeter.extract import Flavour, RequestFacts, flavour_for
+from taximeter.extract import RequestFacts, flavour_for
 from taximeter.gateway.call import NOTHING_ASKED, Call, identity
 from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange, Price, Tools
@@ -90,7 +90,7 @@ class Gateway:
             exchange = self._exchange(request, call, client, await client.body(self._settings.body_limit_bytes))
             self.open_calls += 1
             try:
-                await exchange.run(request.mount.origin)
+                await exchange.run(request.mount)
             finally:
                 self.open_calls -= 1
         except Refusal as refusal:
@@ -119,18 +119,19 @@ class Gateway:
         event_id, attempt, request_id = identity(head, self.recorder.new_event_id)
         call = Call(event_id, clock.now_us(), clock.monotonic(), request.mount.provider.name)
         call.is_attempt(attempt, request_id)
-        call.is_traced(head)
-        key = request.key
-        call.belongs_to(attributed(key, head.attribution()), None if key is None else key.id)
+        self._guard("attribution_unread", self._attribute, call, head, request.key)
         return call
+
+    def _attribute(self, call: Call, head: RequestHead, key: Key | None) -> None:
+        call.belongs_to(attributed(key, head.attribution()), None if key is None else key.id)
+        call.is_traced(head)
 
     def _exchange(self, request: _Admitted, call: Call | None, client: Client, body: bytes) -> Exchange:
         """The exchange, its begin record written. Raises Refusal when that is not possible and was asked for."""
         asking = None
         if call is not None:
             asking = self._guard("request_unread", self._read_request, request, call, body)
-            begun = self._guard("begin_unrecorded", self.recorder.begin, call.begun(), call.facts.max_output_tokens)
-            if not begun:
+            if not self._guard("begin_unrecorded", self._begin, call):
                 self._guard.count("begin_lost")
                 if self._settings.when_unrecordable == "refuse":
                     raise unrecordable()
@@ -142,8 +143,11 @@ class Gateway:
             headers.append((b"accept-encoding", readable_encodings(head.accept_encoding)))
         repeatable = request.method in _REPEATABLE or b"idempotency-key" in head.notes
         target = request.path + b"?" + request.query if request.query else request.path
-        outgoing = Outgoing(request.method.encode(), target, headers, body if asking is None else asking, repeatable)
-        return Exchange(self._tools, client, call, outgoing)
+        outgoing = Outgoing(request.method.encode(), target, headers, body, repeatable)
+        return Exchange(self._tools, client, call, outgoing, asking)
+
+    def _begin(self, call: Call) -> bool:
+        return self.recorder.begin(call.begun(), call.facts.max_output_tokens)
 
     def _read_request(self, request: _Admitted, call: Call, body: bytes) -> bytes | None:
         """Take from the body what it says about the call; the body to send instead, if a stream has to be asked."""
@@ -158,17 +162,10 @@ class Gateway:
             return None
         facts = flavour.read_request(payload)
         call.asks(flavour, facts)
-        if not provider.ask_for_usage or encoding is not None or not can_ask(flavour, facts):
+        if not request.mount.asks_for_usage or encoding is not None or not can_ask(flavour, facts):
             return None
-        return self._asking(call, flavour, facts, body, payload)
-
-    def _asking(
-        self, call: Call, flavour: Flavour, facts: RequestFacts, body: bytes, payload: dict[str, Any]
-    ) -> bytes | None:
         asking = ask(body, payload)
-        if asking is not None:
-            call.asks(flavour, replace(facts, asks_for_stream_usage=True))
-            call.asked_for_usage = True
+        call.asks_for_usage(asking is not None)
         return asking
 
     async def _refuse(self, client: Client, mount: Mount | None, call: Call | None, refusal: Refusal) -> None:

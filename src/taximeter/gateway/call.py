@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.core.attribution import LONGEST_VALUE, Attribution
@@ -52,6 +53,11 @@ class Call:
         trace = trace_of(head.note(b"traceparent"))
         if trace is not None:
             self._known["trace_id"], self._known["span_id"] = trace
+
+    def asks_for_usage(self, asks: bool) -> None:
+        """Whether the stream is told, by us, to end with its usage."""
+        self.asked_for_usage = asks
+        self.facts = replace(self.facts, asks_for_stream_usage=asks)
 
     def asks(self, flavour: Flavour | None, facts: RequestFacts) -> None:
         """What the request says."""

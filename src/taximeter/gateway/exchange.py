@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from taximeter.clock import Clock
@@ -16,12 +16,13 @@ from taximeter.gateway.call import NOTHING_READ, Call
 from taximeter.gateway.client import Client
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import OURS, answer_headers, first
+from taximeter.gateway.providers import Mount
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import upstream_failed
 from taximeter.gateway.settings import GatewaySettings
 from taximeter.gateway.stream_usage import UsageWithholder
 from taximeter.gateway.tap import StreamTap, read_json
-from taximeter.gateway.upstream import Answer, Headers, Origin, Outgoing, Upstream, UpstreamFailure
+from taximeter.gateway.upstream import Answer, Headers, Outgoing, Upstream, UpstreamFailure, read_to_end
 
 Price = Callable[[UsageEvent], Cost | Unpriced]
 
@@ -30,6 +31,9 @@ COST_HEADER: Final = OURS + b"cost-usd"
 
 _NEVER_LEFT: Final = frozenset({"connect_failed", "connect_timeout", "tls_failed", "no_free_connection"})
 """Failures after which the provider has nothing to charge for."""
+
+_REFUSED_FIELD: Final = frozenset({400, 422})
+_QUESTION: Final = b"stream_options"
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
@@ -53,14 +57,30 @@ class Exchange:
     either recorded an answered call, or left its begin record.
     """
 
-    __slots__ = ("_answer", "_call", "_client", "_ended", "_http_status", "_outgoing", "_stopping", "_tap", "_task",
-                 "_timer", "_tools")  # fmt: skip
+    __slots__ = (
+        "_answer",
+        "_asking",
+        "_call",
+        "_client",
+        "_ended",
+        "_http_status",
+        "_outgoing",
+        "_stopping",
+        "_tap",
+        "_task",
+        "_timer",
+        "_tools",
+    )
 
-    def __init__(self, tools: Tools, client: Client, call: Call | None, outgoing: Outgoing) -> None:
+    def __init__(
+        self, tools: Tools, client: Client, call: Call | None, outgoing: Outgoing, asking: bytes | None = None
+    ) -> None:
+        """`asking` is the body of `outgoing` with the question for its usage in it, when that is to be asked."""
         self._tools = tools
         self._client = client
         self._call = call
         self._outgoing: Outgoing | None = outgoing
+        self._asking = asking
         self._answer: Answer | None = None
         self._tap: StreamTap | None = None
         self._http_status: int | None = None
@@ -69,12 +89,12 @@ class Exchange:
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, origin: Origin) -> None:
+    async def run(self, mount: Mount) -> None:
         """Forward the request and its answer. Raises Refusal when the provider did not answer."""
         self._task = asyncio.current_task()
         self._client.watch(self._hung_up)
         try:
-            await self._forward(origin)
+            await self._forward(mount)
         except asyncio.CancelledError:
             if not self._stopping or self._task is None:
                 self._end("interrupted", self._read_so_far(), error_type="gateway_stopped", estimate=True)
@@ -105,22 +125,18 @@ class Exchange:
 
     # ── there and back ───────────────────────────────────────────────────────────────────────────────────
 
-    async def _forward(self, origin: Origin) -> None:
-        outgoing, self._outgoing = self._outgoing, None
-        assert outgoing is not None
+    async def _forward(self, mount: Mount) -> None:
         try:
-            self._answer = answer = await self._tools.upstream.send(origin, outgoing)
+            self._answer = answer = await self._sent(mount)
         except UpstreamFailure as failure:
             self._end("error", NOTHING_READ, error_type=failure.kind, not_billed=failure.kind in _NEVER_LEFT)
             raise upstream_failed(failure.http_status, failure.kind, failure.message) from failure
-        is_head = outgoing.method == b"HEAD"
-        del outgoing  # a stream may run for minutes; its request need not stay in memory
         self._http_status = answer.status
         headers = answer_headers(answer.headers)
         if self._call is not None:
             headers.append((EVENT_ID_HEADER, self._call.event_id.encode()))
         media_type = (first(answer.headers, b"content-type") or b"").lower()
-        if self._call is None or is_head:
+        if self._call is None:
             await self._pass_through(answer, headers)
         elif media_type.startswith(b"text/event-stream") and self._call.flavour is not None:
             await self._stream(self._call, answer, headers)
@@ -128,6 +144,27 @@ class Exchange:
             await self._whole(self._call, answer, headers)
         else:
             await self._pass_through(answer, headers)
+
+    async def _sent(self, mount: Mount) -> Answer:
+        """The provider's answer. Afterwards the request is forgotten: a stream may run for minutes.
+
+        A provider that refuses the question for usage is asked again without it, and never with it any more.
+        """
+        outgoing, asking = self._outgoing, self._asking
+        self._outgoing = self._asking = None
+        assert outgoing is not None
+        upstream, call = self._tools.upstream, self._call
+        if asking is None or call is None:
+            return await upstream.send(mount.origin, outgoing)
+        answer = await upstream.send(mount.origin, replace(outgoing, body=asking))
+        if answer.status not in _REFUSED_FIELD:
+            return answer
+        refusal = await read_to_end(answer)
+        if _QUESTION not in refusal.body:
+            return refusal
+        mount.asks_for_usage = False
+        call.asks_for_usage(False)
+        return await upstream.send(mount.origin, outgoing)
 
     async def _pass_through(self, answer: Answer, headers: Headers, beginning: bytes = b"") -> None:
         """Hand on an answer that is not read."""

@@ -57,9 +57,12 @@ class Provider:
 
 
 class Mount:
-    """A provider as it is served: its origin, and the translation of paths."""
+    """A provider as it is served: its origin, and the translation of paths.
 
-    __slots__ = ("_base", "_drops_v1", "origin", "provider")
+    `asks_for_usage` begins as configured and ends for good when the provider turns out to refuse the question.
+    """
+
+    __slots__ = ("_base", "_drops_v1", "asks_for_usage", "origin", "provider")
 
     def __init__(self, provider: Provider) -> None:
         url = urlsplit(provider.base_url)
@@ -68,6 +71,7 @@ class Mount:
         scheme: Literal["http", "https"] = "https" if url.scheme == "https" else "http"
         port = url.port or (443 if scheme == "https" else 80)
         self.provider = provider
+        self.asks_for_usage = provider.ask_for_usage
         self.origin = Origin(scheme, url.hostname, port, provider.ca_file)
         self._base = url.path.rstrip("/").encode()
         self._drops_v1 = self._base.endswith(b"/v1") or (provider.kind == "openai" and self._base != b"")

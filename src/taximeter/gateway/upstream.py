@@ -34,6 +34,7 @@ FailureKind = Literal[
 _TIMEOUTS: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout"})
 _BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
+_STATUSES: Final = range(200, 600)
 _JOIN_BYTES_MAX: Final = 64 * 1024
 """Request bodies up to this size travel in one write with their head; copying larger ones would cost more."""
 
@@ -106,6 +107,36 @@ class Answer(Protocol):
     def close(self) -> None:
         """Give up what was not read. Harmless after the end."""
         ...
+
+
+class AnswerInHand:
+    """An answer that was read to its end already."""
+
+    framed = True
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._handed_over = False
+
+    def ended(self) -> bool:
+        return self._handed_over
+
+    async def chunk(self) -> bytes:
+        self._handed_over = True
+        return self.body
+
+    def close(self) -> None:
+        self._handed_over = True
+
+
+async def read_to_end(answer: Answer) -> AnswerInHand:
+    """All of an answer. Raises UpstreamFailure."""
+    body = bytearray()
+    while not answer.ended():
+        body += await answer.chunk()
+    return AnswerInHand(answer.status, answer.headers, bytes(body))
 
 
 class Upstream(Protocol):
@@ -544,6 +575,9 @@ class _Connection(asyncio.Protocol):
         self._interim = status < 200
         if self._interim or self._complete:
             self.headers = [] if self._interim else self.headers
+            return
+        if status not in _STATUSES:
+            self._fail("protocol_error", f"{self._pool.origin.host} answered with the status {status}")
             return
         self.status = status
         self._head_done = True
