@@ -102,7 +102,11 @@ def _outside(whole_name: str, part_names: tuple[str, ...], usage: Usage) -> list
     ]
     cached = sum(count for name, count in given if name in CACHE_PARTS)
     if not found and cached > whole:
-        found.append(Violation("cache_read_tokens", f"cached tokens ({cached}) exceed {whole_name} ({whole})"))
+        found.append(
+            Violation(
+                "cache_read_tokens", f"cache_read_tokens and cache writes ({cached}) exceed {whole_name} ({whole})"
+            )
+        )
     if whole_name == "input_tokens":
         cached_audio = usage.cache_read_audio_tokens or 0
         bound = min(usage.cache_read_tokens or 0, usage.input_audio_tokens or 0)
