@@ -50,7 +50,7 @@ BUGS: list[tuple[Any, str]] = [
     (call.Call, "let_go"),
     (call.Call, "failed"),
     (call.Call, "finish"),
-    (call, "usage_record"),
+    (call.Call, "_outcome"),
     (stainless, "flavour_for"),
     (stainless, "_host"),
     (stainless, "_answered"),

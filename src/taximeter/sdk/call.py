@@ -169,32 +169,41 @@ class Call:
         except IndexError:
             return
         outcome = self._outcome(status, reading, error_type)
-        meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known},{lines.encode(outcome)[1:]}')
+        meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known}{outcome}}}')
 
-    def _outcome(self, status: Status, reading: Reading, error_type: str | None) -> dict[str, Any]:
-        """What the end adds to what was known at the beginning: the rest of the event's keys."""
+    def _outcome(self, status: Status, reading: Reading, error_type: str | None) -> str:
+        """What the end adds to what was known at the beginning: the rest of the event's members."""
         usage, estimated = self._usage(reading)
-        outcome = usage_record(usage)
-        outcome["status"] = status
-        outcome["attempt"] = self._attempt
-        outcome["duration_ms"] = round((self._clock.monotonic() - self._began) * 1000, 3)
+        duration_ms = (self._clock.monotonic() - self._began) * 1000
+        texts = lines.named(
+            response_model=reading.response_model,
+            response_id=reading.response_id,
+            service_tier=reading.service_tier,
+            error_type=reading.error_type or error_type,
+        )
+        outcome = f',"status":"{status}","attempt":{self._attempt},"duration_ms":{duration_ms:.3f}'
         if self._http_status is not None:
-            outcome["http_status"] = self._http_status
-        if reading.response_model is not None:
-            outcome["response_model"] = reading.response_model
-        if reading.response_id is not None:
-            outcome["response_id"] = reading.response_id
-        if reading.service_tier is not None:
-            outcome["service_tier"] = reading.service_tier
+            outcome += f',"http_status":{self._http_status}'
+        return f"{outcome}{texts}{lines.counted(usage)}{lines.members(self._rarities(reading, estimated))}"
+
+    def _rarities(self, reading: Reading, estimated: bool) -> dict[str, Any]:
+        """What is worth saying of some calls only."""
+        said: dict[str, Any] = {}
         if self._first_content is not None:
-            outcome["time_to_first_token_ms"] = round((self._first_content - self._began) * 1000, 3)
+            said["time_to_first_token_ms"] = round((self._first_content - self._began) * 1000, 3)
+        if reading.region is not None:
+            said["region"] = reading.region
+        if reading.by_model:
+            said["by_model"] = [{"model": model, **usage_record(usage)} for model, usage in reading.by_model]
+        if reading.reported_cost_usd is not None:
+            said["reported_cost_usd"] = str(reading.reported_cost_usd)
+        if reading.not_billed:
+            said["not_billed"] = True
+        if reading.usage_conflict:
+            said["usage_conflict"] = True
         if estimated:
-            outcome["usage_estimated"] = True
-        failure = reading.error_type or error_type
-        if failure is not None:
-            outcome["error_type"] = failure
-        _add_rarities(reading, outcome)
-        return outcome
+            said["usage_estimated"] = True
+        return said
 
     def _usage(self, reading: Reading) -> tuple[Usage, bool]:
         """What was used, and whether we had to estimate it: the provider did not come to say it, or never does.
@@ -207,19 +216,6 @@ class Call:
         read = estimated_tokens(self.facts.input_characters) if told.input_tokens is None else told.input_tokens
         written = max(told.output_tokens or 0, estimated_tokens(reading.output_characters))
         return replace(told, input_tokens=read, output_tokens=written), True
-
-
-def _add_rarities(reading: Reading, outcome: dict[str, Any]) -> None:
-    if reading.region is not None:
-        outcome["region"] = reading.region
-    if reading.by_model:
-        outcome["by_model"] = [{"model": model, **usage_record(usage)} for model, usage in reading.by_model]
-    if reading.not_billed:
-        outcome["not_billed"] = True
-    if reading.usage_conflict:
-        outcome["usage_conflict"] = True
-    if reading.reported_cost_usd is not None:
-        outcome["reported_cost_usd"] = str(reading.reported_cost_usd)
 
 
 def _attempt_of(response: Any) -> int:

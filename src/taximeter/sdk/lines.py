@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from taximeter.core.attribution import DIMENSIONS, Attribution
+from taximeter.core.event import usage_record
+from taximeter.core.usage import TOKEN_CLASSES, Usage
 
 encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
@@ -18,7 +21,7 @@ MOST_REMEMBERED: Final = 1_024
 def asked(provider: str, operation: str, model: str | None) -> str:
     """The members of a record that say what was asked of whom, each with a comma before it."""
     said = {"provider": provider, "operation": operation, "request_model": model}
-    return _members({name: value for name, value in said.items() if value is not None})
+    return members({name: value for name, value in said.items() if value is not None})
 
 
 def attributed(attribution: Attribution) -> str:
@@ -26,8 +29,22 @@ def attributed(attribution: Attribution) -> str:
     said: dict[str, object] = {name: value for name in DIMENSIONS if (value := getattr(attribution, name)) is not None}
     if attribution.tags:
         said["tags"] = dict(attribution.tags)
-    return _members(said)
+    return members(said)
 
 
-def _members(said: dict[str, object]) -> str:
+def counted(usage: Usage) -> str:
+    """The members of a record that a usage is, each with a comma before it."""
+    counts = [f',"{name}":{count}' for name in TOKEN_CLASSES if (count := getattr(usage, name)) is not None]
+    if usage.units:
+        counts.append(members({"units": usage_record(usage)["units"]}))
+    return "".join(counts)
+
+
+def named(**texts: str | None) -> str:
+    """Members that are text, each with a comma before it; None is left out."""
+    return "".join([f',"{name}":{encode(text)}' for name, text in texts.items() if text is not None])
+
+
+def members(said: Mapping[str, object]) -> str:
+    """JSON members, each with a comma before it."""
     return "," + encode(said)[1:-1] if said else ""
