@@ -161,6 +161,7 @@ def _is_hex_id(text: str) -> bool:
     return all(c in "0123456789abcdef" for c in text) and text.strip("0") != ""
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def readable_encodings(accepted: bytes) -> bytes:
     """`accept-encoding` reduced to what the tap can read, in the client's own order and weights."""
     kept = [item for item in accepted.split(b",") if item.partition(b";")[0].strip().lower() in READABLE_ENCODINGS]

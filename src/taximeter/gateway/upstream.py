@@ -176,7 +176,7 @@ class Http1:
 
     async def send(self, origin: Origin, request: Outgoing) -> Answer:
         pool = self._pools.get(origin) or self._open(origin)
-        wire = _wire(origin, request)
+        wire = _wire(pool.authority, request)
         connection, reused = await pool.acquire()
         try:
             return await connection.exchange(request, wire)
@@ -202,9 +202,9 @@ class Http1:
         await asyncio.sleep(0)
 
 
-def _wire(origin: Origin, request: Outgoing) -> tuple[bytes, bytes]:
+def _wire(authority: bytes, request: Outgoing) -> tuple[bytes, bytes]:
     """Head and body as they are written; a small body is already part of the head."""
-    parts = [request.method, b" ", request.target, b" HTTP/1.1\r\nhost: ", origin.authority, b"\r\n"]
+    parts = [request.method, b" ", request.target, b" HTTP/1.1\r\nhost: ", authority, b"\r\n"]
     for name, value in request.headers:
         parts += (name, b": ", value, b"\r\n")
     body = request.body
@@ -222,6 +222,7 @@ class _Pool:
 
     def __init__(self, origin: Origin, settings: UpstreamSettings) -> None:
         self.origin = origin
+        self.authority = origin.authority
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self._tls = _tls_context(origin)
