@@ -258,3 +258,22 @@ def test_anthropic_clients_share_all_of_this(provider: Provider, written: Writte
     ):
         client.with_options(timeout=5).messages.create(model="claude", max_tokens=5, messages=MESSAGES)
     assert (written.event["status"], written.event["http_status"]) == ("error", 529)
+
+
+def test_every_answer_that_a_middleware_causes_is_an_event(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """Both were made by the provider, and both are billed."""
+
+    def twice(request: Any, call_next: Any) -> Any:
+        call_next(request).parse()
+        return call_next(request)
+
+    recorded = case("anthropic-cache-read-opus48")
+    provider.says(recorded)
+    with taximeter.instrument(client_for("anthropic", provider.url, middleware=[twice])) as client:
+        client.messages.create(model="claude", max_tokens=5, messages=MESSAGES)
+    first, second = written.events
+    assert (first["status"], first["attempt"], second["attempt"]) == ("ok", 1, 2)
+    assert second["event_id"] == attempt_id(first["event_id"], 2)
+    assert first["input_tokens"] == second["input_tokens"] == recorded["expected"]["input_tokens_total"]

@@ -65,7 +65,7 @@ class Call:
         self._http_status: int | None = None
         self._first_content: float | None = None
         self._successes = 0
-        self._body = b""
+        self._body: bytearray | None = None
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
         self._known = (
             f',"started_at":"{rfc3339(self.started_at_us)}","source":"sdk"'
@@ -93,7 +93,7 @@ class Call:
         self.let_go()
         self.event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
-        self._body = b""
+        self._body = None
         self._ends = [True]
 
     def _is_attempt(self, attempt: int) -> None:
@@ -103,9 +103,9 @@ class Call:
             self.event_id = attempt_id(self.event_id, attempt)
         self._attempt = attempt
 
-    def answered(self, payload: object) -> None:
-        """A whole answer is there; `payload` is its JSON."""
-        reading = self._flavour.read_answer(self._http_status or 200, payload)
+    def answered(self, body: bytes) -> None:
+        """A whole answer is there."""
+        reading = self._flavour.read_answer(self._http_status or 200, parsed(body))
         self.finish("error" if reading.error_type else "ok", reading)
 
     def follow(self, content_type: str) -> None:
@@ -116,12 +116,17 @@ class Call:
     def took(self, chunk: bytes) -> None:
         """A piece of the answer."""
         if self.reader is None:
-            if len(self._body) + len(chunk) <= LONGEST_BODY_BYTES:
-                self._body += chunk
+            self._keep(chunk)
             return
         self.reader.feed(chunk)
         if self._first_content is None and self.reader.content_started:
             self._first_content = self._clock.monotonic()
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._body is None:
+            self._body = bytearray()
+        if len(self._body) + len(chunk) <= LONGEST_BODY_BYTES:
+            self._body += chunk
 
     def exhausted(self) -> None:
         """The answer came to its end by itself."""
@@ -158,7 +163,9 @@ class Call:
     def _read_so_far(self) -> Reading:
         if self.reader is not None:
             return self.reader.reading()
-        return self._flavour.read_answer(self._http_status or 200, parsed(self._body)) if self._body else NOTHING_READ
+        if self._body is not None:
+            return self._flavour.read_answer(self._http_status or 200, parsed(bytes(self._body)))
+        return NOTHING_READ
 
     # -- the one end -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ connection until the garbage collector comes round, or weakly, which fails when 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -28,33 +27,6 @@ def install(call: Call, response: Any) -> None:
     setattr(response, _TAP, _Tap(call))
     cls: Any = type(response)
     response.__class__ = _tapped(cls)
-
-
-def shared_json(response: Any) -> object:
-    """The JSON of an answer that has been read, or None when it is none.
-
-    The client library asks the response for the same in a moment. It is given this one then, once: parsing an answer
-    twice would cost more than everything else we do. Whoever asks again parses again.
-    """
-    try:
-        payload = response.json()
-    except (ValueError, RecursionError):
-        return None
-    response.json = _Once(payload, response)
-    return cast(object, payload)
-
-
-class _Once:
-    __slots__ = ("_payload", "_response")
-
-    def __init__(self, payload: object, response: Any) -> None:
-        self._payload = payload
-        self._response = weakref.ref(response)
-
-    def __call__(self, **options: Any) -> Any:
-        response: Any = self._response()
-        del response.json
-        return type(response).json(response, **options) if options else self._payload
 
 
 class _Tap:

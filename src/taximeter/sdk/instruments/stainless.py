@@ -28,7 +28,7 @@ from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
-from taximeter.sdk.tap import install, shared_json
+from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
 
 _MARK: Final = "_taximeter"
@@ -213,7 +213,7 @@ def _answered(call: Call, response: Any, retries_taken: int) -> None:
         return  # the library raises it in a moment, or tries again
     call.headed(response.status_code, retries_taken + 1)
     if response.is_closed:
-        call.answered(shared_json(response))
+        call.answered(response.content)
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)
