@@ -8,6 +8,14 @@
     reading = reader.reading()                          # at any time
 
 The provider's dialect ends here: nothing that uses a `Reading` needs to know who answered.
+
+A caller that sees answers on the wire also asks the flavour
+
+    flavour.streams(content_type)                       # feed the body to stream(), or read it whole?
+    flavour.read_answer(status, answer, headers)        # where `flavour.read_headers` is not None
+    flavour.several, reader.take_items()                # several calls in one answer: an event each
+    flavour_for(kind, "GET", path, polled=True)         # answers that tell the usage of an earlier call again:
+                                                        # count it once by reading.usage_id or reading.response_id
 """
 
 from taximeter.extract.counts import UNITS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage, added
-from taximeter.extract.counts import believable, units_in
+from taximeter.extract.counts import believable, cache_apart, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -103,16 +103,7 @@ def _counts(usage: Payload) -> tuple[dict[str, int | None], bool]:
     written = count(usage.get("cache_creation_input_tokens"))
     if written is None and split:
         written = (hour or 0) + (count(split.get("ephemeral_5m_input_tokens")) or 0)
-    odd = hour is not None and hour > (written or 0)
-    hour = hour if hour is None else min(hour, written or 0)
-    counts = {
-        "input_tokens": None if plain is None else plain + (read or 0) + (written or 0),
-        "cache_read_tokens": read,
-        "cache_write_5m_tokens": None if written is None else written - (hour or 0),
-        "cache_write_1h_tokens": hour,
-        "output_tokens": count(usage.get("output_tokens")),
-    }
-    return counts, odd
+    return cache_apart(plain, read, written, hour, count(usage.get("output_tokens")))
 
 
 def _thinking(usage: Payload) -> int | None:
@@ -209,7 +200,7 @@ MESSAGES: Final = Flavour(
     name="anthropic.messages",
     operation="chat",
     read_request=read_request,
-    read_answer=read_answer,
+    read_body=read_answer,
     open_stream=_stream,
 )
 

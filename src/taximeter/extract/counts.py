@@ -26,6 +26,14 @@ UNITS: Final = {
     "audio_seconds": "seconds of audio transcribed",
     "pages": "pages read by OCR",
     "search_units": "rerank searches (Cohere)",
+    "guardrail_content_units": "units of text that a guardrail's content filters read (Bedrock)",
+    "guardrail_content_image_units": "pictures that a guardrail's content filters read",
+    "guardrail_topic_units": "units of text that a guardrail's denied topics read",
+    "guardrail_word_units": "units of text that a guardrail's word filters read (not charged)",
+    "guardrail_sensitive_units": "units of text that a guardrail searched for sensitive information",
+    "guardrail_sensitive_free_units": "the same by regular expressions (not charged)",
+    "guardrail_grounding_units": "units of text that a guardrail's contextual grounding read",
+    "guardrail_reasoning_units": "units of text that a guardrail's automated reasoning read",
 }
 """Billable units besides tokens, as they are called in `Usage.units`. One that is not named was not used."""
 
@@ -41,6 +49,23 @@ def counts_in(usage: Payload, table: CountTable) -> dict[str, int | None]:
             if theirs in holder and ours not in found and (number := count(holder[theirs])) is not None:
                 found[ours] = number
     return found
+
+
+def cache_apart(
+    plain: int | None, read: int | None, written: int | None, written_1h: int | None, output: int | None
+) -> tuple[dict[str, int | None], bool]:
+    """Counts of a provider whose `plain` input leaves out what was read from or written to the cache; and whether
+    they contradicted themselves. What was not written for an hour was written for five minutes."""
+    odd = written_1h is not None and written_1h > (written or 0)
+    hour = None if written_1h is None else min(written_1h, written or 0)
+    counts = {
+        "input_tokens": None if plain is None else plain + (read or 0) + (written or 0),
+        "cache_read_tokens": read,
+        "cache_write_5m_tokens": None if written is None else written - (hour or 0),
+        "cache_write_1h_tokens": hour,
+        "output_tokens": output,
+    }
+    return counts, odd
 
 
 def believable(counts: Mapping[str, int | None], units: Units) -> tuple[Usage, bool]:

@@ -6,16 +6,22 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from taximeter.extract.payload import Payload, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
-from taximeter.extract.stream import Decode, StreamReader, StreamState
+from taximeter.extract.sse import SseFraming
+from taximeter.extract.stream import Decode, Framing, OpenStream, StreamReader, StreamState
 
 ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
 ReadAnswer: TypeAlias = Callable[[int, object], Reading]
-OpenStream: TypeAlias = Callable[[RequestFacts | None], StreamState]
+ReadHeaders: TypeAlias = Callable[[Reading, Mapping[str, str]], Reading]
+OpenFraming: TypeAlias = Callable[[], Framing]
+
+NO_HEADERS: Final[Mapping[str, str]] = {}
+EVENT_STREAM: Final = "text/event-stream"
+JSON_LINES: Final = ("application/x-ndjson", "application/jsonl", "application/x-jsonl", "application/stream+json")
 
 
 class EmptyStream:
@@ -42,22 +48,52 @@ def _empty_stream(_: RequestFacts | None) -> StreamState:
 class Flavour:
     """How one endpoint speaks. `name` is the wire format (`openai.chat`), `operation` is OpenTelemetry's word.
 
-    `billed` is False for endpoints that cost nothing (listing models, counting tokens); their readings say
-    `not_billed`.
+    - `billed` is False for endpoints that cost nothing (listing models, counting tokens): their readings say
+      `not_billed`
+    - `polled`: the answer tells the usage of a call made before, and may be fetched again; count what it tells once,
+      by `Reading.usage_id` or `response_id`. `flavour_for` finds these only when asked
+    - `several`: the answer holds several calls (`Reading.items`, `StreamReader.take_items`): an event for each, none
+      for the request itself
+    - `usage_id`: what `Reading.usage_id` will be, when the path says so already
     """
 
     name: str
     operation: str
     read_request: ReadRequest
     """The facts of a request body (parsed JSON). Nothing is raised, whatever is in it."""
-    read_answer: ReadAnswer
-    """The reading of a whole answer: HTTP status, and parsed JSON or None. Nothing is raised."""
+    read_body: ReadAnswer
+    """The reading of a whole answer's body: HTTP status, and parsed JSON or None. Nothing is raised."""
+    read_headers: ReadHeaders | None = None
+    """Adds to a reading what only the answer's headers say. None: they say nothing."""
     open_stream: OpenStream = _empty_stream
+    open_framing: OpenFraming = SseFraming
+    streamed_as: tuple[str, ...] = (EVENT_STREAM,)
     billed: bool = True
+    polled: bool = False
+    several: bool = False
+    usage_id: str | None = None
+
+    def read_answer(self, status: int, payload: object, headers: Mapping[str, str] = NO_HEADERS) -> Reading:
+        """The reading of a whole answer: HTTP status, and parsed JSON or None. Nothing is raised.
+
+        `headers` by lower-case name; they are needed only where `read_headers` is not None.
+        """
+        reading = self.read_body(status, payload)
+        return reading if self.read_headers is None else self.read_headers(reading, headers)
+
+    def streams(self, content_type: str) -> bool:
+        """Whether an answer (2xx) of this content type is one for `stream()`, not for `read_answer`."""
+        return content_type.partition(";")[0].strip().lower() in self.streamed_as
 
     def stream(self, request: RequestFacts | None = None, *, decode: Decode = json.loads) -> StreamReader:
         """A reader for one streamed answer to `request`."""
-        return StreamReader(self.open_stream(request), decode=decode)
+        return StreamReader(self.open_stream(request), framing=self.open_framing(), decode=decode)
+
+    def for_path(self, match: re.Match[str]) -> Flavour:
+        """This flavour for a path that names the model or the id of a usage."""
+        named = match.groupdict()
+        found = self if named.get("model") is None else self.for_model(named["model"])
+        return found if named.get("usage_id") is None else replace(found, usage_id=text(named["usage_id"]))
 
     def for_model(self, model: str) -> Flavour:
         """This flavour for a path that names the model (percent-encoded), which counts when the body names none."""
@@ -100,7 +136,7 @@ def free(name: str, operation: str = "none") -> Flavour:
     def read_answer(status: int, payload: object) -> Reading:
         return Reading(not_billed=True, finished=payload is not None, error_type=error_type(status, payload))
 
-    return Flavour(name=name, operation=operation, read_request=read_request, read_answer=read_answer, billed=False)
+    return Flavour(name=name, operation=operation, read_request=read_request, read_body=read_answer, billed=False)
 
 
 def error_type(status: int, payload: object) -> str | None:

@@ -48,13 +48,18 @@ MOST_DETAILS: Final = 100
 """Entries of one list of modalities, or embeddings of one answer, that are read."""
 
 
+def model_name(name: str | None) -> str | None:
+    """A model without the collection it is in (`models/`, `publishers/google/models/`)."""
+    return name.rpartition("models/")[2] or None if name else None
+
+
 def read_request(body: Payload) -> RequestFacts:
     body = mapping(body)
     options = mapping(body.get("generationConfig") or body.get("generation_config"))
     keys = ("contents", "content", "systemInstruction", "system_instruction", "tools", "requests", "instances")
     return RequestFacts(
         operation="generate_content",
-        model=text(body.get("model")),
+        model=model_name(text(body.get("model"))),
         max_output_tokens=count(options.get("maxOutputTokens")),
         input_characters=sum(characters(body[key]) for key in keys if key in body),
     )
@@ -84,11 +89,11 @@ def usage_in(usage: Payload) -> tuple[Usage, bool]:
     prompt, tools = count(usage.get("promptTokenCount")), count(usage.get("toolUsePromptTokenCount"))
     thoughts = count(usage.get("thoughtsTokenCount"))
     written = count(usage.get("candidatesTokenCount", usage.get("responseTokenCount")))
-    counts = _by_modality(usage)
+    counts = counts_by_modality(usage, _DETAILS, "tokenCount")
     counts |= {
-        "input_tokens": _sum(prompt, tools),
+        "input_tokens": sum_of(prompt, tools),
         "cache_read_tokens": count(usage.get("cachedContentTokenCount")),
-        "output_tokens": _sum(written, thoughts),
+        "output_tokens": sum_of(written, thoughts),
         "reasoning_tokens": thoughts,
     }
     total = count(usage.get("totalTokenCount"))
@@ -97,19 +102,21 @@ def usage_in(usage: Payload) -> tuple[Usage, bool]:
     return believable(counts, {})
 
 
-def _sum(first: int | None, second: int | None) -> int | None:
+def sum_of(first: int | None, second: int | None) -> int | None:
+    """Both together; unknown when the first is, unless the second is known."""
     return first if second is None else (first or 0) + second
 
 
-def _by_modality(usage: Payload) -> dict[str, int | None]:
+def counts_by_modality(usage: Payload, places: Mapping[str, Mapping[str, str]], number: str) -> dict[str, int | None]:
+    """Counts of lists of modalities. `places`: key of a list → modality → our token class; `number`: a count's key."""
     counts: dict[str, int | None] = {}
-    for place, names in _DETAILS.items():
+    for place, names in places.items():
         for entry in items(usage.get(place))[:MOST_DETAILS]:
             modality = mapping(entry).get("modality")
             name = _MODALITIES.get(modality, "") if isinstance(modality, int) else modality
             ours = names.get(name) if isinstance(name, str) else None
             if ours is not None:
-                counts[ours] = (counts.get(ours) or 0) + (count(mapping(entry).get("tokenCount")) or 0)
+                counts[ours] = (counts.get(ours) or 0) + (count(mapping(entry).get(number)) or 0)
     return counts
 
 
@@ -254,27 +261,27 @@ GENERATE: Final = Flavour(
     name="gemini.generate_content",
     operation="generate_content",
     read_request=read_request,
-    read_answer=read_answer,
+    read_body=read_answer,
     open_stream=_stream,
 )
 STREAM_GENERATE: Final = Flavour(
     name="gemini.stream_generate_content",
     operation="generate_content",
     read_request=read_streaming_request,
-    read_answer=read_streamed_answer,
+    read_body=read_streamed_answer,
     open_stream=_stream,
 )
 EMBED: Final = Flavour(
-    name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_answer=read_answer
+    name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_body=read_answer
 )
 PREDICT: Final = Flavour(
-    name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_answer=read_prediction
+    name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_body=read_prediction
 )
 COMPATIBLE: Final = Flavour(
     name="gemini.openai_chat",
     operation="chat",
     read_request=openai.read_chat_request,
-    read_answer=read_compatible_answer,
+    read_body=read_compatible_answer,
     open_stream=_compatible_stream,
 )
 

@@ -437,28 +437,28 @@ CHAT: Final = Flavour(
     name="openai.chat",
     operation="chat",
     read_request=read_chat_request,
-    read_answer=read_chat_answer,
+    read_body=read_chat_answer,
     open_stream=_chat_stream,
 )
 COMPLETIONS: Final = Flavour(
     name="openai.completions",
     operation="text_completion",
     read_request=read_completions_request,
-    read_answer=read_chat_answer,
+    read_body=read_chat_answer,
     open_stream=_chat_stream,
 )
 RESPONSES: Final = Flavour(
     name="openai.responses",
     operation="chat",
     read_request=read_responses_request,
-    read_answer=read_responses_answer,
+    read_body=read_responses_answer,
     open_stream=_responses_stream,
 )
 EMBEDDINGS: Final = Flavour(
     name="openai.embeddings",
     operation="embeddings",
     read_request=read_embeddings_request,
-    read_answer=read_embeddings_answer,
+    read_body=read_embeddings_answer,
 )
 
 _MODEL: Final = "(?P<model>[^/]+)"
@@ -469,6 +469,8 @@ ROUTES: Final = (
     route("POST", f"deployments/{_MODEL}/completions", COMPLETIONS),
     route("POST", f"deployments/{_MODEL}/embeddings", EMBEDDINGS),
     route("POST", "chat/completions", CHAT),
+    route("POST", "v1/chat", CHAT),  # Writer
+    route("POST", "agents/completions", CHAT),  # Mistral
     route("POST", "completions", COMPLETIONS),
     route("POST", "responses", RESPONSES),
     route("POST", "responses/compact", RESPONSES),

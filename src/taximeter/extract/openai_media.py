@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter.extract import openai
-from taximeter.extract.flavour import Flavour, OpenStream, ReadAnswer, error_type, route
+from taximeter.extract.flavour import Flavour, ReadAnswer, error_type, route
 from taximeter.extract.payload import Payload, characters, count, mapping, text, usd
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
-from taximeter.extract.stream import StreamState
+from taximeter.extract.stream import OpenStream, StreamState
 
 _ENDS: Final = (
     *("transcript.text.done", "speech.audio.done"),
@@ -131,28 +131,28 @@ IMAGES: Final = Flavour(
     name="openai.images",
     operation="image_generation",
     read_request=read_image_request,
-    read_answer=read_image_answer,
+    read_body=read_image_answer,
     open_stream=_stream(read_image_answer),
 )
 TRANSCRIPTIONS: Final = Flavour(
     name="openai.audio.transcriptions",
     operation="transcription",
     read_request=read_transcription_request,
-    read_answer=read_transcription,
+    read_body=read_transcription,
     open_stream=_stream(read_transcription),
 )
 SPEECH: Final = Flavour(
     name="openai.audio.speech",
     operation="text_to_speech",
     read_request=read_speech_request,
-    read_answer=read_speech_answer,
+    read_body=read_speech_answer,
     open_stream=_stream(openai.read_chat_answer),
 )
 OCR: Final = Flavour(
     name="mistral.ocr",
     operation="ocr",
     read_request=read_ocr_request,
-    read_answer=read_ocr_answer,
+    read_body=read_ocr_answer,
 )
 
 ROUTES: Final = (

@@ -39,6 +39,10 @@ class Reading:
     - `error_type`: the type of an error body, or of an error inside a stream that had begun well
     - `reported_cost_usd`: the price the provider itself names
     - `finished`: the body was complete, or the stream's terminal event was seen
+    - `items`: the calls, when one answer holds several (`Flavour.several`): each becomes an event of its own; the
+      counts of the whole are their sum
+    - `usage_id`: the id under which this very usage is told again elsewhere, when that is not `response_id`: a batch
+      and the file of its results have the same one. Whoever counted it counts no second one
     - `output_characters`: text seen, for an estimate when usage is missing: all of a stream so far (reasoning and
       tool arguments included), or of a whole answer that reports no usage
     """
@@ -55,6 +59,8 @@ class Reading:
     reported_cost_usd: Decimal | None = None
     finished: bool = False
     output_characters: int = 0
+    usage_id: str | None = None
+    items: tuple[Reading, ...] = ()
 
 
 NOTHING_READ: Final = Reading()

@@ -5,34 +5,47 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from taximeter.extract import anthropic, gemini, openai, openai_media
+from taximeter.extract import (
+    anthropic,
+    gemini,
+    openai,
+    openai_media,
+)
 from taximeter.extract.flavour import Flavour, Route
 
-_OPENAI: Final = openai.ROUTES + openai_media.ROUTES
-
-KINDS: Final[dict[str, tuple[Route, ...]]] = {
-    # Many OpenAI-compatible hosts answer Anthropic's protocol too, and the other way round.
-    "openai": _OPENAI + anthropic.ROUTES,
-    "anthropic": anthropic.ROUTES + _OPENAI,
-    "gemini": gemini.ROUTES + _OPENAI + anthropic.ROUTES,
+_FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
+    "openai": openai.ROUTES + openai_media.ROUTES,
+    "anthropic": anthropic.ROUTES,
+    "gemini": gemini.ROUTES,
 }
-"""Protocol family → its routes; the first that fits is taken."""
+
+
+def _own_first(kind: str) -> tuple[Route, ...]:
+    others = (routes for name, routes in _FAMILIES.items() if name != kind)
+    return _FAMILIES[kind] + tuple(route for routes in others for route in routes)
+
+
+KINDS: Final[dict[str, tuple[Route, ...]]] = {kind: _own_first(kind) for kind in _FAMILIES}
+"""Protocol family → its routes, then those of the others: many hosts answer several protocols. The first that fits
+is taken."""
 
 MOST_REMEMBERED: Final = 1_024
 """Pairs of method and path whose flavour is kept ready."""
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def flavour_for(kind: str, method: str, path: str) -> Flavour | None:
+def flavour_for(kind: str, method: str, path: str, *, polled: bool = False) -> Flavour | None:
     """The flavour of a request to a provider of this `kind`, or None when the path is not known.
 
     `path` is the provider's own (`/v1/chat/completions`), without or with its query string. What a path that is
-    not known costs is not known either.
+    not known costs is not known either. `polled`: also those whose answers tell the usage of an earlier call
+    (`Flavour.polled`), for callers who see to it that it counts once.
     """
     method, path = method.upper(), path.partition("?")[0]
     for candidate in KINDS.get(kind, ()):
+        if candidate.flavour.polled and not polled:
+            continue
         found = candidate.fits(method, path)
         if found is not None:
-            model = found.groupdict().get("model")
-            return candidate.flavour.for_model(model) if model else candidate.flavour
+            return candidate.flavour.for_path(found)
     return None

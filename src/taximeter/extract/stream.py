@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from taximeter.extract.payload import Payload
-from taximeter.extract.reading import Reading
+from taximeter.extract.reading import Reading, RequestFacts
 from taximeter.extract.sse import Frame, SseFraming
 
 Decode: TypeAlias = Callable[[bytes], object]
@@ -40,6 +40,16 @@ class StreamState(Protocol):
         ...
 
 
+OpenStream: TypeAlias = Callable[[RequestFacts | None], StreamState]
+
+
+@runtime_checkable
+class Itemised(Protocol):
+    """A state that gathers several calls."""
+
+    def take_items(self) -> tuple[Reading, ...]: ...
+
+
 class Framing(Protocol):
     """Cuts bytes into frames and holds at most one unfinished frame."""
 
@@ -49,6 +59,18 @@ class Framing(Protocol):
     def feed(self, chunk: bytes) -> list[Frame]: ...
 
     def unfinished(self) -> Frame | None: ...
+
+
+class EndedFraming:
+    """The framing of a stream that is over."""
+
+    pending = False
+
+    def feed(self, _: bytes, /) -> list[Frame]:
+        return []
+
+    def unfinished(self) -> Frame | None:
+        return None
 
 
 class StreamReader:
@@ -88,6 +110,19 @@ class StreamReader:
     def feed_event(self, event: Payload) -> None:
         """One event as an object."""
         self._state.take(event)
+
+    def take_items(self) -> tuple[Reading, ...]:
+        """The calls read since this was last asked, when the answer holds several (`Flavour.several`).
+
+        Ask after every chunk, and once more after `end()`: what was taken is not held any longer.
+        """
+        return self._state.take_items() if isinstance(self._state, Itemised) else ()
+
+    def end(self) -> None:
+        """The stream is over: a last event without its closing line counts now."""
+        if self._framing.pending:
+            self._state = self._ended_here()
+            self._framing = EndedFraming()
 
     def reading(self) -> Reading:
         """What is known so far. A last event without its closing blank line counts when it is whole."""
