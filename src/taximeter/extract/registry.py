@@ -7,6 +7,7 @@ from typing import Final
 
 from taximeter.extract import (
     anthropic,
+    bedrock,
     gemini,
     openai,
     openai_media,
@@ -17,6 +18,7 @@ _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
     "openai": openai.ROUTES + openai_media.ROUTES,
     "anthropic": anthropic.ROUTES,
     "gemini": gemini.ROUTES,
+    "bedrock": bedrock.ROUTES,
 }
 
 
