@@ -8,9 +8,12 @@ from typing import Final
 from taximeter.extract import (
     anthropic,
     bedrock,
+    cohere,
     gemini,
+    ollama,
     openai,
     openai_media,
+    voyage,
 )
 from taximeter.extract.flavour import Flavour, Route
 
@@ -19,6 +22,9 @@ _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
     "anthropic": anthropic.ROUTES,
     "gemini": gemini.ROUTES,
     "bedrock": bedrock.ROUTES,
+    "cohere": cohere.ROUTES,
+    "ollama": ollama.ROUTES,
+    "voyage": voyage.ROUTES,
 }
 
 
