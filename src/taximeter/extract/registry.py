@@ -12,13 +12,15 @@ from taximeter.extract import (
     gemini,
     ollama,
     openai,
+    openai_fetched,
     openai_media,
+    openai_realtime,
     voyage,
 )
 from taximeter.extract.flavour import Flavour, Route
 
 _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
-    "openai": openai.ROUTES + openai_media.ROUTES,
+    "openai": openai.ROUTES + openai_media.ROUTES + openai_fetched.ROUTES + openai_realtime.ROUTES,
     "anthropic": anthropic.ROUTES,
     "gemini": gemini.ROUTES,
     "bedrock": bedrock.ROUTES,
