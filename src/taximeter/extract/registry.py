@@ -7,6 +7,7 @@ from typing import Final
 
 from taximeter.extract import (
     anthropic,
+    anthropic_fetched,
     bedrock,
     cohere,
     gemini,
@@ -21,7 +22,7 @@ from taximeter.extract.flavour import Flavour, Route
 
 _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
     "openai": openai.ROUTES + openai_media.ROUTES + openai_fetched.ROUTES + openai_realtime.ROUTES,
-    "anthropic": anthropic.ROUTES,
+    "anthropic": anthropic.ROUTES + anthropic_fetched.ROUTES,
     "gemini": gemini.ROUTES,
     "bedrock": bedrock.ROUTES,
     "cohere": cohere.ROUTES,
