@@ -11,6 +11,7 @@ from taximeter.extract import (
     bedrock,
     cohere,
     gemini,
+    gemini_sessions,
     ollama,
     openai,
     openai_fetched,
@@ -23,7 +24,7 @@ from taximeter.extract.flavour import Flavour, Route
 _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
     "openai": openai.ROUTES + openai_media.ROUTES + openai_fetched.ROUTES + openai_realtime.ROUTES,
     "anthropic": anthropic.ROUTES + anthropic_fetched.ROUTES,
-    "gemini": gemini.ROUTES,
+    "gemini": gemini.ROUTES + gemini_sessions.ROUTES,
     "bedrock": bedrock.ROUTES,
     "cohere": cohere.ROUTES,
     "ollama": ollama.ROUTES,

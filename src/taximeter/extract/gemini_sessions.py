@@ -1,0 +1,243 @@
+"""Gemini beside content generation: interactions, Live sessions, batches, stored caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from taximeter.core.usage import Usage
+from taximeter.extract import gemini
+from taximeter.extract.counts import believable
+from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
+from taximeter.extract.lines import LineFraming
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.several import MOST_ITEMS, SeveralCalls, result_lines, together
+from taximeter.extract.stream import StreamState
+
+_INPUT: Final = {"audio": "input_audio_tokens", "image": "input_image_tokens", "video": "input_video_tokens"}
+_MODALITIES: Final = {
+    "input_tokens_by_modality": _INPUT,
+    "tool_use_tokens_by_modality": _INPUT,
+    "cached_tokens_by_modality": {"audio": "cache_read_audio_tokens"},
+    "output_tokens_by_modality": {"audio": "output_audio_tokens", "image": "output_image_tokens"},
+}
+
+
+def _fetch(_: Payload) -> RequestFacts:
+    return RequestFacts(operation="generate_content")
+
+
+# ── interactions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+_RUNNING: Final = ("in_progress", "queued")
+
+
+def read_interaction_request(body: Payload) -> RequestFacts:
+    body = mapping(body)
+    return RequestFacts(
+        operation="generate_content",
+        model=text(body.get("model")) or text(body.get("agent")),
+        stream=body.get("stream") is True,
+        max_output_tokens=count(mapping(body.get("generation_config")).get("max_output_tokens")),
+        input_characters=sum(characters(body.get(key)) for key in ("input", "system_instruction", "tools")),
+    )
+
+
+def interaction_usage(usage: Payload) -> tuple[Usage, bool]:
+    """Thoughts and the results of tools come on top, as in content generation."""
+    read, tools = count(usage.get("total_input_tokens")), count(usage.get("total_tool_use_tokens"))
+    thoughts = count(usage.get("total_thought_tokens"))
+    counts = gemini.counts_by_modality(usage, _MODALITIES, "tokens")
+    counts |= {
+        "input_tokens": gemini.sum_of(read, tools),
+        "cache_read_tokens": count(usage.get("total_cached_tokens")),
+        "output_tokens": gemini.sum_of(count(usage.get("total_output_tokens")), thoughts),
+        "reasoning_tokens": thoughts,
+    }
+    return believable(counts, {})
+
+
+def read_interaction(status: int, payload: object) -> Reading:
+    error = error_type(status, payload)
+    if status >= 400:
+        return Reading(error_type=error, not_billed=True, finished=isinstance(payload, Mapping))
+    if not isinstance(payload, Mapping):
+        return NOTHING_READ
+    usage, conflict = interaction_usage(mapping(payload.get("usage")))
+    return Reading(
+        response_model=text(payload.get("model")),
+        usage=usage,
+        usage_conflict=conflict,
+        not_billed=error is not None and not usage.known,
+        service_tier=text(payload.get("service_tier")),
+        response_id=text(payload.get("id")),
+        error_type=error,
+        finished=payload.get("status") not in _RUNNING,
+        output_characters=0 if usage.known else characters(payload.get("steps", payload.get("outputs"))),
+    )
+
+
+class InteractionStream:
+    """Events of an interaction; those that begin and end it repeat it."""
+
+    def __init__(self, _: RequestFacts | None = None) -> None:
+        self._told = NOTHING_READ
+        self._error: str | None = None
+        self._characters = 0
+        self.content_started = False
+        self.finished = False
+
+    def skim(self, data: bytes, /) -> bool:
+        return data == b"[DONE]"
+
+    def take(self, event: Payload, /) -> None:
+        self._error = error_type(200, event) or self._error
+        kind = event.get("event_type")
+        interaction = event.get("interaction")
+        if isinstance(interaction, Mapping):
+            told = read_interaction(200, interaction)
+            self._told = replace(told, response_model=told.response_model or self._told.response_model)
+        if isinstance(kind, str) and kind.startswith("interaction.complete"):
+            self.finished = True
+        self._characters += characters(event.get("delta"))
+        self.content_started = self.content_started or self._characters > 0
+
+    def reading(self) -> Reading:
+        error = self._error or self._told.error_type
+        return replace(
+            self._told,
+            error_type=error,
+            not_billed=error is not None and not self._told.usage.known and not self.content_started,
+            finished=self.finished,
+            output_characters=self._characters,
+        )
+
+
+def _interaction_stream(request: RequestFacts | None) -> StreamState:
+    return InteractionStream(request)
+
+
+# ── Live ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_live_request(body: Payload) -> RequestFacts:
+    """The first message of the client sets the session up and names the model."""
+    body = mapping(body)
+    model = text(mapping(body.get("setup")).get("model")) or text(body.get("model"))
+    return RequestFacts(operation="realtime", model=gemini.model_name(model), stream=True)
+
+
+class LiveSession(SeveralCalls):
+    """A Live session: each message with `usageMetadata` tells what a turn came to; they add up."""
+
+    finished = False
+
+    def __init__(self, request: RequestFacts | None = None) -> None:
+        super().__init__()
+        self._model = None if request is None else request.model
+
+    def skim(self, _: bytes, /) -> bool:
+        return False
+
+    def take(self, event: Payload, /) -> None:
+        if event.get("serverContent") or event.get("toolCall"):
+            self.content_started = True
+        usage = mapping(event.get("usageMetadata"))
+        if usage:
+            reading = gemini.read_answer(200, event)
+            self.add(replace(reading, response_model=reading.response_model or self._model))
+
+    def reading(self) -> Reading:
+        """A session has no end of its own, so it is finished wherever it ends."""
+        return replace(super().reading(), finished=True)
+
+
+def _live_stream(request: RequestFacts | None) -> StreamState:
+    return LiveSession(request)
+
+
+def _read_nothing(_: int, __: object) -> Reading:
+    return NOTHING_READ
+
+
+# ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_batch(status: int, payload: object) -> Reading:
+    """A batch; a finished one holds its answers, twice."""
+    if status >= 400:
+        return gemini.read_answer(status, payload)
+    batch = mapping(payload)
+    told = mapping(mapping(batch.get("metadata")).get("output")) or mapping(batch.get("output"))
+    for holder in (mapping(batch.get("response")), told):
+        results = items(mapping(holder.get("inlinedResponses")).get("inlinedResponses"))[:MOST_ITEMS]
+        if results:
+            return together(_result(mapping(result)) for result in results)
+    return Reading(finished=batch.get("done") is True)
+
+
+def _result(result: Payload) -> Reading:
+    """One call of a batch. It says "standard" of itself, and is charged as a batch."""
+    reading = gemini.read_answer(200, result.get("response") or {})
+    error = error_type(200, result) or reading.error_type
+    unbilled = error is not None and not reading.usage.known
+    return replace(reading, service_tier="batch", error_type=error, not_billed=unbilled)
+
+
+def read_result(line: Payload) -> Reading | None:
+    """A line of a file of results."""
+    return _result(line) if "response" in line or ("error" in line and "key" in line) else None
+
+
+# ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+INTERACTION: Final = Flavour(
+    name="gemini.interactions",
+    operation="generate_content",
+    read_request=read_interaction_request,
+    read_body=read_interaction,
+    open_stream=_interaction_stream,
+)
+LIVE: Final = Flavour(
+    name="gemini.live",
+    operation="realtime",
+    read_request=read_live_request,
+    read_body=_read_nothing,
+    open_stream=_live_stream,
+    open_framing=LineFraming,
+    streamed_as=JSON_LINES,
+    several=True,
+)
+BATCH: Final = Flavour(
+    name="gemini.batch",
+    operation="generate_content",
+    read_request=_fetch,
+    read_body=read_batch,
+    polled=True,
+    several=True,
+)
+BATCH_OUTPUT: Final = Flavour(
+    name="gemini.batch.output",
+    operation="generate_content",
+    read_request=_fetch,
+    read_body=gemini.read_answer,
+    open_stream=result_lines(read_result),
+    open_framing=LineFraming,
+    streamed_as=(*JSON_LINES, "application/octet-stream", "text/plain"),
+    polled=True,
+    several=True,
+)
+_CACHES: Final = replace(free("gemini.cached_contents"), read_request=gemini.read_request)
+
+ROUTES: Final = (
+    route("POST", "interactions", INTERACTION),
+    route("GET", "interactions/[^/]+", replace(INTERACTION, read_request=_fetch, polled=True)),
+    route("GET", r"ws/google\.[^/]*BidiGenerateContent(?:Constrained)?", LIVE),
+    route("GET", r"ws/google\.[^/]*/BidiGenerateContent", LIVE),
+    route("GET", "batches/[^/]+", BATCH),
+    route("GET", "(?:files/[^/]+:download)", BATCH_OUTPUT),
+    route("POST", "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)", free("gemini.batches")),
+    route("POST", "cachedContents", _CACHES),
+)
