@@ -16,7 +16,16 @@ from taximeter.extract import Flavour, Reading, RequestFacts, flavour_for
 
 CASES = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 
-KIND_OF_PROVIDER = {"anthropic": "anthropic", "google": "gemini", "google-vertex": "gemini"}
+KIND_OF_PROVIDER = {
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "google-vertex": "gemini",
+    "aws-bedrock": "bedrock",
+    "cohere": "cohere",
+    "ollama": "ollama",
+    "voyageai": "voyage",
+    "xai": "xai",
+}
 """Providers whose protocol family is not OpenAI's."""
 
 CLASSES = {
@@ -37,9 +46,18 @@ UNITS = {
     "web_fetches": ("web_fetch_requests",),
     "audio_seconds": ("audio_seconds",),
     "pages": ("pages",),
-    "code_interpreter_calls": ("code_interpreter_call",),
+    "code_interpreter_calls": ("code_interpreter_call", "SERVER_SIDE_TOOL_CODE_EXECUTION"),
+    "search_units": ("search_units",),
+    "guardrail_content_units": ("contentPolicyUnits",),
+    "guardrail_topic_units": ("topicPolicyUnits",),
+    "guardrail_word_units": ("wordPolicyUnits",),
+    "guardrail_sensitive_units": ("sensitiveInformationPolicyUnits",),
+    "guardrail_sensitive_free_units": ("sensitiveInformationPolicyFreeUnits",),
+    "guardrail_grounding_units": ("contextualGroundingPolicyUnits",),
 }
-"""Our units → what `expected` calls them, itself or in `tool_calls_in_output`."""
+"""Our units → what `expected` calls them, itself or in one of the objects below."""
+
+PLACES_OF_UNITS = ("tool_calls_in_output", "guardrail_units")
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,7 @@ class Case:
     flavour: Flavour
     request: RequestFacts
     status: int
+    headers: Mapping[str, str]
     body: bytes
     expected: Mapping[str, Any]
 
@@ -59,12 +78,14 @@ class Case:
             reader = self.flavour.stream(self.request)
             reader.feed(self.body)
             return reader.reading()
-        return self.flavour.read_answer(self.status, parsed(self.body))
+        return self.flavour.read_answer(self.status, parsed(self.body), self.headers)
 
     def events(self) -> list[dict[str, Any]]:
         """The JSON events of a streamed body, as a client library hands them out."""
-        lines = [line[5:].strip() for line in self.body.decode().splitlines() if line.startswith("data:")]
-        found = [parsed(line.encode()) for line in lines]
+        framing = self.flavour.open_framing()
+        frames = framing.feed(self.body)
+        last = framing.unfinished()
+        found = [parsed(data) for _, data in (frames if last is None else [*frames, last])]
         return [event for event in found if isinstance(event, dict)]
 
 
@@ -85,14 +106,16 @@ def load(path: Path) -> Case | None:
     record = json.loads(path.read_text())
     request, response = record["request"], record["response"]
     kind = KIND_OF_PROVIDER.get(record["provider"], "openai")
-    flavour = flavour_for(kind, request["method"], request["path"])
+    flavour = flavour_for(kind, request["method"], request["path"], polled=True)
     if flavour is None:
         return None
     encoded = response.get("body_base64")
     body = base64.b64decode(encoded) if encoded else (response.get("body") or "").encode()
     facts = flavour.read_request(request.get("body") or {})
-    stream = record["stream"]
-    return Case(record["id"], record["api"], stream, flavour, facts, response["status"], body, record["expected"])
+    headers, status = response["headers"], response["status"]
+    # A file of results comes in pieces too, although nobody asked for a stream.
+    stream = record["stream"] or (status == 200 and flavour.streams(headers.get("content-type", "")))
+    return Case(record["id"], record["api"], stream, flavour, facts, status, headers, body, record["expected"])
 
 
 def case(case_id: str) -> Case:
@@ -144,14 +167,31 @@ def _other_differences(case: Case, reading: Reading) -> list[str]:
         wrong.append(f"service_tier: {reading.service_tier}")
     if expected.get("inference_geo", "not_available") != (reading.region or "not_available"):
         wrong.append(f"region: {reading.region}")
-    called = {**expected.get("tool_calls_in_output", {}), **expected}
+    called = dict.fromkeys(expected.get("server_side_tools_used", ()), 1)
+    for place in PLACES_OF_UNITS:
+        called |= expected.get(place, {})
+    called |= expected
     for unit, keys in UNITS.items():
         wanted = max(called.get(key, 0) for key in keys)
         if reading.usage.units.get(unit, 0) != wanted:
             wrong.append(f"units.{unit}: {reading.usage.units.get(unit, 0)} instead of {wanted}")
     if "by_model" in expected:
         wrong += _model_differences(expected["by_model"], reading)
-    return wrong
+    return wrong + _item_differences(expected, reading)
+
+
+def _item_differences(expected: Mapping[str, Any], reading: Reading) -> list[str]:
+    wanted = expected.get("items")
+    if wanted is None:
+        return []
+    if len(wanted) != len(reading.items):
+        return [f"{len(reading.items)} items instead of {len(wanted)}"]
+    return [
+        f"item {number} {key}: {seen} instead of {item[key]}"
+        for number, (item, read) in enumerate(zip(wanted, reading.items, strict=True))
+        for key, seen in {**counts(read.usage), "model": read.response_model}.items()
+        if (seen or 0) != (item[key] or 0)
+    ]
 
 
 def _model_differences(expected: list[dict[str, Any]], reading: Reading) -> list[str]:

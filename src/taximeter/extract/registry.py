@@ -18,6 +18,7 @@ from taximeter.extract import (
     openai_media,
     openai_realtime,
     voyage,
+    xai,
 )
 from taximeter.extract.flavour import Flavour, Route
 
@@ -29,6 +30,7 @@ _FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
     "cohere": cohere.ROUTES,
     "ollama": ollama.ROUTES,
     "voyage": voyage.ROUTES,
+    "xai": xai.ROUTES,
 }
 
 

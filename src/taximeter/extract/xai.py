@@ -1,0 +1,123 @@
+"""xAI beside OpenAI's protocol: results of batches, deferred answers, videos, and gRPC in its JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from taximeter.core.usage import Usage
+from taximeter.extract import openai
+from taximeter.extract.counts import CountTable, believable, counts_in
+from taximeter.extract.flavour import Flavour, error_type, route
+from taximeter.extract.payload import Payload, characters, items, mapping, text
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.several import MOST_ITEMS, together
+
+_GRPC_COUNTS: Final[CountTable] = {
+    "": {
+        "prompt_tokens": "input_tokens",
+        "cached_prompt_text_tokens": "cache_read_tokens",
+        "prompt_image_tokens": "input_image_tokens",
+        "completion_tokens": "output_tokens",
+        "reasoning_tokens": "reasoning_tokens",
+    }
+}
+_GRPC_TOOLS: Final = {
+    "SERVER_SIDE_TOOL_WEB_SEARCH": "web_searches",
+    "SERVER_SIDE_TOOL_X_SEARCH": "x_searches",
+    "SERVER_SIDE_TOOL_CODE_EXECUTION": "code_interpreter_calls",
+    "SERVER_SIDE_TOOL_COLLECTIONS_SEARCH": "file_searches",
+}
+MOST_TOOL_CALLS: Final = 1_000
+
+
+def read_fetch(_: Payload) -> RequestFacts:
+    return RequestFacts(operation="chat")
+
+
+def read_batch_results(status: int, payload: object) -> Reading:
+    """A page of results."""
+    results = items(mapping(payload).get("results"))[:MOST_ITEMS]
+    if status >= 400 or not results:
+        return openai.read_chat_answer(status, payload) if status >= 400 else Reading(finished=payload is not None)
+    return together(_result(mapping(mapping(result).get("batch_result"))) for result in results)
+
+
+def _result(result: Payload) -> Reading:
+    response = mapping(result.get("response"))
+    answer = mapping(response.get("chat_get_completion")) or response
+    reading = openai.read_chat_answer(200, answer)
+    error = error_type(200, result) or reading.error_type
+    unbilled = error is not None and not reading.usage.known
+    return replace(reading, service_tier="batch", error_type=error, not_billed=unbilled)
+
+
+def read_deferred(status: int, payload: object) -> Reading:
+    """An answer that was deferred. Until it is there, nothing is said."""
+    reading = openai.read_chat_answer(status, payload)
+    return replace(reading, finished=False) if status == 202 else reading
+
+
+def read_grpc_request(body: Payload) -> RequestFacts:
+    return openai.read_chat_request(body)
+
+
+def read_grpc_answer(status: int, payload: object) -> Reading:
+    """Large numbers are strings in this form, and reasoning lies outside the completion."""
+    if status >= 400:
+        return Reading(error_type=error_type(status, payload), not_billed=True, finished=isinstance(payload, Mapping))
+    answer = mapping(payload)
+    told = {key: _number(value) for key, value in mapping(answer.get("usage")).items()}
+    usage, conflict = _grpc_usage(told)
+    return (
+        NOTHING_READ
+        if not answer
+        else Reading(
+            response_model=text(answer.get("model")),
+            usage=usage,
+            usage_conflict=conflict,
+            response_id=text(answer.get("id")),
+            reported_cost_usd=openai.reported_cost(told),
+            finished=True,
+            output_characters=0 if usage.known else characters(answer.get("outputs")),
+        )
+    )
+
+
+def _grpc_usage(told: Payload) -> tuple[Usage, bool]:
+    counts = counts_in(told, _GRPC_COUNTS)
+    written, reasoned = counts.get("output_tokens"), counts.get("reasoning_tokens")
+    if reasoned is not None:
+        counts["output_tokens"] = (written or 0) + reasoned
+    units: dict[str, int] = {}
+    for tool in items(told.get("server_side_tools_used"))[:MOST_TOOL_CALLS]:
+        unit = _GRPC_TOOLS.get(tool) if isinstance(tool, str) else None
+        if unit is not None:
+            units[unit] = units.get(unit, 0) + 1
+    return believable(counts, dict(units))
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value
+
+
+BATCH_RESULTS: Final = Flavour(
+    name="xai.batch.results",
+    operation="chat",
+    read_request=read_fetch,
+    read_body=read_batch_results,
+    polled=True,
+    several=True,
+)
+DEFERRED: Final = Flavour(
+    name="xai.deferred", operation="chat", read_request=read_fetch, read_body=read_deferred, polled=True
+)
+GRPC: Final = Flavour(name="xai.grpc", operation="chat", read_request=read_grpc_request, read_body=read_grpc_answer)
+
+ROUTES: Final = (
+    route("GET", "batches/[^/]+/results", BATCH_RESULTS),
+    route("GET", "chat/deferred-completion/[^/]+", DEFERRED),
+    route("GET", "videos/(?P<usage_id>[^/]+)", replace(DEFERRED, name="xai.videos", operation="video_generation")),
+    route("POST", "xai_api\\.Chat/GetCompletion", GRPC),
+)

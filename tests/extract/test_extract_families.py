@@ -1,0 +1,194 @@
+"""Cohere, Ollama, Voyage, xAI and Anthropic's completions, rule by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from wires import on_the_wire
+
+from taximeter.core.usage import Usage
+from taximeter.extract import Flavour, Reading, StreamReader, flavour_for
+
+COUNTED = Usage(input_tokens=3, output_tokens=2)
+
+
+def flavour(kind: str, path: str, method: str = "POST") -> Flavour:
+    found = flavour_for(kind, method, path, polled=True)
+    assert found is not None
+    return found
+
+
+def answer(kind: str, path: str, body: object, method: str = "POST") -> Reading:
+    return flavour(kind, path, method).read_answer(200, body)
+
+
+def fed(kind: str, path: str, *events: Mapping[str, Any]) -> StreamReader:
+    speaks = flavour(kind, path)
+    reader = speaks.stream()
+    for event in events:
+        reader.feed(on_the_wire(speaks, event))
+    return reader
+
+
+BILLED = {"input_tokens": 3, "output_tokens": 2}
+ANSWERS = [
+    ("cohere", "/v2/chat", {"usage": {"billed_units": BILLED, "tokens": {"input_tokens": 99}}}, COUNTED),
+    ("cohere", "/v2/chat", {"usage": {"tokens": BILLED}}, COUNTED),
+    ("cohere", "/v1/chat", {"meta": {"billed_units": BILLED}}, COUNTED),
+    (
+        "cohere",
+        "/v2/chat",
+        {"usage": {"billed_units": BILLED, "tokens": {"output_tokens": 9, "reasoning_tokens": 7}}},
+        Usage(input_tokens=3, output_tokens=2, reasoning_tokens=2),
+    ),
+    ("cohere", "/v2/embed", {"meta": {"billed_units": {"input_tokens": 3}}}, Usage(input_tokens=3, output_tokens=0)),
+    ("cohere", "/v2/rerank", {"meta": {"billed_units": {"search_units": 2}}}, Usage(units={"search_units": 2})),
+    ("voyage", "/v1/rerank", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
+    ("voyage", "/v1/embeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
+    ("voyage", "/v1/multimodalembeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
+    ("ollama", "/api/chat", {"prompt_eval_count": 3, "eval_count": 2, "done": True}, COUNTED),
+    ("ollama", "/api/generate", {"prompt_eval_count": 3, "eval_count": 2, "done": True}, COUNTED),
+    ("ollama", "/api/embed", {"prompt_eval_count": 3}, Usage(input_tokens=3, output_tokens=0)),
+    ("ollama", "/v1/chat/completions", {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}, COUNTED),
+    (
+        "xai",
+        "/xai_api.Chat/GetCompletion",
+        {
+            "usage": {
+                "prompt_tokens": "3",
+                "completion_tokens": 1,
+                "reasoning_tokens": 1,
+                "cached_prompt_text_tokens": 2,
+            }
+        },
+        Usage(input_tokens=3, cache_read_tokens=2, output_tokens=2, reasoning_tokens=1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "body", "expected"), ANSWERS)
+def test_usage(kind: str, path: str, body: dict[str, Any], expected: Usage) -> None:
+    reading = answer(kind, path, body)
+    assert (reading.usage, reading.usage_conflict, reading.finished, reading.not_billed) == (
+        expected,
+        False,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(("kind", "path", "_", "__"), ANSWERS)
+@pytest.mark.parametrize("odd", [None, [], "text", 7])
+def test_an_answer_that_is_no_object_says_nothing(kind: str, path: str, _: object, __: object, odd: object) -> None:
+    assert answer(kind, path, odd) == Reading()
+
+
+@pytest.mark.parametrize(("kind", "path", "_", "__"), ANSWERS)
+def test_an_error_is_not_billed(kind: str, path: str, _: object, __: object) -> None:
+    reading = flavour(kind, path).read_answer(404, {"message": "no such model"})
+    assert (reading.error_type, reading.not_billed, reading.finished) == ("http_404", True, True)
+
+
+REQUESTS = [
+    ("cohere", "/v2/chat", {"messages": [{"content": "four"}], "stream": True}, "chat", True),
+    ("cohere", "/v1/chat", {"message": "four"}, "chat", False),
+    ("cohere", "/v2/embed", {"texts": ["four"]}, "embeddings", False),
+    ("cohere", "/v2/rerank", {"query": "fo", "documents": ["ur"]}, "rerank", False),
+    ("voyage", "/v1/multimodalembeddings", {"inputs": [{"content": [{"text": "four"}]}]}, "embeddings", False),
+    ("ollama", "/api/chat", {"messages": [{"content": "four"}]}, "chat", True),
+    ("ollama", "/api/generate", {"prompt": "four", "stream": False}, "text_completion", False),
+    ("anthropic", "/v1/complete", {"prompt": "four", "stream": True}, "text_completion", True),
+    ("xai", "/xai_api.Chat/GetCompletion", {"messages": [{"content": [{"text": "four"}]}]}, "chat", False),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "body", "operation", "stream"), REQUESTS)
+def test_a_request_says_what_to_expect(
+    kind: str, path: str, body: dict[str, Any], operation: str, stream: bool
+) -> None:
+    facts = flavour(kind, path).read_request({"model": "m", **body})
+    assert (facts.model, facts.operation, facts.stream, facts.input_characters) == ("m", operation, stream, 4)
+
+
+STREAMS: list[tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = [
+    (
+        "cohere",
+        "/v2/chat",
+        [
+            {"type": "message-start", "id": "i"},
+            {"type": "content-delta", "delta": {"message": {"content": {"text": "four"}}}},
+            {"type": "tool-call-delta", "delta": {"message": {"tool_calls": {"function": {"arguments": "four"}}}}},
+        ],
+        {"type": "message-end", "delta": {"usage": {"billed_units": BILLED}}},
+    ),
+    (
+        "cohere",
+        "/v1/chat",
+        [{"event_type": "text-generation", "text": "fourfour"}],
+        {"event_type": "stream-end", "response": {"response_id": "i", "meta": {"billed_units": BILLED}}},
+    ),
+    (
+        "ollama",
+        "/api/chat",
+        [{"model": "m", "message": {"content": "four"}, "done": False}, {"message": {"thinking": "four"}}],
+        {"done": True, "prompt_eval_count": 3, "eval_count": 2},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "events", "end"), STREAMS)
+def test_a_stream_measures_its_text_and_ends_with_its_usage(
+    kind: str, path: str, events: list[dict[str, Any]], end: dict[str, Any]
+) -> None:
+    reader = fed(kind, path, *events)
+    early = reader.reading()
+    assert (reader.content_started, early.finished, early.output_characters) == (True, False, 8)
+    assert early.usage == Usage()
+    reader = fed(kind, path, *events, end)
+    assert (reader.finished, reader.reading().finished, reader.reading().usage) == (True, True, COUNTED)
+
+
+@pytest.mark.parametrize(("kind", "path", "events", "_"), STREAMS)
+def test_an_error_before_any_content_is_not_billed(
+    kind: str, path: str, events: list[dict[str, Any]], _: object
+) -> None:
+    early, late = fed(kind, path, {"error": "boom"}), fed(kind, path, *events, {"error": "boom"})
+    assert (early.reading().error_type, early.reading().not_billed) == ("error", True)
+    assert (late.reading().error_type, late.reading().not_billed) == ("error", False)
+
+
+def test_old_completions_are_measured() -> None:
+    path = "/v1/complete"
+    whole = answer("anthropic", path, {"model": "m", "completion": "four", "stop_reason": "stop_sequence"})
+    assert (whole.output_characters, whole.finished, whole.usage, whole.response_model) == (4, True, Usage(), "m")
+    pieces: list[dict[str, Any]] = [
+        {"type": "completion", "model": "m", "completion": "fo", "stop_reason": None},
+        {"type": "ping"},
+    ]
+    reader = fed("anthropic", path, *pieces, {"completion": "ur", "stop_reason": "stop_sequence", "model": "m"})
+    assert (reader.reading().output_characters, reader.finished) == (4, True)
+
+
+def test_an_answer_of_xai_that_is_still_deferred_is_not_finished() -> None:
+    waiting = flavour("xai", "/v1/chat/deferred-completion/r1", "GET")
+    assert not waiting.read_answer(202, {}).finished
+    done = waiting.read_answer(200, {"model": "grok", "usage": {"cost_in_usd_ticks": 20_000}})
+    assert (done.finished, done.reported_cost_usd) == (True, Decimal("0.000002"))
+
+
+@pytest.mark.parametrize(
+    ("tool", "unit"),
+    [
+        ("SERVER_SIDE_TOOL_WEB_SEARCH", "web_searches"),
+        ("SERVER_SIDE_TOOL_X_SEARCH", "x_searches"),
+        ("SERVER_SIDE_TOOL_CODE_EXECUTION", "code_interpreter_calls"),
+    ],
+)
+def test_tools_of_xais_grpc_are_units(tool: str, unit: str) -> None:
+    reading = answer(
+        "xai", "/xai_api.Chat/GetCompletion", {"usage": {"server_side_tools_used": [tool, tool, "NEW", 7]}}
+    )
+    assert reading.usage.units == {unit: 2}
