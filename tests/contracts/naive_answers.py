@@ -59,7 +59,15 @@ def meets(record: Record, condition: Condition) -> bool:
 # --- measures ------------------------------------------------------------------------------------------------------
 
 
+def cost_is_known(records: Sequence[Record]) -> bool:
+    """Free calls alone say nothing of those whose price is missing."""
+    costs = [record.get("cost_usd") for record in records]
+    return None not in costs or any(cost is not None and Decimal(cost) != 0 for cost in costs)
+
+
 def money(records: Sequence[Record], read: Callable[[Record], str | None]) -> str | None:
+    if not cost_is_known(records):
+        return None
     known = [Decimal(amount) for record in records if (amount := read(record)) is not None]
     return format_usd(sum(known, Decimal(0))) if known else None
 
@@ -75,7 +83,7 @@ def nearest_rank(records: Sequence[Record], field: str, percent: int) -> float |
 
 def per_call(records: Sequence[Record]) -> str | None:
     priced = [record for record in records if "cost_usd" in record]
-    if not priced:
+    if not priced or not cost_is_known(records):
         return None
     with localcontext(prec=60, rounding=ROUND_HALF_EVEN):
         cost = sum((Decimal(record["cost_usd"]) for record in priced), Decimal(0))

@@ -11,6 +11,7 @@ import pytest
 from all_stores import OpenEvents
 
 from taximeter.clock import rfc3339
+from taximeter.core.cost import COMPONENTS
 from taximeter.core.ids import uuid7
 from taximeter.errors import QueryStoppedError, UsageError
 from taximeter.store.events import Appended, Cancellation, EventQuery, EventStore, Query, parse_query
@@ -277,6 +278,33 @@ def test_the_cost_of_nothing_priced_is_not_known(events: EventStore) -> None:
     ]
     assert answer.totals == {"cost_usd": "0.1", "calls": 3, "unpriced_calls": 2, "cost_per_call": "0.1"}
     assert answer.coverage["unpriced_calls"] == 2
+
+
+MONEY = "cost_usd,cost_input_usd,cost_other_usd,cost_per_call"
+FREE = {"status": "error", "cost_usd": "0", "cost": dict.fromkeys(COMPONENTS, "0")}
+DEAR = {"cost_usd": "0.1", "cost": {**dict.fromkeys(COMPONENTS, "0"), "input": "0.1"}}
+
+
+def test_free_calls_say_nothing_of_those_whose_price_is_missing(events: EventStore) -> None:
+    calls = [("unknown", {}), ("unknown", FREE), ("free", FREE), ("partly", {}), ("partly", FREE), ("partly", DEAR)]
+    events.append([line(number, feature=feature, **more) for number, (feature, more) in enumerate(calls)], {})
+    answer = events.query(all_time(group_by="feature", measures=MONEY, order_by="-cost_per_call"))
+    assert [list(row.values()) for row in answer.rows] == [
+        ["partly", "0.1", "0.1", "0", "0.05"],
+        ["free", "0", "0", "0", "0"],
+        ["unknown", None, None, None, None],
+    ]
+    assert list(answer.totals.values()) == ["0.1", "0.1", "0", "0.025"]
+    without = events.query(all_time(measures=MONEY, filters={"feature": {"in": ["unknown", "free"]}}))
+    assert list(without.totals.values()) == [None] * 4
+    assert without.coverage["unpriced_calls"] == 1
+
+
+@pytest.mark.parametrize("order_by", ["cost_usd asc", "cost_usd desc", "cost_per_call asc", "cost_input_usd desc"])
+def test_what_is_not_known_ranks_last(events: EventStore, order_by: str) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [("unknown", {}), ("unknown", FREE), ("free", FREE)]
+    events.append([line(number, feature=feature, **more) for number, (feature, more) in enumerate(calls)], {})
+    assert [row["feature"] for row in rows(events, group_by="feature", order_by=order_by)] == ["free", "unknown"]
 
 
 def test_an_empty_store_answers(events: EventStore) -> None:

@@ -84,8 +84,7 @@ class Folding:
         return row
 
     def _measures(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        measures = (MEASURES[name] for name in self.query.measures)
-        return {m.name: m.finish(tuple(values[part.name] for part in m.parts)) for m in measures}
+        return {name: MEASURES[name].value(values) for name in self.query.measures}
 
 
 def _bucket_of(row: Found) -> datetime:

@@ -26,11 +26,13 @@ from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.vocabulary import (
+    COST,
     COST_MEASURES,
     COVERAGE,
     MEASURES,
     PERCENTILES,
     TAG_PREFIX,
+    UNPRICED,
     Part,
 )
 
@@ -53,10 +55,11 @@ def key_name(index: int) -> str:
 
 def parts_of(query: Query) -> tuple[Part, ...]:
     """Every part the query needs, once each."""
-    wanted = [part for name in query.measures for part in MEASURES[name].parts]
-    ranking = ranking_of(query)
-    if ranking.name in MEASURES:
-        wanted += MEASURES[ranking.name].parts
+    ranking = ranking_of(query).name
+    measures = [MEASURES[name] for name in (*query.measures, ranking) if name in MEASURES]
+    wanted = [part for measure in measures for part in measure.parts]
+    if any(measure.money for measure in measures):
+        wanted.append(COST)
     return tuple(dict.fromkeys((*wanted, *COVERAGE)))
 
 
@@ -228,11 +231,17 @@ def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expr:
     """What a group weighs, over all its buckets. Percentiles weigh as their largest bucket."""
     if ranking.name not in MEASURES:
         return exp.column(key_name(query.group_by.index(ranking.name)))
-    parts = MEASURES[ranking.name].parts
-    sums = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in parts]
-    if len(sums) == 1:
-        return sums[0]
-    return exp.Div(this=sums[0], expression=exp.Nullif(this=sums[1], expression=exp.Literal.number(0)))
+    measure = MEASURES[ranking.name]
+    weight, *divisor = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in measure.parts]
+    if divisor:
+        weight = exp.Div(this=weight, expression=exp.Nullif(this=divisor[0], expression=exp.Literal.number(0)))
+    return exp.Case(ifs=[exp.If(this=_cost_is_known(keys), true=weight)]) if measure.money else weight
+
+
+def _cost_is_known(keys: Sequence[str]) -> exp.Expr:
+    """What `vocabulary.cost_is_known` decides for a row, for a group over all its buckets."""
+    none = exp.Literal.number(0)
+    return exp.or_(_window(exp.Sum, COST, keys).neq(none), _window(exp.Sum, UNPRICED, keys).eq(none.copy()))
 
 
 def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp.Expr:

@@ -67,17 +67,37 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure: the parts it is made of, and how they become the value in the answer."""
+    """A measure: the parts it is made of, and how they become the value in the answer.
+
+    An amount of `money` is null where the parts of `cost_is_known` say that nothing is known.
+    """
 
     name: str
     parts: tuple[Part, ...]
     finish: Callable[[tuple[Number, ...]], Any]
     about: str
+    money: bool = False
+
+    def value(self, values: Mapping[str, Number]) -> Any:
+        """The value in the answer, given those of all parts by name."""
+        if self.money and not cost_is_known(values):
+            return None
+        return self.finish(tuple(values[part.name] for part in self.parts))
 
     @property
     def additive(self) -> bool:
         """Whether the total is the sum of the rows."""
         return len(self.parts) == 1 and self.parts[0].kind == "sum"
+
+
+COST: Final = Part("cost_usd", "sum")
+UNPRICED: Final = Part("unpriced_calls", "sum")
+
+
+def cost_is_known(values: Mapping[str, Number]) -> bool:
+    """Whether a group's cost is known, at least in part. Unknown is not zero: calls that cost nothing (errors, calls
+    that are not billed) say nothing of those whose price is missing."""
+    return bool(values[COST.name]) or not values[UNPRICED.name]
 
 
 def _count(parts: tuple[Number, ...]) -> int:
@@ -125,21 +145,25 @@ PERCENTILES: Final = {
 
 _ALL: Final = (
     Measure("calls", _sum("calls"), _count, "calls; every attempt is one"),
-    Measure("cost_usd", _sum("cost_usd"), _money, "cost of the priced calls; null when none is priced"),
-    *(Measure(name, _sum(name), _money, f"the {part} part of the cost") for name, part in COST_MEASURES.items()),
+    Measure("cost_usd", (COST,), _money, "cost of the priced calls; null when it is not known", money=True),
+    *(
+        Measure(name, _sum(name), _money, f"the {part} part of the cost", money=True)
+        for name, part in COST_MEASURES.items()
+    ),
     *(Measure(name, _sum(name), _count, "tokens that were counted") for name in TOKEN_CLASSES),
     Measure("total_tokens", _sum("total_tokens"), _count, "input and output tokens"),
     Measure("errors", _sum("errors"), _count, "calls with status error"),
     Measure("refused", _sum("refused"), _count, "calls refused by a limit"),
     Measure("cached_calls", _sum("cached_calls"), _count, "calls answered from the response cache"),
     Measure("retries", _sum("retries"), _count, "attempts after the first"),
-    Measure("unpriced_calls", _sum("unpriced_calls"), _count, "calls without a known cost"),
+    Measure("unpriced_calls", (UNPRICED,), _count, "calls without a known cost"),
     Measure("estimated_calls", _sum("estimated_calls"), _count, "calls whose usage was counted by us"),
     Measure(
         "cost_per_call",
-        (*_sum("cost_usd"), *_sum("priced_calls")),
+        (COST, *_sum("priced_calls")),
         _money_per_call,
         "cost divided by the priced calls, USD to 12 digits",
+        money=True,
     ),
     Measure(
         "cache_hit_rate",
@@ -170,5 +194,5 @@ def measure(name: str, *, field: str = "measures") -> Measure:
     return found
 
 
-COVERAGE: Final = tuple(Part(name, "sum") for name in ("unpriced_calls", "estimated_calls", "late_calls"))
+COVERAGE: Final = (UNPRICED, Part("estimated_calls", "sum"), Part("late_calls", "sum"))
 """What every answer says about how complete it is."""

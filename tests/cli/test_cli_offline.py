@@ -1,0 +1,49 @@
+"""Reports from a data directory on which no server runs: what waits in the spool is taken in first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from running_server import answer_of, taximeter
+
+from taximeter.clock import SystemClock
+from taximeter.core.ids import uuid7
+from taximeter.spool import Spool
+
+LONG_AGO = ("--since", "2024-06-01", "--until", "2024-07-01")
+
+
+def call(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "event_id": uuid7(1718000000000 + number, number.to_bytes(10, "big")),
+        "started_at": "2024-06-10T06:13:20Z",
+        "provider": "openai",
+        "status": "ok",
+        **fields,
+    }
+
+
+def spooled(data: Path, calls: Iterable[dict[str, Any]]) -> Path:
+    """A data directory in whose spool these calls wait."""
+    spool = Spool(data / "spool", clock=SystemClock(), writer="test")
+    assert spool.extend([json.dumps(one).encode() for one in calls])
+    spool.close()
+    return data
+
+
+HOUSE_MODEL = {"request_model": "acme-house-7b", "feature": "summary"}
+
+
+def test_what_has_no_price_is_not_shown_as_free(tmp_path: Path) -> None:
+    failed = {"status": "error", "not_billed": True}
+    unpriced = call(1, **HOUSE_MODEL, input_tokens=1000, output_tokens=500)
+    data = spooled(tmp_path, [unpriced, call(2, **HOUSE_MODEL, **failed)])
+    asked = (*LONG_AGO, "--by", "model", "--measures", "cost_usd,cost_per_call,calls", "--data", str(data))
+    row = {"model": "acme-house-7b", "cost_usd": None, "cost_per_call": None, "calls": 2}
+    assert answer_of("report", *asked)["rows"] == [row]
+    for shown in (taximeter("report", *asked), taximeter("top", "--once", "--since", "2024-06-01", "--data", str(data))):
+        assert "unpriced" in shown.stdout, shown.stderr
+        assert "$0" not in shown.stdout
