@@ -306,7 +306,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
     """Own the directory for a moment. Raises DirectoryInUseError, StoreError."""
     clock = SystemClock()
     with ExitStack() as closing:
-        closing.enter_context(own(data, pid=os.getpid()))
+        closing.enter_context(own(data, pid=os.getpid(), brief=True))
         prices = load_price_book(settings.prices.overrides)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
@@ -316,7 +316,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
 @contextmanager
 def open_keys(data: Path) -> Iterator[KeyDesk]:
     """The keys of a directory no server is running on. Raises DirectoryInUseError, StoreError."""
-    with own(data, pid=os.getpid()), _open_desk(data, Settings(), SystemClock()) as desk:
+    with own(data, pid=os.getpid(), brief=True), _open_desk(data, Settings(), SystemClock()) as desk:
         yield desk
 
 

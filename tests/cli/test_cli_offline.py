@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from running_server import answer_of, taximeter
 
+from taximeter.cli.remote import Remote
+from taximeter.cli.sources import STARTING_SECONDS, running_server
 from taximeter.clock import SystemClock
 from taximeter.core.ids import uuid7
 from taximeter.spool import Spool
+from taximeter.store.ownership import own
 
 LONG_AGO = ("--since", "2024-06-01", "--until", "2024-07-01")
 
@@ -44,6 +48,26 @@ def test_what_has_no_price_is_not_shown_as_free(tmp_path: Path) -> None:
     asked = (*LONG_AGO, "--by", "model", "--measures", "cost_usd,cost_per_call,calls", "--data", str(data))
     row = {"model": "acme-house-7b", "cost_usd": None, "cost_per_call": None, "calls": 2}
     assert answer_of("report", *asked)["rows"] == [row]
-    for shown in (taximeter("report", *asked), taximeter("top", "--once", "--since", "2024-06-01", "--data", str(data))):
+    top = ("top", "--once", "--since", "2024-06-01", "--data", str(data))
+    for shown in (taximeter("report", *asked), taximeter(*top)):
         assert "unpriced" in shown.stdout, shown.stderr
         assert "$0" not in shown.stdout
+
+
+# ── who owns the directory ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_that_is_just_starting_is_waited_for(tmp_path: Path) -> None:
+    with own(tmp_path, pid=1) as starting:
+        found = running_server(tmp_path, pause=lambda _: starting.announce("http://127.0.0.1:1", "t0ken"))
+    assert found == Remote("http://127.0.0.1:1", "t0ken")
+
+
+def test_neither_a_command_nor_a_server_that_hangs_is_waited_for_forever(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    with own(tmp_path, pid=1, brief=True):
+        assert running_server(tmp_path, pause=pauses.append) is None
+    assert pauses == []
+    with own(tmp_path, pid=1):
+        assert running_server(tmp_path, pause=pauses.append) is None
+    assert sum(pauses) == pytest.approx(STARTING_SECONDS, abs=0.1)

@@ -7,14 +7,20 @@ what waits in the spool, answers and closes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from taximeter.cli.remote import Remote
 from taximeter.config import data_directory, variable
+
+STARTING_SECONDS: Final = 10.0
+"""How long a server that owns the directory, but does not serve yet, is waited for."""
+
+RETRY_SECONDS: Final = 0.05
 
 
 class Source(Protocol):
@@ -47,12 +53,17 @@ def _parameters(filters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield field, str(value)
 
 
-def running_server(data: Path) -> Remote | None:
-    """The server that owns `data`, or None when nobody does."""
+def running_server(data: Path, pause: Callable[[float], None] = time.sleep) -> Remote | None:
+    """The server that owns `data`, or None when nobody does. One that is just starting is waited for."""
     from taximeter.store.ownership import owner_of
 
-    owner = owner_of(data)
-    return Remote(owner.url, owner.token) if owner and owner.url else None
+    waited_seconds = 0.0
+    while (owner := owner_of(data)) is not None and not owner.brief and waited_seconds < STARTING_SECONDS:
+        if owner.url is not None:
+            return Remote(owner.url, owner.token)
+        pause(RETRY_SECONDS)
+        waited_seconds += RETRY_SECONDS
+    return None
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Who owns a data directory: one process, by a lock of the operating system, which a dead process cannot keep.
 
 `owner.json` beside it says who that is, for people and for the command line, which finds the running server there.
+
+Who finds the directory taken is refused at once, with two exceptions that pass by themselves and are waited for:
+somebody only looks who the owner is, or the owner is a command that said it would be brief.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,14 +24,26 @@ from taximeter.errors import DirectoryInUseError, StoreError
 LOCK_FILE: Final = "owner.lock"
 OWNER_FILE: Final = "owner.json"
 
+LOOK_SECONDS: Final = 0.2
+"""How long a lock that is held may be that of somebody who only looks: they have it for microseconds."""
+
+BRIEF_SECONDS: Final = 5.0
+"""How long a command that owns the directory for a moment (report, doctor, keys) is waited for."""
+
+RETRY_SECONDS: Final = 0.02
+
+Pause = Callable[[float], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that owns a directory; `url` and `token` (for local administration) once it serves."""
+    """The process that owns a directory; `url` and `token` (for local administration) once it serves. A `brief` owner
+    is a command that will be gone soon."""
 
     pid: int
     url: str | None = None
     token: str | None = field(default=None, repr=False)
+    brief: bool = False
 
 
 class Ownership:
@@ -58,21 +74,34 @@ class Ownership:
         self.release()
 
 
-def own(directory: Path, *, pid: int) -> Ownership:
-    """Take the directory, which is made when it is not there (mode 0700).
+def own(directory: Path, *, pid: int, brief: bool = False, pause: Pause = time.sleep) -> Ownership:
+    """Take the directory, which is made when it is not there (mode 0700). `brief` promises to give it up soon.
 
-    Raises DirectoryInUseError with the owner's pid, StoreError when the directory cannot be written.
+    Waits up to `BRIEF_SECONDS` for a brief owner. Raises DirectoryInUseError with the owner's pid, StoreError when the
+    directory cannot be written.
     """
+    owner = Owner(pid, brief=brief)
     with _as_store_error(directory):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _try_lock(lock, fcntl.LOCK_EX):
+        try:
+            _take(lock, directory, pause)
+            _write(directory / OWNER_FILE, owner)
+        except (OSError, DirectoryInUseError):
             os.close(lock)
-            owner = _read(directory / OWNER_FILE)
-            raise DirectoryInUseError(str(directory), owner.pid if owner else None)
-        owner = Owner(pid)
-        _write(directory / OWNER_FILE, owner)
+            raise
     return Ownership(directory, lock, owner)
+
+
+def _take(lock: int, directory: Path, pause: Pause) -> None:
+    """Lock the directory, now or after those whose owning passes by itself. Raises DirectoryInUseError."""
+    waited_seconds = 0.0
+    while not _try_lock(lock, fcntl.LOCK_EX):
+        owner = _read(directory / OWNER_FILE)
+        if waited_seconds >= (BRIEF_SECONDS if owner is not None and owner.brief else LOOK_SECONDS):
+            raise DirectoryInUseError(str(directory), owner.pid if owner else None)
+        pause(RETRY_SECONDS)
+        waited_seconds += RETRY_SECONDS
 
 
 def owner_of(directory: Path) -> Owner | None:
@@ -101,7 +130,7 @@ def _read(path: Path) -> Owner | None:
     """None between the owner's lock and its first word."""
     try:
         said: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return Owner(int(said["pid"]), said.get("url"), said.get("token"))
+        return Owner(int(said["pid"]), said.get("url"), said.get("token"), bool(said.get("brief")))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
