@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from taximeter.spool.sender import Sender
 
 FLUSH_SECONDS: Final = 5.0
+SYNC_INTERVAL_MS: Final = 250
+"""What a loss of power may cost of the events of a process, and how long shipping waits for more of them. A killed
+process loses nothing. Shorter would cost the host more CPU time than the metering itself."""
+
 EXIT_SECONDS: Final = 2.0
 """The longest that a process waits for its events to be shipped when it ends. What is left is shipped later."""
 
@@ -151,9 +155,10 @@ def _install(settings: Settings) -> Meter:
 
 def _open(settings: Settings, clock: Clock) -> Meter:
     """A running meter. The spool is imported here, so that `import taximeter` stays small."""
-    from taximeter.spool import Spool
+    from taximeter.spool import Spool, SpoolLimits
 
-    spool = Spool(directory_of(settings), clock=clock, writer="sdk")
+    limits = SpoolLimits(sync_interval_ms=SYNC_INTERVAL_MS)
+    spool = Spool(directory_of(settings), clock=clock, writer="sdk", limits=limits)
     sender = None if settings.url is None else GUARD.run("sender", _sender, settings.url, settings.key, spool, clock)
     # Registered after the spool's own exit handler, hence run before it.
     atexit.unregister(_at_exit)
