@@ -34,7 +34,8 @@ def section(heading: str) -> str:
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_option_is_told_and_no_other(path: str) -> None:
-    real = {option for p in COMMANDS[path].params for option in p.opts if option.startswith("--")} - {"--help"}
+    names = (name for p in COMMANDS[path].params for name in (*p.opts, *p.secondary_opts))
+    real = {name for name in names if name.startswith("--")} - {"--help"}
     text = section(path)
     told = set(re.findall(r"`(--[a-z-]+)", text)) - {"--help"}
     assert told == real

@@ -71,3 +71,17 @@ def test_neither_a_command_nor_a_server_that_hangs_is_waited_for_forever(tmp_pat
     with own(tmp_path, pid=1):
         assert running_server(tmp_path, pause=pauses.append) is None
     assert sum(pauses) == pytest.approx(STARTING_SECONDS, abs=0.1)
+
+
+# ── keys ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("flags", "wins"), [([], True), (["--no-attributes-win"], False), (["--attributes-win"], True)]
+)
+def test_attributes_of_a_key_win_unless_told_otherwise(tmp_path: Path, flags: list[str], wins: bool) -> None:
+    data = ("--data", str(tmp_path))
+    answer_of("keys", "create", "--name", "n", "--scope", "gateway", "--attribute", "team=core", *flags, *data)
+    (key,) = answer_of("keys", "list", *data)["keys"]
+    assert (key["attributes"], key["attributes_win"]) == ({"team": "core"}, wins)
+    assert ("unless said otherwise" in taximeter("keys", "list", *data).stdout) is not wins

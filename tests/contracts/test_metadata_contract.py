@@ -76,6 +76,12 @@ def test_a_key_is_found_by_its_secret(metadata: Metadata, scope: str) -> None:
     assert (key.created_at_us, key.revoked_at_us, key.last_used_at_us) == (START_US, None, None)
 
 
+def test_what_is_bound_to_a_key_wins_unless_it_says_otherwise(metadata: Metadata) -> None:
+    usual, _ = metadata.keys.create("ci", "ingest", {"team": "core"})
+    other, _ = metadata.keys.create("ci", "ingest", {"team": "core"}, attributes_win=False)
+    assert (usual.attributes_win, other.attributes_win) == (True, False)
+
+
 def test_the_secret_is_nowhere_to_be_found(metadata: Metadata, tmp_path: Path) -> None:
     key, secret = metadata.keys.create("ci", "read")
     metadata.close()

@@ -136,11 +136,13 @@ def test_a_large_body_is_checked_in_a_thread(receiver: Receiver, spool: Spool, m
     assert len(spooled(spool)) == 1
 
 
-def test_attributes_and_key_are_put_on(receiver: Receiver, spool: Spool) -> None:
-    post(receiver, event(1, team="mine"), attributes={"team": "core", "user": "u1"}, api_key_id="key_1")
+@pytest.mark.parametrize(("wins", "team"), [(True, "core"), (False, "mine")])
+def test_attributes_and_key_are_put_on(receiver: Receiver, spool: Spool, wins: bool, team: str) -> None:
+    bound = {"team": "core", "user": "u1"}
+    post(receiver, event(1, team="mine"), attributes=bound, attributes_win=wins, api_key_id="key_1")
 
     (record,) = spooled(spool)
-    assert (record["team"], record["user_id"], record["api_key_id"]) == ("core", "u1", "key_1")
+    assert (record["team"], record["user_id"], record["api_key_id"]) == (team, "u1", "key_1")
 
 
 def test_an_empty_body_of_lines_is_accepted_as_nothing(receiver: Receiver, spool: Spool) -> None:

@@ -351,5 +351,13 @@ def test_attributes_of_a_key_win_over_the_events_own() -> None:
     assert record["api_key_id"] == "key_1"
 
 
+def test_attributes_of_a_key_that_does_not_win_fill_in_what_an_event_leaves_out() -> None:
+    stamp = Stamp(attribution(team="core", user="bound", cost_centre="42", plan="pro"), "key_1", attributes_win=False)
+    record = written(event(1, team="other", tags={"k": "v", "cost_centre": "7", "plan": None}), stamp)
+
+    assert (record["team"], record["user_id"], record["api_key_id"]) == ("other", "bound", "key_1")
+    assert record["tags"] == {"k": "v", "cost_centre": "7", "plan": "pro"}
+
+
 def test_the_key_that_made_the_call_is_kept() -> None:
     assert written(event(1, api_key_id="gw_1"), Stamp(api_key_id="key_1"))["api_key_id"] == "gw_1"

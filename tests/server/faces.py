@@ -33,7 +33,7 @@ class KnownCredentials:
         scope = secret.removeprefix("key-")
         if scope not in ("gateway", "ingest", "read", "admin"):
             return None
-        return Caller("key", scope, f"the {scope} key", f"id-{scope}", {"team": "core"})
+        return Caller("key", scope, f"the {scope} key", f"id-{scope}", {"team": "core"}, attributes_win=False)
 
     def session(self, token: str) -> Caller | None:
         return Caller("session", "admin", "browser") if token in self.sessions else None
@@ -48,15 +48,21 @@ class KnownCredentials:
 class RememberingReceiver:
     """Keeps what it was given; raises `trouble` when it has some."""
 
-    bodies: list[tuple[bytes, str, Mapping[str, object] | None, str | None]] = field(default_factory=list)
+    bodies: list[tuple[bytes, str, Mapping[str, object] | None, bool, str | None]] = field(default_factory=list)
     trouble: TaximeterError | None = None
 
     async def receive(
-        self, body: bytes, content_type: str, *, attributes: Mapping[str, object] | None, api_key_id: str | None
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        attributes: Mapping[str, object] | None,
+        attributes_win: bool,
+        api_key_id: str | None,
     ) -> Mapping[str, Any]:
         if self.trouble:
             raise self.trouble
-        self.bodies.append((body, content_type, attributes, api_key_id))
+        self.bodies.append((body, content_type, attributes, attributes_win, api_key_id))
         return {"accepted": 1, "duplicates": 0, "rejected": []}
 
 

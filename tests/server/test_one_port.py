@@ -162,7 +162,7 @@ def test_events_are_handed_over_unpacked_with_what_is_bound_to_the_key(
             headers = {"content-encoding": encoding, "content-type": "application/json"}
             answer = await client.post("/v1/events", content=pack(EVENT), headers=headers)
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "duplicates": 0, "rejected": []})
-        assert house.receiver.bodies == [(EVENT, "application/json", {"team": "core"}, "id-ingest")]
+        assert house.receiver.bodies == [(EVENT, "application/json", {"team": "core"}, False, "id-ingest")]
 
     run(check())
 

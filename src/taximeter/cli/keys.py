@@ -59,8 +59,12 @@ def create(
         ),
     ] = None,
     attributes_win: Annotated[
-        bool, typer.Option("--attributes-win", help="They win over what the caller says.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--attributes-win/--no-attributes-win",
+            help="They win over what the caller says, or fill in what the caller leaves out.",
+        ),
+    ] = True,
     form: FormOption = Form.table,
     data: DataOption = None,
 ) -> int:
@@ -86,6 +90,7 @@ def list_(form: FormOption = Form.table, data: DataOption = None) -> int:
     table = Table("id", "name", "scope", "attributes", "created", "revoked", header_style="bold")
     for key in found:
         bound = ", ".join(f"{name}={value}" for name, value in key["attributes"].items())
+        bound += "" if key["attributes_win"] or not bound else " (unless said otherwise)"
         table.add_row(
             key["id"], key["name"], key["scope"], bound, key["created_at"][:16], (key["revoked_at"] or "")[:16]
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypedDict
 
 from taximeter.clock import Clock
-from taximeter.core.attribution import attribution
+from taximeter.core.attribution import NOBODY, attribution
 from taximeter.core.ids import uuid7
 from taximeter.errors import SpoolError, StoreError
 from taximeter.ingest.wire import Batch, Rejection, Stamp, validate_batch
@@ -78,15 +78,16 @@ class Receiver:
         content_type: str,
         *,
         attributes: Mapping[str, object] | None = None,
+        attributes_win: bool = True,
         api_key_id: str | None = None,
     ) -> Received:
         """Take in the events of a request body; returns when the accepted ones are durable.
 
-        `attributes` are bound to the key and win over the events' own. Raises UsageError for a body that is not
-        JSON, TooLargeError for too many events, SpoolError when the disk does not take them (the sender should
-        repeat the request; repeated events count once).
+        `attributes` are bound to the key; they win over the events' own, or fill in what those leave out. Raises
+        UsageError for a body that is not JSON, TooLargeError for too many events, SpoolError when the disk does not
+        take them (the sender should repeat the request; repeated events count once).
         """
-        stamp = Stamp(attribution(**attributes) if attributes else Stamp().attributes, api_key_id)
+        stamp = Stamp(attribution(**attributes) if attributes else NOBODY, api_key_id, attributes_win)
         if len(body) > THREAD_BYTES:
             batch = await asyncio.to_thread(validate_batch, body, content_type, self._clock.now_us(), stamp)
         else:

@@ -168,11 +168,13 @@ class _RejectedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the receiving side adds to every event: attributes that win over the event's own, and the id of the key
-    it came with, where the event names none (a gateway's events name the key that made the call)."""
+    """What the receiving side adds to every event: the attributes bound to the key it came with, which win over the
+    event's own or fill in what it leaves out, and the key's id, where the event names none (a gateway's events name
+    the key that made the call)."""
 
     attributes: Attribution = NOBODY
     api_key_id: str | None = None
+    attributes_win: bool = True
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -183,9 +185,15 @@ class Stamp:
         if event.api_key_id is None:
             event.api_key_id = self.api_key_id
         for name in self.names:
-            setattr(event, name, getattr(self.attributes, name))
+            if self.attributes_win or getattr(event, name) is None:
+                setattr(event, name, getattr(self.attributes, name))
         if self.attributes.tags:
-            event.tags = {**(event.tags or {}), **self.attributes.tags}
+            event.tags = self._tags(event.tags or {})
+
+    def _tags(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        if self.attributes_win:
+            return {**own, **self.attributes.tags}
+        return {**self.attributes.tags, **{name: value for name, value in own.items() if value is not None}}
 
 
 NO_STAMP: Final = Stamp()

@@ -28,13 +28,14 @@ PLAIN_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever is behind a request. `attributes` are bound to the key."""
+    """Whoever is behind a request. `attributes` are bound to the key; `attributes_win` over what is said otherwise."""
 
     kind: Literal["key", "local", "session", "anyone"]
     scope: str
     name: str
     key_id: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes_win: bool = True
 
     def may(self, right: Right) -> bool:
         return self.scope in (right, "admin")

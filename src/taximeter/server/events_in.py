@@ -16,7 +16,13 @@ class EventsIn(Protocol):
     """Takes a body of events and returns once they are on disk: `{"accepted", "duplicates", "rejected"}`."""
 
     async def receive(
-        self, body: bytes, content_type: str, *, attributes: Mapping[str, object] | None, api_key_id: str | None
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        attributes: Mapping[str, object] | None,
+        attributes_win: bool,
+        api_key_id: str | None,
     ) -> Mapping[str, Any]: ...
 
 
@@ -51,7 +57,11 @@ class IngestFace:
             return
         body = await read_body(scope, receive, self.limit_bytes)
         received = await self.receiver.receive(
-            body, header(scope, b"content-type") or "", attributes=caller.attributes, api_key_id=caller.key_id
+            body,
+            header(scope, b"content-type") or "",
+            attributes=caller.attributes,
+            attributes_win=caller.attributes_win,
+            api_key_id=caller.key_id,
         )
         self._count(received)
         await answer_json(send, 202, received)

@@ -27,7 +27,9 @@ class KeyDesk:
 
     def key(self, secret: str) -> Caller | None:
         found = self._keys.find(secret)
-        return Caller("key", found.scope, found.name, found.id, found.attributes) if found else None
+        if found is None:
+            return None
+        return Caller("key", found.scope, found.name, found.id, found.attributes, found.attributes_win)
 
     def session(self, token: str) -> Caller | None:
         found = self._sessions.find(token)
@@ -39,7 +41,7 @@ class KeyDesk:
     def end_session(self, token: str) -> None:
         self._sessions.end(token)
 
-    def create(self, name: str, scope: str, attributes: Mapping[str, str], *, attributes_win: bool = False) -> NewKey:
+    def create(self, name: str, scope: str, attributes: Mapping[str, str], *, attributes_win: bool = True) -> NewKey:
         """Raises UsageError for a name or scope that is not allowed."""
         made, secret = self._keys.create(name, scope, attributes, attributes_win=attributes_win)
         return NewKey(id=made.id, name=made.name, scope=made.scope, key=secret)

@@ -122,7 +122,9 @@ class KeyWish(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     scope: Literal["gateway", "ingest", "read", "admin"]
     attributes: dict[str, str] = Field(default_factory=dict, description="bound to every call made with it")
-    attributes_win: bool = Field(default=False, description="they win over what the caller says")
+    attributes_win: bool = Field(
+        default=True, description="they win over what the caller says; otherwise they fill in what it leaves out"
+    )
 
 
 class NewKey(BaseModel):

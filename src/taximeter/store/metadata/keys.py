@@ -36,14 +36,15 @@ _SHOWN_CHARACTERS: Final = 6
 class Key:
     """A key without its secret. `prefix` is its beginning, to recognise it by.
 
-    `attributes` belong to every call made with it; with `attributes_win` they win over what the caller says.
+    `attributes` belong to every call made with it. With `attributes_win`, which is usual, nobody can charge another
+    team by what they say; otherwise attributes fill in what the caller leaves out.
     """
 
     id: str
     name: str
     scope: Scope
     attributes: Mapping[str, str] = field(default_factory=dict)
-    attributes_win: bool = False
+    attributes_win: bool = True
     prefix: str = ""
     created_at_us: int = 0
     revoked_at_us: int | None = None
@@ -67,7 +68,7 @@ class Keys:
         self._used: set[str] = set()
 
     def create(
-        self, name: str, scope: str, attributes: Mapping[str, str] | None = None, *, attributes_win: bool = False
+        self, name: str, scope: str, attributes: Mapping[str, str] | None = None, *, attributes_win: bool = True
     ) -> tuple[Key, str]:
         """A new key and its secret, which is not kept. Raises UsageError for a scope or name that is not allowed."""
         checked = _scope(scope)
