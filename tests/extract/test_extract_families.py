@@ -160,6 +160,11 @@ def test_an_error_before_any_content_is_not_billed(
     assert (late.reading().error_type, late.reading().not_billed) == ("error", False)
 
 
+def test_an_embedding_has_no_reasoning() -> None:
+    odd = {"usage": {"billed_units": BILLED, "tokens": {"reasoning_tokens": 1}}}
+    assert answer("cohere", "/v2/embed", odd).usage == Usage(input_tokens=3, output_tokens=0)
+
+
 def test_old_completions_are_measured() -> None:
     path = "/v1/complete"
     whole = answer("anthropic", path, {"model": "m", "completion": "four", "stop_reason": "stop_sequence"})

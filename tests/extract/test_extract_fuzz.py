@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_answers import Case, cases, parsed
 from wires import on_the_wire
 
 from taximeter.core.usage import TOKEN_CLASSES, violations
-from taximeter.extract import KINDS, Flavour, Reading
+from taximeter.extract import Flavour, Reading
 from taximeter.extract.flavour import EmptyStream
+from taximeter.extract.registry import routes_of
 
-FLAVOURS = sorted(
-    {route.flavour.name: route.flavour for routes in KINDS.values() for route in routes if route.flavour.billed}.items()
-)
+FLAVOURS = sorted({route.flavour.name: route.flavour for route in routes_of("openai") if route.flavour.billed}.items())
 STREAMED = [(name, flavour) for name, flavour in FLAVOURS if not isinstance(flavour.open_stream(None), EmptyStream)]
 
 WORDS = [
@@ -113,6 +114,61 @@ def test_any_events_are_read_and_bytes_agree(name: str, flavour: Flavour, events
 def test_nesting_beyond_reason_is_not_read(name: str, flavour: Flavour) -> None:
     reader = flavour.stream(None)
     reader.feed(b"data: " + b"[" * 200_000 + b"\n\n")
+    assert is_sound(reader.reading())
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    5.5,
+    1e300,
+    10**30,
+    "",
+    "12",
+    "\ud800",
+    [],
+    {},
+    [{}],
+    [[1]],
+    {"usage": {"input_tokens": 3}},
+]
+
+
+def damaged(value: Any, chance: Random) -> Any:
+    """A copy of `value` with some of its parts missing, repeated, or something else."""
+    if chance.random() < 0.06:
+        return chance.choice(ODD)
+    if isinstance(value, dict):
+        return {key: damaged(part, chance) for key, part in value.items() if chance.random() > 0.03}
+    if isinstance(value, list):
+        return [damaged(part, chance) for part in value[:50] for _ in range(chance.choice([0, 1, 1, 1, 1, 1, 1, 2]))]
+    return value
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=st.sampled_from(cases()), chance=st.randoms(use_true_random=False))
+def test_a_damaged_recording_is_read(case: Case, chance: Random) -> None:
+    reader = case.flavour.stream(case.request)
+    for event in case.events() if case.stream else [parsed(case.body)]:
+        worse = damaged(event, chance)
+        assert is_sound(case.flavour.read_answer(200, worse, case.headers))
+        if isinstance(worse, dict):
+            reader.feed_event(worse)
+    assert is_sound(reader.reading())
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=st.sampled_from(cases()), chance=st.randoms(use_true_random=False))
+def test_damaged_bytes_are_read(case: Case, chance: Random) -> None:
+    body = bytearray(case.body)
+    for _ in range(chance.randint(0, 8) if body else 0):
+        at = chance.randrange(len(body) + 1)
+        body[at : at + chance.choice([0, 1, 30])] = chance.choice([b"", b"\xff", body[max(at - 100, 0) : at]])
+    reader = case.flavour.stream(case.request)
+    for at in range(0, len(body), size := chance.choice([7, 100, 100_000])):
+        reader.feed(bytes(body[at : at + size]))
     assert is_sound(reader.reading())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taximeter.extract import KINDS, flavour_for
+from taximeter.extract.registry import routes_of
 
 PATHS = [
     ("openai", "POST", "/v1/chat/completions", "openai.chat"),
@@ -101,7 +102,7 @@ def test_a_deployment_in_the_path_names_the_model_when_the_body_does_not() -> No
 
 
 def test_every_route_names_a_method_and_a_flavour_once() -> None:
-    for routes in KINDS.values():
-        seen = [(route.method, route.pattern, route.flavour.name) for route in routes]
+    for kind in KINDS:
+        seen = [(route.method, route.pattern, route.flavour.name) for route in routes_of(kind)]
         assert all(method in ("GET", "POST") for method, _, _ in seen)
         assert len(set(seen)) == len(seen)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taximeter.core.usage import Usage
+from taximeter.core.usage import LARGEST_COUNT, Usage
 from taximeter.extract import Flavour, Reading, flavour_for
 from taximeter.extract.several import MOST_MODELS, together
 
@@ -202,6 +202,12 @@ def test_calls_together() -> None:
     assert whole.by_model == (("a", Usage(input_tokens=6, output_tokens=4)), ("b", COUNTED))
     assert (whole.service_tier, whole.region, whole.reported_cost_usd) == ("batch", None, Decimal("0.2"))
     assert together([]) == Reading()
+
+
+def test_a_sum_stays_believable() -> None:
+    huge = Reading(response_model="a", usage=Usage(input_tokens=LARGEST_COUNT), finished=True)
+    whole = together([huge, huge])
+    assert (whole.usage.input_tokens, whole.usage_conflict) == (LARGEST_COUNT, True)
 
 
 def test_models_without_end_are_not_told_apart_without_end() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from taximeter.core.usage import NOTHING_COUNTED, Usage, added
-from taximeter.extract.counts import believable, cache_apart, units_in
+from taximeter.core.usage import NOTHING_COUNTED, Usage
+from taximeter.extract.counts import believable, cache_apart, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -48,7 +48,8 @@ def _reading(message: Payload, usage: Payload, error: str | None, *, finished: b
     by_model, conflict = _usage_by_model(usage, model or "")
     total = NOTHING_COUNTED
     for share in by_model.values():
-        total = added(total, share)
+        total, odd = summed(total, share)
+        conflict = conflict or odd
     region = text(usage.get("inference_geo"))
     return Reading(
         response_model=model,

@@ -14,10 +14,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from taximeter.core.usage import NOTHING_COUNTED, Usage, added
+from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import anthropic, openai
 from taximeter.extract.aws_events import AwsEventFraming
-from taximeter.extract.counts import believable, cache_apart
+from taximeter.extract.counts import believable, cache_apart, summed
 from taximeter.extract.flavour import Flavour, Route, error_type, free, route
 from taximeter.extract.payload import MOST_NODES, Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -415,17 +415,20 @@ class AgentStream(_Events):
         usage, conflict = usage_in(used, {})
         self._conflict = self._conflict or conflict
         if model in self._shares or len(self._shares) < MOST_MODELS:
-            self._shares = {**self._shares, model: added(self._shares.get(model, NOTHING_COUNTED), usage)}
+            share, odd = summed(self._shares.get(model, NOTHING_COUNTED), usage)
+            self._shares = {**self._shares, model: share}
+            self._conflict = self._conflict or odd
 
     def reading(self) -> Reading:
-        total = NOTHING_COUNTED
+        total, conflict = NOTHING_COUNTED, self._conflict
         for usage in self._shares.values():
-            total = added(total, usage)
+            total, odd = summed(total, usage)
+            conflict = conflict or odd
         shares = tuple(self._shares.items())
         reading = Reading(
             response_model=shares[0][0] or None if shares else None,
             usage=replace(total, units=self._units),
-            usage_conflict=self._conflict,
+            usage_conflict=conflict,
             by_model=shares if len(shares) > 1 else (),
         )
         return replace(self._reading(reading), finished=self._answered)  # there is no terminal event

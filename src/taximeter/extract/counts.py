@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from taximeter.core.usage import Usage, clamped
+from taximeter.core.usage import Usage, added, clamped
 from taximeter.extract.payload import Payload, count, mapping
 
 CountTable: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -71,6 +71,11 @@ def cache_apart(
 def believable(counts: Mapping[str, int | None], units: Units) -> tuple[Usage, bool]:
     """The usage of these counts, parts inside their wholes, and whether something had to be cut for it."""
     return clamped(Usage(units=units, **counts))
+
+
+def summed(first: Usage, second: Usage) -> tuple[Usage, bool]:
+    """Two usages together, believable again, and whether something had to be cut for it."""
+    return clamped(added(first, second))
 
 
 def units_in(holder: object, names: Mapping[str, str]) -> dict[str, int | Decimal]:

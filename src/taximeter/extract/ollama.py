@@ -60,7 +60,7 @@ def read_embed_answer(status: int, payload: object) -> Reading:
     reading = read_answer(status, payload)
     if reading.usage.input_tokens is None:
         return reading
-    return replace(reading, usage=replace(reading.usage, output_tokens=0))
+    return replace(reading, usage=replace(reading.usage, output_tokens=0, reasoning_tokens=None))
 
 
 def _written(line: Payload) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from taximeter.core.usage import NOTHING_COUNTED, Usage
+from taximeter.core.usage import Usage
 from taximeter.extract import openai_media
 from taximeter.extract.counts import CountTable, believable, counts_in
 from taximeter.extract.flavour import JSON_LINES, Flavour, free, route
@@ -44,6 +44,7 @@ class Session(SeveralCalls):
         self._model = None if request is None else request.model
         self._transcriber: str | None = None
         self._transcripts = NOTHING_READ
+        self._responds = False
         self._running = 0
         self._characters = 0
 
@@ -55,6 +56,7 @@ class Session(SeveralCalls):
         if kind in ("session.created", "session.updated", "transcription_session.updated"):
             self._take_session(mapping(event.get("session")))
         elif kind == "response.created":
+            self._responds = True
             self._running += 1
         elif kind == "response.done":
             self._take_response(event)
@@ -75,6 +77,7 @@ class Session(SeveralCalls):
             self._characters += len(delta)
 
     def _take_response(self, event: Payload) -> None:
+        self._responds = True
         self._running = max(self._running - 1, 0)
         response = mapping(event.get("response"))
         # xAI leaves the usage in the response empty and puts it beside.
@@ -104,7 +107,7 @@ class Session(SeveralCalls):
         """A session has no end of its own: it is `finished` when no response is under way. `output_characters` is
         the text of one that is."""
         told = super().reading()
-        if told.usage == NOTHING_COUNTED:
+        if not self._responds:
             told = replace(self._transcripts, items=told.items)  # a session that only transcribes
         return replace(
             told,

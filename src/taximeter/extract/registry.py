@@ -2,61 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from importlib import import_module
+from typing import Final, cast
 
-from taximeter.extract import (
-    anthropic,
-    anthropic_fetched,
-    bedrock,
-    cohere,
-    gemini,
-    gemini_sessions,
-    ollama,
-    openai,
-    openai_fetched,
-    openai_media,
-    openai_realtime,
-    voyage,
-    xai,
-)
 from taximeter.extract.flavour import Flavour, Route
 
-_FAMILIES: Final[dict[str, tuple[Route, ...]]] = {
-    "openai": openai.ROUTES + openai_media.ROUTES + openai_fetched.ROUTES + openai_realtime.ROUTES,
-    "anthropic": anthropic.ROUTES + anthropic_fetched.ROUTES,
-    "gemini": gemini.ROUTES + gemini_sessions.ROUTES,
-    "bedrock": bedrock.ROUTES,
-    "cohere": cohere.ROUTES,
-    "ollama": ollama.ROUTES,
-    "voyage": voyage.ROUTES,
-    "xai": xai.ROUTES,
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "openai": ("openai", "openai_media", "openai_fetched", "openai_realtime"),
+    "anthropic": ("anthropic", "anthropic_fetched"),
+    "gemini": ("gemini", "gemini_sessions"),
+    "bedrock": ("bedrock",),
+    "cohere": ("cohere",),
+    "ollama": ("ollama",),
+    "voyage": ("voyage",),
+    "xai": ("xai",),
 }
-
-
-def _own_first(kind: str) -> tuple[Route, ...]:
-    others = (routes for name, routes in _FAMILIES.items() if name != kind)
-    return _FAMILIES[kind] + tuple(route for routes in others for route in routes)
-
-
-KINDS: Final[dict[str, tuple[Route, ...]]] = {kind: _own_first(kind) for kind in _FAMILIES}
-"""Protocol family → its routes, then those of the others: many hosts answer several protocols. The first that fits
-is taken."""
+"""Protocol family → the modules of this room with its `ROUTES`. They are imported when a request first needs them:
+the SDK lives in other people's processes."""
 
 MOST_REMEMBERED: Final = 1_024
 """Pairs of method and path whose flavour is kept ready."""
+
+
+def routes_of(kind: str) -> Iterator[Route]:
+    """The routes of a family, then those of the others: many hosts answer several protocols."""
+    for modules in (KINDS[kind], *(modules for name, modules in KINDS.items() if name != kind)):
+        for module in modules:
+            yield from cast("tuple[Route, ...]", import_module(f"taximeter.extract.{module}").ROUTES)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def flavour_for(kind: str, method: str, path: str, *, polled: bool = False) -> Flavour | None:
     """The flavour of a request to a provider of this `kind`, or None when the path is not known.
 
-    `path` is the provider's own (`/v1/chat/completions`), without or with its query string. What a path that is
-    not known costs is not known either. `polled`: also those whose answers tell the usage of an earlier call
-    (`Flavour.polled`), for callers who see to it that it counts once.
+    `path` is the provider's own (`/v1/chat/completions`), without or with its query string. The first route that
+    fits is taken; what a path that is not known costs is not known either. `polled`: also those whose answers tell
+    the usage of an earlier call (`Flavour.polled`), for callers who see to it that it counts once.
     """
+    if kind not in KINDS:
+        return None
     method, path = method.upper(), path.partition("?")[0]
-    for candidate in KINDS.get(kind, ()):
+    for candidate in routes_of(kind):
         if candidate.flavour.polled and not polled:
             continue
         found = candidate.fits(method, path)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, Self, TypeAlias
 
-from taximeter.core.usage import Usage, added
+from taximeter.core.usage import Usage
+from taximeter.extract.counts import summed
 from taximeter.extract.payload import Payload
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import OpenStream, StreamState
@@ -35,14 +36,15 @@ def plus(total: Reading, item: Reading) -> Reading:
     if total is NOTHING_READ:
         return replace(item, response_id=None, usage_id=None, error_type=None, items=(), output_characters=0)
     shares = _shares(total)
-    for model, usage in _shares(item).items():
+    for model, share in _shares(item).items():
         name = model if model in shares or len(shares) < MOST_MODELS else next(iter(shares))
-        shares[name] = added(shares[name], usage) if name in shares else usage
+        shares[name] = summed(shares[name], share)[0] if name in shares else share
+    usage, odd = summed(total.usage, item.usage)
     costs = [cost for cost in (total.reported_cost_usd, item.reported_cost_usd) if cost is not None]
     return Reading(
         response_model=total.response_model or item.response_model,
-        usage=added(total.usage, item.usage),
-        usage_conflict=total.usage_conflict or item.usage_conflict,
+        usage=usage,
+        usage_conflict=total.usage_conflict or item.usage_conflict or odd,
         by_model=tuple(shares.items()) if len(shares) > 1 else (),
         not_billed=total.not_billed and item.not_billed,
         service_tier=total.service_tier if total.service_tier == item.service_tier else None,
