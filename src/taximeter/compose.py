@@ -248,6 +248,7 @@ class Process:
             events_duplicate=self.taken_in.duplicates,
             events_rejected=self.taken_in.rejected,
             spool_losses=health.losses,
+            set_aside=kept.collector.status.set_aside if kept else {},
             collector_lag_bytes=kept.collector.status.lag_bytes if kept else None,
             stored_events=kept.collector.status.stored_events if kept else None,
             gateway_records=gateway.recorder.written if gateway else {},

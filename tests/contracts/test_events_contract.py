@@ -100,7 +100,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("poison", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_line_that_cannot_be_read_holds_up_no_other(events: EventStore, poison: bytes) -> None:
-    assert events.append([line(1), poison, line(2)], {"spool": 3}) == Appended(2, 0, 1)
+    assert events.append([line(1), poison, line(2)], {"spool": 3}) == Appended(2, 0, (poison,))
     assert events.known_ids([event_id(1), event_id(2)]) == {event_id(1), event_id(2)}
     assert events.marks() == {"spool": 3}
 
@@ -124,7 +124,7 @@ ODD_VALUES = {
 @pytest.mark.parametrize("odd", ODD_VALUES.values(), ids=ODD_VALUES)
 def test_an_odd_value_costs_no_other_event(events: EventStore, odd: dict[str, Any]) -> None:
     appended = events.append([line(1), line(2, **odd), line(3)], {})
-    assert appended.inserted + appended.rejected == 3
+    assert appended in (Appended(3, 0), Appended(2, 0, (line(2, **odd),)))
     assert events.known_ids([event_id(1), event_id(3)]) == {event_id(1), event_id(3)}
 
 

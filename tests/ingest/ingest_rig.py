@@ -44,6 +44,7 @@ def as_line(record: Mapping[str, Any]) -> bytes:
 class Appended:
     inserted: int
     duplicates: int
+    rejected: tuple[bytes, ...] = ()
 
 
 @dataclass

@@ -20,6 +20,7 @@ from taximeter.errors import StoreError
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import load_price_book
 from taximeter.spool import Spool, SpoolReader, list_segments
+from taximeter.store.events import DuckDBEvents
 
 
 @pytest.fixture
@@ -127,6 +128,24 @@ def test_a_line_that_is_no_event_is_set_aside_and_blocks_nothing(
     (kept,) = (spool.directory / "rejected.ndjson").read_text().splitlines()
     assert json.loads(kept)["line"] == poison.decode("utf-8", "backslashreplace")
     assert collector.status.lag_bytes == 0
+
+
+def test_a_line_the_store_cannot_take_is_counted_and_set_aside(tmp_path: Path, clock: StillClock) -> None:
+    odd = as_line(event(2, event_id="not-a-uuid"))
+    spool = Spool(tmp_path / "spool", clock=clock, writer="gateway")
+    store = DuckDBEvents(tmp_path / "events.duckdb")
+    spool.extend([as_line(event(1)), odd, as_line(event(3))])
+    collector = Collector(SpoolReader(spool.directory), TwoPrices(), store, clock)
+    assert collector.step() == 3
+
+    assert store.known_ids([event_id(number) for number in (1, 2, 3)]) == {event_id(1), event_id(3)}
+    assert (collector.status.stored_events, collector.status.set_aside) == (2, {"not_storable": 1})
+    (kept,) = map(json.loads, (spool.directory / "rejected.ndjson").read_text().splitlines())
+    assert kept["reason"] == "not_storable"
+    assert kept["line"].startswith(odd[:-1].decode())
+    assert collector.step() == 0, "it holds nothing up"
+    store.close()
+    spool.close()
 
 
 def test_a_usage_nobody_understands_is_kept_beside_the_others(

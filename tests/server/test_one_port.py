@@ -124,6 +124,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
     house.counts = Counts(
         events_accepted=7,
         spool_losses={"disk_full": 2},
+        set_aside={"not_storable": 3},
         stored_events=5,
         collector_lag_bytes=10,
         gateway_records={"begin": 1},
@@ -139,6 +140,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
             assert f"# HELP {metric.name} {metric.about}" in text
         assert 'taximeter_events_total{result="accepted"} 7.0' in text
         assert 'taximeter_losses_total{reason="disk_full"} 2.0' in text
+        assert 'taximeter_set_aside_lines_total{reason="not_storable"} 3.0' in text
 
     run(check())
 

@@ -5,7 +5,8 @@
 3. Price each event, and splice the cost into its line: the event itself is not rewritten.
 4. Set aside, in `rejected.ndjson`, what is not an event. A crash before 5 sets it aside twice, which harms nobody.
 5. Give lines and marks to the store, which commits both or neither. A crash before it repeats 2 to 5.
-6. Release segments that are no longer needed, and forget their marks. A crash between the two leaves marks of
+6. Set aside what the store could not take. A crash before it loses the text of such lines, never an event.
+7. Release segments that are no longer needed, and forget their marks. A crash between the two leaves marks of
    segments that are gone; they are forgotten at the next start.
 """
 
@@ -46,6 +47,13 @@ LONGEST_BACKOFF_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
+SET_ASIDE_REASONS: Final[Mapping[str, str]] = {
+    "not_an_event": "a line of a spool that is no JSON object, or has no id, no start, or counts that are none",
+    "not_storable": "an event with a value that the store has no place for",
+}
+"""Why a line of a spool is kept in `rejected.ndjson` and not stored."""
+
+
 class Prices(Protocol):
     """What the collector needs of a price book."""
 
@@ -64,6 +72,9 @@ class Appended(Protocol):
     @property
     def duplicates(self) -> int: ...
 
+    @property
+    def rejected(self) -> Sequence[bytes]: ...
+
 
 class Store(Protocol):
     """What the collector needs of an events store. Every method may raise StoreError."""
@@ -79,7 +90,7 @@ class Store(Protocol):
 class CollectorStatus:
     """How the collector is. Counters begin at its start; `lag_bytes` is what waits in the spools.
 
-    `last_error` is None once a step has succeeded again.
+    `last_error` is None once a step has succeeded again. `set_aside` is by the names of `SET_ASIDE_REASONS`.
     """
 
     running: bool = False
@@ -333,6 +344,8 @@ class Collector:
         )
         if self._on_stored is not None and appended.inserted:
             self._on_stored(appended.inserted)
+        for line in appended.rejected:
+            self._rejected.add("not_storable", SET_ASIDE_REASONS["not_storable"], line)
         return prepared.read_lines
 
     def _release(self) -> None:

@@ -27,6 +27,7 @@ class Counts:
     events_duplicate: int = 0
     events_rejected: int = 0
     spool_losses: Mapping[str, int] = field(default_factory=dict)
+    set_aside: Mapping[str, int] = field(default_factory=dict)
     stored_events: int | None = None
     collector_lag_bytes: int | None = None
     gateway_records: Mapping[str, int] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class MetricInfo:
 METRICS: Final = (
     MetricInfo("taximeter_events_total", "events that came in at /v1/events: accepted, duplicate, rejected", "result"),
     MetricInfo("taximeter_losses_total", "records the spool lost, by reason", "reason"),
+    MetricInfo("taximeter_set_aside_lines_total", "lines kept in rejected.ndjson and not stored, by reason", "reason"),
     MetricInfo("taximeter_gateway_records_total", "records the gateway wrote, by kind", "kind"),
     MetricInfo("taximeter_gateway_lost_records_total", "records the gateway could not write, by kind", "kind"),
     MetricInfo("taximeter_gateway_failures_total", "what went wrong in the gateway, by reason", "reason"),
@@ -66,6 +68,7 @@ class _FromCounts:
         results = {"accepted": now.events_accepted, "duplicate": now.events_duplicate, "rejected": now.events_rejected}
         yield _counter("taximeter_events_total", results)
         yield _counter("taximeter_losses_total", now.spool_losses)
+        yield _counter("taximeter_set_aside_lines_total", now.set_aside)
         yield _counter("taximeter_gateway_records_total", now.gateway_records)
         yield _counter("taximeter_gateway_lost_records_total", now.gateway_lost_records)
         yield _counter("taximeter_gateway_failures_total", now.gateway_failures)

@@ -41,22 +41,17 @@ Lines = dict[int, bytes]
 """Readable lines by the number of their event id; the first line of an id counts."""
 
 
-def readable_lines(lines: Sequence[bytes]) -> tuple[Lines, int]:
-    """The readable lines by event id, and how many could not be read."""
+def readable_lines(lines: Sequence[bytes]) -> tuple[Lines, list[bytes]]:
+    """The readable lines by event id, and those that could not be read."""
+    rejected: list[bytes] = []
     try:
         ids = [_HEAD.decode(line).event_id.int for line in lines]
     except msgspec.MsgspecError:
-        lines, rejected = _without_unreadable(lines)
+        rejected = [line for line in lines if not _is_readable(line)]
+        lines = [line for line in lines if _is_readable(line)]
         ids = [_HEAD.decode(line).event_id.int for line in lines]
-    else:
-        rejected = 0
     # Reversed, so that the first line of an id is the one that stays.
     return dict(zip(reversed(ids), reversed(lines), strict=True)), rejected
-
-
-def _without_unreadable(lines: Sequence[bytes]) -> tuple[list[bytes], int]:
-    kept = [line for line in lines if _is_readable(line)]
-    return kept, len(lines) - len(kept)
 
 
 def _is_readable(line: bytes) -> bool:

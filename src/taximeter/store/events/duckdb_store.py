@@ -70,11 +70,12 @@ class DuckDBEvents:
             known = self._inserter.known(by_id)
             new = [line for event_id, line in by_id.items() if event_id not in known]
             inserted = self._commit(new, marks)
-        rejected += len(new) - inserted
-        return Appended(inserted, len(lines) - rejected - inserted, rejected)
+        if len(inserted) < len(new):
+            rejected += set(new).difference(inserted)
+        return Appended(len(inserted), len(lines) - len(rejected) - len(inserted), tuple(rejected))
 
-    def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> int:
-        """Insert `lines` and set the marks in one transaction; return how many lines could be inserted."""
+    def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Sequence[bytes]:
+        """Insert `lines` and set the marks in one transaction; return the lines that could be inserted."""
         try:
             with _transaction(self._writer):
                 if lines:
@@ -85,7 +86,7 @@ class DuckDBEvents:
             if len(parsable) == len(lines):
                 raise
             return self._commit(parsable, marks)
-        return len(lines)
+        return lines
 
     def _set_marks(self, marks: Mapping[str, int]) -> None:
         for name, position in marks.items():

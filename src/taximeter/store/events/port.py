@@ -12,11 +12,12 @@ from taximeter.store.events.query import Answer, EventQuery, Query
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch, in lines. `rejected` lines could not be read: no JSON object, no id, no start."""
+    """What became of a batch, in lines. Those in `rejected` could not be read: no JSON object, no id, no start, or a
+    value that no column takes."""
 
     inserted: int
     duplicates: int
-    rejected: int = 0
+    rejected: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
