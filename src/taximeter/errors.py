@@ -3,6 +3,7 @@
     TaximeterError               code, message, hint
     ├── ConfigurationError       the file or the environment is wrong (all mistakes at once); exit 2
     ├── UsageError               a command or a request was put wrongly; exit 2, HTTP 422
+    │   └── UnknownModelError    no price is known for a model, or its name means several; exit 1
     ├── AuthenticationError      no credential, or a wrong one; HTTP 401
     ├── PermissionDeniedError    the credential may not do this; HTTP 403
     ├── NotFoundError            HTTP 404
@@ -79,6 +80,11 @@ class UsageError(TaximeterError):
     code = "usage"
     http_status = 422
     exit_code = 2
+
+
+class UnknownModelError(UsageError):
+    code = "unknown_model"
+    exit_code = 1
 
 
 class AuthenticationError(TaximeterError):

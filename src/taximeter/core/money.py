@@ -29,6 +29,14 @@ def multiply(quantity: Decimal | int, rate: Decimal) -> Decimal:
     return _CONTEXT.multiply(Decimal(quantity), rate)
 
 
+def add(*amounts: Decimal) -> Decimal:
+    """The sum without losing a digit (60 digits of precision); 0 of nothing."""
+    total = ZERO
+    for amount in amounts:
+        total = _CONTEXT.add(total, amount)
+    return total
+
+
 def parse_usd(text: str | int | Decimal) -> Decimal:
     """An amount from outside. Floats are refused: they have already lost digits.
 
