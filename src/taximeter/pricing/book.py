@@ -42,6 +42,11 @@ class PriceBook:
         self.version: Final = f"{snapshot.VERSION}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
 
+    @property
+    def layers(self) -> tuple[PriceFile, ...]:
+        """The price files, from the lowest to the highest."""
+        return self._layers
+
     def price(self, call: Priceable) -> Cost | Unpriced:
         """The cost of a call at its own time, or why it is not known. Never raises."""
         try:

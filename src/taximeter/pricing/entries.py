@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -61,6 +62,8 @@ class Entry:
     priced_as: str = ""
     factor: Decimal = Decimal(1)
     otherwise: bool = False
+    checked: date | None = None
+    """When somebody last looked."""
 
     def names(self, providers: frozenset[str], model: str) -> bool:
         """Whether it speaks of this model at one of these provider names (all lower case)."""

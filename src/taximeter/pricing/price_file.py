@@ -167,6 +167,7 @@ class _Reader:
             priced_as=str(given.get("as") or "").lower(),
             factor=self._factor(given, place),
             otherwise=bool(given.get("otherwise")),
+            checked=self._day(given.get("checked"), (*place, "checked")),
         )
         if entry.from_us is not None and entry.to_us is not None and entry.from_us >= entry.to_us:
             self._wrong((*place, "to"), "should be later than 'from'")
@@ -200,6 +201,14 @@ class _Reader:
             self._wrong(place, f"should be a day or an instant such as 2026-08-17, not {given!r}")
             return None
         return to_unix_us(moment)
+
+    def _day(self, given: Any, place: Place) -> date | None:
+        if given is None:
+            return None
+        moment = _moment(given)
+        if moment is None:
+            self._wrong(place, f"should be a day such as 2026-08-17, not {given!r}")
+        return moment.date() if moment else None
 
     def _windows(self, given: Any, place: Place) -> tuple[tuple[int, int], ...]:
         if given is None:
