@@ -197,7 +197,7 @@ def test_many_threads_find_keys_while_another_makes_them(metadata: Metadata) -> 
     assert wrong == []
 
 
-# --- sessions and the rest -----------------------------------------------------------------------------------------
+# --- sessions ------------------------------------------------------------------------------------------------------
 
 
 def test_a_session_lasts_its_time(reopen: Callable[[], Metadata], clock: HandClock) -> None:
@@ -216,18 +216,3 @@ def test_a_session_can_be_ended(metadata: Metadata) -> None:
     metadata.sessions.end("never opened")
     assert metadata.sessions.find(token) is None
     assert metadata.sessions.find(other) is not None
-
-
-def test_a_sign_in_token_works_once_and_for_its_time(metadata: Metadata, clock: HandClock) -> None:
-    token, late = metadata.sign_in_tokens.issue(60), metadata.sign_in_tokens.issue(60)
-    assert [metadata.sign_in_tokens.redeem(token) for _ in range(2)] == [True, False]
-    clock.seconds = 60
-    assert not metadata.sign_in_tokens.redeem(late)
-
-
-def test_settings_are_kept(reopen: Callable[[], Metadata]) -> None:
-    first = reopen()
-    assert first.settings.get("views", default=[]) == []
-    first.settings.set("views", ["old"])
-    first.settings.set("views", [{"name": "mine", "range": None}])
-    assert reopen().settings.get("views") == [{"name": "mine", "range": None}]

@@ -21,7 +21,6 @@ from taximeter.errors import AuthenticationError, PermissionDeniedError
 from taximeter.server.answers import Scope, header
 
 Right = Literal["gateway", "ingest", "read", "admin"]
-RIGHTS: Final = ("gateway", "ingest", "read", "admin")
 CSRF_HEADER: Final = b"x-requested-with"
 PLAIN_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

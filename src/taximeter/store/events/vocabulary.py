@@ -84,11 +84,6 @@ class Measure:
             return None
         return self.finish(tuple(values[part.name] for part in self.parts))
 
-    @property
-    def additive(self) -> bool:
-        """Whether the total is the sum of the rows."""
-        return len(self.parts) == 1 and self.parts[0].kind == "sum"
-
 
 COST: Final = Part("cost_usd", "sum")
 UNPRICED: Final = Part("unpriced_calls", "sum")

@@ -1,4 +1,4 @@
-"""The metadata store: keys, sessions, settings. SQLite by default; the same code serves PostgreSQL."""
+"""The metadata store: keys and sessions. SQLite by default; the same code serves PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 from taximeter.clock import Clock, SystemClock
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
-from taximeter.store.metadata.sessions import Session, Sessions, SignInTokens
-from taximeter.store.metadata.settings import StoredSettings
+from taximeter.store.metadata.sessions import Session, Sessions
 
-__all__ = ["SCOPES", "Key", "Keys", "Metadata", "Session", "Sessions", "SignInTokens", "StoredSettings"]
+__all__ = ["SCOPES", "Key", "Keys", "Metadata", "Session", "Sessions"]
 
 
 class Metadata:
@@ -32,8 +31,6 @@ class Metadata:
         self._database = Database(location)
         self.keys = Keys(self._database, clock, draw)
         self.sessions = Sessions(self._database, clock, draw)
-        self.sign_in_tokens = SignInTokens(self._database, clock, draw)
-        self.settings = StoredSettings(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -1,4 +1,4 @@
-"""Signing in to the page: a token that works once, and the session that it opens. Both are kept as hashes."""
+"""Sessions of the page, kept as hashes of their tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from taximeter.clock import Clock
 from taximeter.store.metadata.database import Database
-from taximeter.store.metadata.tables import SESSIONS, SIGN_IN_TOKENS
+from taximeter.store.metadata.tables import SESSIONS
 
 _TOKEN_BYTES: Final = 24
 _SECOND_US: Final = 1_000_000
@@ -59,32 +59,6 @@ class Sessions:
         """End a session; one that is not known is ended already."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.hash == _hash(token)))
-
-
-class SignInTokens:
-    """Tokens of sign-in links that outlive the process. `draw` gives that many random bytes."""
-
-    def __init__(self, database: Database, clock: Clock, draw: Callable[[int], bytes]) -> None:
-        self._database = database
-        self._clock = clock
-        self._draw = draw
-
-    def issue(self, lifetime_seconds: int) -> str:
-        """A new token. Tokens that have expired are cleared away meanwhile."""
-        token, now_us = self._draw(_TOKEN_BYTES).hex(), self._clock.now_us()
-        expires_at_us = now_us + lifetime_seconds * _SECOND_US
-        with self._database.writing() as connection:
-            connection.execute(sa.delete(SIGN_IN_TOKENS).where(SIGN_IN_TOKENS.c.expires_at_us <= now_us))
-            connection.execute(sa.insert(SIGN_IN_TOKENS).values(hash=_hash(token), expires_at_us=expires_at_us))
-        return token
-
-    def redeem(self, token: str) -> bool:
-        """Whether the token is good; it is used up by asking, also when two ask at once."""
-        good = sa.delete(SIGN_IN_TOKENS).where(
-            SIGN_IN_TOKENS.c.hash == _hash(token), SIGN_IN_TOKENS.c.expires_at_us > self._clock.now_us()
-        )
-        with self._database.writing() as connection:
-            return connection.execute(good).rowcount == 1
 
 
 def _hash(token: str) -> bytes:

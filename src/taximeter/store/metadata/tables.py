@@ -35,20 +35,6 @@ SESSIONS: Final = Table(
     Column("expires_at_us", BigInteger, nullable=False),
 )
 
-SIGN_IN_TOKENS: Final = Table(
-    "sign_in_tokens",
-    METADATA,
-    Column("hash", LargeBinary(32), primary_key=True),
-    Column("expires_at_us", BigInteger, nullable=False),
-)
-
-SETTINGS: Final = Table(
-    "settings",
-    METADATA,
-    Column("name", String(100), primary_key=True),
-    Column("value", JSON, nullable=False),
-)
-
 CHANGES: Final = Table(
     "changes",
     METADATA,

@@ -1,4 +1,4 @@
-"""Keys, sessions of the page, sign-in tokens, settings."""
+"""Keys, and sessions of the page."""
 
 from __future__ import annotations
 
@@ -30,24 +30,9 @@ def upgrade() -> None:
         sa.Column("created_at_us", sa.BigInteger, nullable=False),
         sa.Column("expires_at_us", sa.BigInteger, nullable=False),
     )
-    op.create_table(
-        "sign_in_tokens",
-        sa.Column("hash", sa.LargeBinary(32), primary_key=True),
-        sa.Column("expires_at_us", sa.BigInteger, nullable=False),
-    )
-    op.create_table(
-        "settings",
-        sa.Column("name", sa.String(100), primary_key=True),
-        sa.Column("value", sa.JSON, nullable=False),
-    )
     changes = op.create_table(
         "changes",
         sa.Column("name", sa.String(50), primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
     )
     op.bulk_insert(changes, [{"name": "keys", "number": 0}])
-
-
-def downgrade() -> None:
-    for table in ("keys", "sessions", "sign_in_tokens", "settings", "changes"):
-        op.drop_table(table)
