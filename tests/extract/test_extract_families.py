@@ -165,6 +165,30 @@ def test_an_embedding_has_no_reasoning() -> None:
     assert answer("cohere", "/v2/embed", odd).usage == Usage(input_tokens=3, output_tokens=0)
 
 
+CONVERSATION = {
+    "conversation_id": "conv_1",
+    "outputs": [{"type": "message.output", "model": "m", "content": "four"}],
+    "usage": {"prompt_tokens": 1, "connector_tokens": 2, "completion_tokens": 2, "connectors": {"web_search": 1}},
+}
+
+
+def test_what_connectors_of_a_conversation_read_is_input() -> None:
+    expected = Usage(input_tokens=3, output_tokens=2, units={"web_searches": 1})
+    assert answer("mistral", "/v1/conversations", CONVERSATION).usage == expected
+    delta = {"type": "message.output.delta", "model": "m", "content": "four"}
+    done = {"type": "conversation.response.done", "usage": CONVERSATION["usage"]}
+    reader = fed("mistral", "/v1/conversations", {"type": "conversation.response.started"}, delta, done)
+    reading = reader.reading()
+    assert (reading.usage, reading.response_model, reading.output_characters) == (expected, "m", 4)
+    assert (reader.finished, reading.error_type) == (True, None)
+
+
+def test_a_conversation_costs_something_where_it_has_usage() -> None:
+    kept = answer("openai", "/v1/conversations", {"id": "conv_1", "object": "conversation"})
+    called = answer("openai", "/v1/conversations", CONVERSATION)
+    assert (kept.not_billed, kept.usage.known, called.not_billed, called.usage.known) == (True, False, False, True)
+
+
 def test_old_completions_are_measured() -> None:
     path = "/v1/complete"
     whole = answer("anthropic", path, {"model": "m", "completion": "four", "stop_reason": "stop_sequence"})

@@ -118,20 +118,7 @@ def test_nesting_beyond_reason_is_not_read(name: str, flavour: Flavour) -> None:
 
 
 ODD: list[Any] = [
-    None,
-    True,
-    0,
-    -1,
-    5.5,
-    1e300,
-    10**30,
-    "",
-    "12",
-    "\ud800",
-    [],
-    {},
-    [{}],
-    [[1]],
+    *(None, True, 0, -1, 5.5, 1e300, 10**30, "", "12", "\ud800", [], {}, [{}], [[1]]),
     {"usage": {"input_tokens": 3}},
 ]
 

@@ -205,7 +205,11 @@ MESSAGES: Final = Flavour(
     open_stream=_stream,
 )
 
+_VERTEX: Final = "publishers/anthropic/models"
+
 ROUTES: Final = (
+    route("POST", f"{_VERTEX}/count-tokens:rawPredict", free("anthropic.count_tokens")),
+    route("POST", f"{_VERTEX}/(?P<model>[^/:]+):(?:rawPredict|streamRawPredict)", MESSAGES),
     route("POST", "messages", MESSAGES),
     route("POST", "messages/count_tokens", free("anthropic.count_tokens")),
     route("POST", "messages/batches", free("anthropic.batches")),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from taximeter.core.usage import Usage
-from taximeter.extract import openai
+from taximeter.extract import gemini_compatible
 from taximeter.extract.counts import believable
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
@@ -228,33 +228,6 @@ def read_streamed_answer(status: int, payload: object) -> Reading:
     return stream.reading()
 
 
-# ── the OpenAI-compatible endpoint ───────────────────────────────────────────────────────────────────────────
-
-
-def _with_thoughts(answer: Payload) -> Payload:
-    """The answer with its thoughts in `completion_tokens`: this endpoint leaves them out, only the total has them."""
-    usage = mapping(answer.get("usage"))
-    read, total = count(usage.get("prompt_tokens")), count(usage.get("total_tokens"))
-    if read is None or total is None or total - read <= (count(usage.get("completion_tokens")) or 0):
-        return answer
-    return {**answer, "usage": {**usage, "completion_tokens": total - read}}
-
-
-def read_compatible_answer(status: int, payload: object) -> Reading:
-    return openai.read_chat_answer(status, _with_thoughts(payload) if isinstance(payload, Mapping) else payload)
-
-
-class CompatibleStream(openai.ChatStream):
-    """OpenAI's chunks as Google writes them."""
-
-    def take(self, event: Payload, /) -> None:
-        super().take(_with_thoughts(event))
-
-
-def _compatible_stream(request: RequestFacts | None) -> StreamState:
-    return CompatibleStream(request)
-
-
 # ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 GENERATE: Final = Flavour(
@@ -277,14 +250,6 @@ EMBED: Final = Flavour(
 PREDICT: Final = Flavour(
     name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_body=read_prediction
 )
-COMPATIBLE: Final = Flavour(
-    name="gemini.openai_chat",
-    operation="chat",
-    read_request=openai.read_chat_request,
-    read_body=read_compatible_answer,
-    open_stream=_compatible_stream,
-)
-
 _MODEL: Final = "(?P<model>[^/:]+)"
 
 ROUTES: Final = (
@@ -293,6 +258,6 @@ ROUTES: Final = (
     route("POST", f"models/{_MODEL}:(?:batchEmbedContents|embedContent)", EMBED),
     route("POST", f"models/{_MODEL}:predict", PREDICT),
     route("POST", f"models/{_MODEL}:countTokens", free("gemini.count_tokens")),
-    route("POST", "chat/completions", COMPATIBLE),
+    route("POST", "chat/completions", gemini_compatible.COMPATIBLE),
     route("GET", "models(?:/[^:]*)?", free("gemini.models")),
 )

@@ -472,6 +472,8 @@ ROUTES: Final = (
     route("POST", "v1/chat", CHAT),  # Writer
     route("POST", "agents/completions", CHAT),  # Mistral
     route("POST", "completions", COMPLETIONS),
+    route("POST", f"serving-endpoints/{_MODEL}/invocations", CHAT),  # Databricks
+    route("POST", f"publishers/mistralai/models/{_MODEL}:(?:rawPredict|streamRawPredict)", CHAT),  # Vertex AI
     route("POST", "responses", RESPONSES),
     route("POST", "responses/compact", RESPONSES),
     route("POST", "embeddings", EMBEDDINGS),
@@ -480,6 +482,5 @@ ROUTES: Final = (
     route("POST", "responses/[^/]+/cancel", free("openai.responses.cancel")),
     route("POST", "files", free("openai.files")),
     route("POST", "uploads(?:/.*)?", free("openai.uploads")),
-    route("POST", "conversations(?:/.*)?", free("openai.conversations")),
     route("GET", "models(?:/.*)?", free("openai.models")),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from taximeter.extract import openai
+from taximeter.extract import mistral, openai
 from taximeter.extract.flavour import JSON_LINES, Flavour, ReadRequest, error_type, free, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.payload import Payload, characters, mapping, text
@@ -157,7 +157,13 @@ RUN: Final = Flavour(
 )
 FETCHED_RUN: Final = replace(RUN, read_request=_fetch("invoke_agent"), polled=True)
 
+_CONVERSATIONS: Final = replace(
+    mistral.CONVERSATION, name="openai.conversations", read_body=mistral.read_answer_if_any, billed=False
+)
+"""OpenAI keeps conversations for nothing; at Mistral the same path is a call, which its usage shows."""
+
 ROUTES: Final = (
+    route("POST", "conversations(?:/.*)?", _CONVERSATIONS),
     route("GET", "responses/[^/]+", RESPONSE),
     route("GET", "chat/completions/[^/]+", COMPLETION),
     route("POST", "batches(?:/[^/]+/cancel)?", free("openai.batches")),

@@ -10,11 +10,12 @@ from typing import Final, cast
 from taximeter.extract.flavour import Flavour, Route
 
 KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "openai": ("openai", "openai_media", "openai_fetched", "openai_realtime"),
+    "openai": ("gemini_compatible", "openai", "openai_media", "openai_fetched", "openai_realtime"),
     "anthropic": ("anthropic", "anthropic_fetched"),
-    "gemini": ("gemini", "gemini_sessions"),
+    "gemini": ("gemini_compatible", "gemini", "gemini_sessions"),
     "bedrock": ("bedrock",),
     "cohere": ("cohere",),
+    "mistral": ("mistral",),
     "ollama": ("ollama",),
     "voyage": ("voyage",),
     "xai": ("xai",),
@@ -28,9 +29,8 @@ MOST_REMEMBERED: Final = 1_024
 
 def routes_of(kind: str) -> Iterator[Route]:
     """The routes of a family, then those of the others: many hosts answer several protocols."""
-    for modules in (KINDS[kind], *(modules for name, modules in KINDS.items() if name != kind)):
-        for module in modules:
-            yield from cast("tuple[Route, ...]", import_module(f"taximeter.extract.{module}").ROUTES)
+    for module in dict.fromkeys((*KINDS[kind], *(module for modules in KINDS.values() for module in modules))):
+        yield from cast("tuple[Route, ...]", import_module(f"taximeter.extract.{module}").ROUTES)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
