@@ -28,6 +28,7 @@ class KnownCredentials:
     """One key of each scope, named like its scope; the sessions that were opened."""
 
     sessions: set[str] = field(default_factory=set)
+    session_seconds: int = 3600
 
     def key(self, secret: str) -> Caller | None:
         scope = secret.removeprefix("key-")
@@ -42,6 +43,9 @@ class KnownCredentials:
         token = f"session-{len(self.sessions)}"
         self.sessions.add(token)
         return token
+
+    def end_session(self, token: str) -> None:
+        self.sessions.discard(token)
 
 
 @dataclass
@@ -98,14 +102,7 @@ class House:
     def __post_init__(self) -> None:
         access = Access(self.credentials, local_token=LOCAL_TOKEN, cookie=COOKIE, open_to_all=self.open_to_all)
         self.links = SignInLinks(self.clock)
-        sign_in = SignIn(
-            access=access,
-            credentials=self.credentials,
-            links=self.links,
-            open_session=self.credentials.open_session,
-            end_session=self.credentials.sessions.discard,
-            session_seconds=3600,
-        )
+        sign_in = SignIn(access, self.credentials, self.links)
         self.app = build_app(
             Faces(
                 access=access,

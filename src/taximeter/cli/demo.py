@@ -15,7 +15,7 @@ from taximeter.config import data_directory
 from taximeter.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from taximeter.compose import Process
+    from taximeter.compose.process import Process
     from taximeter.config.settings import Settings
 
 STOP_SECONDS: Final = 5

@@ -148,7 +148,7 @@ def _spool_damage(damaged_segments: int, set_aside: dict[str, int]) -> Iterator[
 
 
 def _store(data: Path) -> Iterator[Finding]:
-    from taximeter.compose import offline
+    from taximeter.compose.offline import offline
     from taximeter.config.settings import Settings
 
     with offline(Settings(), data) as opened:

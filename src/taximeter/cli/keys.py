@@ -159,7 +159,7 @@ def _open(data: Path | None) -> Iterator[Keys]:
     if server is not None:
         yield _ServerKeys(server)
         return
-    from taximeter.compose import open_keys
+    from taximeter.compose.keys import open_keys
 
     with open_keys(directory) as desk:
         yield _DeskKeys(desk)

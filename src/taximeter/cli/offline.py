@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from taximeter.cli.console import ERR
 from taximeter.clock import Clock, SystemClock
-from taximeter.compose import Offline, offline
+from taximeter.compose.offline import Offline, offline
 from taximeter.config import file
 from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector

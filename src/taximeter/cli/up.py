@@ -18,7 +18,7 @@ from taximeter.cli.options import ConfigOption, DataOption
 from taximeter.config import data_directory
 
 if TYPE_CHECKING:
-    from taximeter.compose import Announcement
+    from taximeter.compose.process import Announcement
     from taximeter.config.settings import Settings
 
 
@@ -63,7 +63,7 @@ def _with_flags(settings: Settings, host: str | None, port: int | None) -> Setti
 def _serve(
     settings: Settings, data: Path, role: Literal["all", "gateway", "collector"], sample: SampleTraffic | None
 ) -> None:
-    from taximeter.compose import running
+    from taximeter.compose.process import running
 
     with running(settings, data, role) as process:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from taximeter.store.metadata import Key, Metadata
 
 FIRST_KEYS: Final = (("default gateway key", "gateway"), ("default SDK key", "ingest"))
 """Name and scope of what the first start makes."""
+
+NOTE_USES_SECONDS: Final = 60.0
 
 
 class KeyDesk:
@@ -59,9 +62,11 @@ class KeyDesk:
             return []
         return [self.create(name, scope, {}) for name, scope in FIRST_KEYS]
 
-    def note_uses(self) -> None:
-        """Write down which keys were used."""
-        self._keys.note_uses()
+    async def keep_noting_uses(self) -> None:
+        """Write down which keys were used, every `NOTE_USES_SECONDS` until cancelled."""
+        while True:
+            await asyncio.sleep(NOTE_USES_SECONDS)
+            await asyncio.to_thread(self._keys.note_uses)
 
 
 def _info(key: Key) -> KeyInfo:

@@ -12,7 +12,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import parse_qs
 
 from taximeter.clock import Clock
@@ -26,6 +26,19 @@ FORM_LIMIT_BYTES: Final = 4096
 _ONWARD: Final = b"""<!doctype html><meta charset="utf-8"><title>taximeter</title>
 <meta http-equiv="refresh" content="0;url=/"><p>Signed in. <a href="/">Go on</a></p>
 """
+
+
+class Sessions(Credentials, Protocol):
+    """Credentials, and the sessions of browsers that showed one."""
+
+    @property
+    def session_seconds(self) -> int: ...
+
+    def open_session(self) -> str:
+        """A new session's token."""
+        ...
+
+    def end_session(self, token: str) -> None: ...
 
 
 class SignInLinks:
@@ -55,17 +68,11 @@ def _hashed(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """`GET /signin?token=...` (the link), `POST /signin` (the form), `POST /signout`.
-
-    `open_session` returns a new session's token; `end_session` forgets one.
-    """
+    """`GET /signin?token=...` (the link), `POST /signin` (the form), `POST /signout`."""
 
     access: Access
-    credentials: Credentials
+    sessions: Sessions
     links: SignInLinks
-    open_session: Callable[[], str]
-    end_session: Callable[[str], None]
-    session_seconds: int
     secure: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,10 +90,11 @@ class SignIn:
             reason = "This link has expired or is wrong. Take the newest one."
             await answer_html(send, refused, sign_in_page(reason))
             return
-        await answer_html(send, 200, _ONWARD, [self._cookie(self.open_session(), self.session_seconds)])
+        session = self._cookie(self.sessions.open_session(), self.sessions.session_seconds)
+        await answer_html(send, 200, _ONWARD, [session])
 
     def _is_admin_key(self, token: str) -> bool:
-        caller = self.credentials.key(token) if token else None
+        caller = self.sessions.key(token) if token else None
         return caller is not None and caller.may("admin")
 
     async def sign_out(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -96,7 +104,7 @@ class SignIn:
             return
         token = cookie_in(scope, self.access.cookie)
         if token:
-            self.end_session(token)
+            self.sessions.end_session(token)
         await answer_html(send, 200, sign_in_page("You are signed out."), [self._cookie("", 0)])
 
     def _cookie(self, value: str, seconds: int) -> tuple[bytes, bytes]:

@@ -1,0 +1,43 @@
+"""A data directory opened by a command, while no server runs on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from taximeter.clock import SystemClock
+from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
+from taximeter.config.settings import Settings
+from taximeter.ingest.collector import Collector
+from taximeter.pricing import load_price_book
+from taximeter.spool import SpoolReader
+from taximeter.store.events import DuckDBEvents
+from taximeter.store.ownership import own
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """A data directory opened by a command: its store, and the collector that has to catch up first."""
+
+    store: DuckDBEvents
+    collector: Collector
+    spool: SpoolReader
+
+    def waiting_bytes(self) -> int:
+        """Bytes in the spool that the store does not have."""
+        return self.spool.unread_bytes(self.store.marks())
+
+
+@contextmanager
+def offline(settings: Settings, data: Path) -> Iterator[Offline]:
+    """Own the directory for a moment. Raises DirectoryInUseError, StoreError."""
+    clock = SystemClock()
+    with ExitStack() as closing:
+        closing.enter_context(own(data, pid=os.getpid(), brief=True))
+        prices = load_price_book(settings.prices.overrides)
+        store = DuckDBEvents(data / EVENTS_FILE)
+        closing.callback(store.close)
+        yield Offline(store, collector_of(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))
