@@ -1,4 +1,4 @@
-"""The metadata store: keys and sessions. SQLite by default; the same code serves PostgreSQL."""
+"""The metadata store: keys, sessions, uses of the calculator. SQLite by default; the same code serves PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taximeter.clock import Clock, SystemClock
+from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.sessions import Session, Sessions
 
-__all__ = ["SCOPES", "Key", "Keys", "Metadata", "Session", "Sessions"]
+__all__ = [
+    "SCOPES",
+    "CalculatorUse",
+    "CalculatorUses",
+    "Key",
+    "Keys",
+    "Metadata",
+    "RecordedUse",
+    "Session",
+    "Sessions",
+]
 
 
 class Metadata:
@@ -31,6 +42,7 @@ class Metadata:
         self._database = Database(location)
         self.keys = Keys(self._database, clock, draw)
         self.sessions = Sessions(self._database, clock, draw)
+        self.calculator_uses = CalculatorUses(self._database, clock)
 
     def close(self) -> None:
         self._database.close()

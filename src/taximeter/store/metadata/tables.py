@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table
 
 METADATA: Final = MetaData()
 
@@ -42,3 +42,16 @@ CHANGES: Final = Table(
     Column("number", BigInteger, nullable=False),
 )
 """How often a table was changed, for those who keep a copy of it in memory."""
+
+CALCULATOR_USES: Final = Table(
+    "calculator_uses",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("asked_by", String(20), nullable=False),
+    Column("user_selections", JSON, nullable=False),
+    Column("calculated_monthly_cost", String(80)),
+    Column("comparison_delta", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
