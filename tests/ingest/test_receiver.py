@@ -111,6 +111,61 @@ def test_an_event_that_only_memory_has_taken_is_not_acknowledged(tmp_path: Path,
     spool.close()
 
 
+def at_once(receiver: Receiver, *bodies: list[dict[str, Any]]) -> list[Any]:
+    """The answers, or errors, of requests that run side by side."""
+
+    async def all_of_them() -> list[Any]:
+        requests = (receiver.receive(json.dumps(items).encode(), "application/json") for items in bodies)
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    return asyncio.run(all_of_them())
+
+
+def test_the_same_event_in_requests_at_once_is_accepted_once(receiver: Receiver, spool: Spool) -> None:
+    answers = at_once(receiver, [event(1), event(2)], [event(2), event(3)], [event(3), event(1)], [event(2)])
+
+    assert [(answer["accepted"], answer["duplicates"]) for answer in answers] == [(2, 0), (1, 1), (0, 2), (0, 1)]
+    assert len(spooled(spool)) == 3
+
+
+def test_who_waited_for_a_request_that_failed_keeps_the_event_itself(
+    receiver: Receiver, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_extend, refusals = spool.extend, iter([False])
+    monkeypatch.setattr(spool, "extend", lambda lines: next(refusals, True) and real_extend(lines))
+    failed, kept, duplicate = at_once(receiver, [event(1)], [event(1)], [event(1)])
+
+    assert isinstance(failed, SpoolError)
+    assert sorted([kept["accepted"], duplicate["accepted"]]) == [0, 1]
+    assert len(spooled(spool)) == 1
+
+
+def test_a_request_that_is_given_up_lets_go_of_its_events(
+    receiver: Receiver, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def given_up() -> Received:
+        with monkeypatch.context() as patched:
+            patched.setattr(spool, "durable", never)
+            first = asyncio.create_task(receiver.receive(as_line(event(1)), "application/json"))
+            await asyncio.sleep(0)
+        second = asyncio.create_task(receiver.receive(as_line(event(1)), "application/json"))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(given_up())["accepted"] == 1
+
+
+def test_an_event_the_store_has_is_a_duplicate_for_all_that_ask_at_once(receiver: Receiver, store: MemoryStore) -> None:
+    old = {**event(1), "event_id": str(uuid4())}
+    store.append([as_line(old)], {})
+
+    assert [answer["duplicates"] for answer in at_once(receiver, [old], [old])] == [1, 1]
+
+
 def test_requests_at_once_share_fsyncs(receiver: Receiver, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs: list[int] = []
     real_fsync = os.fsync

@@ -3,6 +3,9 @@
 In this order, and the answer last: what is answered for as accepted survives a power loss. Whether an event was
 received before is asked of a bounded memory and, for older ids, of the store; should both miss a duplicate, the
 store still counts it once, and only the answer's `duplicates` is short of one.
+
+Ids are reserved by their request until it has ended. Another request with the same event waits for that end: only
+then it is known whether the event is a duplicate, or has to be kept after all because the first request failed.
 """
 
 from __future__ import annotations
@@ -71,6 +74,7 @@ class Receiver:
         self._known_ids = known_ids
         self._clock = clock
         self._recent = RecentIds(clock.now_us())
+        self._reserved: dict[str, asyncio.Future[None]] = {}
 
     async def receive(
         self,
@@ -92,14 +96,12 @@ class Receiver:
             batch = await asyncio.to_thread(validate_batch, body, content_type, self._clock.now_us(), stamp)
         else:
             batch = validate_batch(body, content_type, self._clock.now_us(), stamp)
-        fresh = self._unseen(batch)
-        duplicates = len(batch.accepted_lines) - len(fresh)
-        if stored := await self._stored(fresh):
-            duplicates += len(stored)
-            fresh = {event_id: line for event_id, line in fresh.items() if event_id not in stored}
-        await self._keep(fresh)
-        self._recent.remember(fresh, self._clock.now_us())
-        return {"accepted": len(fresh), "duplicates": duplicates, "rejected": batch.rejected}
+        accepted = await self._take_in(self._unseen(batch))
+        return {
+            "accepted": accepted,
+            "duplicates": len(batch.accepted_lines) - accepted,
+            "rejected": batch.rejected,
+        }
 
     def _unseen(self, batch: Batch) -> dict[str, bytes]:
         """The first of each id that is not remembered."""
@@ -109,8 +111,41 @@ class Receiver:
                 fresh[event_id] = line
         return fresh
 
-    async def _stored(self, fresh: Iterable[str]) -> set[str]:
-        older = [event_id for event_id in fresh if self._recent.may_predate(event_id)]
+    async def _take_in(self, lines: Mapping[str, bytes]) -> int:
+        """Keep the lines that are new, and return how many those were. Nobody waits while holding a reservation."""
+        taken = 0
+        while lines:
+            others = {ended for event_id in lines if (ended := self._reserved.get(event_id)) is not None}
+            free = {event_id: line for event_id, line in lines.items() if event_id not in self._reserved}
+            taken += await self._take_reserved(free)
+            if not others:
+                break
+            await asyncio.wait(others)
+            lines = {
+                event_id: line
+                for event_id, line in lines.items()
+                if event_id not in free and event_id not in self._recent
+            }
+        return taken
+
+    async def _take_reserved(self, lines: Mapping[str, bytes]) -> int:
+        if not lines:
+            return 0
+        ended = asyncio.get_running_loop().create_future()
+        self._reserved.update(dict.fromkeys(lines, ended))
+        try:
+            stored = await self._stored(lines)
+            fresh = {event_id: line for event_id, line in lines.items() if event_id not in stored} if stored else lines
+            await self._keep(fresh)
+            self._recent.remember(fresh, self._clock.now_us())
+        finally:
+            for event_id in lines:
+                del self._reserved[event_id]
+            ended.set_result(None)
+        return len(fresh)
+
+    async def _stored(self, lines: Iterable[str]) -> set[str]:
+        older = [event_id for event_id in lines if self._recent.may_predate(event_id)]
         if not older:
             return set()
         try:
