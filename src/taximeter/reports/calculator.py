@@ -235,7 +235,7 @@ def _beside(line: Line, chosen: Amounts | None, workload: Workload) -> Line:
     """The line with its difference to the chosen model, where both have a price."""
     if line.amounts is None or chosen is None:
         return line
-    per_call = add(line.amounts.per_call, -chosen.per_call)
+    per_call = add(line.amounts.per_call, chosen.per_call.copy_negate())
     difference = Amounts.of(per_call, workload.calls_per_day)
     return replace(line, difference=difference, percent=percent(per_call, chosen.per_call))
 
