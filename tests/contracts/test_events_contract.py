@@ -266,6 +266,15 @@ def test_an_event_is_found_by_its_id(events: EventStore) -> None:
     assert [event["event_id"] for event in page.events] == [event_id(2)]
 
 
+def test_a_page_has_only_the_columns_that_are_wanted(events: EventStore) -> None:
+    events.append([line(n, input_tokens=n, output_tokens=1, cost_usd="0.5") for n in (1, 2, 3)], {})
+    wanted = EventQuery(limit=2, columns=("input_tokens",))
+    first = events.events(wanted)
+    assert [record.keys() for record in first.events] == [{"event_id", "started_at", "input_tokens", "cost_usd"}] * 2
+    rest = events.events(EventQuery(limit=2, columns=("input_tokens",), cursor=first.next))
+    assert [record["input_tokens"] for record in (*first.events, *rest.events)] == [3, 2, 1]
+
+
 # --- query ---------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from taximeter.core.attribution import SHORT_NAMES
 from taximeter.errors import UsageError
+from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import Condition, parse_filters
 from taximeter.store.events.instants import parse_instant, time_zone
 from taximeter.store.events.vocabulary import MEASURE_ALIASES, MEASURES, dimension, measure
@@ -82,13 +83,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Events that meet all filters, newest first. No bounds means all times. `cursor` comes from the page before."""
+    """Events that meet all filters, newest first. No bounds means all times. `cursor` comes from the page before.
+
+    `columns` are the keys of a record that are wanted; `cost_usd`, `started_at` and `event_id` always come along.
+    """
 
     filters: tuple[Condition, ...] = ()
     from_us: int | None = None
     to_us: int | None = None
     limit: int = DEFAULT_EVENTS
     cursor: str | None = None
+    columns: tuple[str, ...] = COLUMN_NAMES
 
 
 _QUERY_KEYS: Final = (

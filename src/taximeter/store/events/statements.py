@@ -22,7 +22,6 @@ from sqlglot import expressions as exp
 
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
-from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.vocabulary import (
@@ -300,7 +299,8 @@ def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expr:
 
 def events(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
     """A page of records and one more; `before` is the start and the id of the last event of the page before."""
-    select = exp.select(*(_column(name) for name in COLUMN_NAMES)).from_(exp.to_table(CALLS))
+    columns = dict.fromkeys(("event_id", "started_at", *query.columns, "cost_usd"))
+    select = exp.select(*(_column(name) for name in columns)).from_(exp.to_table(CALLS))
     conditions = _conditions(query.filters, query.from_us, query.to_us)
     if before is not None:
         conditions += _before(*before)
