@@ -85,3 +85,24 @@ def test_attributes_of_a_key_win_unless_told_otherwise(tmp_path: Path, flags: li
     (key,) = answer_of("keys", "list", *data)["keys"]
     assert (key["attributes"], key["attributes_win"]) == ({"team": "core"}, wins)
     assert ("unless said otherwise" in taximeter("keys", "list", *data).stdout) is not wins
+
+
+# ── many groups ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_table_has_room_for_any_number_of_users_and_exports_have_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taximeter.cli.report.TABLE_GROUPS", 2)
+    data = spooled(tmp_path, [call(number, user_id=f"u{number}", input_tokens=number) for number in range(5)])
+    asked = ("report", *LONG_AGO, "--by", "user", "--measures", "input_tokens,calls", "--data", str(data))
+    shown = taximeter(*asked)
+    assert [line.split()[1:-1:2] for line in shown.stdout.splitlines() if "u4" in line or "others" in line] == [
+        ["u4", "4", "1"],
+        ["others", "3", "3"],
+    ]
+    assert "--limit" in shown.stderr
+    assert [row["user_id"] for row in answer_of(*asked)["rows"]] == ["u4", "u3", "u2", "u1", "u0"]
+    assert taximeter(*asked, "--format", "csv").stdout.splitlines()[0] == "user_id,input_tokens,calls"
+    limited = taximeter(*asked, "--format", "csv", "--limit", "1").stdout.splitlines()
+    assert limited == ["user_id,input_tokens,calls,other", "u4,4,1,", ",6,4,True"]

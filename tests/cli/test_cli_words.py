@@ -12,7 +12,7 @@ import pytest
 from taximeter.cli import app as cli
 from taximeter.cli.logs import OneLine
 from taximeter.cli.options import filters, names
-from taximeter.cli.rendering import cell, coverage_notes, csv_text, usd
+from taximeter.cli.rendering import cell, columns_of, coverage_notes, csv_text, table, usd
 from taximeter.cli.tail import line
 from taximeter.errors import UsageError
 
@@ -56,6 +56,22 @@ def test_csv_is_exact_and_quotes() -> None:
         {"user_id": None, "cost_usd": None},
     ]
     assert csv_text(rows, ["user_id", "cost_usd"]) == 'user_id,cost_usd\r\n"a,""b""",0.000000000001\r\n,\r\n'
+
+
+def test_the_groups_behind_the_limit_have_a_row_that_says_so() -> None:
+    rows: list[dict[str, Any]] = [
+        {"user_id": None, "cost_usd": "2", "calls": 3, "latency_ms_p50": None},
+        {"user_id": None, "cost_usd": None, "calls": 1, "latency_ms_p50": None, "other": True},
+    ]
+    totals = {"cost_usd": "2", "calls": 4, "latency_ms_p50": None}
+    assert columns_of(rows, totals) == ["user_id", "cost_usd", "calls", "latency_ms_p50", "other"]
+    shown = table(rows, totals)
+    assert [list(column.cells) for column in shown.columns] == [
+        ["–", "others"],
+        ["$2.000000", "unpriced"],
+        ["3", "1"],
+        ["–", "–"],
+    ]
 
 
 def test_short_names_become_fields() -> None:

@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 CENTS: Final = 2
 SMALL_DIGITS: Final = 6
 LARGE_USD: Final = 10
+OTHER: Final = "other"
+"""The key that marks a row of all groups behind the limit."""
 
 
 def is_money(column: str) -> bool:
@@ -43,21 +45,26 @@ def cell(column: str, value: object) -> str:
 
 
 def columns_of(rows: Sequence[Row], totals: Row) -> list[str]:
-    """The columns in the order of the rows; those of the totals when there are no rows."""
-    return list(rows[0]) if rows else list(totals)
+    """The columns in the order of the rows, `other` only when there is one; those of the totals without rows."""
+    return list(dict.fromkeys(name for row in rows for name in row)) if rows else list(totals)
 
 
 def table(rows: Sequence[Row], totals: Row, title: str | None = None) -> Table:
-    """The rows with a footer of totals."""
-    columns = columns_of(rows, totals)
+    """The rows with a footer of totals. The groups behind the limit are the row `others`."""
+    columns = [column for column in columns_of(rows, totals) if column != OTHER]
     drawn = Table(title=title, title_justify="left", show_footer=bool(totals) and len(rows) > 1, header_style="bold")
     for column in columns:
         measure = column in totals
         footer = cell(column, totals[column]) if measure else ("total" if column == columns[0] else "")
         drawn.add_column(column, footer=footer, justify="right" if measure else "left", no_wrap=measure)
     for row in rows:
-        drawn.add_row(*(cell(column, row.get(column)) for column in columns))
+        drawn.add_row(*(_of_others(column, row, totals) or cell(column, row.get(column)) for column in columns))
     return drawn
+
+
+def _of_others(column: str, row: Row, totals: Row) -> str | None:
+    """What stands for the dimensions of the groups behind the limit: not the dash of "not said"."""
+    return "others" if row.get(OTHER) and column not in totals and row[column] is None else None
 
 
 def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,9 @@ from taximeter.cli.sources import open_source
 from taximeter.errors import UsageError
 
 DEFAULT_MEASURES = "cost_usd,calls,input_tokens,output_tokens"
+
+TABLE_GROUPS: Final = 1000
+"""Groups of a table without `--limit`: nobody reads more, and there may be a million. The others are one row."""
 
 
 class Format(StrEnum):
@@ -52,7 +55,14 @@ def report(
     ] = None,
     tz: Annotated[str, typer.Option("--tz", metavar="ZONE", help="Time zone of dates and intervals.")] = "UTC",
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many rows.", show_default=False)
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help=f"At most so many groups, the others together. [default: {TABLE_GROUPS} in a table, else all]",
+            show_default=False,
+        ),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
     data: DataOption = None,
@@ -71,7 +81,7 @@ def report(
         where=where,
         interval=interval,
         tz=tz,
-        limit=limit,
+        limit=TABLE_GROUPS if limit is None and format_ is Format.table else limit,
     )
     with open_source(data, url) as source:
         answer = source.query(question)
@@ -116,6 +126,8 @@ def show(answer: dict[str, Any], format_: Format, question: dict[str, Any]) -> N
         OUT.print(table(rows, totals, title=_title(question)))
         for line in coverage_notes(answer["coverage"]):
             ERR.print(line, style="yellow", markup=False)
+        if any(row.get("other") for row in rows):
+            note(f"The first {question['limit']:,} groups and the others together. More: --limit N, all: --format csv")
 
 
 def _title(question: dict[str, Any]) -> str:
