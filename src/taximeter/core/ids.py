@@ -2,12 +2,12 @@
 
 The first 48 bits are Unix milliseconds, so ids sort by time, and a store finds a duplicate by looking only at
 its own neighbourhood.
+
+`uuid` and `hashlib` are imported where they are used: few programs come there, and together they take an eighth of
+the time of `import taximeter`.
 """
 
 from __future__ import annotations
-
-import hashlib
-from uuid import UUID
 
 RANDOM_BYTES = 10
 """Bytes of chance a UUIDv7 takes (74 of the 80 bits are used)."""
@@ -30,6 +30,8 @@ def parse_event_id(text: str) -> str:
 
     Raises ValueError when it is not a UUID.
     """
+    from uuid import UUID
+
     return str(UUID(text))
 
 
@@ -41,6 +43,9 @@ def attempt_id(event_id: str, attempt: int) -> str:
     """
     if attempt <= 1:
         return event_id
+    import hashlib
+    from uuid import UUID
+
     original = UUID(event_id)
     chance = hashlib.blake2b(original.bytes + attempt.to_bytes(4, "big"), digest_size=RANDOM_BYTES).digest()
     return uuid7(original.int >> 80, chance)
@@ -48,5 +53,7 @@ def attempt_id(event_id: str, attempt: int) -> str:
 
 def unix_ms_of(event_id: str) -> int | None:
     """The millisecond in a UUIDv7, or None for another kind of UUID."""
+    from uuid import UUID
+
     value = UUID(event_id)
     return value.int >> 80 if value.version == 7 else None

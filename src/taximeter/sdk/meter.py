@@ -8,7 +8,6 @@ events wait in `<data>/spool/` for the server or the command line of this machin
 from __future__ import annotations
 
 import atexit
-import hashlib
 import os
 import threading
 from dataclasses import dataclass
@@ -177,6 +176,8 @@ def directory_of(settings: Settings) -> Path:
     """Where a process with these settings keeps its events."""
     if settings.url is None:
         return settings.data / "spool"
+    import hashlib  # 2 ms that only a sender to a server takes
+
     return settings.data / "outbox" / hashlib.blake2b(settings.url.encode(), digest_size=8).hexdigest()
 
 
