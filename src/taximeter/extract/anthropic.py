@@ -6,12 +6,13 @@ Thinking lies inside `output_tokens`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract.counts import believable, cache_apart, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
+from taximeter.extract.plain import Plain, is_count, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import string_characters, string_end
 from taximeter.extract.stream import StreamState
@@ -64,6 +65,48 @@ def _reading(message: Payload, usage: Payload, error: str | None, *, finished: b
         finished=finished,
         output_characters=written or (0 if total.known else characters(message.get("content"))),
     )
+
+
+_PLAIN_USAGE: Final = frozenset(
+    {
+        *("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "output_tokens"),
+        *("service_tier", "server_tool_use", "inference_geo"),
+    }
+)
+
+
+def read_plain_answer(message: object) -> Plain | None:
+    """The message of one model that called no tools of the provider, in no region that is named."""
+    if type(message) is not dict or message.get("error"):
+        return None
+    usage = message.get("usage")
+    if type(usage) is not dict or not usage.keys() <= _PLAIN_USAGE:
+        return None
+    if usage.get("server_tool_use") is not None or usage.get("inference_geo") not in (None, _NO_REGION):
+        return None
+    return told(message, usage.get("service_tier"), _plain_counts(usage))
+
+
+def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:
+    plain, output = usage.get("input_tokens"), usage.get("output_tokens")
+    read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
+    if not is_count(plain) or not is_count(output) or not is_count(read) or not is_count(written):
+        return None
+    counts: dict[str, int] = {
+        "input_tokens": plain + read + written,
+        "cache_read_tokens": read,
+        "cache_write_5m_tokens": written,
+        "output_tokens": output,
+    }
+    split = usage.get("cache_creation")
+    if split is None:
+        return counts
+    hour = split.get("ephemeral_1h_input_tokens") if type(split) is dict else None
+    if type(hour) is not int or not 0 <= hour <= written:
+        return None
+    counts["cache_write_5m_tokens"] -= hour
+    counts["cache_write_1h_tokens"] = hour
+    return counts
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,6 +245,7 @@ MESSAGES: Final = Flavour(
     operation="chat",
     read_request=read_request,
     read_body=read_answer,
+    read_plain=read_plain_answer,
     open_stream=_stream,
 )
 

@@ -10,12 +10,14 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from taximeter.extract.payload import Payload, mapping, text
+from taximeter.extract.plain import Plain
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.sse import SseFraming
 from taximeter.extract.stream import Decode, Framing, OpenStream, StreamReader, StreamState
 
 ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
 ReadAnswer: TypeAlias = Callable[[int, object], Reading]
+ReadPlain: TypeAlias = Callable[[object], Plain | None]
 ReadHeaders: TypeAlias = Callable[[Reading, Mapping[str, str]], Reading]
 OpenFraming: TypeAlias = Callable[[], Framing]
 
@@ -63,6 +65,8 @@ class Flavour:
     """The facts of a request body (parsed JSON). Nothing is raised, whatever is in it."""
     read_body: ReadAnswer
     """The reading of a whole answer's body: HTTP status, and parsed JSON or None. Nothing is raised."""
+    read_plain: ReadPlain | None = None
+    """The shortest way to the reading of a plain answer (status 200); gives None for every other one."""
     read_headers: ReadHeaders | None = None
     """Adds to a reading what only the answer's headers say. None: they say nothing."""
     open_stream: OpenStream = _empty_stream

@@ -15,6 +15,7 @@ from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract.counts import CountTable, Units, believable, counts_in, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
+from taximeter.extract.plain import Plain, is_count, take_parts, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import only_null, string_characters, string_end
 from taximeter.extract.stream import StreamState
@@ -77,14 +78,20 @@ MOST_CHOICES: Final = 128
 
 def _request(body: Payload, operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str, ...]) -> RequestFacts:
     body = mapping(body)
-    limits = (count(body.get(key)) for key in limit_keys)
+    size, limit = 0, None
+    for key in prompt_keys:
+        if key in body:
+            size += characters(body[key])
+    for key in limit_keys:
+        if limit is None and key in body:
+            limit = count(body[key])
     return RequestFacts(
         operation=operation,
         model=text(body.get("model")),
         stream=body.get("stream") is True,
-        max_output_tokens=next((limit for limit in limits if limit is not None), None),
-        input_characters=sum(characters(body[key]) for key in prompt_keys if key in body),
-        asks_for_stream_usage=mapping(body.get("stream_options")).get("include_usage") is True,
+        max_output_tokens=limit,
+        input_characters=size,
+        asks_for_stream_usage="stream_options" in body and mapping(body["stream_options"]).get("include_usage") is True,
     )
 
 
@@ -213,6 +220,70 @@ def tool_unit(item: Payload) -> str | None:
         return None
     kind = item.get("type")
     return _TOOL_CALLS.get(kind) if isinstance(kind, str) else None
+
+
+# ── plain answers ────────────────────────────────────────────────────────────────────────────────────────────
+
+_PLAIN_CHAT_USAGE: Final = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+)
+_PLAIN_RESPONSE_USAGE: Final = frozenset(
+    {"input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details"}
+)
+_PLAIN_OUTPUT: Final = ("message", "reasoning", "function_call")
+
+
+def read_plain_chat(answer: object) -> Plain | None:
+    if type(answer) is not dict or answer.get("error"):
+        return None
+    usage = answer.get("usage")
+    if type(usage) is not dict or not usage.keys() <= _PLAIN_CHAT_USAGE:
+        return None
+    counts = _plain_counts(
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
+        usage.get("total_tokens"),
+        usage.get("prompt_tokens_details"),
+        usage.get("completion_tokens_details"),
+    )
+    return told(answer, answer.get("service_tier"), counts)
+
+
+def read_plain_response(response: object) -> Plain | None:
+    if type(response) is not dict or response.get("error") or response.get("status") != "completed":
+        return None
+    usage, output = response.get("usage"), response.get("output")
+    if type(usage) is not dict or not usage.keys() <= _PLAIN_RESPONSE_USAGE:
+        return None
+    if "tool_usage" in response or type(output) is not list:
+        return None
+    for item in output:
+        if type(item) is not dict or item.get("type") not in _PLAIN_OUTPUT:
+            return None
+    counts = _plain_counts(
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        usage.get("total_tokens"),
+        usage.get("input_tokens_details"),
+        usage.get("output_tokens_details"),
+    )
+    return told(response, response.get("service_tier"), counts)
+
+
+def _plain_counts(
+    read: object, written: object, total: object, input_details: object, output_details: object
+) -> dict[str, int] | None:
+    """Plain: whole numbers, parts inside their wholes, and nothing outside the two that make the total."""
+    if not is_count(read) or not is_count(written) or (total is not None and total != read + written):
+        return None
+    counts: dict[str, int] = {"input_tokens": read, "output_tokens": written}
+    if not take_parts(input_details, _INPUT_DETAILS, read, counts):
+        return None
+    if not take_parts(output_details, _OUTPUT_DETAILS, written, counts):
+        return None
+    if counts.get("cache_read_tokens", 0) + counts.get("cache_write_5m_tokens", 0) > read:
+        return None
+    return counts
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,6 +509,7 @@ CHAT: Final = Flavour(
     operation="chat",
     read_request=read_chat_request,
     read_body=read_chat_answer,
+    read_plain=read_plain_chat,
     open_stream=_chat_stream,
 )
 COMPLETIONS: Final = Flavour(
@@ -445,6 +517,7 @@ COMPLETIONS: Final = Flavour(
     operation="text_completion",
     read_request=read_completions_request,
     read_body=read_chat_answer,
+    read_plain=read_plain_chat,
     open_stream=_chat_stream,
 )
 RESPONSES: Final = Flavour(
@@ -452,6 +525,7 @@ RESPONSES: Final = Flavour(
     operation="chat",
     read_request=read_responses_request,
     read_body=read_responses_answer,
+    read_plain=read_plain_response,
     open_stream=_responses_stream,
 )
 EMBEDDINGS: Final = Flavour(

@@ -20,6 +20,9 @@ LONGEST_NAME: Final = 512
 MOST_NODES: Final = 100_000
 """Values of one request or answer that are looked at when its text is measured; the rest is not measured."""
 
+MOST_PLAIN_MESSAGES: Final = 1_000
+"""Messages that are measured the short way: far fewer than `MOST_NODES`."""
+
 NOT_TEXT: Final = frozenset(
     {
         *("type", "role", "id", "model", "media_type", "format", "detail", "call_id", "tool_call_id", "tool_use_id"),
@@ -84,6 +87,8 @@ def characters(value: object) -> int:
     """
     if isinstance(value, str):
         return len(value)
+    if type(value) is list and (plain := _plain_messages(value)) is not None:
+        return plain
     total = 0
     seen = 0
     waiting: list[object] = [value]
@@ -98,6 +103,21 @@ def characters(value: object) -> int:
             waiting.extend(node)
         elif type(node) is int:
             total += CHARACTERS_PER_TOKEN
+    return total
+
+
+def _plain_messages(messages: list[object]) -> int | None:
+    """The shortest way through a list of `{"role", "content": text}`; None for every other one."""
+    total = 0
+    if len(messages) > MOST_PLAIN_MESSAGES:
+        return None
+    for message in messages:
+        if type(message) is not dict or len(message) != 2 or "role" not in message:
+            return None
+        content = message.get("content")
+        if type(content) is not str or content.startswith("data:"):
+            return None
+        total += len(content)
     return total
 
 
