@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against others, both sides in one run. See README.md."""

@@ -1,0 +1,190 @@
+"""Ingest: events through `POST /v1/events` of a real `taximeter up`, on one core; the load comes from another one.
+
+    python -m bench.ingest [--events 100000] [--batch 500 1000] [--connections 4]
+
+Two ends are timed: until the last batch is answered, which is after its fsync, and until every event is in the store
+and counted by a query. CPU time is that of the whole server, from /proc. Beside it, as the lower bound: DuckDB alone
+reading the same lines from files on that core, without a server, a check or a price.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.figures import Promise, Result, Row, show
+from bench.gateway import cpu_seconds, free_port, process
+
+BOUND_EVENTS_A_SECOND = 20_000
+GOAL_EVENTS_A_SECOND = 50_000
+BATCH_OF_THE_BOUND = 500
+LONGEST_STORING_SECONDS = 120.0
+
+DURABLE = "durable/s"
+STORED = "stored/s"
+CPU_TO_STORE = "µs to store"
+PER_CPU_SECOND = "stored/CPU s"
+COLUMNS_MEAN = (
+    "events a second until the last batch was answered (durable) and until all were counted by a query (stored); "
+    "µs of the server's CPU an event until then; wait for the answer to one batch"
+)
+
+EVENTS = 100_000
+BATCHES = (500, 1000)
+CONNECTIONS = 4
+
+
+@dataclass(frozen=True)
+class Server:
+    pid: int
+    port: int
+    ingest_key: str
+    read_key: str
+
+
+def on_core(core: int, command: Sequence[str]) -> list[str]:
+    """The command held to one core; as it is on a machine that has only one, or no taskset."""
+    if shutil.which("taskset") is None or core >= (os.cpu_count() or 1):
+        return list(command)
+    return ["taskset", "-c", str(core), *command]
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """`taximeter up` on core 0, with a data directory of its own."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        data = str(Path(folder) / "data")
+        command = on_core(0, [*_taximeter("up"), "--data", data, "--port", str(port)])
+        with process(command, port) as pid:
+            yield Server(pid, port, _key(data, "ingest"), _key(data, "read"))
+
+
+def _taximeter(command: str) -> list[str]:
+    return [sys.executable, "-m", "taximeter", command]
+
+
+def _key(data: str, scope: str) -> str:
+    wanted = ["create", "--name", f"bench-{scope}", "--scope", scope, "--data", data, "--format", "json"]
+    told = subprocess.run([*_taximeter("keys"), *wanted], capture_output=True, text=True, check=True).stdout
+    key: str = json.loads(told)["key"]
+    return key
+
+
+def _asked(to: Server, method: str, path: str, body: str | None = None) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", to.port, timeout=60)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {to.read_key}"}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    told = answer.read().decode()
+    connection.close()
+    if answer.status != 200:
+        raise SystemExit(f"{method} {path} was refused: {told}")
+    return told
+
+
+def counted_calls(to: Server) -> int:
+    """The calls in the store, by a query."""
+    told = json.loads(_asked(to, "POST", "/api/v1/query", json.dumps({"measures": ["calls"]})))
+    return int(told["totals"]["calls"])
+
+
+def _until_stored(to: Server, events: int) -> None:
+    """Return when all are stored and a query counts exactly them. The metrics are asked first, being cheaper."""
+    deadline = time.monotonic() + LONGEST_STORING_SECONDS
+    while f"taximeter_stored_events {float(events)}" not in _asked(to, "GET", "/metrics"):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"only {counted_calls(to)} of {events} events are stored")
+        time.sleep(0.05)
+    if (counted := counted_calls(to)) != events:
+        raise SystemExit(f"{counted} events are stored, {events} were posted")
+
+
+def measure(events: int, batch: int, connections: int) -> Row:
+    """Post all, wait until all are stored. The events' bodies are made before the clock starts."""
+    with server() as to, _load(to, events, batch, connections) as load:
+        assert load.stdin is not None
+        assert load.stdout is not None
+        load.stdout.readline()
+        cpu_before, began = cpu_seconds(to.pid), time.perf_counter()
+        print("go", file=load.stdin, flush=True)
+        told: dict[str, Any] = json.loads(load.stdout.readline())
+        answered_cpu = cpu_seconds(to.pid) - cpu_before
+        _until_stored(to, events)
+        stored_seconds, stored_cpu = time.perf_counter() - began, cpu_seconds(to.pid) - cpu_before
+    if told["accepted"] != events:
+        raise SystemExit(f"{told['accepted']} of {events} events were accepted")
+    return {
+        DURABLE: events / told["seconds"],
+        STORED: events / stored_seconds,
+        "µs to answer": answered_cpu / events * 1e6,
+        CPU_TO_STORE: stored_cpu / events * 1e6,
+        PER_CPU_SECOND: events / stored_cpu,
+        "answer ms": told["median_answer_ms"],
+        "p99 ms": told["p99_answer_ms"],
+    }
+
+
+def _load(to: Server, events: int, batch: int, connections: int) -> subprocess.Popen[str]:
+    numbers = [str(number) for number in (to.port, events, batch, connections)]
+    return subprocess.Popen(
+        on_core(1, [sys.executable, "-m", "bench.ingest_events", *numbers]),
+        env={**os.environ, "BENCH_KEY": to.ingest_key},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def measure_plain(events: int, batch: int) -> Row:
+    command = on_core(0, [sys.executable, "-m", "bench.ingest_plain", str(events), str(batch)])
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {STORED: events / told["seconds"], CPU_TO_STORE: told["cpu_us"], PER_CPU_SECOND: 1e6 / told["cpu_us"]}
+
+
+def result(events: int = EVENTS, batches: Sequence[int] = BATCHES, connections: int = CONNECTIONS) -> Result:
+    ours = {batch: measure(events, batch, connections) for batch in batches}
+    plain = {batch: measure_plain(events, batch) for batch in (*batches, events)}
+    rows = {f"taximeter, {batch:,} a request": row for batch, row in ours.items()}
+    rows |= {f"DuckDB alone, {batch:,} a commit": row for batch, row in plain.items()}
+    judged = ours.get(BATCH_OF_THE_BOUND) or ours[batches[0]]
+    promises = [_promise("durable", judged[DURABLE]), _promise("stored and counted", judged[STORED])]
+    notes = [COLUMNS_MEAN]
+    if (os.cpu_count() or 1) < 2 or shutil.which("taskset") is None:
+        notes.append("not held to one core each: that takes taskset and two cores")
+    return Result("ingest", f"Ingest: {events:,} events, server on one core", rows, promises, notes)
+
+
+def _promise(about: str, events_a_second: float | None) -> Promise:
+    assert events_a_second is not None
+    bound, goal = BOUND_EVENTS_A_SECOND, GOAL_EVENTS_A_SECOND
+    return Promise(f"{about} on one core", events_a_second, bound, "events/s", at_least=True, goal=goal)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--batch", type=int, nargs="+", default=BATCHES, help="events in one request")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    chosen = parser.parse_args(arguments)
+    found = result(chosen.events, chosen.batch, chosen.connections)
+    show(found, Console())
+    return int(not found.met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
