@@ -1,10 +1,14 @@
-"""Build the page (ui/) into the package, or test it, with the machine's Node.js or, without one, one from a wheel.
+"""Build the page (ui/) into the package, test it, or write its types anew from the server's OpenAPI document.
 
-Only the standard library: `make` calls it right after the virtual environment exists.
+    page.py build | test | types
+
+It uses the machine's Node.js or, without one, one from a wheel. Only the standard library: `make` calls it right
+after the virtual environment exists. (`types` imports the server, to have it describe itself.)
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,25 +17,41 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UI = ROOT / "ui"
+OPENAPI = UI / "openapi.json"
 OLDEST_NODE = (20, 19)
-
 
 INSTALL = ["npm", "ci", "--no-progress", "--loglevel=error"]
 BUILD = ["npm", "run", "--silent", "build"]
 TEST = ["npm", "test", "--silent"]
+TYPES = ["npm", "run", "--silent", "types"]
+COMMANDS = {"build": [INSTALL, BUILD], "test": [TEST], "types": [TYPES]}
 
 
 def main(task: str) -> int:
-    node_directory = usable_node() or node_from_wheel()
-    environment = {**os.environ, "PATH": f"{node_directory}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment = with_node()
     if task == "build":
         print("· building the page (half a minute the first time)", flush=True)
-    for command in [INSTALL, BUILD] if task == "build" else [TEST]:
+    if task == "types":
+        OPENAPI.write_text(openapi_text())
+    for command in COMMANDS[task]:
         finished = subprocess.run(command, cwd=UI, env=environment, check=False)
         if finished.returncode != 0:
             print(f"`{' '.join(command)}` failed in ui/: is the npm registry reachable?", file=sys.stderr)
             return 1
     return 0
+
+
+def openapi_text() -> str:
+    """The server's own description of its API. The version is that of the paths, so that releases do not change it."""
+    from taximeter.server.api import build_api, description
+
+    return json.dumps(description(build_api(None, "v1")), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def with_node() -> dict[str, str]:
+    """The environment in which `node` and `npm` are found."""
+    directory = usable_node() or node_from_wheel()
+    return {**os.environ, "PATH": f"{directory}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def usable_node() -> Path | None:

@@ -1,109 +1,67 @@
-import { ActionIcon, Badge, Container, Group, SegmentedControl, Select, SimpleGrid, Stack, Text, Title, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
-import { IconMoon, IconSun } from "@tabler/icons-react";
+import { Container, SimpleGrid, Stack } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 
-import { ApiError, lastCalls } from "./api/client";
+import { ApiError, calls, whoAmI } from "./api/client";
+import { FilterChips, Header } from "./Header";
+import { useLive } from "./live/useLive";
+import { CallSheet } from "./panels/CallSheet";
+import { Coverage } from "./panels/Coverage";
 import { LastCalls } from "./panels/LastCalls";
 import { SpendChart } from "./panels/SpendChart";
 import { Tiles } from "./panels/Tiles";
 import { TopTable } from "./panels/TopTable";
 import { SignIn } from "./SignIn";
-import { type LiveState, useLive } from "./useLive";
-import { DIMENSIONS, type Dimension, type RangeName, RANGES, type View } from "./view/state";
+import type { ChangeView, View } from "./view/state";
 import { useView } from "./view/useView";
+import { Welcome } from "./Welcome";
+
+const LOOK_FOR_FIRST_CALL_MS = 1_000;
 
 export function App() {
-  const access = useQuery({ queryKey: ["access"], queryFn: () => lastCalls(1), retry: false, staleTime: Infinity });
-  if (access.error instanceof ApiError && [401, 403].includes(access.error.status)) return <SignIn />;
+  const access = useQuery({ queryKey: ["access"], queryFn: whoAmI, retry: false, staleTime: Infinity });
+  if (access.error instanceof ApiError && access.error.isRefusal) return <SignIn />;
   if (access.isPending) return null;
-  return <Overview />;
+  return <Page />;
 }
 
-function Overview() {
+function Page() {
   const [view, change] = useView();
   const live = useLive();
+  const isNew = useIsNew();
   return (
-    <Container size={1400} py="md">
+    <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
-        <Header view={view} change={change} live={live} />
-        <main>
-          <Stack gap="md">
-            <Tiles view={view} />
-            <SpendChart view={view} />
-            <SimpleGrid cols={{ base: 1, md: 3 }} spacing="md">
-              <TopTable title="Top users" dimension="user_id" view={view} />
-              <TopTable title="Top features" dimension="feature" view={view} />
-              <TopTable title="Top models" dimension="model" view={view} />
-            </SimpleGrid>
-            <LastCalls view={view} />
-          </Stack>
-        </main>
+        <Header view={view} change={change} live={live} bare={isNew} />
+        {!isNew && <FilterChips view={view} change={change} />}
+        <main>{isNew ? <Welcome /> : <Overview view={view} change={change} />}</main>
       </Stack>
     </Container>
   );
 }
 
-interface HeaderProps {
-  view: View;
-  change: (change: Partial<View>) => void;
-  live: LiveState;
+/** Whether the installation has not seen a single call. */
+function useIsNew(): boolean {
+  const any = useQuery({
+    queryKey: ["any call"],
+    queryFn: () => calls({ limit: 1 }),
+    refetchInterval: ({ state }) => (state.data?.events.length ? false : LOOK_FOR_FIRST_CALL_MS),
+  });
+  return any.data?.events.length === 0;
 }
 
-function Header({ view, change, live }: HeaderProps) {
+function Overview({ view, change }: { view: View; change: ChangeView }) {
   return (
-    <Group component="header" justify="space-between" gap="sm">
-      <Group gap="sm">
-        <img src="/favicon.svg" width={28} height={28} alt="" />
-        <Title order={1} size="h3">
-          taximeter
-        </Title>
-        <LiveBadge live={live} />
-      </Group>
-      <Group gap="xs">
-        <Select
-          aria-label="Group the chart by"
-          size="xs"
-          w={150}
-          allowDeselect={false}
-          data={Object.entries(DIMENSIONS).map(([value, label]) => ({ value, label: `by ${label.toLowerCase()}` }))}
-          value={view.by}
-          onChange={(by) => by && change({ by: by as Dimension })}
-        />
-        <SegmentedControl
-          aria-label="Time range"
-          size="xs"
-          data={Object.entries(RANGES).map(([value]) => ({ value, label: value }))}
-          value={view.range}
-          onChange={(range) => change({ range: range as RangeName })}
-        />
-        <Tooltip label={`Days begin at midnight in ${view.timezone}`}>
-          <Text size="xs" c="dimmed" visibleFrom="md">
-            {view.timezone}
-          </Text>
-        </Tooltip>
-        <SchemeSwitch />
-      </Group>
-    </Group>
-  );
-}
-
-function LiveBadge({ live }: { live: LiveState }) {
-  const looks = { connecting: ["gray", "connecting"], live: ["teal", "live"], lost: ["red", "connection lost"] } as const;
-  const [color, label] = looks[live];
-  return (
-    <Badge variant="dot" color={color} size="md" role="status">
-      {label}
-    </Badge>
-  );
-}
-
-function SchemeSwitch() {
-  const scheme = useComputedColorScheme("light");
-  const { setColorScheme } = useMantineColorScheme();
-  const next = scheme === "dark" ? "light" : "dark";
-  return (
-    <ActionIcon variant="subtle" color="gray" aria-label={`Switch to ${next} colours`} onClick={() => setColorScheme(next)}>
-      {scheme === "dark" ? <IconSun size={18} /> : <IconMoon size={18} />}
-    </ActionIcon>
+    <Stack gap="md">
+      <Tiles view={view} />
+      <Coverage view={view} change={change} />
+      <SpendChart view={view} change={change} />
+      <SimpleGrid cols={{ base: 1, md: 2, lg: 3 }} spacing="md">
+        <TopTable title="Top users" dimension="user_id" view={view} change={change} />
+        <TopTable title="Top features" dimension="feature" view={view} change={change} />
+        <TopTable title="Top models" dimension="model" view={view} change={change} />
+      </SimpleGrid>
+      <LastCalls view={view} change={change} />
+      <CallSheet view={view} change={change} />
+    </Stack>
   );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { count, milliseconds, money, roundDecimal, share } from "./format";
+import { ago, bucketWords, count, dateTime, exactMoney, milliseconds, money, share } from "./format";
 
 describe("money", () => {
   test.each([
@@ -20,16 +20,6 @@ describe("money", () => {
   });
 });
 
-test.each([
-  ["2.345", 2, "2.35"],
-  ["2.344999", 2, "2.34"],
-  ["0.999", 2, "1.00"],
-  ["9007199254740993.11", 1, "9007199254740993.1"],
-  ["7", 0, "7"],
-])("%s to %i digits is %s, without floating point", (amount, digits, text) => {
-  expect(roundDecimal(amount, digits)).toBe(text);
-});
-
 test("counts, times and shares", () => {
   expect(count(1234567)).toBe("1,234,567");
   expect(count(null)).toBe("–");
@@ -38,4 +28,29 @@ test("counts, times and shares", () => {
   expect(share(1, 0)).toBe("–");
   expect(share(1, 3)).toBe("33%");
   expect(share(1, 40)).toBe("2.5%");
+});
+
+test("an exact amount is shown to its last digit, and an unknown one is never zero", () => {
+  expect(exactMoney("0.0000007")).toBe("$0.0000007");
+  expect(exactMoney(null)).toBe("not priced");
+});
+
+test("moments are those of the zone", () => {
+  expect(dateTime("2026-11-20T23:30:05Z", "Europe/Berlin")).toBe("Sat 21 Nov 2026, 00:30:05");
+});
+
+test.each([
+  ["2026-11-21T11:59:30Z", "just now"],
+  ["2026-11-21T11:56:00Z", "4 minutes ago"],
+  ["2026-11-21T09:00:00Z", "3 hours ago"],
+  ["2026-11-18T11:00:00Z", "3 days ago"],
+])("at noon %s was %s", (then, words) => expect(ago(then, new Date("2026-11-21T12:00:00Z"))).toBe(words));
+
+test.each([
+  [60, "minute", "00:30 – 00:31"],
+  [3600, "hour", "Sat 21 Nov, 00:30 – 01:30"],
+  [86400, "day", "Sat 21 Nov"],
+] as const)("a bar of %i seconds is that of a %s: %s", (seconds, interval, words) => {
+  const start = Date.parse("2026-11-20T23:30:00Z") / 1000;
+  expect(bucketWords(start, start + seconds, interval, "Europe/Berlin")).toBe(words);
 });

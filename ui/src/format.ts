@@ -1,15 +1,6 @@
 /** How amounts, counts and times are shown. Money arrives as an exact decimal string and is rounded here only. */
 
-/** Round a decimal string half away from zero to `digits` places, without floating point. */
-export function roundDecimal(amount: string, digits: number): string {
-  const negative = amount.startsWith("-");
-  const [whole = "0", fraction = ""] = amount.replace("-", "").split(".");
-  const scaled = BigInt(whole + fraction.slice(0, digits).padEnd(digits, "0"));
-  const rounded = scaled + (Number(fraction[digits] ?? "0") >= 5 ? 1n : 0n);
-  const text = rounded.toString().padStart(digits + 1, "0");
-  const sign = negative && rounded !== 0n ? "-" : "";
-  return sign + (digits === 0 ? text : `${text.slice(0, -digits)}.${text.slice(-digits)}`);
-}
+import { roundDecimal } from "./decimal";
 
 /** `$1,234.57`, `$0.0034` (two significant digits below a cent), `$0`; an unknown amount is a dash, never zero. */
 export function money(amount: string | null | undefined): string {
@@ -50,3 +41,38 @@ export function share(part: number, whole: number): string {
 export function clockTime(iso: string, timezone: string): string {
   return new Date(iso).toLocaleTimeString("en-GB", { timeZone: timezone, hour12: false });
 }
+
+/** `Sat 21 Nov 2026, 03:06:23`. */
+export function dateTime(iso: string, timezone: string): string {
+  const date = new Date(iso).toLocaleDateString("en-GB", {
+    timeZone: timezone,
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+  });
+  return `${date.replace(",", "")}, ${clockTime(iso, timezone)}`;
+}
+
+/** The time a bar of a chart stands for: `03:04 – 03:05`, `Sat 21 Nov, 03:00 – 04:00`, `Sat 21 Nov`. Seconds. */
+export function bucketWords(start: number, end: number, interval: "minute" | "hour" | "day", timezone: string): string {
+  const time = (at: number) => clockTime(new Date(at * 1000).toISOString(), timezone).slice(0, 5);
+  const day = dateTime(new Date(start * 1000).toISOString(), timezone).split(" ").slice(0, 3).join(" ");
+  if (interval === "day") return day;
+  const span = `${time(start)} – ${time(end)}`;
+  return interval === "minute" ? span : `${day}, ${span}`;
+}
+
+/** `just now`, `4 minutes ago`, `yesterday`, `3 days ago`. */
+export function ago(iso: string, now: Date): string {
+  const seconds = (now.getTime() - Date.parse(iso)) / 1000;
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  for (const [unit, size] of AGES) if (seconds >= size) return words.format(-Math.floor(seconds / size), unit);
+  return "just now";
+}
+
+const AGES = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+] as const;

@@ -3,15 +3,30 @@ import "uplot/dist/uPlot.min.css";
 import "./page.css";
 
 import { MantineProvider } from "@mantine/core";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./App";
+import { ApiError } from "./api/client";
 import { theme } from "./theme";
 
-const queries = new QueryClient({
-  defaultOptions: { queries: { retry: 1, staleTime: 500, refetchOnWindowFocus: true } },
+const STALE_MS = 500;
+
+const queries: QueryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: STALE_MS,
+      retry: (failures, error) => failures < 1 && !(error instanceof ApiError && error.status < 500),
+    },
+  },
+  queryCache: new QueryCache({
+    // A session that ended is noticed by whichever panel asks next.
+    onError: (error, query) => {
+      const isOther = query.queryKey[0] !== "access";
+      if (isOther && error instanceof ApiError && error.isRefusal) void queries.invalidateQueries({ queryKey: ["access"] });
+    },
+  }),
 });
 
 createRoot(document.getElementById("root")!).render(

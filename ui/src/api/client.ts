@@ -1,6 +1,7 @@
 /** The one place that talks HTTP. */
 
-import type { Answer, EventPage, Question } from "./types";
+import type { Filters } from "../view/state";
+import type { Answer, Call, CallPage, KeyWish, Me, NewKey, Question } from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -10,6 +11,11 @@ export class ApiError extends Error {
     readonly hint: string | null,
   ) {
     super(message);
+  }
+
+  /** Nobody is signed in here, or somebody who may not look. */
+  get isRefusal(): boolean {
+    return this.status === 401 || this.status === 403;
   }
 }
 
@@ -32,14 +38,29 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   return body as T;
 }
 
-export function ask(question: Question): Promise<Answer> {
-  return call<Answer>("/api/v1/query", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(question),
-  });
+function post<T>(path: string, body: unknown): Promise<T> {
+  return call<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-export function lastCalls(limit: number, filters: Record<string, string> = {}): Promise<EventPage> {
-  return call<EventPage>(`/api/v1/events?${new URLSearchParams({ ...filters, limit: String(limit) })}`);
+export function whoAmI(): Promise<Me> {
+  return call<Me>("/api/v1/me");
+}
+
+export function ask(question: Question): Promise<Answer> {
+  return post<Answer>("/api/v1/query", question);
+}
+
+export function calls(filters: Filters & { from?: string; timezone?: string; limit?: number }): Promise<CallPage> {
+  const given = Object.entries(filters).map(([name, value]) => [name, String(value)]);
+  return call<CallPage>(`/api/v1/events?${new URLSearchParams(given)}`);
+}
+
+/** One call; null when there is none with this id. */
+export async function callById(eventId: string): Promise<Call | null> {
+  const { events } = await call<CallPage>(`/api/v1/events?${new URLSearchParams({ event_id: eventId })}`);
+  return events[0] ?? null;
+}
+
+export function createKey(wish: Pick<KeyWish, "name" | "scope">): Promise<NewKey> {
+  return post<NewKey>("/api/v1/keys", wish);
 }

@@ -1,58 +1,19 @@
-/** Shapes of the API's answers. Money is a decimal string, counts are integers. */
+/** Short names for the shapes of the API. They are generated: `python scripts/page.py types`. */
 
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+/** An exact decimal, as text. */
 export type Money = string;
 
-export interface Coverage {
-  unpriced_calls: number;
-  estimated_calls: number;
-  late_calls: number;
-}
-
-export type Row = Record<string, string | number | boolean | null | undefined>;
-
-export interface Answer {
-  rows: Row[];
-  totals: Row;
-  coverage: Coverage;
-}
-
-export interface Question {
-  measures: string[];
-  group_by?: string[];
-  filters?: Record<string, unknown>;
-  from: string;
-  to?: string;
-  interval?: "minute" | "hour" | "day" | "month";
-  timezone: string;
-  order_by?: string;
-  limit?: number;
-}
-
-export interface CallEvent {
-  event_id: string;
-  started_at: string;
-  provider: string;
-  request_model?: string | null;
-  response_model?: string | null;
-  operation?: string | null;
-  status: string;
-  http_status?: number | null;
-  error_type?: string | null;
-  feature?: string | null;
-  user_id?: string | null;
-  team?: string | null;
-  duration_ms?: number | null;
-  time_to_first_token_ms?: number | null;
-  input_tokens?: number | null;
-  cache_read_tokens?: number | null;
-  output_tokens?: number | null;
-  usage_estimated?: boolean | null;
-  cost_usd?: Money | null;
-  unpriced_reason?: string | null;
-  source: string;
-}
-
-export interface EventPage {
-  events: CallEvent[];
-  next: string | null;
-}
+export type Answer = Schemas["Answer"];
+export type Coverage = Schemas["Coverage"];
+export type Row = Answer["rows"][number];
+export type Question = Pick<Schemas["Question"], "measures"> & Partial<Schemas["Question"]>;
+export type Call = Schemas["Call"];
+export type CallPage = Schemas["CallPage"];
+export type Component = keyof Schemas["CostComponents"];
+export type Me = Schemas["Me"];
+export type KeyWish = Schemas["KeyWish"];
+export type NewKey = Schemas["NewKey"];

@@ -1,96 +1,194 @@
-/** The newest calls, as they come in. */
+/** The newest calls of the range, as they come in. They stand still while somebody points at them. */
 
-import { Badge, ScrollArea, Table, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Button, Center, Table, Text } from "@mantine/core";
+import { type FocusEvent, type PointerEvent, useRef, useState } from "react";
 
-import { lastCalls } from "../api/client";
-import type { CallEvent } from "../api/types";
-import { clockTime, count, exactMoney, milliseconds, money } from "../format";
-import { LIVE } from "../useLive";
-import type { View } from "../view/state";
+import { calls } from "../api/client";
+import type { Call, CallPage } from "../api/types";
+import { clockTime, count, dateTime, exactMoney, milliseconds, money } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { reasonInWords } from "../shape/costSheet";
+import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import { Panel } from "./Panel";
+import { StatusMark } from "./StatusMark";
 
-const SHOWN = 25;
-const STATUS_COLOURS: Record<string, string> = {
-  ok: "teal",
-  error: "red",
-  cancelled: "gray",
-  interrupted: "orange",
-  refused: "grape",
-  cached: "blue",
-};
+const FIRST = 25;
+const MOST = 400;
 
-export function LastCalls({ view }: { view: View }) {
-  const query = useQuery({ queryKey: [LIVE, "calls"], queryFn: () => lastCalls(SHOWN) });
+interface Props {
+  view: View;
+  change: ChangeView;
+}
+
+export function LastCalls(props: Props) {
+  const { range, filters } = props.view;
+  return <Calls key={JSON.stringify([range, filters])} {...props} />;
+}
+
+function Calls({ view, change }: Props) {
+  const { range, timezone, filters } = view;
+  const [limit, setLimit] = useState(FIRST);
+  const [held, setHeld] = useState<CallPage | null>(null);
+  const query = useLiveQuery({
+    key: ["calls", range, timezone, filters, limit],
+    paceSeconds: limit > FIRST ? 5 : 1,
+    ask: () => calls({ ...filters, from: rangeStart(range, timezone, new Date()), timezone, limit }),
+  });
+  const hold = () => setHeld((before) => before ?? query.data ?? null);
+  const more = () => {
+    setHeld(null);
+    setLimit(Math.min(limit * 4, MOST));
+  };
   return (
-    <Panel title="Last calls" query={query} isEmpty={(page) => page.events.length === 0} empty="No calls yet." height={300}>
+    <Panel
+      title="Last calls"
+      aside={held && <HeldNote held={held} newest={query.data} />}
+      query={query}
+      isEmpty={(page) => page.events.length === 0}
+      empty={`No calls in the last ${RANGES[range].label}.`}
+      height={300}
+    >
       {(page) => (
-        <ScrollArea>
-          <Table verticalSpacing={4} horizontalSpacing="sm" fz="sm" highlightOnHover miw={860}>
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Time</Table.Th>
-                <Table.Th>Status</Table.Th>
-                <Table.Th>Feature</Table.Th>
-                <Table.Th>User</Table.Th>
-                <Table.Th>Model</Table.Th>
-                <Table.Th ta="right">Input</Table.Th>
-                <Table.Th ta="right">Cached</Table.Th>
-                <Table.Th ta="right">Output</Table.Th>
-                <Table.Th ta="right">Took</Table.Th>
-                <Table.Th ta="right">Cost</Table.Th>
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {page.events.map((event) => (
-                <CallRow key={event.event_id} event={event} timezone={view.timezone} />
-              ))}
-            </Table.Tbody>
-          </Table>
-        </ScrollArea>
+        <div
+          onPointerEnter={(event: PointerEvent) => event.pointerType === "mouse" && hold()}
+          onPointerLeave={() => setHeld(null)}
+          onFocus={(event: FocusEvent) => event.target.matches(":focus-visible") && hold()}
+          onBlur={() => setHeld(null)}
+        >
+          <CallTable page={held ?? page} timezone={timezone} open={(id) => change({ call: id })} />
+          {page.next !== null && limit < MOST && (
+            <Center mt="sm">
+              <Button variant="default" size="compact-sm" onClick={more} loading={query.isPlaceholderData}>
+                Show more
+              </Button>
+            </Center>
+          )}
+        </div>
       )}
     </Panel>
   );
 }
 
-function CallRow({ event, timezone }: { event: CallEvent; timezone: string }) {
-  const model = event.response_model ?? event.request_model ?? "–";
+function HeldNote({ held, newest }: { held: CallPage; newest: CallPage | undefined }) {
+  const last = held.events[0]?.event_id;
+  const at = newest?.events.findIndex((event) => event.event_id === last) ?? 0;
+  const missed = at < 0 ? `${newest?.events.length}+ new` : `${at} new`;
   return (
-    <Table.Tr className="fresh">
-      <Table.Td className="number">{clockTime(event.started_at, timezone)}</Table.Td>
+    <Text size="xs" c="dimmed">
+      paused while you look{at === 0 ? "" : ` · ${missed}`}
+    </Text>
+  );
+}
+
+interface CallTableProps {
+  page: CallPage;
+  timezone: string;
+  open: (eventId: string) => void;
+}
+
+function CallTable({ page, timezone, open }: CallTableProps) {
+  const atFirst = useRef<ReadonlySet<string>>(undefined);
+  atFirst.current ??= new Set(page.events.map((event) => event.event_id));
+  return (
+    <Table className="calls" verticalSpacing={5} horizontalSpacing={8} fz="sm" layout="fixed">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th w={76}>Time</Table.Th>
+          <Table.Th w={92} visibleFrom="sm">
+            Status
+          </Table.Th>
+          <Table.Th>Feature</Table.Th>
+          <Table.Th visibleFrom="sm">User</Table.Th>
+          <Table.Th visibleFrom="xs">Model</Table.Th>
+          <Table.Th ta="right" w={80} visibleFrom="md">
+            Input
+          </Table.Th>
+          <Table.Th ta="right" w={80} visibleFrom="md">
+            Cached
+          </Table.Th>
+          <Table.Th ta="right" w={80} visibleFrom="md">
+            Output
+          </Table.Th>
+          <Table.Th ta="right" w={76} visibleFrom="md">
+            Took
+          </Table.Th>
+          <Table.Th ta="right" w={108}>
+            Cost
+          </Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {page.events.map((call) => (
+          <CallRow
+            key={call.event_id}
+            call={call}
+            timezone={timezone}
+            isNew={!atFirst.current!.has(call.event_id)}
+            open={() => open(call.event_id)}
+          />
+        ))}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+interface CallRowProps {
+  call: Call;
+  timezone: string;
+  isNew: boolean;
+  open: () => void;
+}
+
+function CallRow({ call, timezone, isNew, open }: CallRowProps) {
+  const model = call.response_model ?? call.request_model ?? "–";
+  const about = call.usage_estimated ? "estimated" : undefined;
+  const tokens = (n: number | null | undefined) => (call.usage_estimated && n != null ? `~${count(n)}` : count(n));
+  return (
+    <Table.Tr className={isNew ? "clickable fresh" : "clickable"} onClick={open} data-call={call.event_id}>
       <Table.Td>
-        <Badge size="sm" variant="light" color={STATUS_COLOURS[event.status] ?? "gray"} title={event.error_type ?? undefined}>
-          {event.status === "error" && event.http_status ? event.http_status : event.status}
-        </Badge>
+        <button type="button" className="row-button number" title={dateTime(call.started_at, timezone)}>
+          {clockTime(call.started_at, timezone)}
+        </button>
       </Table.Td>
-      <Table.Td className="cell-cut">{event.feature ?? "–"}</Table.Td>
-      <Table.Td className="cell-cut">{event.user_id ?? "–"}</Table.Td>
-      <Table.Td className="cell-cut" title={`${event.provider} · ${model}`}>
+      <Table.Td visibleFrom="sm">
+        <StatusMark call={call} />
+      </Table.Td>
+      <Table.Td className="cut" title={call.feature ?? undefined}>
+        {call.feature ?? "–"}
+      </Table.Td>
+      <Table.Td className="cut" title={call.user_id ?? undefined} visibleFrom="sm">
+        {call.user_id ?? "–"}
+      </Table.Td>
+      <Table.Td className="cut" title={`${call.provider} · ${model}`} visibleFrom="xs">
         {model}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {event.usage_estimated ? "~" : ""}
-        {count(event.input_tokens)}
+      <Table.Td ta="right" className="number" title={about} visibleFrom="md">
+        {tokens(call.input_tokens)}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {event.cache_read_tokens ? count(event.cache_read_tokens) : "–"}
+      <Table.Td ta="right" className="number" visibleFrom="md">
+        {call.cache_read_tokens ? count(call.cache_read_tokens) : "–"}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {event.usage_estimated ? "~" : ""}
-        {count(event.output_tokens)}
+      <Table.Td ta="right" className="number" title={about} visibleFrom="md">
+        {tokens(call.output_tokens)}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {milliseconds(event.duration_ms)}
+      <Table.Td ta="right" className="number" visibleFrom="md">
+        {milliseconds(call.duration_ms)}
       </Table.Td>
-      <Table.Td ta="right" className="number" title={exactMoney(event.cost_usd)}>
-        {event.cost_usd === null || event.cost_usd === undefined ? (
-          <Text span size="xs" c="orange" title={event.unpriced_reason ?? undefined}>
-            not priced
-          </Text>
-        ) : (
-          money(event.cost_usd)
-        )}
-      </Table.Td>
+      <CostCell call={call} />
     </Table.Tr>
+  );
+}
+
+function CostCell({ call }: { call: Call }) {
+  if (call.cost_usd == null)
+    return (
+      <Table.Td ta="right" className="warn" title={reasonInWords(call.unpriced_reason)}>
+        not priced
+      </Table.Td>
+    );
+  return (
+    <Table.Td ta="right" className={call.not_billed ? "number dim" : "number"} title={exactMoney(call.cost_usd)}>
+      {money(call.cost_usd)}
+    </Table.Td>
   );
 }

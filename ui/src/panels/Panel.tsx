@@ -1,6 +1,7 @@
 /** The frame of every panel and its four states: loading, failed, empty, filled. */
 
 import { Alert, Button, Group, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { IconAlertCircle } from "@tabler/icons-react";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
@@ -16,56 +17,76 @@ interface Props<T> {
   children: (data: T) => ReactNode;
 }
 
-export function Panel<T>({ title, aside, query, isEmpty, empty, height = 160, children }: Props<T>) {
+export function Panel<T>({ title, aside, ...body }: Props<T>) {
   return (
     <section className="panel" aria-label={title}>
-      <Group justify="space-between" mb="sm" wrap="nowrap">
+      <Group justify="space-between" mb="xs" gap="xs" wrap="nowrap" align="baseline">
         <Title order={2} size="h5">
           {title}
         </Title>
         {aside}
       </Group>
-      <Body query={query} isEmpty={isEmpty} empty={empty} height={height}>
-        {children}
-      </Body>
+      <Body {...body} />
     </section>
   );
 }
 
-function Body<T>({ query, isEmpty, empty, height, children }: Omit<Props<T>, "title" | "aside">) {
-  if (query.data !== undefined) {
-    if (isEmpty?.(query.data)) return <Empty height={height}>{empty}</Empty>;
-    return (
-      <>
-        {query.isError && <Failed error={query.error} retry={() => void query.refetch()} stale />}
-        {children(query.data)}
-      </>
-    );
+export function Body<T>({ query, isEmpty, empty, height = 160, children }: Omit<Props<T>, "title" | "aside">) {
+  const retry = () => void query.refetch();
+  if (query.data === undefined) {
+    if (query.isError) return <Failed error={query.error} retry={retry} busy={query.isFetching} />;
+    return <Skeleton height={height} aria-label="loading" />;
   }
-  if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
-  return <Skeleton height={height} aria-label="loading" />;
+  return (
+    <div className={query.isPlaceholderData ? "of-before" : undefined}>
+      {query.isError && <Failed error={query.error} retry={retry} busy={query.isFetching} stale />}
+      {isEmpty?.(query.data) ? <Empty height={height}>{empty}</Empty> : children(query.data)}
+    </div>
+  );
 }
 
-function Empty({ height, children }: { height?: number; children: ReactNode }) {
+function Empty({ height, children }: { height: number; children: ReactNode }) {
   return (
-    <Stack align="center" justify="center" mih={height} gap={4}>
+    <Stack align="center" justify="center" mih={height} gap="xs">
       <Text c="dimmed" size="sm" ta="center" component="div">
-        {children ?? "No calls in this range yet."}
+        {children ?? "No calls in this range."}
       </Text>
     </Stack>
   );
 }
 
-function Failed({ error, retry, stale }: { error: Error; retry: () => void; stale?: boolean }) {
-  const hint = error instanceof ApiError ? error.hint : "Is the server still running?";
+interface FailedProps {
+  error: Error;
+  retry: () => void;
+  busy: boolean;
+  stale?: boolean;
+}
+
+function Failed({ error, retry, busy, stale }: FailedProps) {
   return (
-    <Alert color="red" title={stale ? "Could not refresh" : "Could not load"} mb="sm">
-      <Text size="sm">
-        {error.message} {hint}
-      </Text>
-      <Button size="compact-xs" variant="light" color="red" mt={6} onClick={retry}>
+    <Alert
+      className="failed"
+      color="red"
+      variant="transparent"
+      icon={<IconAlertCircle />}
+      title={stale ? "Could not refresh" : "Could not load"}
+      role="alert"
+    >
+      <Text size="sm">{reasonOf(error)}</Text>
+      <Button size="compact-sm" variant="default" mt="xs" onClick={retry} loading={busy}>
         Try again
       </Button>
     </Alert>
   );
+}
+
+/** What went wrong in words; what the network layer says itself is of no use to a reader. */
+export function reasonOf(error: Error): string {
+  if (error instanceof ApiError) return [sentence(error.message), error.hint && sentence(error.hint)].filter(Boolean).join(" ");
+  return "The server does not answer. Is it still running?";
+}
+
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,133 +1,176 @@
-/** Spend now, today and this month: the three numbers people open the page for. */
+/** Spend now, today and this month: the numbers people open the page for. */
 
-import { SimpleGrid, Text, Tooltip } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core";
+import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { ask } from "../api/client";
-import type { Answer } from "../api/types";
+import type { Answer, Money } from "../api/types";
+import { multiply } from "../decimal";
 import { compact, count, exactMoney, money } from "../format";
-import { LIVE } from "../useLive";
-import { dateIn, firstOfMonth, type View } from "../view/state";
+import { useLiveQuery } from "../live/useLiveQuery";
+import type { View } from "../view/state";
+import { dateIn, firstOfMonth } from "../view/zone";
+import { reasonOf } from "./Panel";
 
 const NOW_MINUTES = 5;
-const MEASURES = ["cost_usd", "calls", "errors", "unpriced_calls", "input_tokens", "output_tokens", "cache_hit_rate"];
+const NOWS_PER_HOUR = 60 / NOW_MINUTES;
+const MEASURES = ["cost_usd", "calls", "errors", "input_tokens", "output_tokens", "total_tokens", "cache_hit_rate"];
 
 export function Tiles({ view }: { view: View }) {
   const today = dateIn(view.timezone, new Date());
-  const now = useTotals("now", `${NOW_MINUTES}m`, view);
-  const day = useTotals("today", today, view);
-  const month = useTotals("month", firstOfMonth(today), view);
+  const month = firstOfMonth(today);
+  const lately = useTotals(`${NOW_MINUTES}m`, view, 1);
+  const day = useTotals(today, view, 1);
   return (
     <SimpleGrid cols={{ base: 2, md: 4 }} spacing="md">
-      <MoneyTile
-        label="Now"
-        about={`Spend of the last ${NOW_MINUTES} minutes, as an hourly rate`}
-        answer={now}
-        amount={perHour(now)}
-        suffix="/h"
-        note={(a) => `${money(cost(a))} in ${NOW_MINUTES} min · ${count(Number(a.totals["calls"] ?? 0))} calls`}
-      />
-      <MoneyTile
-        label="Today"
-        about={`Since midnight in ${view.timezone}`}
-        answer={day}
-        amount={cost(day)}
-        note={(a) => `${compact(Number(a.totals["calls"] ?? 0))} calls · ${compact(Number(a.totals["errors"] ?? 0))} failed`}
-      />
-      <MoneyTile
-        label="Month to date"
-        about={`Since ${firstOfMonth(today)} in ${view.timezone}`}
-        answer={month}
-        amount={cost(month)}
-        note={(a) => `${compact(Number(a.totals["calls"] ?? 0))} calls`}
-      />
-      <Tile label="Tokens today" about="Input, cache included, and output">
-        <div className="big number">
-          {compact(sum(day?.totals["input_tokens"], day?.totals["output_tokens"]))}
-        </div>
-        <Text size="xs" c="dimmed">
-          {compact(known(day?.totals["input_tokens"]))} in · {compact(known(day?.totals["output_tokens"]))} out
-          {hitRate(day)}
-        </Text>
+      <Tile label="Now" since={`last ${NOW_MINUTES} min`} query={lately}>
+        {(answer) => (
+          <>
+            <Amount name="now" amount={hourly(answer)} suffix="/h" />
+            <Note answer={answer}>
+              <span title={exactMoney(cost(answer))}>{money(cost(answer))}</span> in {NOW_MINUTES} min ·{" "}
+              {count(number(answer, "calls"))} calls
+            </Note>
+          </>
+        )}
+      </Tile>
+      <Tile label="Today" since="since 00:00" zone={view.timezone} query={day}>
+        {(answer) => (
+          <>
+            <Amount name="today" amount={cost(answer)} />
+            <Note answer={answer}>
+              {count(number(answer, "calls"))} calls · {count(number(answer, "errors"))} failed
+            </Note>
+          </>
+        )}
+      </Tile>
+      <Tile label="Month to date" since={`since ${dayAndMonth(month)}`} query={useTotals(month, view, 2)}>
+        {(answer) => (
+          <>
+            <Amount name="month-to-date" amount={cost(answer)} />
+            <Note answer={answer}>{count(number(answer, "calls"))} calls</Note>
+          </>
+        )}
+      </Tile>
+      <Tile label="Tokens today" since="in and out" query={day}>
+        {(answer) => (
+          <>
+            <div className="big number" data-testid="tile-tokens-today" title={count(number(answer, "total_tokens"))}>
+              {compact(number(answer, "total_tokens"))}
+            </div>
+            <Text size="xs" c="dimmed">
+              {compact(number(answer, "input_tokens"))} in · {compact(number(answer, "output_tokens"))} out{hitRate(answer)}
+            </Text>
+          </>
+        )}
       </Tile>
     </SimpleGrid>
   );
 }
 
-function useTotals(name: string, from: string, view: View): Answer | undefined {
-  return useQuery({
-    queryKey: [LIVE, "totals", name, from, view.timezone],
-    queryFn: () => ask({ measures: MEASURES, from, timezone: view.timezone }),
-  }).data;
+function useTotals(from: string, view: View, paceSeconds: number): UseQueryResult<Answer> {
+  const { timezone, filters } = view;
+  return useLiveQuery({
+    key: ["totals", from, timezone, filters],
+    paceSeconds,
+    ask: () => ask({ measures: MEASURES, from, timezone, filters }),
+  });
 }
 
-interface MoneyTileProps {
+interface TileProps {
   label: string;
-  about: string;
-  answer: Answer | undefined;
-  amount: string | null | undefined;
-  suffix?: string;
-  note: (answer: Answer) => string;
+  since: string;
+  zone?: string;
+  query: UseQueryResult<Answer>;
+  children: (answer: Answer) => ReactNode;
 }
 
-function MoneyTile({ label, about, answer, amount, suffix, note }: MoneyTileProps) {
-  const unpriced = answer?.coverage.unpriced_calls ?? 0;
+function Tile({ label, since, zone, query, children }: TileProps) {
   return (
-    <Tile label={label} about={about}>
-      <div className="big number" data-testid={`tile-${label.toLowerCase().replaceAll(" ", "-")}`} title={exactMoney(amount)}>
-        {answer ? money(amount ?? (Number(answer.totals["calls"]) ? null : "0")) : "…"}
-        {suffix && (
-          <Text span size="sm" c="dimmed">
-            {suffix}
-          </Text>
-        )}
-      </div>
-      <Text size="xs" c="dimmed">
-        {answer && note(answer)}
-        {unpriced > 0 && (
-          <Text span size="xs" c="orange">
-            {" "}
-            · {count(unpriced)} not priced
-          </Text>
-        )}
-      </Text>
-    </Tile>
-  );
-}
-
-function Tile({ label, about, children }: { label: string; about: string; children: ReactNode }) {
-  return (
-    <section className="panel" aria-label={label}>
-      <Tooltip label={about} openDelay={300}>
-        <Text size="sm" c="dimmed" w="fit-content">
+    <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label}>
+      <Group justify="space-between" gap={4} className="one-line">
+        <Text size="sm" fw={500}>
           {label}
         </Text>
-      </Tooltip>
-      {children}
+        <Text size="xs" c="dimmed" title={zone}>
+          {since}
+          {zone && (
+            <Text span inherit visibleFrom="lg">
+              {" "}
+              {zone}
+            </Text>
+          )}
+        </Text>
+      </Group>
+      {query.data ? children(query.data) : <Waiting query={query} />}
     </section>
   );
 }
 
-function cost(answer: Answer | undefined): string | null | undefined {
-  return answer?.totals["cost_usd"] as string | null | undefined;
+function Waiting({ query }: { query: UseQueryResult<Answer> }) {
+  if (!query.isError) return <Skeleton height={40} mt={6} aria-label="loading" />;
+  return (
+    <>
+      <div className="big">–</div>
+      <Text size="xs" className="bad" title={reasonOf(query.error)}>
+        could not load ·{" "}
+        <UnstyledButton fz="xs" td="underline" onClick={() => void query.refetch()}>
+          try again
+        </UnstyledButton>
+      </Text>
+    </>
+  );
 }
 
-/** A rate for display only; the exact amount stands below it. */
-function perHour(answer: Answer | undefined): string | null | undefined {
+/** An unknown amount is a dash. */
+function Amount({ name, amount, suffix }: { name: string; amount: Money | null; suffix?: string }) {
+  return (
+    <div className="big number" data-testid={`tile-${name}`} title={exactMoney(amount)}>
+      {money(amount)}
+      {suffix && amount !== null && (
+        <Text span size="sm" fw={500} c="dimmed">
+          {suffix}
+        </Text>
+      )}
+    </div>
+  );
+}
+
+function Note({ answer, children }: { answer: Answer; children: ReactNode }) {
+  const unpriced = answer.coverage.unpriced_calls;
+  return (
+    <Text size="xs" c="dimmed">
+      {children}
+      {unpriced > 0 && (
+        <>
+          {" · "}
+          <span className="warn uncut">{count(unpriced)} not priced</span>
+        </>
+      )}
+    </Text>
+  );
+}
+
+/** Null when there were calls and none has a price; without calls nothing was spent. */
+function cost(answer: Answer): Money | null {
+  return (answer.totals["cost_usd"] as Money | null) ?? (answer.totals["calls"] ? null : "0");
+}
+
+function hourly(answer: Answer): Money | null {
   const amount = cost(answer);
-  return amount ? ((Number(amount) * 60) / NOW_MINUTES).toFixed(6) : amount;
+  return amount && multiply(amount, NOWS_PER_HOUR);
 }
 
-function known(value: unknown): number | null {
-  return value === null || value === undefined ? null : Number(value);
+function number(answer: Answer, measure: string): number {
+  return Number(answer.totals[measure] ?? 0);
 }
 
-function sum(a: unknown, b: unknown): number | null {
-  return known(a) === null && known(b) === null ? null : (known(a) ?? 0) + (known(b) ?? 0);
+function hitRate(answer: Answer): string {
+  const rate = answer.totals["cache_hit_rate"];
+  return rate === null ? "" : ` · ${Math.round(Number(rate) * 100)}% cached`;
 }
 
-function hitRate(answer: Answer | undefined): string {
-  const rate = known(answer?.totals["cache_hit_rate"]);
-  return rate === null ? "" : ` · ${Math.round(rate * 100)}% from cache`;
+function dayAndMonth(date: string): string {
+  return new Date(`${date}T00:00:00Z`).toLocaleDateString("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
 }

@@ -1,96 +1,146 @@
-/** The largest spenders of one dimension, with the rest as "other": the rows add up to the total. */
+/** The largest spenders of one dimension, with the rest as one row: the rows add up to the total. */
 
-import { Table, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Table } from "@mantine/core";
 
 import { ask } from "../api/client";
-import type { Row } from "../api/types";
-import { compact, exactMoney, money, share } from "../format";
-import { groupName } from "../shape/series";
-import { SERIES_COLOURS } from "../theme";
-import { LIVE } from "../useLive";
-import { type Dimension, DIMENSIONS, RANGES, type View } from "../view/state";
+import type { Answer, Money, Row } from "../api/types";
+import { compact, count, exactMoney, money, share } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { NOT_SET, rowName, rowValue } from "../shape/series";
+import { type ChangeView, type Dimension, DIMENSIONS, filtered, RANGES, rangeStart, type View } from "../view/state";
 import { Panel } from "./Panel";
 
 const MOST_ROWS = 7;
 
-export function TopTable({ title, dimension, view }: { title: string; dimension: Dimension; view: View }) {
-  const query = useQuery({
-    queryKey: [LIVE, "top", dimension, view.range, view.timezone],
-    queryFn: () =>
+interface Props {
+  title: string;
+  dimension: Dimension;
+  view: View;
+  change: ChangeView;
+}
+
+export function TopTable({ title, dimension, view, change }: Props) {
+  const { range, timezone, filters } = view;
+  const query = useLiveQuery({
+    key: ["top", dimension, range, timezone, filters],
+    paceSeconds: RANGES[range].paceSeconds,
+    ask: () =>
       ask({
         measures: ["cost_usd", "calls", "total_tokens", "unpriced_calls"],
         group_by: [dimension],
-        from: RANGES[view.range].from,
-        timezone: view.timezone,
+        filters,
+        from: rangeStart(range, timezone, new Date()),
+        timezone,
         order_by: "-cost_usd",
         limit: MOST_ROWS,
       }),
-    placeholderData: (previous) => previous,
   });
+  const pick = (value: string) => change({ filters: filtered(filters, dimension, value) });
   return (
-    <Panel title={title} query={query} isEmpty={(answer) => answer.rows.length === 0}>
-      {(answer) => {
-        const whole = Number(answer.totals["cost_usd"] ?? 0);
-        return (
-          <Table verticalSpacing={6} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th w="38%">{DIMENSIONS[dimension]}</Table.Th>
-                <Table.Th ta="right" w="22%">Cost</Table.Th>
-                <Table.Th ta="right">Share</Table.Th>
-                <Table.Th ta="right">Calls</Table.Th>
-                <Table.Th ta="right">Tokens</Table.Th>
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {answer.rows.map((row) => (
-                <SpenderRow key={rowName(row, dimension)} row={row} dimension={dimension} whole={whole} />
-              ))}
-            </Table.Tbody>
-          </Table>
-        );
-      }}
+    <Panel title={title} query={query} height={300} isEmpty={(answer) => answer.rows.length === 0}>
+      {(answer) => <Spenders answer={answer} dimension={dimension} picked={filters[dimension]} pick={pick} />}
     </Panel>
   );
 }
 
-function SpenderRow({ row, dimension, whole }: { row: Row; dimension: Dimension; whole: number }) {
-  const name = rowName(row, dimension);
-  const amount = row["cost_usd"] as string | null;
-  const part = Number(amount ?? 0);
-  const unpriced = Number(row["unpriced_calls"] ?? 0);
+interface SpendersProps {
+  answer: Answer;
+  dimension: Dimension;
+  picked: string | undefined;
+  pick: (value: string) => void;
+}
+
+function Spenders({ answer, dimension, picked, pick }: SpendersProps) {
+  const whole = Number(answer.totals["cost_usd"] ?? 0);
   return (
-    <Table.Tr>
+    <Table className="spenders" verticalSpacing={5} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>{DIMENSIONS[dimension]}</Table.Th>
+          <Table.Th ta="right" w={84}>
+            Cost
+          </Table.Th>
+          <Table.Th ta="right" w={56}>
+            Calls
+          </Table.Th>
+          <Table.Th ta="right" w={62}>
+            Tokens
+          </Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {answer.rows.map((row) => {
+          const value = rowValue(row, dimension);
+          const canPick = value !== null && value !== picked;
+          return (
+            <SpenderRow
+              key={`${row["other"] === true} ${rowName(row, dimension)}`}
+              row={row}
+              name={rowName(row, dimension)}
+              whole={whole}
+              pick={canPick ? () => pick(value) : undefined}
+            />
+          );
+        })}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+interface RowProps {
+  row: Row;
+  name: string;
+  whole: number;
+  pick: (() => void) | undefined;
+}
+
+function SpenderRow({ row, name, whole, pick }: RowProps) {
+  const amount = row["cost_usd"] as Money | null;
+  const unpriced = Number(row["unpriced_calls"] ?? 0);
+  // Beside calls without a price, the nothing that others cost is not what was spent.
+  const isKnown = amount !== null && !(unpriced > 0 && Number(amount) === 0);
+  const isNamed = !row["other"] && name !== NOT_SET;
+  return (
+    <Table.Tr className={pick && "clickable"} onClick={pick}>
       <Table.Td>
-        <div className="cell-cut name" title={name}>
-          {row["other"] ? <Text span size="sm" c="dimmed">{name}</Text> : name}
-        </div>
-        <div className="bar" aria-hidden>
-          <div style={{ width: `${whole ? (100 * part) / whole : 0}%`, background: SERIES_COLOURS[row["other"] ? 6 : 0] }} />
-        </div>
+        {pick ? (
+          // The row takes clicks, the button takes the keyboard; a click on it is one on the row.
+          <button type="button" className="cut row-button" title={`Show only ${name}`}>
+            {name}
+          </button>
+        ) : (
+          <div className={isNamed ? "cut" : "cut dim"} title={name}>
+            {name}
+          </div>
+        )}
+        <Bar part={isKnown ? Number(amount) : null} whole={whole} isRest={row["other"] === true} />
       </Table.Td>
       <Table.Td ta="right" className="number" title={exactMoney(amount)}>
-        {money(amount)}
+        {isKnown && money(amount)}
         {unpriced > 0 && (
-          <Text size="xs" c="orange" style={{ whiteSpace: "nowrap" }} title={`${compact(unpriced)} calls have no price yet`}>
+          <div className="warn small uncut" title={`${count(unpriced)} calls have no price yet`}>
             {compact(unpriced)} unpriced
-          </Text>
+          </div>
         )}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {share(part, whole)}
-      </Table.Td>
-      <Table.Td ta="right" className="number">
+      <Table.Td ta="right" className="number" title={count(Number(row["calls"]))}>
         {compact(Number(row["calls"]))}
       </Table.Td>
-      <Table.Td ta="right" className="number">
-        {compact(row["total_tokens"] as number | null)}
+      <Table.Td ta="right" className="number" title={count(Number(row["total_tokens"]))}>
+        {compact(Number(row["total_tokens"]))}
       </Table.Td>
     </Table.Tr>
   );
 }
 
-function rowName(row: Row, dimension: Dimension): string {
-  return row["other"] ? "all others" : groupName(row[dimension]);
+function Bar({ part, whole, isRest }: { part: number | null; whole: number; isRest: boolean }) {
+  const percent = part && whole ? (100 * part) / whole : 0;
+  return (
+    <div className="share">
+      <div className="bar" aria-hidden>
+        <div className={isRest ? "rest" : undefined} style={{ width: `${percent}%` }} />
+      </div>
+      <span className="dim small number">{part === null ? "" : share(part, whole)}</span>
+    </div>
+  );
 }

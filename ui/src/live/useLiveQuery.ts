@@ -1,0 +1,34 @@
+import { hashKey, useQuery, type UseQueryResult } from "@tanstack/react-query";
+
+import { LIVE, type LiveMeta, tookMs } from "./refresher";
+
+/** Time passes although nothing happens: what was spent in the last minutes changes by itself. */
+const OLDEST_MS = 30_000;
+
+interface LiveQuestion<T> {
+  key: unknown[];
+  /** How long the answer may stay as it is while calls come in. */
+  paceSeconds: number;
+  ask: () => Promise<T>;
+}
+
+/** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen. */
+export function useLiveQuery<T>({ key, paceSeconds, ask }: LiveQuestion<T>): UseQueryResult<T> {
+  const queryKey = [LIVE, ...key];
+  return useQuery<T>({
+    queryKey,
+    queryFn: () => timed(hashKey(queryKey), ask),
+    meta: { paceSeconds } satisfies LiveMeta,
+    refetchInterval: Math.max(OLDEST_MS, paceSeconds * 1000),
+    placeholderData: (previous: T | undefined) => previous as never,
+  });
+}
+
+async function timed<T>(hash: string, ask: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  try {
+    return await ask();
+  } finally {
+    tookMs.set(hash, performance.now() - start);
+  }
+}

@@ -1,0 +1,95 @@
+/** Calendar arithmetic in a time zone: where its days begin, and the buckets that a range consists of. */
+
+/** The calendar date of an instant in a zone, `2026-11-20`. */
+export function dateIn(timezone: string, instant: Date): string {
+  return formatter("date", timezone, { dateStyle: "short" }, "en-CA").format(instant);
+}
+
+export function firstOfMonth(date: string): string {
+  return `${date.slice(0, 8)}01`;
+}
+
+export function shiftedDate(date: string, days: number): string {
+  const instant = new Date(`${date}T00:00:00Z`);
+  instant.setUTCDate(instant.getUTCDate() + days);
+  return instant.toISOString().slice(0, 10);
+}
+
+/** How far the zone's clock is ahead of UTC at an instant, both in seconds. */
+export function offsetSeconds(timezone: string, at: number): number {
+  const parts = formatter("clock", timezone, CLOCK, "en-US").formatToParts(new Date(at * 1000));
+  const field = (type: string) => Number(parts.find((part) => part.type === type)!.value);
+  const local = Date.UTC(field("year"), field("month") - 1, field("day"), field("hour"), field("minute"), field("second"));
+  return local / 1000 - Math.floor(at);
+}
+
+const CLOCK: Intl.DateTimeFormatOptions = {
+  hourCycle: "h23",
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+};
+const DAY_SECONDS = 86_400;
+
+/** The first instant of a date in a zone, seconds since the epoch; also on days without a midnight. */
+export function startOfDay(date: string, timezone: string): number {
+  const naive = Date.parse(`${date}T00:00:00Z`) / 1000;
+  const around = [naive - DAY_SECONDS, naive + DAY_SECONDS].map((at) => naive - offsetSeconds(timezone, at));
+  const inside = around.filter((at) => dateIn(timezone, new Date(at * 1000)) === date);
+  return Math.min(...inside);
+}
+
+export type Interval = "minute" | "hour" | "day";
+export const STEP_SECONDS = { minute: 60, hour: 3600 } as const;
+
+/** The start of the minute or of the zone's hour that an instant lies in. */
+export function floorTo(interval: "minute" | "hour", at: number, timezone: string): number {
+  const local = at + offsetSeconds(timezone, at);
+  return Math.floor(at) - Math.floor(local % STEP_SECONDS[interval]);
+}
+
+/** The starts of all buckets from `start` until now, so that quiet ones are drawn as nothing rather than skipped. */
+export function bucketStarts(interval: Interval, start: number, now: number, timezone: string): number[] {
+  const starts: number[] = [];
+  if (interval === "day") {
+    for (let date = dateIn(timezone, new Date(start * 1000)); ; date = shiftedDate(date, 1)) {
+      const at = startOfDay(date, timezone);
+      if (at > now) return starts;
+      starts.push(at);
+    }
+  }
+  for (let at = start; at <= now; at += STEP_SECONDS[interval]) starts.push(at);
+  return starts;
+}
+
+/** Where the bucket after the last one would begin. */
+export function endOfBucket(interval: Interval, start: number, timezone: string): number {
+  if (interval !== "day") return start + STEP_SECONDS[interval];
+  return startOfDay(shiftedDate(dateIn(timezone, new Date(start * 1000)), 1), timezone);
+}
+
+export function knownTimezone(name: string | null): string | null {
+  if (!name) return null;
+  try {
+    return formatter("date", name, { dateStyle: "short" }, "en-CA") && name;
+  } catch {
+    return null;
+  }
+}
+
+export function browserTimezone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+/** Formatters are slow to make and quick to use. */
+function formatter(kind: string, timeZone: string, options: Intl.DateTimeFormatOptions, locale: string): Intl.DateTimeFormat {
+  const key = `${kind} ${timeZone}`;
+  const known = formatters.get(key) ?? new Intl.DateTimeFormat(locale, { ...options, timeZone });
+  formatters.set(key, known);
+  return known;
+}
