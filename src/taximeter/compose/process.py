@@ -41,6 +41,7 @@ from taximeter.server.answers import App
 from taximeter.server.api import build_api
 from taximeter.server.app import Faces, build_app
 from taximeter.server.events_in import IngestFace, TakenIn
+from taximeter.server.hosts import name_in, only_for_hosts
 from taximeter.server.live import Live
 from taximeter.server.page import Page
 from taximeter.server.parts import Parts
@@ -201,7 +202,7 @@ class Process:
             status=self.standing.status,
             sign_in_url=self._sign_in_url,
         )
-        return build_app(
+        app = build_app(
             Faces(
                 access=access,
                 counts=self.standing.counts,
@@ -214,6 +215,11 @@ class Process:
                 page=Page(access) if kept else None,
             )
         )
+        return only_for_hosts(app, self._own_hosts()) if open_to_all else app
+
+    def _own_hosts(self) -> list[str]:
+        server = self.settings.server
+        return [server.host, name_in(server.public_url or "")]
 
     def _ingest(self, access: Access, kept: Collecting) -> IngestFace:
         receiver = Receiver(self.spool, kept.store.known_ids, self.clock)

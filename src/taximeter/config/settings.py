@@ -151,7 +151,9 @@ class ServerSettings(Section):
         default=None, description="How people reach the server, when a proxy stands before it; used in links."
     )
     auth: Literal["required", "off"] = Field(
-        default="required", description="`off` answers everybody who can reach the port as an administrator."
+        default="required",
+        description="`off` answers everybody who can reach the port as an administrator, "
+        "under no other name than localhost, the address it listens on and `public_url`.",
     )
     ingest_limit_bytes: int = Field(
         default=32 * MEBIBYTE, gt=0, description="Largest body of `POST /v1/events`, also after unpacking."
