@@ -244,7 +244,12 @@ def percent(part: Decimal, whole: Decimal) -> Decimal | None:
     """`part` in percent of `whole`, to `PERCENT_DIGITS` digits after the point; None of nothing."""
     if not whole:
         return None
-    return _WIDE.divide(multiply(100, part), whole).quantize(_ONE.scaleb(-PERCENT_DIGITS), context=_WIDE)
+    return divide(multiply(100, part), whole).quantize(_ONE.scaleb(-PERCENT_DIGITS), context=_WIDE)
+
+
+def divide(amount: Decimal, by: Decimal | int) -> Decimal:
+    """amount / by to 60 digits: for what is shown, never for what is added up."""
+    return _WIDE.divide(amount, Decimal(by))
 
 
 def _names(request: Mapping[str, Any]) -> list[tuple[str, str]]:
