@@ -104,7 +104,7 @@ def test_the_callers_decimal_context_does_not_matter(book: PriceBook, usage: Usa
 def test_what_is_remembered_is_what_would_be_resolved_anew(book: PriceBook, day: datetime, usage: Usage) -> None:
     at_us = to_unix_us(day.replace(tzinfo=UTC))
     for model in ("deepseek-v4-flash", "deepseek-chat"):
-        fresh = PriceBook(book._layers)
+        fresh = PriceBook(book.layers)
         call = Priceable("deepseek", model, at_us, usage)
         assert book.price(call) == fresh.price(call)
 

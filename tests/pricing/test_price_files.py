@@ -198,7 +198,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("{provider: p, match: m, rates: 5}", "prices[0].rates: should be a mapping"),
         ('{match: m, rates: {input: "1"}}', "prices[0]: 'provider' is needed"),
         ('{provider: p, rates: {input: "1"}}', "prices[0]: 'match' is needed"),
-        ("{provider: p, match: m}", "says no price: give one of rates, adjust, as, multiply, units"),
+        ("{provider: p, match: m}", "says no price: give one of rates, adjust, derive, as, multiply, units"),
         ('{provider: p, match: m, as: n, multiply: "2"}', "does two things at once: as and multiply"),
         (
             '{provider: p, match: m, rates: {}, model: x, units: {requests: "1"}}',
@@ -225,7 +225,7 @@ def test_a_mistake_is_named(entry: str, expected: str) -> None:
     ("text", "expected"),
     [
         ("prices: 5", "line 1: prices: should be a list of entries"),
-        ("rates: []", "line 1: rates: there is no such key; there are: prices, providers"),
+        ("rates: []", "line 1: rates: there is no such key; there are: prices, aliases, providers"),
         ("- a list", "line 1: file: should be a mapping with the key 'prices'"),
         ("prices: [", "file: not YAML"),
         ("providers: [openai]", "line 1: providers: should be a mapping"),
@@ -289,7 +289,7 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 
 def test_every_correction_says_where_it_is_from_and_when_it_was_checked() -> None:
     from taximeter.config.lines import read
-    from taximeter.pricing.book import CORRECTIONS
+    from taximeter.pricing.shelf import CORRECTIONS
 
     entries = read(CORRECTIONS.read_text(encoding="utf-8"), {}).values["prices"]
     assert [entry for entry in entries if not entry.get("source") or not entry.get("checked")] == []

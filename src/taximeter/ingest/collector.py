@@ -119,6 +119,8 @@ class PricedRecord(TypedDict, total=False):
     response_model: str | None
     service_tier: str | None
     region: str | None
+    team: str | None
+    tenant: str | None
     operation: str | None
     status: str | None
     not_billed: bool | None

@@ -1,7 +1,11 @@
 """Pricing: usage + price book + instant → cost, or the reason why it is not known.
 
-    book = load_price_book(Path("prices.yaml"))
-    book.price(priceable_from_record(record))
+    book = load_price_book(Path("prices.yaml"), data / "prices")
+    book.price(call)            Cost or Unpriced
+    book.explain(call)          the same with every rate, the layer and rule it is from, and its period
+    book.listing(call)          all rates of such a call
+    book.cache_saving(call)     what caching saved it, USD
+    book.highest_price(call)    a bound for a call without a price, USD
 
 Loading reads files; everything after it is a function of its arguments. `taximeter.pricing.price_file` documents the
 format of price files.
@@ -20,14 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["PriceBook", "Priceable", "load_price_book", "priceable_from_event", "priceable_from_record"]
 
 
-def load_price_book(overrides: Path | None = None) -> PriceBook:
-    """The price book of this release under the user's price file.
+def load_price_book(overrides: Path | None = None, directory: Path | None = None) -> PriceBook:
+    """The price book of this release, with what a directory of prices (`shelf`) holds, under the user's price file.
 
-    Raises ConfigurationError with every mistake in that file. The price library is first imported here.
+    Raises ConfigurationError with every mistake in one of the files. The price library is first imported here.
     """
-    from taximeter.pricing.book import load_price_book as load
+    from taximeter.pricing.shelf import PriceShelf
 
-    return load(overrides)
+    return PriceShelf(directory, overrides).book()
 
 
 def __getattr__(name: str) -> object:

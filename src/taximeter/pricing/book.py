@@ -6,19 +6,28 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from decimal import Decimal
 from typing import Final
 
 from taximeter.core.cost import Cost, Unpriced, free
 from taximeter.core.money import ZERO
 from taximeter.core.usage import Usage
-from taximeter.pricing import snapshot
-from taximeter.pricing.entries import PriceFile, tier_name
-from taximeter.pricing.price_file import read_file
+from taximeter.pricing.bound import Ceiling
+from taximeter.pricing.entries import Alias, Party, PriceFile, tier_name
+from taximeter.pricing.explain import Explanation, Line, PriceListing, lines_of
+from taximeter.pricing.meter import Meter
 from taximeter.pricing.priceable import Priceable
-from taximeter.pricing.resolve import Question, Resolution, Resolver
-
-CORRECTIONS: Final = Path(__file__).with_name("corrections.yaml")
+from taximeter.pricing.resolve import (
+    ALWAYS_US,
+    NEVER_US,
+    Question,
+    Resolution,
+    Resolver,
+    layers_of,
+    merged_names,
+    narrowed,
+)
+from taximeter.pricing.snapshot import Snapshots, bundled
 
 MOST_RESOLUTIONS: Final = 4096
 """Kinds of calls kept resolved; beyond it the book starts afresh."""
@@ -32,20 +41,20 @@ _log = logging.getLogger(__name__)
 class PriceBook:
     """Prices calls. Immutable but for what it remembers; safe to share between threads."""
 
-    def __init__(self, layers: Sequence[PriceFile]) -> None:
-        """`layers` from the lowest to the highest; the snapshot of genai-prices lies below them all."""
-        self._layers = tuple(layers)
-        self._synonyms = {other: name for layer in layers for other, name in layer.synonyms.items()}
-        self._listed_as = {name: theirs for layer in layers for name, theirs in layer.listed_as.items()}
-        self._pass_on = frozenset(name for layer in layers for name in layer.pass_on)
-        texts = "\0".join(f"{layer.layer}\0{layer.text}" for layer in layers)
-        self.version: Final = f"{snapshot.VERSION}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
+    def __init__(self, files: Sequence[PriceFile], snapshots: Snapshots | None = None) -> None:
+        """`files` from the lowest layer to the highest; `snapshots` (those of genai-prices) lie below them all."""
+        self.layers: Final = tuple(files)
+        self.snapshots: Final = snapshots or Snapshots([bundled()])
+        self._layers = layers_of(files)
+        self._synonyms, self._listed_as, self._pass_on = merged_names(files)
+        self._aliases = [alias for file in reversed(self.layers) for alias in file.aliases]
+        self._parties = {name for file in files for entry in file.entries for name in (entry.teams | entry.tenants)}
+        texts = "\0".join(f"{file.layer}\0{file.text}" for file in files)
+        self.version: Final = f"{self.snapshots.version}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
+        self._ceilings: dict[tuple[str, int], Ceiling] = {}
 
-    @property
-    def layers(self) -> tuple[PriceFile, ...]:
-        """The price files, from the lowest to the highest."""
-        return self._layers
+    # ── the cost of a call ─────────────────────────────────────────────────────────────────────────────────────
 
     def price(self, call: Priceable) -> Cost | Unpriced:
         """The cost of a call at its own time, or why it is not known. Never raises."""
@@ -63,7 +72,8 @@ class PriceBook:
                 return settled
         if call.by_model:
             return self._shares(call)
-        return self._metered(call, call.model, usage)
+        answer = self._resolution(call, call.model).answer
+        return answer if isinstance(answer, Unpriced) else answer.cost(usage)
 
     def _without_price(self, call: Priceable) -> Cost | Unpriced | None:
         """The rules that need no price; None when none of them settles the matter."""
@@ -77,54 +87,174 @@ class PriceBook:
             return free(self.version, f"rule:{call.status}_without_usage")
         return Unpriced("usage_unknown", self.version)
 
-    def _metered(self, call: Priceable, model: str | None, usage: Usage) -> Cost | Unpriced:
-        key = (call.provider, model, call.service_tier, call.region, call.request_model)
+    def _shares(self, call: Priceable) -> Cost | Unpriced:
+        """A call of several models: each share at its model's price."""
+        costs = []
+        for model, usage in _parts(call):
+            answer = self._resolution(call, model).answer
+            cost = answer if isinstance(answer, Unpriced) else answer.cost(usage)
+            if isinstance(cost, Unpriced):
+                return cost
+            costs.append(cost)
+        return _together(costs)
+
+    # ── what an amount rests on ────────────────────────────────────────────────────────────────────────────────
+
+    def explain(self, call: Priceable) -> Explanation:
+        """The cost of a call with every rate applied, which layer and rule gave it, and until when it holds."""
+        cost = self.price(call)
+        if (call.status != "ok" or call.not_billed or not call.usage.known) and self._without_price(call) is not None:
+            return Explanation(cost, model=call.model)
+        lines: list[Line] = []
+        periods: list[Resolution] = []
+        for model, usage in _parts(call):
+            found = self._resolution(call, model)
+            periods.append(found)
+            if isinstance(found.answer, Meter):
+                lines += lines_of(found.answer, usage, model)
+        return Explanation(
+            cost,
+            tuple(lines),
+            periods[0].model or call.model,
+            _bounded(max(found.from_us for found in periods)),
+            _bounded(min(found.until_us for found in periods)),
+        )
+
+    def listing(self, call: Priceable) -> PriceListing:
+        """All rates that such a call would have, whatever it used: what `prices show` prints."""
+        found = self._resolution(call, call.model)
+        until_us, from_us = _bounded(found.until_us), _bounded(found.from_us)
+        return PriceListing(found.answer, self.version, found.model or call.model, from_us, until_us)
+
+    def cache_saving(self, call: Priceable) -> Decimal | None:
+        """What caching saved this call, USD: cached tokens x (input rate - read rate) - the surcharge on writes.
+
+        Negative when writing cost more than reading saved. None when a price for it is not known; 0 for calls that
+        cost nothing anyway.
+        """
+        if call.not_billed or call.status == "cached":
+            return ZERO
+        saved = ZERO
+        for model, usage in _parts(call):
+            answer = self._resolution(call, model).answer
+            part = answer.cache_saving(usage) if isinstance(answer, Meter) else None
+            if part is None:
+                return None
+            saved += part
+        return saved
+
+    def highest_price(self, call: Priceable) -> Decimal | None:
+        """A bound on what a call without a price may cost, USD; None when not even a bound is known.
+
+        Its tokens at the highest rates of any model that its provider sells at that time, of any model at all when
+        the provider is not known: cache writes and long contexts, the dearest tier and every surcharge included; its
+        units at their highest fee. For a call with a price it is an upper bound, too, but a loose one.
+        """
+        if not call.usage.known:
+            return None
+        party = self._party(call, call.model)
+        listed_as = self._listed_name(party)
+        day = call.at_us // 86_400_000_000
+        key = (listed_as or "", day)
+        ceiling = self._ceilings.get(key)
+        if ceiling is None:
+            if len(self._ceilings) >= MOST_RESOLUTIONS:
+                self._ceilings.clear()
+            ceiling = Ceiling.of(self.snapshots, self.layers, party.providers, listed_as, call.at_us)
+            self._ceilings[key] = ceiling
+        return ceiling.bound(call.usage)
+
+    # ── resolving ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _resolution(self, call: Priceable, model: str | None) -> Resolution:
+        key: tuple[str | None, ...] = (call.provider, model, call.service_tier, call.region, call.request_model)
+        if self._parties:
+            key += tuple(name if name in self._parties else None for name in (call.team, call.tenant))
         found = self._resolutions.get(key)
         if found is None or not found.from_us <= call.at_us < found.until_us:
             found = self._resolve(call, model)
             if len(self._resolutions) >= MOST_RESOLUTIONS:
                 self._resolutions.clear()
             self._resolutions[key] = found
-        answer = found.answer
-        return answer if isinstance(answer, Unpriced) else answer.cost(usage)
-
-    def _shares(self, call: Priceable) -> Cost | Unpriced:
-        """A call of several models: each share at its model's price, units that no share names at the main one's."""
-        parts = list(call.by_model)
-        if call.usage.units and not any(usage.units for _, usage in parts):
-            parts.append((call.model or parts[0][0], Usage(units=call.usage.units)))
-        costs = []
-        for model, usage in parts:
-            cost = self._metered(call, model, usage)
-            if isinstance(cost, Unpriced):
-                return cost
-            costs.append(cost)
-        return _together(costs)
+        return found
 
     def _resolve(self, call: Priceable, model: str | None) -> Resolution:
         """What the layers say about a kind of call; the first of its names that they know decides."""
+        called, aliases = self._meant(call, model)
+        party = self._party(called, called.model)
+        question = Question(
+            party=party,
+            listed_as=self._listed_name(party),
+            tier=tier_name(called.service_tier),
+            at_us=call.at_us,
+            passed_on=not self._pass_on.isdisjoint(party.providers),
+        )
+        found = self._first_known(question, _candidates(called.model, called.request_model))
+        changes = (instant for alias in aliases for instant in (alias.from_us, alias.to_us) if instant is not None)
+        return narrowed(found, call.at_us, changes)
+
+    def _meant(self, call: Priceable, model: str | None) -> tuple[Priceable, list[Alias]]:
+        """The call with the user's own names replaced by what they stand for, and the aliases that might apply.
+
+        Every alias is followed at most once, so that they cannot lead in a circle.
+        """
+        called = replace(call, model=model)
+        waiting, met = list(self._aliases), []
+        while alias := next((a for a in waiting if _speaks_of(a, called)), None):
+            waiting.remove(alias)
+            met.append(alias)
+            if alias.in_force(call.at_us):
+                called = _standing_for(alias, called)
+        return called, met
+
+    def _party(self, call: Priceable, model: str | None) -> Party:
         provider = (call.provider or "").lower()
         name = self._synonyms.get(provider, provider)
-        listed_as = self._listed_as.get(name, name)
-        question = Question(
-            providers=frozenset({provider, name}),
-            listed_as=listed_as if snapshot.has_provider(listed_as) else None,
-            model="",
-            tier=tier_name(call.service_tier),
-            region=call.region.lower() if call.region else None,
-            at_us=call.at_us,
-            passed_on=name in self._pass_on,
-        )
-        return self._first_known(question, _candidates(model, call.request_model))
+        region = call.region.lower() if call.region else None
+        return Party(frozenset({provider, name}), (model or "").lower(), region, call.team, call.tenant)
+
+    def _listed_name(self, party: Party) -> str | None:
+        names = (self._listed_as.get(name, name) for name in sorted(party.providers))
+        return next((name for name in names if self.snapshots.has_provider(name)), None)
 
     def _first_known(self, question: Question, models: Sequence[str]) -> Resolution:
         unknown = Unpriced("unknown_model" if question.listed_as else "unknown_provider", self.version)
-        resolution = Resolution(unknown)
+        first: Resolution | None = None
         for model in models:
-            resolution = Resolver(self._layers, replace(question, model=model), self.version).resolution()
-            if not isinstance(resolution.answer, Unpriced) or resolution.answer.reason != "unknown_model":
-                return resolution
-        return Resolution(unknown, resolution.from_us, resolution.until_us)
+            asked = replace(question, party=replace(question.party, model=model))
+            found = Resolver(self.snapshots, self._layers, asked, self.version).resolution()
+            if not isinstance(found.answer, Unpriced) or found.answer.reason != "unknown_model":
+                return found
+            first = first or found
+        return Resolution(unknown, first.from_us, first.until_us) if first else Resolution(unknown)
+
+
+def _speaks_of(alias: Alias, call: Priceable) -> bool:
+    names = [name.lower() for name in (call.model, call.request_model) if name]
+    return alias.fits((call.provider or "").lower(), names)
+
+
+def _standing_for(alias: Alias, call: Priceable) -> Priceable:
+    """The call as an alias says. A model that the provider itself named in its answer is more exact than an alias."""
+    answered = call.model is not None and call.request_model not in (None, call.model)
+    return replace(
+        call,
+        provider=alias.provider or call.provider,
+        model=call.model if answered else alias.model or call.model,
+        request_model=alias.model or call.request_model,
+        service_tier=alias.tier if alias.tier and tier_name(call.service_tier) is None else call.service_tier,
+        region=alias.region or call.region,
+    )
+
+
+def _parts(call: Priceable) -> list[tuple[str | None, Usage]]:
+    """The usage by model; units that no share names belong to the main one."""
+    if not call.by_model:
+        return [(call.model, call.usage)]
+    parts: list[tuple[str | None, Usage]] = list(call.by_model)
+    if call.usage.units and not any(usage.units for _, usage in parts):
+        parts.append((call.model or parts[0][0], Usage(units=call.usage.units)))
+    return parts
 
 
 def _candidates(model: str | None, asked: str | None) -> list[str]:
@@ -137,6 +267,10 @@ def _candidates(model: str | None, asked: str | None) -> list[str]:
     return [name, wanted] if same else [name]
 
 
+def _bounded(at_us: int) -> int | None:
+    return None if at_us in (ALWAYS_US, NEVER_US) else at_us
+
+
 def _together(costs: Sequence[Cost]) -> Cost:
     return Cost(
         sum((c.input for c in costs), ZERO),
@@ -147,11 +281,3 @@ def _together(costs: Sequence[Cost]) -> Cost:
         costs[0].price_version,
         " & ".join(dict.fromkeys(c.price_rule for c in costs)),
     )
-
-
-def load_price_book(overrides: Path | None = None) -> PriceBook:
-    """The price book of this release under the user's price file. Raises ConfigurationError for a wrong file."""
-    layers = [read_file(CORRECTIONS, "corrections")]
-    if overrides is not None:
-        layers.append(read_file(overrides, "override"))
-    return PriceBook(layers)

@@ -16,11 +16,11 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Final
 
-from genai_prices import data_snapshot, types
+from genai_prices import types
 
-from taximeter.pricing import snapshot
 from taximeter.pricing.book import PriceBook
 from taximeter.pricing.entries import Entry
+from taximeter.pricing.snapshot import CLOSED_MAKERS, Listed
 
 SIMILAR: Final = 5
 """Names offered in place of one that is not known."""
@@ -56,7 +56,7 @@ def find(book: PriceBook, name: str) -> tuple[KnownModel, ...]:
     maker, slash, rest = wanted.partition("/")
     if slash and rest and _provider_known(book, maker):
         return (_known(maker, rest, book),) if _has_price(book, maker, rest) else ()
-    providers = _in_files(book, wanted) or _makers_of(wanted) or _hosts_of(wanted)
+    providers = _in_files(book, wanted) or _makers_of(book, wanted) or _hosts_of(book, wanted)
     return tuple(_known(provider, wanted, book) for provider in providers)
 
 
@@ -87,16 +87,17 @@ def _known(provider: str, name: str, book: PriceBook) -> KnownModel:
     listed = _listed(book, provider, name)
     if listed is None:
         return KnownModel(provider, name)
-    dates = _CHECKED_ON.findall(listed.model.price_comments or "")
+    dates = _CHECKED_ON.findall(listed.newest.price_comments or "")
     checked = max((date.fromisoformat(day) for day in dates), default=None)
-    return KnownModel(provider, name, listed.model.context_window, checked)
+    return KnownModel(provider, name, listed.newest.context_window, checked)
 
 
-def _listed(book: PriceBook, provider: str, name: str) -> snapshot.Listed | None:
+def _listed(book: PriceBook, provider: str, name: str) -> Listed | None:
     listed_as = {ours: theirs for layer in book.layers for ours, theirs in layer.listed_as.items()}
     ours = _our_name(book, provider)
     theirs = listed_as.get(ours, ours)
-    return snapshot.find(theirs, name) if snapshot.has_provider(theirs) else snapshot.find_by_maker(name)
+    known = book.snapshots
+    return known.find(theirs, name) if known.has_provider(theirs) else known.find_by_maker(name)
 
 
 def _our_name(book: PriceBook, provider: str) -> str:
@@ -105,7 +106,7 @@ def _our_name(book: PriceBook, provider: str) -> str:
 
 
 def _provider_known(book: PriceBook, provider: str) -> bool:
-    if snapshot.has_provider(provider) or _our_name(book, provider) != provider:
+    if book.snapshots.has_provider(provider) or _our_name(book, provider) != provider:
         return True
     return any(provider in entry.providers for layer in book.layers for entry in layer.entries)
 
@@ -131,29 +132,29 @@ def _prices_by_name(entry: Entry) -> bool:
     return entry.action in ("set", "as") and entry.tier is None and "*" not in entry.match
 
 
-def _makers_of(name: str) -> list[str]:
-    return [p.id for p in _providers() if p.model_match and p.model_match.is_match(name) and p.find_model(name)]
+def _makers_of(book: PriceBook, name: str) -> list[str]:
+    return [p.id for p in _providers(book) if p.model_match and p.model_match.is_match(name) and p.find_model(name)]
 
 
-def _hosts_of(name: str) -> list[str]:
-    return _fewest([p.id for p in _providers() if p.find_model(name)])
+def _hosts_of(book: PriceBook, name: str) -> list[str]:
+    return _fewest([p.id for p in _providers(book) if p.find_model(name)])
 
 
 def _fewest(providers: list[str]) -> list[str]:
     """Where a maker that keeps its models to itself is among the providers, it is meant."""
-    makers = [provider for provider in providers if provider in snapshot.CLOSED_MAKERS]
+    makers = [provider for provider in providers if provider in CLOSED_MAKERS]
     return makers[:1] or providers
 
 
-def _providers() -> Iterable[types.Provider]:
-    return data_snapshot.get_snapshot().providers
+def _providers(book: PriceBook) -> Iterable[types.Provider]:
+    return book.snapshots.editions[-1].providers
 
 
 def _all_names(book: PriceBook) -> Iterator[tuple[str, str]]:
-    for provider in _providers():
+    for provider in _providers(book):
         yield from ((provider.id, model.id) for model in provider.models)
     for layer in book.layers:
         for entry in layer.entries:
             for name in entry.match:
-                if not name.endswith("*"):
+                if "*" not in name:
                     yield from ((provider, name) for provider in entry.providers)

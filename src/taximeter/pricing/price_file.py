@@ -1,20 +1,29 @@
-"""Price files: our dated corrections and the user's own prices, in one format.
+"""Price files: our dated corrections, imported lists and the user's own prices, in one format.
 
     prices:
       - provider: openai                # a name, or a list of names; "*" is every provider
-        match: gpt-4o                   # the model and its dated snapshots (gpt-4o-2024-08-06); "*" at the end
-                                        # matches any ending; a list is fine
+        match: gpt-4o                   # the model and its dated snapshots (gpt-4o-2024-08-06); "*" at either end
+                                        # stands for anything; a list is fine
         from: 2024-05-13                # a day (UTC) or an instant; left out: always
         to: 2024-10-02                  # not included
         daily: 01:00-04:00, 06:00-10:00 # only in these hours (UTC)
         days: [mon, tue, wed, thu, fri] # and only on these days (UTC)
-        tier: batch                     # only calls served in this tier; left out: the standard tier
-        region: us                      # only calls served there; "*" at the end and lists as for models
+        tier: batch                     # only calls served in this tier or speed; left out: the standard one
+        region: us                      # only calls served there; "*" at either end and lists as for models
+        team: core                      # only calls of this team, or of one in a list
+        tenant: acme                    # only calls of this tenant, or of one in a list
         source: https://...             # where the price is published
-        checked: 2026-11-20             # when somebody last looked
+        checked: 2026-11-20             # when somebody last compared it with the source; `never` says so
+        note: ...                       # for people
         rates: {input: "5", output: "15"}     # USD per million tokens
         units: {web_searches: "0.01"}         # USD per unit, or {usd: "0.36", per: 3600, at_least: 10, at_most: 60}
         above: {200000: {input: "6"}}         # rates of requests with more input tokens than this
+
+    aliases:
+      - provider: azure                 # who was called, as events name it; "*" at either end, lists; needed
+        model: [prod-chat]              # the deployment, profile or model called; left out: any
+        from: 2026-01-01                # as above
+        is: {model: gpt-4.1, region: data-zone-eu}    # provider, model, tier, region: what it stands for
 
     providers:
       openai: {names: [openai-eu, our-proxy]}  # other names under which calls of a provider are recorded
@@ -22,11 +31,15 @@
 An entry does exactly one thing:
 
 * `rates` and `units` set the price of a model: what `rates` do not name is charged as the whole it is part of (cache
-  reads as input, reasoning as output); fees per unit that `units` do not name stay;
+  reads as input, reasoning as output); fees per unit that `units` do not name stay. With `fill: true` this is only for
+  models, tiers and times for which the layers below know no price;
 * `adjust` (same form as `rates`) changes some rates and leaves the others, `units` alone does so for fees;
+* `derive: {cache_write_1h: {input: "2"}}` gives a missing rate as another one x a factor;
 * `as: other-model` prices a model as another one; it holds for the very name only, not for its snapshots;
-* `multiply: "0.9"` is a discount or a surcharge on the tokens. With `tier` it makes the price of that tier out of the
-  standard one; `otherwise: true` then keeps it for models without a listed price of that tier.
+* `multiply: "0.9"` is a discount or a surcharge on the tokens, with `fees: true` on fees per unit too. With `tier` it
+  makes the price of that tier out of the standard one; `otherwise: true` then keeps it for models without a listed
+  price of that tier. `kind` is one of surcharge (the default with `region`), discount (the default without),
+  commitment, markup: in each file the fittest of every kind applies, and they multiply with each other.
 
 Amounts are decimal strings. A number is understood too, unless it carries the noise of binary rounding
 (0.30000000000000004). A price of exactly 0 needs `free: true`. Everything that is wrong in a file is reported at
@@ -35,6 +48,7 @@ once, with its line, in a ConfigurationError, and nothing of the file is used.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
@@ -47,16 +61,34 @@ from taximeter.config.lines import Document, dotted
 from taximeter.config.lines import Path as Place
 from taximeter.config.lines import read as read_yaml
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.pricing.entries import Action, Entry, PriceFile, overlap, same_subject, tier_name
+from taximeter.pricing.entries import (
+    DISCOUNT,
+    KINDS,
+    SURCHARGE,
+    Action,
+    Alias,
+    Entry,
+    PriceFile,
+    overlap,
+    same_subject,
+    tier_name,
+)
 from taximeter.pricing.hours import WEEKDAYS
-from taximeter.pricing.rates import TOKEN_RATES, UNIT_SYNONYMS, UNITS, Rates, Step, UnitRate
+from taximeter.pricing.rates import TOKEN_RATES, UNIT_SYNONYMS, UNITS, Origin, Rates, Step, UnitRate
 
-ACTIONS: Final[Mapping[str, Action]] = {"rates": "set", "adjust": "adjust", "as": "as", "multiply": "multiply"}
+ACTIONS: Final[Mapping[str, Action]] = {
+    "rates": "set",
+    "adjust": "adjust",
+    "derive": "derive",
+    "as": "as",
+    "multiply": "multiply",
+}
 """What an entry does, by the key that says so."""
 
 MOST_USD_PER_MILLION: Final = Decimal(100_000)
 MOST_USD_PER_UNIT: Final = Decimal(10_000)
 """Dearer prices are taken for a slip of the unit."""
+MOST_FACTOR: Final = Decimal(100)
 
 MOST_DIGITS: Final = 12
 """Digits of a number written without quotes; more of them are the noise of binary rounding."""
@@ -70,18 +102,32 @@ KEYS: Final = (
     "days",
     "tier",
     "region",
+    "team",
+    "tenant",
     "rates",
     "adjust",
     "above",
     "units",
+    "derive",
     "as",
     "multiply",
+    "kind",
+    "fees",
     "otherwise",
+    "fill",
     "free",
     "source",
     "checked",
     "note",
 )
+
+ALIAS_KEYS: Final = ("provider", "model", "from", "to", "is", "note")
+STANDS_FOR: Final = ("provider", "model", "tier", "region")
+FLAGS: Final = ("free", "otherwise", "fill", "fees")
+NEVER: Final = "never"
+
+LONG_TEXT: Final = 64 * 1024
+"""Characters from which on JSON is read without looking for the lines of mistakes."""
 
 
 def read_file(path: Path, layer: str) -> PriceFile:
@@ -95,12 +141,22 @@ def read_file(path: Path, layer: str) -> PriceFile:
 
 def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
     """The entries in a text (YAML or JSON). Raises ConfigurationError with every mistake in it."""
-    document = read_yaml(text, {})
+    document = _document(text)
     reader = _Reader(document, layer)
-    entries, names = reader.entries(), reader.provider_names()
+    entries, aliases, names = reader.entries(), reader.aliases(), reader.provider_names()
     if reader.mistakes:
         raise ConfigurationError(source, sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
-    return PriceFile(layer, text, tuple(entries), *names)
+    return PriceFile(layer, text, tuple(entries), tuple(aliases), *names)
+
+
+def _document(text: str) -> Document:
+    """YAML with its lines. JSON without: it is what importers write, thousands of entries long."""
+    if len(text) > LONG_TEXT and text.lstrip().startswith("{"):
+        try:
+            return Document(values=json.loads(text, parse_float=str))
+        except ValueError:
+            pass
+    return read_yaml(text, {})
 
 
 class _Reader:
@@ -120,8 +176,8 @@ class _Reader:
                 self._wrong((), "should be a mapping with the key 'prices'")
             return []
         for key in values:
-            if key not in ("prices", "providers", "schema"):
-                self._wrong((key,), "there is no such key; there are: prices, providers")
+            if key not in ("prices", "providers", "aliases", "schema"):
+                self._wrong((key,), "there is no such key; there are: prices, aliases, providers")
         given = values.get("prices") or []
         if not isinstance(given, list):
             self._wrong(("prices",), "should be a list of entries")
@@ -130,6 +186,37 @@ class _Reader:
         known = [(place, entry) for place, entry in read if entry is not None]
         self._report_overlaps(known)
         return [entry for _, entry in known]
+
+    def aliases(self) -> list[Alias]:
+        values = self._document.values
+        given = (values.get("aliases") if isinstance(values, dict) else None) or []
+        if not isinstance(given, list):
+            self._wrong(("aliases",), "should be a list of aliases")
+            return []
+        read = [self._alias(one, ("aliases", index)) for index, one in enumerate(given)]
+        return [alias for alias in read if alias is not None]
+
+    def _alias(self, given: Any, place: Place) -> Alias | None:
+        if not isinstance(given, dict):
+            self._wrong(place, "should be a mapping")
+            return None
+        before = len(self.mistakes)
+        self._known_keys(given, ALIAS_KEYS, place)
+        stands_for = self._mapping(given.get("is"), (*place, "is"))
+        self._known_keys(stands_for, STANDS_FOR, (*place, "is"))
+        if not stands_for:
+            self._wrong(place, "'is' is needed: what it stands for, such as {model: gpt-4.1}")
+        from_us, to_us = (self._instant(given.get(key), (*place, key)) for key in ("from", "to"))
+        if from_us is not None and to_us is not None and from_us >= to_us:
+            self._wrong((*place, "to"), "should be later than 'from'")
+        alias = Alias(
+            providers=tuple(self._names(given, "provider", place)),
+            models=tuple(_as_texts(given.get("model"))),
+            from_us=from_us,
+            to_us=to_us,
+            **{name: str(said).lower() for name, said in stands_for.items() if name in STANDS_FOR and said},
+        )
+        return alias if len(self.mistakes) == before else None
 
     def provider_names(self) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
         """Synonyms of providers, the snapshot's names of them, and those that pass prices on."""
@@ -149,29 +236,75 @@ class _Reader:
             self._wrong(place, "should be a mapping")
             return None
         before = len(self.mistakes)
-        for key in given:
-            if key not in KEYS:
-                self._wrong((*place, key), f"there is no such key; there are: {', '.join(KEYS)}")
+        self._known_keys(given, KEYS, place)
+        self._flags(given, place)
+        origin = self._origin(given, place)
         entry = Entry(
             action=self._action(given, place),
             providers=frozenset(self._names(given, "provider", place)),
             match=tuple(self._names(given, "match", place)),
-            rule=self._rule(given),
-            from_us=self._instant(given.get("from"), (*place, "from")),
-            to_us=self._instant(given.get("to"), (*place, "to")),
+            origin=origin,
+            from_us=origin.from_us,
+            to_us=origin.to_us,
             daily=self._windows(given.get("daily"), (*place, "daily")),
             days=frozenset(self._days(given, place)),
             tier=tier_name(given.get("tier")),
             regions=tuple(_as_texts(given.get("region"))),
-            rates=self._rates(given, place),
+            teams=frozenset(_as_names(given.get("team"))),
+            tenants=frozenset(_as_names(given.get("tenant"))),
+            rates=self._rates(given, place).marked(origin),
+            derived=self._derived(given.get("derive"), (*place, "derive")),
             priced_as=str(given.get("as") or "").lower(),
-            factor=self._factor(given, place),
-            otherwise=bool(given.get("otherwise")),
-            checked=self._day(given.get("checked"), (*place, "checked")),
+            factor=Decimal(1) if origin.factor is None else origin.factor,
+            kind=self._kind(given, place),
+            fees=given.get("fees") is True,
+            otherwise=given.get("otherwise") is True,
+            fill=given.get("fill") is True,
         )
         if entry.from_us is not None and entry.to_us is not None and entry.from_us >= entry.to_us:
             self._wrong((*place, "to"), "should be later than 'from'")
         return entry if len(self.mistakes) == before else None
+
+    def _known_keys(self, given: Mapping[str, Any], known: Sequence[str], place: Place) -> None:
+        for key in given:
+            if key not in known:
+                self._wrong((*place, key), f"there is no such key; there are: {', '.join(known)}")
+
+    def _flags(self, given: Mapping[str, Any], place: Place) -> None:
+        for key in FLAGS:
+            if not isinstance(given.get(key, False), bool):
+                self._wrong((*place, key), f"should be true or false, not {given[key]!r}")
+
+    def _origin(self, given: Mapping[str, Any], place: Place) -> Origin:
+        checked = given.get("checked")
+        return Origin(
+            layer=self._layer,
+            rule=self._rule(given),
+            source=str(given["source"]) if given.get("source") else None,
+            checked=None if checked == NEVER else self._day(checked, (*place, "checked")),
+            from_us=self._instant(given.get("from"), (*place, "from")),
+            to_us=self._instant(given.get("to"), (*place, "to")),
+            factor=self._factor(given, place),
+        )
+
+    def _kind(self, given: Mapping[str, Any], place: Place) -> str:
+        kind = given.get("kind", SURCHARGE if given.get("region") else DISCOUNT)
+        if kind not in KINDS:
+            self._wrong((*place, "kind"), f"should be one of {', '.join(KINDS)}, not {kind!r}")
+        return str(kind)
+
+    def _derived(self, given: Any, place: Place) -> dict[str, tuple[str, Decimal]]:
+        found = {}
+        for name, said in self._mapping(given, place).items():
+            of = self._mapping(said, (*place, name))
+            if name not in TOKEN_RATES or len(of) != 1 or next(iter(of)) not in TOKEN_RATES:
+                self._wrong((*place, name), 'should be one rate x a factor, such as cache_write_1h: {input: "2"}')
+                continue
+            base, factor = next(iter(of.items()))
+            amount = self._amount(factor, (*place, name, base), MOST_FACTOR)
+            if amount is not None:
+                found[name] = (base, amount)
+        return found
 
     def _rule(self, given: Mapping[str, Any]) -> str:
         """The name by which a cost refers to the entry."""
@@ -251,8 +384,16 @@ class _Reader:
         if not isinstance(per, int) or per < 1:
             self._wrong((*place, "per"), f"should be a whole number of units, not {per!r}")
             per = 1
-        least, most = (_decimal(said[key]) if key in said else None for key in ("at_least", "at_most"))
+        least, most = (self._bound(said, key, place) for key in ("at_least", "at_most"))
         return UnitRate(usd, per, least or Decimal(0), most)
+
+    def _bound(self, said: Mapping[str, Any], key: str, place: Place) -> Decimal | None:
+        if key not in said:
+            return None
+        bound = _decimal(said[key])
+        if bound is None or bound <= 0:
+            self._wrong((*place, key), f"should be a number of units, not {said[key]!r}")
+        return bound
 
     def _steps(self, given: Any, place: Place, free: bool) -> tuple[Step, ...]:
         steps = []
@@ -302,27 +443,37 @@ class _Reader:
             return amount
         return None
 
-    def _factor(self, given: Mapping[str, Any], place: Place) -> Decimal:
+    def _factor(self, given: Mapping[str, Any], place: Place) -> Decimal | None:
         if "multiply" not in given:
-            return Decimal(1)
-        factor = self._amount(given["multiply"], (*place, "multiply"), Decimal(100))
+            return None
+        factor = self._amount(given["multiply"], (*place, "multiply"), MOST_FACTOR)
         if factor == 0 and given.get("free") is not True:
             self._wrong((*place, "multiply"), "a factor of 0 needs 'free: true' in its entry")
-        return Decimal(1) if factor is None else factor
+        return factor
 
     def _report_overlaps(self, entries: Sequence[tuple[Place, Entry]]) -> None:
-        for later, (place, entry) in enumerate(entries):
-            for other_place, other in entries[:later]:
-                if same_subject(entry, other) and overlap(entry, other):
-                    line = self._document.line_of(other_place)
-                    self._wrong(place, f"overlaps in time with the entry of line {line} for the same model")
-                    break
+        before: dict[str, list[tuple[Place, Entry]]] = {}
+        for place, entry in entries:
+            others = [other for pattern in entry.match for other in before.get(pattern, ())]
+            clash = next((at for at, other in others if same_subject(entry, other) and overlap(entry, other)), None)
+            if clash is not None:
+                line = self._document.line_of(clash)
+                self._wrong(place, f"overlaps in time with the entry of line {line} for the same model")
+            for pattern in entry.match:
+                before.setdefault(pattern, []).append((place, entry))
 
 
 def _as_texts(given: Any) -> list[str]:
     if given is None:
         return []
     return [str(one).lower() for one in (given if isinstance(given, list) else [given])]
+
+
+def _as_names(given: Any) -> list[str]:
+    """Names of teams and tenants, which are not ours to change the case of."""
+    if given is None:
+        return []
+    return [str(one) for one in (given if isinstance(given, list) else [given])]
 
 
 def _decimal(given: Any) -> Decimal | None:

@@ -32,6 +32,8 @@ class Priceable:
     status: str = "ok"
     not_billed: bool = False
     by_model: tuple[tuple[str, Usage], ...] = ()
+    team: str | None = None
+    tenant: str | None = None
 
 
 def priceable_from_event(event: UsageEvent) -> Priceable:
@@ -48,6 +50,8 @@ def priceable_from_event(event: UsageEvent) -> Priceable:
         event.status,
         event.not_billed,
         event.by_model,
+        event.attribution.team,
+        event.attribution.tenant,
     )
 
 
@@ -71,6 +75,8 @@ def priceable_from_record(record: Mapping[str, Any]) -> Priceable:
         get("status") or "ok",
         bool(get("not_billed")),
         tuple((share["model"], usage_of(share)) for share in shares) if shares else (),
+        get("team"),
+        get("tenant"),
     )
 
 
