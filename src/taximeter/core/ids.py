@@ -9,20 +9,64 @@ the time of `import taximeter`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 RANDOM_BYTES = 10
 """Bytes of chance a UUIDv7 takes (74 of the 80 bits are used)."""
 
-_VERSION_7 = 0x7 << 76
+PREPARED_IDS: Final = 64
+"""Ids whose random part is made at once: chance costs a call of the system, however little of it is taken."""
+
 _VARIANT = 0x2 << 62
 _LOW_62 = (1 << 62) - 1
 
 
 def uuid7(unix_ms: int, chance: bytes) -> str:
     """The UUIDv7 of a millisecond and `RANDOM_BYTES` random bytes, in canonical lower-case text."""
+    return f"{_time_part(unix_ms)}-{_random_part(chance)}"
+
+
+def _time_part(unix_ms: int) -> str:
+    return f"{unix_ms >> 16 & 0xFFFFFFFF:08x}-{unix_ms & 0xFFFF:04x}"
+
+
+def _random_part(chance: bytes) -> str:
     noise = int.from_bytes(chance, "big")
-    value = (unix_ms & ((1 << 48) - 1)) << 80 | _VERSION_7 | ((noise >> 62) & 0xFFF) << 64
-    text = f"{value | _VARIANT | (noise & _LOW_62):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = f"{_VARIANT | noise & _LOW_62:016x}"
+    return f"7{noise >> 62 & 0xFFF:03x}-{text[:4]}-{text[4:]}"
+
+
+class EventIds:
+    """Makes event ids. `chance` gives so many random bytes. Safe to use from many threads.
+
+    A forked child must `forget` what its parent had prepared: both would give it out.
+    """
+
+    __slots__ = ("_chance", "_prepared")
+
+    def __init__(self, chance: Callable[[int], bytes]) -> None:
+        self._chance = chance
+        self._prepared: list[str] = []
+
+    def new(self, unix_ms: int) -> str:
+        """An id that nobody else has."""
+        try:
+            random_part = self._prepared.pop()
+        except IndexError:
+            random_part = self._prepare()
+        return f"{_time_part(unix_ms)}-{random_part}"
+
+    def forget(self) -> None:
+        """Drop what is prepared."""
+        self._prepared = []
+
+    def _prepare(self) -> str:
+        chance = self._chance(PREPARED_IDS * RANDOM_BYTES)
+        parts = [_random_part(chance[start : start + RANDOM_BYTES]) for start in range(0, len(chance), RANDOM_BYTES)]
+        last = parts.pop()
+        self._prepared.extend(parts)
+        return last
 
 
 def parse_event_id(text: str) -> str:

@@ -82,7 +82,8 @@ class Flavour:
 
         `headers` by lower-case name; they are needed only where `read_headers` is not None.
         """
-        reading = self.read_body(status, payload)
+        plain = self.read_plain(payload) if self.read_plain is not None and status == 200 else None
+        reading = self.read_body(status, payload) if plain is None else plain.reading()
         return reading if self.read_headers is None else self.read_headers(reading, headers)
 
     def streams(self, content_type: str) -> bool:

@@ -16,6 +16,7 @@ from taximeter.core.event import Status, usage_record
 from taximeter.core.ids import attempt_id
 from taximeter.core.usage import Usage
 from taximeter.extract.flavour import Flavour
+from taximeter.extract.plain import Plain
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
 from taximeter.sdk import lines
@@ -38,6 +39,7 @@ class Call:
         "_body",
         "_clock",
         "_ends",
+        "_expected",
         "_first_content",
         "_flavour",
         "_http_status",
@@ -66,6 +68,7 @@ class Call:
         self._first_content: float | None = None
         self._successes = 0
         self._body: bytearray | None = None
+        self._expected = meter.expected.of(host.provider, facts.model, self.attribution.feature)
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
         self._known = (
             f',"started_at":"{rfc3339(self.started_at_us)}","source":"sdk"'
@@ -76,8 +79,11 @@ class Call:
         """Write the begin record. A call through our own gateway has one there."""
         if not self.host.through_gateway:
             tokens = estimated_tokens(self.facts.input_characters)
-            begun = f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens}{self._known}}}'
-            meters.meter().append(begun)
+            expected = self._expected.within(self.facts.max_output_tokens)
+            meters.meter().append(
+                f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
+                f'"expected_output_tokens":{expected}{self._known}}}'
+            )
 
     # -- how it can go ---------------------------------------------------------------------------------------
 
@@ -87,7 +93,8 @@ class Call:
             self._next_answer()
         self._successes += 1
         self._http_status = http_status
-        self._is_attempt(max(attempt, self._successes))
+        if attempt > 1 or self._successes > 1:
+            self._is_attempt(max(attempt, self._successes))
 
     def _next_answer(self) -> None:
         self.let_go()
@@ -103,9 +110,14 @@ class Call:
             self.event_id = attempt_id(self.event_id, attempt)
         self._attempt = attempt
 
-    def answered(self, body: bytes) -> None:
-        """A whole answer is there."""
-        reading = self._flavour.read_answer(self._http_status or 200, parsed(body))
+    def answered(self, payload: object) -> None:
+        """A whole answer is there: parsed JSON, or None when it is none."""
+        flavour, status = self._flavour, self._http_status or 200
+        plain = flavour.read_plain(payload) if status == 200 and flavour.read_plain is not None else None
+        if plain is not None:
+            self._finish_plainly(plain)
+            return
+        reading = flavour.read_answer(status, payload)
         self.finish("error" if reading.error_type else "ok", reading)
 
     def follow(self, content_type: str) -> None:
@@ -178,9 +190,24 @@ class Call:
         outcome = self._outcome(status, reading, error_type)
         meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known}{outcome}}}')
 
+    def _finish_plainly(self, plain: Plain) -> None:
+        """What `finish` does, for an answer with nothing unusual in it: the case of nearly every call."""
+        try:
+            self._ends.pop()
+        except IndexError:
+            return
+        self._expected.learn(plain.counts["output_tokens"])
+        duration_ms = (self._clock.monotonic() - self._began) * 1000
+        meters.meter().append(
+            f'{{"event_id":"{self.event_id}"{self._known},"status":"ok","attempt":{self._attempt},'
+            f'"duration_ms":{duration_ms:.3f},"http_status":200{lines.answered(plain)}}}'
+        )
+
     def _outcome(self, status: Status, reading: Reading, error_type: str | None) -> str:
         """What the end adds to what was known at the beginning: the rest of the event's members."""
         usage, estimated = self._usage(reading)
+        if usage.output_tokens is not None and not estimated:
+            self._expected.learn(usage.output_tokens)
         duration_ms = (self._clock.monotonic() - self._began) * 1000
         texts = lines.named(
             response_model=reading.response_model,

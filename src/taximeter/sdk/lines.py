@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taximeter.core.attribution import DIMENSIONS, Attribution
 from taximeter.core.event import usage_record
 from taximeter.core.usage import TOKEN_CLASSES, Usage
 
+if TYPE_CHECKING:
+    from taximeter.extract.plain import Plain
+
 encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+
+quoted: Final = json.encoder.encode_basestring
+"""A text as JSON."""
 
 MOST_REMEMBERED: Final = 1_024
 """Combinations of provider, operation and model whose JSON is kept ready."""
@@ -30,6 +36,19 @@ def attributed(attribution: Attribution) -> str:
     if attribution.tags:
         said["tags"] = dict(attribution.tags)
     return members(said)
+
+
+def answered(plain: Plain) -> str:
+    """The members of a record that a plain answer is, each with a comma before it."""
+    said = f'{_served(plain.response_model, plain.service_tier)},"response_id":{quoted(plain.response_id)}'
+    for name, count in plain.counts.items():
+        said += f',"{name}":{count}'
+    return said
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _served(model: str, service_tier: str | None) -> str:
+    return named(response_model=model, service_tier=service_tier)
 
 
 def counted(usage: Usage) -> str:

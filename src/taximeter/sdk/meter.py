@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from taximeter import config
 from taximeter.clock import Clock, SystemClock
 from taximeter.core.attribution import NOBODY, Attribution, attribution
-from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.core.expected import ExpectedOutput
+from taximeter.core.ids import EventIds
 from taximeter.sdk import lines
 from taximeter.sdk.guard import GUARD
 
@@ -53,11 +54,18 @@ class Meter:
         self.clock = clock
         self._spool = spool
         self._sender = sender
+        self.expected = ExpectedOutput()
         self._latest = (NOBODY, lines.attributed(settings.base))
-        self._process_id = 0  # of the process whose spool and sender were seen to be well
+        self._seen_well = False  # the spool, in this process
+        self._ids = EventIds(os.urandom)
 
     def new_event_id(self, now_us: int) -> str:
-        return uuid7(now_us // 1000, os.urandom(RANDOM_BYTES))
+        return self._ids.new(now_us // 1000)
+
+    def in_forked_child(self) -> None:
+        """This process is a fork of the one that made this meter."""
+        self._ids.forget()
+        self._seen_well = False
 
     def who(self, said: Attribution) -> str:
         """The JSON members of an attribution on top of this process's own. The latest is remembered."""
@@ -70,12 +78,12 @@ class Meter:
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
         kept = self._spool.append(line.encode("utf-8", "replace"))
-        if not kept or self._process_id != os.getpid():
+        if not kept or not self._seen_well:
             self._look(kept)
 
     def _look(self, kept: bool) -> None:
         """After a loss, and after the first record of this process, which may be a fork of another."""
-        self._process_id = os.getpid()
+        self._seen_well = True
         health = self._spool.health()
         if not kept:
             GUARD.lost("event_lost", f"an event could not be kept in {health.directory} ({health.problem})")
@@ -215,6 +223,8 @@ def _in_child() -> None:
     """A forked child shares nothing with a thread of the parent that was just changing the meter."""
     global _lock
     _lock = threading.Lock()
+    if _meter is not None:
+        _meter.in_forked_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,7 +24,7 @@ from typing import Any, Final
 from taximeter.errors import UsageError
 from taximeter.extract import flavour_for
 from taximeter.sdk import meter as meters
-from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
+from taximeter.sdk.call import FIRST_ERROR_STATUS, Call, parsed
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
@@ -213,7 +213,7 @@ def _answered(call: Call, response: Any, retries_taken: int) -> None:
         return  # the library raises it in a moment, or tries again
     call.headed(response.status_code, retries_taken + 1)
     if response.is_closed:
-        call.answered(response.content)
+        call.answered(parsed(response.content))
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)
