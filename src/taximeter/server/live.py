@@ -1,6 +1,7 @@
 """The live stream: one look at the store for all watchers, at most twice a second, when the collector has committed.
 
-A watcher that reads slowly gets the newest tick, not all of them: ticks are pictures of now.
+A look is shared by everybody until something new is stored, those who only come included. A watcher that reads slowly
+gets the newest tick, not all of them: ticks are pictures of now.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
+
+from taximeter.errors import StoreError
 
 SHORTEST_PAUSE_SECONDS: Final = 0.5
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -17,14 +21,21 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 
 Tick = Mapping[str, Any]
 
+_log: Final = logging.getLogger(__name__)
+
 
 class Live:
-    """Watchers of what is stored. `look` blocks and returns the tick of now; it runs on a thread."""
+    """Watchers of what is stored. `look` blocks and returns the tick of now, or raises StoreError; it runs on a
+    thread."""
 
     def __init__(self, look: Callable[[], Tick]) -> None:
         self._look = look
         self._watchers: set[asyncio.Queue[str | None]] = set()
         self._news = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._stored_batches = 0
+        self._seen_batches = -1
+        self._seen = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -35,9 +46,13 @@ class Live:
 
     def stored(self) -> None:
         """Something new is stored. From any thread."""
-        if self._loop is not None and self._watchers:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._news.set)
+                self._loop.call_soon_threadsafe(self._note_news)
+
+    def _note_news(self) -> None:
+        self._stored_batches += 1
+        self._news.set()
 
     async def stop(self) -> None:
         """Ends every watcher's stream."""
@@ -57,7 +72,8 @@ class Live:
             _offer(queue, None)
 
     async def watch(self) -> AsyncIterator[str]:
-        """Server-Sent Events: a tick at once, then one whenever something is new."""
+        """Server-Sent Events: a tick at once, then one whenever something is new. Raises StoreError at its beginning
+        when the store cannot be looked at."""
         queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
         self._watchers.add(queue)
         try:
@@ -78,13 +94,27 @@ class Live:
         while True:
             await self._news.wait()
             self._news.clear()
-            text = await self._tick()
-            for queue in self._watchers:
-                _offer(queue, text)
+            if self._watchers:
+                await self._tell_all()
             await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
 
+    async def _tell_all(self) -> None:
+        try:
+            text = await self._tick()
+        except StoreError as error:
+            _log.warning("live: %s", error)  # the next news come with another try
+            return
+        for queue in self._watchers:
+            _offer(queue, text)
+
     async def _tick(self) -> str:
-        return f"event: tick\ndata: {json.dumps(await asyncio.to_thread(self._look))}\n\n"
+        """What there is to see now. Raises StoreError."""
+        async with self._looking:
+            if self._seen_batches != self._stored_batches:
+                batches = self._stored_batches
+                tick = await asyncio.to_thread(self._look)
+                self._seen, self._seen_batches = f"event: tick\ndata: {json.dumps(tick)}\n\n", batches
+            return self._seen
 
 
 def _offer(queue: asyncio.Queue[str | None], text: str | None) -> None:

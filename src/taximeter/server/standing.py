@@ -18,7 +18,7 @@ from taximeter.spool.sender import Sender
 from taximeter.store.events import EventStore, parse_event_query, parse_query
 
 LAST_CALLS: Final = 20
-LIVE_MEASURES: Final = ("cost_usd", "calls", "input_tokens", "output_tokens", "errors", "unpriced_calls")
+"""Of the last day, in one tick of the live stream."""
 
 
 class CollectorStatus(Protocol):
@@ -147,7 +147,7 @@ def storage_bytes(data: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LivePicture:
-    """`{"at", "calls", "last_minute", "today", "month"}`: the last calls and running totals (days are UTC days)."""
+    """`{"at", "calls"}`: the last calls. Totals are asked for by those who show them, each at its own pace."""
 
     store: EventStore
     clock: Clock
@@ -155,13 +155,4 @@ class LivePicture:
     def __call__(self) -> Mapping[str, Any]:
         now_us = self.clock.now_us()
         page = self.store.events(parse_event_query({"limit": LAST_CALLS, "from": "1d"}, now_us))
-        return {
-            "at": rfc3339(now_us),
-            "calls": page.events,
-            "last_minute": self._totals("1m", now_us),
-            "today": self._totals("today", now_us),
-            "month": self._totals("this_month", now_us),
-        }
-
-    def _totals(self, since: str, now_us: int) -> Mapping[str, Any]:
-        return self.store.query(parse_query({"measures": list(LIVE_MEASURES), "from": since}, now_us)).totals
+        return {"at": rfc3339(now_us), "calls": page.events}

@@ -55,7 +55,7 @@ def _filters(request: Request) -> dict[str, Any]:
 @router.get("/live", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
 async def live(parts: TheParts, _caller: Reader) -> StreamingResponse:
     """Server-Sent Events: a `tick` at once and whenever calls were stored, at most twice a second. Its data:
-    `{"at", "calls": [the last ones], "today": {totals}, "last_minute": {totals}}`."""
+    `{"at", "calls": [the last ones]}`."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     if parts.live is None:
         parts.kept()
