@@ -15,6 +15,9 @@ from taximeter.compose.offline import Offline, offline
 from taximeter.config import file
 from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector
+from taximeter.pricing import PriceBook
+from taximeter.reports.what_if import Progress as WhatIfProgress
+from taximeter.reports.what_if import what_if
 from taximeter.store.events import parse_event_query, parse_query
 
 LONG_BYTES: Final = 20 * 1024 * 1024
@@ -62,6 +65,10 @@ class OfflineSource:
         self.take_in()
         page = self._opened.store.events(parse_event_query({"filters": filters, "limit": limit}, self._clock.now_us()))
         return {"events": page.events, "next": page.next}
+
+    def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: WhatIfProgress) -> dict[str, Any]:
+        self.take_in()
+        return what_if(request, book, self._opened.store, self._clock.now_us(), progress).as_dict()
 
 
 def _collect_visibly(collector: Collector, waiting: int) -> None:

@@ -201,6 +201,8 @@ class Process:
             clock=self.clock,
             status=self.standing.status,
             sign_in_url=self._sign_in_url,
+            prices=lambda: self.prices,
+            calculator_uses=self.desk.calculator_uses,
         )
         app = build_app(
             Faces(

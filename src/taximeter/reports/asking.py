@@ -113,4 +113,4 @@ def price_book(request: Mapping[str, Any], book: PriceBook) -> PriceBook:
     except ConfigurationError as error:
         mistakes = [str(mistake) for mistake in error.mistakes]
         raise UsageError(f"prices: {'; '.join(mistakes)}", field="prices", mistakes=mistakes) from None
-    return PriceBook([*(layer for layer in book.layers if layer.layer != OVERRIDE), own])
+    return PriceBook([*(layer for layer in book.layers if layer.layer != OVERRIDE), own], book.snapshots)

@@ -57,8 +57,11 @@ class Hypothesis:
             yield f"{share} of every call's input would have been read from a cache, and writing it is not counted"
         if self.service_tier is None:
             yield "every call would have been served in the tier in which it was"
-        if self.at_us is None:
-            yield "every call is priced at its own time"
+        yield (
+            "every call is priced at its own time"
+            if self.at_us is None
+            else f"prices are those of {rfc3339(self.at_us)}"
+        )
 
 
 def as_if(call: Priceable, hypothesis: Hypothesis) -> Priceable:

@@ -22,7 +22,7 @@ from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.errors import UsageError
 from taximeter.pricing import PriceBook, priceable_from_record
 from taximeter.reports import asking
-from taximeter.reports.calculator import DAYS_PER_MONTH, percent
+from taximeter.reports.calculator import DAYS_PER_MONTH, divide, percent
 from taximeter.reports.hypothesis import SAME_TOKENS, Hypothesis, as_if
 from taximeter.reports.models import choose
 from taximeter.store.events import EventQuery, EventStore, Query, parse_query

@@ -24,6 +24,7 @@ class KeyDesk:
         self.session_seconds = session_seconds
         self._keys = metadata.keys
         self._sessions = metadata.sessions
+        self.calculator_uses = metadata.calculator_uses
 
     def gateway_key(self, secret: str) -> Key | None:
         return self._keys.find(secret)

@@ -8,10 +8,12 @@ from typing import Protocol
 
 from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
+from taximeter.pricing import PriceBook
 from taximeter.server.access import Access
 from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
+from taximeter.store.metadata import CalculatorUses
 
 
 class Keys(Protocol):
@@ -37,6 +39,8 @@ class Parts:
     clock: Clock
     status: Callable[[], Status]
     sign_in_url: Callable[[], str]
+    prices: Callable[[], PriceBook]
+    calculator_uses: CalculatorUses
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""
