@@ -6,7 +6,6 @@ methods run under the guard of whoever calls them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
 from taximeter.sdk.hosts import Host
+from taximeter.sdk.parsed_once import parsed
 
 FIRST_ERROR_STATUS: Final = 400
 
@@ -256,16 +256,6 @@ def _attempt_of(response: Any) -> int:
     """Which attempt an answer was for, from the header by which these libraries count their retries."""
     retries = response.request.headers.get("x-stainless-retry-count", "0")
     return int(retries) + 1 if retries.isdecimal() else 1
-
-
-def parsed(body: object) -> object:
-    """The JSON in a body, or None when it is none."""
-    if not isinstance(body, bytes) or not body:
-        return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def failure_kind(error: BaseException) -> str:

@@ -24,10 +24,11 @@ from typing import Any, Final
 from taximeter.errors import UsageError
 from taximeter.extract import flavour_for
 from taximeter.sdk import meter as meters
-from taximeter.sdk.call import FIRST_ERROR_STATUS, Call, parsed
+from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
+from taximeter.sdk.parsed_once import payload_of
 from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
 
@@ -150,7 +151,7 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
 
 def _body(options: Any) -> Mapping[str, Any]:
     """The request's JSON. What the caller put into `extra_body` is laid over the rest, as the library does it."""
-    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    body = options.json_data if isinstance(options.json_data, dict) else {}
     extra = getattr(options, "extra_json", None)
     return {**body, **extra} if extra else body
 
@@ -196,7 +197,7 @@ def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
 
 
 def _is_raw(options: Any) -> bool:
-    return isinstance(options.headers, Mapping) and _RAW_HEADER in options.headers
+    return isinstance(options.headers, dict) and _RAW_HEADER in options.headers
 
 
 def _too_old(client: Any) -> bool:
@@ -208,12 +209,13 @@ def _too_old(client: Any) -> bool:
 # ── a call is answered ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answered(call: Call, response: Any, retries_taken: int) -> None:
-    if response.status_code >= FIRST_ERROR_STATUS:
+def _answered(outgoing: _Outgoing, response: Any, retries_taken: int) -> None:
+    http_status, call = response.status_code, outgoing.call
+    if http_status >= FIRST_ERROR_STATUS:
         return  # the library raises it in a moment, or tries again
-    call.headed(response.status_code, retries_taken + 1)
+    call.headed(http_status, retries_taken + 1)
     if response.is_closed:
-        call.answered(parsed(response.content))
+        call.answered(payload_of(response, hand_on=not _is_raw(outgoing.options)))
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)
@@ -251,14 +253,15 @@ def _request(
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
         return original(cast_to, options, *args, **kwargs)
-    token = _in_flight.set(outgoing)
+    surrounding = _in_flight.get()
+    _in_flight.set(outgoing)
     try:
         result = original(cast_to, outgoing.options, *args, **kwargs)
     except BaseException as error:
         GUARD.run("failure", outgoing.call.failed, error)
         raise
     finally:
-        GUARD.run("context", _in_flight.reset, token)
+        _in_flight.set(surrounding)
     if outgoing.asked:
         GUARD.run("usage_chunk", hide_usage_chunk, result)
     return result
@@ -270,14 +273,15 @@ async def _request_async(
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
         return await original(cast_to, options, *args, **kwargs)
-    token = _in_flight.set(outgoing)
+    surrounding = _in_flight.get()
+    _in_flight.set(outgoing)
     try:
         result = await original(cast_to, outgoing.options, *args, **kwargs)
     except BaseException as error:
         GUARD.run("failure", outgoing.call.failed, error)
         raise
     finally:
-        GUARD.run("context", _in_flight.reset, token)
+        _in_flight.set(surrounding)
     if outgoing.asked:
         GUARD.run("usage_chunk", hide_usage_chunk, result)
     return result
@@ -305,7 +309,7 @@ def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
 def _notice(arguments: Mapping[str, Any]) -> None:
     outgoing = _in_flight.get()
     if outgoing is not None:
-        GUARD.run("answer", _answered, outgoing.call, arguments.get("response"), arguments.get("retries_taken", 0))
+        GUARD.run("answer", _answered, outgoing, arguments.get("response"), arguments.get("retries_taken", 0))
 
 
 def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[..., Any]:

@@ -1,0 +1,65 @@
+"""The JSON of an answer is parsed once in the process: by us to count it, and what we parsed goes to the library.
+
+Parsing is a good part of what a call costs, and the client library would do it again a moment later.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache, partial
+from typing import Any, Final
+
+_JSON_LIBRARIES: Final = ("httpx", "httpx2")
+"""HTTP libraries whose `Response.json(**kwargs)` is `json.loads(self.content, **kwargs)`."""
+
+
+def payload_of(response: Any, *, hand_on: bool = True) -> object:
+    """The parsed body of a response that has been read, or None when it is no JSON.
+
+    With `hand_on` the response gives the same object to the first who asks it for its JSON. Whoever asks later gets
+    one of his own, as ever.
+    """
+    content = response.content
+    payload = parsed(content)
+    cls: Any = type(response)
+    if hand_on and payload is not None and _parses_plainly(cls):
+        response.json = _HandedOn(content, payload)
+    return payload
+
+
+def parsed(body: object) -> object:
+    """The JSON in a body, or None when it is none."""
+    if not isinstance(body, bytes) or not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+class _HandedOn:
+    """Stands for the method `json` of one response. It holds the body, not the response, which may go when it likes."""
+
+    __slots__ = ("_content", "_payloads")
+
+    def __init__(self, content: bytes, payload: object) -> None:
+        self._content = content
+        self._payloads = [payload]  # popping is atomic: only one gets it
+
+    def __call__(self, **kwargs: Any) -> Any:
+        if not kwargs:
+            try:
+                return self._payloads.pop()
+            except IndexError:
+                pass
+        return json.loads(self._content, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickled response needs no taximeter to be read."""
+        return partial, (json.loads, self._content)
+
+
+@lru_cache(maxsize=64)
+def _parses_plainly(cls: Any) -> bool:
+    """Whether it is the response class of a library we know, not somebody's own one."""
+    return cls.__name__ == "Response" and cls.__module__.partition(".")[0] in _JSON_LIBRARIES

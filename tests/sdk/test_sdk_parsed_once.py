@@ -1,0 +1,65 @@
+"""The JSON of an answer is parsed once, and nobody can tell."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+from taximeter.sdk.parsed_once import payload_of
+
+BODY = b'{"id": "chatcmpl-1", "usage": {"prompt_tokens": 1}}'
+
+
+@pytest.fixture(params=[httpx.Response, httpx2.Response], ids=["httpx", "httpx2"])
+def response(request: pytest.FixtureRequest) -> Any:
+    return request.param(200, content=BODY, headers={"content-type": "application/json"})
+
+
+def test_the_first_who_asks_gets_what_was_parsed_and_later_ones_their_own(response: Any) -> None:
+    payload = payload_of(response)
+    first, second = response.json(), response.json()
+    assert first is payload
+    assert second == payload
+    assert second is not payload
+
+
+def test_who_asks_for_another_way_of_parsing_gets_it(response: Any) -> None:
+    payload_of(response)
+    assert response.json(parse_int=str)["usage"]["prompt_tokens"] == "1"
+    assert response.json()["usage"]["prompt_tokens"] == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b"[" * 100_000, b"null"])
+def test_what_cannot_be_parsed_is_left_to_the_library(body: bytes) -> None:
+    response = httpx2.Response(200, content=body)
+    assert payload_of(response) is None
+    assert "json" not in vars(response)
+
+
+def test_a_raw_response_parses_for_itself(response: Any) -> None:
+    payload = payload_of(response, hand_on=False)
+    assert payload == json.loads(BODY)
+    assert "json" not in vars(response)
+
+
+def test_a_response_class_of_somebody_else_parses_for_itself() -> None:
+    class Shouting(httpx2.Response):
+        def json(self, **kwargs: Any) -> Any:
+            return "HELLO"
+
+    response = Shouting(200, content=BODY)
+    assert payload_of(response) == json.loads(BODY)
+    assert response.json() == "HELLO"
+
+
+def test_a_response_can_be_pickled_and_copied_as_ever(response: Any) -> None:
+    payload_of(response)
+    for twin in (pickle.loads(pickle.dumps(response)), copy.copy(response)):
+        assert twin.json() == json.loads(BODY)
+    assert response.json() == json.loads(BODY)
