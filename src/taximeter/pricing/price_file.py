@@ -329,11 +329,10 @@ class _Reader:
     def _instant(self, given: Any, place: Place) -> int | None:
         if given is None:
             return None
-        moment = _moment(given)
-        if moment is None:
+        at_us = instant_us(given)
+        if at_us is None:
             self._wrong(place, f"should be a day or an instant such as 2026-08-17, not {given!r}")
-            return None
-        return to_unix_us(moment)
+        return at_us
 
     def _day(self, given: Any, place: Place) -> date | None:
         if given is None:
@@ -484,6 +483,12 @@ def _decimal(given: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if amount.is_finite() else None
+
+
+def instant_us(given: Any) -> int | None:
+    """Microseconds since the epoch of a day (UTC) or an instant; None for anything else."""
+    moment = _moment(given)
+    return None if moment is None else to_unix_us(moment)
 
 
 def _moment(given: Any) -> datetime | None:

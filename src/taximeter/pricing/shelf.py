@@ -29,6 +29,9 @@ from taximeter.pricing.snapshot import VERSION, Edition, Snapshots, bundled
 
 CORRECTIONS: Final = Path(__file__).with_name("corrections.yaml")
 
+PRICES_DIRECTORY: Final = "prices"
+"""Below the data directory."""
+
 OVERRIDES: Final = "overrides.yaml"
 IMPORTED: Final = "imported"
 EDITIONS: Final = "editions"
@@ -52,6 +55,10 @@ class PriceShelf:
         files.append(read_file(CORRECTIONS, "corrections"))
         files += [read_file(path, "override") for path in self._own()]
         return files
+
+    def without(self, name: str) -> PriceBook:
+        """The price book as it would be without an imported list."""
+        return PriceBook([file for file in self.files() if file.layer != name], self.snapshots())
 
     def snapshots(self) -> Snapshots:
         """The editions kept here, or the installed library's alone. Raises ConfigurationError for a damaged one."""
@@ -93,14 +100,14 @@ class PriceShelf:
     def take_in(self, name: str, text: str) -> Path:
         """Keep an imported list under a name, in the place of an older one of that name."""
         path = self._directory() / IMPORTED / f"{name}.json"
-        _replace(path, text.encode())
+        replace_file(path, text.encode())
         return path
 
     def _write_edition(self, version: str, providers: Sequence[dict[str, Any]], adopted_us: int | None) -> Path:
         adopted_at = None if adopted_us is None else rfc3339(adopted_us)
         content = {"version": version, "adopted_at": adopted_at, "providers": providers}
         path = self._directory() / EDITIONS / f"{len(self._editions()):04d}.json.gz"
-        _replace(path, gzip.compress(json.dumps(content).encode(), mtime=0))
+        replace_file(path, gzip.compress(json.dumps(content).encode(), mtime=0))
         return path
 
     # ── where things are ───────────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +141,8 @@ def _read_edition(path: Path) -> Edition:
     return Edition(version, snapshot_file.from_raw(raw, str(path)).providers, adopted_us)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole: whoever reads it finds the old content or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
