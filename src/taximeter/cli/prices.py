@@ -21,7 +21,6 @@ from taximeter.config import data_directory
 from taximeter.errors import ConfigurationError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from taximeter.pricing.explain import PriceListing
     from taximeter.pricing.refresh import Refresh
     from taximeter.pricing.shelf import PriceShelf
 
@@ -69,31 +68,25 @@ def show(
     data: DataOption = None,
 ) -> int:
     """Every rate of a model at a time, and the layer and rule that gave it. Exit code 1 when there is no price."""
-    from taximeter.pricing import Priceable, catalogue
+    from taximeter.pricing import catalogue
+    from taximeter.pricing.showing import shown
 
     book = _shelf(config, data).book()
     at_us = _instant("--at", at) if at else SystemClock().now_us()
-    named: list[tuple[str | None, str]] = [(m.provider, m.name) for m in catalogue.find(book, model)]
-    if provider:
-        named = [(provider, model)]
-    asked = {"at": rfc3339(at_us), "tier": tier, "region": region, "team": team, "tenant": tenant}
-    found = []
-    for host, name in named or [(None, model)]:
-        call = Priceable(host, name, at_us, service_tier=tier, region=region, team=team, tenant=tenant)
-        found.append((host, name, book.listing(call)))
+    rows = shown(book, model, at_us, provider=provider, tier=tier, region=region, team=team, tenant=tenant)
+    priced = [row for row in rows if row["rates"]]
     if form is Form.json:
-        rows = [{"provider": h, "asked_model": n, **asked, **listing.as_dict()} for h, n, listing in found]
         write(json_text({"prices": rows}))
-    else:
-        for host, name, listing in found:
-            _print_listing(f"{host or '?'}/{name} {tier or 'standard'} at {asked['at']}", listing)
-        if not named and (similar := catalogue.similar(book, model)):
-            note(f"there are: {', '.join(similar)}")
-    return 0 if any(listing.as_dict()["rates"] for _, _, listing in found) else 1
+        return 0 if priced else 1
+    for row in rows:
+        _print_rates(row)
+    if not priced and (similar := catalogue.similar(book, model)):
+        note(f"there are: {', '.join(similar)}")
+    return 0 if priced else 1
 
 
-def _print_listing(title: str, listing: PriceListing) -> None:
-    about = listing.as_dict()
+def _print_rates(about: dict[str, Any]) -> None:
+    title = f"{about['provider'] or '?'}/{about['asked_model']} {about['tier'] or 'standard'} at {about['at']}"
     OUT.print(title, style="bold", markup=False, soft_wrap=True)
     if about["unpriced_reason"]:
         OUT.print(f"  no price: {about['unpriced_reason']}", markup=False)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server.answers import error_body, error_headers
 from taximeter.server.parts import Parts
-from taximeter.server.routes import calculator, keys, spending, standing
+from taximeter.server.routes import calculator, keys, prices, spending, standing
 from taximeter.server.routes.dependencies import Anybody
 from taximeter.server.shapes import ErrorAnswer
 
@@ -35,7 +35,7 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     """The application. Without `parts` it can only describe itself."""
     api = FastAPI(title="taximeter", version=version, openapi_url=None, docs_url=None, redoc_url=None)
     api.state.parts = parts
-    for module in (spending, calculator, standing, keys):
+    for module in (spending, calculator, standing, keys, prices):
         api.include_router(module.router, prefix=PREFIX, responses=_ERRORS)
     api.add_api_route(OPENAPI_PATH, _describe(api), include_in_schema=False)
     api.add_exception_handler(TaximeterError, _refuse)
