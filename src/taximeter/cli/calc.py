@@ -204,8 +204,9 @@ class _Answers:
     def _book(self) -> PriceBook:
         from taximeter.config import file
         from taximeter.pricing import load_price_book
+        from taximeter.pricing.shelf import PRICES_DIRECTORY
 
-        return load_price_book(file.load(self.config).settings.prices.overrides)
+        return load_price_book(file.load(self.config).settings.prices.overrides, self.data / PRICES_DIRECTORY)
 
 
 @contextmanager
