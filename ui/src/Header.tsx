@@ -117,7 +117,7 @@ export function FilterChips({ view, change }: Omit<Props, "live">) {
           aria-label={`Remove the filter ${FILTERS[name]}: ${view.filters[name]}`}
           onClick={() => change({ filters: filtered(view.filters, name, null) })}
         >
-          <span className="dim">{FILTERS[name]}</span>&nbsp;{view.filters[name]}
+          {FILTERS[name]}:&nbsp;<strong>{view.filters[name]}</strong>
         </Button>
       ))}
       {names.length > 1 && (

@@ -23,16 +23,18 @@ export function CallSheet({ view, change }: Props) {
   last.current = view.call ?? last.current;
   const id = last.current;
   return (
-    <Drawer
-      opened={view.call !== null}
-      onClose={() => change({ call: null })}
-      position="right"
-      size={560}
-      title="Call"
-      closeButtonProps={{ "aria-label": "Close" }}
-    >
-      {id && <Sheet id={id} view={view} change={change} />}
-    </Drawer>
+    <Drawer.Root opened={view.call !== null} onClose={() => change({ call: null })} position="right" size={560}>
+      <Drawer.Overlay />
+      <Drawer.Content aria-label="Call">
+        <Drawer.Body pt="md">
+          <Group justify="space-between" mb="xs">
+            <Text fw={600}>Call</Text>
+            <Drawer.CloseButton aria-label="Close" />
+          </Group>
+          {id && <Sheet id={id} view={view} change={change} />}
+        </Drawer.Body>
+      </Drawer.Content>
+    </Drawer.Root>
   );
 }
 
