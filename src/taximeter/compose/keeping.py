@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from taximeter.clock import Clock
-from taximeter.ingest.collector import Collector
-from taximeter.pricing import PriceBook
+from taximeter.ingest.collector import Collector, Prices
 from taximeter.spool import SpoolReader
 from taximeter.store.events import DuckDBEvents
 
@@ -18,7 +17,7 @@ SPOOL_DIRECTORY: Final = "spool"
 
 
 def collector_of(
-    data: Path, prices: PriceBook, store: DuckDBEvents, clock: Clock, on_stored: Callable[[int], None] | None = None
+    data: Path, prices: Prices, store: DuckDBEvents, clock: Clock, on_stored: Callable[[int], None] | None = None
 ) -> Collector:
     """The collector from the directory's spool into its store. The spool is made when it is not there."""
     spool = data / SPOOL_DIRECTORY

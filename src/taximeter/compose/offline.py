@@ -13,6 +13,7 @@ from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.config.settings import Settings
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import load_price_book
+from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.spool import SpoolReader
 from taximeter.store.events import DuckDBEvents
 from taximeter.store.ownership import own
@@ -37,7 +38,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
     clock = SystemClock()
     with ExitStack() as closing:
         closing.enter_context(own(data, pid=os.getpid(), brief=True))
-        prices = load_price_book(settings.prices.overrides)
+        prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
         yield Offline(store, collector_of(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))

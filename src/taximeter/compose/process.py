@@ -35,7 +35,9 @@ from taximeter.gateway import Gateway, GatewaySettings, Recorder
 from taximeter.gateway import Provider as Upstream
 from taximeter.ingest.collector import Collector
 from taximeter.ingest.receive import Receiver
-from taximeter.pricing import load_price_book, priceable_from_event
+from taximeter.pricing import priceable_from_event
+from taximeter.pricing.current import open_prices
+from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.server.access import Access
 from taximeter.server.answers import App
 from taximeter.server.api import build_api
@@ -58,6 +60,9 @@ Role = Literal["all", "gateway", "collector"]
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How soon a busy thread (the collector) lets the event loop go on: it bounds what the gateway adds to a call."""
+
+RELOAD_PRICES_SECONDS: Final = 2.0
+"""How soon a changed price file is taken up."""
 
 SHIP_SECONDS: Final = 10.0
 """How long a gateway that ends waits for the collector to take what is left."""
@@ -90,7 +95,7 @@ class Process:
         self.clock: Clock = SystemClock()
         self._started_at_us = self.clock.now_us()
         self._ownership = closing.enter_context(own(data, pid=os.getpid()))
-        self.prices = load_price_book(settings.prices.overrides)
+        self.prices = open_prices(data / PRICES_DIRECTORY, settings.prices.overrides, self._started_at_us)
         self.desk = closing.enter_context(open_desk(data, settings, self.clock))
         self.spool = Spool(data / SPOOL_DIRECTORY, clock=self.clock, writer="server", limits=_spool_limits(settings))
         self.collecting = self._open_collecting(closing) if role != "gateway" else None
@@ -135,7 +140,7 @@ class Process:
     def _standing(self) -> Standing:
         return Standing(
             role=self.role,
-            price_version=self.prices.version,
+            price_version=lambda: self.prices.version,
             providers=sorted(self.settings.providers),
             started_at_us=self._started_at_us,
             data=self.data,
@@ -170,6 +175,7 @@ class Process:
             if self.sender is not None:
                 self.sender.start()
             self._noting = asyncio.create_task(self.desk.keep_noting_uses())
+            self._watching_prices = asyncio.create_task(self._keep_prices())
             announce(told)
 
         def leave() -> None:
@@ -179,8 +185,15 @@ class Process:
 
         serve(app, listener, on_start=on_start, on_end=self._on_end, before_end=leave)
 
+    async def _keep_prices(self) -> None:
+        """Price files that change are taken up without a restart."""
+        while True:
+            await asyncio.sleep(RELOAD_PRICES_SECONDS)
+            await asyncio.to_thread(self.prices.reload)
+
     async def _on_end(self) -> None:
         self._noting.cancel()
+        self._watching_prices.cancel()
         if self.collecting is not None:
             await self.collecting.live.stop()
         if self.gateway is not None:
@@ -201,7 +214,7 @@ class Process:
             clock=self.clock,
             status=self.standing.status,
             sign_in_url=self._sign_in_url,
-            prices=lambda: self.prices,
+            prices=lambda: self.prices.book,
             calculator_uses=self.desk.calculator_uses,
         )
         app = build_app(

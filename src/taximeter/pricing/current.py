@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from pathlib import Path
 from typing import Final
 
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.errors import ConfigurationError
 from taximeter.pricing.priceable import Priceable
 from taximeter.pricing.shelf import PriceShelf
+
+_log = logging.getLogger(__name__)
 
 
 class CurrentPrices:
@@ -40,10 +44,23 @@ class CurrentPrices:
                     return False
                 book = self.shelf.book()
             except (ConfigurationError, OSError) as error:
+                if self.problem != str(error):
+                    _log.warning("prices stay as they were: %s", error)
                 self.problem = str(error)
                 return False
             self._stamp, self.problem = stamp, None
             changed = book.version != self.book.version
             if changed:
                 self.book = book
+                _log.info("prices: %s", book.version)
             return changed
+
+
+def open_prices(directory: Path, overrides: Path | None, now_us: int) -> CurrentPrices:
+    """The prices of a server, over what its directory of prices holds. The installed library's data are kept there.
+
+    Raises ConfigurationError with every mistake in one of the files.
+    """
+    shelf = PriceShelf(directory, overrides)
+    shelf.keep_bundled(now_us)
+    return CurrentPrices(shelf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -68,7 +68,7 @@ class Standing:
     """How a process is. None is what its role does not have."""
 
     role: str
-    price_version: str
+    price_version: Callable[[], str]
     providers: Sequence[str]
     started_at_us: int
     data: Path
@@ -115,7 +115,7 @@ class Standing:
         return Status(
             version=__version__,
             role=self.role,
-            price_version=self.price_version,
+            price_version=self.price_version(),
             schema_version=store.schema_version if store else None,
             started_at=rfc3339(self.started_at_us),
             collector=asdict(self.collector.status) if self.collector else None,
