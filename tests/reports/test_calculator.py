@@ -125,6 +125,22 @@ def test_a_bare_name_is_its_makers_and_a_provider_may_stand_before_it(asked: str
     assert (found.provider, found.name) == (provider, model)
 
 
+def test_a_name_of_ones_own_is_known_by_what_it_stands_for() -> None:
+    prices = """
+    aliases:
+      - {provider: azure, model: prod-chat, is: {model: gpt-4.1}}
+    prices: []
+    """
+    for name in ("prod-chat", "azure/prod-chat"):
+        line = ask(LISTED, prices=prices, model=name, compare=["azure/gpt-4.1"]).lines
+        assert line[0].amounts == line[1].amounts
+        assert line[0].amounts is not None
+        assert line[0].model.context_window_tokens == line[1].model.context_window_tokens
+    with pytest.raises(UnknownModelError, match="prod-chta") as raised:
+        ask(LISTED, prices=prices, model="prod-chta")
+    assert "prod-chat" in str(raised.value.hint)
+
+
 # ── shares ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -84,7 +84,7 @@ def checked_on(book: PriceBook, model: KnownModel, price_rule: str) -> date | No
 
 
 def _known(provider: str, name: str, book: PriceBook) -> KnownModel:
-    listed = _listed(book, provider, name)
+    listed = _listed(book, *_stands_for(book, provider, name))
     if listed is None:
         return KnownModel(provider, name)
     dates = _CHECKED_ON.findall(listed.newest.price_comments or "")
@@ -100,6 +100,15 @@ def _listed(book: PriceBook, provider: str, name: str) -> Listed | None:
     return known.find(theirs, name) if known.has_provider(theirs) else known.find_by_maker(name)
 
 
+def _stands_for(book: PriceBook, provider: str, name: str) -> tuple[str, str]:
+    """The provider and model that an alias puts in the place of these; themselves where there is none."""
+    for layer in reversed(book.layers):
+        for alias in layer.aliases:
+            if alias.models and alias.fits(provider, (name,)):
+                return alias.provider or provider, alias.model or name
+    return provider, name
+
+
 def _our_name(book: PriceBook, provider: str) -> str:
     synonyms = {other: ours for layer in book.layers for other, ours in layer.synonyms.items()}
     return synonyms.get(provider, provider)
@@ -108,18 +117,26 @@ def _our_name(book: PriceBook, provider: str) -> str:
 def _provider_known(book: PriceBook, provider: str) -> bool:
     if book.snapshots.has_provider(provider) or _our_name(book, provider) != provider:
         return True
-    return any(provider in entry.providers for layer in book.layers for entry in layer.entries)
+    return any(
+        any(provider in entry.providers for entry in layer.entries)
+        or any(provider in alias.providers for alias in layer.aliases)
+        for layer in book.layers
+    )
 
 
 def _has_price(book: PriceBook, provider: str, name: str) -> bool:
-    asked, ours = frozenset({provider, _our_name(book, provider)}), name
+    provider, name = _stands_for(book, provider, name)
+    asked = frozenset({provider, _our_name(book, provider)})
     entries = (entry for layer in book.layers for entry in layer.entries if entry.action in ("set", "as"))
-    return any(entry.names(asked, ours) for entry in entries) or _listed(book, provider, name) is not None
+    return any(entry.names(asked, name) for entry in entries) or _listed(book, provider, name) is not None
 
 
 def _in_files(book: PriceBook, name: str) -> list[str]:
-    """The providers under which a price file sets a price for the model; the highest layer that does decides."""
+    """The providers under which a price file knows the model; the highest layer that does decides."""
     for layer in reversed(book.layers):
+        aliased = sorted({p for alias in layer.aliases if name in alias.models for p in alias.providers})
+        if aliased and not any("*" in provider for provider in aliased):
+            return aliased
         entries = [entry for entry in layer.entries if _prices_by_name(entry)]
         named = sorted({p for entry in entries for p in entry.providers if entry.names(frozenset({p}), name)})
         if named and ANY_PROVIDER not in named:
@@ -154,6 +171,8 @@ def _all_names(book: PriceBook) -> Iterator[tuple[str, str]]:
     for provider in _providers(book):
         yield from ((provider.id, model.id) for model in provider.models)
     for layer in book.layers:
+        for alias in layer.aliases:
+            yield from ((provider, name) for provider in alias.providers for name in alias.models)
         for entry in layer.entries:
             for name in entry.match:
                 if "*" not in name:
