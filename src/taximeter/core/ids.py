@@ -18,17 +18,15 @@ RANDOM_BYTES = 10
 PREPARED_IDS: Final = 64
 """Ids whose random part is made at once: chance costs a call of the system, however little of it is taken."""
 
+_TIME = (1 << 48) - 1
 _VARIANT = 0x2 << 62
 _LOW_62 = (1 << 62) - 1
 
 
 def uuid7(unix_ms: int, chance: bytes) -> str:
     """The UUIDv7 of a millisecond and `RANDOM_BYTES` random bytes, in canonical lower-case text."""
-    return f"{_time_part(unix_ms)}-{_random_part(chance)}"
-
-
-def _time_part(unix_ms: int) -> str:
-    return f"{unix_ms >> 16 & 0xFFFFFFFF:08x}-{unix_ms & 0xFFFF:04x}"
+    time_part = f"{unix_ms & _TIME:012x}"
+    return f"{time_part[:8]}-{time_part[8:]}-{_random_part(chance)}"
 
 
 def _random_part(chance: bytes) -> str:
@@ -55,7 +53,8 @@ class EventIds:
             random_part = self._prepared.pop()
         except IndexError:
             random_part = self._prepare()
-        return f"{_time_part(unix_ms)}-{random_part}"
+        time_part = f"{unix_ms & _TIME:012x}"
+        return f"{time_part[:8]}-{time_part[8:]}-{random_part}"
 
     def forget(self) -> None:
         """Drop what is prepared."""

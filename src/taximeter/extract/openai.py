@@ -11,11 +11,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from taximeter.core.usage import NOTHING_COUNTED, Usage
+from taximeter.core.usage import LARGEST_COUNT, NOTHING_COUNTED, Usage
 from taximeter.extract.counts import CountTable, Units, believable, counts_in, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
-from taximeter.extract.plain import Plain, is_count, take_parts, told
+from taximeter.extract.plain import Plain, take_parts, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import only_null, string_characters, string_end
 from taximeter.extract.stream import StreamState
@@ -274,7 +274,9 @@ def _plain_counts(
     read: object, written: object, total: object, input_details: object, output_details: object
 ) -> dict[str, int] | None:
     """Plain: whole numbers, parts inside their wholes, and nothing outside the two that make the total."""
-    if not is_count(read) or not is_count(written) or (total is not None and total != read + written):
+    if type(read) is not int or type(written) is not int or not (0 <= read <= LARGEST_COUNT >= written >= 0):
+        return None
+    if total is not None and total != read + written:
         return None
     counts: dict[str, int] = {"input_tokens": read, "output_tokens": written}
     if not take_parts(input_details, _INPUT_DETAILS, read, counts):

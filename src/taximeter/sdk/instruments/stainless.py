@@ -158,8 +158,9 @@ def _body(options: Any) -> Mapping[str, Any]:
 
 def _host(client: Any, gateway_url: str | None, library: str) -> Host:
     """Who answers this client. Kept on the client, for as long as its base URL is the same object."""
-    base_url = client.base_url
-    known: _Known | None = vars(client).get(_HOST)
+    own = vars(client)
+    base_url = own.get("_base_url") or client.base_url  # asking the property costs more than all the rest of this
+    known: _Known | None = own.get(_HOST)
     if known is None or known.base_url is not base_url or known.gateway_url != gateway_url:
         known = _Known(base_url, gateway_url, _look_up(client, gateway_url, library))
         setattr(client, _HOST, known)
@@ -209,11 +210,13 @@ def _too_old(client: Any) -> bool:
 # ── a call is answered ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answered(outgoing: _Outgoing, response: Any, retries_taken: int) -> None:
-    http_status, call = response.status_code, outgoing.call
+def _answered(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
+    """A response is about to be processed, with these arguments."""
+    response, call = arguments["response"], outgoing.call
+    http_status = response.status_code
     if http_status >= FIRST_ERROR_STATUS:
         return  # the library raises it in a moment, or tries again
-    call.headed(http_status, retries_taken + 1)
+    call.headed(http_status, arguments.get("retries_taken", 0) + 1)
     if response.is_closed:
         call.answered(payload_of(response, hand_on=not _is_raw(outgoing.options)))
     else:
@@ -290,7 +293,8 @@ async def _request_async(
 def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(*args: Any, **kwargs: Any) -> Any:
-        _notice(kwargs)
+        if (outgoing := _in_flight.get()) is not None:
+            GUARD.run("answer", _answered, outgoing, kwargs)
         return original(*args, **kwargs)  # of an asynchronous client: a coroutine, which its caller awaits
 
     return process_response
@@ -299,17 +303,11 @@ def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
 def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _MARK not in vars(self):
-            _notice(kwargs)
+        if _MARK not in vars(self) and (outgoing := _in_flight.get()) is not None:
+            GUARD.run("answer", _answered, outgoing, kwargs)
         return original(self, *args, **kwargs)
 
     return process_response
-
-
-def _notice(arguments: Mapping[str, Any]) -> None:
-    outgoing = _in_flight.get()
-    if outgoing is not None:
-        GUARD.run("answer", _answered, outgoing, arguments.get("response"), arguments.get("retries_taken", 0))
 
 
 def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[..., Any]:
