@@ -4,6 +4,46 @@
  */
 
 export interface paths {
+    "/api/v1/calculator": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Calculator
+         * @description What a workload costs on a model, by call, day, month and year, and how others differ.
+         */
+        post: operations["calculator_api_v1_calculator_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calculator/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Uses
+         * @description What the calculator was asked: user selections, calculated monthly cost, comparison delta. Newest first.
+         */
+        get: operations["uses_api_v1_calculator_uses_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -79,7 +119,7 @@ export interface paths {
         /**
          * Live
          * @description Server-Sent Events: a `tick` at once and whenever calls were stored, at most twice a second. Its data:
-         *     `{"at", "calls": [the last ones], "today": {totals}, "last_minute": {totals}}`.
+         *     `{"at", "calls": [the last ones]}`.
          */
         get: operations["live_api_v1_live_get"];
         put?: never;
@@ -102,6 +142,46 @@ export interface paths {
          * @description Who this credential is.
          */
         get: operations["me_api_v1_me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prices
+         * @description Every rate of a model at a time, and the layer and rule that gave it.
+         */
+        get: operations["prices_api_v1_prices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explain
+         * @description What a stored call costs by today's price book, rate by rate.
+         */
+        get: operations["explain_api_v1_prices_explain_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -170,10 +250,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask What If
+         * @description What recorded calls would have cost under another model, tier, cache share, price book or date.
+         */
+        post: operations["ask_what_if_api_v1_what_if_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** ActualShape */
+        ActualShape: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Unpriced Calls */
+            unpriced_calls: number;
+        };
+        /**
+         * AmountsShape
+         * @description USD; a month has 30 days, a year 365.
+         */
+        AmountsShape: {
+            /** Per Call Usd */
+            per_call_usd: string;
+            /** Per Day Usd */
+            per_day_usd: string;
+            /** Per Month Usd */
+            per_month_usd: string;
+            /** Per Year Usd */
+            per_year_usd: string;
+        };
         /**
          * Answer
          * @description The total of every additive measure is the sum of its rows.
@@ -188,6 +309,121 @@ export interface components {
             totals: {
                 [key: string]: string | number | boolean | null;
             };
+        };
+        /**
+         * Calculation
+         * @description The chosen model first, then the others as they were named.
+         */
+        Calculation: {
+            /** At */
+            at: string;
+            /** Models */
+            models: components["schemas"]["ModelLine"][];
+            /** Price Version */
+            price_version: string;
+            workload: components["schemas"]["WorkloadShape"];
+        };
+        /**
+         * CalculatorUseList
+         * @description Newest first; the number of the first one is how many there have been.
+         */
+        CalculatorUseList: {
+            /** Uses */
+            uses: components["schemas"]["CalculatorUseShape"][];
+        };
+        /**
+         * CalculatorUseShape
+         * @description One use of the calculator. It is no call and no spend.
+         */
+        CalculatorUseShape: {
+            /**
+             * Asked By
+             * @description the page (session), the command line (local), a key, or anyone
+             */
+            asked_by: string;
+            /** At */
+            at: string;
+            /**
+             * Calculated Monthly Cost
+             * @description USD; null when the chosen model has no price
+             */
+            calculated_monthly_cost: string | null;
+            /**
+             * Comparison Delta
+             * @description by model: USD a month more than the chosen one
+             */
+            comparison_delta: {
+                [key: string]: string | null;
+            };
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "calculator" | "what_if";
+            /** Number */
+            number: number;
+            /** User Selections */
+            user_selections: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * CalculatorWish
+         * @description A workload, the model chosen for it, and others to stand beside it.
+         */
+        CalculatorWish: {
+            /**
+             * At
+             * @description prices of that moment; now when left out
+             */
+            at?: string | null;
+            /**
+             * Batch Share
+             * @description of the calls, made by batch; 0 to 1
+             */
+            batch_share?: string | number | null;
+            /**
+             * Cached Share
+             * @description of the input, read from a cache; 0 to 1
+             */
+            cached_share?: string | number | null;
+            /**
+             * Calls Per Day
+             * @example 100000
+             */
+            calls_per_day: number;
+            /**
+             * Compare
+             * @example [
+             *       "gpt-4o-mini",
+             *       "claude-sonnet-4-5"
+             *     ]
+             */
+            compare?: string[];
+            /**
+             * Input Tokens
+             * @description of one call, with what is cached
+             * @example 1000
+             */
+            input_tokens: number;
+            /**
+             * Model
+             * @description MODEL or PROVIDER/MODEL
+             * @example gpt-4o
+             * @example azure/gpt-4o
+             */
+            model: string;
+            /**
+             * Output Tokens
+             * @description of one call
+             * @example 500
+             */
+            output_tokens: number;
+            /**
+             * Prices
+             * @description the text of a price file, in place of the server's own
+             */
+            prices?: string | null;
         };
         /**
          * Call
@@ -474,6 +710,38 @@ export interface components {
             next: string | null;
         };
         /**
+         * ComparedShape
+         * @description The calls with a price both ways.
+         */
+        ComparedShape: {
+            /** Actual Cost Usd */
+            actual_cost_usd: string;
+            /** Calls */
+            calls: number;
+            /** Difference Percent */
+            difference_percent: string | null;
+            /** Difference Usd */
+            difference_usd: string;
+            /** What If Cost Usd */
+            what_if_cost_usd: string;
+        };
+        /**
+         * ComponentsShape
+         * @description USD; they add up to `per_call_usd`.
+         */
+        ComponentsShape: {
+            /** Cache Read */
+            cache_read: string;
+            /** Cache Write */
+            cache_write: string;
+            /** Input */
+            input: string;
+            /** Other */
+            other: string;
+            /** Output */
+            output: string;
+        };
+        /**
          * CostComponents
          * @description USD, as decimal strings; they add up to `cost_usd`.
          */
@@ -501,9 +769,70 @@ export interface components {
             /** Unpriced Calls */
             unpriced_calls: number;
         };
+        /**
+         * DifferenceShape
+         * @description The model's amounts less those of the chosen one.
+         */
+        DifferenceShape: {
+            /** Per Call Usd */
+            per_call_usd: string;
+            /** Per Day Usd */
+            per_day_usd: string;
+            /** Per Month Usd */
+            per_month_usd: string;
+            /** Per Year Usd */
+            per_year_usd: string;
+            /** Percent */
+            percent: string | null;
+        };
         /** ErrorAnswer */
         ErrorAnswer: {
             error: components["schemas"]["Problem"];
+        };
+        /**
+         * ExplainedCost
+         * @description A call's cost with every rate applied, by today's price book; `stored` is what was written down with the call.
+         */
+        ExplainedCost: {
+            /** Cache Saving Usd */
+            cache_saving_usd: string | null;
+            /** Cost */
+            cost: {
+                [key: string]: string;
+            } | null;
+            /** Cost Usd */
+            cost_usd: string | null;
+            /** Lines */
+            lines: components["schemas"]["PriceLine"][];
+            /** Price Rule */
+            price_rule: string | null;
+            /** Price Version */
+            price_version: string;
+            /** Stored */
+            stored: {
+                [key: string]: unknown;
+            };
+            /** Unpriced Reason */
+            unpriced_reason: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /** HypothesisShape */
+        HypothesisShape: {
+            /** At */
+            at: string | null;
+            /** Cached Share */
+            cached_share: string | null;
+            /** Model */
+            model: string | null;
+            /** Own Prices */
+            own_prices: boolean;
+            /** Provider */
+            provider: string | null;
+            /** Service Tier */
+            service_tier: string | null;
+            /** Token Ratio */
+            token_ratio: string;
         };
         /**
          * KeyInfo
@@ -550,8 +879,8 @@ export interface components {
             };
             /**
              * Attributes Win
-             * @description they win over what the caller says
-             * @default false
+             * @description they win over what the caller says; otherwise they fill in what it leaves out
+             * @default true
              */
             attributes_win: boolean;
             /** Name */
@@ -580,6 +909,51 @@ export interface components {
             scope: string;
         };
         /**
+         * ModelLine
+         * @description One model. Without a price `cost` is null and `unpriced_reason` says why.
+         */
+        ModelLine: {
+            components_per_call: components["schemas"]["ComponentsShape"] | null;
+            /** Context Window Tokens */
+            context_window_tokens: number | null;
+            cost: components["schemas"]["AmountsShape"] | null;
+            difference: components["schemas"]["DifferenceShape"] | null;
+            /** Exceeds Context Window */
+            exceeds_context_window: boolean | null;
+            /** Model */
+            model: string;
+            /**
+             * Price Checked On
+             * @description the day on which its price was last checked, where known
+             */
+            price_checked_on: string | null;
+            /** Price Rule */
+            price_rule: string | null;
+            /** Provider */
+            provider: string;
+            /** Tier Class */
+            tier_class: ("general" | "balanced" | "throughput") | null;
+            /** Unpriced Reason */
+            unpriced_reason: string | null;
+        };
+        /**
+         * ModelTally
+         * @description The calls that this model really answered.
+         */
+        ModelTally: {
+            actual: components["schemas"]["ActualShape"];
+            /** Calls */
+            calls: number;
+            compared: components["schemas"]["ComparedShape"];
+            /** Estimated Calls */
+            estimated_calls: number;
+            /** Model */
+            model: string | null;
+            /** Provider */
+            provider: string | null;
+            what_if: components["schemas"]["SupposedShape"];
+        };
+        /**
          * NewKey
          * @description A new key. `key` is shown this once.
          */
@@ -592,6 +966,50 @@ export interface components {
             name: string;
             /** Scope */
             scope: string;
+        };
+        /**
+         * PerMonthShape
+         * @description `compared`, as of 30 days.
+         */
+        PerMonthShape: {
+            /** Actual Cost Usd */
+            actual_cost_usd: string;
+            /** Difference Usd */
+            difference_usd: string;
+            /** What If Cost Usd */
+            what_if_cost_usd: string;
+        };
+        /**
+         * PriceLine
+         * @description `amount_usd` = `billed` x `usd` / `per`.
+         */
+        PriceLine: {
+            /** Amount Usd */
+            amount_usd: string | null;
+            /** Billed */
+            billed: string;
+            /** Component */
+            component: string;
+            /** Model */
+            model: string | null;
+            /** Name */
+            name: string;
+            /** Over Tokens */
+            over_tokens: number | null;
+            /** Per */
+            per: number;
+            /** Quantity */
+            quantity: string;
+            /** Rate */
+            rate: string | null;
+            /** Trail */
+            trail: {
+                [key: string]: unknown;
+            }[];
+            /** Unit */
+            unit: string;
+            /** Usd */
+            usd: string | null;
         };
         /**
          * Problem
@@ -671,6 +1089,57 @@ export interface components {
              */
             to?: string | null;
         };
+        /**
+         * Rate
+         * @description USD for `per` of a unit; beyond `over_tokens` input tokens where that is not null.
+         */
+        Rate: {
+            /** Over Tokens */
+            over_tokens: number | null;
+            /** Per */
+            per: number;
+            /** Rate */
+            rate: string;
+            /** Trail */
+            trail: {
+                [key: string]: unknown;
+            }[];
+            /** Unit */
+            unit: string;
+            /** Usd */
+            usd: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ShownPrice
+         * @description All rates of a model at a host. `from` and `until` bound the period in which nothing of it changes.
+         */
+        ShownPrice: {
+            /** Asked Model */
+            asked_model: string;
+            /** At */
+            at: string;
+            /** Model */
+            model: string | null;
+            /** Price Rule */
+            price_rule: string | null;
+            /** Price Version */
+            price_version: string;
+            /** Provider */
+            provider: string | null;
+            /** Rates */
+            rates: components["schemas"]["Rate"][];
+            /** Unpriced Reason */
+            unpriced_reason: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /** ShownPrices */
+        ShownPrices: {
+            /** Prices */
+            prices: components["schemas"]["ShownPrice"][];
+        };
         /** SignInLink */
         SignInLink: {
             /** Url */
@@ -720,6 +1189,119 @@ export interface components {
             /** Version */
             version: string;
         };
+        /** SupposedShape */
+        SupposedShape: {
+            /** Cost Usd */
+            cost_usd: string;
+            /** Unpriced Calls */
+            unpriced_calls: number;
+            /** Unpriced Reasons */
+            unpriced_reasons: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * WhatIfAnswer
+         * @description What the calls cost, and what they would have cost. The totals are the sums of `by_model`.
+         */
+        WhatIfAnswer: {
+            actual: components["schemas"]["ActualShape"];
+            /** Assumptions */
+            assumptions: string[];
+            /** By Model */
+            by_model: components["schemas"]["ModelTally"][];
+            /** Calls */
+            calls: number;
+            compared: components["schemas"]["ComparedShape"];
+            compared_per_month: components["schemas"]["PerMonthShape"];
+            /** Estimated Calls */
+            estimated_calls: number;
+            /** From */
+            from: string;
+            hypothesis: components["schemas"]["HypothesisShape"];
+            /** Price Version */
+            price_version: string;
+            /** To */
+            to: string;
+            what_if: components["schemas"]["SupposedShape"];
+        };
+        /**
+         * WhatIfWish
+         * @description Which recorded calls, and what would have been different.
+         */
+        WhatIfWish: {
+            /**
+             * At
+             * @description all calls at the prices of that moment, not of their own
+             */
+            at?: string | null;
+            /**
+             * Cached Share
+             * @description of every call's input, read from a cache; 0 to 1
+             */
+            cached_share?: string | number | null;
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339, a date, 30d, ...; included
+             */
+            from?: string | null;
+            /**
+             * Model
+             * @description another model, as MODEL or PROVIDER/MODEL
+             */
+            model?: string | null;
+            /**
+             * Prices
+             * @description the text of a price file, in place of the server's own
+             */
+            prices?: string | null;
+            /**
+             * Service Tier
+             * @description another tier: batch, flex, priority, default, ...
+             */
+            service_tier?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`; not included
+             */
+            to?: string | null;
+            /**
+             * Token Ratio
+             * @description tokens of `model` for each recorded token; 1
+             */
+            token_ratio?: string | number | null;
+        };
+        /** WorkloadShape */
+        WorkloadShape: {
+            /** Batch Share */
+            batch_share: string;
+            /** Cached Share */
+            cached_share: string;
+            /** Calls Per Day */
+            calls_per_day: number;
+            /** Days Per Month */
+            days_per_month: number;
+            /** Days Per Year */
+            days_per_year: number;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -729,6 +1311,125 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    calculator_api_v1_calculator_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CalculatorWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calculation"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    uses_api_v1_calculator_uses_get: {
+        parameters: {
+            query?: {
+                /** @description at most so many, the newest */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalculatorUseList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     events_api_v1_events_get: {
         parameters: {
             query?: {
@@ -1082,6 +1783,131 @@ export interface operations {
             };
         };
     };
+    prices_api_v1_prices_get: {
+        parameters: {
+            query: {
+                /** @description gpt-4o, or azure/gpt-4o */
+                model: string;
+                provider?: string | null;
+                /** @description a day (UTC) or RFC 3339; now when left out */
+                at?: string | null;
+                /** @description batch, flex, priority, fast */
+                tier?: string | null;
+                region?: string | null;
+                team?: string | null;
+                tenant?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownPrices"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    explain_api_v1_prices_explain_get: {
+        parameters: {
+            query: {
+                event_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainedCost"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     query_api_v1_query_post: {
         parameters: {
             query?: never;
@@ -1214,6 +2040,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ask_what_if_api_v1_what_if_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIfWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
                 };
             };
             /** @description no valid credential */
