@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -43,6 +43,9 @@ ON_PAPER: Final = ("input_tokens", "output_tokens", "calls_per_day", "compare", 
 
 ON_HISTORY: Final = ("filters", "from", "to", "service_tier", "token_ratio")
 """What only recorded calls have."""
+
+HISTORY_SECONDS: Final = 300.0
+"""How long a server may take for a million calls on a busy machine."""
 
 HISTORY_COLUMNS: Final = ("model", "calls", "compared", "cost", "would cost", "more", "%")
 UNKNOWN: Final = "–"
@@ -190,7 +193,8 @@ class _Answers:
     def on_history(self, request: Mapping[str, Any]) -> dict[str, Any]:
         remote = self._remote()
         if remote is not None:
-            answer: dict[str, Any] = remote.post("/api/v1/what-if", request)
+            patient = replace(remote, timeout_seconds=HISTORY_SECONDS)
+            answer: dict[str, Any] = patient.post("/api/v1/what-if", request)
             return answer
         from taximeter.cli.offline import open_directory
 

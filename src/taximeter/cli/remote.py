@@ -38,6 +38,7 @@ class Remote:
 
     url: str
     token: str | None
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def get(self, path: str, parameters: Iterable[tuple[str, str]] = ()) -> Any:
         query = urlencode(list(parameters))
@@ -63,7 +64,7 @@ class Remote:
         if address.scheme not in ("http", "https") or not address.hostname:
             raise UsageError(f"'{self.url}' is not the address of a server", hint="such as http://127.0.0.1:8787")
         kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        connection = kind(address.hostname, address.port, timeout=TIMEOUT_SECONDS)
+        connection = kind(address.hostname, address.port, timeout=self.timeout_seconds)
         headers = {"accept": "application/json", "content-type": "application/json"}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
