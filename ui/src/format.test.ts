@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { ago, bucketWords, count, dateTime, exactMoney, milliseconds, money, share } from "./format";
+import { ago, bucketWords, count, dateTime, exactMoney, counted, milliseconds, money, share, shortMoney } from "./format";
 
 describe("money", () => {
   test.each([
@@ -28,6 +28,10 @@ test("counts, times and shares", () => {
   expect(share(1, 0)).toBe("–");
   expect(share(1, 3)).toBe("33%");
   expect(share(1, 40)).toBe("2.5%");
+  expect(share(1, 40_000)).toBe("<0.1%");
+  expect(share(0, 40)).toBe("0%");
+  expect(counted(1, "call")).toBe("1 call");
+  expect(counted(1234, "call")).toBe("1,234 calls");
 });
 
 test("an exact amount is shown to its last digit, and an unknown one is never zero", () => {
@@ -54,3 +58,11 @@ test.each([
   const start = Date.parse("2026-11-20T23:30:00Z") / 1000;
   expect(bucketWords(start, start + seconds, interval, "Europe/Berlin")).toBe(words);
 });
+
+test.each([
+  ["0.00000002", "<$0.00001"],
+  ["0.00001", "$0.000010"],
+  ["0", "$0"],
+  ["12.5", "$12.50"],
+  [null, "–"],
+])("in narrow places %s reads %s", (amount, text) => expect(shortMoney(amount)).toBe(text));

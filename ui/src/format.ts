@@ -14,6 +14,14 @@ export function money(amount: string | null | undefined): string {
   return `${sign}$${whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",")}${fraction ? `.${fraction}` : ""}`;
 }
 
+const SMALLEST_SHOWN = "0.00001";
+
+/** As `money`, for narrow places: what is smaller than a thousandth of a cent is only said to be so. */
+export function shortMoney(amount: string | null | undefined): string {
+  const magnitude = Math.abs(Number(amount ?? 0));
+  return magnitude > 0 && magnitude < Number(SMALLEST_SHOWN) ? `<$${SMALLEST_SHOWN}` : money(amount);
+}
+
 /** The amount to its last digit, for titles and cost sheets. */
 export function exactMoney(amount: string | null | undefined): string {
   return amount === null || amount === undefined ? "not priced" : `$${amount}`;
@@ -21,6 +29,11 @@ export function exactMoney(amount: string | null | undefined): string {
 
 export function count(n: number | null | undefined): string {
   return n === null || n === undefined ? "–" : n.toLocaleString("en-US");
+}
+
+/** `1 call`, `1,234 calls`. */
+export function counted(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 /** `950`, `12.3k`, `4.6M`: for places where a rough size is enough. */
@@ -35,7 +48,10 @@ export function milliseconds(ms: number | null | undefined): string {
 }
 
 export function share(part: number, whole: number): string {
-  return whole === 0 ? "–" : `${((100 * part) / whole).toFixed(part / whole < 0.1 ? 1 : 0)}%`;
+  if (whole === 0) return "–";
+  const percent = (100 * part) / whole;
+  if (percent > 0 && percent < 0.05) return "<0.1%";
+  return `${percent.toFixed(percent < 10 && percent > 0 ? 1 : 0)}%`;
 }
 
 export function clockTime(iso: string, timezone: string): string {

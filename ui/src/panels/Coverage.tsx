@@ -6,7 +6,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { ask } from "../api/client";
-import { count } from "../format";
+import { count, counted } from "../format";
 import { reasonInWords } from "../shape/costSheet";
 import { rowName, rowValue } from "../shape/series";
 import { type ChangeView, filtered, RANGES, rangeStart, type View } from "../view/state";
@@ -32,7 +32,7 @@ export function Coverage({ view, change }: Props) {
             {isComplete ? <IconCircleCheck size={16} className="good" /> : <IconAlertTriangle size={16} className="warn" />}
             <span className="parts">
               <Part>
-                {unpriced === 0 ? `All ${count(calls)} calls` : `${count(calls - unpriced)} of ${count(calls)} calls`} of the last{" "}
+                {unpriced === 0 ? "All calls" : `${count(calls - unpriced)} of ${counted(calls, "call")}`} of the last{" "}
                 {RANGES[view.range].label} priced
               </Part>
               {unpriced > 0 && <Part warn>{count(unpriced)} not priced</Part>}

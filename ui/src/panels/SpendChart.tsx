@@ -4,7 +4,7 @@ import { Button, Group, Text, UnstyledButton } from "@mantine/core";
 import { useMemo, useRef } from "react";
 
 import type { Money } from "../api/types";
-import { count, exactMoney, money } from "../format";
+import { counted, exactMoney, money, shortMoney } from "../format";
 import { colourSlots, type Group as SpendGroup, type Series } from "../shape/series";
 import { MOST_GROUPS, REST_COLOUR, SERIES_COLOURS } from "../theme";
 import { type ChangeView, DIMENSIONS, filtered, RANGES, type View } from "../view/state";
@@ -30,7 +30,7 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
             </Text>
             <Text span inherit visibleFrom="sm">
               {" "}
-              · {count(Number(query.data?.totals["calls"]))} calls, per {range.interval}
+              · {counted(Number(query.data?.totals["calls"]), "call")}, per {range.interval}
             </Text>
           </Text>
         )
@@ -88,7 +88,7 @@ function Legend({ series, colours, view, change }: LegendProps) {
           <span className="swatch" style={{ background: colours[index] }} />
           <span className="cut">{group.name}</span>
           <span className="dim number" title={exactMoney(group.total)}>
-            {group.total === null ? "not priced" : money(group.total)}
+            {group.total === null ? "not priced" : shortMoney(group.total)}
           </span>
         </UnstyledButton>
       ))}

@@ -6,7 +6,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 
 import { sumKnown } from "../decimal";
-import { bucketWords, exactMoney, money } from "../format";
+import { bucketWords, exactMoney, shortMoney } from "../format";
 import { bucketAt, heights, type Series } from "../shape/series";
 import type { Interval } from "../view/zone";
 import { HEIGHT, plotOptions } from "./plotOptions";
@@ -106,5 +106,5 @@ function Values({ series, end, colours, interval, timezone, width, hover }: Omit
 }
 
 function amountWords(amount: string | null): string {
-  return amount === null ? "not priced" : money(amount);
+  return amount === null ? "not priced" : shortMoney(amount);
 }

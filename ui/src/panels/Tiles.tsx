@@ -7,7 +7,7 @@ import type { ReactNode } from "react";
 import { ask } from "../api/client";
 import type { Answer, Money } from "../api/types";
 import { multiply } from "../decimal";
-import { compact, count, exactMoney, money } from "../format";
+import { compact, count, counted, exactMoney, money } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import type { View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
@@ -30,7 +30,7 @@ export function Tiles({ view }: { view: View }) {
             <Amount name="now" amount={hourly(answer)} suffix="/h" />
             <Note answer={answer}>
               <span title={exactMoney(cost(answer))}>{money(cost(answer))}</span> in {NOW_MINUTES} min ·{" "}
-              {count(number(answer, "calls"))} calls
+              {counted(number(answer, "calls"), "call")}
             </Note>
           </>
         )}
@@ -40,7 +40,7 @@ export function Tiles({ view }: { view: View }) {
           <>
             <Amount name="today" amount={cost(answer)} />
             <Note answer={answer}>
-              {count(number(answer, "calls"))} calls · {count(number(answer, "errors"))} failed
+              {counted(number(answer, "calls"), "call")} · {count(number(answer, "errors"))} failed
             </Note>
           </>
         )}
@@ -49,7 +49,7 @@ export function Tiles({ view }: { view: View }) {
         {(answer) => (
           <>
             <Amount name="month-to-date" amount={cost(answer)} />
-            <Note answer={answer}>{count(number(answer, "calls"))} calls</Note>
+            <Note answer={answer}>{counted(number(answer, "calls"), "call")}</Note>
           </>
         )}
       </Tile>

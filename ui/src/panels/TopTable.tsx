@@ -4,7 +4,7 @@ import { Table } from "@mantine/core";
 
 import { ask } from "../api/client";
 import type { Answer, Money, Row } from "../api/types";
-import { compact, count, exactMoney, money, share } from "../format";
+import { compact, count, counted, exactMoney, share, shortMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { NOT_SET, rowName, rowValue } from "../shape/series";
 import { type ChangeView, type Dimension, DIMENSIONS, filtered, RANGES, rangeStart, type View } from "../view/state";
@@ -116,9 +116,9 @@ function SpenderRow({ row, name, whole, pick }: RowProps) {
         <Bar part={isKnown ? Number(amount) : null} whole={whole} isRest={row["other"] === true} />
       </Table.Td>
       <Table.Td ta="right" className="number" title={exactMoney(amount)}>
-        {isKnown && money(amount)}
+        {isKnown && shortMoney(amount)}
         {unpriced > 0 && (
-          <div className="warn small uncut" title={`${count(unpriced)} calls have no price yet`}>
+          <div className="warn small uncut" title={`No price is known for ${counted(unpriced, "call")}`}>
             {compact(unpriced)} unpriced
           </div>
         )}
