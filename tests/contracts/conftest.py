@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from all_stores import EVENT_STORES, METADATA_STORES, OpenEvents, OpenMetadata
+from all_stores import EVENT_STORES, METADATA_STORES, OpenEvents, OpenMetadata, emptied
 
 from taximeter.store.events import EventStore
 
@@ -16,11 +15,17 @@ def open_events(request: pytest.FixtureRequest) -> OpenEvents:
     return EVENT_STORES[request.param]
 
 
-@pytest.fixture
-def events(open_events: OpenEvents, tmp_path: Path) -> Iterator[EventStore]:
-    store = open_events(tmp_path)
+@pytest.fixture(scope="module", params=sorted(EVENT_STORES))
+def standing_events(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventStore]:
+    store = EVENT_STORES[request.param](tmp_path_factory.mktemp("events"))
     yield store
     store.close()
+
+
+@pytest.fixture
+def events(standing_events: EventStore) -> EventStore:
+    """An empty store."""
+    return emptied(standing_events)
 
 
 @pytest.fixture(params=sorted(METADATA_STORES))

@@ -397,7 +397,7 @@ def test_a_cancelled_query_says_so(events: EventStore) -> None:
 
 
 def test_readers_see_whole_batches_while_a_writer_writes(events: EventStore) -> None:
-    batches, size, wrong = 40, 25, []
+    batches, size, wrong = 15, 25, []
     done = threading.Event()
 
     def read() -> None:
@@ -406,7 +406,7 @@ def test_readers_see_whole_batches_while_a_writer_writes(events: EventStore) -> 
             if row["calls"] % size:
                 wrong.append(row["calls"])
 
-    readers = [threading.Thread(target=read) for _ in range(4)]
+    readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
     for batch in range(batches):

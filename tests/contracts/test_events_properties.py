@@ -3,72 +3,65 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import naive_answers as naive
 import records_at_random as at_random
-from all_stores import OpenEvents
+from all_stores import emptied
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taximeter.store.events import EventQuery, EventStore
 
-slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-many = settings(max_examples=30, deadline=None, suppress_health_check=slow)
-some = settings(max_examples=12, deadline=None, suppress_health_check=slow)
+
+def share(parts: int) -> settings:
+    """A part of the examples that the profile allows: each of these asks a whole store."""
+    examples = settings.default.max_examples if settings.default else 100
+    slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    return settings(max_examples=examples // parts, deadline=None, suppress_health_check=slow)
 
 
-@contextmanager
-def store_of(open_events: OpenEvents, history: Sequence[dict[str, Any]]) -> Iterator[EventStore]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_events(Path(folder))
-        store.append([json.dumps(record).encode() for record in history], {})
-        try:
-            yield store
-        finally:
-            store.close()
+def filled(store: EventStore, history: Sequence[dict[str, Any]]) -> EventStore:
+    emptied(store).append([json.dumps(record).encode() for record in history], {})
+    return store
 
 
-@many
+@share(5)
 @given(data=st.data(), history=at_random.histories())
 def test_an_answer_equals_the_naive_one(
-    open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
+    events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
 ) -> None:
     timezone, around_us, records = history
-    with store_of(open_events, records) as store:
-        for query in data.draw(st.lists(at_random.queries(timezone, around_us), min_size=1, max_size=6)):
-            assert store.query(query).as_dict() == naive.answer(records, query)
+    store = filled(events, records)
+    for query in data.draw(st.lists(at_random.queries(timezone, around_us), min_size=1, max_size=6)):
+        assert store.query(query).as_dict() == naive.answer(records, query)
 
 
-@some
+@share(10)
 @given(data=st.data(), history=at_random.histories())
 def test_totals_are_the_sums_of_the_rows(
-    open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
+    events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
 ) -> None:
     timezone, around_us, records = history
-    with store_of(open_events, records) as store:
-        query = data.draw(at_random.queries(timezone, around_us))
-        answer = store.query(query)
+    query = data.draw(at_random.queries(timezone, around_us))
+    answer = filled(events, records).query(query)
     for name in query.measures:
         if name in at_random.ADDITIVE:
             amounts = [Decimal(row[name]) for row in answer.rows if row[name] is not None]
             assert Decimal(answer.totals[name] or 0) == sum(amounts, Decimal(0))
 
 
-@some
+@share(10)
 @given(data=st.data(), history=at_random.histories())
 def test_pages_hold_every_event_once_newest_first(
-    open_events: OpenEvents, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
+    events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
 ) -> None:
     _, around_us, records = history
-    with store_of(open_events, records) as store:
-        query = data.draw(at_random.event_queries(around_us))
-        assert [event["event_id"] for event in all_pages(store, query)] == naive.newest_first(records, query)
+    query = data.draw(at_random.event_queries(around_us))
+    pages = all_pages(filled(events, records), query)
+    assert [event["event_id"] for event in pages] == naive.newest_first(records, query)
 
 
 def all_pages(store: EventStore, query: EventQuery) -> Iterator[dict[str, Any]]:

@@ -190,7 +190,7 @@ def test_many_threads_find_keys_while_another_makes_them(metadata: Metadata) -> 
     finders = [threading.Thread(target=find) for _ in range(3)]
     for finder in finders:
         finder.start()
-    known.extend(metadata.keys.create(f"key {number}", "read")[1] for number in range(20))
+    known.extend(metadata.keys.create(f"key {number}", "read")[1] for number in range(8))
     done.set()
     for finder in finders:
         finder.join()

@@ -225,7 +225,7 @@ def test_something_unexpected_does_not_end_the_collector(spool: Spool, clock: St
     assert collector.status.last_error == "a bug"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=(settings.default.max_examples if settings.default else 100) // 4, deadline=None)
 @given(
     plan=st.lists(st.sampled_from(["write", "step", "fail", "crash", "restart", "seal"]), max_size=25),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -38,11 +39,17 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, s
     return {name: normal(kind) for name, kind in connection.execute(query, [table]).fetchall()}
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "events.duckdb"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "events.duckdb"
     DuckDBEvents(path).close()
     return path
+
+
+@pytest.fixture
+def file(made: Path, tmp_path: Path) -> Path:
+    """A store's file of one's own."""
+    return Path(shutil.copy(made, tmp_path))
 
 
 def test_the_columns_are_the_fields_of_an_event_and_what_is_derived(file: Path) -> None:

@@ -1,7 +1,11 @@
-"""Whatever was acknowledged is there, once, after a process was killed in the middle of its work."""
+"""Whatever was acknowledged is there, once, after a process was killed in the middle of its work.
+
+`STORE_KILLS=50` takes its time.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +16,7 @@ import pytest
 
 from taximeter.store.events import DuckDBEvents, Query
 
-KILLS = 4
+KILLS = int(os.environ.get("STORE_KILLS", "2"))
 
 
 def acknowledged_until_killed(file: Path, after_batches: int, then_seconds: float) -> int:
