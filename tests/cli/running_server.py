@@ -33,25 +33,30 @@ def environment(**more: str) -> dict[str, str]:
 @dataclass(frozen=True)
 class Done:
     returncode: int
-    stdout: str
+    out: bytes
     stderr: str
 
+    @property
+    def stdout(self) -> str:
+        return self.out.decode()
 
-def process(*arguments: str, cwd: Path | None = None, **variables: str) -> Done:
+
+def process(*arguments: str, **variables: str) -> Done:
     """Run a command as a process of its own."""
-    done = subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, env=environment(**variables), cwd=cwd, timeout=60
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, env=environment(**variables), timeout=60)
+    return Done(done.returncode, done.stdout, done.stderr.decode())
 
 
 def taximeter(*arguments: str, **variables: str) -> Done:
-    """Run a command in this process, which spares its start."""
-    out, err = io.StringIO(), io.StringIO()
+    """Run a command in this process, which spares its start. `up` must be one that is refused."""
+    out, err = io.TextIOWrapper(io.BytesIO(), write_through=True, newline=""), io.StringIO()
     surroundings = mock.patch.dict(os.environ, environment(**variables), clear=True)
-    with surroundings, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    quiet = mock.patch("taximeter.cli.up.log_in_lines")  # the log of this process belongs to pytest
+    with surroundings, quiet, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.run(arguments)
-    return Done(code, out.getvalue(), err.getvalue())
+    buffer = out.detach()
+    assert isinstance(buffer, io.BytesIO)
+    return Done(code, buffer.getvalue(), err.getvalue())
 
 
 def answer_of(*arguments: str, **variables: str) -> Any:

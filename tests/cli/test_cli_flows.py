@@ -7,6 +7,7 @@ import io
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
-from running_server import COMMAND, Server, answer_of, environment, eventually, process, running, taximeter
+from running_server import Server, answer_of, environment, eventually, process, running, taximeter
 
 from taximeter.core.ids import uuid7
 from taximeter.server.shapes import Answer, Call
@@ -96,9 +97,8 @@ def test_every_format_has_the_same_numbers(server: Server) -> None:
 
 def test_parquet_has_money_as_decimals(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "report.parquet"
-    asked = ["report", *SINCE, "--by", "user", "--data", str(server.data), "--format", "parquet"]
-    with file.open("wb") as out:
-        subprocess.run([*COMMAND, *asked], stdout=out, env=environment(), check=True)
+    asked = ("report", *SINCE, "--by", "user", "--data", str(server.data), "--format", "parquet")
+    file.write_bytes(taximeter(*asked).out)
     with duckdb.connect() as connection:
         costs = connection.execute("SELECT user_id, cost_usd FROM read_parquet(?) ORDER BY 1", [str(file)]).fetchall()
     assert costs == [("u1", Decimal("0.0125")), ("u2", Decimal("0.0125"))]
@@ -158,13 +158,13 @@ def test_the_doctor_is_content(server: Server) -> None:
 
 
 def test_a_second_server_on_the_directory_names_the_first(server: Server) -> None:
-    second = process("up", "--data", str(server.data), "--port", "0")
+    second = taximeter("up", "--data", str(server.data), "--port", "0")
     assert (second.returncode, second.stdout, second.stderr.count("\n")) == (1, "", 1)
     assert f"process {server.process.pid}" in second.stderr
 
 
 def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> None:
-    other = process("up", "--data", str(tmp_path / "other"), "--port", server.url.rsplit(":", 1)[1])
+    other = taximeter("up", "--data", str(tmp_path / "other"), "--port", server.url.rsplit(":", 1)[1])
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert "cannot listen" in other.stderr
 
@@ -249,10 +249,11 @@ def test_nothing_of_the_api_answers_without_a_credential(server: Server) -> None
 
 def test_what_was_accepted_is_there_after_any_end_and_counts_once(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running(data) as server:
+    with running(data, "--role", "collector") as server:
         key = server.first_key("ingest")
         with server.client(key) as client:
             assert client.post("/v1/events", json=event(1)).json()["accepted"] == 1
+            assert client.post("/openai/v1/chat/completions").status_code == 404, "a collector is no gateway"
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
     offline = answer_of("report", *SINCE, "--data", str(data))
@@ -269,41 +270,40 @@ def test_what_was_accepted_is_there_after_any_end_and_counts_once(tmp_path: Path
     assert answer_of("keys", "create", "--name", "offline", "--scope", "admin", "--data", str(data))["scope"] == "admin"
 
 
-def test_a_gateway_role_ships_to_its_collector(tmp_path: Path, simulator: RunningSimulator) -> None:
-    with running(tmp_path / "collector", "--role", "collector") as collector:
-        variables = {
-            "TAXIMETER_URL": collector.url,
-            "TAXIMETER_KEY": collector.first_key("ingest"),
-            "TAXIMETER_PROVIDERS_OPENAI_BASE_URL": simulator.openai_url,
-            "OPENAI_API_KEY": "sk-real",
-        }
-        with running(tmp_path / "gateway", "--role", "gateway", **variables) as gateway:
-            with gateway.client(gateway.first_key("gateway")) as client:
-                body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
-                answer = client.post("/openai/v1/chat/completions", json=body)
-                assert answer.status_code == 200
-                assert client.get("/").status_code == 404
-            with gateway.client(gateway.local_token) as client:
-                refused = client.post("/api/v1/query", json={"measures": ["calls"]})
-                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
-            assert gateway.stop() == 0
-        with collector.client(collector.local_token) as client:
-            asked = {"event_id": answer.headers["x-taximeter-event-id"]}
-            found = eventually(lambda: client.get("/api/v1/events", params=asked).json()["events"])
-            assert found[0]["source"] == "gateway"
-            assert client.post("/openai/v1/chat/completions").status_code == 404
+def test_a_gateway_role_ships_to_its_collector(server: Server, tmp_path: Path, simulator: RunningSimulator) -> None:
+    variables = {
+        "TAXIMETER_URL": server.url,
+        "TAXIMETER_KEY": server.first_key("ingest"),
+        "TAXIMETER_PROVIDERS_OPENAI_BASE_URL": simulator.openai_url,
+        "TAXIMETER_SERVER_AUTH": "off",
+    }
+    with running(tmp_path / "gateway", "--role", "gateway", **variables) as gateway:
+        with gateway.client() as client:
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+            clients_own_key = {"authorization": "Bearer sk-mine"}
+            answer = client.post("/openai/v1/chat/completions", json=body, headers=clients_own_key)
+            assert answer.status_code == 200
+            assert client.get("/").status_code == 404
+            assert client.get("/api/v1/me", headers={"host": "evil.example"}).status_code == 403
+            refused = client.post("/api/v1/query", json={"measures": ["calls"]})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert gateway.stop() == 0
+    with server.client(server.local_token) as client:
+        asked = {"event_id": answer.headers["x-taximeter-event-id"]}
+        found = eventually(lambda: client.get("/api/v1/events", params=asked).json()["events"])
+        assert found[0]["source"] == "gateway"
 
 
 def test_a_gateway_without_a_collector_says_what_it_needs(tmp_path: Path) -> None:
-    done = process("up", "--role", "gateway", "--data", str(tmp_path))
+    done = taximeter("up", "--role", "gateway", "--data", str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "TAXIMETER_URL" in done.stderr
 
 
-def test_a_bad_configuration_is_exit_2(tmp_path: Path) -> None:
+def test_a_bad_configuration_is_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("server:\n  prot: 1\nlimits:\n  - {name: x}\n")
-    up = process("up", "--config", str(wrong), "--data", str(tmp_path / "data"))
+    up = taximeter("up", "--config", str(wrong), "--data", str(tmp_path / "data"))
     assert (up.returncode, up.stderr.count("\n")) == (2, 1)
     checked = process("check", str(wrong))
     assert checked.returncode == 2
@@ -313,7 +313,8 @@ def test_a_bad_configuration_is_exit_2(tmp_path: Path) -> None:
     ]
     as_json = taximeter("check", str(wrong), "--format", "json")
     assert [mistake["line"] for mistake in json.loads(as_json.stdout)["mistakes"]] == [2, 3]
-    assert process("check", cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert taximeter("check").returncode == 0
 
 
 def test_commands_without_a_directory_say_so(tmp_path: Path) -> None:
@@ -323,18 +324,25 @@ def test_commands_without_a_directory_say_so(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists(), "asking makes nothing"
 
 
-def test_the_demo_makes_calls_on_both_roads_and_ends_with_its_server(tmp_path: Path) -> None:
-    with running(tmp_path / "demo", "--demo") as server:
-        companions = _children(server.process.pid)
-        assert len(companions) >= 1
-        with server.client(server.local_token) as client:
-            for source in ("gateway", "sdk"):
-                eventually(lambda s=source: client.get("/api/v1/events", params={"source": s}).json()["events"], 30)
-        companions |= _children(server.process.pid)
-        assert len(companions) == 2
-        server.process.send_signal(signal.SIGKILL)
-        server.process.wait()
-        eventually(lambda: not any(_runs(pid) for pid in companions), 30)
+SAMPLE_TRAFFIC = """
+import sys, time, pathlib
+from taximeter.cli.demo import SampleTraffic
+with SampleTraffic(pathlib.Path(sys.argv[1])) as sample:
+    print(sample.url, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_simulated_providers_end_with_the_server_however_it_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SAMPLE_TRAFFIC, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        companions = _children(parent.pid)
+        parent.kill()
+    assert url.startswith("http://127.0.0.1:")
+    (companion,) = companions
+    eventually(lambda: not _runs(companion), 30)
 
 
 def _children(pid: int) -> set[int]:
