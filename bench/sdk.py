@@ -1,26 +1,28 @@
 """What the SDK adds to a call: CPU time around a bare `openai` client, both sides in one run.
 
-    python -m bench.sdk [--rounds 40] [--calls 50]
+    python -m bench.sdk [--rounds 200] [--calls 20]
 
-A local server (another process) answers a recorded-size chat completion; bare and instrumented clients take turns in
-short rounds, so that both meet the same state of the machine. CPU time is that of this whole process, the spool's
-own thread and its fsync included. The difference is the median over the rounds.
+A local server (another process) answers a recorded-size chat completion; three clients take turns in short rounds,
+so that all meet the same state of the machine: a bare one, an instrumented one, and a second bare one whose
+difference from the first shows how far the figures can be trusted. CPU time is that of this whole process, the
+spool's own thread and its fsync included. What is printed are medians over the rounds, with their quartiles.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing.connection import Connection
 from typing import Any
 
 TARGET_US = 40.0
+WARM_UP_ROUNDS = 6
 
 ANSWER = json.dumps(
     {
@@ -89,7 +91,14 @@ def cpu_us_per_call(client: Any, calls: int) -> float:
 
 
 def measure(rounds: int, calls: int) -> dict[str, float]:
-    """Microseconds of CPU a call: bare, instrumented, and the median difference of neighbouring rounds."""
+    """Microseconds of CPU a call, medians over the rounds: bare, instrumented, and what that added."""
+    found = differences(take_turns(rounds, calls))
+    bare, added = statistics.median(found["bare"]), statistics.median(found["added"])
+    return {"bare_us": bare, "metered_us": bare + added, "added_us": added}
+
+
+def take_turns(rounds: int, calls: int) -> list[dict[str, float]]:
+    """CPU microseconds a call of each client in each round."""
     import openai
 
     import taximeter
@@ -101,34 +110,43 @@ def measure(rounds: int, calls: int) -> dict[str, float]:
     url = f"http://127.0.0.1:{here.recv()}/v1"
     with tempfile.TemporaryDirectory() as data:
         taximeter.init(data=data, service="bench")
-        bare = openai.OpenAI(base_url=url, api_key="k")
-        metered = taximeter.instrument(openai.OpenAI(base_url=url, api_key="k"))
+        bare, control, metered = (openai.OpenAI(base_url=url, api_key="k") for _ in range(3))
+        clients = {"bare": bare, "control": control, "metered": taximeter.instrument(metered)}
         with taximeter.attribute(user="user_123", feature="smart-reply"):
-            pairs = [_round(bare, metered, calls, turn) for turn in range(rounds + 4)][4:]
+            turns = [one_round(clients, calls, turn) for turn in range(rounds + WARM_UP_ROUNDS)][WARM_UP_ROUNDS:]
         taximeter.shutdown()
     server.terminate()
+    return turns
+
+
+def differences(turns: list[dict[str, float]]) -> dict[str, list[float]]:
+    """What the bare client took, and how much more than it the others did, round by round."""
     return {
-        "bare_us": statistics.median(a for a, _ in pairs),
-        "metered_us": statistics.median(b for _, b in pairs),
-        "added_us": statistics.median(b - a for a, b in pairs),
+        "bare": [turn["bare"] for turn in turns],
+        "control": [turn["control"] - turn["bare"] for turn in turns],
+        "added": [turn["metered"] - turn["bare"] for turn in turns],
     }
 
 
-def _round(bare: Any, metered: Any, calls: int, turn: int) -> tuple[float, float]:
-    gc.collect()
-    if turn % 2:
-        added = cpu_us_per_call(metered, calls)
-        return cpu_us_per_call(bare, calls), added
-    return cpu_us_per_call(bare, calls), cpu_us_per_call(metered, calls)
+def one_round(clients: Mapping[str, Any], calls: int, turn: int) -> dict[str, float]:
+    """Each client makes some calls; who begins changes from round to round."""
+    first = turn % len(clients)
+    names = [*clients][first:] + [*clients][:first]
+    return {name: cpu_us_per_call(clients[name], calls) for name in names}
+
+
+def spread(found: list[float]) -> dict[str, float]:
+    lower, median, upper = statistics.quantiles(found, n=4)
+    return {"median_us": round(median, 1), "lower_quartile_us": round(lower, 1), "upper_quartile_us": round(upper, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--calls", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--calls", type=int, default=20)
     chosen = parser.parse_args()
-    found = measure(chosen.rounds, chosen.calls)
-    print(json.dumps({**{name: round(value, 1) for name, value in found.items()}, "target_us": TARGET_US}))
+    found = differences(take_turns(chosen.rounds, chosen.calls))
+    print(json.dumps({**{name: spread(values) for name, values in found.items()}, "target_us": TARGET_US}))
 
 
 if __name__ == "__main__":
