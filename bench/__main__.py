@@ -17,10 +17,8 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from bench import gateway, import_time, ingest, sdk
-from bench.figures import Promise, Result, Row, median_of, show
+from bench.figures import Promise, Result, Row, median_of, show, wide_console
 
 GATEWAY_BOUND, GATEWAY_GOAL = 15.0, 10.0
 CHUNK_BOUND = 6.0
@@ -149,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     names = list(BENCHMARKS) if chosen.which == "all" else [chosen.which]
     results = []
-    console = Console()
+    console = wide_console()
     for name in names:
         results.append(run(name, chosen))
         if not chosen.json:

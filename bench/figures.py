@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -72,6 +73,11 @@ def median_of(results: Sequence[Result]) -> Result:
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
+
+
+def wide_console() -> Console:
+    """Standard output; as wide as the tables where it is no terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=140)
 
 
 def show(result: Result, console: Console) -> None:

@@ -22,9 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from bench.figures import Promise, Result, show
+from bench.figures import Promise, Result, show, wide_console
 
 TREE = Path(__file__).resolve().parents[1]
 BOUND_MS = 50.0
@@ -121,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--processes", type=int, default=PROCESSES)
     found = result(parser.parse_args(arguments).processes)
-    show(found, Console())
+    show(found, wide_console())
     return int(not found.met)
 
 

@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from bench.figures import Promise, Result, Row, show
+from bench.figures import Promise, Result, Row, show, wide_console
 from bench.gateway import cpu_seconds, free_port, process
 
 BOUND_EVENTS_A_SECOND = 20_000
@@ -162,7 +160,10 @@ def result(events: int = EVENTS, batches: Sequence[int] = BATCHES, connections: 
     rows = {f"taximeter, {batch:,} a request": row for batch, row in ours.items()}
     rows |= {f"DuckDB alone, {batch:,} a commit": row for batch, row in plain.items()}
     judged = ours.get(BATCH_OF_THE_BOUND) or ours[batches[0]]
-    promises = [_promise("durable on one core", judged[DURABLE]), _promise("stored, per CPU second", judged[PER_CPU_SECOND])]
+    promises = [
+        _promise("durable on one core", judged[DURABLE]),
+        _promise("stored, per CPU second", judged[PER_CPU_SECOND]),
+    ]
     notes = [COLUMNS_MEAN]
     if (os.cpu_count() or 1) < 2 or shutil.which("taskset") is None:
         notes.append("not held to one core each: that takes taskset and two cores")
@@ -182,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     chosen = parser.parse_args(arguments)
     found = result(chosen.events, chosen.batch, chosen.connections)
-    show(found, Console())
+    show(found, wide_console())
     return int(not found.met)
 
 
