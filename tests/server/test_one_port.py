@@ -125,6 +125,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
         events_accepted=7,
         spool_losses={"disk_full": 2},
         set_aside={"not_storable": 3},
+        otlp_held_spans=1,
         stored_events=5,
         collector_lag_bytes=10,
         gateway_records={"begin": 1},

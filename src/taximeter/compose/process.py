@@ -28,6 +28,7 @@ from taximeter import __version__
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
+from taximeter.compose.otlp import open_otlp
 from taximeter.config import variable
 from taximeter.config.settings import Settings
 from taximeter.errors import ConfigurationError, Mistake
@@ -45,6 +46,7 @@ from taximeter.server.app import Faces, build_app
 from taximeter.server.events_in import IngestFace, TakenIn
 from taximeter.server.hosts import name_in, only_for_hosts
 from taximeter.server.live import Live
+from taximeter.server.otlp_in import OtlpFace, OtlpIn
 from taximeter.server.page import Page
 from taximeter.server.parts import Parts
 from taximeter.server.running import address_of, listen, serve
@@ -85,6 +87,8 @@ class Collecting:
     store: DuckDBEvents
     collector: Collector
     live: Live
+    receiver: Receiver
+    otlp: OtlpIn
 
 
 class Process:
@@ -114,7 +118,8 @@ class Process:
         live = Live(LivePicture(store, self.clock))
         collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored())
         closing.callback(drain, collector)
-        return Collecting(store, collector, live)
+        receiver = Receiver(self.spool, store.known_ids, self.clock)
+        return Collecting(store, collector, live, receiver, open_otlp(self.data, receiver, store, self.clock))
 
     def _open_sender(self, closing: ExitStack) -> Sender:
         url = variable("URL")
@@ -149,6 +154,7 @@ class Process:
             taken_in=TakenIn(),
             store=self.collecting.store if self.collecting else None,
             collector=self.collecting.collector if self.collecting else None,
+            otlp=self.collecting.otlp if self.collecting else None,
             sender=self.sender,
             gateway=self.gateway,
         )
@@ -172,6 +178,7 @@ class Process:
             if self.collecting is not None:
                 self.collecting.live.start()
                 self.collecting.collector.start()
+                self._settling = asyncio.create_task(self.collecting.otlp.keep_settling())
             if self.sender is not None:
                 self.sender.start()
             self._noting = asyncio.create_task(self.desk.keep_noting_uses())
@@ -195,6 +202,7 @@ class Process:
         self._noting.cancel()
         self._watching_prices.cancel()
         if self.collecting is not None:
+            self._settling.cancel()
             await self.collecting.live.stop()
         if self.gateway is not None:
             await self.gateway.aclose()
@@ -225,6 +233,7 @@ class Process:
                 gateway=self.gateway,
                 providers=sorted(self.settings.providers) if self.gateway else (),
                 ingest=self._ingest(access, kept) if kept else None,
+                otlp=OtlpFace(access, kept.otlp, self.settings.server.ingest_limit_bytes) if kept else None,
                 api=build_api(parts, __version__),
                 sign_in=SignIn(access, self.desk, self._links, self._url.startswith("https://")) if kept else None,
                 page=Page(access) if kept else None,
@@ -237,8 +246,7 @@ class Process:
         return [server.host, name_in(server.public_url or "")]
 
     def _ingest(self, access: Access, kept: Collecting) -> IngestFace:
-        receiver = Receiver(self.spool, kept.store.known_ids, self.clock)
-        return IngestFace(access, receiver, self.settings.server.ingest_limit_bytes, self.standing.taken_in)
+        return IngestFace(access, kept.receiver, self.settings.server.ingest_limit_bytes, self.standing.taken_in)
 
 
 @contextmanager

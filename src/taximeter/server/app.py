@@ -11,6 +11,8 @@ from taximeter.server.answers import App, Receive, Scope, Send, answer_error
 from taximeter.server.events_in import IngestFace
 from taximeter.server.front import Front
 from taximeter.server.health import Counts, healthz, metrics_face, readyz_face
+from taximeter.server.otlp_in import PATHS as OTLP_PATHS
+from taximeter.server.otlp_in import OtlpFace
 from taximeter.server.page import Page
 from taximeter.server.signin import SignIn
 
@@ -25,6 +27,7 @@ class Faces:
     gateway: App | None = None
     providers: Sequence[str] = ()
     ingest: IngestFace | None = None
+    otlp: OtlpFace | None = None
     api: App | None = None
     sign_in: SignIn | None = None
     page: Page | None = None
@@ -40,7 +43,8 @@ def build_app(faces: Faces) -> App:
     if faces.gateway is not None:
         by_segment |= dict.fromkeys(faces.providers, faces.gateway)
     if faces.ingest is not None:
-        by_segment["v1"] = _only({"/v1/events": faces.ingest}, faces)
+        otlp: dict[str, App] = dict.fromkeys(OTLP_PATHS, faces.otlp) if faces.otlp is not None else {}
+        by_segment["v1"] = _only({"/v1/events": faces.ingest, **otlp}, faces)
     if faces.api is not None:
         by_segment["api"] = faces.api
     if faces.sign_in is not None and faces.page is not None:

@@ -26,6 +26,8 @@ class Counts:
     events_accepted: int = 0
     events_duplicate: int = 0
     events_rejected: int = 0
+    otlp_spans: Mapping[str, int] = field(default_factory=dict)
+    otlp_held_spans: int | None = None
     spool_losses: Mapping[str, int] = field(default_factory=dict)
     set_aside: Mapping[str, int] = field(default_factory=dict)
     stored_events: int | None = None
@@ -45,12 +47,19 @@ class MetricInfo:
 
 METRICS: Final = (
     MetricInfo("taximeter_events_total", "events that came in at /v1/events: accepted, duplicate, rejected", "result"),
+    MetricInfo(
+        "taximeter_otlp_spans_total",
+        "spans and log records that came in over OTLP: call, aggregate (counted for want of calls), folded (one call "
+        "in two spans), covered (an aggregate of calls), other, ignored, rejected",
+        "result",
+    ),
     MetricInfo("taximeter_losses_total", "records the spool lost, by reason", "reason"),
     MetricInfo("taximeter_set_aside_lines_total", "lines kept in rejected.ndjson and not stored, by reason", "reason"),
     MetricInfo("taximeter_gateway_records_total", "records the gateway wrote, by kind", "kind"),
     MetricInfo("taximeter_gateway_lost_records_total", "records the gateway could not write, by kind", "kind"),
     MetricInfo("taximeter_gateway_failures_total", "what went wrong in the gateway, by reason", "reason"),
     MetricInfo("taximeter_gateway_refusals_total", "requests the gateway refused, by code", "code"),
+    MetricInfo("taximeter_otlp_held_spans", "spans that wait for calls below them"),
     MetricInfo("taximeter_stored_events", "events stored since the start"),
     MetricInfo("taximeter_collector_lag_bytes", "bytes in the spool that the store does not have yet"),
 )
@@ -67,12 +76,14 @@ class _FromCounts:
         now = self._counts()
         results = {"accepted": now.events_accepted, "duplicate": now.events_duplicate, "rejected": now.events_rejected}
         yield _counter("taximeter_events_total", results)
+        yield _counter("taximeter_otlp_spans_total", now.otlp_spans)
         yield _counter("taximeter_losses_total", now.spool_losses)
         yield _counter("taximeter_set_aside_lines_total", now.set_aside)
         yield _counter("taximeter_gateway_records_total", now.gateway_records)
         yield _counter("taximeter_gateway_lost_records_total", now.gateway_lost_records)
         yield _counter("taximeter_gateway_failures_total", now.gateway_failures)
         yield _counter("taximeter_gateway_refusals_total", now.gateway_refusals)
+        yield from _gauge("taximeter_otlp_held_spans", now.otlp_held_spans)
         yield from _gauge("taximeter_stored_events", now.stored_events)
         yield from _gauge("taximeter_collector_lag_bytes", now.collector_lag_bytes)
 

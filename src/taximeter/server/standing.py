@@ -43,6 +43,15 @@ class Collector(Protocol):
     def status(self) -> CollectorStatus: ...
 
 
+class Otlp(Protocol):
+    """Spans and log records by what became of them."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+    @property
+    def held(self) -> int: ...
+
+
 class Recorder(Protocol):
     """Records of the gateway by kind: those it wrote, and those it could not write."""
 
@@ -79,6 +88,7 @@ class Standing:
     collector: Collector | None = None
     sender: Sender | None = None
     gateway: Gateway | None = None
+    otlp: Otlp | None = None
 
     def problems(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
@@ -99,6 +109,8 @@ class Standing:
             events_accepted=self.taken_in.accepted,
             events_duplicate=self.taken_in.duplicates,
             events_rejected=self.taken_in.rejected,
+            otlp_spans=self.otlp.counts if self.otlp else {},
+            otlp_held_spans=self.otlp.held if self.otlp else None,
             spool_losses=self.spool.health().losses,
             set_aside=collector.set_aside if collector else {},
             collector_lag_bytes=collector.lag_bytes if collector else None,

@@ -1,0 +1,396 @@
+"""From a span to a call: which role it plays, what it counted, and the event that becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeAlias
+
+from taximeter.clock import to_unix_us
+from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, Attribution
+from taximeter.core.event import UsageEvent
+from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.core.usage import NOTHING_COUNTED, Usage, clamped
+from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
+from taximeter.ingest.otlp.counting import Counted, Given, counted
+from taximeter.ingest.otlp.emitters import emitter_of, provider_of, region_of
+from taximeter.ingest.otlp.span import Found, Span
+
+Role: TypeAlias = Literal["call", "aggregate", "other"]
+
+CALLS: Final = {
+    "chat": "chat",
+    "completion": "text_completion",
+    "text_completion": "text_completion",
+    "generate_content": "generate_content",
+    "responses": "chat",
+    "message": "chat",
+    "messages": "chat",
+    "embeddings": "embeddings",
+    "embedding": "embeddings",
+    "rerank": "rerank",
+    "reranker": "rerank",
+    "llm": "chat",
+    "generation": "chat",
+    "model": "chat",
+    "image": "image_generation",
+    "image_generation": "image_generation",
+    "audio": "audio",
+    "speech": "text_to_speech",
+    "text_to_speech": "text_to_speech",
+    "transcription": "speech_to_text",
+    "speech_to_text": "speech_to_text",
+}
+"""Operations that are calls of a model, in lower case → the event's operation. Vercel's are known by their ending."""
+
+CALL_ENDINGS: Final = ((".dogenerate", "chat"), (".dostream", "chat"), (".doembed", "embeddings"))
+
+NO_CALLS: Final = frozenset(
+    {
+        "retrieval",
+        "retriever",
+        "count_tokens",
+        "moderation",
+        "moderations",
+        "vectordb",
+        "db",
+        "guardrail",
+        "evaluator",
+        "event",
+    }
+)
+"""Operations that have a model or counts at times, and cost nothing at a model's price."""
+
+USAGE_FIELDS: Final = ("input", "output", "langfuse_usage", "uncached_input")
+
+COUNTED_AS_ZERO: Final = frozenset({"openlit"})
+"""Emitters that report a cost of 0 for a model they cannot price."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call, or an aggregate that may stand for calls nobody reported. `usage` is whole: parts inside."""
+
+    span: Span
+    emitter: str
+    provider: str
+    operation: str | None
+    usage: Usage
+    usage_conflict: bool
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def found(self) -> Found:
+        return self.span.found
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of its model, without a provider in front, lower case."""
+        names = (self.found.get("response_model"), self.found.get("request_model"))
+        return tuple(name.lower().rpartition("/")[2] for name in names if name)
+
+    @property
+    def known(self) -> bool:
+        return self.usage.input_tokens is not None or self.usage.output_tokens is not None
+
+    @property
+    def failed(self) -> bool:
+        return self.span.failed or "error_type" in self.span.found
+
+
+def role_of(span: Span) -> tuple[Role, str | None]:
+    """What a span is to us, and the operation of a call.
+
+    `aggregate` is everything that has counts and may only repeat those of the spans below it.
+    """
+    found = span.found
+    if not found or "mcp_method" in found or "partial_input" in found:
+        return "other", None
+    named = found.get("operation")
+    has_usage = any(name in found for name in USAGE_FIELDS)
+    if named is None:
+        called = ("output" in found or "langfuse_usage" in found) and _asked(found) is not None
+        return ("call", "chat") if called else ("aggregate" if has_usage else "other", None)
+    operation = _call_operation(named.lower())
+    if operation is not None:
+        return "call", operation
+    return ("aggregate" if has_usage and named.lower() not in NO_CALLS else "other"), None
+
+
+def _call_operation(named: str) -> str | None:
+    operation = CALLS.get(named)
+    if operation is None and named.startswith("ai."):
+        operation = next((ours for ending, ours in CALL_ENDINGS if named.endswith(ending)), None)
+    return operation
+
+
+def _asked(found: Mapping[str, Any]) -> str | None:
+    return found.get("request_model") or found.get("response_model")
+
+
+def call_of(span: Span, operation: str | None) -> Call:
+    """The call that a span tells of."""
+    found = span.found
+    _complete(found)
+    emitter = emitter_of(span.origin, found, span.name)
+    model = found.get("response_model") or found.get("request_model")
+    provider = provider_of(found.get("provider"), found.get("address"), model)
+    tags = {"otlp_emitter": emitter}
+    usage, conflict = usage_of(found, emitter, provider, model, tags)
+    return Call(span, emitter, provider, operation, usage, conflict, tags)
+
+
+def _complete(found: Found) -> None:
+    """What says something only together with something else."""
+    if "invocation" in found and isinstance(named := found["invocation"].get("model"), str):
+        found.setdefault("request_model", named[:LONGEST_VALUE])
+    if found.get("traceloop_kind") == "agent" and "entity_name" in found:
+        found.setdefault("agent", found["entity_name"])
+    if "prompt_version" not in found and (name := found.get("prompt_name")):
+        number = found.get("prompt_number")
+        found["prompt_version"] = f"{name}@{number}" if number else name
+
+
+# ── counts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def usage_of(found: Found, emitter: str, provider: str, model: str | None, tags: dict[str, str]) -> tuple[Usage, bool]:
+    """The usage, and whether it contradicted itself. `tags` gets the rules that decided."""
+    if "langfuse_usage" in found and "input" not in found and "output" not in found:
+        emitter = _read_langfuse(found)
+    if "provider_metadata" in found or "raw_usage" in found:
+        _read_raw(found)
+    get = found.get
+    if "input" not in found and "output" not in found:
+        return NOTHING_COUNTED, False
+    read, reasoning = get("cache_read"), get("reasoning")
+    written, written_1h = _written(found, tags)
+    if read or written or reasoning or "total" in found:
+        given = Given(get("input"), get("output"), get("total"), read, written, reasoning)
+        counts = counted(given, emitter, provider, model)
+        _note(counts, tags)
+    else:
+        counts = Counted(get("input"), get("output"))
+    return clamped(
+        Usage(
+            input_tokens=counts.input,
+            output_tokens=counts.output,
+            cache_read_tokens=read,
+            cache_write_5m_tokens=None if written is None else written - (written_1h or 0),
+            cache_write_1h_tokens=written_1h,
+            reasoning_tokens=reasoning,
+            input_audio_tokens=get("audio_in"),
+            cache_read_audio_tokens=get("cached_audio"),
+            input_image_tokens=get("image_in"),
+            output_audio_tokens=get("audio_out"),
+            output_image_tokens=get("image_out"),
+        )
+    )
+
+
+def _written(found: Found, tags: dict[str, str]) -> tuple[int | None, int | None]:
+    """All that was written to the cache, and the part of it for an hour. Without a word about the lifetime it is
+    taken for the short one, and marked."""
+    written, hour, short = found.get("cache_write"), found.get("cache_write_1h"), found.get("cache_write_5m")
+    if written is None and (hour is not None or short is not None):
+        written = (hour or 0) + (short or 0)
+    if written is None:
+        return None, None
+    if written and hour is None and short is None:
+        tags["otlp_cache_lifetime"] = "assumed"
+    if hour is None and short is not None:
+        hour = max(written - short, 0)
+    return written, None if hour is None else min(hour, written)
+
+
+def _note(counts: Counted, tags: dict[str, str]) -> None:
+    if counts.input_rule is not None:
+        tags["otlp_input_rule"] = counts.input_rule
+    if counts.output_rule is not None:
+        tags["otlp_output_rule"] = counts.output_rule
+
+
+def _read_langfuse(found: Found) -> str:
+    """Counts out of Langfuse's `usage_details`: either a provider's own object, or free keys that add up."""
+    usage = found["langfuse_usage"]
+    details = {**_mapping(usage.get("prompt_tokens_details")), **_mapping(usage.get("input_tokens_details"))}
+    written = {**_mapping(usage.get("completion_tokens_details")), **_mapping(usage.get("output_tokens_details"))}
+    if details or written or "prompt_tokens" in usage or "completion_tokens" in usage:
+        _put(found, "input", usage.get("prompt_tokens", usage.get("input_tokens", usage.get("input"))))
+        _put(found, "output", usage.get("completion_tokens", usage.get("output_tokens", usage.get("output"))))
+        _put(found, "total", usage.get("total_tokens", usage.get("total")))
+        _put(found, "cache_read", details.get("cached_tokens"))
+        _put(found, "audio_in", details.get("audio_tokens"))
+        _put(found, "reasoning", written.get("reasoning_tokens"))
+        _put(found, "audio_out", written.get("audio_tokens"))
+        return "langfuse.raw"
+    _add_up(found, {name.lower(): count for name, value in usage.items() if (count := read_count(value)) is not None})
+    return "langfuse.keys"
+
+
+def _add_up(found: Found, counts: Mapping[str, int]) -> None:
+    """Free keys exclude each other: the whole of a side is the sum of its keys."""
+    read = sum(count for name, count in counts.items() if _is_cache_read(name))
+    written = sum(count for name, count in counts.items() if _is_cache_write(name))
+    cache_names = {name for name in counts if _is_cache_read(name) or _is_cache_write(name)}
+    side = {
+        name: counts[name] for name in counts if name not in cache_names and not name.startswith(("total", "output"))
+    }
+    inputs = {name: count for name, count in side.items() if name.startswith(("input", "prompt"))}
+    outputs = {name: count for name, count in counts.items() if name.startswith(("output", "completion"))}
+    if inputs or cache_names:
+        found["input"] = sum(inputs.values()) + read + written
+    if outputs:
+        found["output"] = sum(outputs.values())
+    if cache_names:
+        found["cache_read"], found["cache_write"] = read, written
+    reasoning = [count for name, count in outputs.items() if "reasoning" in name or "thought" in name]
+    if reasoning:
+        found["reasoning"] = sum(reasoning)
+    for ours, parts in (("audio_in", inputs), ("audio_out", outputs)):
+        audio = [count for name, count in parts.items() if "audio" in name]
+        if audio:
+            found[ours] = sum(audio)
+
+
+def _is_cache_read(name: str) -> bool:
+    return "cache" in name and not _is_cache_write(name)
+
+
+def _is_cache_write(name: str) -> bool:
+    return "cache" in name and ("creation" in name or "write" in name)
+
+
+_RAW_NAMES: Final = {
+    "cache_read": ("cache_read_input_tokens", "cacheReadInputTokens", "cachedPromptTokens", "cachedContentTokenCount"),
+    "cache_write": ("cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
+    "reasoning": ("reasoningTokens", "thoughtsTokenCount"),
+}
+"""Our fields → their names in raw usage, for what no attribute says."""
+
+_LIFETIMES: Final = {"cache_write_5m": "ephemeral_5m_input_tokens", "cache_write_1h": "ephemeral_1h_input_tokens"}
+
+
+def _read_raw(found: Found) -> None:
+    """What raw usage tells beyond the attributes: above all, for how long the cache was written."""
+    holders = [*_vendor_parts(found.get("provider_metadata", {})), found.get("raw_usage", {})]
+    for holder in holders:
+        for ours, names in _RAW_NAMES.items():
+            for name in names:
+                _put(found, ours, holder.get(name))
+        lifetimes = _mapping(holder.get("cache_creation"))
+        for ours, name in _LIFETIMES.items():
+            _put(found, ours, lifetimes.get(name))
+
+
+def _vendor_parts(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """`{"anthropic": {"usage": {...}, "cacheCreationInputTokens": 5}}`: the inner objects, usage first."""
+    parts: list[Mapping[str, Any]] = []
+    for vendor in map(_mapping, metadata.values()):
+        parts += [_mapping(vendor.get("usage")), vendor]
+    return parts
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _put(found: Found, name: str, value: object) -> None:
+    if name not in found and (count := read_count(value)) is not None:
+        found[name] = count
+
+
+# ── the event ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def event_of(call: Call) -> UsageEvent:
+    """The event of a call: the same span always makes the same event id."""
+    span, get = call.span, call.span.found.get
+    return UsageEvent(
+        event_id=event_id_of(span.start_ns, span.key),
+        started_at_us=span.start_ns // 1000,
+        source="otlp",
+        status="error" if call.failed else "ok",
+        provider=call.provider,
+        request_model=get("request_model"),
+        response_model=get("response_model"),
+        operation=call.operation,
+        service_tier=get("service_tier"),
+        region=region_of(get("address")),
+        duration_ms=max(span.end_ns - span.start_ns, 0) / 1e6,
+        time_to_first_token_ms=get("time_to_first_token_ms") or _first_token_ms(span),
+        http_status=_http_status(get("http_status")),
+        error_type=get("error_type"),
+        response_id=get("response_id"),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        attribution=_attribution(call),
+        usage=call.usage,
+        usage_conflict=call.usage_conflict,
+        reported_cost_usd=_reported_cost(call),
+    )
+
+
+def event_id_of(start_ns: int, identity: bytes) -> str:
+    """A UUIDv7 of the start and what identifies the call: whoever repeats it repeats its id."""
+    chance = hashlib.blake2b(identity, digest_size=RANDOM_BYTES).digest()
+    return uuid7(start_ns // 1_000_000, chance)
+
+
+def lent_by(span: Span) -> Found:
+    """What a span may say for the calls below it: names, the user, the session."""
+    _complete(span.found)
+    return {name: value for name, value in span.found.items() if name in LENT}
+
+
+def _attribution(call: Call) -> Attribution:
+    found, tags = call.span.found, call.tags
+    if "agent" in found:
+        tags["agent"] = found["agent"]
+    if call.span.trace_state and (threshold := sampling_threshold(call.span.trace_state)):
+        tags["otlp_sampling_threshold"] = threshold
+    return Attribution(tags=tags, **{name: found[name] for name in DIMENSIONS if name in found})
+
+
+def sampling_threshold(trace_state: str) -> str | None:
+    """`ot=th:8,...` in a trace state: how much sampling let through. Spend is then a lower bound."""
+    for member in trace_state.split(","):
+        vendor, _, content = member.strip().partition("=")
+        if vendor == "ot":
+            parts = dict(part.partition(":")[::2] for part in content.split(";"))
+            return parts.get("th", "")[:32] or None
+    return None
+
+
+def _http_status(status: int | None) -> int | None:
+    return status if status is not None and status <= 999 else None
+
+
+def _first_token_ms(span: Span) -> float | None:
+    """Until the moment that Langfuse names: RFC 3339, sometimes in quotes."""
+    text = span.found.get("first_token_at")
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip('"'))
+        waited_us = to_unix_us(moment) - span.start_ns // 1000
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return waited_us / 1000 if waited_us >= 0 else None
+
+
+def _reported_cost(call: Call) -> Decimal | None:
+    cost: Decimal | None = call.found.get("reported_cost")
+    if cost is None and "langfuse_cost" in call.found:
+        cost = _langfuse_cost(call.found["langfuse_cost"])
+    return None if cost == 0 and call.emitter in COUNTED_AS_ZERO else cost
+
+
+def _langfuse_cost(details: Mapping[str, Any]) -> Decimal | None:
+    if (total := read_money(details.get("total"))) is not None:
+        return total
+    parts = [amount for value in details.values() if (amount := read_money(value)) is not None]
+    return sum(parts, Decimal(0)) if parts else None

@@ -1,0 +1,222 @@
+"""Who sent a span, and who answered the call: tables, and the few rules between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from taximeter.ingest.otlp.span import Origin
+from taximeter.sdk.hosts import PROVIDERS_BY_HOST
+
+EMITTERS: Final = (
+    ("opentelemetry.instrumentation.genai.", "otel"),
+    ("opentelemetry.instrumentation.openai_v2", "otel"),
+    ("opentelemetry.instrumentation.openai_agents_v2", "otel"),
+    ("opentelemetry.instrumentation.google_genai", "otel"),
+    ("opentelemetry.instrumentation.botocore", "otel.botocore"),
+    ("opentelemetry.instrumentation.langchain", "openllmetry.langchain"),
+    ("opentelemetry.instrumentation.", "openllmetry"),
+    ("openinference.instrumentation.langchain", "openinference.langchain"),
+    ("openinference.instrumentation.bedrock", "openinference.bedrock"),
+    ("openinference.instrumentation.claude_agent_sdk", "openinference.claude-agent"),
+    ("openinference.", "openinference"),
+    ("@arizeai/openinference", "openinference"),
+    ("openlit", "openlit"),
+    ("logfire", "logfire"),
+    ("pydantic-ai", "pydantic-ai"),
+    ("pydantic_ai", "pydantic-ai"),
+    ("langfuse", "langfuse"),
+    ("@ai-sdk/otel", "vercel.7"),
+    ("gcp.vertex.agent", "google-adk"),
+    ("sentry", "sentry"),
+    ("langsmith", "langsmith"),
+    ("genkit", "genkit"),
+    ("mlflow", "mlflow"),
+    ("livekit", "livekit"),
+    ("traceloop", "openllmetry"),
+)
+"""How an instrumentation scope's name begins → the emitter, the longest and most particular first."""
+
+WHOLE_SCOPES: Final = {"ai": "vercel", "gen_ai": "vercel.7"}
+"""Scope names that are as short as that."""
+
+UNKNOWN_EMITTER: Final = "other"
+
+_BETA: Final = re.compile(r"\d(b|\.dev)\d")
+"""The versions of OpenTelemetry's own instrumentations (`2.3b0`); OpenLLMetry's are plain (`0.62.1`)."""
+
+
+@lru_cache(maxsize=1024)
+def _emitter_of_scope(name: str, version: str) -> str:
+    lower = name.lower()
+    if lower in WHOLE_SCOPES:
+        return WHOLE_SCOPES[lower]
+    for prefix, emitter in EMITTERS:
+        if lower.startswith(prefix):
+            return "otel" if emitter.startswith("openllmetry") and _BETA.search(version) else emitter
+    return UNKNOWN_EMITTER
+
+
+def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
+    """The emitter, `family` or `family.part`. Where the scope's name does not tell one from another, the span does."""
+    emitter = _emitter_of_scope(origin.scope_name, origin.scope_version)
+    if emitter == "vercel":
+        return "vercel.6" if "uncached_input" in found else "vercel.5"
+    if emitter == "openinference.bedrock" and "invoke" in span_name and "claude" in str(found.get("request_model")):
+        return "openinference.bedrock-invoke-claude"
+    return emitter
+
+
+# ── providers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROVIDERS: Final = {
+    "openai": "openai",
+    "azure": "azure",
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "az.ai.inference": "azure",
+    "azure-openai": "azure",
+    "azure_openai": "azure",
+    "anthropic": "anthropic",
+    "claude": "anthropic",
+    "aws": "aws-bedrock",
+    "aws.bedrock": "aws-bedrock",
+    "aws-bedrock": "aws-bedrock",
+    "aws_bedrock": "aws-bedrock",
+    "bedrock": "aws-bedrock",
+    "amazon-bedrock": "aws-bedrock",
+    "amazon_bedrock": "aws-bedrock",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gemini": "google",
+    "google": "google",
+    "google-genai": "google",
+    "google_genai": "google",
+    "google-gla": "google",
+    "googleai": "google",
+    "google_ai_studio": "google",
+    "gcp.vertex_ai": "google-vertex",
+    "gcp.vertex.agent": "google-vertex",
+    "google.vertex": "google-vertex",
+    "google-vertex": "google-vertex",
+    "vertex_ai": "google-vertex",
+    "vertexai": "google-vertex",
+    "vertex-ai": "google-vertex",
+    "vertex": "google-vertex",
+    "cohere": "cohere",
+    "mistral": "mistral",
+    "mistral_ai": "mistral",
+    "mistralai": "mistral",
+    "groq": "groq",
+    "deepseek": "deepseek",
+    "perplexity": "perplexity",
+    "x_ai": "x-ai",
+    "xai": "x-ai",
+    "x-ai": "x-ai",
+    "together_ai": "together",
+    "togetherai": "together",
+    "together": "together",
+    "fireworks": "fireworks",
+    "fireworks_ai": "fireworks",
+    "openrouter": "openrouter",
+    "hugging_face": "huggingface",
+    "huggingface": "huggingface",
+    "ollama": "ollama",
+    "cerebras": "cerebras",
+    "moonshot_ai": "moonshotai",
+    "moonshot": "moonshotai",
+    "ibm.watsonx.ai": "ibm-watsonx",
+    "ibm.watson.ai": "ibm-watsonx",
+    "watsonx": "ibm-watsonx",
+    "voyageai": "voyageai",
+}
+"""What emitters call a provider, in lower case → what we do."""
+
+HOSTS: Final = {
+    **PROVIDERS_BY_HOST,
+    "amazonaws.com": "aws-bedrock",
+    "aiplatform.googleapis.com": "google-vertex",
+}
+
+MODEL_BEGINNINGS: Final = (
+    ("claude", "anthropic"),
+    ("gpt-", "openai"),
+    ("chatgpt", "openai"),
+    ("o1", "openai"),
+    ("o3", "openai"),
+    ("o4", "openai"),
+    ("text-embedding-3", "openai"),
+    ("text-embedding-ada", "openai"),
+    ("gemini", "google"),
+    ("mistral", "mistral"),
+    ("magistral", "mistral"),
+    ("codestral", "mistral"),
+    ("ministral", "mistral"),
+    ("pixtral", "mistral"),
+    ("command", "cohere"),
+    ("deepseek", "deepseek"),
+    ("grok", "x-ai"),
+    ("sonar", "perplexity"),
+    ("kimi", "moonshotai"),
+    ("anthropic.", "aws-bedrock"),
+    ("amazon.", "aws-bedrock"),
+    ("meta.", "aws-bedrock"),
+    ("us.", "aws-bedrock"),
+    ("eu.", "aws-bedrock"),
+    ("apac.", "aws-bedrock"),
+    ("global.", "aws-bedrock"),
+)
+"""How a model's name begins → who offers it, when nothing else says so."""
+
+UNKNOWN_PROVIDER: Final = "unknown"
+
+
+@lru_cache(maxsize=4096)
+def provider_of(named: str | None, address: str | None, model: str | None) -> str:
+    """The provider, from what the emitter calls it, from the host that was called, and from the model's name.
+
+    A known host wins over `openai`, which is also the name of a protocol that many hosts speak.
+    """
+    by_host = _by_host(address) if address else None
+    said = _by_name(named) if named else None
+    if said is not None and not (said == "openai" and by_host):
+        return said
+    return by_host or said or _by_model(model) or (named or UNKNOWN_PROVIDER).lower()
+
+
+def _by_name(named: str) -> str | None:
+    name = named.lower()
+    while name:
+        if name in PROVIDERS:
+            return PROVIDERS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def _by_host(address: str) -> str | None:
+    host = (urlsplit(address).hostname if "//" in address else address.partition(":")[0]) or ""
+    labels = host.lower().split(".")
+    parents = (".".join(labels[start:]) for start in range(len(labels)))
+    return next((HOSTS[name] for name in parents if name in HOSTS), None)
+
+
+def _by_model(model: str | None) -> str | None:
+    name = (model or "").lower()
+    maker, slash, _ = name.partition("/")
+    if slash and maker in PROVIDERS:
+        return PROVIDERS[maker]
+    return next((provider for beginning, provider in MODEL_BEGINNINGS if name.startswith(beginning)), None)
+
+
+_AWS_REGION: Final = re.compile(r"\.([a-z]{2}(?:-gov)?-[a-z]+-\d)\.amazonaws\.com")
+
+
+@lru_cache(maxsize=1024)
+def region_of(address: str | None) -> str | None:
+    """The region in a Bedrock host's name."""
+    match = _AWS_REGION.search(address or "")
+    return match[1] if match else None

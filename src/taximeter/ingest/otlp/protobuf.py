@@ -1,0 +1,147 @@
+"""OTLP in protobuf: bytes → what arrived, and the answers. The one door to the message classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from taximeter.errors import UsageError
+from taximeter.ingest.otlp import arrivals
+from taximeter.ingest.otlp.arrivals import Signal
+from taximeter.ingest.otlp.attributes import INDEX, read, read_shared
+from taximeter.ingest.otlp.span import MOST_NAME_CHARACTERS, Arrived, Found, Origin, Span
+
+_REQUESTS: Final[dict[Signal, Any]] = {
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
+}
+
+
+def decode(signal: Signal, body: bytes) -> Arrived:
+    """What an export request holds. Raises UsageError when it is none."""
+    try:
+        request = _REQUESTS[signal].FromString(body)
+    except DecodeError as error:
+        raise UsageError("the body is not an OTLP request in protobuf", hint=str(error)) from error
+    arrived = Arrived()
+    if signal == "traces":
+        _read_spans(request, arrived)
+    elif signal == "logs":
+        _read_records(request, arrived)
+    else:
+        arrived.ignored = sum(len(s.metrics) for r in request.resource_metrics for s in r.scope_metrics)
+    return arrived
+
+
+def _read_spans(request: Any, arrived: Arrived) -> None:
+    for of_resource in request.resource_spans:
+        shared = read_shared(_pairs(of_resource.resource.attributes))
+        for of_scope in of_resource.scope_spans:
+            origin = _origin(of_scope.scope, shared)
+            for sent in of_scope.spans:
+                arrivals.add_span(arrived, _span(sent, origin))
+
+
+def _span(sent: Any, origin: Origin) -> Span:
+    status = sent.status.code if sent.HasField("status") else 0
+    return Span(
+        trace_id=sent.trace_id,
+        span_id=sent.span_id,
+        parent_id=sent.parent_span_id,
+        name=sent.name[:MOST_NAME_CHARACTERS],
+        start_ns=sent.start_time_unix_nano,
+        end_ns=sent.end_time_unix_nano,
+        failed=status == Status.STATUS_CODE_ERROR,
+        origin=origin,
+        found=_found(sent),
+        trace_state=sent.trace_state,
+    )
+
+
+def _found(sent: Any) -> Found:
+    """The span's own attributes; those of its events where it is silent."""
+    found = read(_pairs(sent.attributes))
+    for event in sent.events:
+        for field, value in read(_pairs(event.attributes)).items():
+            found.setdefault(field, value)
+    return found
+
+
+def _read_records(request: Any, arrived: Arrived) -> None:
+    for of_resource in request.resource_logs:
+        shared = read_shared(_pairs(of_resource.resource.attributes))
+        for of_scope in of_resource.scope_logs:
+            origin = _origin(of_scope.scope, shared)
+            for sent in of_scope.log_records:
+                found = read(_pairs(sent.attributes))
+                at_ns = sent.time_unix_nano or sent.observed_time_unix_nano
+                names = (sent.event_name, sent.body.string_value)
+                arrivals.add_record(arrived, names, at_ns, sent.trace_id, sent.span_id, origin, found)
+
+
+def _origin(scope: Any, shared: Found) -> Origin:
+    if scope.attributes:
+        shared = {**shared, **read_shared(_pairs(scope.attributes))}
+    return Origin(scope.name, scope.version, shared)
+
+
+def _pairs(attributes: Iterable[Any]) -> list[tuple[str, object]]:
+    """Names and values of those attributes that are in the table; of the others not even the value is looked at."""
+    return [(sent.key, _value(sent.value)) for sent in attributes if sent.key in INDEX]
+
+
+def _value(sent: Any) -> object:
+    kind = sent.WhichOneof("value")
+    return getattr(sent, kind) if kind in _PLAIN else None
+
+
+_PLAIN: Final = frozenset({"string_value", "int_value", "double_value", "bool_value"})
+
+
+# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def success(signal: Signal, rejected: int, message: str) -> bytes:
+    """The answer to an export that was taken, all of it or in part."""
+    if not rejected and not message:
+        return b""
+    answer: Any = ExportMetricsServiceResponse()
+    if signal == "traces":
+        spans = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
+        answer = ExportTraceServiceResponse(partial_success=spans)
+    elif signal == "logs":
+        records = ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=message)
+        answer = ExportLogsServiceResponse(partial_success=records)
+    return bytes(answer.SerializeToString())
+
+
+def failure(code: int, message: str) -> bytes:
+    """A `google.rpc.Status` of a code (below 128) and a message."""
+    text = message.encode()
+    return b"\x08" + bytes([code]) + b"\x12" + _varint(len(text)) + text
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
