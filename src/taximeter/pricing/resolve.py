@@ -116,13 +116,12 @@ class Resolver:
             rates, rule = self._in_tier(self._question.tier, standard, rule)
         if rates is None:
             return Unpriced("no_price_for_tier", self._version)
-        return Meter(*self._multiplied(self._derived(rates), rule), self._version)
+        return Meter(*self._multiplied(rates, rule), self._version)
 
-    def _derived(self, rates: Rates) -> Rates:
-        """The rates with those filled in that follow from others."""
-        for level in reversed(range(len(self._layers))):
-            for derivation in reversed(self._least_specific_first("derive", level)):
-                rates = rates.derived(derivation.derived, derivation.origin)
+    def _derived(self, rates: Rates, level: int) -> Rates:
+        """The rates with those filled in that follow from others, as one layer says."""
+        for derivation in reversed(self._least_specific_first("derive", level)):
+            rates = rates.derived(derivation.derived, derivation.origin)
         return rates
 
     def _why_unknown(self) -> UnpricedReason:
@@ -150,6 +149,7 @@ class Resolver:
                 rates = rates.adjusted(adjustment.rates)
                 if adjustment.rates.tokens or adjustment.rates.steps:
                     rule = f"{rule} + {adjustment.rule}"
+            rates = self._derived(rates, level)
         return rates, rule
 
     def _listed_rates(self) -> tuple[Rates | None, str]:
@@ -174,17 +174,18 @@ class Resolver:
                 rates, tier_rule = entry.rates.over(standard), entry.rule
             factor = self._fittest("multiply", level, tier=tier)
             if factor is not None:
-                rates, tier_rule = standard.scaled(factor.factor, factor.origin), f"{rule} x {factor.rule}"
+                rates, tier_rule = _times(standard, factor), f"{rule} x {factor.rule}"
             if rates is not None:
                 for adjustment in self._least_specific_first("adjust", level, tier):
                     rates, tier_rule = rates.adjusted(adjustment.rates), f"{tier_rule} + {adjustment.rule}"
+                rates = self._derived(rates, level)
         return (rates, tier_rule) if rates is not None else self._by_general_rule(tier, standard, rule)
 
     def _by_general_rule(self, tier: str, standard: Rates, rule: str) -> tuple[Rates | None, str]:
         for level in reversed(range(len(self._layers))):
             factor = self._fittest("multiply", level, tier=tier, otherwise=True)
             if factor is not None:
-                return standard.scaled(factor.factor, factor.origin), f"{rule} x {factor.rule}"
+                return _times(standard, factor), f"{rule} x {factor.rule}"
         return None, rule
 
     def _multiplied(self, rates: Rates, rule: str) -> tuple[Rates, str]:
@@ -193,7 +194,7 @@ class Resolver:
             for kind in KINDS:
                 entry = self._fittest("multiply", level, kind=kind)
                 if entry is not None:
-                    rates, rule = rates.scaled(entry.factor, entry.origin, fees=entry.fees), f"{rule} x {entry.rule}"
+                    rates, rule = _times(rates, entry), f"{rule} x {entry.rule}"
         return rates, rule
 
     def _fittest(
@@ -231,6 +232,10 @@ class Resolver:
                 yield from entry.changes_us(self._question.at_us)
         if self._listed is not None:
             yield from self._listed.changes_us(self._question.at_us)
+
+
+def _times(rates: Rates, multiplier: Entry) -> Rates:
+    return rates.scaled(multiplier.factor, multiplier.origin, fees=multiplier.fees)
 
 
 def narrowed(found: Resolution, at_us: int, changes_us: Iterator[int]) -> Resolution:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -301,8 +301,9 @@ def _rates_in_proportion(variant: Rates, then: Rates, standard: Rates, origin: O
         for step in standard.steps
     )
     merged = tuple(Step(old.over, {**old.tokens, **new.tokens}) for old, new in zip(standard.steps, steps, strict=True))
-    trails = {**standard.trails, **Rates(tokens, steps).marked(origin).trails}
-    return Rates({**standard.tokens, **tokens}, merged, standard.units, trails)
+    units = {n: _moved_unit(fee, then.units.get(n), standard.units.get(n)) for n, fee in variant.units.items()}
+    trails = {**standard.trails, **Rates(tokens, steps, units).marked(origin).trails}
+    return Rates({**standard.tokens, **tokens}, merged, {**standard.units, **units}, trails)
 
 
 def _moved_step(step: Step, variant: Mapping[str, Decimal], then: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -311,6 +312,12 @@ def _moved_step(step: Step, variant: Mapping[str, Decimal], then: Mapping[str, D
 
 def _moved(variant: Decimal, then: Decimal | None, standard: Decimal | None) -> Decimal:
     return in_proportion(variant, then, standard) if then and standard is not None else variant
+
+
+def _moved_unit(variant: UnitRate, then: UnitRate | None, standard: UnitRate | None) -> UnitRate:
+    if then is None or standard is None or not then.usd:
+        return variant
+    return replace(variant, usd=in_proportion(variant.usd, then.usd, standard.usd))
 
 
 def _rates(prices: types.ModelPrice) -> Rates:
