@@ -76,7 +76,18 @@ def node_from_wheel() -> Path:
         text=True,
         check=True,
     )
-    return Path(found.stdout.strip()) / "bin"
+    return linked(Path(found.stdout.strip()), Path(sys.prefix) / "node")
+
+
+def linked(wheel: Path, directory: Path) -> Path:
+    """A folder with `node` and `npm`. The wheel's own `bin/npm` is a copy that does not find its library."""
+    directory.mkdir(exist_ok=True)
+    for name, target in {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}.items():
+        link = directory / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(wheel / target)
+        (wheel / target).chmod(0o755)
+    return directory
 
 
 if __name__ == "__main__":
