@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,9 @@ def _ask(server: Server, measures: list[str], **more: Any) -> Any:
         asked = {"measures": measures, "from": "2024-06-01", "to": "2024-07-01", **more}
         return client.post("/api/v1/query", json=asked).json()
 
+
+ARCHITECTURE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+ARCHITECTURE_FILES = re.findall(r"^\| `([^`]+)` \|", ARCHITECTURE.partition("## A data directory")[2], re.MULTILINE)
 
 SINCE = ("--since", "2024-06-01", "--until", "2024-07-01")
 
@@ -229,6 +233,13 @@ def test_a_wrong_question_is_422_naming_the_field(server: Server, asked: Any, fi
         answer = client.post("/api/v1/query", json=asked)
         assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
         assert "nope" in client.get("/api/v1/events", params={"nope": 1}).json()["error"]["message"]
+
+
+def test_a_data_directory_holds_what_the_manual_says(server: Server) -> None:
+    told = [re.sub(r"<.+?>", "[^/]+", name.replace(".", r"\.")) for name in ARCHITECTURE_FILES]
+    found = {str(path.relative_to(server.data)) for path in server.data.rglob("*") if path.is_file()}
+    assert {"owner.lock", "owner.json", "events.duckdb", "metadata.sqlite"} <= found
+    assert [name for name in sorted(found) if not any(re.fullmatch(one, name) for one in told)] == []
 
 
 def test_nothing_of_the_api_answers_without_a_credential(server: Server) -> None:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taximeter import errors
+from taximeter.ingest.collector import SET_ASIDE_REASONS
+from taximeter.ingest.wire import CODES
 from taximeter.server.api import build_api, description
 from taximeter.server.health import METRICS
+from taximeter.spool import LOSS_REASONS
 from taximeter.store.events.vocabulary import GROUPABLE, MEASURES
 
 MANUAL = Path(__file__).parents[2] / "docs" / "api.md"
+
+
+def two_columns(head: str, rows: Mapping[Any, str]) -> str:
+    """The lines of a table between its marks."""
+    told = [f"| `{name}` | {about} |" for name, about in rows.items()]
+    return "\n".join(["", f"| {head} | Meaning |", "|---|---|", *told, ""])
+
 
 METRIC_ROWS = [f"| `{m.name}` | {f'`{m.label}`' if m.label else ''} | {m.about} |" for m in METRICS]
 LISTS = {
     "measures": ", ".join(f"`{name}`" for name in MEASURES),
     "dimensions": ", ".join(f"`{name}`" for name in GROUPABLE),
+    "rejections": two_columns("Code", CODES),
+    "set_aside": two_columns("Reason", SET_ASIDE_REASONS),
     "metrics": "\n".join(["", "| Metric | Label | Meaning |", "|---|---|---|", *METRIC_ROWS, ""]),
 }
 
@@ -31,6 +45,12 @@ def test_the_lists_are_those_of_the_code(name: str) -> None:
     found = block(name).search(MANUAL.read_text())
     assert found is not None
     assert found[1] == LISTS[name] + "\n"
+
+
+def test_every_reason_for_a_loss_is_in_the_manual() -> None:
+    found = block("losses").search(MANUAL.read_text())
+    assert found is not None
+    assert re.findall(r"^\| `(\w+)` \|", found[1], re.MULTILINE) == list(LOSS_REASONS)
 
 
 def test_every_route_is_in_the_manual() -> None:

@@ -81,6 +81,7 @@ def test_who_comes_after_a_quiet_time_sees_what_was_stored_in_it() -> None:
 def test_a_store_that_does_not_answer_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "SHORTEST_PAUSE_SECONDS", 0)
     answers = iter([{"n": 1}, None, {"n": 3}])
+
     async def check() -> None:
         refused, loop = asyncio.Event(), asyncio.get_running_loop()
 

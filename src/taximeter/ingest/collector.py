@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 SET_ASIDE_REASONS: Final[Mapping[str, str]] = {
     "not_an_event": "a line of a spool that is no JSON object, or has no id, no start, or counts that are none",
-    "not_storable": "an event with a value that the store has no place for",
+    "not_storable": "an event whose id is no UUID, or with a value that the store has no place for",
 }
 """Why a line of a spool is kept in `rejected.ndjson` and not stored."""
 
