@@ -72,6 +72,11 @@ def _fresh_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GUARD, "_quiet_until", None)
 
 
+@pytest.fixture(autouse=True)
+def _no_host_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stainless, "_refusing", set())
+
+
 @pytest.fixture
 def known_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' provider stands for api.openai.com."""

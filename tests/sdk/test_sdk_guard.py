@@ -55,6 +55,7 @@ BUGS: list[tuple[Any, str]] = [
     (stainless, "_host"),
     (stainless, "_answered"),
     (stainless, "_ask_for_usage"),
+    (stainless, "_take_back"),
     (stainless, "hide_usage_chunk"),
     (stainless, "install"),
     (tap, "_tapped"),

@@ -14,6 +14,8 @@ from conftest import ClientFor
 from replay import Answer, Provider, Written, case
 
 import taximeter
+from taximeter.sdk.hosts import Host
+from taximeter.sdk.instruments import stainless
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Say something in eight words."}]
 WITH_USAGE = case("openai-chat-stream-usage")
@@ -35,6 +37,7 @@ def test_type_attributes_and_chunks_are_those_of_the_library(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:
     provider.says(WITH_USAGE)
+    provider.tells_usage_always = False
     with client_for("openai", provider.url) as bare, client_for("openai", provider.url) as metered:
         expected = stream_from(bare)
         stream = stream_from(taximeter.instrument(metered))
@@ -209,14 +212,82 @@ def test_asking_can_be_switched_off(provider: Provider, written: Written, client
     assert written.event["usage_estimated"]
 
 
-def test_hosts_that_may_not_know_the_option_are_not_asked(
-    provider: Provider, written: Written, client_for: ClientFor
+def test_a_server_on_this_machine_is_asked(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITH_USAGE)
+    provider.tells_usage_always = False
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chunks = list(stream_from(client))
+    assert all(chunk.choices for chunk in chunks)
+    assert written.event["input_tokens"] == WITH_USAGE["expected"]["input_tokens_total"]
+
+
+def test_a_foreign_host_that_may_not_know_the_option_is_not_asked(
+    provider: Provider, written: Written, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stainless, "host_of", lambda *_: Host("models.internal"))
     provider.says(WITHOUT_USAGE)
     with taximeter.instrument(client_for("openai", provider.url)) as client:
         list(stream_from(client))
     assert "stream_options" not in provider.requests[0][2]
     assert (written.event["status"], written.event["usage_estimated"]) == ("ok", True)
+
+
+UNKNOWN_FIELD = b'{"error": {"message": "extra fields not permitted: stream_options", "type": "invalid_request_error"}}'
+
+
+@pytest.mark.parametrize("http_status", [400, 422])
+def test_a_host_that_refuses_the_question_gets_the_request_without_it_and_is_not_asked_again(
+    provider: Provider, written: Written, client_for: ClientFor, http_status: int
+) -> None:
+    provider.says(WITHOUT_USAGE)
+    provider.answers.insert(0, Answer(http_status, UNKNOWN_FIELD))
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        first = list(stream_from(client))
+        event = written.event
+        second = list(stream_from(client))
+    asked = ["stream_options" in body for _, _, body in provider.requests]
+    assert asked == [True, False, False]
+    assert [chunk.choices for chunk in first] == [chunk.choices for chunk in second] != []
+    assert (event["status"], event["usage_estimated"], len(written.events)) == ("ok", True, 2)
+
+
+async def _consumed(stream: Any) -> list[Any]:
+    return [chunk async for chunk in await stream]
+
+
+def test_an_asynchronous_client_repeats_it_too(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.says(WITHOUT_USAGE)
+    provider.answers.insert(0, Answer(422, UNKNOWN_FIELD))
+
+    async def call() -> list[Any]:
+        async with taximeter.instrument(client_for("openai", provider.url, asynchronous=True)) as client:
+            return await _consumed(stream_from(client))
+
+    assert asyncio.run(call())
+    assert written.event["status"] == "ok"
+
+
+def test_a_refusal_of_something_else_is_the_callers(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.answers = [Answer(400, b'{"error": {"message": "no such model", "type": "invalid_request_error"}}')]
+    with (
+        taximeter.instrument(client_for("openai", provider.url)) as client,
+        pytest.raises(openai.BadRequestError, match="no such model"),
+    ):
+        stream_from(client)
+    assert len(provider.requests) == 1
+    assert written.event["error_type"] == "invalid_request_error"
+
+
+def test_a_host_that_refuses_even_the_plain_request_is_believed(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.answers = [Answer(400, UNKNOWN_FIELD)]
+    with taximeter.instrument(client_for("openai", provider.url)) as client, pytest.raises(openai.BadRequestError):
+        stream_from(client)
+    assert len(provider.requests) == 2
+    assert written.event["http_status"] == 400
 
 
 def test_a_stream_answered_with_json_is_read_as_json(

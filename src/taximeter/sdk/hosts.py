@@ -53,7 +53,7 @@ TELL_USAGE_WHEN_ASKED: Final = frozenset({"openai", "azure", "deepseek", "groq",
 class Host:
     """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well.
 
-    `assumed`: the provider is taken from the client library; whether this host knows all it does is not known.
+    `assumed`: it listens on this machine, and the provider is taken from the client library.
     """
 
     provider: str

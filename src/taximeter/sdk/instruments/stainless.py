@@ -37,16 +37,27 @@ _HOST: Final = "_taximeter_host"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _COPIES: Final = ("copy", "with_options")
 
+_QUESTION: Final = b"stream_options"
+_REFUSED_FIELD: Final = (400, 422)
+"""How servers answer to a field that they do not know."""
+
+MOST_REFUSING: Final = 1_024
+"""Base URLs that are remembered for having refused our question."""
+
+_refusing: Final[set[str]] = set()
 _in_flight: Final[ContextVar[_Outgoing | None]] = ContextVar("taximeter_call", default=None)
 
 
 @dataclass(slots=True)
 class _Outgoing:
-    """A call together with the options it leaves with. `asked`: we asked for the usage, and hide the answer to it."""
+    """A call together with the options it leaves with.
+
+    `unasked`: the options without our question for the usage, if we put one there; then we hide the answer to it.
+    """
 
     call: Call
     options: Any
-    asked: bool = False
+    unasked: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +194,37 @@ def _announce(outgoing: _Outgoing) -> None:
 
 
 def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
-    """Have a chat stream end with its token counts, where the host is known to do so and nobody reads it raw."""
+    """Have a chat stream end with its token counts, where the host knows how to do so and nobody reads it raw.
+
+    What listens on this machine is asked as well: those servers either know the option or pass it over, and one that
+    refuses it is asked only once (`_take_back`).
+    """
     facts, options = outgoing.call.facts, outgoing.options
     if not facts.stream or facts.asks_for_stream_usage or flavour_name != "openai.chat":
         return
     host = outgoing.call.host
-    if host.assumed or host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
+    if host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
+        return
+    if _refusing and str(client.base_url) in _refusing:
         return
     body = _body(options)
     wanted = {**(body.get("stream_options") or {}), "include_usage": True}
     outgoing.options = copy.copy(options)
     outgoing.options.json_data = {**options.json_data, "stream_options": wanted}
-    outgoing.asked = True
+    outgoing.unasked = options
+
+
+def _take_back(outgoing: _Outgoing, client: Any, error: BaseException) -> bool:
+    """Whether it was our question that the host refused. Then the call leaves again without it: the caller has sent
+    nothing wrong. This host is not asked again."""
+    if outgoing.unasked is None or getattr(error, "status_code", None) not in _REFUSED_FIELD:
+        return False
+    if _QUESTION not in getattr(getattr(error, "response", None), "content", b""):
+        return False
+    if len(_refusing) < MOST_REFUSING:
+        _refusing.add(str(client.base_url))
+    outgoing.options, outgoing.unasked = outgoing.unasked, None
+    return True
 
 
 def _is_raw(options: Any) -> bool:
@@ -257,15 +287,18 @@ def _request(
     if outgoing is None:
         return original(cast_to, options, *args, **kwargs)
     surrounding = _in_flight.get()
-    _in_flight.set(outgoing)
-    try:
-        result = original(cast_to, outgoing.options, *args, **kwargs)
-    except BaseException as error:
-        GUARD.run("failure", outgoing.call.failed, error)
-        raise
-    finally:
-        _in_flight.set(surrounding)
-    if outgoing.asked:
+    while True:
+        _in_flight.set(outgoing)
+        try:
+            result = original(cast_to, outgoing.options, *args, **kwargs)
+            break
+        except BaseException as error:
+            if not GUARD.run("usage_question", _take_back, outgoing, client, error):
+                GUARD.run("failure", outgoing.call.failed, error)
+                raise
+        finally:
+            _in_flight.set(surrounding)
+    if outgoing.unasked is not None:
         GUARD.run("usage_chunk", hide_usage_chunk, result)
     return result
 
@@ -277,15 +310,18 @@ async def _request_async(
     if outgoing is None:
         return await original(cast_to, options, *args, **kwargs)
     surrounding = _in_flight.get()
-    _in_flight.set(outgoing)
-    try:
-        result = await original(cast_to, outgoing.options, *args, **kwargs)
-    except BaseException as error:
-        GUARD.run("failure", outgoing.call.failed, error)
-        raise
-    finally:
-        _in_flight.set(surrounding)
-    if outgoing.asked:
+    while True:
+        _in_flight.set(outgoing)
+        try:
+            result = await original(cast_to, outgoing.options, *args, **kwargs)
+            break
+        except BaseException as error:
+            if not GUARD.run("usage_question", _take_back, outgoing, client, error):
+                GUARD.run("failure", outgoing.call.failed, error)
+                raise
+        finally:
+            _in_flight.set(surrounding)
+    if outgoing.unasked is not None:
         GUARD.run("usage_chunk", hide_usage_chunk, result)
     return result
 
