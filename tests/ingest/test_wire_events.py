@@ -16,6 +16,7 @@ from taximeter.core.event import FIELD_NAMES, UsageEvent, as_record
 from taximeter.core.usage import INPUT_PARTS, OUTPUT_PARTS, TOKEN_CLASSES, Usage, violations
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.ingest import wire
+from taximeter.ingest.splitting import split_items
 from taximeter.ingest.wire import Batch, Stamp, WireEvent, validate_batch
 
 JSON = "application/json"
@@ -44,7 +45,7 @@ def code_and_message(item: object) -> tuple[str, str]:
 
 
 def test_the_wire_knows_exactly_the_fields_of_an_event() -> None:
-    assert set(WireEvent.__struct_fields__) == {*FIELD_NAMES, "cost_usd"}
+    assert set(WireEvent.__struct_fields__) == {*FIELD_NAMES, "cost_usd", *wire.ALIASES}
 
 
 def test_shares_of_models_count_what_events_count() -> None:
@@ -284,7 +285,7 @@ def test_units_are_exact(given: object, kept: object) -> None:
     assert written(event(1, units={"audio_seconds": given}))["units"] == {"audio_seconds": kept}
 
 
-@pytest.mark.parametrize("broken", [rb"\ud83d", rb"x\udc00y", b"\xff", b"\xc3"])
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc3"])
 def test_a_text_cut_in_the_middle_of_a_character_is_no_reason_to_lose_an_event(broken: bytes) -> None:
     body = as_line(event(1, feature="?", input_tokens=5)).replace(b'"?"', b'"chat ' + broken + b'"')
     batch = validate_batch(body, NDJSON, NOW_US)
@@ -292,6 +293,39 @@ def test_a_text_cut_in_the_middle_of_a_character_is_no_reason_to_lose_an_event(b
     ((_, line),) = batch.accepted_lines
     assert json.loads(line)["feature"].startswith("chat ")
     assert json.loads(line)["input_tokens"] == 5
+
+
+@pytest.mark.parametrize("form", ["array", "lines", "one"])
+@pytest.mark.parametrize(
+    "odd",
+    [b"NaN", b"-Infinity", rb'"\ud83d"', rb'{"\udc00": 1}', b"[" * 9000 + b"]" * 9000, b'{"a":' * 5000 + b"}" * 5000],
+)
+def test_an_event_that_is_no_json_harms_no_other(odd: bytes, form: str) -> None:
+    good, bad = as_line(event(1, feature='say "hi" ], }')), as_line(event(2, tags="?")).replace(b'"?"', odd)
+    items = [bad] if form == "one" else [good, bad, as_line(event(3))]
+    body = b"[" + b" , ".join(items) + b"]" if form == "array" else b"\n".join(items)
+    batch = validate_batch(body, JSON, NOW_US)
+
+    assert [one for one, _ in batch.accepted_lines] == ([] if form == "one" else [event_id(1), event_id(3)])
+    assert [bad["index"] for bad in batch.rejected] == [items.index(bad)]
+
+
+@pytest.mark.parametrize("body", [b"[NaN", b"[NaN,]", b"[NaN,,1]", b"[NaN]]", b"[NaN}", b'[NaN,"x]', b"[NaN] x"])
+def test_an_array_that_cannot_be_taken_apart_is_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(UsageError, match="not a whole JSON array"):
+        validate_batch(body, JSON, NOW_US)
+
+
+@given(st.lists(st.lists(st.integers() | st.text() | st.dictionaries(st.text(), st.text())), min_size=1))
+def test_an_array_is_taken_apart_as_it_was_put_together(items: list[Any]) -> None:
+    assert [json.loads(item) for item in split_items(json.dumps(items).encode())] == items
+
+
+def test_short_names_are_taken_where_the_full_ones_are_absent() -> None:
+    record = written(event(1, request_model=None, model="gpt-4o", user="ann", session="s1"))
+    assert (record["request_model"], record["user_id"], record["session_id"]) == ("gpt-4o", "ann", "s1")
+    assert set(record).isdisjoint(wire.ALIASES)
+    assert written(event(1, request_model="full", model="short"))["request_model"] == "full"
 
 
 @given(st.fixed_dictionaries({}, optional={name: st.integers(-1, 30) | st.none() for name in TOKEN_CLASSES}))

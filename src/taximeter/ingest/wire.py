@@ -19,12 +19,13 @@ import msgspec
 from msgspec import Meta
 
 from taximeter.clock import rfc3339, to_unix_us
-from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, MOST_TAGS, NOBODY, Attribution
+from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, MOST_TAGS, NOBODY, SHORT_NAMES, Attribution
 from taximeter.core.event import SOURCES, STATUSES, Source, Status
 from taximeter.core.ids import parse_event_id
 from taximeter.core.money import LARGEST_USD, exact, format_usd
 from taximeter.core.usage import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_CLASSES, Usage, violations
 from taximeter.errors import TooLargeError, UsageError
+from taximeter.ingest.splitting import split_items
 
 MOST_EVENTS: Final = 50_000
 """Events in one request."""
@@ -87,9 +88,13 @@ class ModelShare(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     units: Amounts = None
 
 
+ALIASES: Final = {"model": "request_model", **SHORT_NAMES}
+"""Short names that are taken where the full one is absent."""
+
+
 class WireEvent(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """One event as it may arrive. The fields are those of `core.event.FIELDS`, and `cost_usd`, a sender's own
-    amount, which is kept as `reported_cost_usd`."""
+    amount, which is kept as `reported_cost_usd`; and the short names of `ALIASES`, for what has no full one."""
 
     event_id: str = ""
     started_at: str = ""
@@ -141,6 +146,9 @@ class WireEvent(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     usage_conflict: bool | None = None
     reported_cost_usd: Decimal | None = None
     cost_usd: Decimal | None = None
+    model: Text = None
+    user: Text = None
+    session: Text = None
 
 
 class Rejection(TypedDict):
@@ -246,20 +254,32 @@ def _first_line_is_whole(body: bytes) -> bool:
 def _is_json(text: bytes) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return False
     return True
+
+
+def _is_closed(text: bytes) -> bool:
+    """Whether all that is opened in it is closed again; then it is one event, be it a bad one."""
+    try:
+        return split_items(b"[" + text + b"]") == [text]
+    except ValueError:
+        return False
 
 
 def _array_items(body: bytes) -> Sequence[bytes]:
     try:
         return [bytes(raw) for raw in _decode_raw_items(body)]
-    except _UNREADABLE as error:
+    except _UNREADABLE:
+        pass
+    try:
+        return split_items(body)
+    except ValueError as error:
         raise UsageError("the body is not a whole JSON array", hint=str(error)) from error
 
 
 def _only_item(body: bytes) -> Sequence[bytes]:
-    if not _is_json(body):
+    if not _is_closed(body):
         raise UsageError("the body is not JSON", hint="send one event, a JSON array of events, or NDJSON")
     return [body]
 
@@ -313,6 +333,8 @@ class _Finisher:
             event.status = "ok"
         if event.attempt is None:
             event.attempt = 1
+        if event.model is not None or event.user is not None or event.session is not None:
+            _spell_out(event)
         self._stamp.put_on(event)
         if event.tags is not None:
             event.tags = _tags(event.tags)
@@ -337,6 +359,13 @@ class _Finisher:
         if not EARLIEST <= text <= self._latest:
             raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
         return text
+
+
+def _spell_out(event: WireEvent) -> None:
+    for short, full in ALIASES.items():
+        if getattr(event, full) is None:
+            setattr(event, full, getattr(event, short))
+        setattr(event, short, None)
 
 
 def _normalised(text: str, moment: datetime) -> str:
@@ -428,20 +457,22 @@ def _one_by_one(items: Sequence[bytes], finish: _Finisher) -> Batch:
 
 
 def _decode_leniently(item: bytes) -> WireEvent:
-    """One event; over-long texts are cut, broken characters replaced. Raises _RejectedError."""
+    """One event; over-long texts are cut, broken bytes replaced. Raises _RejectedError."""
     try:
         return _decode_one(item)
     except _UNREADABLE:
         pass
     loose = _mended(item)
     try:
-        return _decode_one(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace"))
+        return _decode_one(json.dumps(loose, ensure_ascii=False).encode())
+    except UnicodeEncodeError as error:
+        raise _RejectedError("not_json", "this item has half of a character in it (a lone surrogate)") from error
     except _UNREADABLE as error:
         raise _explained(str(error)) from error
 
 
 def _mended(item: bytes) -> dict[str, Any]:
-    """What a patient reader makes of an item. Half of an emoji (a text cut in the middle) is no reason to lose it."""
+    """What a patient reader makes of an item. A text cut within a character's bytes is no reason to lose it."""
     try:
         loose = json.loads(item.decode("utf-8", "replace"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
