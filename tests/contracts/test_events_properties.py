@@ -1,8 +1,12 @@
-"""For random histories and questions, a store answers what plain Python works out, to the last digit."""
+"""For random histories and questions, a store answers what plain Python works out, to the last digit.
+
+`PROPERTY_EXAMPLES=5000` takes its time.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,11 +20,12 @@ from hypothesis import strategies as st
 from taximeter.store.events import EventQuery, EventStore
 
 
-def share(parts: int) -> settings:
-    """A part of the examples that the profile allows: each of these asks a whole store."""
-    examples = settings.default.max_examples if settings.default else 100
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "20"))
+
+
+def tries(examples: int) -> settings:
     slow = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=examples // parts, deadline=None, suppress_health_check=slow)
+    return settings(max_examples=examples, deadline=None, suppress_health_check=slow)
 
 
 def filled(store: EventStore, history: Sequence[dict[str, Any]]) -> EventStore:
@@ -28,7 +33,7 @@ def filled(store: EventStore, history: Sequence[dict[str, Any]]) -> EventStore:
     return store
 
 
-@share(5)
+@tries(EXAMPLES)
 @given(data=st.data(), history=at_random.histories())
 def test_an_answer_equals_the_naive_one(
     events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
@@ -39,7 +44,7 @@ def test_an_answer_equals_the_naive_one(
         assert store.query(query).as_dict() == naive.answer(records, query)
 
 
-@share(10)
+@tries(EXAMPLES // 2)
 @given(data=st.data(), history=at_random.histories())
 def test_totals_are_the_sums_of_the_rows(
     events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
@@ -53,7 +58,7 @@ def test_totals_are_the_sums_of_the_rows(
             assert Decimal(answer.totals[name] or 0) == sum(amounts, Decimal(0))
 
 
-@share(10)
+@tries(EXAMPLES // 2)
 @given(data=st.data(), history=at_random.histories())
 def test_pages_hold_every_event_once_newest_first(
     events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]

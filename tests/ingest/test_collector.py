@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -225,7 +226,7 @@ def test_something_unexpected_does_not_end_the_collector(spool: Spool, clock: St
     assert collector.status.last_error == "a bug"
 
 
-@settings(max_examples=(settings.default.max_examples if settings.default else 100) // 4, deadline=None)
+@settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "25")), deadline=None)
 @given(
     plan=st.lists(st.sampled_from(["write", "step", "fail", "crash", "restart", "seal"]), max_size=25),
 )
