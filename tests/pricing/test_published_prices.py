@@ -1,0 +1,446 @@
+"""Prices as they were published, worked out by hand: one row a rule, over providers, dates, tiers, places and fees.
+
+The amount of a row is written as the sum that a person would do: quantity x USD per million tokens, plus fees.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from taximeter.core.cost import Cost, Unpriced
+from taximeter.core.usage import Usage, violations
+from taximeter.pricing import Priceable, PriceBook
+from taximeter.pricing.priceable import parse_instant
+
+
+def usd(*parts: tuple[int | str, str], fees: str = "0") -> Decimal:
+    """Quantity x USD per million, all added up, and fees."""
+    return sum((Decimal(count) * Decimal(rate) / 1_000_000 for count, rate in parts), Decimal(fees))
+
+
+def call(
+    provider: str, model: str, at: str, *, tier: str | None = None, region: str | None = None, **usage: Any
+) -> Priceable:
+    """Noon (UTC) of a day, or an instant. `i` and `o` are all input and all output."""
+    short = {"i": "input_tokens", "o": "output_tokens", "read": "cache_read_tokens", "w5": "cache_write_5m_tokens"}
+    short |= {"w1": "cache_write_1h_tokens", "thought": "reasoning_tokens", "heard": "input_audio_tokens"}
+    short |= {"heard_read": "cache_read_audio_tokens", "spoke": "output_audio_tokens", "seen": "input_image_tokens"}
+    short |= {"drew": "output_image_tokens"}
+    units = usage.pop("units", {})
+    counted = Usage(units=units, **{short[name]: count for name, count in usage.items()})
+    assert violations(counted) == []
+    at_us = parse_instant(at if "T" in at else f"{at}T12:00:00Z")
+    return Priceable(provider, model, at_us, counted, service_tier=tier, region=region)
+
+
+PUBLISHED = {
+    # ── batch, flex, priority, fast: before and after price lists took them up in October 2026 ────────────────────
+    "openai batch 2025": (
+        call("openai", "gpt-4.1-mini", "2025-06-01", tier="batch", i=10_000, o=2_000),
+        usd((10_000, "0.2"), (2_000, "0.8")),
+    ),
+    "openai batch late 2026": (
+        call("openai", "gpt-4.1-mini", "2026-11-01", tier="batch", i=10_000, o=2_000),
+        usd((10_000, "0.2"), (2_000, "0.8")),
+    ),
+    "openai batch on the last day without an entry": (
+        call("openai", "gpt-5.2", "2026-10-13", tier="batch", i=1_000, o=1_000, read=400),
+        usd((600, "0.875"), (400, "0.0875"), (1_000, "7")),
+    ),
+    "openai batch on the first day with an entry": (
+        call("openai", "gpt-5.2", "2026-10-14", tier="batch", i=1_000, o=1_000, read=400),
+        usd((600, "0.875"), (400, "0.0875"), (1_000, "7")),
+    ),
+    "openai flex before its entry": (
+        call("openai", "gpt-5-mini", "2026-10-11", tier="flex", i=8_000, o=1_000, read=4_000),
+        usd((4_000, "0.125"), (4_000, "0.0125"), (1_000, "1")),
+    ),
+    "openai flex after its entry": (
+        call("openai", "gpt-5-mini", "2026-10-12", tier="flex", i=8_000, o=1_000, read=4_000),
+        usd((4_000, "0.125"), (4_000, "0.0125"), (1_000, "1")),
+    ),
+    "openai priority before its entry": (
+        call("openai", "gpt-5.1", "2026-01-15", tier="priority", i=1_000, o=1_000),
+        usd((1_000, "2.5"), (1_000, "20")),
+    ),
+    "openai priority after its entry": (
+        call("openai", "gpt-4.1", "2026-11-15", tier="priority", i=1_000, o=1_000, read=500),
+        usd((500, "3.5"), (500, "0.875"), (1_000, "14")),
+    ),
+    "openai flex before a price cut": (
+        call("openai", "gpt-5.6-sol", "2026-08-20", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "2.5"), (1_000, "15")),
+    ),
+    "openai flex after a price cut": (
+        call("openai", "gpt-5.6-sol", "2026-08-22", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "10")),
+    ),
+    "openai embeddings in a batch": (
+        call("openai", "text-embedding-3-large", "2026-03-01", tier="batch", i=1_000_000),
+        usd((1_000_000, "0.065")),
+    ),
+    "openai fine-tuned in a batch": (
+        call("openai", "ft:gpt-4.1-mini-2025-04-14:acme::a1", "2026-03-01", tier="batch", i=1_000, o=1_000),
+        usd((1_000, "0.4"), (1_000, "1.6")),
+    ),
+    "anthropic batch halves caches too, 2025": (
+        call(
+            "anthropic", "claude-sonnet-4-5-20250929", "2025-12-01", tier="batch", i=10_000, read=4_000, w1=2_000, o=500
+        ),
+        usd((4_000, "1.5"), (4_000, "0.15"), (2_000, "3"), (500, "7.5")),
+    ),
+    "anthropic batch late 2026": (
+        call("anthropic", "claude-opus-4-8", "2026-11-01", tier="batch", i=10_000, w5=2_000, o=500),
+        usd((8_000, "2.5"), (2_000, "3.125"), (500, "12.5")),
+    ),
+    "anthropic batch of a retired model": (
+        call("anthropic", "claude-3-7-sonnet-20250219", "2025-03-01", tier="batch", i=1_000, o=1_000),
+        usd((1_000, "1.5"), (1_000, "7.5")),
+    ),
+    "anthropic fast, six times the price": (
+        call("anthropic", "claude-opus-4-6", "2026-03-01", tier="fast", i=1_000, o=1_000),
+        usd((1_000, "30"), (1_000, "150")),
+    ),
+    "anthropic fast, twice the price": (
+        call("anthropic", "claude-opus-4-8", "2026-08-01", tier="fast", i=1_000, o=1_000),
+        usd((1_000, "10"), (1_000, "50")),
+    ),
+    "gemini batch 2025": (
+        call("google", "gemini-2.5-flash-lite", "2025-11-01", tier="batch", i=10_000, o=1_000),
+        usd((10_000, "0.05"), (1_000, "0.2")),
+    ),
+    "gemini batch of audio": (
+        call("google", "gemini-2.5-flash", "2026-11-01", tier="batch", i=1_000, heard=400, o=100),
+        usd((600, "0.15"), (400, "0.5"), (100, "1.25")),
+    ),
+    "gemini flex": (
+        call("google", "gemini-3.5-flash", "2026-09-01", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "0.75"), (1_000, "4.5")),
+    ),
+    "gemini priority on vertex": (
+        call("google-vertex", "gemini-2.5-flash", "2026-09-01", tier="ON_DEMAND_PRIORITY", i=1_000, o=1_000),
+        usd((1_000, "0.54"), (1_000, "4.5")),
+    ),
+    "xai batch is a fifth off": (
+        call("xai", "grok-4.3", "2026-09-01", tier="batch", i=1_000, o=1_000, read=200),
+        usd((800, "1"), (200, "0.16"), (1_000, "2")),
+    ),
+    "bedrock batch": (
+        call(
+            "aws-bedrock",
+            "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "2026-02-01",
+            tier="batch",
+            i=1_000,
+            o=1_000,
+        ),
+        usd((1_000, "0.5"), (1_000, "2.5")),
+    ),
+    "bedrock flex and priority": (
+        call("aws-bedrock", "us.amazon.nova-pro-v1:0", "2026-02-01", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "0.4"), (1_000, "1.6")),
+    ),
+    "azure data zone": (
+        call("azure", "gpt-4o-mini", "2025-06-01", region="eu-datazone", i=1_000, o=1_000),
+        usd((1_000, "0.165"), (1_000, "0.66")),
+    ),
+    "azure data zone in a batch": (
+        call("azure", "gpt-4o-mini", "2025-06-01", tier="DataZoneBatch", i=1_000, o=1_000),
+        usd((1_000, "0.0825"), (1_000, "0.33")),
+    ),
+    "azure global batch": (
+        call("azure", "gpt-4o-mini", "2025-06-01", tier="GlobalBatch", i=1_000, o=1_000),
+        usd((1_000, "0.075"), (1_000, "0.3")),
+    ),
+    "mistral pages in a batch": (
+        call("mistral", "mistral-ocr-latest", "2026-03-01", tier="batch", units={"pages": 10}),
+        usd(fees="0.01"),
+    ),
+    "groq audio in a batch": (
+        call("groq", "whisper-large-v3", "2026-03-01", tier="batch", units={"audio_seconds": 3_600}),
+        usd(fees="0.0555"),
+    ),
+    # ── names and dates ────────────────────────────────────────────────────────────────────────────────────────────
+    "gpt-4o at its launch": (
+        call("openai", "gpt-4o", "2024-09-30", i=1_000, o=1_000),
+        usd((1_000, "5"), (1_000, "15")),
+    ),
+    "gpt-4o on azure at its launch": (
+        call("azure", "gpt-4o", "2024-09-30", i=1_000, o=1_000),
+        usd((1_000, "5"), (1_000, "15")),
+    ),
+    "o3 on azure at its launch": (
+        call("azure", "o3", "2025-05-15", i=1_000, o=1_000, read=500),
+        usd((500, "10"), (500, "2.5"), (1_000, "40")),
+    ),
+    "haiku 3.5 at its launch": (
+        call("anthropic", "claude-3-5-haiku-20241022", "2024-11-30", i=1_000, o=1_000),
+        usd((1_000, "1"), (1_000, "5")),
+    ),
+    "luna after its cut": (
+        call("openai", "gpt-5.6-luna", "2026-07-31", i=1_000, o=1_000, read=500),
+        usd((500, "0.2"), (500, "0.02"), (1_000, "1.2")),
+    ),
+    "terra before its cut": (
+        call("openai", "gpt-5.6-terra", "2026-07-29", i=1_000, o=1_000),
+        usd((1_000, "2.5"), (1_000, "15")),
+    ),
+    "grok-4.5 cached input in July 2026": (
+        call("x-ai", "grok-4.5", "2026-07-10", i=1_000, o=1_000, read=500),
+        usd((500, "2"), (500, "0.5"), (1_000, "6")),
+    ),
+    "gemini flash cached in summer 2025": (
+        call("google", "gemini-2.5-flash", "2025-07-15", i=1_000, o=1_000, read=500),
+        usd((500, "0.3"), (500, "0.075"), (1_000, "2.5")),
+    ),
+    "deepseek at night in 2025": (
+        call("deepseek", "deepseek-reasoner", "2025-07-15T20:00:00Z", i=1_000, o=1_000),
+        usd((1_000, "0.135"), (1_000, "0.55")),
+    ),
+    "deepseek flash at its peak": (
+        call("deepseek", "deepseek-v4-flash", "2026-11-10T07:30:00Z", i=1_000, o=1_000, read=500),
+        usd((500, "0.3"), (500, "0.006"), (1_000, "1.2")),
+    ),
+    "deepseek pro in a holiday": (
+        call("deepseek", "deepseek-v4-pro", "2026-10-05T07:30:00Z", i=1_000, o=1_000),
+        usd((1_000, "0.66"), (1_000, "1.98")),
+    ),
+    "mistral ocr in spring 2026": (
+        call("mistral", "mistral-ocr-latest", "2026-03-01", units={"pages": 3}),
+        usd(fees="0.006"),
+    ),
+    # ── caches ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    "an hour's write is twice the input": (
+        call("anthropic", "claude-sonnet-4-6", "2026-06-01", i=3_000, w1=1_000, w5=1_000, o=10),
+        usd((1_000, "3"), (1_000, "6"), (1_000, "3.75"), (10, "15")),
+    ),
+    "an hour's write at Bedrock": (
+        call("aws", "us.anthropic.claude-opus-4-1-20250805-v1:0", "2026-02-01", i=2_000, w1=1_000, o=10),
+        usd((1_000, "15"), (1_000, "30"), (10, "75")),
+    ),
+    "an hour's write on Vertex": (
+        call("google-vertex", "claude-opus-4@20250514", "2025-09-01", i=2_000, w1=1_000, o=10),
+        usd((1_000, "15"), (1_000, "30"), (10, "75")),
+    ),
+    "an hour's write through OpenRouter": (
+        call("openrouter", "anthropic/claude-sonnet-4.5", "2026-02-01", i=2_000, w1=1_000, o=10),
+        usd((1_000, "3"), (1_000, "6"), (10, "15")),
+    ),
+    "reads through OpenRouter of a model listed without": (
+        call("openrouter", "anthropic/claude-3.7-sonnet", "2025-06-01", i=2_000, read=1_000, o=10),
+        usd((1_000, "3"), (1_000, "0.3"), (10, "15")),
+    ),
+    "openai writes of 5.6": (
+        call("openai", "gpt-5.6-sol", "2026-11-01", i=3_000, w5=1_000, read=1_000, o=10),
+        usd((1_000, "4"), (1_000, "5"), (1_000, "0.4"), (10, "20")),
+    ),
+    # ── long contexts: the whole request, more than the threshold ──────────────────────────────────────────────────
+    "sonnet 4.5 counts writes": (
+        call("anthropic", "claude-sonnet-4-5", "2026-01-01", i=200_001, w1=150_000, o=100),
+        usd((50_001, "6"), (150_000, "12"), (100, "22.5")),
+    ),
+    "sonnet 4 with a million": (
+        call("anthropic", "claude-sonnet-4-20250514", "2025-09-01", i=300_000, read=100_000, o=100),
+        usd((200_000, "6"), (100_000, "0.6"), (100, "22.5")),
+    ),
+    "sonnet 4 before that": (
+        call("anthropic", "claude-sonnet-4-20250514", "2025-08-01", i=200_000, o=100),
+        usd((200_000, "3"), (100, "15")),
+    ),
+    "opus 4.6 while it had a threshold": (
+        call("anthropic", "claude-opus-4-6", "2026-03-12", i=250_000, o=100),
+        usd((250_000, "10"), (100, "37.5")),
+    ),
+    "opus 4.6 since it has none": (
+        call("anthropic", "claude-opus-4-6", "2026-03-13", i=250_000, o=100),
+        usd((250_000, "5"), (100, "25")),
+    ),
+    "opus 4.6 long, fast and in the US": (
+        call("anthropic", "claude-opus-4-6", "2026-03-01", tier="fast", region="us", i=250_000, o=100),
+        usd((250_000, "66"), (100, "247.5")),
+    ),
+    "sonnet 4.5 long at Bedrock": (
+        call("aws", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "2026-02-01", i=250_000, o=100),
+        usd((250_000, "6.6"), (100, "24.75")),
+    ),
+    "gemini pro with a cache": (
+        call("google", "gemini-2.5-pro", "2026-02-01", i=250_000, read=100_000, o=100),
+        usd((150_000, "2.5"), (100_000, "0.25"), (100, "15")),
+    ),
+    "gemini pro long in a batch": (
+        call("google", "gemini-2.5-pro", "2025-10-15", tier="batch", i=250_000, o=100),
+        usd((250_000, "1.25"), (100, "7.5")),
+    ),
+    "grok at exactly its threshold": (
+        call("x-ai", "grok-4.3", "2026-08-01", i=200_000, o=100),
+        usd((200_000, "2.5"), (100, "5")),
+    ),
+    "sol over 272,000": (
+        call("openai", "gpt-5.6-sol", "2026-11-01", i=272_001, o=100),
+        usd((272_001, "8"), (100, "30")),
+    ),
+    # ── places ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    "anthropic kept in the US": (
+        call("anthropic", "claude-sonnet-5", "2026-09-01", region="us", i=1_000, w1=500, o=100),
+        usd((500, "2.2"), (500, "4.4"), (100, "11")),
+    ),
+    "no surcharge on older models": (
+        call("anthropic", "claude-haiku-4-5", "2026-09-01", region="us", i=1_000, o=100),
+        usd((1_000, "1"), (100, "5")),
+    ),
+    "vertex in a region": (
+        call("google-vertex", "claude-opus-4-5", "2026-02-01", region="europe-west1", i=1_000, read=400, o=100),
+        usd((600, "5.5"), (400, "0.55"), (100, "27.5")),
+    ),
+    "vertex in a region, in a batch": (
+        call("google-vertex", "claude-haiku-4-5", "2026-02-01", tier="batch", region="us-east5", i=1_000, o=100),
+        usd((1_000, "0.55"), (100, "2.75")),
+    ),
+    "older claude on vertex in a region": (
+        call("google-vertex", "claude-opus-4-1", "2025-12-01", region="us-east5", i=1_000, o=100),
+        usd((1_000, "15"), (100, "75")),
+    ),
+    "bedrock through a profile of a region": (
+        call("aws", "jp.anthropic.claude-sonnet-4-5-20250929-v1:0", "2026-02-01", i=1_000, o=100),
+        usd((1_000, "3.3"), (100, "16.5")),
+    ),
+    "bedrock worldwide": (
+        call("aws", "global.anthropic.claude-opus-4-5-20251101-v1:0", "2026-02-01", i=1_000, o=100),
+        usd((1_000, "5"), (100, "25")),
+    ),
+    # ── fees ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    "anthropic searches": (
+        call("anthropic", "claude-3-5-haiku-20241022", "2025-07-01", i=1_000, o=100, units={"web_searches": 3}),
+        usd((1_000, "0.8"), (100, "4"), fees="0.03"),
+    ),
+    "anthropic searches in a batch keep their fee": (
+        call("anthropic", "claude-opus-5", "2026-11-01", tier="batch", i=1_000, o=100, units={"web_searches": 3}),
+        usd((1_000, "2.5"), (100, "12.5"), fees="0.03"),
+    ),
+    "openai searches of a reasoning model": (
+        call("openai", "o3-pro", "2026-03-01", i=1_000, o=100, units={"web_searches": 2}),
+        usd((1_000, "20"), (100, "80"), fees="0.02"),
+    ),
+    "openai search model": (
+        call("openai", "gpt-4o-search-preview", "2026-03-01", i=1_000, o=100, units={"web_searches": 1}),
+        usd((1_000, "2.5"), (100, "10"), fees="0.025"),
+    ),
+    "openai files and containers": (
+        call("openai", "gpt-5", "2026-03-01", i=0, o=0, units={"file_searches": 4, "container_sessions": 2}),
+        usd(fees="0.07"),
+    ),
+    "azure searches": (
+        call("azure", "gpt-4.1", "2026-03-01", i=0, o=0, units={"web_searches": 1}),
+        usd(fees="0.014"),
+    ),
+    "xai searches": (
+        call(
+            "xai", "grok-4-1-fast-reasoning", "2026-03-01", i=1_000, o=100, units={"web_searches": 2, "x_searches": 1}
+        ),
+        usd((1_000, "0.2"), (100, "0.5"), fees="0.015"),
+    ),
+    "gemini 3 searches before they were billed": (
+        call("google", "gemini-3-pro-preview", "2025-12-15", i=1_000, o=100, units={"web_searches": 2}),
+        usd((1_000, "2"), (100, "12")),
+    ),
+    "gemini 3 searches since": (
+        call("google", "gemini-3-pro-preview", "2026-01-15", i=1_000, o=100, units={"web_searches": 2}),
+        usd((1_000, "2"), (100, "12"), fees="0.028"),
+    ),
+    "perplexity by the size of its search": (
+        call("perplexity", "sonar-pro", "2026-03-01", i=1_000, o=100, units={"medium_context_requests": 1}),
+        usd((1_000, "3"), (100, "15"), fees="0.01"),
+    ),
+    "perplexity deep research": (
+        call(
+            "perplexity", "sonar-deep-research", "2026-03-01", i=100, o=1_000, thought=600, units={"web_searches": 10}
+        ),
+        usd((100, "2"), (400, "8"), (600, "3"), fees="0.05"),
+    ),
+    "moonshot searches": (
+        call("moonshotai", "kimi-k2-0905-preview", "2026-03-01", i=0, o=0, units={"web_searches": 1}),
+        usd(fees="0.005"),
+    ),
+    # ── audio, images ──────────────────────────────────────────────────────────────────────────────────────────────
+    "audio preview hears and speaks": (
+        call("openai", "gpt-4o-audio-preview", "2025-06-01", i=1_000, heard=800, o=500, spoke=400),
+        usd((200, "2.5"), (800, "40"), (100, "10"), (400, "80")),
+    ),
+    "realtime preview at its launch": (
+        call(
+            "openai",
+            "gpt-4o-realtime-preview",
+            "2024-11-01",
+            i=1_000,
+            heard=800,
+            read=500,
+            heard_read=400,
+            o=100,
+            spoke=100,
+        ),
+        usd((100, "5"), (400, "100"), (100, "2.5"), (400, "20"), (100, "200")),
+    ),
+    "realtime preview since": (
+        call(
+            "openai",
+            "gpt-4o-realtime-preview",
+            "2025-02-01",
+            i=1_000,
+            heard=800,
+            read=500,
+            heard_read=400,
+            o=100,
+            spoke=100,
+        ),
+        usd((100, "5"), (400, "40"), (500, "2.5"), (100, "80")),
+    ),
+    "realtime mini": (
+        call("openai", "gpt-realtime-mini", "2026-06-01", i=1_000, heard=900, read=200, heard_read=200, o=50, spoke=50),
+        usd((100, "0.6"), (700, "10"), (200, "0.3"), (50, "20")),
+    ),
+    "images seen and drawn": (
+        call("openai", "gpt-image-1.5", "2026-06-01", i=1_000, seen=900, o=5_000, drew=4_800),
+        usd((100, "5"), (900, "8"), (200, "10"), (4_800, "32")),
+    ),
+    "gemini draws": (
+        call("google", "gemini-3-pro-image-preview", "2026-06-01", i=100, o=1_220, drew=1_120),
+        usd((100, "2"), (100, "12"), (1_120, "120")),
+    ),
+    "text to speech by the character": (
+        call("openai", "tts-1-hd", "2026-06-01", units={"characters": 1_000}),
+        usd((1_000, "30")),
+    ),
+    "voices by the second": (
+        call("openai", "gpt-realtime-whisper", "2026-10-01", units={"audio_seconds": 60}),
+        usd(fees="0.017"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_call_costs_what_was_published(book: PriceBook, name: str) -> None:
+    asked, expected = PUBLISHED[name]
+    cost = book.price(asked)
+    assert isinstance(cost, Cost), cost
+    assert cost.total == expected
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        call("anthropic", "claude-opus-5", "2026-11-01", tier="priority", i=1, o=1),
+        call("openai", "gpt-4.1", "2026-11-01", tier="scale", i=1, o=1),
+        call("google-vertex", "gemini-2.5-pro", "2026-11-01", tier="PROVISIONED_THROUGHPUT", i=1, o=1),
+        call("deepseek", "deepseek-v4-flash", "2026-11-01", tier="batch", i=1, o=1),
+        call("azure", "gpt-4.1", "2026-11-01", tier="GlobalProvisionedManaged", i=1, o=1),
+        call("cohere", "command-a", "2026-11-01", tier="priority", i=1, o=1),
+    ],
+    ids=lambda asked: f"{asked.provider} {asked.service_tier}",
+)
+def test_a_tier_that_nobody_publishes_a_price_of_is_not_standard(book: PriceBook, asked: Priceable) -> None:
+    cost = book.price(asked)
+    assert isinstance(cost, Unpriced)
+    assert cost.reason == "no_price_for_tier"
