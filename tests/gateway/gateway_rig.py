@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from taximeter.clock import SystemClock
-from taximeter.gateway import Gateway, GatewaySettings, Price, Provider, Recorder
+from taximeter.gateway import Gateway, GatewaySettings, LineLog, Price, Provider, Recorder
 
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"
@@ -42,12 +42,13 @@ KEYS = {
 
 
 class MemoryLog:
-    """Records in memory; `full` refuses them, `broken` fails."""
+    """Records in memory; `full` refuses them, `broken` fails, `in_memory` is a disk that refuses them."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
         self.full = False
         self.broken = False
+        self.in_memory = False
         self._changed = threading.Condition()
 
     def append(self, line: bytes) -> bool:
@@ -313,14 +314,18 @@ def running(
     with_keys: bool = True,
     provider_key: str | None = PROVIDER_KEY,
     more_providers: Callable[[int], Sequence[Provider]] = lambda _: (),
+    log: LineLog | None = None,
 ) -> Iterator[Rig]:
-    """A gateway with the providers `openai` and `anthropic`, both played by one scripted provider."""
+    """A gateway with the providers `openai` and `anthropic`, both played by one scripted provider.
+
+    It writes to `log`; without one, to the rig's.
+    """
     started: list[Rig] = []
     failures: list[BaseException] = []
     ready, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        provider, log, clock = ScriptedProvider(), MemoryLog(), SystemClock()
+        provider, memory, clock = ScriptedProvider(), MemoryLog(), SystemClock()
         upstream = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
         port = upstream.sockets[0].getsockname()[1]
         providers = [
@@ -329,7 +334,8 @@ def running(
             *more_providers(port),
         ]
         keys = KEYS.get if with_keys else None
-        gateway = Gateway({p.name: p for p in providers}, keys, Recorder(log, clock), price, clock, settings)
+        recorder = Recorder(log or memory, clock)
+        gateway = Gateway({p.name: p for p in providers}, keys, recorder, price, clock, settings)
         config = uvicorn.Config(gateway, log_level="critical", date_header=False, server_header=False, http="httptools")
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
@@ -337,7 +343,7 @@ def running(
             config.load()
             server.lifespan = config.lifespan_class(config)
             await server.startup([listening])
-            started.append(Rig(provider, log, gateway, listening.getsockname()[1], port))
+            started.append(Rig(provider, memory, gateway, listening.getsockname()[1], port))
             ready.set()
             await asyncio.to_thread(stop.wait)
             await provider.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_rig import SSE_HEADERS, Play, Rig, Stage, running, stream, whole
 
+from taximeter.clock import SystemClock
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.gateway import GatewaySettings, Provider
+from taximeter.spool import Spool, SpoolReader
 
 CHAT = "/openai/v1/chat/completions"
 MESSAGES = "/anthropic/v1/messages"
@@ -298,6 +302,39 @@ def test_a_call_that_cannot_be_recorded_is_refused_where_that_is_wanted() -> Non
         reply = rig.ask(CHAT, {"model": "m"})
         assert (reply.status, reply.json["error"]["code"]) == (503, "unrecordable")
         assert rig.provider.seen == []
+
+
+def on_full_disk(tmp_path: Path) -> Spool:
+    """A spool that cannot make its directory."""
+    (tmp_path / "file").write_text("in the way")
+    return Spool(tmp_path / "file" / "spool", clock=SystemClock(), writer="gateway")
+
+
+def test_a_record_that_only_waits_in_memory_does_not_let_a_call_leave_where_refusing_is_wanted(tmp_path: Path) -> None:
+    spool = on_full_disk(tmp_path)
+    with running(GatewaySettings(when_unrecordable="refuse"), log=spool) as rig:
+        rig.plays(whole(ANSWER))
+        for _ in range(3):
+            reply = rig.ask(CHAT, {"model": "m"})
+            assert (reply.status, reply.json["error"]["code"]) == (503, "unrecordable")
+        assert rig.provider.seen == []
+        (tmp_path / "file").unlink()
+        while spool.in_memory:
+            spool.sync()
+        assert rig.ask(CHAT, {"model": "m"}).status == 200
+    spool.close()
+    records = [json.loads(line) for line in SpoolReader(tmp_path / "file" / "spool").read({}).lines]
+    assert [record.get("status") for record in records] == [None, "refused", None, "ok"]
+    assert (records[1]["not_billed"], records[1]["error_type"]) == (True, "unrecordable")
+
+
+def test_by_default_calls_go_on_while_records_wait_in_memory(tmp_path: Path) -> None:
+    spool = on_full_disk(tmp_path)
+    with running(log=spool) as rig:
+        rig.plays(whole(ANSWER))
+        assert rig.ask(CHAT, {"model": "m"}).status == 200
+    assert spool.health().waiting_lines == 2
+    spool.close()
 
 
 @pytest.mark.parametrize("place", ["read_request", "stream", "read_answer"])

@@ -116,8 +116,8 @@ class GatewaySettings(Section):
     )
     when_unrecordable: Literal["serve", "refuse"] = Field(
         default="serve",
-        description="When the spool cannot take a call's record (disk full): `serve` the call and count the loss, or "
-        "`refuse` it with 503.",
+        description="When the disk does not take a call's record: `serve` the call, its records waiting in memory (8 "
+        "MiB; beyond, each loss is counted) where a crash would lose them, or `refuse` it with 503.",
     )
 
 

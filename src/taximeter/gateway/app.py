@@ -131,10 +131,7 @@ class Gateway:
         asking = None
         if call is not None:
             asking = self._guard("request_unread", self._read_request, request, call, body)
-            if not self._guard("begin_unrecorded", self._begin, call):
-                self._guard.count("begin_lost")
-                if self._settings.when_unrecordable == "refuse":
-                    raise unrecordable()
+            self._record_begin(call)
         head = request.head
         headers = head.forward + request.credentials
         if asking is not None:
@@ -145,6 +142,22 @@ class Gateway:
         target = request.path + b"?" + request.query if request.query else request.path
         outgoing = Outgoing(request.method.encode(), target, headers, body, repeatable)
         return Exchange(self._tools, client, call, outgoing, asking)
+
+    def _record_begin(self, call: Call) -> None:
+        """Write that the call leaves. Raises Refusal when that is not on disk and calls are to be refused then.
+
+        While records wait in memory nothing is added to them for a call that is refused.
+        """
+        refuses = self._settings.when_unrecordable == "refuse"
+        if refuses and not self.recorder.on_disk:
+            raise unrecordable()
+        if not self._guard("begin_unrecorded", self._begin, call):
+            self._guard.count("begin_lost")
+            if refuses:
+                raise unrecordable()
+        elif refuses and not self.recorder.on_disk:
+            self._guard("event_unrecorded", self.recorder.end, call.refused(self._clock.monotonic()))
+            raise unrecordable()
 
     def _begin(self, call: Call) -> bool:
         return self.recorder.begin(call.begun(), call.facts.max_output_tokens)

@@ -23,6 +23,11 @@ class LineLog(Protocol):
         """Take one line. False when it had to be dropped."""
         ...
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether lines that were taken wait in memory, because the disk refuses them."""
+        ...
+
 
 class Recorder:
     """Writes records and makes event ids. `chance` gives random bytes."""
@@ -37,6 +42,11 @@ class Recorder:
 
     def new_event_id(self) -> str:
         return self._ids.new(self._clock.now_us() // 1000)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether everything that was written so far would outlive this process."""
+        return not self._log.in_memory
 
     def begin(self, event: UsageEvent, max_output_tokens: int | None) -> bool:
         """Write that a call leaves for the provider. `event` is it as far as it is known.

@@ -104,14 +104,15 @@ class Standing:
 
     def counts(self) -> Counts:
         collector = self.collector.status if self.collector else None
-        gateway = self.gateway
+        gateway, spool = self.gateway, self.spool.health()
         return Counts(
             events_accepted=self.taken_in.accepted,
             events_duplicate=self.taken_in.duplicates,
             events_rejected=self.taken_in.rejected,
             otlp_spans=self.otlp.counts if self.otlp else {},
             otlp_held_spans=self.otlp.held if self.otlp else None,
-            spool_losses=self.spool.health().losses,
+            spool_losses=spool.losses,
+            spool_waiting_lines=spool.waiting_lines,
             set_aside=collector.set_aside if collector else {},
             collector_lag_bytes=collector.lag_bytes if collector else None,
             stored_events=collector.stored_events if collector else None,

@@ -146,6 +146,12 @@ class Spool:
             return self._append_with_care(batch)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether lines wait in memory because the disk refuses them. Asked right after an `append`: whether its line
+        may be among them, and would be lost with this process."""
+        return bool(self._waiting)
+
+    @property
     def position(self) -> int:
         """Bytes accepted so far: what an `append` that has just returned must wait for."""
         return self._accepted
