@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from page_rig import CHROMIUM_FLAGS, ZONE, Server, chromium, now, sample
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from page_rig import CHROMIUM_FLAGS, Pages, Server, chromium, now, sample
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from taximeter.server.page import BUILT
 from taximeter.simulator.running import RunningSimulator
@@ -37,38 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield running
         finally:
             running.stop()
-
-
-@dataclass
-class Pages:
-    """Opens pages and collects what goes wrong in them."""
-
-    browser: Browser
-    mistakes: list[str] = field(default_factory=list)
-    allowed: tuple[str, ...] = ("/favicon.ico",)
-    """Addresses and words of mistakes that belong to the test."""
-
-    def open(self, server: Server, **context: Any) -> Page:
-        """A page that is signed in."""
-        page = self.blank(**context)
-        name, value = server.session()
-        page.context.add_cookies([{"name": name, "value": value, "url": server.url}])
-        page.goto(server.url)
-        return page
-
-    def blank(self, **context: Any) -> Page:
-        settings = {"timezone_id": ZONE, "locale": "en-GB", "viewport": {"width": 1440, "height": 1000}, **context}
-        page = self.browser.new_context(**settings).new_page()
-        page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.mistakes.append(str(error)))
-        return page
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.mistakes.append(f"{message.text} {message.location.get('url')}")
-
-    def unexpected(self) -> list[str]:
-        return [mistake for mistake in self.mistakes if not any(word in mistake for word in self.allowed)]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from taximeter.core.ids import RANDOM_BYTES, uuid7
 
@@ -184,6 +185,38 @@ class Server:
         if self._session is None:
             self._session = next(iter(httpx.get(self.sign_in_link()).cookies.items()))
         return self._session
+
+
+@dataclass
+class Pages:
+    """Opens pages and collects what goes wrong in them."""
+
+    browser: Browser
+    mistakes: list[str] = field(default_factory=list)
+    allowed: tuple[str, ...] = ("/favicon.ico",)
+    """Addresses and words of mistakes that belong to the test."""
+
+    def open(self, server: Server, **context: Any) -> Page:
+        """A page that is signed in."""
+        page = self.blank(**context)
+        name, value = server.session()
+        page.context.add_cookies([{"name": name, "value": value, "url": server.url}])
+        page.goto(server.url)
+        return page
+
+    def blank(self, **context: Any) -> Page:
+        settings = {"timezone_id": ZONE, "locale": "en-GB", "viewport": {"width": 1440, "height": 1000}, **context}
+        page = self.browser.new_context(**settings).new_page()
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.mistakes.append(str(error)))
+        return page
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.mistakes.append(f"{message.text} {message.location.get('url')}")
+
+    def unexpected(self) -> list[str]:
+        return [mistake for mistake in self.mistakes if not any(word in mistake for word in self.allowed)]
 
 
 def environment() -> dict[str, str]:

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from conftest import Pages
-from page_rig import LONG_NAME, ZONE, Server, event, eventually, now, sample
+from page_rig import LONG_NAME, ZONE, Pages, Server, event, eventually, now, sample
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -399,6 +398,17 @@ def test_a_failure_is_told_with_its_reason_and_can_be_tried_again(pages: Pages, 
     page.unroute_all()
     failed.get_by_role("button", name="Try again").click()
     expect(failed.locator("tbody")).to_contain_text("ada")
+
+
+def test_what_is_still_loading_is_said_to_be_busy(page: Page, server: Server) -> None:
+    page.route("**/api/v1/query", lambda _route: None)
+    page.goto(f"{server.url}/?range=7d")
+    users = panel(page, "Top users")
+    expect(users).to_have_attribute("aria-busy", "true")
+    assert barriers(page) == []
+    page.unroute_all()  # lets go what is held, too
+    expect(users).to_have_attribute("aria-busy", "false")
+    expect(users.locator("tbody")).to_contain_text("ada")
 
 
 @pytest.mark.parametrize("address", ["/", "/?range=30d&by=user_id&feature=smart-reply&team=support"])

@@ -7,6 +7,9 @@ export const LIVE = "live";
 
 const SHORTEST_PAUSE_MS = 1_000;
 
+/** Timers are a little early or late; a beat is not to be missed for that. */
+const TIMER_SLACK_MS = 100;
+
 /** A query that took long rests so many times as long. */
 const RESTS = 4;
 
@@ -19,8 +22,9 @@ export const tookMs = new Map<string, number>();
 
 export function isDue(query: Pick<Query, "meta" | "queryHash" | "state">, now: number): boolean {
   const { paceSeconds } = query.meta as LiveMeta;
-  const restMs = Math.max(paceSeconds * 1000, RESTS * (tookMs.get(query.queryHash) ?? 0));
-  return now - Math.max(query.state.dataUpdatedAt, query.state.errorUpdatedAt) >= restMs;
+  const took = tookMs.get(query.queryHash) ?? 0;
+  const begun = Math.max(query.state.dataUpdatedAt, query.state.errorUpdatedAt) - took;
+  return now - begun >= Math.max(paceSeconds * 1000, RESTS * took) - TIMER_SLACK_MS;
 }
 
 /**

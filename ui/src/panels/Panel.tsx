@@ -19,7 +19,7 @@ interface Props<T> {
 
 export function Panel<T>({ title, aside, ...body }: Props<T>) {
   return (
-    <section className="panel" aria-label={title}>
+    <section className="panel" aria-label={title} aria-busy={body.query.isPending}>
       <Group justify="space-between" mb="xs" gap="xs" wrap="nowrap" align="baseline">
         <Title order={2} size="h5">
           {title}
@@ -35,7 +35,7 @@ export function Body<T>({ query, isEmpty, empty, height = 160, children }: Omit<
   const retry = () => void query.refetch();
   if (query.data === undefined) {
     if (query.isError) return <Failed error={query.error} retry={retry} busy={query.isFetching} />;
-    return <Skeleton height={height} aria-label="loading" />;
+    return <Skeleton height={height} aria-hidden />;
   }
   return (
     <div className={query.isPlaceholderData ? "of-before" : undefined}>

@@ -88,7 +88,7 @@ interface TileProps {
 
 function Tile({ label, since, zone, query, children }: TileProps) {
   return (
-    <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label}>
+    <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label} aria-busy={query.isPending}>
       <Group justify="space-between" gap={4} className="one-line">
         <Text size="sm" fw={500}>
           {label}
@@ -109,7 +109,7 @@ function Tile({ label, since, zone, query, children }: TileProps) {
 }
 
 function Waiting({ query }: { query: UseQueryResult<Answer> }) {
-  if (!query.isError) return <Skeleton height={40} mt={6} aria-label="loading" />;
+  if (!query.isError) return <Skeleton height={40} mt={6} aria-hidden />;
   return (
     <>
       <div className="big">–</div>
