@@ -15,6 +15,7 @@ from taximeter.core.cost import COMPONENTS
 from taximeter.core.ids import uuid7
 from taximeter.errors import QueryStoppedError, UsageError
 from taximeter.store.events import Appended, Cancellation, EventQuery, EventStore, Query, parse_query
+from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import Condition
 
 NOW_US = 1_795_000_000_000_000
@@ -209,7 +210,7 @@ WHOLE_RECORD = {
     "reasoning_tokens": 7,
     "output_audio_tokens": 8,
     "output_image_tokens": 9,
-    "units": {"web_searches": "2", "audio_seconds": "1.5"},
+    "units": {"web_searches": 2, "audio_seconds": "1.5"},
     "by_model": [{"model": "a", "input_tokens": 1}],
     "not_billed": True,
     "usage_estimated": True,
@@ -231,15 +232,24 @@ WHOLE_RECORD = {
 
 def test_a_record_comes_back_as_it_went_in(events: EventStore) -> None:
     events.append([json.dumps(WHOLE_RECORD).encode()], {})
-    assert stored(events) == [WHOLE_RECORD]
+    assert stored(events) == [{**WHOLE_RECORD, "unpriced_reason": None}]
 
 
-def test_what_is_not_known_is_left_out_except_the_cost(events: EventStore) -> None:
+def test_a_record_has_every_field_also_what_is_not_known(events: EventStore) -> None:
     events.append([line(1, unpriced_reason="unknown_model")], {})
     (record,) = stored(events)
-    assert record["cost_usd"] is None
-    assert record["unpriced_reason"] == "unknown_model"
-    assert {"team", "tags", "units", "by_model", "not_billed", "cost"}.isdisjoint(record)
+    assert record.keys() == set(COLUMN_NAMES)
+    assert (record["cost_usd"], record["unpriced_reason"]) == (None, "unknown_model")
+    flags = dict.fromkeys(("not_billed", "usage_estimated", "usage_conflict"), False)
+    said = {"tags": {}, "units": {}, "by_model": None, "cost": None, "time_to_first_token_ms": None, "attempt": 1}
+    assert {name: record[name] for name in (*flags, *said)} == {**flags, **said}
+
+
+def test_of_some_columns_only_what_is_known_is_there(events: EventStore) -> None:
+    events.append([line(1, input_tokens=3)], {})
+    wanted = EventQuery(columns=("input_tokens", "output_tokens", "usage_estimated"))
+    (record,) = events.events(wanted).events
+    assert record.keys() == {"event_id", "started_at", "input_tokens", "cost_usd"}
 
 
 def test_pages_go_on_where_the_last_one_ended(events: EventStore) -> None:

@@ -16,6 +16,7 @@ from taximeter.cli.sources import Source, open_source
 
 POLL_SECONDS = 1.0
 REMEMBERED_CALLS = 10_000
+_COUNTED = ("input_tokens", "output_tokens")
 
 
 def tail(
@@ -58,7 +59,7 @@ def _print(events: Iterable[Mapping[str, Any]], form: Form) -> None:
 
 def line(event: Mapping[str, Any]) -> str:
     """`09:30:00  $0.0125  1000+500  gpt-4o  chat  user_1  ok  830 ms`."""
-    tokens = f"{event.get('input_tokens', '?')}+{event.get('output_tokens', '?')}"
+    tokens = "+".join("?" if (count := event.get(name)) is None else str(count) for name in _COUNTED)
     model = event.get("response_model") or event.get("request_model") or "?"
     who = event.get("user_id") or "–"
     took = f"{event['duration_ms']:.0f} ms" if event.get("duration_ms") is not None else ""

@@ -15,21 +15,40 @@ from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
 from taximeter.store.events.answers import Found
+from taximeter.store.events.columns import COLUMN_NAMES, COLUMNS
 from taximeter.store.events.port import EventPage
 from taximeter.store.events.query import EventQuery
 
 _ALWAYS: Final = "cost_usd"
 """Part of every record: null says "unpriced"."""
 
+_ABSENT: Final[Mapping[str, Any]] = {
+    **{column.name: False for column in COLUMNS if column.kind == "flag"},
+    "attempt": 1,
+}
+"""What is said of a field that a record has nothing for, where that is not null."""
+
+_EMPTY: Final = frozenset(column.name for column in COLUMNS if column.kind in ("texts", "units"))
+
 
 def page(query: EventQuery, found: Sequence[Found]) -> EventPage:
     """A page from its rows, of which there may be one more than the page holds."""
     kept = found[: query.limit]
     more = len(found) > query.limit
-    return EventPage([record(row) for row in kept], _cursor(kept[-1]) if more else None)
+    recorded = whole_record if query.columns == COLUMN_NAMES else known_record
+    return EventPage([recorded(row) for row in kept], _cursor(kept[-1]) if more else None)
 
 
-def record(row: Found) -> dict[str, Any]:
+def whole_record(row: Found) -> dict[str, Any]:
+    """The record of a row with every field, values as they are in JSON."""
+    return {name: _absent(name) if value is None else _json(name, value) for name, value in row.items()}
+
+
+def _absent(name: str) -> Any:
+    return {} if name in _EMPTY else _ABSENT.get(name)
+
+
+def known_record(row: Found) -> dict[str, Any]:
     """The record of a row, with values as they are in JSON and without what is not known."""
     known = {name: _json(name, value) for name, value in row.items() if value is not None and value is not False}
     return {_ALWAYS: None, **known}
@@ -42,9 +61,15 @@ def _json(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, Decimal):
         return format_usd(value)
+    if name == "units":
+        return {unit: _number(amount) for unit, amount in value.items()}
     if isinstance(value, Mapping):
         return {key: _json(key, part) for key, part in value.items()}
     return json.loads(value) if name == "by_model" else value
+
+
+def _number(amount: Decimal) -> int | str:
+    return int(amount) if amount == int(amount) else format_usd(amount)
 
 
 def _cursor(row: Found) -> str:

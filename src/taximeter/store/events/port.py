@@ -24,7 +24,8 @@ class Appended:
 class EventPage:
     """Stored records, newest first, and the cursor of the next page; None at the end.
 
-    A record leaves out what is not known, except `cost_usd`: null there says "unpriced".
+    A record has every field: what is not known is null, flags are false, tags and units empty, `attempt` 1. When only
+    some columns were asked for, it leaves out what is not known, except `cost_usd`: null there says "unpriced".
     """
 
     events: list[dict[str, Any]]
