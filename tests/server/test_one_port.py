@@ -50,6 +50,7 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
         ("/metrics", 401),
         ("/v1/events", 401),
         ("/nonsense", 404),
+        ("/nobody/v1/chat/completions", 401),
     ],
 )
 def test_without_a_credential(house: House, path: str, status: int) -> None:
@@ -91,7 +92,7 @@ def test_an_unknown_provider_names_the_configured_ones_to_those_with_a_key(house
             answer = await client.post("/openia/v1/chat/completions")
             assert answer.status_code == 404
             assert answer.json()["error"]["providers"] == ["local", "openai"]
-            assert "/openai/" in answer.json()["error"]["hint"]
+            assert "/local/, /openai/" in answer.json()["error"]["message"], "clients show nothing but the message"
             assert (await client.post("/v1/chat/completions")).json()["error"]["code"] == "not_found"
         async with house.client() as client:
             answer = await client.post("/openia/v1/messages", headers={"x-api-key": "key-gateway"})
@@ -124,6 +125,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
     house.counts = Counts(
         events_accepted=7,
         spool_losses={"disk_full": 2},
+        spool_waiting_lines=4,
         set_aside={"not_storable": 3},
         otlp_held_spans=1,
         stored_events=5,

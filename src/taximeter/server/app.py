@@ -76,12 +76,16 @@ def _lost(faces: Faces) -> App:
             return
         try:
             faces.access.caller(scope)
-        except TaximeterError:
+        except TaximeterError as refusal:
+            if faces.gateway is not None and path.count("/") > 1:  # it may be meant for a provider: as those answer
+                await answer_error(send, refusal)
+                return
             hint = "with a key, this answer names the configured providers"
             await answer_error(send, NotFoundError(f"there is nothing at {path}", hint=hint))
             return
-        hint = f"providers are called at {', '.join(f'/{name}/' for name in sorted(faces.providers)) or 'none'}"
-        error = NotFoundError(f"there is nothing at {path}", hint=hint, providers=sorted(faces.providers))
+        called_at = ", ".join(f"/{name}/" for name in sorted(faces.providers)) or "none"
+        message = f"there is nothing at {path}; providers are called at {called_at}"
+        error = NotFoundError(message, providers=sorted(faces.providers))
         await answer_error(send, error)
 
     return lost
