@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from gateway_rig import NO_HEADERS, Rig, running, whole
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.core.ids import attempt_id, unix_ms_of
+from taximeter.errors import StoreError
 
 CHAT = "/openai/v1/chat/completions"
 ANSWER = b'{"id":"chatcmpl-1","model":"m-1","usage":{"prompt_tokens":1000,"completion_tokens":500}}'
@@ -123,24 +124,54 @@ def test_an_event_id_of_ours_is_a_uuid_of_this_moment() -> None:
     assert event["attempt"] == 1
 
 
-def test_the_clients_event_id_is_taken_and_its_retries_are_further_attempts_of_it() -> None:
+def test_the_clients_event_id_is_taken_and_each_further_use_is_another_attempt_of_it() -> None:
     with running() as rig:
         first = ask(rig, x_taximeter_event_id=EVENT_ID.upper())
         again = ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="0")
-        retry = ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="2")
-    assert (first["event_id"], first["attempt"], first["request_id"]) == (EVENT_ID, 1, EVENT_ID)
-    assert again["event_id"] == EVENT_ID
-    assert (retry["event_id"], retry["attempt"], retry["request_id"]) == (attempt_id(EVENT_ID, 3), 3, EVENT_ID)
+        retry = ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="4")
+        assert rig.ask(CHAT, {}, x_taximeter_event_id=EVENT_ID).headers["x-taximeter-event-id"] == attempt_id(
+            EVENT_ID, 6
+        )
+    events = [(event["event_id"], event["attempt"], event["request_id"]) for event in (first, again, retry)]
+    assert events == [
+        (EVENT_ID, 1, EVENT_ID),
+        (attempt_id(EVENT_ID, 2), 2, EVENT_ID),
+        (attempt_id(EVENT_ID, 5), 5, EVENT_ID),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("path", "error_type"), [(CHAT, "invalid_request_error"), ("/anthropic/v1/messages", "invalid_request_error")]
-)
-def test_an_event_id_that_is_none_is_refused(path: str, error_type: str) -> None:
+def test_an_attempt_that_failed_and_the_one_after_it_are_two_events() -> None:
     with running() as rig:
-        reply = rig.ask(path, {"model": "m"}, x_taximeter_event_id="call-17")
-        assert (reply.status, reply.json["error"]["type"]) == (400, error_type)
-        assert rig.provider.seen == []
+        rig.plays(whole(b'{"error":{"type":"server_error"}}', 500), whole(ANSWER))
+        for _ in range(2):
+            rig.ask(CHAT, {"model": "m"}, x_taximeter_event_id=EVENT_ID)
+        events = rig.log.wait_for(2)
+    assert [(event["status"], event["attempt"]) for event in events] == [("error", 1), ("ok", 2)]
+
+
+def test_an_id_that_the_store_has_from_before_is_not_used_again() -> None:
+    stored = {EVENT_ID, attempt_id(EVENT_ID, 2)}
+    with running(known_ids=stored.intersection) as rig:
+        assert ask(rig, x_taximeter_event_id=EVENT_ID)["event_id"] == attempt_id(EVENT_ID, 3)
+
+
+def test_the_store_that_does_not_answer_does_not_touch_the_call() -> None:
+    def broken(_: Collection[str]) -> set[str]:
+        raise StoreError("no")
+
+    with running(known_ids=broken) as rig:
+        assert ask(rig, x_taximeter_event_id=EVENT_ID)["event_id"] == EVENT_ID
+
+
+def test_an_event_id_that_is_no_uuid_becomes_one_the_same_for_the_same_key() -> None:
+    with running() as rig, running() as other:
+        one = ask(rig, x_taximeter_event_id="order-17")
+        second = ask(rig, x_taximeter_event_id="order-17")
+        elsewhere = ask(other, x_taximeter_event_id="order-17")
+        of_another_key = ask(rig, "tm-team-key", x_taximeter_event_id="order-17")
+    assert one["event_id"] == str(UUID(one["event_id"])) == elsewhere["event_id"] != of_another_key["event_id"]
+    assert (second["event_id"], second["attempt"]) == (attempt_id(one["event_id"], 2), 2)
+    assert one["request_id"] == "order-17"
 
 
 def test_the_price_is_told_exactly() -> None:

@@ -140,6 +140,7 @@ class Process:
             lambda event: prices.price(priceable_from_event(event)),
             self.clock,
             _gateway_settings(self.settings),
+            known_ids=self.collecting.store.known_ids if self.collecting else None,
         )
 
     def _standing(self) -> Standing:

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from taximeter.clock import Clock
 from taximeter.extract import RequestFacts, flavour_for
-from taximeter.gateway.call import NOTHING_ASKED, Call, identity
+from taximeter.gateway.call import NOTHING_ASKED, Call
 from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange, Price, Tools
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import RequestHead, readable_encodings
+from taximeter.gateway.identities import Identities, KnownIds
 from taximeter.gateway.keys import Key, KeyCheck, admit, attributed, identified
 from taximeter.gateway.providers import Mount, Mounts, Provider
 from taximeter.gateway.recorder import Recorder
@@ -42,8 +43,8 @@ class Gateway:
     """A reverse proxy in front of the providers: admits, forwards, and records every call that may cost.
 
     `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST are passed on
-    and not recorded. Counters for the product: `refused` by code, `failures` by reason, `open_calls`, and the
-    recorder's `written` and `lost`.
+    and not recorded. `known_ids` finds in the store what was used before this process started. Counters for the
+    product: `refused` by code, `failures` by reason, `open_calls`, and the recorder's `written` and `lost`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Gateway:
         clock: Clock,
         settings: GatewaySettings | None = None,
         upstream: Upstream | None = None,
+        known_ids: KnownIds | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
         self.recorder = recorder
@@ -65,6 +67,7 @@ class Gateway:
         self._keys = keys
         self._settings = settings
         self._clock = clock
+        self._identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._upstream = upstream or Http1(settings.upstream())
         self._tools = Tools(self._upstream, recorder, price, clock, settings, self._guard)
 
@@ -86,7 +89,7 @@ class Gateway:
         call: Call | None = None
         try:
             request = self._admit(scope, mount, rest)
-            call = self._call(request) if request.method == "POST" else None
+            call = await self._call(request) if request.method == "POST" else None
             exchange = self._exchange(request, call, client, await client.body(self._settings.body_limit_bytes))
             self.open_calls += 1
             try:
@@ -113,10 +116,13 @@ class Gateway:
             raise body_too_large(self._settings.body_limit_bytes)
         return _Admitted(mount, scope["method"], path, scope["query_string"], head, key, credentials)
 
-    def _call(self, request: _Admitted) -> Call:
-        """The call that this request is. Raises Refusal for a bad event id."""
+    async def _call(self, request: _Admitted) -> Call:
+        """The call that this request is."""
         head, clock = request.head, self._clock
-        event_id, attempt, request_id = identity(head, self.recorder.new_event_id)
+        key_id = None if request.key is None else request.key.id
+        if b"event-id" in head.ours:
+            await self._identities.look_up(head, key_id)
+        event_id, attempt, request_id = self._identities.of(head, key_id)
         call = Call(event_id, clock.now_us(), clock.monotonic(), request.mount.provider.name)
         call.is_attempt(attempt, request_id)
         self._guard("attribution_unread", self._attribute, call, head, request.key)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from taximeter.core.attribution import LONGEST_VALUE, Attribution
+from taximeter.core.attribution import Attribution
 from taximeter.core.event import Status, UsageEvent
-from taximeter.core.ids import attempt_id, parse_event_id
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
 from taximeter.gateway.heads import RequestHead, trace_of
-from taximeter.gateway.refusals import bad_event_id
-
-MOST_ATTEMPTS: Final = 1000
 
 NOTHING_READ: Final = Reading()
 NOTHING_ASKED: Final = RequestFacts(operation="")
-
-_REQUEST_IDS: Final = (b"idempotency-key", b"x-client-request-id", b"x-request-id")
 
 
 class Call:
@@ -127,25 +120,3 @@ class Call:
         counts["input_tokens"] = read
         counts["output_tokens"] = max(reported.output_tokens or 0, seen)
         return Usage(**counts), True
-
-
-def identity(head: RequestHead, new_event_id: Callable[[], str]) -> tuple[str, int, str | None]:
-    """Event id, attempt and request id of a request. Raises Refusal for an event id that is none."""
-    retries = head.notes.get(b"x-stainless-retry-count", b"0")
-    attempt = min(int(retries) + 1, MOST_ATTEMPTS) if retries != b"0" and retries.isdigit() else 1
-    given = head.ours.get(b"event-id")
-    if given is None:
-        return new_event_id(), attempt, _request_id(head)
-    try:
-        first = parse_event_id(given.decode("ascii").strip())
-    except ValueError:
-        raise bad_event_id() from None
-    return attempt_id(first, attempt), attempt, first
-
-
-def _request_id(head: RequestHead) -> str | None:
-    for name in _REQUEST_IDS:
-        value = head.note(name)
-        if value:
-            return value[:LONGEST_VALUE]
-    return None

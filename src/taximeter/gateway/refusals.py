@@ -85,10 +85,6 @@ def no_provider_key(name: str) -> Refusal:
     )
 
 
-def bad_event_id() -> Refusal:
-    return Refusal(400, "invalid_event_id", "taximeter: X-Taximeter-Event-Id must be a UUID.")
-
-
 def body_too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, "request_too_large", f"taximeter: the request body exceeds {limit_bytes} bytes.")
 

@@ -1,0 +1,122 @@
+"""Which event a request is: ids that clients choose, and what becomes of one that is used again.
+
+A client may name its call in `X-Taximeter-Event-Id`. Every request that comes here goes to the provider and is billed
+by it, so a second one with the same id is another attempt of the same call, with an event of its own: its id is
+`attempt_id(first, n)`, and the answer's `X-Taximeter-Event-Id` tells it. The SDK counts its attempts itself and says so
+in `x-stainless-retry-count`; the larger number counts.
+
+What is no UUID (`order-17`) becomes one, the same for the same key and text, so that two clients never share one.
+
+Used ids are remembered by this process (`MOST_REMEMBERED_IDS`, the longest unused are forgotten first). What was used
+before it started is looked up in the store, where there is one; a gateway without a store, and one that shares its
+clients with other gateways, takes an id that only they have seen for a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import Final
+
+from taximeter.core.attribution import LONGEST_VALUE
+from taximeter.core.ids import attempt_id, parse_event_id, unix_ms_of
+from taximeter.errors import TaximeterError
+from taximeter.gateway.heads import RequestHead, text_of
+
+KnownIds = Callable[[Collection[str]], Collection[str]]
+"""Those of these event ids that are stored. It blocks, and is called in a thread."""
+
+MOST_ATTEMPTS: Final = 1000
+MOST_REMEMBERED_IDS: Final = 65_536
+MOST_STORED_ATTEMPTS: Final = 32
+"""Attempts of one id that are looked for in the store."""
+LONGEST_LOOKUP_SECONDS: Final = 0.25
+"""A call does not wait longer for the store to say whether its id was used before the start."""
+
+_REQUEST_IDS: Final = (b"idempotency-key", b"x-client-request-id", b"x-request-id")
+
+
+class Identities:
+    """Event ids of calls and, for those that clients chose, their attempts. `started_at_us` is when this process did.
+
+    `known_ids` None leaves out the question for what was used before the start.
+    """
+
+    def __init__(self, new_event_id: Callable[[], str], started_at_us: int, known_ids: KnownIds | None = None) -> None:
+        self._new_event_id = new_event_id
+        self._started_at_ms = started_at_us // 1000
+        self._known_ids = known_ids
+        self._attempts: OrderedDict[str, int] = OrderedDict()
+
+    async def look_up(self, head: RequestHead, key_id: str | None) -> None:
+        """Learn from the store how often the id of a request was used before this process started."""
+        given = head.ours.get(b"event-id")
+        if given is None or self._known_ids is None:
+            return
+        first = named_event_id(text_of(given), key_id)
+        made_at_ms = unix_ms_of(first)
+        if first in self._attempts or (made_at_ms is not None and made_at_ms >= self._started_at_ms):
+            return
+        ids = [attempt_id(first, attempt) for attempt in range(1, MOST_STORED_ATTEMPTS + 1)]
+        stored = await self.stored(ids)
+        used = max((attempt for attempt, event_id in enumerate(ids, 1) if event_id in stored), default=0)
+        if used:
+            self._use(first, max(used, self._attempts.get(first, 0)))
+
+    async def stored(self, ids: Collection[str]) -> Collection[str]:
+        """Those of these ids that the store has; none when it does not answer, or not in time."""
+        if self._known_ids is None:
+            return ()
+        try:
+            async with asyncio.timeout(LONGEST_LOOKUP_SECONDS):
+                return await asyncio.to_thread(self._known_ids, ids)
+        except (TimeoutError, TaximeterError):
+            return ()
+
+    def of(self, head: RequestHead, key_id: str | None) -> tuple[str, int, str | None]:
+        """Event id, attempt and request id of a request that is on its way."""
+        retries = head.notes.get(b"x-stainless-retry-count", b"0")
+        attempt = min(int(retries[:9]) + 1, MOST_ATTEMPTS) if retries != b"0" and retries.isdigit() else 1
+        given = head.ours.get(b"event-id")
+        if given is None:
+            return self._new_event_id(), attempt, request_id_of(head)
+        text = text_of(given).strip()
+        first = named_event_id(text, key_id)
+        attempt = max(attempt, self._attempts.get(first, 0) + 1)
+        self._use(first, attempt)
+        return attempt_id(first, attempt), attempt, _canonical(text) or text[:LONGEST_VALUE]
+
+    def _use(self, first: str, attempt: int) -> None:
+        self._attempts[first] = attempt
+        self._attempts.move_to_end(first)
+        if len(self._attempts) > MOST_REMEMBERED_IDS:
+            self._attempts.popitem(last=False)
+
+
+def named_event_id(text: str, key_id: str | None) -> str:
+    """The event id that a client means by `text`: itself when it is a UUID, else one made of it and its key."""
+    return _canonical(text.strip()) or derived_id("named", key_id or "", text.strip())
+
+
+def derived_id(*parts: str) -> str:
+    """The same UUID (version 5) for the same parts, wherever and whenever it is asked for."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    return str(uuid5(NAMESPACE_URL, "taximeter:" + "\0".join(parts)))
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return parse_event_id(text)
+    except ValueError:
+        return None
+
+
+def request_id_of(head: RequestHead) -> str | None:
+    """What the client itself calls its request."""
+    for name in _REQUEST_IDS:
+        value = head.note(name)
+        if value:
+            return value[:LONGEST_VALUE]
+    return None
