@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from taximeter.store.events import EventQuery, EventStore
 
-
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "20"))
 
 
