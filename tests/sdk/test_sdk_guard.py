@@ -39,7 +39,7 @@ BUGS: list[tuple[Any, str]] = [
     (meter, "_open"),
     (meter.Meter, "append"),
     (meter.Meter, "new_event_id"),
-    (meter.Meter, "who"),
+    (meter.Meter, "about"),
     (call.Call, "__init__"),
     (call.Call, "leave"),
     (call.Call, "headed"),

@@ -68,12 +68,10 @@ class Call:
         self._first_content: float | None = None
         self._successes = 0
         self._body: bytearray | None = None
-        self._expected = meter.expected.of(host.provider, facts.model, self.attribution.feature)
+        about = meter.about(host.provider, facts.operation, facts.model, self.attribution)
+        self._expected = about.expected
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
-        self._known = (
-            f',"started_at":"{rfc3339(self.started_at_us)}","source":"sdk"'
-            f"{lines.asked(host.provider, facts.operation, facts.model)}{meter.who(self.attribution)}"
-        )
+        self._known = f',"started_at":"{rfc3339(self.started_at_us)}"{about.members}'
 
     def leave(self) -> None:
         """Write the begin record. A call through our own gateway has one there."""

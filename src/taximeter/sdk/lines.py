@@ -32,10 +32,14 @@ def asked(provider: str, operation: str, model: str | None) -> str:
 
 def attributed(attribution: Attribution) -> str:
     """The members of a record that say who it was for, each with a comma before it."""
-    said: dict[str, object] = {name: value for name in DIMENSIONS if (value := getattr(attribution, name)) is not None}
+    said = ""
+    for name in DIMENSIONS:
+        value = getattr(attribution, name)
+        if value is not None:
+            said += f',"{name}":{quoted(value)}'
     if attribution.tags:
-        said["tags"] = dict(attribution.tags)
-    return members(said)
+        said += members({"tags": dict(attribution.tags)})
+    return said
 
 
 def answered(plain: Plain) -> str:

@@ -12,12 +12,12 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from taximeter import config
 from taximeter.clock import Clock, SystemClock
 from taximeter.core.attribution import NOBODY, Attribution, attribution
-from taximeter.core.expected import ExpectedOutput
+from taximeter.core.expected import Expectation, ExpectedOutput
 from taximeter.core.ids import EventIds
 from taximeter.sdk import lines
 from taximeter.sdk.guard import GUARD
@@ -46,6 +46,18 @@ class Settings:
     ask_for_usage: bool = True
 
 
+class About(NamedTuple):
+    """What calls of one kind, made for the same one, have in common. `members` is JSON, each with a comma before it;
+    `said` is what the surrounding code says of whom they are for."""
+
+    provider: str
+    operation: str
+    model: str | None
+    said: Attribution
+    members: str
+    expected: Expectation
+
+
 class Meter:
     """Takes records and keeps them in the spool. None of its methods raises because of the disk or the network."""
 
@@ -54,8 +66,8 @@ class Meter:
         self.clock = clock
         self._spool = spool
         self._sender = sender
-        self.expected = ExpectedOutput()
-        self._latest = (NOBODY, lines.attributed(settings.base))
+        self._expected = ExpectedOutput()
+        self._latest = About("", "", None, NOBODY, "", Expectation())
         self._seen_well = False  # the spool, in this process
         self._ids = EventIds(os.urandom)
 
@@ -67,13 +79,20 @@ class Meter:
         self._ids.forget()
         self._seen_well = False
 
-    def who(self, said: Attribution) -> str:
-        """The JSON members of an attribution on top of this process's own. The latest is remembered."""
-        latest, members = self._latest
-        if latest is not said:
-            members = lines.attributed(said.over(self.settings.base))
-            self._latest = (said, members)
-        return members
+    def about(self, provider: str, operation: str, model: str | None, said: Attribution) -> About:
+        """What such calls have in common. The latest is remembered: calls come in runs."""
+        latest = self._latest
+        if (
+            latest.said is not said
+            or latest.model != model
+            or latest.provider != provider
+            or latest.operation != operation
+        ):
+            who = said.over(self.settings.base)
+            members = f',"source":"sdk"{lines.asked(provider, operation, model)}{lines.attributed(who)}'
+            expected = self._expected.of(provider, model, who.feature)
+            latest = self._latest = About(provider, operation, model, said, members, expected)
+        return latest
 
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
