@@ -148,3 +148,33 @@ def test_a_fault_of_the_server_is_one_line_and_names_its_place() -> None:
     text = OneLine().format(record)
     assert text.startswith("taximeter: collector: odd: ValueError: two lines at ")
     assert f"{Path(__file__).name}:" in text
+
+
+@pytest.mark.parametrize("command", ["report", "top --once", "tail --once", "keys list", "doctor"])
+def test_a_file_as_data_directory_is_one_line(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.run([*command.split(), "--data", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_machine_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TAXIMETER_DATA", str(tmp_path / "file" / "in"))
+    assert cli.run(["keys", "list"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(tmp_path / "file") in told
+
+
+def test_check_tells_mistakes_of_the_prices_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prices.yaml").write_text("prices: 7")
+    (tmp_path / "c.yaml").write_text("server: {port: many}\nprices: {overrides: prices.yaml}\n")
+    assert cli.run(["check", "--config", str(tmp_path / "c.yaml")]) == 2
+    told = capsys.readouterr().err
+    assert "server.port" in told
+    assert "2 to mend" in told
+    assert cli.run(["check", "x", "--config", "y"]) == 2

@@ -55,6 +55,36 @@ def test_secrets_do_not_show() -> None:
     assert "sk-very-secret" not in str(mistakes("providers: {openai: {api_key: [sk-very-secret]}}"))
 
 
+@pytest.mark.parametrize("url", ["http://user:PW@host/v1", "ftp://user:PW@host", "user:PW@host", "http://a:P@W@host"])
+def test_a_password_in_an_address_is_refused_and_not_shown(url: str) -> None:
+    (told,) = mistakes(f"providers: {{local: {{base_url: '{url}'}}}}")
+    assert "PW" not in told
+    assert "P@W" not in told
+    assert "***@host" in told
+
+
+def test_every_wrong_name_and_missing_file_is_told_beside_the_others() -> None:
+    text = """\
+providers:
+  api: {base_url: http://h}
+  v1: {base_url: http://h, ca_file: none.pem}
+  Big.Name: {base_url: http://h}
+  -x: {base_url: http://h}
+prices: {overrides: none.yaml}
+server: {port: many}
+"""
+    told = mistakes(text)
+    assert [one.split(":")[0] for one in told] == [f"line {line}" for line in (2, 3, 3, 4, 5, 6, 7)]
+    assert sum("cannot name a provider" in one for one in told) == 4
+    assert sum("there is no file" in one for one in told) == 2
+
+
+@pytest.mark.parametrize(("text", "line"), [("\n\0\1", 2), ("a: 1\nserver: {port: 2026-13-45}", 2), ("[" * 9000, None)])
+def test_odd_files_are_mistakes_not_tracebacks(text: str, line: int | None) -> None:
+    told = mistakes(text)
+    assert any(one.startswith(f"line {line}: " if line else "file: ") for one in told)
+
+
 def test_all_mistakes_come_at_once_with_their_lines() -> None:
     text = """\
 providers:
@@ -100,7 +130,7 @@ def test_what_this_version_does_not_enforce_is_said_and_not_ignored(section: str
         ("server:\n  host: ${NOWHERE}", "line 2: server.host: the variable NOWHERE is not set"),
         ("server:\n  host: a${NOWHERE}", "line 2: server.host: the variable NOWHERE is not set"),
         ("providers: {api: {base_url: http://x}}", "the path /api is taximeter's own"),
-        ("providers: {'a/b': {base_url: http://x}}", "letters, digits, '-', '_' and '.' only"),
+        ("providers: {'a/b': {base_url: http://x}}", "small letters, digits, '-' and '_' only ([a-z0-9][a-z0-9_-]*)"),
         ("providers:\n  x: {base_url: ftp://x}", "should begin with http:// or https://"),
         ("providers: 7", "line 1: providers: should be a valid dictionary"),
         ("prices: {overrides: nowhere.yaml}", "there is no file nowhere.yaml"),

@@ -59,3 +59,10 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        complain(f"{_in_words(error)} (check the path, its permissions and the space on its disk)")
+        return 1
+
+
+def _in_words(error: OSError) -> str:
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)

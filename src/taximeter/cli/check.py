@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taximeter.cli.console import ERR, OUT, write
-from taximeter.cli.options import Form, FormOption
+from taximeter.cli.options import ConfigOption, Form, FormOption
 from taximeter.cli.rendering import json_text
-from taximeter.errors import ConfigurationError, Mistake
+from taximeter.errors import ConfigurationError, Mistake, UsageError
 
 if TYPE_CHECKING:
     from taximeter.config.file import Loaded
@@ -23,23 +23,36 @@ def check(
         Path | None,
         typer.Argument(metavar="[FILE]", help="The file; otherwise the one `up` would use.", show_default=False),
     ] = None,
+    config: ConfigOption = None,
     form: FormOption = Form.table,
 ) -> int:
     """Check the configuration: all mistakes at once, with line numbers. Exit code 2 when there are any."""
     from taximeter.config import file
-    from taximeter.pricing import load_price_book
 
+    if named is not None and config is not None:
+        raise UsageError("FILE and --config are the same; give one of them")
+    named = named or config
     place = str(named or file.find() or "the environment")
     try:
         loaded = file.load(named)
-        load_price_book(loaded.settings.prices.overrides)
     except ConfigurationError as error:
-        _show(form, place, error.mistakes)
+        _show(form, place, (*error.mistakes, *_price_mistakes(file.named_price_file(named))))
         return error.exit_code
-    _show(form, place, ())
-    if form is Form.table:
+    mistakes = _price_mistakes(loaded.settings.prices.overrides)
+    _show(form, place, mistakes)
+    if form is Form.table and not mistakes:
         _show_providers(loaded)
-    return 0
+    return ConfigurationError.exit_code if mistakes else 0
+
+
+def _price_mistakes(overrides: Path | None) -> Sequence[Mistake]:
+    from taximeter.pricing import load_price_book
+
+    try:
+        load_price_book(overrides)
+    except ConfigurationError as error:
+        return error.mistakes
+    return ()
 
 
 def _show(form: Form, place: str, mistakes: Sequence[Mistake]) -> None:

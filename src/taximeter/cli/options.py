@@ -16,6 +16,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
+        file_okay=False,
         help="The data directory. [default: $TAXIMETER_DATA, else the user's own]",
         show_default=False,
     ),

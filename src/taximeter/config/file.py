@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from taximeter.config import PREFIX, variable
 from taximeter.config import lines as yaml_lines
 from taximeter.config.lines import Document, dotted
-from taximeter.config.settings import DEFAULT_PROVIDERS, Provider, Settings
+from taximeter.config.settings import DEFAULT_PROVIDERS, Provider, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
@@ -77,12 +77,24 @@ def parse(
     known = {name: value for name, value in values.items() if name not in NOT_YET}
     _apply_environment(known, environment, mistakes)
     settings = _validated(known, document, mistakes)
-    if settings is not None:
-        settings = _with_absolute_paths(settings, directory)
-        mistakes += _missing_files(settings, document)
+    mistakes += _provider_names(known, document) + _missing_files(known, directory, document)
     if mistakes or settings is None:
         raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
-    return settings
+    return _with_absolute_paths(settings, directory)
+
+
+def named_price_file(named: Path | None = None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """The price file that a configuration names, whatever else is wrong with it; None when there is none."""
+    path = find(named)
+    given = os.environ if environment is None else environment
+    try:
+        values = yaml_lines.read(_text_of(path), given).values if path is not None else {}
+    except ConfigurationError:
+        return None
+    known = dict(values) if isinstance(values, dict) else {}
+    _apply_environment(known, given, [])
+    overrides = _file_at(known, ("prices", "overrides"), path.parent if path else None)
+    return overrides if overrides is not None and overrides.is_file() else None
 
 
 def _checked_form(document: Document) -> dict[str, Any]:
@@ -188,8 +200,15 @@ def _sentence(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
         return "is needed"
     message = message.removeprefix("Value error, ").replace("Input should be", "should be")
     if isinstance(error["input"], str | int | float) and path[-1:] != ("api_key",):
-        message += f", not {error['input']!r}"
+        message += f", not {_without_password(repr(error['input']))}"
     return message
+
+
+def _without_password(shown: str) -> str:
+    """Everything before the last `@` may be a name and a password; the scheme is not."""
+    before, at, host = shown.rpartition("@")
+    scheme, slashes, _ = before.partition("://")
+    return f"{scheme + slashes if slashes else shown[:1]}***@{host}" if at else shown
 
 
 def _suggestion(wrong: str, allowed: list[str]) -> str:
@@ -207,23 +226,37 @@ def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
 
 
-def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings:
-    def absolute(path: Path | None) -> Path | None:
-        return (directory or Path()) / path.expanduser() if path is not None else None
+def _absolute(path: Path | None, directory: Path | None) -> Path | None:
+    return (directory or Path()) / path.expanduser() if path is not None else None
 
-    prices = settings.prices.model_copy(update={"overrides": absolute(settings.prices.overrides)})
+
+def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings:
+    prices = settings.prices.model_copy(update={"overrides": _absolute(settings.prices.overrides, directory)})
     providers = {
-        name: provider.model_copy(update={"ca_file": absolute(provider.ca_file)})
+        name: provider.model_copy(update={"ca_file": _absolute(provider.ca_file, directory)})
         for name, provider in settings.providers.items()
     }
     return settings.model_copy(update={"prices": prices, "providers": providers})
 
 
-def _missing_files(settings: Settings, document: Document) -> list[Mistake]:
-    named: dict[tuple[str, ...], Path | None] = {("prices", "overrides"): settings.prices.overrides}
-    named |= {("providers", name, "ca_file"): provider.ca_file for name, provider in settings.providers.items()}
+def _provider_names(values: dict[str, Any], document: Document) -> list[Mistake]:
+    return [
+        Mistake(dotted(("providers", name)), problem, document.line_of(("providers", name)))
+        for name in map(str, _mapping_at(values, "providers"))
+        if (problem := why_no_provider_name(name)) is not None
+    ]
+
+
+def _missing_files(values: dict[str, Any], directory: Path | None, document: Document) -> list[Mistake]:
+    """Looked for in what was written, so that they are told beside every other mistake."""
+    named = [("prices", "overrides"), *(("providers", n, "ca_file") for n in _mapping_at(values, "providers"))]
     return [
         Mistake(dotted(path), f"there is no file {file}", document.line_of(path))
-        for path, file in named.items()
-        if file is not None and not file.is_file()
+        for path in named
+        if (file := _file_at(values, path, directory)) is not None and not file.is_file()
     ]
+
+
+def _file_at(values: dict[str, Any], path: tuple[str, ...], directory: Path | None) -> Path | None:
+    given = _mapping_at(values, *path[:-1]).get(path[-1])
+    return _absolute(Path(given), directory) if isinstance(given, str) else None

@@ -54,7 +54,12 @@ def dotted(path: Path) -> str:
 def read(text: str, environment: Mapping[str, str]) -> Document:
     """The document in `text`; form errors are collected in `mistakes`, never raised."""
     document = Document()
-    loader = yaml.SafeLoader(_hide_references(text))
+    try:
+        loader = yaml.SafeLoader(_hide_references(text))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.mistakes.append(Mistake("file", f"not YAML: {error.reason} ({error.character!r})", line))
+        return document
     try:
         node = loader.get_single_node()
         if node is not None:
@@ -62,6 +67,8 @@ def read(text: str, environment: Mapping[str, str]) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.mistakes.append(Mistake("file", f"not YAML: {error.problem}", mark.line + 1 if mark else None))
+    except RecursionError:
+        document.mistakes.append(Mistake("file", "not a configuration: it is nested too deep"))
     except yaml.YAMLError as error:
         document.mistakes.append(Mistake("file", f"not YAML: {error}"))
     finally:
@@ -91,7 +98,11 @@ class _Reader:
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node.value, str) and _OPEN in node.value:
             return self._filled_in(node.value, path)
-        return self.loader.construct_object(node)
+        try:
+            return self.loader.construct_object(node)
+        except ValueError as error:  # 2026-13-45 looks like a date
+            self.document.mistakes.append(Mistake(dotted(path), f"not a value: {error}", self.document.line_of(path)))
+            return None
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         self._report_repeated_keys(node, path)

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 ProviderKind = Literal["openai", "anthropic"]
 HangupPolicy = Literal["drain", "cancel"]
@@ -25,6 +27,8 @@ class Section(BaseModel):
 def _http_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("should begin with http:// or https://")
+    if "@" in urlsplit(text).netloc:
+        raise ValueError("should have no user name and password in it: they would be shown; use api_key")
     return text.rstrip("/")
 
 
@@ -172,6 +176,18 @@ RESERVED_NAMES: Final = frozenset({"api", "assets", "healthz", "metrics", "ready
 """First path segments that are ours and cannot name a provider."""
 
 
+_PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def why_no_provider_name(name: str) -> str | None:
+    """Why a name cannot be a provider's, None when it can."""
+    if name in RESERVED_NAMES:
+        return f"'{name}' cannot name a provider: the path /{name} is taximeter's own"
+    if not _PROVIDER_NAME.fullmatch(name):
+        return f"'{name}' cannot name a provider: small letters, digits, '-' and '_' only ([a-z0-9][a-z0-9_-]*)"
+    return None
+
+
 class Settings(Section):
     """Everything `taximeter.yaml` can say."""
 
@@ -195,16 +211,6 @@ class Settings(Section):
         if named is not None and not isinstance(named, dict):
             return given
         return {**given, "providers": _with_defaults(named or {})}
-
-    @field_validator("providers")
-    @classmethod
-    def _names_fit_paths(cls, providers: dict[str, Provider]) -> dict[str, Provider]:
-        for name in providers:
-            if name in RESERVED_NAMES:
-                raise ValueError(f"'{name}' cannot name a provider: the path /{name} is taximeter's own")
-            if not name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):
-                raise ValueError(f"'{name}' cannot name a provider: letters, digits, '-', '_' and '.' only")
-        return providers
 
 
 def _with_defaults(named: dict[object, object]) -> dict[object, object]:
