@@ -200,12 +200,16 @@ class PriceBook:
         """
         called = replace(call, model=model)
         waiting, met = list(self._aliases), []
-        while alias := next((a for a in waiting if _speaks_of(a, called)), None):
+        while alias := next((a for a in waiting if self._speaks_of(a, called)), None):
             waiting.remove(alias)
             met.append(alias)
             if alias.in_force(call.at_us):
                 called = _standing_for(alias, called)
         return called, met
+
+    def _speaks_of(self, alias: Alias, call: Priceable) -> bool:
+        names = [name.lower() for name in (call.model, call.request_model) if name]
+        return alias.fits(self._party(call, None).providers, names)
 
     def _party(self, call: Priceable, model: str | None) -> Party:
         provider = (call.provider or "").lower()
@@ -227,11 +231,6 @@ class PriceBook:
                 return found
             first = first or found
         return Resolution(unknown, first.from_us, first.until_us) if first else Resolution(unknown)
-
-
-def _speaks_of(alias: Alias, call: Priceable) -> bool:
-    names = [name.lower() for name in (call.model, call.request_model) if name]
-    return alias.fits((call.provider or "").lower(), names)
 
 
 def _standing_for(alias: Alias, call: Priceable) -> Priceable:

@@ -173,9 +173,9 @@ class Alias:
     tier: str | None = None
     region: str | None = None
 
-    def fits(self, provider: str, models: Iterable[str]) -> bool:
-        """Whether it speaks of this provider, and of one of the names that a call gives its model."""
-        if not any(_same(pattern, provider) for pattern in self.providers):
+    def fits(self, providers: Iterable[str], models: Iterable[str]) -> bool:
+        """Whether it speaks of this provider (under any of its names), and of a name that a call gives its model."""
+        if not any(_same(pattern, provider) for pattern in self.providers for provider in providers):
             return False
         return not self.models or any(_same(pattern, model) for pattern in self.models for model in models)
 

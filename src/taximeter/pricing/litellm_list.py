@@ -74,7 +74,8 @@ _TIERS: Final = {"_batches": "batch", "_flex": "flex", "_priority": "priority"}
 _SEARCH_SIZES: Final = ("search_context_size_medium", "search_context_size_low", "search_context_size_high")
 
 _ABOVE: Final = re.compile(r"(?P<cost>.+)_above_(?P<thousands>\d+)k_tokens")
-_AZURE_PLACES: Final = {"us": "data-zone-us", "eu": "data-zone-eu", "global": None, "global-standard": None}
+_AZURE_ZONES: Final = re.compile(r"azure/(?:us|eu)/")
+_AZURE_WORLDWIDE: Final = ("global", "global-standard")
 _AWS_REGION: Final = re.compile(r"[a-z]{2}(?:-gov)?-[a-z]+-\d")
 _PICTURE_SIZE: Final = re.compile(r"(?:^|/)(?:\d+|max)-x-(?:\d+|max)/")
 _MILLION: Final = Decimal(1_000_000)
@@ -154,21 +155,23 @@ def _not_for_us(key: str, about: Any) -> str | None:
         return "not a model"
     if "*" in key or "commitment" in key:
         return "a pattern or a commitment"
+    if _AZURE_ZONES.match(key):
+        return "a zone of Azure, which our surcharge makes out of the worldwide price"
     if _PICTURE_SIZE.search(key):
         return "priced by the size of pictures"
     return None
 
 
 def _subject(key: str, provider: str) -> dict[str, Any]:
-    """Provider, model and region in our words: `azure/eu/gpt-4o`, `bedrock/us-west-2/anthropic.claude-v2`."""
+    """Provider, model and region in our words: `azure/global/gpt-4o`, `bedrock/us-west-2/anthropic.claude-v2`."""
     ours = "google-vertex" if provider.startswith("vertex_ai") else OUR_PROVIDERS.get(provider, provider)
     first, slash, rest = key.partition("/")
     if slash and (first == provider or OUR_PROVIDERS.get(first, first) == ours or first in ("vertex_ai", "bedrock")):
         key = rest
     place, slash, rest = key.partition("/")
     region = None
-    if slash and ours == "azure" and place in _AZURE_PLACES:
-        region, key = _AZURE_PLACES[place], rest
+    if slash and ours == "azure" and place in _AZURE_WORLDWIDE:
+        key = rest
     elif slash and ours == "aws" and _AWS_REGION.fullmatch(place):
         region, key = place, rest
     match = f"{key}*" if key.startswith("ft:") else key

@@ -95,8 +95,8 @@ class Resolver:
         self._party = question.party
         self._version = version
         self._aliases_below = len(layers) if aliases_below is None else aliases_below
-        self._relevant = [layer.about(question.party) for layer in layers]
         self._listed = self._find()
+        self._relevant = [layer.about(self._party_in(layer)) for layer in layers]
 
     def resolution(self) -> Resolution:
         for level in reversed(range(self._aliases_below)):
@@ -135,6 +135,12 @@ class Resolver:
         if listed is None and (q.passed_on or not q.listed_as):
             return self._snapshots.find_by_maker(self._party.model)
         return listed
+
+    def _party_in(self, layer: Layer) -> Party:
+        """The party as a layer knows it: what we correct of a maker's list holds for whoever is priced by that list."""
+        if self._question.listed_as or self._listed is None or layer.file.layer != CORRECTIONS:
+            return self._party
+        return replace(self._party, providers=self._party.providers | {self._listed.provider_id})
 
     def _standard(self) -> tuple[Rates | None, str]:
         """The rates of the standard tier: the snapshot's, set anew and adjusted layer by layer."""
