@@ -23,6 +23,9 @@ FREE_MODELS: Final = ":free"
 
 FREE: Final = Rates({"input": ZERO, "output": ZERO})
 
+CORRECTIONS_LAYER: Final = "corrections"
+"""The layer of what we correct in the makers' lists."""
+
 ALWAYS_US: Final = -(1 << 62)
 NEVER_US: Final = 1 << 62
 """Before and after everything."""
@@ -138,7 +141,7 @@ class Resolver:
 
     def _party_in(self, layer: Layer) -> Party:
         """The party as a layer knows it: what we correct of a maker's list holds for whoever is priced by that list."""
-        if self._question.listed_as or self._listed is None or layer.file.layer != CORRECTIONS:
+        if self._question.listed_as or self._listed is None or layer.file.layer != CORRECTIONS_LAYER:
             return self._party
         return replace(self._party, providers=self._party.providers | {self._listed.provider_id})
 
