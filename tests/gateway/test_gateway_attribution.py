@@ -174,6 +174,25 @@ def test_an_event_id_that_is_no_uuid_becomes_one_the_same_for_the_same_key() -> 
     assert one["request_id"] == "order-17"
 
 
+@pytest.mark.parametrize(
+    ("answered", "asked", "request_id"),
+    [
+        ("x-request-id", {}, "req_9"),
+        ("request-id", {}, "req_9"),
+        ("x-request-id", {"x-request-id": "mine"}, "mine"),
+        ("x-request-id", {"x-taximeter-event-id": EVENT_ID}, EVENT_ID),
+        ("x-other", {}, None),
+    ],
+)
+def test_a_request_that_its_client_gave_no_name_goes_by_the_providers(
+    answered: str, asked: dict[str, str], request_id: str | None
+) -> None:
+    with running() as rig:
+        rig.plays(whole(ANSWER, 200, "application/json", **{answered: "req_9"}))
+        rig.ask(CHAT, {"model": "m"}, given=asked)
+        assert rig.log.wait_for(1)[0].get("request_id") == request_id
+
+
 def test_the_price_is_told_exactly() -> None:
     def price(event: UsageEvent) -> Cost | Unpriced:
         if event.request_model != "m":

@@ -52,27 +52,60 @@ def test_a_providers_error_passes_unchanged_and_is_recorded(
 
 
 ODD_ANSWERS = [
-    b"",
-    b"{",
-    b"null",
-    b"[]",
-    b'"text"',
-    b"\xff\xfe",
-    b'{"usage": "none"}',
-    b'{"usage": {"prompt_tokens": "x"}}',
+    (b"", "interrupted", "empty_answer"),
+    (b"{", "interrupted", "unreadable_answer"),
+    (b"null", "interrupted", "unreadable_answer"),
+    (b"\xff\xfe", "interrupted", "unreadable_answer"),
+    (b"[]", "ok", None),
+    (b'"text"', "ok", None),
+    (b'{"usage": "none"}', "ok", None),
+    (b'{"usage": {"prompt_tokens": "x"}}', "ok", None),
 ]
 
 
-@pytest.mark.parametrize("body", ODD_ANSWERS)
-def test_an_answer_that_makes_no_sense_passes_and_its_usage_stays_unknown(body: bytes) -> None:
+@pytest.mark.parametrize(("body", "status", "error_type"), ODD_ANSWERS)
+def test_an_answer_that_makes_no_sense_passes_and_its_usage_stays_unknown(
+    body: bytes, status: str, error_type: str | None
+) -> None:
     with running() as rig:
         rig.plays(whole(body))
         reply = rig.ask(CHAT, {"model": "m"})
         event = rig.log.wait_for(1)[0]
         assert rig.gateway.failures == {}
     assert (reply.status, reply.body) == (200, body)
-    assert (event["status"], event["request_model"]) == ("ok", "m")
-    assert "input_tokens" not in event
+    assert (event["status"], event.get("error_type"), event["request_model"]) == (status, error_type, "m")
+    assert event.keys().isdisjoint({"input_tokens", "usage_estimated", "not_billed"})
+
+
+@pytest.mark.parametrize("status", [204, 302, 307, 304])
+def test_an_answer_without_anything_made_is_not_billed(status: int) -> None:
+    async def play(stage: Stage) -> None:
+        stage.head(status, [("location", "/elsewhere"), ("content-length", "0")])
+
+    with running() as rig:
+        rig.plays(play)
+        assert rig.ask(CHAT, {"model": "m"}).status == status
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["http_status"], event["not_billed"]) == ("ok", status, True)
+
+
+def test_an_empty_answer_of_no_kind_is_recorded_as_such() -> None:
+    async def play(stage: Stage) -> None:
+        stage.head(200, [("content-length", "0")])
+
+    with running() as rig:
+        rig.plays(play)
+        assert rig.ask(CHAT, {"model": "m"}).body == b""
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["error_type"]) == ("interrupted", "empty_answer")
+
+
+def test_an_error_page_that_is_no_json_is_not_billed_either() -> None:
+    with running() as rig:
+        rig.plays(whole(b"<html>bad gateway</html>", 502, "text/html"))
+        assert rig.ask(CHAT, {"model": "m"}).body == b"<html>bad gateway</html>"
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["error_type"], event["not_billed"]) == ("error", "http_502", True)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b"\xff", b'{"model": 7, "messages": 3, "stream": "yes"}'])
@@ -222,6 +255,18 @@ def test_without_framing_a_stream_without_its_last_event_counts_as_cut() -> None
         event = rig.log.wait_for(1)[0]
     assert reply.body == TEXT
     assert (event["status"], event["usage_estimated"]) == ("interrupted", True)
+
+
+@pytest.mark.parametrize(("pieces", "output_tokens"), [([TEXT, TEXT], 6), ([], None), ([b": ping\n\n"], None)])
+def test_a_framed_stream_that_ends_before_its_last_event_was_cut_by_somebody(
+    pieces: list[bytes], output_tokens: int | None
+) -> None:
+    with running() as rig:
+        rig.plays(stream(pieces))
+        assert rig.ask(CHAT, ASKED).complete
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["error_type"]) == ("interrupted", "closed_early")
+    assert (event.get("output_tokens"), event.get("usage_estimated")) == (output_tokens, output_tokens and True)
 
 
 def test_a_framed_stream_that_ends_without_usage_is_ok_and_unknown() -> None:

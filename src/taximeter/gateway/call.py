@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from taximeter.core.attribution import Attribution
+from taximeter.core.attribution import LONGEST_VALUE, Attribution
 from taximeter.core.event import Status, UsageEvent
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
-from taximeter.gateway.heads import RequestHead, trace_of
+from taximeter.gateway.heads import RequestHead, first, text_of, trace_of
+from taximeter.gateway.upstream import Headers
 
 NOTHING_READ: Final = Reading()
 NOTHING_ASKED: Final = RequestFacts(operation="")
+
+
+def is_told_again(reading: Reading) -> bool:
+    """Whether an answer is that of a call still under way (a background response, a run): what it costs will be told
+    by the answer that is fetched when it has ended."""
+    return reading.response_id is not None and not reading.finished and not reading.usage.known
 
 
 class Call:
@@ -41,6 +48,12 @@ class Call:
     def is_attempt(self, attempt: int, request_id: str | None) -> None:
         self._known["attempt"] = attempt
         self._known["request_id"] = request_id
+
+    def is_answered(self, headers: Headers) -> None:
+        """A call that its client gave no name goes by the provider's, which its support asks for."""
+        if self._known.get("request_id") is None:
+            named = first(headers, b"x-request-id") or first(headers, b"request-id")
+            self._known["request_id"] = None if named is None else text_of(named)[:LONGEST_VALUE] or None
 
     def is_traced(self, head: RequestHead) -> None:
         trace = trace_of(head.note(b"traceparent"))

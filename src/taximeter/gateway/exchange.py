@@ -12,7 +12,7 @@ from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import Status, UsageEvent
 from taximeter.core.money import format_usd
 from taximeter.extract import Reading, estimated_tokens
-from taximeter.gateway.call import NOTHING_READ, Call
+from taximeter.gateway.call import NOTHING_READ, Call, is_told_again
 from taximeter.gateway.client import Client
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import OURS, answer_headers, first
@@ -20,6 +20,7 @@ from taximeter.gateway.providers import Mount
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import upstream_failed
 from taximeter.gateway.settings import GatewaySettings
+from taximeter.gateway.sniffing import BegunAnswer, begins_as_json, is_untold
 from taximeter.gateway.stream_usage import UsageWithholder
 from taximeter.gateway.tap import StreamTap, read_json
 from taximeter.gateway.upstream import Answer, Headers, Outgoing, Upstream, UpstreamFailure, read_to_end
@@ -36,6 +37,13 @@ _REFUSED_FIELD: Final = frozenset({400, 422})
 _QUESTION: Final = b"stream_options"
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
+_WITHOUT_COST: Final = frozenset({204, *range(300, 400)})
+"""Answers in which nothing was made: no content, and the way to somewhere else."""
+_WITH_COST: Final = frozenset({200, 201, 202})
+
+EMPTY: Final = Reading(error_type="empty_answer")
+UNREADABLE: Final = Reading(error_type="unreadable_answer")
+"""Answers that should have said what they cost. They may have cost it all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +143,40 @@ class Exchange:
         headers = answer_headers(answer.headers)
         if self._call is not None:
             headers.append((EVENT_ID_HEADER, self._call.event_id.encode()))
-        media_type = (first(answer.headers, b"content-type") or b"").lower()
         if self._call is None:
             await self._pass_through(answer, headers)
-        elif media_type.startswith(b"text/event-stream") and self._call.flavour is not None:
-            await self._stream(self._call, answer, headers)
+        else:
+            self._call.is_answered(answer.headers)
+            await self._hand_on(self._call, answer, headers)
+
+    async def _hand_on(self, call: Call, answer: Answer, headers: Headers) -> None:
+        media_type = (first(answer.headers, b"content-type") or b"").lower()
+        flavour = call.flavour
+        if flavour is not None and flavour.streams(media_type.decode("latin-1")):
+            await self._stream(call, answer, headers)
         elif b"json" in media_type:
-            await self._whole(self._call, answer, headers)
+            await self._whole(call, answer, headers)
+        elif flavour is not None and is_untold(media_type):
+            await self._sniffed(call, answer, headers)
         else:
             await self._pass_through(answer, headers)
+
+    async def _sniffed(self, call: Call, answer: Answer, headers: Headers) -> None:
+        """An answer that may be anything: JSON, a stream that was asked for, or something that is not read."""
+        try:
+            beginning = b"" if answer.ended() else await answer.chunk()
+        except UpstreamFailure as failure:
+            self._end("interrupted", NOTHING_READ, error_type=failure.kind)
+            await self._broken_off(answer, headers, b"")
+            return
+        begun = BegunAnswer(answer, beginning)
+        packed = first(answer.headers, b"content-encoding") not in (None, b"identity")
+        if call.facts.stream and (packed or not begins_as_json(beginning)):
+            await self._stream(call, begun, headers)
+        elif packed or begins_as_json(beginning):
+            await self._whole(call, begun, headers)
+        else:
+            await self._pass_through(begun, headers)
 
     async def _sent(self, mount: Mount) -> Answer:
         """The provider's answer. Afterwards the request is forgotten: a stream may run for minutes.
@@ -181,8 +214,15 @@ class Exchange:
         except UpstreamFailure as failure:
             self._end("interrupted", NOTHING_READ, error_type=failure.kind)
             return
-        self._end_as_answered(NOTHING_READ)
+        self._end_as_answered(self._read_status(answer))
         await self._client.part(chunk, more=False)
+
+    def _read_status(self, answer: Answer) -> Reading:
+        """What the status alone says of an answer that is not read."""
+        flavour = None if self._call is None else self._call.flavour
+        if flavour is None or answer.status < 400:
+            return NOTHING_READ
+        return self._tools.guard("answer_unread", flavour.read_answer, answer.status, None) or NOTHING_READ
 
     # ── whole answers ────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,6 +258,11 @@ class Exchange:
         if call.flavour is None:
             return NOTHING_READ
         payload = read_json(body, first(answer.headers, b"content-encoding"), self._tools.settings.tap_limit_bytes)
+        if payload is None and call.flavour.billed and answer.status in _WITH_COST:
+            if not body:
+                return EMPTY
+            if b"json" in (first(answer.headers, b"content-type") or b"").lower():
+                return UNREADABLE
         return call.flavour.read_answer(answer.status, payload)
 
     async def _broken_off(self, answer: Answer, headers: Headers, beginning: bytes) -> None:
@@ -284,9 +329,13 @@ class Exchange:
             self._end_as_answered(self._read_so_far())
 
     def _end_of_stream(self, answer: Answer) -> None:
-        """The stream has ended by itself. If only the connection says so, and the dialect does not, it was cut."""
+        """The stream has ended by itself. If only the connection says so, and the dialect does not, it was cut.
+
+        One that we failed to read is taken at its framing's word.
+        """
         reading = self._read_so_far()
-        if answer.framed or reading.finished or reading.usage.known:
+        told = reading.finished or reading.usage.known or reading.error_type is not None
+        if told or answer.status >= 400 or (answer.framed and self._tap is None):
             self._end_as_answered(reading)
         else:
             self._end("interrupted", reading, error_type="closed_early", estimate=True)
@@ -304,9 +353,12 @@ class Exchange:
     # ── the record ───────────────────────────────────────────────────────────────────────────────────────
 
     def _end_as_answered(self, reading: Reading) -> UsageEvent | None:
-        failed = reading.error_type is not None or (self._http_status or 0) >= 400
+        http_status = self._http_status or 0
+        if reading is EMPTY or reading is UNREADABLE:
+            return self._end("interrupted", reading)
+        failed = reading.error_type is not None or http_status >= 400
         status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
-        return self._end(status, reading)
+        return self._end(status, reading, not_billed=http_status in _WITHOUT_COST or is_told_again(reading))
 
     def _end(
         self,
