@@ -280,7 +280,8 @@ ROWS: Final = (
         ),
     ),
     _text("first_token_at", "langfuse.observation.completion_start_time"),
-    _text("error_type", "error.type", "exception.type"),
+    _text("error_type", "error.type"),
+    _text("exception", "exception.type"),
     _count("http_status", "http.response.status_code", "http.status_code"),
     # ── who it was for ───────────────────────────────────────────────────────────────────────────────────────
     _who(
@@ -378,6 +379,9 @@ IN_SECONDS: Final = frozenset(
 IDENTITY: Final = frozenset(row.field for row in ROWS if row.identity)
 LENT: Final = frozenset(row.field for row in ROWS if row.lent)
 
+LAST_RANK: Final = 1_000
+"""After every name of a row."""
+
 Place = tuple[str, int, Callable[[object], Any]]
 
 
@@ -395,20 +399,20 @@ INDEX: Final[Mapping[str, tuple[Place, ...]]] = _index()
 
 
 def read(attributes: Iterable[tuple[str, object]]) -> Found:
-    """Our fields out of attributes (those whose names are in `INDEX` are enough)."""
+    """Our fields out of attributes: of several that give one field, the best named wins."""
     found: Found = {}
     ranks: dict[str, int] = {}
     for name, value in attributes:
         for field, rank, reader in INDEX.get(name, ()):
-            if ranks.get(field, rank + 1) > rank and (content := reader(value)) is not None:
+            if ranks.get(field, LAST_RANK) > rank and (content := reader(value)) is not None:
                 found[field] = content
                 ranks[field] = rank
     return found
 
 
-def read_shared(attributes: Iterable[tuple[str, object]]) -> Found:
-    """What a resource or a scope says for all of its spans: identity only."""
-    return {field: value for field, value in read(attributes).items() if field in IDENTITY}
+def identity_of(found: Found) -> Found:
+    """What a resource or a scope says for all of its spans."""
+    return {field: value for field, value in found.items() if field in IDENTITY}
 
 
 def fill(found: Found, other: Mapping[str, Any], fields: frozenset[str] | None = None) -> None:

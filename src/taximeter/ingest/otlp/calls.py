@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from taximeter.clock import to_unix_us
@@ -15,7 +16,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.core.ids import RANDOM_BYTES, uuid7
 from taximeter.core.usage import NOTHING_COUNTED, Usage, clamped
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
-from taximeter.ingest.otlp.counting import Counted, Given, counted
+from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
 from taximeter.ingest.otlp.emitters import emitter_of, provider_of, region_of
 from taximeter.ingest.otlp.span import Found, Span
 
@@ -89,8 +90,7 @@ class Call:
     @property
     def models(self) -> tuple[str, ...]:
         """The names of its model, without a provider in front, lower case."""
-        names = (self.found.get("response_model"), self.found.get("request_model"))
-        return tuple(name.lower().rpartition("/")[2] for name in names if name)
+        return _models(self.span.found.get("response_model"), self.span.found.get("request_model"))
 
     @property
     def known(self) -> bool:
@@ -99,6 +99,11 @@ class Call:
     @property
     def failed(self) -> bool:
         return self.span.failed or "error_type" in self.span.found
+
+
+@lru_cache(maxsize=1024)
+def _models(*names: str | None) -> tuple[str, ...]:
+    return tuple(name.lower().rpartition("/")[2] for name in names if name)
 
 
 def role_of(span: Span) -> tuple[Role, str | None]:
@@ -168,7 +173,7 @@ def usage_of(found: Found, emitter: str, provider: str, model: str | None, tags:
         return NOTHING_COUNTED, False
     read, reasoning = get("cache_read"), get("reasoning")
     written, written_1h = _written(found, tags)
-    if read or written or reasoning or "total" in found:
+    if read or written or reasoning or (provider in GEMINI and "total" in found):
         given = Given(get("input"), get("output"), get("total"), read, written, reasoning)
         counts = counted(given, emitter, provider, model)
         _note(counts, tags)
@@ -236,11 +241,9 @@ def _add_up(found: Found, counts: Mapping[str, int]) -> None:
     read = sum(count for name, count in counts.items() if _is_cache_read(name))
     written = sum(count for name, count in counts.items() if _is_cache_write(name))
     cache_names = {name for name in counts if _is_cache_read(name) or _is_cache_write(name)}
-    side = {
-        name: counts[name] for name in counts if name not in cache_names and not name.startswith(("total", "output"))
-    }
-    inputs = {name: count for name, count in side.items() if name.startswith(("input", "prompt"))}
-    outputs = {name: count for name, count in counts.items() if name.startswith(("output", "completion"))}
+    plain = {name: count for name, count in counts.items() if name not in cache_names}
+    inputs = {name: count for name, count in plain.items() if name.startswith(("input", "prompt"))}
+    outputs = {name: count for name, count in plain.items() if name.startswith(("output", "completion"))}
     if inputs or cache_names:
         found["input"] = sum(inputs.values()) + read + written
     if outputs:
@@ -323,7 +326,7 @@ def event_of(call: Call) -> UsageEvent:
         duration_ms=max(span.end_ns - span.start_ns, 0) / 1e6,
         time_to_first_token_ms=get("time_to_first_token_ms") or _first_token_ms(span),
         http_status=_http_status(get("http_status")),
-        error_type=get("error_type"),
+        error_type=get("error_type") or (get("exception") if call.failed else None),
         response_id=get("response_id"),
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -343,7 +346,7 @@ def event_id_of(start_ns: int, identity: bytes) -> str:
 def lent_by(span: Span) -> Found:
     """What a span may say for the calls below it: names, the user, the session."""
     _complete(span.found)
-    return {name: value for name, value in span.found.items() if name in LENT}
+    return {name: span.found[name] for name in LENT & span.found.keys()}
 
 
 def _attribution(call: Call) -> Attribution:

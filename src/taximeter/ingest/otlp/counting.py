@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 GEMINI: Final = frozenset({"google", "google-vertex"})
@@ -175,6 +176,7 @@ def _thoughts_in_total(given: Given, provider: str) -> int:
     return 0 if difference == given.cached else difference
 
 
+@lru_cache(maxsize=1024)
 def _habit(emitter: str, provider: str, question: str) -> tuple[str, bool | None]:
     """The first row that answers: the emitter's part, the emitter's family, then any emitter."""
     family = emitter.partition(".")[0]

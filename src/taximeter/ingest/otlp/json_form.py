@@ -9,7 +9,7 @@ import msgspec
 from taximeter.errors import UsageError
 from taximeter.ingest.otlp import arrivals
 from taximeter.ingest.otlp.arrivals import Signal
-from taximeter.ingest.otlp.attributes import INDEX, read, read_shared
+from taximeter.ingest.otlp.attributes import INDEX, identity_of, read
 from taximeter.ingest.otlp.span import MOST_NAME_CHARACTERS, Arrived, Found, Origin, Span
 
 LARGEST_NS: Final = (1 << 64) - 1
@@ -196,14 +196,14 @@ def _add_record(arrived: Arrived, sent: _LogRecord, origin: Origin) -> None:
 
 
 def _shared(resource: _Resource | None) -> Found:
-    return read_shared(_pairs(resource.attributes)) if resource else {}
+    return identity_of(read(_pairs(resource.attributes))) if resource else {}
 
 
 def _origin(scope: _Scope | None, shared: Found) -> Origin:
     if scope is None:
         return Origin(shared=shared)
     if scope.attributes:
-        shared = {**shared, **read_shared(_pairs(scope.attributes))}
+        shared = {**shared, **identity_of(read(_pairs(scope.attributes)))}
     return Origin(scope.name or "", scope.version or "", shared)
 
 

@@ -37,10 +37,11 @@ class Span:
     origin: Origin
     found: Found
     trace_state: str = ""
+    key: bytes = field(init=False)
+    """Its identity."""
 
-    @property
-    def key(self) -> bytes:
-        return self.trace_id + self.span_id
+    def __post_init__(self) -> None:
+        self.key = self.trace_id + self.span_id
 
     @property
     def parent_key(self) -> bytes:

@@ -146,7 +146,7 @@ class TraceMemory:
             if span.found.get("pending") == "pending_span":
                 continue
             role, operation = role_of(span)
-            self._plant(span, role == "call")
+            self._plant(span, role == "call", taken)
             if role == "other":
                 self.tally.other += 1
                 continue
@@ -181,7 +181,7 @@ class TraceMemory:
             self._held[one.key] = one
             self._node(one.key).verdict = "held"
 
-    def _plant(self, span: Span, is_call: bool) -> None:
+    def _plant(self, span: Span, is_call: bool, taken: Taken) -> None:
         """Give a span its place in the tree, and what is known to be below it to the spans above."""
         node = self._node(span.key)
         was_known = node.parent is not None
@@ -192,7 +192,7 @@ class TraceMemory:
         if lends:
             node.lends = lends
         if not was_known and (node.below or node.covered):
-            self._raise(node.below or (), node.covered, node.parent)
+            self._tell(node.below or (), node.covered, node.parent, taken)
 
     def _judge(self, call: Call, is_aggregate: bool, caller: Any, now_us: int, taken: Taken) -> None:
         key = call.span.key
@@ -219,7 +219,7 @@ class TraceMemory:
             self._count(call, node, taken)
         else:
             self._hold(call, node, False, caller, now_us, taken)
-            self._raise((key,), False, node.parent)
+            self._tell((key,), False, node.parent, taken)
 
     def _judge_aggregate(self, call: Call, node: _Node, caller: Any, now_us: int, taken: Taken) -> None:
         if node.covered:
@@ -232,8 +232,7 @@ class TraceMemory:
         node.verdict = "counted"
         self.tally.calls += 1
         self._drafts[call.span.key] = call
-        for key in self._raise((call.span.key,), call.known, node.parent):
-            self._cover(key, taken)
+        self._tell((call.span.key,), call.known, node.parent, taken)
 
     def _cover(self, key: bytes, taken: Taken) -> None:
         """An aggregate that waits has got a call below it."""
@@ -350,8 +349,7 @@ class TraceMemory:
         node.verdict = "aggregate" if one.is_aggregate else "counted"
         if one.is_aggregate:
             self.tally.aggregates += 1
-            for key in self._raise((), True, node.parent):
-                self._cover(key, taken)
+            self._tell((), True, node.parent, taken)
         else:
             self.tally.calls += 1
 
@@ -390,20 +388,22 @@ class TraceMemory:
             yield parent, node
             parent = node.parent
 
-    def _raise(self, keys: Iterable[bytes], covers: bool, parent: bytes | None) -> list[bytes]:
-        """Tell the spans above of calls below them, also one that has not come yet; the keys of those told."""
-        told = []
+    def _tell(self, keys: Iterable[bytes], covers: bool, parent: bytes | None, taken: Taken) -> None:
+        """Tell the spans above of calls below them, as far up as the tree is known, and one that has yet to come.
+
+        `covers`: there is usage in them, so that no aggregate above may count.
+        """
         for _ in range(DEEPEST):
             if not parent:
-                break
+                return
             node = self._node(parent)
-            node.covered = node.covered or covers
             below = node.below if node.below is not None else []
             below += [key for key in keys if key not in below]
             node.below = below[-MOST_BELOW:] or None
-            told.append(parent)
+            if covers:
+                node.covered = True
+                self._cover(parent, taken)
             parent = node.parent
-        return told
 
     def _node(self, key: bytes) -> _Node:
         node = self._young.get(key)

@@ -1,0 +1,326 @@
+"""Attributes become fields by the table, and nothing else of a span is kept."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from otlp_spans import CHAT, NOW_US, S, chat, counts, event, spans
+
+from taximeter.clock import rfc3339
+from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, read
+
+A_VALUE_OF = {"read_count": 7, "read_money": "0.25", "read_json": '{"model": "m"}', "_provider": "Groq"}
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, name) for row in ROWS for name in row.names], ids=lambda x: str(x)[:60]
+)
+def test_every_name_in_the_table_gives_its_field(row: Any, name: str) -> None:
+    value = A_VALUE_OF.get(row.read.__name__, "1.5" if "milliseconds" in row.read.__name__ else "text")
+    found = read([(name, value)])[row.field]
+    if row.read.__name__ == "read_milliseconds":
+        assert found == (1500 if name in IN_SECONDS else 1.5)
+    else:
+        assert found == {"0.25": Decimal("0.25"), '{"model": "m"}': {"model": "m"}}.get(str(value), value)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row.names) > 1], ids=lambda row: str(row.field))
+def test_the_first_name_wins_wherever_it_stands(row: Any) -> None:
+    better, worse = {"read_count": (7, 8), "read_money": ("1", "2"), "_provider": ("a", "b")}.get(
+        row.read.__name__, ("1", "2")
+    )
+    given = [(row.names[-1], worse), (row.names[0], better)]
+    assert read(given)[row.field] == read(reversed(given))[row.field] == read(given[1:])[row.field]
+
+
+@pytest.mark.parametrize("value", [1_234, 1_234.0, "1234", "1234.0", " 1234 "])
+def test_counts_come_as_ints_doubles_and_text(value: object) -> None:
+    assert read([("gen_ai.usage.input_tokens", value)]) == {"input": 1_234}
+
+
+@pytest.mark.parametrize("value", [-1, "many", "", float("nan"), float("inf"), True, 10**15, None, "9" * 5000])
+def test_what_is_no_count_is_not_known(value: object) -> None:
+    assert read([("gen_ai.usage.input_tokens", value), ("gen_ai.usage.prompt_tokens", 5)]) == {"input": 5}
+
+
+def test_the_same_number_under_several_names_counts_once() -> None:
+    said = {
+        **chat(100, 20),
+        "gen_ai.usage.prompt_tokens": 100,
+        "llm.token_count.prompt": 100,
+        "ai.usage.inputTokens": 100,
+        "gen_ai.usage.completion_tokens": 20,
+        "gen_ai.usage.details.cache_read_tokens": 40,
+        "gen_ai.usage.cache_read.input_tokens": 40,
+    }
+    assert counts(event(S(1, said))) == {"input_tokens": 100, "output_tokens": 20, "cache_read_tokens": 40}
+
+
+def test_a_whole_event() -> None:
+    said = {
+        **chat(1_500, 400),
+        "gen_ai.usage.cache_read.input_tokens": 1_000,
+        "gen_ai.usage.reasoning.output_tokens": 300,
+        "gen_ai.usage.audio.input_tokens": 50,
+        "gen_ai.response.id": "chatcmpl-1",
+        "gen_ai.response.time_to_first_chunk": 0.25,
+        "openai.response.service_tier": "flex",
+        "gen_ai.conversation.id": "s1",
+        "user.id": "u1",
+        "gen_ai.agent.name": "planner",
+        "gen_ai.prompt.version": "v3",
+        "operation.cost": 0.0125,
+        "http.response.status_code": 200,
+    }
+    service = {
+        "service.name": "shop",
+        "service.version": "1.2",
+        "deployment.environment.name": "prod",
+        "team.id": "core",
+    }
+    found = event(S(1, said, until=2.5, resource=service, trace_state="x=1,ot=th:8;rv:1"))
+
+    assert found.pop("event_id")[14] == "7"
+    assert found == {
+        "started_at": rfc3339(NOW_US),
+        "duration_ms": 2500.0,
+        "time_to_first_token_ms": 250.0,
+        "source": "otlp",
+        "status": "ok",
+        "attempt": 1,
+        "provider": "openai",
+        "request_model": "gpt-4o-mini",
+        "response_model": "gpt-4o-mini-2024-07-18",
+        "operation": "chat",
+        "service_tier": "flex",
+        "http_status": 200,
+        "response_id": "chatcmpl-1",
+        "trace_id": f"{1:032x}",
+        "span_id": f"{1:016x}",
+        "user_id": "u1",
+        "session_id": "s1",
+        "feature": "planner",
+        "team": "core",
+        "environment": "prod",
+        "service": "shop",
+        "service_version": "1.2",
+        "prompt_version": "v3",
+        "tags": {
+            "otlp_emitter": "otel",
+            "agent": "planner",
+            "otlp_input_rule": "3 otel/*",
+            "otlp_output_rule": "3 otel/*",
+            "otlp_sampling_threshold": "8",
+        },
+        "input_tokens": 1_500,
+        "cache_read_tokens": 1_000,
+        "input_audio_tokens": 50,
+        "output_tokens": 400,
+        "reasoning_tokens": 300,
+        "reported_cost_usd": "0.0125",
+    }
+
+
+def test_an_error_is_an_error_and_its_exception_names_it() -> None:
+    found = event(S(1, CHAT, failed=True, events=[{"exception.type": "RateLimitError"}]))
+    assert (found["status"], found["error_type"]) == ("error", "RateLimitError")
+    handled = event(S(1, chat(1, 1), events=[{"exception.type": "RateLimitError"}]))
+    assert handled["status"] == "ok"
+    assert "error_type" not in handled
+
+
+def test_events_of_a_span_are_asked_where_it_is_silent() -> None:
+    details = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 2, "gen_ai.response.model": "other"}
+    found = event(S(1, CHAT, events=[details]))
+    assert (counts(found), found["response_model"]) == (
+        {"input_tokens": 10, "output_tokens": 2},
+        "gpt-4o-mini-2024-07-18",
+    )
+
+
+# ── content ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SECRET = "my secret prompt"
+CONTENT = [
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.prompt.0.content",
+    "gen_ai.prompt",
+    "gen_ai.completion.0.content",
+    "gen_ai.completion",
+    "llm.input_messages.0.message.content",
+    "input.value",
+    "output.value",
+    "llm.output_messages.0.message.content",
+    "ai.prompt",
+    "ai.prompt.messages",
+    "ai.response.text",
+    "ai.response.object",
+    "ai.response.toolCalls",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "langfuse.trace.input",
+    "langfuse.trace.name",
+    "pydantic_ai.all_messages",
+    "gcp.vertex.agent.llm_response",
+    "gcp.vertex.agent.llm_request",
+    "request_data",
+    "response_data",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "lk.user_input",
+    "exception.message",
+    "user_prompt",
+    "body",
+    "prompt",
+]
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_content_is_not_in_the_table(name: str) -> None:
+    assert name not in INDEX
+
+
+def test_content_is_dropped_before_anything_else_sees_the_span() -> None:
+    loud = {**chat(5, 1), **dict.fromkeys(CONTENT, SECRET), "llm.invocation_parameters": f'{{"stop": "{SECRET}"}}'}
+    loud["ai.response.providerMetadata"] = f'{{"openai": {{"reasoning": "{SECRET}"}}}}'
+    sent = S(1, loud, events=[{"gen_ai.prompt": SECRET, "exception.message": SECRET}])
+    assert SECRET not in json.dumps(event(sent))
+    assert all(SECRET not in str(found) for found in spans(S(2, dict.fromkeys(CONTENT, SECRET)))[0].found.values())
+
+
+def test_lists_and_other_kinds_of_values_are_harmless() -> None:
+    said = {**chat(5, 1), "gen_ai.response.finish_reasons": ["stop"], "user.id": ["a", "b"]}
+    assert "user_id" not in event(S(1, said))
+
+
+# ── raw usage ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_lifetimes_of_cache_writes_come_out_of_raw_usage() -> None:
+    raw = {
+        "input_tokens": 12,
+        "cache_creation_input_tokens": 1_000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 700},
+    }
+    said = {
+        **chat(10_012, 200),
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.usage.cache_creation.input_tokens": 1_000,
+        "gen_ai.usage.cache_read.input_tokens": 9_000,
+    }
+    for name, value in (
+        ("gen_ai.usage.raw", json.dumps(raw)),
+        ("ai.response.providerMetadata", json.dumps({"anthropic": {"usage": raw}})),
+    ):
+        found = event(S(1, {**said, name: value}, scope="logfire"))
+        assert (found["cache_write_5m_tokens"], found["cache_write_1h_tokens"]) == (300, 700)
+        assert "otlp_cache_lifetime" not in found["tags"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            {"input": 100, "output": 20, "total": 1_120, "input_cached_tokens": 900, "output_reasoning_tokens": 80},
+            {"input_tokens": 1_000, "cache_read_tokens": 900, "cache_write_5m_tokens": 0, "output_tokens": 100,
+             "reasoning_tokens": 80},
+        ),
+        (
+            {"input_tokens": 12, "output_tokens": 200, "cache_read_input_tokens": 9_000,
+             "cache_creation_input_tokens": 1_000},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 1_000, "output_tokens": 200},
+        ),
+        (
+            {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100,
+             "prompt_tokens_details": {"cached_tokens": 900, "audio_tokens": 0},
+             "completion_tokens_details": {"reasoning_tokens": 80}},
+            {"input_tokens": 1_000, "cache_read_tokens": 900, "output_tokens": 100, "reasoning_tokens": 80,
+             "input_audio_tokens": 0},
+        ),
+        ({"input": "7", "output": 3.0}, {"input_tokens": 7, "output_tokens": 3}),
+    ],
+)  # fmt: skip
+def test_langfuse_usage_in_its_two_shapes(usage: dict[str, Any], expected: dict[str, int]) -> None:
+    said = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o",
+        "langfuse.observation.usage_details": json.dumps(usage),
+        "langfuse.observation.cost_details": json.dumps({"input": 0.1, "output": 0.25}),
+        "langfuse.observation.completion_start_time": json.dumps(rfc3339(NOW_US + 250_000)),
+        "langfuse.observation.prompt.name": "greeting",
+        "langfuse.observation.prompt.version": 4,
+        "langfuse.user.id": "u1",
+        "langfuse.environment": "prod",
+    }
+    found = event(S(1, said, scope="langfuse-sdk"))
+    assert counts(found) == expected
+    assert (found["provider"], found["operation"], found["reported_cost_usd"]) == ("openai", "chat", "0.35")
+    assert (found["prompt_version"], found["user_id"], found["environment"]) == ("greeting@4", "u1", "prod")
+    assert found["time_to_first_token_ms"] == 250.0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"model": 5}', '{"input": "x"}', "{" * 100_000])
+def test_broken_objects_do_no_harm(text: str) -> None:
+    names = ("llm.invocation_parameters", "langfuse.observation.usage_details", "langfuse.observation.cost_details",
+             "ai.response.providerMetadata", "gen_ai.usage.raw")  # fmt: skip
+    assert counts(event(S(1, {**chat(5, 1), **dict.fromkeys(names, text)}))) == {"input_tokens": 5, "output_tokens": 1}
+
+
+def test_openlit_knows_no_price_when_it_says_zero() -> None:
+    assert "reported_cost_usd" not in event(S(1, {**chat(5, 1), "gen_ai.usage.cost": 0.0}, scope="openlit"))
+    assert event(S(1, {**chat(5, 1), "gen_ai.usage.cost": 0.5}, scope="openlit"))["reported_cost_usd"] == "0.5"
+
+
+# ── providers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("named", "address", "model", "provider"),
+    [
+        ("openai", None, "gpt-4o", "openai"),
+        ("OpenAI", None, "gpt-4o", "openai"),
+        ("openai.responses", None, "gpt-4o", "openai"),
+        ("azure.ai.openai", None, "gpt-4o", "azure"),
+        ("az.ai.inference", None, "gpt-4o", "azure"),
+        ("AWS", None, "m", "aws-bedrock"),
+        ("aws.bedrock", None, "m", "aws-bedrock"),
+        ("amazon-bedrock", None, "m", "aws-bedrock"),
+        ("gcp.gemini", None, "m", "google"),
+        ("gcp.vertex_ai", None, "m", "google-vertex"),
+        ("google.vertex.chat", None, "m", "google-vertex"),
+        ("google.generative-ai", None, "m", "google"),
+        ("x_ai", None, "grok-4", "x-ai"),
+        ("mistral_ai", None, "m", "mistral"),
+        ("ibm.watsonx.ai", None, "m", "ibm-watsonx"),
+        ("langchain", None, "claude-sonnet-4-5", "anthropic"),
+        ("litellm", None, "groq/llama-4", "groq"),
+        ("crewai", "api.deepseek.com", "m", "deepseek"),
+        ("openai", "https://api.groq.com/openai/v1/", "llama", "groq"),
+        ("openai", "acme.openai.azure.com", "gpt-4o", "azure"),
+        ("openai", "llm.acme.internal", "gpt-4o", "openai"),
+        ("anthropic", "api.openai.com", "claude", "anthropic"),
+        (None, "bedrock-runtime.eu-west-1.amazonaws.com:443", "m", "aws-bedrock"),
+        (None, None, "gemini-3-flash", "google"),
+        (None, None, "us.anthropic.claude-sonnet-4-5-v1:0", "aws-bedrock"),
+        (None, None, "mystery", "unknown"),
+        ("Acme", None, "mystery", "acme"),
+    ],
+)
+def test_the_provider(named: str | None, address: str | None, model: str, provider: str) -> None:
+    said = {"gen_ai.system": named, "server.address": address, "gen_ai.request.model": model}
+    told = {name: value for name, value in said.items() if value is not None}
+    assert (
+        event(S(1, {"gen_ai.operation.name": "chat", "gen_ai.usage.output_tokens": 1, **told}))["provider"] == provider
+    )
+
+
+def test_the_region_of_bedrock() -> None:
+    found = event(S(1, {**chat(1, 1), "server.address": "bedrock-runtime.eu-west-1.amazonaws.com"}))
+    assert found["region"] == "eu-west-1"

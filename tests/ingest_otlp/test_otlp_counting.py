@@ -1,0 +1,235 @@
+"""Does the input count include the cache, the output the reasoning: the rules in their order, emitter by emitter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given as for_any
+from hypothesis import strategies as st
+from otlp_spans import S, counts, event
+
+from taximeter.ingest.otlp.counting import HABITS, Given, counted
+
+USAGE = "gen_ai.usage."
+
+
+def from_emitter(scope: str, provider: str, *, version: str = "", **more: Any) -> dict[str, Any]:
+    said = {f"{USAGE}{name.replace('__', '.')}": value for name, value in more.items()}
+    return event(
+        S(1, {"gen_ai.operation.name": "chat", "gen_ai.system": provider, "gen_ai.request.model": "m", **said},
+          scope=scope, version=version)
+    )  # fmt: skip
+
+
+# ── the worked examples of the guide ───────────────────────────────────────────────────────────────────────────
+
+
+def test_openlit_anthropic_leaves_the_cache_out() -> None:
+    found = from_emitter(
+        "openlit.instrumentation.anthropic",
+        "anthropic",
+        input_tokens=12,
+        output_tokens=200,
+        cache_read__input_tokens=9_000,
+        cache_creation__input_tokens=1_000,
+    )
+    assert counts(found) == {
+        "input_tokens": 10_012,
+        "output_tokens": 200,
+        "cache_read_tokens": 9_000,
+        "cache_write_5m_tokens": 1_000,
+    }
+    assert found["tags"]["otlp_input_rule"] == "1 larger than its whole"
+    assert found["tags"]["otlp_cache_lifetime"] == "assumed"
+
+
+def test_openllmetry_anthropic_has_added_it_up() -> None:
+    found = from_emitter(
+        "opentelemetry.instrumentation.anthropic",
+        "anthropic",
+        version="0.62.1",
+        input_tokens=10_012,
+        output_tokens=200,
+        cache_read__input_tokens=9_000,
+        cache_creation__input_tokens=1_000,
+        total_tokens=10_212,
+    )
+    assert (found["input_tokens"], found["output_tokens"]) == (10_012, 200)
+    assert found["tags"]["otlp_input_rule"] == "3 openllmetry/anthropic"
+
+
+def test_openllmetry_bedrock_has_not() -> None:
+    found = from_emitter(
+        "opentelemetry.instrumentation.bedrock",
+        "AWS",
+        version="0.62.1",
+        input_tokens=3_000,
+        output_tokens=100,
+        cache_read_input_tokens=2_000,
+        total_tokens=3_100,
+    )
+    assert (found["provider"], found["input_tokens"], found["cache_read_tokens"]) == ("aws-bedrock", 5_000, 2_000)
+    assert found["tags"]["otlp_input_rule"] == "3 openllmetry/aws-bedrock"
+
+
+def test_thoughts_that_only_the_total_knows() -> None:
+    found = from_emitter(
+        "opentelemetry.instrumentation.vertexai",
+        "Google",
+        version="0.62.1",
+        input_tokens=50,
+        output_tokens=20,
+        total_tokens=270,
+    )
+    assert counts(found) == {"input_tokens": 50, "output_tokens": 220}
+    assert found["tags"]["otlp_output_rule"] == "2 inferred from total"
+
+
+# ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+CACHED: dict[str, Any] = {"input_tokens": 3_000, "output_tokens": 500, "cache_read__input_tokens": 2_000}
+
+
+@pytest.mark.parametrize(
+    ("scope", "version", "provider", "input_tokens"),
+    [
+        ("opentelemetry.instrumentation.openai_v2", "2.3b0", "openai", 3_000),
+        ("opentelemetry.instrumentation.genai.anthropic", "1.0b0", "anthropic", 3_000),
+        ("opentelemetry.instrumentation.anthropic", "1.0b0", "anthropic", 3_000),
+        ("opentelemetry.instrumentation.openai.v1", "0.62.1", "openai", 3_000),
+        ("opentelemetry.instrumentation.langchain", "0.62.1", "aws.bedrock", 3_000),
+        ("opentelemetry.instrumentation.bedrock", "0.62.1", "aws.bedrock", 5_000),
+        ("opentelemetry.instrumentation.botocore.bedrock-runtime", "0.60b0", "aws.bedrock", 5_000),
+        ("openlit.otel.tracing", "1.36", "anthropic", 5_000),
+        ("openlit.otel.tracing", "1.36", "aws.bedrock", 5_000),
+        ("openlit.otel.tracing", "1.36", "openai", 3_000),
+        ("openlit.otel.tracing", "1.36", "gcp.gemini", 3_000),
+        ("openinference.instrumentation.anthropic", "1", "anthropic", 3_000),
+        ("openinference.instrumentation.bedrock", "1", "aws", 5_000),
+        ("openinference.instrumentation.claude_agent_sdk", "1", "anthropic", 5_000),
+        ("openinference.instrumentation.langchain", "1", "anthropic", 3_000),
+        ("logfire.anthropic", "4", "anthropic", 3_000),
+        ("pydantic-ai", "1", "anthropic", 3_000),
+        ("sentry.python", "2", "anthropic", 3_000),
+        ("ai", "", "anthropic.messages", 5_000),
+        ("gen_ai", "", "anthropic.messages", 3_000),
+        ("something.else", "", "groq", 3_000),
+        ("something.else", "", "acme", 3_000),
+    ],
+)
+def test_the_input_of_an_emitter(scope: str, version: str, provider: str, input_tokens: int) -> None:
+    found = from_emitter(scope, provider, version=version, **CACHED)
+    assert (found["input_tokens"], found["cache_read_tokens"], found["output_tokens"]) == (input_tokens, 2_000, 500)
+
+
+def test_claude_through_bedrock_invoke_is_added_up_by_openinference() -> None:
+    said = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "aws",
+        "llm.model_name": "anthropic.claude-v4",
+        "gen_ai.request.model": "anthropic.claude-v4",
+        "llm.token_count.prompt": 3_000,
+        "llm.token_count.completion": 500,
+        "llm.token_count.prompt_details.cache_read": 2_000,
+    }
+    scope = "openinference.instrumentation.bedrock"
+    assert event(S(1, said, name="bedrock.invoke_model", scope=scope))["input_tokens"] == 3_000
+    assert event(S(1, said, name="bedrock.converse", scope=scope))["input_tokens"] == 5_000
+
+
+def test_vercel_says_with_its_names_which_version_it_is() -> None:
+    older = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": "anthropic.messages",
+        "ai.model.id": "claude-sonnet-4-5",
+        "ai.usage.promptTokens": 3_000,
+        "ai.usage.completionTokens": 500,
+        "ai.usage.cachedInputTokens": 2_000,
+    }
+    newer = {**older, "ai.usage.inputTokenDetails.noCacheTokens": 1_000}
+    assert event(S(1, older, scope="ai"))["input_tokens"] == 5_000
+    assert event(S(1, newer, scope="ai"))["input_tokens"] == 3_000
+
+
+@pytest.mark.parametrize(
+    ("scope", "provider", "total", "output_tokens"),
+    [
+        ("openlit.otel.tracing", "gcp.gemini", None, 650),
+        ("opentelemetry.instrumentation.google_genai", "gcp.gemini", None, 500),
+        ("something.else", "xai", 3_650, 650),
+        ("something.else", "xai", 3_500, 500),
+        ("something.else", "openai", None, 500),
+    ],
+)
+def test_the_output_of_an_emitter(scope: str, provider: str, total: int | None, output_tokens: int) -> None:
+    said: dict[str, Any] = {"input_tokens": 3_000, "output_tokens": 500, "reasoning__output_tokens": 150}
+    if total is not None:
+        said["total_tokens"] = total
+    found = from_emitter(scope, provider, **said)
+    assert (found["output_tokens"], found["reasoning_tokens"]) == (output_tokens, 150)
+
+
+# ── the rules ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("given", "input_tokens", "output", "rules"),
+    [
+        (Given(100, 10, None, 90, 20), 210, 10, ("1 larger than its whole", None)),
+        (Given(100, 10, 160, 30, 20), 150, 10, ("2 total", None)),
+        (Given(100, 10, 110, 30, 20), 100, 10, ("4 convention", None)),
+        (Given(100, 10, 118, 30, 20, 8), 100, 18, ("2 total", "2 total")),
+        (Given(100, 10, 168, 30, 20, 8), 150, 18, ("2 total", "2 total")),
+        (Given(100, 10, 118, 8, 0, 8), 100, 10, ("4 convention", "4 convention")),
+        (Given(100, 10, None, None, None, 25), 100, 35, (None, "1 larger than its whole")),
+        (Given(100, 10, 900), 100, 10, (None, None)),
+        (Given(None, 10, None, 30), 30, 10, ("1 larger than its whole", None)),
+    ],
+)
+def test_the_rules_in_their_order(
+    given: Given, input_tokens: int, output: int, rules: tuple[str | None, str | None]
+) -> None:
+    found = counted(given, "other", "acme")
+    assert (found.input, found.output) == (input_tokens, output)
+    assert (found.input_rule, found.output_rule) == rules
+
+
+def test_overlapping_parts_of_openrouters_gemini_are_not_added() -> None:
+    found = from_emitter("other", "openrouter", input_tokens=100, output_tokens=5, cache_read__input_tokens=90)
+    assert found["input_tokens"] == 100
+    said = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openrouter",
+        "gen_ai.request.model": "google/gemini-3-flash",
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 90,
+        "gen_ai.usage.cache_write.input_tokens": 60,
+    }
+    overlapping = event(S(1, said))
+    assert counts(overlapping) == {
+        "input_tokens": 100,
+        "output_tokens": 5,
+        "cache_read_tokens": 90,
+        "cache_write_5m_tokens": 10,
+    }
+    assert overlapping["usage_conflict"] is True
+
+
+numbers = st.none() | st.integers(0, 10_000)
+
+
+@for_any(
+    numbers, numbers, numbers, numbers, numbers, numbers,
+    st.sampled_from([row[0] for row in HABITS]), st.sampled_from([row[1] for row in HABITS]),
+)  # fmt: skip
+def test_parts_are_always_inside(
+    input_tokens: int | None, output: int | None, total: int | None, read: int | None, written: int | None,
+    reasoning: int | None, emitter: str, provider: str,
+) -> None:  # fmt: skip
+    found = counted(Given(input_tokens, output, total, read, written, reasoning), emitter, provider)
+    cached = (read or 0) + (written or 0)
+    assert not cached or (found.input or 0) >= cached
+    assert not reasoning or (found.output or 0) >= reasoning
+    assert (found.input or 0) in ((input_tokens or 0), (input_tokens or 0) + cached)

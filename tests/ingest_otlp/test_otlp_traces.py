@@ -1,0 +1,374 @@
+"""Each call once: aggregates, calls seen twice, spans that come again, too late, or never."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from otlp_spans import (
+    CHAT,
+    NOW_US,
+    S,
+    after_grace,
+    chat,
+    counts,
+    event,
+    events,
+    fresh_memory,
+    immediate,
+)
+
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+
+
+def run(input_tokens: int, output_tokens: int) -> dict[str, Any]:
+    return {**chat(input_tokens, output_tokens), **AGENT}
+
+
+def sums(*found: dict[str, Any]) -> tuple[int, int]:
+    return sum(one["input_tokens"] for one in found), sum(one["output_tokens"] for one in found)
+
+
+# ── aggregates ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+RUN = (
+    S(1, run(900, 120)),
+    S(2, chat(400, 50), parent=1, at=1, until=3),
+    S(3, chat(500, 70), parent=1, at=4, until=6),
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(RUN)))
+@pytest.mark.parametrize("together", [True, False])
+def test_a_run_counts_as_its_calls_in_whatever_order_they_come(order: tuple[S, ...], together: bool) -> None:
+    memory = fresh_memory()
+    batches = [order] if together else [(span,) for span in order]
+    found = [record for batch in batches for record in immediate(memory, *batch)]
+    found += after_grace(memory)
+    assert sorted(sums(one) for one in found) == [(400, 50), (500, 70)]
+    assert not together or all(one["tags"]["agent"] == "planner" for one in found)
+
+
+def test_a_run_without_calls_counts_after_the_grace_and_says_so() -> None:
+    memory = fresh_memory()
+    assert immediate(memory, S(1, run(900, 120))) == []
+    assert memory.held == 1
+    (found,) = after_grace(memory)
+    assert sums(found) == (900, 120)
+    assert found["tags"]["otlp_aggregate"] == "only"
+
+
+def test_a_call_that_comes_too_late_is_in_the_aggregate_already() -> None:
+    memory = fresh_memory()
+    immediate(memory, RUN[0])
+    found = after_grace(memory) + immediate(memory, RUN[1], RUN[2])
+    assert sums(*found) == (900, 120)
+    assert memory.tally.folded == 2
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        {"openinference.span.kind": "AGENT", "llm.token_count.prompt": 900, "llm.token_count.completion": 120},
+        {"openinference.span.kind": "CHAIN", "llm.token_count.prompt": 900, "llm.token_count.completion": 120},
+        {"ai.operationId": "ai.generateText", "ai.usage.promptTokens": 900, "ai.usage.completionTokens": 120},
+        {"ai.operationId": "ai.streamObject", "ai.usage.inputTokens": 900, "ai.usage.outputTokens": 120},
+        {"gen_ai.aggregated_usage.input_tokens": 900, "gen_ai.aggregated_usage.output_tokens": 120, **AGENT},
+        {"traceloop.span.kind": "workflow", "gen_ai.usage.prompt_tokens": 900, "gen_ai.usage.completion_tokens": 120},
+        {"langfuse.observation.type": "span", "langfuse.observation.usage_details": '{"input": 900, "output": 120}'},
+        {"gen_ai.operation.name": "agent_step", "gen_ai.usage.input_tokens": 900, "gen_ai.usage.output_tokens": 120},
+        {"gen_ai.operation.name": "something_new", "gen_ai.usage.output_tokens": 120},
+    ],
+)
+def test_spans_that_repeat_what_is_below_them(outer: dict[str, Any]) -> None:
+    found = events(S(1, {"gen_ai.request.model": "gpt-4o-mini", **outer}), *RUN[1:])
+    assert sums(*found) == (900, 120)
+    assert len(found) == 2
+    assert len(events(S(1, {"gen_ai.request.model": "gpt-4o-mini", **outer}))) == 1, "alone, it is all there is"
+
+
+def test_steps_between_a_run_and_its_calls_are_seen_through_even_when_they_come_last() -> None:
+    memory = fresh_memory()
+    found = immediate(memory, S(4, chat(10, 1), parent=3, at=3, until=4))
+    found += immediate(memory, S(3, {}, parent=2, at=2, until=5, name="step"))
+    found += immediate(memory, S(1, run(10, 1)))
+    found += immediate(memory, S(2, {}, parent=1, at=1, until=6, name="tool"))
+    found += after_grace(memory)
+    assert [sums(one) for one in found] == [(10, 1)]
+
+
+def test_an_aggregate_below_an_aggregate_counts_alone() -> None:
+    (found,) = events(S(1, run(900, 120)), S(2, run(900, 120), parent=1, at=1, until=5))
+    assert found["span_id"] == f"{2:016x}"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.operation.name": "retrieval", "gen_ai.usage.output_tokens": 5},
+        {"openinference.span.kind": "RETRIEVER", "llm.token_count.total": 5},
+        {"mcp.method.name": "tools/call", **chat(5, 5)},
+        {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"},
+        {"gen_ai.operation.name": "count_tokens", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 9},
+        {"logfire.span_type": "pending_span", **chat(5, 5)},
+        {**CHAT, "gen_ai.usage.partial.input_tokens": 5},
+        {"http.request.method": "POST", "server.address": "api.openai.com"},
+        {"gen_ai.request.model": "m"},
+        {},
+    ],
+)
+def test_what_is_no_call(attributes: dict[str, Any]) -> None:
+    assert events(S(1, attributes)) == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "operation"),
+    [
+        ({"gen_ai.operation.name": "generate_content"}, "generate_content"),
+        ({"gen_ai.operation.name": "embeddings"}, "embeddings"),
+        ({"openinference.span.kind": "LLM"}, "chat"),
+        ({"openinference.span.kind": "EMBEDDING"}, "embeddings"),
+        ({"openinference.span.kind": "RERANKER"}, "rerank"),
+        ({"llm.request.type": "completion"}, "text_completion"),
+        ({"langfuse.observation.type": "generation"}, "chat"),
+        ({"langfuse.observation.type": "embedding"}, "embeddings"),
+        ({"ai.operationId": "ai.streamText.doStream"}, "chat"),
+        ({"ai.operationId": "ai.embedMany.doEmbed"}, "embeddings"),
+        ({}, "chat"),
+    ],
+)
+def test_what_is_a_call(attributes: dict[str, Any], operation: str) -> None:
+    said = {"gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 1, **attributes}
+    assert event(S(1, said))["operation"] == operation
+
+
+# ── one call in two spans ───────────────────────────────────────────────────────────────────────────────────────
+
+OUTER = S(
+    1, {**chat(300, 40), "gen_ai.response.id": "X", "user.id": "u1"}, scope="opentelemetry.instrumentation.langchain"
+)
+INNER = S(2, {**chat(300, 40), "gen_ai.response.id": "X"}, parent=1, at=1, until=9)
+
+
+@pytest.mark.parametrize("order", [(OUTER, INNER), (INNER, OUTER)])
+def test_a_framework_and_its_client_library_are_one_call_the_inner_one(order: tuple[S, S]) -> None:
+    found = event(*order)
+    assert (found["span_id"], sums(found), found["user_id"]) == (f"{2:016x}", (300, 40), "u1")
+
+
+@pytest.mark.parametrize("order", [(OUTER, INNER), (INNER, OUTER)])
+def test_also_in_batches_of_their_own(order: tuple[S, S]) -> None:
+    memory = fresh_memory()
+    found = [record for span in order for record in immediate(memory, span)]
+    assert len(found + after_grace(memory)) == 1
+    assert memory.tally.folded == 1
+
+
+def nested(outer: dict[str, Any], inner: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    return events(S(1, outer), S(2, inner, parent=1, at=1, until=9, **more))
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "calls"),
+    [
+        (chat(300, 40), chat(300, 40), 1),
+        (chat(300, 40), chat(300, 41), 2),
+        (chat(300, 40), {**chat(300, 40), "gen_ai.request.model": "o3", "gen_ai.response.model": "o3"}, 2),
+        ({**chat(300, 40), "gen_ai.response.model": "gpt-4o-mini"}, chat(300, 40), 1),
+        ({**chat(300, 40), "gen_ai.request.model": "openai/gpt-4o-mini"}, chat(300, 40), 1),
+        (chat(300, 40, **{"gen_ai.response.id": "X"}), chat(310, 40, **{"gen_ai.response.id": "X"}), 1),
+        (CHAT, chat(300, 40), 1),
+        (chat(300, 40), CHAT, 1),
+        (CHAT, CHAT, 1),
+    ],
+)
+def test_what_is_one_call_and_what_is_two(outer: dict[str, Any], inner: dict[str, Any], calls: int) -> None:
+    assert len(nested(outer, inner)) == calls
+
+
+def test_the_outer_span_gives_the_usage_that_the_inner_one_lacks() -> None:
+    (found,) = nested(chat(300, 40), CHAT)
+    assert (found["span_id"], sums(found)) == (f"{2:016x}", (300, 40))
+
+
+def test_also_when_it_comes_later() -> None:
+    memory = fresh_memory()
+    assert immediate(memory, S(2, CHAT, parent=1, at=1, until=9)) == []
+    (found,) = immediate(memory, S(1, chat(300, 40)))
+    assert (found["span_id"], sums(found)) == (f"{2:016x}", (300, 40))
+    assert after_grace(memory) == []
+
+
+def test_usage_is_never_lost_to_a_span_that_has_gone_out_without() -> None:
+    memory = fresh_memory()
+    found = immediate(memory, S(2, CHAT, parent=1, at=1, until=9))
+    found += after_grace(memory)
+    found += immediate(memory, S(1, chat(300, 40)))
+    assert [counts(one) for one in found] == [{}, {"input_tokens": 300, "output_tokens": 40}]
+
+
+def test_failed_attempts_inside_a_call_are_attempts_of_their_own() -> None:
+    failed = S(2, CHAT, parent=1, at=1, until=2, failed=True)
+    good = S(3, chat(300, 40), parent=1, at=3, until=9)
+    found = events(S(1, chat(300, 40)), failed, good)
+    assert sorted((one["status"], one["span_id"][-1]) for one in found) == [("error", "2"), ("ok", "3")]
+    without_inner = events(S(1, chat(300, 40)), failed)
+    assert sorted((one["status"], counts(one) != {}) for one in without_inner) == [("error", False), ("ok", True)]
+
+
+def test_equal_siblings_are_two_calls_whether_or_not_something_is_around_them() -> None:
+    twins = (S(2, chat(300, 40), parent=1, at=1, until=3), S(3, chat(300, 40), parent=1, at=4, until=6))
+    assert sums(*events(*twins)) == (600, 80)
+    assert sums(*events(S(1, chat(300, 40)), *twins)) == (600, 80)
+    memory = fresh_memory()
+    apart = [record for span in (S(1, chat(300, 40)), *twins) for record in immediate(memory, span)]
+    assert sums(*apart) == (600, 80)
+
+
+def test_a_call_that_is_the_sum_of_those_below_is_none() -> None:
+    found = events(
+        S(1, chat(900, 120)), S(2, chat(400, 50), parent=1, at=1, until=3), S(3, chat(500, 70), parent=1, at=4, until=6)
+    )
+    assert sorted(sums(one) for one in found) == [(400, 50), (500, 70)]
+
+
+def test_three_spans_of_one_call() -> None:
+    onion = (S(1, chat(30, 4)), S(2, chat(30, 4), parent=1, at=1, until=9), S(3, chat(30, 4), parent=2, at=2, until=8))
+    for order in itertools.permutations(onion):
+        if order[2] is onion[1]:
+            continue  # what connects the other two comes after both have counted
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)]
+        assert sums(*found, *after_grace(memory)) == (30, 4), [span.id for span in order]
+
+
+# ── the same span again ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_span_again_is_the_same_event() -> None:
+    memory = fresh_memory()
+    first, second = immediate(memory, S(1, chat(3, 1))), immediate(memory, S(1, chat(3, 1)))
+    assert first == second
+    assert event(S(1, chat(3, 1)))["event_id"] == first[0]["event_id"]
+    assert event(S(1, chat(3, 1), trace=2))["event_id"] != first[0]["event_id"]
+
+
+def test_a_repeated_batch_leads_to_the_same_decisions() -> None:
+    memory = fresh_memory()
+    batch = (OUTER, INNER, S(5, run(900, 120)), S(6, chat(900, 120), parent=5, at=1, until=2))
+    first, second = immediate(memory, *batch), immediate(memory, *batch)
+    assert first == second
+    assert len(first) == 2
+    assert after_grace(memory) == []
+
+
+def test_of_two_versions_of_a_span_the_one_with_usage_counts() -> None:
+    memory = fresh_memory()
+    assert immediate(memory, S(1, CHAT)) == []
+    assert [sums(one) for one in immediate(memory, S(1, chat(3, 1)))] == [(3, 1)]
+    assert after_grace(memory) == []
+    assert sums(event(S(1, chat(3, 1)), S(1, CHAT))) == (3, 1)
+
+
+def test_a_call_that_names_no_usage_is_unknown_not_free() -> None:
+    memory = fresh_memory()
+    assert immediate(memory, S(1, CHAT)) == []
+    (found,) = after_grace(memory)
+    assert (found["status"], counts(found)) == ("ok", {})
+
+
+# ── names from above ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_spans_above_say_who_a_call_was_for() -> None:
+    root = S(1, {"http.route": "/chat", "session.id": "s1"}, name="POST /chat", resource={"service.name": "front"})
+    agent = S(2, {**AGENT, "user.id": "u1"}, parent=1, at=1)
+    call = S(3, chat(3, 1), parent=2, at=2, resource={"service.name": "brain"})
+    found = event(root, agent, call)
+    said = {name: found.get(name) for name in ("endpoint", "session_id", "user_id", "feature", "service")}
+    assert said == {"endpoint": "/chat", "session_id": "s1", "user_id": "u1", "feature": "planner", "service": "brain"}
+
+
+def test_the_root_names_the_feature_when_nobody_else_does() -> None:
+    assert event(S(1, {}, name="summarise"), S(2, chat(3, 1), parent=1))["feature"] == "summarise"
+    assert "feature" not in event(S(2, chat(3, 1)))
+    own = S(2, {**chat(3, 1), "taximeter.feature": "mine"}, parent=1)
+    assert event(S(1, {}, name="summarise"), own)["feature"] == "mine"
+
+
+# ── bounds ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_memory_is_bounded() -> None:
+    memory = fresh_memory(most_spans=100)
+    for number in range(1, 1_000):
+        immediate(memory, S(number, chat(3, 1), parent=number + 5_000))
+    assert len(memory._young) + len(memory._old) <= 110
+
+
+def test_when_too_many_wait_the_oldest_wait_no_longer() -> None:
+    memory = fresh_memory(most_held=5)
+    immediate(memory, *(S(number, run(number, 1), trace=number) for number in range(1, 9)))
+    assert [one.record["input_tokens"] for one in memory.ripe(NOW_US)] == [1, 2, 3]
+
+
+def test_what_is_older_than_the_memory_is_asked_for_elsewhere() -> None:
+    for known, expected in (({f"{1:032x}"}, 0), (set[str](), 1)):
+        memory = fresh_memory()
+        immediate(memory, S(1, run(900, 120), at=-100))
+        assert memory.ripe(NOW_US + 10**9)[0].doubtful
+        assert len(after_grace(memory, known)) == expected
+
+
+def test_circles_and_spans_that_are_their_own_parents_end() -> None:
+    circle = (
+        S(1, chat(3, 1), parent=2),
+        S(2, run(3, 1), parent=3),
+        S(3, run(3, 1), parent=1),
+        S(4, chat(5, 2), parent=4),
+    )
+    assert sums(*events(*circle)) == (8, 3)
+
+
+# ── at random ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[list[S], tuple[int, int]]:
+    """A run of calls with distinct numbers, some of them wrapped once or twice, and what they come to."""
+    spans, total, number = [], (0, 0), 2
+    for call in range(1, draw(st.integers(1, 5)) + 1):
+        numbers = (call * 1_000 + draw(st.integers(0, 99)), call * 100)
+        parent = 1
+        for layer in range(draw(st.integers(1, 3))):
+            spans.append(S(number, chat(*numbers), parent=parent, at=call * 10 + layer, until=call * 10 + 9 - layer))
+            parent, number = number, number + 1
+        total = (total[0] + numbers[0], total[1] + numbers[1])
+    return [S(1, run(*total), until=99), *spans], total
+
+
+@given(runs(), st.randoms(use_true_random=False), st.integers(1, 8))
+@settings(deadline=None)
+def test_exported_as_they_end_in_batches_of_any_size_every_token_counts_once(
+    made: tuple[list[S], tuple[int, int]], chance: Any, size: int
+) -> None:
+    spans, total = made
+    spans.sort(key=lambda span: span.until)
+    memory = fresh_memory()
+    found = []
+    for start in range(0, len(spans), size):
+        batch = spans[start : start + size]
+        chance.shuffle(batch)
+        found += immediate(memory, *batch)
+    assert sums(*found, *after_grace(memory)) == total
+
+
+@given(runs(), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_together_in_any_order_every_token_counts_once(made: tuple[list[S], tuple[int, int]], chance: Any) -> None:
+    spans, total = made
+    chance.shuffle(spans)
+    assert sums(*events(*spans)) == total
