@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from all_stores import OpenMetadata
 
+from taximeter.core.attribution import attribution
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.store.metadata import Metadata
 from taximeter.store.metadata.keys import LONGEST_NAME, RECHECK_SECONDS, SCOPES
@@ -162,6 +163,20 @@ def test_keys_are_listed_oldest_first_revoked_ones_too(metadata: Metadata, clock
     metadata.keys.revoke(ids[0])
     assert [key.id for key in metadata.keys.list()] == ids
     assert [key.revoked_at_us is None for key in metadata.keys.list()] == [False, True]
+
+
+def test_attributes_have_names_of_fields_or_are_tags(metadata: Metadata) -> None:
+    bound = {"user": "u", "team": "core", "tags.z": "9", "tags.team": "x"}
+    key, _ = metadata.keys.create("ci", "gateway", bound)
+    assert key.attributes == {"user_id": "u", "team": "core", "tags.z": "9", "tags.team": "x"}
+    meant = attribution(**key.attributes)
+    assert (meant.user_id, meant.team, meant.tags) == ("u", "core", {"z": "9", "team": "x"})
+
+
+@pytest.mark.parametrize("name", ["nope", "tags.", "tags", ""])
+def test_an_attribute_that_does_not_exist_is_refused_with_those_that_do(metadata: Metadata, name: str) -> None:
+    with pytest.raises(UsageError, match=f"tags.{name}; allowed: user, team, .*tags.NAME"):
+        metadata.keys.create("ci", "gateway", {name: "1"})
 
 
 def test_use_is_noted_to_the_minute(metadata: Metadata, clock: HandClock) -> None:

@@ -61,8 +61,12 @@ SHORT_NAMES: Final = {"user": "user_id", "session": "session_id"}
 """What people write in code, headers and on the command line, where it differs from the field's name."""
 
 
+TAG_PREFIX: Final = "tags."
+"""`tags.NAME` is the free tag NAME, where tags and dimensions are named side by side."""
+
+
 def attribution(**named: object) -> Attribution:
-    """An attribution from keyword arguments with short or full names; unknown names become tags.
+    """An attribution from keyword arguments with short or full names; unknown names, and `tags.NAME`, become tags.
 
     Values are made text and cut to `LONGEST_VALUE`; None is left out. `tags` is a mapping of its own.
     """
@@ -75,7 +79,7 @@ def attribution(**named: object) -> Attribution:
         if value is None:
             continue
         full = SHORT_NAMES.get(name, name)
-        (values if full in _DIMENSION_SET else tags)[full] = str(value)[:LONGEST_VALUE]
+        (values if full in _DIMENSION_SET else tags)[full.removeprefix(TAG_PREFIX)] = str(value)[:LONGEST_VALUE]
     return Attribution(**values, tags=dict(list(tags.items())[:MOST_TAGS]))
 
 

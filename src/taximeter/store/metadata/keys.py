@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from taximeter.clock import Clock
+from taximeter.core.attribution import DIMENSIONS, SHORT_NAMES, TAG_PREFIX
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.tables import CHANGES, KEYS
@@ -70,7 +71,8 @@ class Keys:
     def create(
         self, name: str, scope: str, attributes: Mapping[str, str] | None = None, *, attributes_win: bool = True
     ) -> tuple[Key, str]:
-        """A new key and its secret, which is not kept. Raises UsageError for a scope or name that is not allowed."""
+        """A new key and its secret, which is not kept. Raises UsageError for a scope, a name or an attribute that is
+        not allowed."""
         checked = _scope(scope)
         if not 1 <= len(name.strip()) <= LONGEST_NAME:
             raise UsageError(f"a key needs a name of 1 to {LONGEST_NAME} characters", field="name")
@@ -79,7 +81,7 @@ class Keys:
             id="key_" + base64.b32encode(self._draw(_ID_BYTES)).decode().lower(),
             name=name.strip(),
             scope=checked,
-            attributes=dict(attributes or {}),
+            attributes={_attribute(name): value for name, value in (attributes or {}).items()},
             attributes_win=attributes_win,
             prefix=secret[: len(_MARK) + len(checked) + 1 + _SHOWN_CHARACTERS],
             created_at_us=self._clock.now_us(),
@@ -162,6 +164,17 @@ def _scope(name: str) -> Scope:
     raise UsageError(
         f"unknown scope {name!r}", hint="allowed: " + ", ".join(SCOPES), field="scope", allowed=list(SCOPES)
     )
+
+
+def _attribute(name: str) -> str:
+    """The full name of an attribute; `tags.NAME` is the tag NAME."""
+    full = SHORT_NAMES.get(name, name)
+    if full in DIMENSIONS or (full.startswith(TAG_PREFIX) and len(full) > len(TAG_PREFIX)):
+        return full
+    short = {full: name for name, full in SHORT_NAMES.items()}
+    allowed = [*(short.get(one, one) for one in DIMENSIONS), f"{TAG_PREFIX}NAME"]
+    hint = f"for a tag of that name: {TAG_PREFIX}{name}; allowed: {', '.join(allowed)}"
+    raise UsageError(f"there is no attribute {name!r}", hint=hint, field="attributes", allowed=allowed)
 
 
 def _values(key: Key) -> dict[str, Any]:
