@@ -131,6 +131,7 @@ def test_keys_are_made_used_listed_and_revoked_while_the_server_runs(server: Ser
         assert client.post("/v1/events", json=LATER).status_code == 202
         listed = {key["id"]: key for key in answer_of("keys", "list", *data)["keys"]}
         assert listed[made["id"]]["attributes"] == {"team": "core"}
+        assert listed[made["id"]]["last_used_at"] is not None
         assert made["key"] not in json.dumps(listed)
         assert answer_of("keys", "revoke", made["id"], *data)["revoked_at"]
         assert client.post("/v1/events", json=LATER).status_code == 401

@@ -207,6 +207,7 @@ class Process:
             await self.collecting.live.stop()
         if self.gateway is not None:
             await self.gateway.aclose()
+        await asyncio.to_thread(self.desk.note_uses)
 
     def _sign_in_url(self) -> str:
         return f"{self._url}/signin?token={self._links.issue()}"

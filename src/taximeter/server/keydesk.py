@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from taximeter.clock import rfc3339
+from taximeter.errors import StoreError
 from taximeter.server.access import Caller
 from taximeter.server.shapes import KeyInfo, NewKey
 from taximeter.store.metadata import Key, Metadata
@@ -14,7 +16,9 @@ from taximeter.store.metadata import Key, Metadata
 FIRST_KEYS: Final = (("default gateway key", "gateway"), ("default SDK key", "ingest"))
 """Name and scope of what the first start makes."""
 
-NOTE_USES_SECONDS: Final = 60.0
+NOTE_USES_SECONDS: Final = 30.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 class KeyDesk:
@@ -51,6 +55,8 @@ class KeyDesk:
         return NewKey(id=made.id, name=made.name, scope=made.scope, key=secret)
 
     def list(self) -> list[KeyInfo]:
+        """All keys; those used until now say so."""
+        self.note_uses()
         return [_info(key) for key in self._keys.list()]
 
     def revoke(self, key_id: str) -> KeyInfo:
@@ -67,7 +73,14 @@ class KeyDesk:
         """Write down which keys were used, every `NOTE_USES_SECONDS` until cancelled."""
         while True:
             await asyncio.sleep(NOTE_USES_SECONDS)
-            await asyncio.to_thread(self._keys.note_uses)
+            await asyncio.to_thread(self.note_uses)
+
+    def note_uses(self) -> None:
+        """Write down which keys were used since the last time. Blocks; when the store cannot take it, it is lost."""
+        try:
+            self._keys.note_uses()
+        except StoreError as error:
+            _log.warning("keys: their use is not noted: %s", error)
 
 
 def _info(key: Key) -> KeyInfo:
