@@ -83,7 +83,7 @@ class RequestHead:
             role = _REQUEST_ROLES.get(name)
             if role is None:
                 if name.startswith(OURS):
-                    self.ours[name[len(OURS) :]] = value
+                    self._take_ours(name[len(OURS) :], value)
                 else:
                     self.forward.append((name, value))
             elif role == _NOTE:
@@ -99,6 +99,11 @@ class RequestHead:
                 connection = value
         if connection is not None and connection not in (b"keep-alive", b"close"):
             self._drop_named(connection)
+
+    def _take_ours(self, name: bytes, value: bytes) -> None:
+        """A header given again replaces the one before it; tags are a list, which goes on."""
+        before = self.ours.get(name) if name == b"tags" else None
+        self.ours[name] = value if before is None else before + b"," + value
 
     def _drop_named(self, connection: bytes) -> None:
         named = {token.strip() for token in connection.lower().split(b",")}

@@ -1,0 +1,16 @@
+"""What the headers of a request say."""
+
+from __future__ import annotations
+
+from taximeter.gateway.heads import RequestHead
+
+
+def test_tags_in_several_headers_are_all_meant() -> None:
+    headers = [
+        (b"x-taximeter-tags", b"a=1,b=2"),
+        (b"x-taximeter-team", b"one"),
+        (b"x-taximeter-tags", b"b=3,c=4"),
+        (b"x-taximeter-team", b"two"),
+    ]
+    said = RequestHead(headers).attribution()
+    assert (dict(said.tags), said.team) == ({"a": "1", "b": "3", "c": "4"}, "two")
