@@ -126,6 +126,8 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
         events_accepted=7,
         spool_losses={"disk_full": 2},
         spool_waiting_lines=4,
+        spool_waiting_bytes=400,
+        spool_refused=1,
         set_aside={"not_storable": 3},
         otlp_held_spans=1,
         stored_events=5,
@@ -141,6 +143,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
             text = (await client.get("/metrics")).text
         for metric in METRICS:
             assert f"# HELP {metric.name} {metric.about}" in text
+        assert "taximeter_spool_refused 1.0" in text
         assert 'taximeter_events_total{result="accepted"} 7.0' in text
         assert 'taximeter_losses_total{reason="disk_full"} 2.0' in text
         assert 'taximeter_set_aside_lines_total{reason="not_storable"} 3.0' in text

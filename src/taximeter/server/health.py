@@ -30,6 +30,8 @@ class Counts:
     otlp_held_spans: int | None = None
     spool_losses: Mapping[str, int] = field(default_factory=dict)
     spool_waiting_lines: int | None = None
+    spool_waiting_bytes: int | None = None
+    spool_refused: int | None = None
     set_aside: Mapping[str, int] = field(default_factory=dict)
     stored_events: int | None = None
     collector_lag_bytes: int | None = None
@@ -56,6 +58,8 @@ METRICS: Final = (
     ),
     MetricInfo("taximeter_losses_total", "records the spool lost, by reason", "reason"),
     MetricInfo("taximeter_spool_waiting_lines", "records that wait in memory because the disk refuses them"),
+    MetricInfo("taximeter_spool_waiting_bytes", "their size"),
+    MetricInfo("taximeter_spool_refused", "1 while the disk refuses records (/readyz says why), 0 while it takes them"),
     MetricInfo("taximeter_set_aside_lines_total", "lines kept in rejected.ndjson and not stored, by reason", "reason"),
     MetricInfo("taximeter_gateway_records_total", "records the gateway wrote, by kind", "kind"),
     MetricInfo("taximeter_gateway_lost_records_total", "records the gateway could not write, by kind", "kind"),
@@ -86,6 +90,8 @@ class _FromCounts:
         yield _counter("taximeter_gateway_failures_total", now.gateway_failures)
         yield _counter("taximeter_gateway_refusals_total", now.gateway_refusals)
         yield from _gauge("taximeter_spool_waiting_lines", now.spool_waiting_lines)
+        yield from _gauge("taximeter_spool_waiting_bytes", now.spool_waiting_bytes)
+        yield from _gauge("taximeter_spool_refused", now.spool_refused)
         yield from _gauge("taximeter_otlp_held_spans", now.otlp_held_spans)
         yield from _gauge("taximeter_stored_events", now.stored_events)
         yield from _gauge("taximeter_collector_lag_bytes", now.collector_lag_bytes)

@@ -113,6 +113,8 @@ class Standing:
             otlp_held_spans=self.otlp.held if self.otlp else None,
             spool_losses=spool.losses,
             spool_waiting_lines=spool.waiting_lines,
+            spool_waiting_bytes=spool.waiting_bytes,
+            spool_refused=int(spool.problem is not None),
             set_aside=collector.set_aside if collector else {},
             collector_lag_bytes=collector.lag_bytes if collector else None,
             stored_events=collector.stored_events if collector else None,
