@@ -6,10 +6,15 @@ application that goes on for ever.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
+from typing import Final
+
+FURTHER_ARGUMENTS: Final = "TAXIMETER_COMPANION_ARGUMENTS"
+"""Further arguments, as a JSON list: the environment of a process is its owner's alone to read."""
 
 
 def _end_with_parent() -> None:
@@ -22,4 +27,4 @@ if __name__ == "__main__":
     from taximeter.simulator.__main__ import main
 
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([*sys.argv[1:], *json.loads(os.environ.pop(FURTHER_ARGUMENTS, "[]"))]))

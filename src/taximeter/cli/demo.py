@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import typer
 
+from taximeter.cli.companion import FURTHER_ARGUMENTS
 from taximeter.config import data_directory
 from taximeter.errors import UnavailableError
 
@@ -81,9 +84,10 @@ class SampleTraffic:
             if key.name in KEY_NAMES.values() and key.revoked_at is None:
                 process.desk.revoke(key.id)
         keys = {scope: process.desk.create(name, scope, {}).key for scope, name in KEY_NAMES.items()}
-        arguments = ["traffic", "--gateway", url, "--key", keys["gateway"], "--ingest-key", keys["ingest"]]
-        arguments += ["--providers", self.url, "--provider-key", SIMULATED_KEY, "--data", str(self._data / "sample")]
-        self._application = _start([*arguments, "--history"], stdout=subprocess.DEVNULL)
+        arguments = ["traffic", "--gateway", url, "--providers", self.url, "--provider-key", SIMULATED_KEY]
+        arguments += ["--data", str(self._data / "sample"), "--history"]
+        secrets = ["--key", keys["gateway"], "--ingest-key", keys["ingest"]]
+        self._application = _start(arguments, stdout=subprocess.DEVNULL, secrets=secrets)
 
     def stop_application(self) -> None:
         """End the sample application; it delivers what its SDK still has."""
@@ -91,11 +95,13 @@ class SampleTraffic:
             _stop(self._application)
 
 
-def _start(arguments: list[str], stdout: int) -> subprocess.Popen[bytes]:
+def _start(arguments: list[str], stdout: int, secrets: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """In a session of its own, so that Ctrl-C reaches us alone and things end in their order; and with our end of a
-    pipe as its stdin, so that it ends when we are killed."""
+    pipe as its stdin, so that it ends when we are killed. `secrets` are arguments that nobody sees in a list of
+    processes."""
     command = (sys.executable, "-m", "taximeter.cli.companion", *arguments)
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, start_new_session=True)
+    environment = {**os.environ, FURTHER_ARGUMENTS: json.dumps(secrets)}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, env=environment, start_new_session=True)
 
 
 def _stop(process: subprocess.Popen[Any]) -> None:
