@@ -13,8 +13,9 @@ from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange, Price, Tools
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import RequestHead, readable_encodings
-from taximeter.gateway.identities import Identities, KnownIds
+from taximeter.gateway.identities import Identities, KnownIds, request_id_of
 from taximeter.gateway.keys import Key, KeyCheck, admit, attributed, identified
+from taximeter.gateway.polled import Counted, Poll, may_tell
 from taximeter.gateway.providers import Mount, Mounts, Provider
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import Refusal, body_too_large, unfit_path, unknown_provider, unrecordable
@@ -43,8 +44,9 @@ class Gateway:
     """A reverse proxy in front of the providers: admits, forwards, and records every call that may cost.
 
     `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST are passed on
-    and not recorded. `known_ids` finds in the store what was used before this process started. Counters for the
-    product: `refused` by code, `failures` by reason, `open_calls`, and the recorder's `written` and `lost`.
+    and not recorded, but for what the answer to a GET tells of an earlier call (`taximeter.gateway.polled`).
+    `known_ids` finds in the store what was used before this process started. Counters for the product: `refused` by
+    code, `failures` by reason, `open_calls`, and the recorder's `written` and `lost`.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Gateway:
         self._clock = clock
         self._identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._upstream = upstream or Http1(settings.upstream())
-        self._tools = Tools(self._upstream, recorder, price, clock, settings, self._guard)
+        self._tools = Tools(self._upstream, recorder, price, clock, settings, self._guard, self._identities, Counted())
 
     @property
     def failures(self) -> Mapping[str, int]:
@@ -147,7 +149,24 @@ class Gateway:
         repeatable = request.method in _REPEATABLE or b"idempotency-key" in head.notes
         target = request.path + b"?" + request.query if request.query else request.path
         outgoing = Outgoing(request.method.encode(), target, headers, body, repeatable)
-        return Exchange(self._tools, client, call, outgoing, asking)
+        poll = self._guard("poll_unread", self._poll, request) if request.method == "GET" else None
+        return Exchange(self._tools, client, call, outgoing, asking, poll)
+
+    def _poll(self, request: _Admitted) -> Poll | None:
+        """What a GET may tell of an earlier call."""
+        path, key = request.path.decode("latin-1"), request.key
+        flavour = flavour_for(request.mount.provider.kind, "GET", path, polled=True)
+        if flavour is None or not may_tell(flavour):
+            return None
+        known = {
+            "provider": request.mount.provider.name,
+            "started_at_us": self._clock.now_us(),
+            "attribution": attributed(key, request.head.attribution()),
+            "api_key_id": None if key is None else key.id,
+            "request_id": request_id_of(request.head),
+        }
+        target = path + "?" + request.query.decode("latin-1") if request.query else path
+        return Poll(flavour, target, known, self._settings.tap_limit_bytes)
 
     def _record_begin(self, call: Call) -> None:
         """Write that the call leaves. Raises Refusal when that is not on disk and calls are to be refused then.

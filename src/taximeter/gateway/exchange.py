@@ -16,6 +16,8 @@ from taximeter.gateway.call import NOTHING_READ, Call, is_told_again
 from taximeter.gateway.client import Client
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import OURS, answer_headers, first
+from taximeter.gateway.identities import Identities
+from taximeter.gateway.polled import FETCHED_AGAIN, Counted, Poll
 from taximeter.gateway.providers import Mount
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import upstream_failed
@@ -56,6 +58,8 @@ class Tools:
     clock: Clock
     settings: GatewaySettings
     guard: Guard
+    identities: Identities
+    counted: Counted
 
 
 class Exchange:
@@ -73,6 +77,7 @@ class Exchange:
         "_ended",
         "_http_status",
         "_outgoing",
+        "_poll",
         "_stopping",
         "_tap",
         "_task",
@@ -81,9 +86,19 @@ class Exchange:
     )
 
     def __init__(
-        self, tools: Tools, client: Client, call: Call | None, outgoing: Outgoing, asking: bytes | None = None
+        self,
+        tools: Tools,
+        client: Client,
+        call: Call | None,
+        outgoing: Outgoing,
+        asking: bytes | None = None,
+        poll: Poll | None = None,
     ) -> None:
-        """`asking` is the body of `outgoing` with the question for its usage in it, when that is to be asked."""
+        """`asking` is the body of `outgoing` with the question for its usage in it, when that is to be asked.
+
+        `poll` is what a request that is no call may tell of an earlier one.
+        """
+        self._poll = poll
         self._tools = tools
         self._client = client
         self._call = call
@@ -144,6 +159,7 @@ class Exchange:
         if self._call is not None:
             headers.append((EVENT_ID_HEADER, self._call.event_id.encode()))
         if self._call is None:
+            self._begin_poll(answer)
             await self._pass_through(answer, headers)
         else:
             self._call.is_answered(answer.headers)
@@ -211,11 +227,51 @@ class Exchange:
                 if chunk:
                     await self._client.part(chunk, more=True)
                 chunk = await answer.chunk()
+                self._poll_along(chunk)
         except UpstreamFailure as failure:
             self._end("interrupted", NOTHING_READ, error_type=failure.kind)
             return
         self._end_as_answered(self._read_status(answer))
+        if self._poll is not None:
+            await self._count(self._poll)
         await self._client.part(chunk, more=False)
+
+    # ── what is told of earlier calls ────────────────────────────────────────────────────────────────────
+
+    def _begin_poll(self, answer: Answer) -> None:
+        poll = self._poll
+        if poll is None:
+            return
+        content_type = (first(answer.headers, b"content-type") or b"").decode("latin-1")
+        encoding = first(answer.headers, b"content-encoding")
+        whole = answer.status == 200  # of a part (206) the lines cannot be counted
+        if not whole or not self._tools.guard("poll_unread", poll.begin, content_type, encoding):
+            self._poll = None
+
+    def _poll_along(self, chunk: bytes) -> None:
+        poll = self._poll
+        if poll is not None and chunk and not self._tools.guard("poll_unread", poll.feed, chunk):
+            self._poll = None
+
+    async def _count(self, poll: Poll) -> None:
+        """Write the events of what a poll told, unless they were written before."""
+        guard, counted = self._tools.guard, self._tools.counted
+        told = guard("poll_unread", poll.reading)
+        if told is None:
+            return
+        usage_id = poll.usage_id(told)
+        if counted.has(poll.provider, usage_id):
+            return
+        stored = bool(await self._tools.identities.stored(poll.event_ids(usage_id)))
+        if stored or guard("event_unrecorded", self._write_polled, poll, told):
+            counted.add(poll.provider, usage_id)
+
+    def _write_polled(self, poll: Poll, told: Reading) -> bool:
+        """Whether all of it was written; what was not is written when it is fetched again."""
+        written = [self._tools.recorder.end(event) for event in poll.events(told)]
+        for _ in range(written.count(False)):
+            self._tools.guard.count("event_lost")
+        return all(written)
 
     def _read_status(self, answer: Answer) -> Reading:
         """What the status alone says of an answer that is not read."""
@@ -393,4 +449,6 @@ class Exchange:
         )
         if not self._tools.recorder.end(event):
             self._tools.guard.count("event_lost")
+        if event.response_id is not None and event.usage.known and call.flavour and call.flavour.name in FETCHED_AGAIN:
+            self._tools.counted.add(event.provider, event.response_id)
         return event

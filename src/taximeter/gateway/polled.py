@@ -1,0 +1,143 @@
+"""Calls whose cost is told later: the answers of background responses, batches and runs, fetched with GET.
+
+Such an answer may be fetched any number of times, so its event has an id made of the provider and of what it tells
+about (`Reading.usage_id`, or the answer's own id; in a file of results also the place of the line): each poll, before
+and after a restart, is the same event, and the first one stays. What was counted already is not counted again:
+
+- a response that was no background one, and a stored chat completion, told their usage in the answer to their POST
+- what a POST or its stream told is remembered by its id (`MOST_COUNTED`, the oldest are forgotten first)
+- a batch and the file of its results tell the same: the one fetched first counts; what was stored before this process
+  started is looked up in the store, where there is one
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from taximeter.core.event import UsageEvent
+from taximeter.extract import Flavour, Reading, StreamReader
+from taximeter.gateway.identities import derived_id
+from taximeter.gateway.tap import Inflater, UnreadableError, decode_json, inflater, read_json
+
+MOST_COUNTED: Final = 65_536
+
+FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
+"""Flavours of calls that can be fetched later and may have no other carrier: their ids are remembered."""
+
+_TOLD_BY_POST: Final = frozenset({"openai.chat.retrieve"})
+_TOLD_IN_BACKGROUND: Final = "openai.responses.retrieve"
+_BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true')
+_LONGEST_CUT: Final = 64
+"""Bytes of the mark of a background response that may stand in the chunk before."""
+
+
+def may_tell(flavour: Flavour) -> bool:
+    """Whether answers of this flavour tell what nobody else tells."""
+    return flavour.polled and flavour.name not in _TOLD_BY_POST
+
+
+class Counted:
+    """Ids of usages that have an event, by provider."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def add(self, provider: str, usage_id: str) -> None:
+        self._ids[provider, usage_id] = None
+        if len(self._ids) > MOST_COUNTED:
+            self._ids.popitem(last=False)
+
+    def has(self, provider: str, usage_id: str) -> bool:
+        return (provider, usage_id) in self._ids
+
+
+class Poll:
+    """One GET that may tell what a call cost. `known` is what the request says, as fields of an event."""
+
+    def __init__(self, flavour: Flavour, target: str, known: dict[str, Any], limit_bytes: int) -> None:
+        self.provider: str = known["provider"]
+        self._flavour = flavour
+        self._target = target
+        self._known = known
+        self._limit_bytes = limit_bytes
+        self._reader: StreamReader | None = None
+        self._unpack: Inflater | None = None
+        self._encoding: bytes | None = None
+        self._body = bytearray()
+        self._seen = b""
+        self._background = flavour.name != _TOLD_IN_BACKGROUND
+
+    def begin(self, content_type: str, encoding: bytes | None) -> bool:
+        """The answer is there. Always True; raises UnreadableError."""
+        self._encoding = encoding
+        of_lines = self._flavour.several and "application/json" not in content_type
+        if of_lines or self._flavour.streams(content_type):
+            self._reader = self._flavour.stream(decode=decode_json)
+            self._unpack = inflater(encoding, self._limit_bytes)
+        return True
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take in bytes of the answer. Always True; raises UnreadableError."""
+        if self._reader is None:
+            self._body += chunk
+            if len(self._body) > self._limit_bytes:
+                raise UnreadableError("too large")
+            return True
+        data = chunk if self._unpack is None else self._unpack.feed(chunk)
+        if not self._background:
+            self._seen = self._seen[-_LONGEST_CUT:] + data
+            self._background = _BACKGROUND.search(self._seen) is not None
+        self._reader.feed(data)
+        return True
+
+    def reading(self) -> Reading | None:
+        """What the whole answer tells; None when that is nothing that counts. Raises UnreadableError."""
+        if self._reader is not None:
+            self._reader.end()
+            told = self._reader.reading()
+        else:
+            payload = read_json(bytes(self._body), self._encoding, self._limit_bytes)
+            told = self._flavour.read_answer(200, payload)
+            self._background = self._background or (isinstance(payload, dict) and payload.get("background") is True)
+        if self._flavour.several:
+            return told if told.items else None
+        return told if self._background and told.finished and told.usage.known else None
+
+    def usage_id(self, told: Reading) -> str:
+        """Under which id this usage is told, here and elsewhere."""
+        return told.usage_id or self._flavour.usage_id or told.response_id or self._target
+
+    def event_ids(self, usage_id: str) -> tuple[str, str]:
+        """The ids under which this usage is stored if it was counted before: as one, and as the first of several."""
+        return derived_id("usage", self.provider, usage_id), derived_id("usage", self.provider, usage_id, "0")
+
+    def events(self, told: Reading) -> Iterator[UsageEvent]:
+        """The events: one, or one for each item."""
+        usage_id = self.usage_id(told)
+        if not self._flavour.several:
+            yield self._event(self.event_ids(usage_id)[0], told)
+        for index, item in enumerate(told.items):
+            yield self._event(derived_id("usage", self.provider, usage_id, str(index)), item)
+
+    def _event(self, event_id: str, told: Reading) -> UsageEvent:
+        return UsageEvent(
+            event_id=event_id,
+            source="gateway",
+            status="ok" if told.error_type is None else "error",
+            http_status=200,
+            operation=self._flavour.operation,
+            error_type=told.error_type,
+            response_model=told.response_model,
+            response_id=told.response_id,
+            service_tier=told.service_tier,
+            region=told.region,
+            usage=told.usage,
+            by_model=told.by_model,
+            usage_conflict=told.usage_conflict,
+            not_billed=told.not_billed,
+            reported_cost_usd=told.reported_cost_usd,
+            **self._known,
+        )

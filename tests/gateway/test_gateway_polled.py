@@ -1,0 +1,124 @@
+"""What is told later: answers that are fetched with GET, any number of times, count once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_rig import Play, Rig, running, stream, whole
+
+CASES_FOLDER = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
+
+
+def case_of(name: str) -> dict[str, Any]:
+    case: dict[str, Any] = json.loads((CASES_FOLDER / f"{name}.json").read_text())
+    return case
+
+
+def played(case: dict[str, Any]) -> Play:
+    return whole(case["response"]["body"].encode(), 200, case["response"]["headers"]["content-type"])
+
+
+def path_of(case: dict[str, Any]) -> str:
+    return f"/{case['provider']}{case['request']['path']}"
+
+
+def fetch(rig: Rig, case: dict[str, Any]) -> None:
+    rig.plays(played(case))
+    reply = rig.ask(path_of(case), method="GET", x_taximeter_user="u")
+    assert reply.body == case["response"]["body"].encode()
+
+
+DONE = [
+    "openai-responses-background-done",
+    "openai-batch-done",
+    "openai-batch-output-file",
+    "openai-assistants-run-done",
+    "anthropic-batch-results",
+]
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_polled_three_times_it_counts_once_with_all_its_items(name: str) -> None:
+    case = case_of(name)
+    with running() as rig, running() as restarted:
+        for _ in range(3):
+            fetch(rig, case)
+        fetch(restarted, case)
+        events, later = rig.log.of(None), restarted.log.of(None)
+        assert rig.gateway.failures == {}
+    expected = case["expected"].get("items", [case["expected"]])
+    counted = [(event["input_tokens"], event["output_tokens"], event["response_model"]) for event in events]
+    assert counted == [(item["input_tokens_total"], item["output_tokens_total"], item["model"]) for item in expected]
+    assert [event["event_id"] for event in events] == [event["event_id"] for event in later]
+    assert len({event["event_id"] for event in events}) == len(expected)
+    assert {(event["status"], event["user_id"], event["api_key_id"]) for event in events} == {("ok", "u", "key_1")}
+
+
+def test_an_answer_that_is_queued_is_free_until_it_is_told() -> None:
+    queued = case_of("openai-responses-background-queued")
+    with running() as rig:
+        rig.plays(played(queued))
+        rig.ask(path_of(queued), queued["request"]["body"])
+        rig.ask("/openai/v1/responses/resp_1", method="GET")
+        (event,) = rig.log.of(None)
+    assert (event["status"], event["not_billed"], event["response_id"][:7]) == ("ok", True, "resp_0e")
+
+
+def test_a_response_that_its_post_told_is_not_counted_when_it_is_fetched() -> None:
+    done = case_of("openai-responses-background-done")
+    body = json.loads(done["response"]["body"])
+    with running() as rig:
+        rig.plays(whole(json.dumps({**body, "background": False}).encode()))
+        rig.ask(path_of(done), method="GET")
+        assert rig.log.lines == []
+        completed = json.dumps({"type": "response.completed", "response": body}).encode()
+        rig.plays(stream([b"event: response.completed\ndata: " + completed + b"\n\n"]))
+        rig.ask("/openai/v1/responses", {"model": "m", "background": True, "stream": True})
+        fetch(rig, done)
+        assert len(rig.log.of(None)) == 1
+
+
+def test_a_background_response_may_be_fetched_as_a_stream() -> None:
+    done = case_of("openai-responses-background-done")
+    body = json.loads(done["response"]["body"])
+    event = b"data: " + json.dumps({"type": "response.completed", "response": body}).encode() + b"\n\n"
+    with running() as rig:
+        rig.plays(stream([event[:33], event[33:]]))
+        rig.ask(path_of(done) + "?stream=true", method="GET")
+        assert [event["input_tokens"] for event in rig.log.of(None)] == [15]
+
+
+@pytest.mark.parametrize("names", [DONE[1:3], DONE[2:0:-1]])
+def test_a_batch_and_the_file_of_its_results_count_once(names: list[str]) -> None:
+    with running() as rig:
+        for name in names:
+            fetch(rig, case_of(name))
+        assert sum(event["input_tokens"] for event in rig.log.of(None)) == 36
+
+
+@pytest.mark.parametrize("first", DONE[1:3])
+def test_what_was_stored_before_the_start_is_not_counted_again_in_its_other_form(first: str) -> None:
+    with running() as before:
+        fetch(before, case_of(first))
+        stored = {event["event_id"] for event in before.log.of(None)}
+    with running(known_ids=stored.intersection) as rig:
+        for name in DONE[1:3]:
+            fetch(rig, case_of(name))
+        assert rig.log.lines == []
+
+
+def test_a_part_of_a_file_is_not_counted_and_what_was_lost_is_written_the_next_time() -> None:
+    case = case_of("anthropic-batch-results")
+    with running() as rig:
+        rig.plays(whole(case["response"]["body"].encode()[:-700], 206, "application/x-jsonl"))
+        rig.ask(path_of(case), method="GET")
+        assert rig.log.lines == []
+        rig.log.full = True
+        fetch(rig, case)
+        assert rig.gateway.failures == {"event_lost": 2}
+        rig.log.full = False
+        fetch(rig, case)
+        assert len(rig.log.of(None)) == 2
