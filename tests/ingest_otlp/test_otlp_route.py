@@ -199,7 +199,7 @@ def test_spans_of_the_real_sdk_arrive_as_calls(server: tuple[str, str]) -> None:
     provider.add_span_processor(BatchSpanProcessor(exporter))
     work(provider.get_tracer("opentelemetry.instrumentation.openai_v2"))
     assert provider.force_flush()
-    provider.shutdown()  # type: ignore[no-untyped-call]
+    provider.shutdown()
 
     found = stored(server, service="shop")
     assert sorted((one["input_tokens"], one["output_tokens"]) for one in found) == [(400, 50), (500, 70)]
@@ -212,4 +212,4 @@ def test_the_exporter_of_logs_is_content_too(server: tuple[str, str]) -> None:
     url, token = server
     exporter = OTLPLogExporter(f"{url}/v1/logs", headers={"authorization": f"Bearer {token}"})
     assert exporter.export([]).name == "SUCCESS"
-    exporter.shutdown()
+    exporter.shutdown()  # type: ignore[no-untyped-call]
