@@ -100,7 +100,9 @@ def event(data: object, end: bytes = b"\n\n") -> bytes:
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
 FILTER = event({"choices": [], "prompt_filter_results": [{"prompt_index": 0}]})
-TEXT = event({"choices": [{"index": 0, "delta": {"content": 'a "choices":[] \n\n b'}}], "usage": None})
+DELTA = {"content": 'a "choices":[] \n\n b'}
+EARLY = event({"choices": [{"index": 0, "delta": {"content": '"finish_reason":"x"'}, "finish_reason": None}]})
+TEXT = event({"choices": [{"index": 0, "delta": DELTA, "finish_reason": "stop"}], "usage": None})
 LAST = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": USAGE})
 EXTRA = event({"choices": [], "usage": USAGE})
 COMMENT = b": still there\n\n"
@@ -110,6 +112,8 @@ STREAMS = [
     ([FILTER, TEXT, TEXT, EXTRA, DONE], [FILTER, TEXT, TEXT, DONE]),
     ([TEXT, LAST, DONE], [TEXT, LAST, DONE]),
     ([COMMENT, TEXT, EXTRA, COMMENT, DONE], [COMMENT, TEXT, COMMENT, DONE]),
+    ([EXTRA, EARLY, EXTRA, TEXT, EXTRA, DONE], [EXTRA, EARLY, EXTRA, TEXT, DONE]),
+    ([EARLY, EXTRA[:-2]], [EARLY, EXTRA[:-2]]),
     ([TEXT, EXTRA], [TEXT]),
     ([TEXT, EXTRA[:-2]], [TEXT]),
     ([TEXT, EXTRA[:-9]], [TEXT, EXTRA[:-9]]),

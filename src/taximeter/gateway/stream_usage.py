@@ -1,7 +1,9 @@
 """OpenAI streams tell their usage only when asked. We ask for clients that did not, and keep the answer to ourselves.
 
 `ask` edits the request's bytes at one place and leaves the rest as it came. `UsageWithholder` takes the extra event,
-the one with empty `choices` and a `usage`, out of the stream. The `"usage":null` that asking puts into the other
+the one with empty `choices` and a `usage` after a choice has finished, out of the stream. A host that sends such an
+event unasked (Azure's model router) cannot be told apart once it was asked: its clients miss that event, too, unless
+they ask for it or `ask_for_usage` is off. The `"usage":null` that asking puts into the other
 events stays: taking it out would mean to rewrite every event, and the official clients read a missing usage and
 null as the same.
 """
@@ -72,17 +74,24 @@ def _value_span(body: bytes, name: bytes) -> tuple[int, int] | None:
     return span
 
 
+_FINISH: Final = re.compile(rb'"finish_reason"\s*:\s*[^n\s]')
+_LONGEST_FINISH: Final = 32
+"""Bytes of a finish reason that can be in one chunk while the rest of it is in the next."""
+
+
 class UsageWithholder:
     """Takes the usage event out of a stream, in any chunking.
 
     Bytes are held only as long as they may still become that event: an event with a choice in it passes at once.
     """
 
-    __slots__ = ("_held", "_passed", "withheld")
+    __slots__ = ("_end_of_out", "_finished", "_held", "_passed", "withheld")
 
     def __init__(self) -> None:
         self._held = b""
         self._passed: bytes | None = None  # the end of an event that is on its way, as long as it goes on
+        self._finished = False  # whether a choice has; only then the extra event comes
+        self._end_of_out = b""
         self.withheld = False
 
     def feed(self, chunk: bytes) -> bytes:
@@ -91,12 +100,18 @@ class UsageWithholder:
         out = b""
         if self._passed is not None:
             out, data = self._rest_of_event(data)
+            self._look_for_finish(out)
         if data:
             cut = _last_event_end(data)
             whole, data = data[:cut], data[cut:]
-            out += whole if _NO_CHOICES.search(whole) is None else self._without_usage(whole)
+            if _NO_CHOICES.search(whole) is None:
+                self._look_for_finish(whole)
+                out += whole
+            else:
+                out += self._without_usage(whole)
         if data and (_SOME_CHOICE.search(data) or len(data) > HELD_BYTES_MAX):
             self._passed = data[-_LONGEST_END:]
+            self._look_for_finish(data)
             out, data = out + data, b""
         self._held = data
         return out
@@ -104,7 +119,14 @@ class UsageWithholder:
     def end(self) -> bytes:
         """What was still held when the stream ended."""
         held, self._held = self._held, b""
-        return held if not _is_usage_event(held) else b""
+        return held if not (self._finished and _is_usage_event(held)) else b""
+
+    def _look_for_finish(self, passed: bytes) -> None:
+        if self._finished:
+            return
+        seen = self._end_of_out + passed
+        self._finished = _FINISH.search(seen) is not None
+        self._end_of_out = seen[-_LONGEST_FINISH:]
 
     def _rest_of_event(self, data: bytes) -> tuple[bytes, bytes]:
         """Data up to the end of an event that is already on its way."""
@@ -122,9 +144,10 @@ class UsageWithholder:
         for end in _EVENT_END.finditer(events):
             event = events[start : end.end()]
             start = end.end()
-            if _is_usage_event(event):
+            if self._finished and _is_usage_event(event):
                 self.withheld = True
             else:
+                self._look_for_finish(event)
                 kept.append(event)
         return b"".join(kept)
 
