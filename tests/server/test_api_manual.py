@@ -11,7 +11,7 @@ import pytest
 
 from taximeter import errors
 from taximeter.ingest.collector import SET_ASIDE_REASONS
-from taximeter.ingest.wire import CODES
+from taximeter.ingest.wire import CODES, WireEvent
 from taximeter.server.api import build_api, description
 from taximeter.server.health import METRICS
 from taximeter.spool import LOSS_REASONS
@@ -51,6 +51,14 @@ def test_every_reason_for_a_loss_is_in_the_manual() -> None:
     found = block("losses").search(MANUAL.read_text())
     assert found is not None
     assert re.findall(r"^\| `(\w+)` \|", found[1], re.MULTILINE) == list(LOSS_REASONS)
+
+
+def test_ingest_is_described_with_its_shapes() -> None:
+    document = description(build_api(None, "0"))
+    assert document["paths"]["/v1/events"]["post"]["responses"].keys() >= {"202", "401", "413", "422"}
+    event = document["components"]["schemas"]["IncomingEvent"]
+    assert set(event["properties"]) == set(WireEvent.__struct_fields__) - {"cost_usd"}
+    assert event["required"] == ["event_id", "started_at"]
 
 
 def test_every_route_is_in_the_manual() -> None:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server.answers import error_body, error_headers
+from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
 from taximeter.server.routes import calculator, keys, prices, spending, standing
 from taximeter.server.routes.dependencies import Anybody
@@ -55,6 +56,7 @@ def description(api: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the ways to authenticate."""
     document = api.openapi()
     document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    describe_ingest(document)
     document["security"] = [{"key": []}]
     return document
 

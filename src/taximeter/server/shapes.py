@@ -69,12 +69,14 @@ _TYPES: dict[Kind, Any] = {
     "timestamp": str | None,
     "count": int | None,
     "milliseconds": float | None,
-    "flag": bool | None,
+    "flag": bool,
     "money": str | None,
-    "texts": dict[str, str] | None,
-    "units": dict[str, float | str] | None,
+    "texts": dict[str, str],
+    "units": dict[str, int | str],
     "json": Any,
 }
+
+_ABOUT = {column.name: column.about for column in COLUMNS}
 
 CostComponents = create_model(
     "CostComponents",
@@ -84,17 +86,18 @@ CostComponents = create_model(
 
 Call = create_model(
     "Call",
-    __doc__="One attempt of one call.",
+    __doc__="One attempt of one call, with every field: null is what is not known.",
     __config__=ConfigDict(extra="allow"),
     **{
-        **{f.name: (_TYPES[f.kind], Field(default=None, description=f.about)) for f in COLUMNS},
+        **{f.name: (_TYPES[f.kind], Field(description=f.about)) for f in COLUMNS},
+        "attempt": (int, Field(description=_ABOUT["attempt"])),
         "event_id": (str, Field(description=COLUMNS[0].about)),
         "started_at": (str, Field(description=COLUMNS[1].about)),
         "status": (str, ...),
         "provider": (str, ...),
         "source": (str, ...),
-        "cost_usd": (str | None, Field(default=None, description="USD, exact; null when unpriced")),
-        "cost": (CostComponents | None, None),
+        "cost_usd": (str | None, Field(description="USD, exact; null when unpriced")),
+        "cost": (CostComponents | None, Field(description=_ABOUT["cost"])),
     },  # type: ignore[call-overload]
 )
 

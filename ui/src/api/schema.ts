@@ -270,6 +270,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send Events
+         * @description One event, a JSON array, or NDJSON. An item that cannot be taken is in `rejected`.
+         */
+        post: operations["send_events_v1_events_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -427,70 +447,71 @@ export interface components {
         };
         /**
          * Call
-         * @description One attempt of one call.
+         * @description One attempt of one call, with every field: null is what is not known.
          */
         Call: {
             /**
              * Api Key Id
              * @description id of the taximeter key used; never the key
              */
-            api_key_id?: string | null;
+            api_key_id: string | null;
             /**
              * Attempt
              * @description 1 for the first try, 2 for the first retry, ...
              */
-            attempt?: number | null;
+            attempt: number;
             /**
              * By Model
              * @description the counts apart, when one call used several models: [{model, input_tokens, ...}]
              */
-            by_model?: unknown;
+            by_model: unknown;
             /**
              * Cache Read Audio Tokens
              * @description part of the audio input read from a cache
              */
-            cache_read_audio_tokens?: number | null;
+            cache_read_audio_tokens: number | null;
             /**
              * Cache Read Tokens
              * @description part of the input read from a cache
              */
-            cache_read_tokens?: number | null;
+            cache_read_tokens: number | null;
             /**
              * Cache Write 1H Tokens
              * @description part of the input written to a cache for an hour
              */
-            cache_write_1h_tokens?: number | null;
+            cache_write_1h_tokens: number | null;
             /**
              * Cache Write 5M Tokens
              * @description part of the input written to a cache (default lifetime)
              */
-            cache_write_5m_tokens?: number | null;
-            cost?: components["schemas"]["CostComponents"] | null;
+            cache_write_5m_tokens: number | null;
+            /** @description the cost in components: input, cache_read, cache_write, output, other */
+            cost: components["schemas"]["CostComponents"] | null;
             /**
              * Cost Usd
              * @description USD, exact; null when unpriced
              */
-            cost_usd?: string | null;
+            cost_usd: string | null;
             /**
              * Duration Ms
              * @description from the first byte sent to the last received
              */
-            duration_ms?: number | null;
+            duration_ms: number | null;
             /**
              * Endpoint
              * @description endpoint or route of the calling application
              */
-            endpoint?: string | null;
+            endpoint: string | null;
             /**
              * Environment
              * @description dev, staging, prod
              */
-            environment?: string | null;
+            environment: string | null;
             /**
              * Error Type
              * @description the provider's error type, or the kind of failure
              */
-            error_type?: string | null;
+            error_type: string | null;
             /**
              * Event Id
              * @description UUIDv7 made by the sender; the idempotency key
@@ -500,141 +521,141 @@ export interface components {
              * Feature
              * @description product feature
              */
-            feature?: string | null;
+            feature: string | null;
             /**
              * Http Status
              * @description HTTP status of the provider's answer
              */
-            http_status?: number | null;
+            http_status: number | null;
             /**
              * Ingested At
              * @description when the collector took it in
              */
-            ingested_at?: string | null;
+            ingested_at: string | null;
             /**
              * Input Audio Tokens
              * @description part of the input that is audio
              */
-            input_audio_tokens?: number | null;
+            input_audio_tokens: number | null;
             /**
              * Input Image Tokens
              * @description part of the input that is images
              */
-            input_image_tokens?: number | null;
+            input_image_tokens: number | null;
             /**
              * Input Tokens
              * @description all input, cache included
              */
-            input_tokens?: number | null;
+            input_tokens: number | null;
             /**
              * Input Video Tokens
              * @description part of the input that is video
              */
-            input_video_tokens?: number | null;
+            input_video_tokens: number | null;
             /**
              * Not Billed
              * @description the provider does not charge for this call: an error, a token count
              */
-            not_billed?: boolean | null;
+            not_billed: boolean;
             /**
              * Operation
              * @description chat, embeddings, ... as OpenTelemetry names them
              */
-            operation?: string | null;
+            operation: string | null;
             /**
              * Output Audio Tokens
              * @description part of the output that is audio
              */
-            output_audio_tokens?: number | null;
+            output_audio_tokens: number | null;
             /**
              * Output Image Tokens
              * @description part of the output that is images
              */
-            output_image_tokens?: number | null;
+            output_image_tokens: number | null;
             /**
              * Output Tokens
              * @description all output, reasoning included
              */
-            output_tokens?: number | null;
+            output_tokens: number | null;
             /**
              * Price Rule
              * @description the entry of it
              */
-            price_rule?: string | null;
+            price_rule: string | null;
             /**
              * Price Version
              * @description the price book that was applied
              */
-            price_version?: string | null;
+            price_version: string | null;
             /**
              * Prompt Version
              * @description version of the prompt
              */
-            prompt_version?: string | null;
+            prompt_version: string | null;
             /** Provider */
             provider: string;
             /**
              * Reasoning Tokens
              * @description part of the output that is reasoning
              */
-            reasoning_tokens?: number | null;
+            reasoning_tokens: number | null;
             /**
              * Region
              * @description where it was served, when that is known
              */
-            region?: string | null;
+            region: string | null;
             /**
              * Reported Cost Usd
              * @description the amount the provider or sender named; kept beside ours, never added
              */
-            reported_cost_usd?: string | null;
+            reported_cost_usd: string | null;
             /**
              * Request Id
              * @description groups the attempts of one request
              */
-            request_id?: string | null;
+            request_id: string | null;
             /**
              * Request Model
              * @description the model asked for
              */
-            request_model?: string | null;
+            request_model: string | null;
             /**
              * Response Id
              * @description the provider's own id of the answer
              */
-            response_id?: string | null;
+            response_id: string | null;
             /**
              * Response Model
              * @description the model that answered
              */
-            response_model?: string | null;
+            response_model: string | null;
             /**
              * Service
              * @description calling service
              */
-            service?: string | null;
+            service: string | null;
             /**
              * Service Tier
              * @description the tier that was served: default, batch, flex, priority
              */
-            service_tier?: string | null;
+            service_tier: string | null;
             /**
              * Service Version
              * @description its version
              */
-            service_version?: string | null;
+            service_version: string | null;
             /**
              * Session Id
              * @description session or conversation
              */
-            session_id?: string | null;
+            session_id: string | null;
             /** Source */
             source: string;
             /**
              * Span Id
              * @description W3C span id, 16 hex digits
              */
-            span_id?: string | null;
+            span_id: string | null;
             /**
              * Started At
              * @description when the call began; RFC 3339, UTC, microseconds
@@ -646,56 +667,56 @@ export interface components {
              * Tags
              * @description free tags
              */
-            tags?: {
+            tags: {
                 [key: string]: string;
-            } | null;
+            };
             /**
              * Team
              * @description team that owns the spend
              */
-            team?: string | null;
+            team: string | null;
             /**
              * Tenant
              * @description customer or tenant
              */
-            tenant?: string | null;
+            tenant: string | null;
             /**
              * Time To First Token Ms
              * @description until the first streamed content; null when not streamed
              */
-            time_to_first_token_ms?: number | null;
+            time_to_first_token_ms: number | null;
             /**
              * Trace Id
              * @description W3C trace id, 32 hex digits
              */
-            trace_id?: string | null;
+            trace_id: string | null;
             /**
              * Units
              * @description other billable units: web_searches, audio_seconds, pages, ...
              */
-            units?: {
+            units: {
                 [key: string]: number | string;
-            } | null;
+            };
             /**
              * Unpriced Reason
              * @description why there is no cost
              */
-            unpriced_reason?: string | null;
+            unpriced_reason: string | null;
             /**
              * Usage Conflict
              * @description the provider's numbers contradicted themselves and parts were clamped
              */
-            usage_conflict?: boolean | null;
+            usage_conflict: boolean;
             /**
              * Usage Estimated
              * @description counted by us, not reported by the provider
              */
-            usage_estimated?: boolean | null;
+            usage_estimated: boolean;
             /**
              * User Id
              * @description end user
              */
-            user_id?: string | null;
+            user_id: string | null;
         } & {
             [key: string]: unknown;
         };
@@ -833,6 +854,328 @@ export interface components {
             service_tier: string | null;
             /** Token Ratio */
             token_ratio: string;
+        };
+        /**
+         * IncomingEvent
+         * @description One attempt of one call, as its sender tells it. What is not known may be left out.
+         */
+        IncomingEvent: {
+            /**
+             * Api Key Id
+             * @description id of the taximeter key used; never the key
+             * @default null
+             */
+            api_key_id: string | null;
+            /**
+             * Attempt
+             * @description 1 for the first try, 2 for the first retry, ...
+             * @default null
+             */
+            attempt: number | null;
+            /**
+             * By Model
+             * @description the counts apart, when one call used several models: [{model, input_tokens, ...}]
+             * @default null
+             */
+            by_model: {
+                [key: string]: unknown;
+            }[] | null;
+            /**
+             * Cache Read Audio Tokens
+             * @description part of the audio input read from a cache
+             * @default null
+             */
+            cache_read_audio_tokens: number | null;
+            /**
+             * Cache Read Tokens
+             * @description part of the input read from a cache
+             * @default null
+             */
+            cache_read_tokens: number | null;
+            /**
+             * Cache Write 1H Tokens
+             * @description part of the input written to a cache for an hour
+             * @default null
+             */
+            cache_write_1h_tokens: number | null;
+            /**
+             * Cache Write 5M Tokens
+             * @description part of the input written to a cache (default lifetime)
+             * @default null
+             */
+            cache_write_5m_tokens: number | null;
+            /**
+             * Duration Ms
+             * @description from the first byte sent to the last received
+             * @default null
+             */
+            duration_ms: number | null;
+            /**
+             * Endpoint
+             * @description endpoint or route of the calling application
+             * @default null
+             */
+            endpoint: string | null;
+            /**
+             * Environment
+             * @description dev, staging, prod
+             * @default null
+             */
+            environment: string | null;
+            /**
+             * Error Type
+             * @description the provider's error type, or the kind of failure
+             * @default null
+             */
+            error_type: string | null;
+            /**
+             * Event Id
+             * @description UUIDv7 made by the sender; the idempotency key
+             */
+            event_id: string;
+            /**
+             * Feature
+             * @description product feature
+             * @default null
+             */
+            feature: string | null;
+            /**
+             * Http Status
+             * @description HTTP status of the provider's answer
+             * @default null
+             */
+            http_status: number | null;
+            /**
+             * Input Audio Tokens
+             * @description part of the input that is audio
+             * @default null
+             */
+            input_audio_tokens: number | null;
+            /**
+             * Input Image Tokens
+             * @description part of the input that is images
+             * @default null
+             */
+            input_image_tokens: number | null;
+            /**
+             * Input Tokens
+             * @description all input, cache included
+             * @default null
+             */
+            input_tokens: number | null;
+            /**
+             * Input Video Tokens
+             * @description part of the input that is video
+             * @default null
+             */
+            input_video_tokens: number | null;
+            /**
+             * Model
+             * @description `request_model`, where that is absent
+             * @default null
+             */
+            model: string | null;
+            /**
+             * Not Billed
+             * @description the provider does not charge for this call: an error, a token count
+             * @default null
+             */
+            not_billed: boolean | null;
+            /**
+             * Operation
+             * @description chat, embeddings, ... as OpenTelemetry names them
+             * @default null
+             */
+            operation: string | null;
+            /**
+             * Output Audio Tokens
+             * @description part of the output that is audio
+             * @default null
+             */
+            output_audio_tokens: number | null;
+            /**
+             * Output Image Tokens
+             * @description part of the output that is images
+             * @default null
+             */
+            output_image_tokens: number | null;
+            /**
+             * Output Tokens
+             * @description all output, reasoning included
+             * @default null
+             */
+            output_tokens: number | null;
+            /**
+             * Prompt Version
+             * @description version of the prompt
+             * @default null
+             */
+            prompt_version: string | null;
+            /**
+             * Provider
+             * @description who answered: openai, anthropic, or the configured name of a compatible host
+             * @default null
+             */
+            provider: string | null;
+            /**
+             * Reasoning Tokens
+             * @description part of the output that is reasoning
+             * @default null
+             */
+            reasoning_tokens: number | null;
+            /**
+             * Region
+             * @description where it was served, when that is known
+             * @default null
+             */
+            region: string | null;
+            /**
+             * Reported Cost Usd
+             * @description the amount the provider or sender named; kept beside ours, never added
+             * @default null
+             */
+            reported_cost_usd: string | number | null;
+            /**
+             * Request Id
+             * @description groups the attempts of one request
+             * @default null
+             */
+            request_id: string | null;
+            /**
+             * Request Model
+             * @description the model asked for
+             * @default null
+             */
+            request_model: string | null;
+            /**
+             * Response Id
+             * @description the provider's own id of the answer
+             * @default null
+             */
+            response_id: string | null;
+            /**
+             * Response Model
+             * @description the model that answered
+             * @default null
+             */
+            response_model: string | null;
+            /**
+             * Service
+             * @description calling service
+             * @default null
+             */
+            service: string | null;
+            /**
+             * Service Tier
+             * @description the tier that was served: default, batch, flex, priority
+             * @default null
+             */
+            service_tier: string | null;
+            /**
+             * Service Version
+             * @description its version
+             * @default null
+             */
+            service_version: string | null;
+            /**
+             * Session
+             * @description `session_id`, where that is absent
+             * @default null
+             */
+            session: string | null;
+            /**
+             * Session Id
+             * @description session or conversation
+             * @default null
+             */
+            session_id: string | null;
+            /**
+             * Source
+             * @description which road it came by: gateway, sdk, otlp, api, import
+             * @default null
+             */
+            source: ("gateway" | "sdk" | "otlp" | "api" | "import") | null;
+            /**
+             * Span Id
+             * @description W3C span id, 16 hex digits
+             * @default null
+             */
+            span_id: string | null;
+            /**
+             * Started At
+             * @description when the call began; RFC 3339, UTC, microseconds
+             */
+            started_at: string;
+            /**
+             * Status
+             * @description one of ok, error, cancelled, interrupted, refused, cached
+             * @default null
+             */
+            status: ("ok" | "error" | "cancelled" | "interrupted" | "refused" | "cached") | null;
+            /**
+             * Tags
+             * @description free tags
+             * @default null
+             */
+            tags: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /**
+             * Team
+             * @description team that owns the spend
+             * @default null
+             */
+            team: string | null;
+            /**
+             * Tenant
+             * @description customer or tenant
+             * @default null
+             */
+            tenant: string | null;
+            /**
+             * Time To First Token Ms
+             * @description until the first streamed content; null when not streamed
+             * @default null
+             */
+            time_to_first_token_ms: number | null;
+            /**
+             * Trace Id
+             * @description W3C trace id, 32 hex digits
+             * @default null
+             */
+            trace_id: string | null;
+            /**
+             * Units
+             * @description other billable units: web_searches, audio_seconds, pages, ...
+             * @default null
+             */
+            units: {
+                [key: string]: number | string;
+            } | null;
+            /**
+             * Usage Conflict
+             * @description the provider's numbers contradicted themselves and parts were clamped
+             * @default null
+             */
+            usage_conflict: boolean | null;
+            /**
+             * Usage Estimated
+             * @description counted by us, not reported by the provider
+             * @default null
+             */
+            usage_estimated: boolean | null;
+            /**
+             * User
+             * @description `user_id`, where that is absent
+             * @default null
+             */
+            user: string | null;
+            /**
+             * User Id
+             * @description end user
+             * @default null
+             */
+            user_id: string | null;
         };
         /**
          * KeyInfo
@@ -1112,6 +1455,18 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * RejectedEvent
+         * @description Why the item at `index` of a request was not taken.
+         */
+        RejectedEvent: {
+            /** Code */
+            code: string;
+            /** Index */
+            index: number;
+            /** Message */
+            message: string;
+        };
+        /**
          * ShownPrice
          * @description All rates of a model at a host. `from` and `until` bound the period in which nothing of it changes.
          */
@@ -1199,6 +1554,18 @@ export interface components {
             unpriced_reasons: {
                 [key: string]: number;
             };
+        };
+        /**
+         * TakenEvents
+         * @description Answered when the accepted events are durable.
+         */
+        TakenEvents: {
+            /** Accepted */
+            accepted: number;
+            /** Duplicates */
+            duplicates: number;
+            /** Rejected */
+            rejected: components["schemas"]["RejectedEvent"][];
         };
         /**
          * WhatIfAnswer
@@ -2130,6 +2497,76 @@ export interface operations {
                 };
             };
             /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    send_events_v1_events_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncomingEvent"] | components["schemas"]["IncomingEvent"][];
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description the accepted events are durable */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakenEvents"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the key is not for ingest */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the body is not JSON */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the disk does not take events now; see Retry-After */
             503: {
                 headers: {
                     [name: string]: unknown;

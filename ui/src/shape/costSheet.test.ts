@@ -3,7 +3,7 @@ import { describe, expect, it, test } from "vitest";
 import type { Call } from "../api/types";
 import { costLines, reasonInWords, tokenLines } from "./costSheet";
 
-const CALL: Call = {
+const CALL = {
   event_id: "01a1fbdb-52fc-71ef-8496-c67277bd2c37",
   started_at: "2026-11-21T02:06:57.276535Z",
   provider: "anthropic",
@@ -15,7 +15,7 @@ const CALL: Call = {
   output_tokens: 274,
   cost_usd: "0.009514",
   cost: { input: "0.001344", cache_read: "0.00096", cache_write: "0.0015", output: "0.00411", other: "0" },
-};
+} as Call;
 
 describe("the cost sheet", () => {
   it("shows quantity, rate and amount of every component", () => {
