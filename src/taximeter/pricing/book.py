@@ -15,6 +15,7 @@ from taximeter.core.usage import Usage
 from taximeter.pricing.bound import Ceiling
 from taximeter.pricing.entries import Alias, Party, PriceFile, tier_name
 from taximeter.pricing.explain import Explanation, Line, PriceListing, lines_of
+from taximeter.pricing.hours import DAY_US, HOUR_US
 from taximeter.pricing.meter import Meter
 from taximeter.pricing.priceable import Priceable
 from taximeter.pricing.resolve import (
@@ -31,6 +32,9 @@ from taximeter.pricing.snapshot import Snapshots, bundled
 
 MOST_RESOLUTIONS: Final = 4096
 """Kinds of calls kept resolved; beyond it the book starts afresh."""
+
+MOST_HOURS: Final = 32_768
+"""Kinds of calls in an hour kept resolved, for calls that do not come in the order of time."""
 
 NO_USAGE_NO_CHARGE: Final = frozenset({"error", "refused"})
 """Statuses that cost nothing when the provider reports no usage."""
@@ -52,6 +56,7 @@ class PriceBook:
         texts = "\0".join(f"{file.layer}\0{file.text}" for file in files)
         self.version: Final = f"{self.snapshots.version}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
+        self._by_hour: dict[tuple[tuple[str | None, ...], int], Resolution] = {}
         self._ceilings: dict[tuple[str, int], Ceiling] = {}
 
     # ── the cost of a call ─────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +159,7 @@ class PriceBook:
             return None
         party = self._party(call, call.model)
         listed_as = self._listed_name(party)
-        day = call.at_us // 86_400_000_000
+        day = call.at_us // DAY_US
         key = (listed_as or "", day)
         ceiling = self._ceilings.get(key)
         if ceiling is None:
@@ -172,10 +177,21 @@ class PriceBook:
             key += tuple(name if name in self._parties else None for name in (call.team, call.tenant))
         found = self._resolutions.get(key)
         if found is None or not found.from_us <= call.at_us < found.until_us:
-            found = self._resolve(call, model)
+            found = self._of_that_hour(key, call, model)
             if len(self._resolutions) >= MOST_RESOLUTIONS:
                 self._resolutions.clear()
             self._resolutions[key] = found
+        return found
+
+    def _of_that_hour(self, key: tuple[str | None, ...], call: Priceable, model: str | None) -> Resolution:
+        """The resolution in another period than the last one asked for: calls may come in any order."""
+        hour = call.at_us // HOUR_US
+        found = self._by_hour.get((key, hour))
+        if found is None or not found.from_us <= call.at_us < found.until_us:
+            found = self._resolve(call, model)
+            if len(self._by_hour) >= MOST_HOURS:
+                self._by_hour.clear()
+            self._by_hour[key, hour] = found
         return found
 
     def _resolve(self, call: Priceable, model: str | None) -> Resolution:

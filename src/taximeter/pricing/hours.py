@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
 MINUTE_US: Final = 60_000_000
 MINUTES_OF_DAY: Final = 1440
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -164,7 +164,7 @@ class Snapshots:
         if adopted_us is None or at_us >= adopted_us:
             return True
         known_until_us = self._known_until[older]
-        return any(known_until_us < day_us <= at_us for day_us in _start_days_us(model))
+        return any(known_until_us < day_us <= at_us for day_us in _price_days_us(model))
 
 
 def _known_until_us(older: Edition, newer: Edition) -> int:
@@ -201,12 +201,12 @@ class Listed:
         """Where the rates of an instant are from."""
         edition, model = self._at(at_us)
         provider = edition.by_id[self.provider_id]
-        days = [] if tier or not isinstance(model.prices, list) else [_starts_us(price) for price in model.prices]
+        days = [] if tier else _price_days_us(model)
         return Origin(
             layer=LAYER,
             rule=f"{LAYER}:{self.provider_id}/{model.id}{tier and ' ' + tier}",
             source=", ".join([edition.version, *(provider.pricing_urls or ())[:1]]),
-            from_us=max((day for day in days if 0 < day <= at_us), default=None),
+            from_us=max((day for day in days if day <= at_us), default=None),
             to_us=min((day for day in days if day > at_us), default=None),
         )
 
@@ -264,6 +264,12 @@ def _start_days_us(model: types.ModelInfo) -> Iterator[int]:
     for constraint in _constraints(model):
         if isinstance(constraint, types.StartDateConstraint):
             yield _midnight_us(constraint)
+
+
+def _price_days_us(model: types.ModelInfo) -> list[int]:
+    """The days on which standard prices start."""
+    starts = [_starts_us(price) for price in model.prices] if isinstance(model.prices, list) else []
+    return [day for day in starts if day]
 
 
 def _contexts(tier: str) -> tuple[Mapping[str, str], ...]:
