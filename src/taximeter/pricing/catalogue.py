@@ -104,7 +104,7 @@ def _stands_for(book: PriceBook, provider: str, name: str) -> tuple[str, str]:
     """The provider and model that an alias puts in the place of these; themselves where there is none."""
     for layer in reversed(book.layers):
         for alias in layer.aliases:
-            if alias.models and alias.fits(provider, (name,)):
+            if alias.models and alias.fits({provider, _our_name(book, provider)}, (name,)):
                 return alias.provider or provider, alias.model or name
     return provider, name
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -173,7 +173,7 @@ class Alias:
     tier: str | None = None
     region: str | None = None
 
-    def fits(self, providers: Iterable[str], models: Iterable[str]) -> bool:
+    def fits(self, providers: Set[str], models: Iterable[str]) -> bool:
         """Whether it speaks of this provider (under any of its names), and of a name that a call gives its model."""
         if not any(_same(pattern, provider) for pattern in self.providers for provider in providers):
             return False
