@@ -14,3 +14,16 @@ def test_tags_in_several_headers_are_all_meant() -> None:
     ]
     said = RequestHead(headers).attribution()
     assert (dict(said.tags), said.team) == ({"a": "1", "b": "3", "c": "4"}, "two")
+
+
+def test_the_process_that_calls_is_named() -> None:
+    head = RequestHead(
+        [
+            (b"x-taximeter-service", b"check%20out"),
+            (b"x-taximeter-service-version", b"1.2"),
+            (b"x-taximeter-environment", b"prod"),
+        ]
+    )
+    said = head.attribution()
+    assert (said.service, said.service_version, said.environment) == ("check out", "1.2", "prod")
+    assert head.forward == []

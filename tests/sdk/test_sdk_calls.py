@@ -227,6 +227,20 @@ def test_our_gateway_is_told_the_event_and_who_it_is_for(
     assert written.begun == []  # the gateway writes that
 
 
+def test_our_gateway_is_told_which_process_it_is(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    """The gateway's event is the one that counts, so what `init` says has to be in there."""
+    provider.says(CHAT)
+    taximeter.init(data=written.data, url=provider.url, service="check out", service_version="1.2", environment="prod")
+    with (
+        taximeter.instrument(client_for("openai", provider.url + "/openai/v1")) as client,
+        taximeter.attribute(environment="staging"),
+    ):
+        chat(client)
+    sent = next(headers for path, headers, _ in provider.requests if path == "/openai/v1/chat/completions")
+    told = [sent[f"x-taximeter-{name}"] for name in ("service", "service-version", "environment")]
+    assert told == ["check out", "1.2", "staging"]
+
+
 def test_a_retried_call_through_our_gateway_has_the_id_of_its_last_attempt(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:

@@ -18,6 +18,8 @@ HEADERS: Final = {
     "environment": "X-Taximeter-Environment",
     "prompt_version": "X-Taximeter-Prompt-Version",
     "session_id": "X-Taximeter-Session",
+    "service": "X-Taximeter-Service",
+    "service_version": "X-Taximeter-Service-Version",
 }
 TAGS: Final = "X-Taximeter-Tags"
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final
 
+from taximeter.core.attribution import Attribution
 from taximeter.errors import UsageError
 from taximeter.extract import flavour_for
 from taximeter.sdk import meter as meters
@@ -153,7 +154,7 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
     call = Call(meter, flavour, flavour.read_request(_body(options)), host)
     outgoing = _Outgoing(call, options)
     if host.through_gateway:
-        _announce(outgoing)
+        _announce(outgoing, meter.settings.base)
     elif instrument.asks_for_usage and meter.settings.ask_for_usage:
         _ask_for_usage(outgoing, flavour.name, client)
     call.leave()
@@ -185,10 +186,11 @@ def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
     return host
 
 
-def _announce(outgoing: _Outgoing) -> None:
-    """Tell our own gateway which event this is and who it is for, so that both count one call once."""
+def _announce(outgoing: _Outgoing, base: Attribution) -> None:
+    """Tell our own gateway which event this is and who it is for, so that both count one call once. `base` is what
+    `init` says of every call."""
     headers = outgoing.options.headers
-    own = headers_for(outgoing.call.event_id, outgoing.call.attribution)
+    own = headers_for(outgoing.call.event_id, outgoing.call.attribution.over(base))
     outgoing.options = copy.copy(outgoing.options)
     outgoing.options.headers = {**own, **headers} if isinstance(headers, Mapping) else own
 
