@@ -1,0 +1,87 @@
+"""`/api/v1/prices`: what a model costs, what a stored call rests on, and prices that change while the server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from running_server import Server, eventually, running, taximeter
+
+from taximeter.core.ids import uuid7
+
+EVENT: dict[str, Any] = {
+    "event_id": uuid7(1780000000000, bytes(10)),
+    "started_at": "2026-05-28T20:26:40Z",
+    "provider": "anthropic",
+    "request_model": "claude-sonnet-4-6",
+    "input_tokens": 10_000,
+    "cache_read_tokens": 8_000,
+    "output_tokens": 100,
+    "units": {"web_searches": 1},
+    "team": "core",
+    "status": "ok",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("prices") / "data"
+    config = data.with_name("taximeter.yaml")
+    config.write_text("{}")
+    with running(data, "--config", str(config)) as server:
+        with server.client(server.first_key("ingest")) as client:
+            assert client.post("/v1/events", json=EVENT).json()["accepted"] == 1
+        yield server
+
+
+def rates(server: Server, **asked: str) -> dict[str, str]:
+    with server.client(server.local_token) as client:
+        answer = client.get("/api/v1/prices", params=asked)
+        assert answer.status_code == 200, answer.text
+        (row,) = answer.json()["prices"]
+    return {rate["rate"]: rate["usd"] for rate in row["rates"]}
+
+
+def test_every_rate_of_a_model_at_a_time(server: Server) -> None:
+    assert rates(server, model="gpt-4o", at="2024-06-01")["input"] == "5"
+    assert rates(server, model="gpt-4o", at="2024-11-01", tier="batch")["output"] == "5"
+
+
+def test_a_wrong_time_is_named(server: Server) -> None:
+    with server.client(server.local_token) as client:
+        answer = client.get("/api/v1/prices", params={"model": "gpt-4o", "at": "soon"})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "at")
+
+
+def test_a_stored_call_explains_its_cost(server: Server) -> None:
+    def told() -> dict[str, Any] | None:
+        with server.client(server.local_token) as client:
+            answer = client.get("/api/v1/prices/explain", params={"event_id": EVENT["event_id"]})
+            found: dict[str, Any] = answer.json()
+            return found if answer.status_code == 200 else None
+
+    explained = eventually(told)
+    assert explained is not None
+    assert explained["cost_usd"] == explained["stored"]["cost_usd"] == "0.0199"
+    assert [(line["name"], line["quantity"], line["amount_usd"]) for line in explained["lines"]] == [
+        ("input", "2000", "0.006"),
+        ("cache_read", "8000", "0.0024"),
+        ("output", "100", "0.0015"),
+        ("web_searches", "1", "0.01"),
+    ]
+    assert explained["cache_saving_usd"] == "0.0216"
+
+
+def test_an_event_that_is_not_there_is_404(server: Server) -> None:
+    with server.client(server.local_token) as client:
+        answer = client.get("/api/v1/prices/explain", params={"event_id": uuid7(1, bytes(10))})
+    assert answer.status_code == 404
+
+
+def test_a_price_that_is_set_is_taken_up_by_the_running_server(server: Server) -> None:
+    arguments = ["prices", "set", "gpt-4o", "--input", "2", "--output", "8", "--from", "2026-11-01"]
+    done = taximeter(*arguments, "--data", str(server.data))
+    assert done.returncode == 0, done.stderr
+    assert eventually(lambda: rates(server, model="gpt-4o", at="2026-11-02")["input"] == "2")
+    assert rates(server, model="gpt-4o", at="2026-10-31")["input"] == "2.5"
