@@ -18,30 +18,31 @@ from pathlib import Path
 from typing import Literal
 
 from ensure_browser import NAMES
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 300_000
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 STOP_SECONDS = 30
+GAP = 4
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture. `sharpness` is pixels of the picture per pixel of the page."""
+    """One picture. `sharpness` is pixels of the picture per pixel of the page; `above` ends it before a panel."""
 
     name: str
     width: int
     height: int
     scheme: Literal["light", "dark"]
     sharpness: float
-    path: str = "/?range=1h"
+    above: str | None = None
 
 
 PICTURES = (
-    Picture("overview.png", 1440, 1180, "light", 1),
-    Picture("overview-dark.png", 1440, 1180, "dark", 1),
+    Picture("overview.png", 1440, 1180, "light", 1, above="Last calls"),
+    Picture("overview-dark.png", 1440, 1180, "dark", 1, above="Last calls"),
     Picture("phone.png", 390, 1000, "light", 2),
 )
 
@@ -85,6 +86,14 @@ def sign_in_link(process: subprocess.Popen[str]) -> str:
     raise RuntimeError(f"the demo ended:\n{printed}")
 
 
+def end_of(picture: Picture, page: Page) -> float:
+    """The height of a picture: its own, or less where the next panel would be cut."""
+    if picture.above is None:
+        return picture.height
+    box = page.get_by_label(picture.above, exact=True).bounding_box()
+    return min(picture.height, box["y"] - GAP) if box else picture.height
+
+
 def photograph(browser: Browser, link: str, picture: Picture) -> int:
     """Write one picture; its size in bytes."""
     context = browser.new_context(
@@ -97,12 +106,10 @@ def photograph(browser: Browser, link: str, picture: Picture) -> int:
     page = context.new_page()
     page.goto(link)
     page.get_by_test_id("range-total").wait_for()
-    page.goto(link.split("/signin")[0] + picture.path)
-    page.get_by_text("Top models").wait_for()
     page.locator("tr[data-call]").nth(5).wait_for()
     page.evaluate("document.fonts.ready")
     target = IMAGES / picture.name
-    page.screenshot(path=target)
+    page.screenshot(path=target, clip={"x": 0, "y": 0, "width": picture.width, "height": end_of(picture, page)})
     context.close()
     size = target.stat().st_size
     print(f"· {target.relative_to(ROOT)}: {size / 1000:.0f} kB" + (" is too large" if size > MOST_BYTES else ""))
