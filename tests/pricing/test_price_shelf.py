@@ -21,7 +21,7 @@ from taximeter.pricing.current import CurrentPrices, open_prices
 from taximeter.pricing.editing import with_entry
 from taximeter.pricing.price_file import parse
 from taximeter.pricing.priceable import parse_instant
-from taximeter.pricing.shelf import PriceShelf
+from taximeter.pricing.shelf import PriceShelf, replace_file
 from taximeter.pricing.snapshot import VERSION
 
 TODAY = parse_instant("2026-11-20T12:00:00Z")
@@ -111,6 +111,24 @@ def test_a_damaged_edition_is_an_error_and_no_other_price(tmp_path: Path, conten
     (tmp_path / "editions" / "0000.json.gz").write_bytes(content)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         PriceShelf(tmp_path).book()
+
+
+def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
+    shelf = PriceShelf(tmp_path / "data" / "prices")
+    shelf.keep_bundled(TODAY)
+    shelf.take_in("somebody", '{"prices": []}')
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data").rglob("*")}
+    assert {mode for name, mode in modes.items() if "." in name} == {0o600}
+    assert {mode for name, mode in modes.items() if "." not in name} == {0o700}
+
+
+def test_the_users_own_file_keeps_its_permissions(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("prices: []")
+    own.chmod(0o664)
+    replace_file(own, b"prices:")
+    assert (own.read_bytes(), own.stat().st_mode & 0o777) == (b"prices:", 0o664)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.yaml"]
 
 
 # ── what a running server takes up ─────────────────────────────────────────────────────────────────────────────

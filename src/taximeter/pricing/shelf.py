@@ -32,6 +32,9 @@ CORRECTIONS: Final = Path(__file__).with_name("corrections.yaml")
 PRICES_DIRECTORY: Final = "prices"
 """Below the data directory."""
 
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
 OVERRIDES: Final = "overrides.yaml"
 IMPORTED: Final = "imported"
 EDITIONS: Final = "editions"
@@ -142,11 +145,17 @@ def _read_edition(path: Path) -> Edition:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file as a whole: whoever reads it finds the old content or the new one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write a file as a whole: whoever reads it finds the old content or the new one.
+
+    A file that is there keeps its permissions; a new one is its owner's alone, as everything in a data directory.
+    """
+    for directory in [*reversed(path.parent.parents), path.parent]:
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else FILE_MODE
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    beside.chmod(mode)
     beside.replace(path)
