@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -59,20 +58,6 @@ def test_tasks_keep_their_own() -> None:
         return await asyncio.gather(*(work(name) for name in "abc"))
 
     assert asyncio.run(run()) == ["a", "b", "c"]
-
-
-def test_threads_begin_without_and_take_a_copied_context() -> None:
-    seen: list[str | None] = []
-
-    def look() -> None:
-        seen.append(user())
-
-    with taximeter.attribute(user="ann"):
-        for target, arguments in ((look, ()), (contextvars.copy_context().run, (look,))):
-            thread = threading.Thread(target=target, args=arguments)
-            thread.start()
-            thread.join()
-    assert seen == [None, "ann"]
 
 
 def test_left_in_another_context_than_it_was_entered_in() -> None:

@@ -1,7 +1,6 @@
 """Who the calls of this piece of code are for: attributes that follow `contextvars`.
 
-They follow asyncio tasks by themselves. A new thread begins without them, as with every context variable: start it
-with `contextvars.copy_context().run` (`asyncio.to_thread` does so by itself).
+They follow asyncio tasks by themselves, and threads and the work of thread pools by `FOLLOWING`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,13 @@ from typing import Any, Final, TypeVar, cast
 
 from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.sdk.guard import GUARD
+from taximeter.sdk.switches import switched_on
+from taximeter.sdk.threads import Following
 
 _CURRENT: Final[ContextVar[Attribution]] = ContextVar("taximeter_attribution", default=NOBODY)
+
+FOLLOWING: Final = Following(_CURRENT, NOBODY)
+"""What takes attributes into threads; begun with the first attribute or client, or by `init`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +29,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 def current() -> Attribution:
     """The attribution of this moment in this context."""
     return _CURRENT.get()
+
+
+def follow_threads(wanted: bool) -> None:
+    """Whether attributes follow into threads from now on."""
+    FOLLOWING.wanted = wanted
+    GUARD.run("threads", FOLLOWING.begin if wanted else FOLLOWING.end)
 
 
 class _Scope:
@@ -84,6 +94,8 @@ def attributed(*, tags: Mapping[str, object] | None = None, **named: object) -> 
 
 def said(tags: Mapping[str, object] | None, named: Mapping[str, object]) -> Attribution:
     """What the names say; nothing, when a value of the host fails while it is made text."""
+    if not FOLLOWING.decided:
+        follow_threads(switched_on("FOLLOW_THREADS"))
     return GUARD.run("attribute", attribution, tags=tags, **named) or NOBODY
 
 

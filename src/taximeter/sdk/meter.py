@@ -19,8 +19,9 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.core.expected import Expectation, ExpectedOutput
 from taximeter.core.ids import EventIds
-from taximeter.sdk import lines
+from taximeter.sdk import context, lines
 from taximeter.sdk.guard import GUARD
+from taximeter.sdk.switches import switched_on
 
 if TYPE_CHECKING:
     from taximeter.spool import Spool
@@ -137,12 +138,15 @@ def init(
     key: str | None = None,
     data: str | os.PathLike[str] | None = None,
     ask_for_usage: bool | None = None,
+    follow_threads: bool | None = None,
 ) -> None:
     """Say who this process is and where its events go. May be called again; the last call holds.
 
     Every argument has a `TAXIMETER_*` variable of the same name in capitals, which it overrides. `url` and `key` are
     the taximeter server and an ingest key of it; `data` is the directory events wait in. `ask_for_usage=False` (or
     `TAXIMETER_ASK_FOR_USAGE=0`) stops us asking OpenAI-style streams for their token counts; they are then estimated.
+    `follow_threads=False` (or `TAXIMETER_FOLLOW_THREADS=0`) leaves `threading` and thread pools as they are: attributes
+    then end where a thread begins.
 
     Opens no connection and raises nothing when the directory or the server is out of order: that is logged once to
     the logger `taximeter`, and counted.
@@ -158,15 +162,10 @@ def init(
         url=server.rstrip("/") if server else None,
         key=key or config.variable("KEY"),
         base=base,
-        ask_for_usage=_asks(ask_for_usage),
+        ask_for_usage=switched_on("ASK_FOR_USAGE", ask_for_usage),
     )
+    context.follow_threads(switched_on("FOLLOW_THREADS", follow_threads))
     GUARD.run("init", _install, settings)
-
-
-def _asks(argument: bool | None) -> bool:
-    if argument is not None:
-        return argument
-    return (config.variable("ASK_FOR_USAGE") or "1").lower() not in ("0", "false", "no", "off")
 
 
 def _install(settings: Settings) -> Meter:

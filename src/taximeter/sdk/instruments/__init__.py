@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from taximeter.errors import UsageError
+from taximeter.sdk.context import FOLLOWING, follow_threads
+from taximeter.sdk.switches import switched_on
 
 if TYPE_CHECKING:
     from taximeter.sdk.instruments.stainless import Instrument
@@ -34,6 +36,7 @@ def instrument(client: C) -> C:
         library = cls.__module__.partition(".")[0]
         if library in INSTRUMENTS and (known := _instrument_of(library)).meters(client):
             known.patch_client(client)
+            _follow_threads()
             return client
     raise UsageError(
         f"cannot instrument {type(client).__module__}.{type(client).__qualname__}",
@@ -50,13 +53,20 @@ def instrument_all() -> tuple[str, ...]:
     found = tuple(library for library in INSTRUMENTS if _installed(library))
     for library in found:
         _instrument_of(library).patch_classes()
+    _follow_threads()
     return found
 
 
 def uninstrument_all() -> None:
-    """Undo `instrument_all`. Clients that were instrumented one by one stay so."""
+    """Undo `instrument_all`, and what makes attributes follow threads. Clients that were instrumented one by one stay
+    so."""
+    FOLLOWING.end()
     for library in INSTRUMENTS:
         _instrument_of(library).restore_classes()
+
+
+def _follow_threads() -> None:
+    follow_threads(FOLLOWING.wanted if FOLLOWING.decided else switched_on("FOLLOW_THREADS"))
 
 
 def _instrument_of(library: str) -> Instrument:
