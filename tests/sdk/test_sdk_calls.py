@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -17,7 +18,9 @@ from taximeter.core.event import FIELD_NAMES
 from taximeter.core.ids import attempt_id, unix_ms_of
 from taximeter.errors import UsageError
 from taximeter.sdk import hosts
-from taximeter.sdk.instruments import uninstrument_all
+from taximeter.sdk.call import Call
+from taximeter.sdk.guard import GUARD
+from taximeter.sdk.instruments import stainless, uninstrument_all
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
 CHAT = case("openai-chat-cached-4omini")
@@ -96,12 +99,122 @@ def test_nobody_answers(written: Written, client_for: ClientFor) -> None:
     assert (written.event["status"], written.event["error_type"]) == ("error", "connection_error")
 
 
-def test_retries_of_the_library_are_counted(provider: Provider, written: Written, client_for: ClientFor) -> None:
+@pytest.fixture
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries wait before they try again."""
+    for library in (openai, anthropic):
+        base = library._base_client.BaseClient
+        monkeypatch.setattr(base, "_calculate_retry_timeout", lambda *_, **__: 0.001)
+
+
+def call_once(library: str, url: str, asynchronous: bool, client_for: ClientFor, stream: bool = False) -> None:
+    client = taximeter.instrument(client_for(library, url, asynchronous)).with_options(max_retries=2)
+    made: Any = {"model": "m", "messages": MESSAGES, "stream": stream}
+    create = client.messages.create if library == "anthropic" else client.chat.completions.create
+    made |= {"max_tokens": 5} if library == "anthropic" else {}
+
+    async def run() -> None:
+        async with client:
+            answer = await create(**made)
+            if stream:
+                [_ async for _ in answer]
+
+    if asynchronous:
+        asyncio.run(run())
+        return
+    with client:
+        answer = create(**made)
+        list(answer) if stream else None
+
+
+def ids_of_attempts(first: str, attempts: int) -> list[str]:
+    return [attempt_id(first, attempt) for attempt in range(1, attempts + 1)]
+
+
+RETRIED = [
+    ("openai", False, CHAT),
+    ("openai", True, CHAT),
+    ("openai", False, case("openai-chat-stream-usage")),
+    ("openai", True, case("openai-chat-stream-usage")),
+    ("anthropic", False, case("anthropic-cache-read-opus48")),
+    ("anthropic", True, case("anthropic-cache-read-opus48")),
+]
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize(("library", "asynchronous", "recorded"), RETRIED)
+@pytest.mark.usefixtures("_no_pause")
+def test_every_attempt_of_the_library_is_an_event(
+    library: str,
+    asynchronous: bool,
+    recorded: dict[str, Any],
+    everywhere: bool,
+    provider: Provider,
+    written: Written,
+    client_for: ClientFor,
+) -> None:
+    provider.says(recorded)
+    provider.answers[:0] = [Answer(500, b'{"error": {"message": "later"}}'), Answer(429, b"{}")]
+    if everywhere:
+        taximeter.instrument_all()
+    try:
+        call_once(library, provider.url, asynchronous, client_for, stream=recorded.get("stream", False))
+    finally:
+        uninstrument_all()
+    events = written.events
+    told = [(event["status"], event["http_status"], event["attempt"]) for event in events]
+    assert told == [("error", 500, 1), ("error", 429, 2), ("ok", 200, 3)]
+    assert [event["event_id"] for event in events] == ids_of_attempts(events[0]["event_id"], 3)
+    assert {event["request_id"] for event in events} == {events[0]["event_id"]}
+    assert [begun["event_id"] for begun in written.begun] == [event["event_id"] for event in events]
+    assert [begun.get("attempt", 1) for begun in written.begun] == [1, 2, 3]
+    assert events[0]["started_at"] < events[1]["started_at"] < events[2]["started_at"]
+    assert all(event["error_type"] for event in events[:2])
+
+
+@pytest.mark.parametrize("library", ["openai", "anthropic"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.usefixtures("_no_pause")
+def test_every_attempt_that_nobody_answers_is_an_event(
+    library: str, asynchronous: bool, written: Written, client_for: ClientFor
+) -> None:
+    with pytest.raises((openai.APIConnectionError, anthropic.APIConnectionError)):
+        call_once(library, "http://127.0.0.1:9", asynchronous, client_for)
+    told = [(event["status"], event["error_type"], event["attempt"]) for event in written.events]
+    assert told == [("error", "connection_error", attempt) for attempt in (1, 2, 3)]
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_call_that_fails_at_every_attempt(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    provider.answers = [Answer(503, b"{}")]
+    with pytest.raises(openai.InternalServerError):
+        call_once("openai", provider.url, False, client_for)
+    assert [(event["http_status"], event["attempt"]) for event in written.events] == [(503, 1), (503, 2), (503, 3)]
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_version_without_the_place_where_attempts_are_seen(
+    provider: Provider, written: Written, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     provider.says(CHAT)
-    provider.answers.insert(0, Answer(500, b'{"error": {"message": "later"}}'))
-    with taximeter.instrument(client_for("openai", provider.url)) as client:
-        chat(client.with_options(max_retries=1))
+    provider.answers.insert(0, Answer(500, b"{}"))
+    monkeypatch.setattr(stainless, "_RETRY", "_renamed")
+    call_once("openai", provider.url, False, client_for)
     assert (written.event["status"], written.event["attempt"]) == ("ok", 2)
+
+
+@pytest.mark.parametrize("name", ["tried", "again"])
+@pytest.mark.usefixtures("_no_pause")
+def test_a_bug_between_two_attempts_does_not_hurt(
+    name: str, provider: Provider, tmp_path: Path, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.says(CHAT)
+    provider.answers.insert(0, Answer(500, b"{}"))
+    taximeter.init(data=tmp_path)
+    monkeypatch.setattr(Call, name, lambda *_: 1 / 0)
+    call_once("openai", provider.url, False, client_for)
+    taximeter.shutdown()
+    assert GUARD.failures == {"retry": 1}
 
 
 def test_what_is_not_a_model_call_is_left_alone(provider: Provider, written: Written, client_for: ClientFor) -> None:

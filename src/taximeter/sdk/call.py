@@ -41,6 +41,7 @@ class Call:
         "_ends",
         "_expected",
         "_first_content",
+        "_first_id",
         "_flavour",
         "_http_status",
         "_known",
@@ -57,7 +58,7 @@ class Call:
         self._clock = meter.clock
         self.started_at_us = self._clock.now_us()
         self._began = self._clock.monotonic()
-        self.event_id = meter.new_event_id(self.started_at_us)
+        self.event_id = self._first_id = meter.new_event_id(self.started_at_us)
         self.facts = facts
         self.host = host
         self.reader: StreamReader | None = None
@@ -73,15 +74,46 @@ class Call:
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
         self._known = f',"started_at":"{rfc3339(self.started_at_us)}"{about.members}'
 
-    def leave(self) -> None:
-        """Write the begin record. A call through our own gateway has one there."""
+    def leave(self, further: str = "") -> None:
+        """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
         if not self.host.through_gateway:
             tokens = estimated_tokens(self.facts.input_characters)
             expected = self._expected.within(self.facts.max_output_tokens)
             meters.meter().append(
                 f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
-                f'"expected_output_tokens":{expected}{self._known}}}'
+                f'"expected_output_tokens":{expected}{self._known}{further}}}'
             )
+
+    # -- attempts that the client library makes by itself ------------------------------------------------------
+
+    def tried(self, response: Any, error: BaseException | None) -> bool:
+        """This attempt failed with an answer or an error, and another one follows: it is an event of its own.
+
+        False when it is not: our gateway saw each attempt.
+        """
+        if self.host.through_gateway:
+            return False
+        if self.event_id == self._first_id:
+            self._known += f',"request_id":"{self._first_id}"'
+        reading = NOTHING_READ
+        if response is not None:
+            self._http_status = response.status_code
+            content = response.content if response.is_stream_consumed else b""
+            reading = self._flavour.read_answer(response.status_code, parsed(content))
+        self.finish("error", reading, None if error is None else failure_kind(error))
+        return True
+
+    def again(self) -> None:
+        """The next attempt leaves."""
+        self._ends = [True]
+        self._http_status = None
+        self._attempt += 1
+        self.event_id = attempt_id(self._first_id, self._attempt)
+        former = rfc3339(self.started_at_us)
+        self.started_at_us = self._clock.now_us()
+        self._began = self._clock.monotonic()
+        self._known = self._known.replace(former, rfc3339(self.started_at_us), 1)
+        self.leave(f',"attempt":{self._attempt}')
 
     # -- how it can go ---------------------------------------------------------------------------------------
 
@@ -106,7 +138,7 @@ class Call:
         and gave each its own id."""
         if attempt > 1 and self.host.through_gateway and self._attempt == 1:
             self.event_id = attempt_id(self.event_id, attempt)
-        self._attempt = attempt
+        self._attempt = max(self._attempt, attempt)
 
     def answered(self, payload: object) -> None:
         """A whole answer is there: parsed JSON, or None when it is none."""

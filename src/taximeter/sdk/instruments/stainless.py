@@ -8,6 +8,9 @@ Two places are patched, both on the client, both there since the first releases 
   answered. The body is read from there, so the counts come from what the provider wrote and not from what a version
   of the library made of it.
 
+A third is patched where it is there: `_sleep_for_retry(response=..., ...)`, which is called between two attempts of a
+call and never when the first one succeeds. Without it a call with all its attempts is one event.
+
 A client that is made from another (`copy`, `with_options`) is patched like it.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -36,6 +40,7 @@ from taximeter.sdk.usage_chunk import hide_usage_chunk
 _MARK: Final = "_taximeter"
 _HOST: Final = "_taximeter_host"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
+_RETRY: Final = "_sleep_for_retry"
 _COPIES: Final = ("copy", "with_options")
 
 _QUESTION: Final = b"stream_options"
@@ -96,6 +101,8 @@ class Instrument:
         patched = {name: _copying(getattr(client, name), self) for name in _COPIES if hasattr(client, name)}
         patched["request"] = _bound_request(client, self, asynchronous)
         patched["_process_response"] = _processing(client._process_response)
+        if hasattr(client, _RETRY):
+            patched[_RETRY] = _bound_retrying(getattr(client, _RETRY), asynchronous)
         for name, method in patched.items():
             setattr(client, name, method)
         setattr(client, _MARK, True)
@@ -112,6 +119,8 @@ class Instrument:
         _check(cls)
         self._put(cls, "request", _class_request(cls.request, self, asynchronous))
         self._put(cls, "_process_response", _class_processing(cls._process_response))
+        if hasattr(cls, _RETRY):
+            self._put(cls, _RETRY, _class_retrying(getattr(cls, _RETRY), asynchronous))
         self._put(cls, _MARK, True)
 
     def _put(self, cls: type, name: str, value: object) -> None:
@@ -155,9 +164,9 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
     outgoing = _Outgoing(call, options)
     if host.through_gateway:
         _announce(outgoing, meter.settings.base)
-    elif instrument.asks_for_usage and meter.settings.ask_for_usage:
+    elif call.facts.stream and instrument.asks_for_usage and meter.settings.ask_for_usage:
         _ask_for_usage(outgoing, flavour.name, client)
-    call.leave()
+    call.leave(meter)
     return outgoing
 
 
@@ -202,7 +211,7 @@ def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
     refuses it is asked only once (`_take_back`).
     """
     facts, options = outgoing.call.facts, outgoing.options
-    if not facts.stream or facts.asks_for_stream_usage or flavour_name != "openai.chat":
+    if facts.asks_for_stream_usage or flavour_name != "openai.chat":
         return
     host = outgoing.call.host
     if host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
@@ -346,6 +355,54 @@ def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, *args, **kwargs)
 
     return process_response
+
+
+def _bound_retrying(original: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
+    run = _retry_async if asynchronous else _retry
+
+    @wraps(original)
+    def sleep_for_retry(*args: Any, **kwargs: Any) -> Any:
+        return run(original, args, kwargs)
+
+    return sleep_for_retry
+
+
+def _class_retrying(original: Any, asynchronous: bool) -> Callable[..., Any]:
+    run = _retry_async if asynchronous else _retry
+
+    @wraps(original)
+    def sleep_for_retry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _MARK in vars(self):  # patched by itself already
+            return original(self, *args, **kwargs)
+        return run(original.__get__(self), args, kwargs)
+
+    return sleep_for_retry
+
+
+def _retry(original: Any, args: Any, kwargs: Any) -> Any:
+    call = GUARD.run("retry", _tried, kwargs)
+    result = original(*args, **kwargs)
+    if call is not None:
+        GUARD.run("retry", call.again)
+    return result
+
+
+async def _retry_async(original: Any, args: Any, kwargs: Any) -> Any:
+    call = GUARD.run("retry", _tried, kwargs)
+    result = await original(*args, **kwargs)
+    if call is not None:
+        GUARD.run("retry", call.again)
+    return result
+
+
+def _tried(arguments: Mapping[str, Any]) -> Call | None:
+    """The call of which an attempt has just failed, that attempt recorded; None when it is none of ours."""
+    outgoing = _in_flight.get()
+    if outgoing is None:
+        return None
+    response = arguments["response"]
+    error = sys.exc_info()[1] if response is None else None  # the library waits where it caught what went wrong
+    return outgoing.call if outgoing.call.tried(response, error) else None
 
 
 def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[..., Any]:
