@@ -9,6 +9,7 @@ import pytest
 
 from taximeter.cli import demo
 from taximeter.cli.companion import FURTHER_ARGUMENTS
+from taximeter.config import PREFIX
 
 
 def test_secrets_are_not_among_the_arguments_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,7 +18,7 @@ def test_secrets_are_not_among_the_arguments_of_a_process(monkeypatch: pytest.Mo
     demo._start(["traffic"], subprocess.DEVNULL, ["--key", "tm_gateway_x"])
     ((command, environment),) = started
     assert "tm_gateway_x" not in command
-    assert "tm_gateway_x" in environment[FURTHER_ARGUMENTS]
+    assert "tm_gateway_x" in environment[PREFIX + FURTHER_ARGUMENTS]
 
 
 def test_a_companion_takes_its_secrets_from_the_environment(capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,10 @@ import sys
 import threading
 from typing import Final
 
-FURTHER_ARGUMENTS: Final = "TAXIMETER_COMPANION_ARGUMENTS"
-"""Further arguments, as a JSON list: the environment of a process is its owner's alone to read."""
+from taximeter.config import taken
+
+FURTHER_ARGUMENTS: Final = "COMPANION_ARGUMENTS"
+"""Of the variable with further arguments, as a JSON list: the environment of a process is its owner's alone to read."""
 
 
 def _end_with_parent() -> None:
@@ -27,4 +29,4 @@ if __name__ == "__main__":
     from taximeter.simulator.__main__ import main
 
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    sys.exit(main([*sys.argv[1:], *json.loads(os.environ.pop(FURTHER_ARGUMENTS, "[]"))]))
+    sys.exit(main([*sys.argv[1:], *json.loads(taken(FURTHER_ARGUMENTS) or "[]")]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 import typer
 
 from taximeter.cli.companion import FURTHER_ARGUMENTS
-from taximeter.config import data_directory
+from taximeter.config import data_directory, for_a_child
 from taximeter.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _start(arguments: list[str], stdout: int, secrets: Sequence[str] = ()) -> su
     pipe as its stdin, so that it ends when we are killed. `secrets` are arguments that nobody sees in a list of
     processes."""
     command = (sys.executable, "-m", "taximeter.cli.companion", *arguments)
-    environment = {**os.environ, FURTHER_ARGUMENTS: json.dumps(secrets)}
+    environment = for_a_child(**{FURTHER_ARGUMENTS: json.dumps(secrets)})
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, env=environment, start_new_session=True)
 
 

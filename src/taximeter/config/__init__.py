@@ -17,6 +17,16 @@ def variable(name: str) -> str | None:
     return os.environ.get(PREFIX + name) or None
 
 
+def for_a_child(**more: str) -> dict[str, str]:
+    """This process's environment with `TAXIMETER_<name>` added, for a process that it starts."""
+    return {**os.environ, **{PREFIX + name: value for name, value in more.items()}}
+
+
+def taken(name: str) -> str | None:
+    """`TAXIMETER_<name>`, which this process then no longer has (nor its own children)."""
+    return os.environ.pop(PREFIX + name, None)
+
+
 def data_directory() -> Path:
     """`$TAXIMETER_DATA`, else `$XDG_DATA_HOME/taximeter`, else `~/.local/share/taximeter`."""
     named = variable("DATA")

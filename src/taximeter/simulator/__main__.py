@@ -99,7 +99,7 @@ def _add_traffic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ingest-key", metavar="KEY", help="the key for the SDK's events, when it is another one")
     parser.add_argument("--providers", metavar="URL", help="the simulated providers, for calls made through the SDK")
     parser.add_argument("--provider-key", default="sk-simulated", metavar="KEY", help="the key they are given")
-    parser.add_argument("--rate", type=float, default=7, help="calls a second, on average (%(default)s)")
+    parser.add_argument("--rate", type=float, default=3, help="calls a second, on average (%(default)s)")
     parser.add_argument("--seconds", type=float, help="stop by itself after this long")
     parser.add_argument("--history", action="store_true", help="post the invented past as well, meanwhile")
     parser.add_argument("--data", type=Path, help="where the SDK keeps events until they are delivered")
@@ -110,8 +110,8 @@ def _add_history(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_history)
     parser.add_argument("--url", required=True, help="a taximeter")
     parser.add_argument("--key", required=True, help="a key with the scope ingest")
-    parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--calls-per-day", type=int, default=2400)
+    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--calls-per-day", type=int, default=15_000)
 
 
 def _traffic(options: argparse.Namespace) -> int:

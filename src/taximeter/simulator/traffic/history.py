@@ -26,8 +26,8 @@ from taximeter.simulator.traffic.product import PROVIDER_OF, Visit, drawn_visit
 from taximeter.simulator.traffic.rhythm import MEAN_LOAD, weights_at
 
 SLOT_US: Final = 600 * 1_000_000
-DAYS: Final = 14
-CALLS_PER_DAY: Final = 2400
+DAYS: Final = 7
+CALLS_PER_DAY: Final = 15_000
 BATCH_EVENTS: Final = 500
 TIMEOUT_SECONDS: Final = 30
 SLOTS_PER_DAY: Final = 24 * 6
