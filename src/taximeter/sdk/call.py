@@ -74,12 +74,12 @@ class Call:
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
         self._known = f',"started_at":"{rfc3339(self.started_at_us)}"{about.members}'
 
-    def leave(self, further: str = "") -> None:
+    def leave(self, meter: meters.Meter, further: str = "") -> None:
         """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
         if not self.host.through_gateway:
             tokens = estimated_tokens(self.facts.input_characters)
             expected = self._expected.within(self.facts.max_output_tokens)
-            meters.meter().append(
+            meter.append(
                 f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
                 f'"expected_output_tokens":{expected}{self._known}{further}}}'
             )
@@ -113,7 +113,7 @@ class Call:
         self.started_at_us = self._clock.now_us()
         self._began = self._clock.monotonic()
         self._known = self._known.replace(former, rfc3339(self.started_at_us), 1)
-        self.leave(f',"attempt":{self._attempt}')
+        self.leave(meters.meter(), f',"attempt":{self._attempt}')
 
     # -- how it can go ---------------------------------------------------------------------------------------
 
