@@ -111,8 +111,11 @@ def test_a_server_that_is_down_keeps_events_waiting(tmp_path: Path) -> None:
 def test_a_url_that_is_none_is_logged_and_events_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     taximeter.init(data=tmp_path, url="localhost:8787")
     report()
+    assert not taximeter.flush()
     assert len(Written(tmp_path).events) == 1
-    assert "not a server's URL" in caplog.text
+    (warning,) = caplog.records
+    assert "TAXIMETER_URL: not a server's URL: 'localhost:8787'" in warning.getMessage()
+    assert warning.exc_info is None
     assert GUARD.failures == {"sender": 1}
 
 
@@ -138,6 +141,24 @@ def test_a_directory_that_takes_nothing_is_logged_once(refused_spool: Path, capl
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert GUARD.failures == {"spool": 1}
+
+
+def test_what_the_directory_never_took_is_told_at_the_end(refused_spool: Path) -> None:
+    program = "import taximeter as t\nfor _ in range(30): t.record(provider='p', model='m')\nprint(t.flush())"
+    ended = run(program, refused_spool)
+    assert (ended.returncode, ended.stdout) == (0, "False\n")
+    first, last = ended.stderr.splitlines()
+    spool = refused_spool / "spool"
+    assert f"kept in memory, lost at exit unless the directory becomes writable: {spool}" in first
+    assert f"30 events were lost: {spool} took none until the end" in last
+
+
+def test_what_was_never_taken_is_counted_once(refused_spool: Path) -> None:
+    taximeter.init(data=refused_spool)
+    report()
+    taximeter.shutdown()
+    taximeter.shutdown()
+    assert GUARD.failures == {"spool": 1, "event_lost": 1}
 
 
 def test_events_wait_in_memory_until_the_directory_takes_them(refused_spool: Path) -> None:

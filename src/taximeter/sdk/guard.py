@@ -48,6 +48,12 @@ class Guard:
         with suppress(Exception):
             self._note(reason, message)
 
+    def lost_for_good(self, reason: str, count: int, message: str) -> None:
+        """Counts so many, and logs it however little time has passed: nobody will say it later."""
+        with suppress(Exception):
+            self.failures[reason] += count
+            LOG.warning("%s", message)
+
     def _note(self, reason: str, what: Exception | str) -> None:
         self.failures[reason] += 1
         now = self._clock.monotonic()

@@ -19,6 +19,7 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.core.expected import Expectation, ExpectedOutput
 from taximeter.core.ids import EventIds
+from taximeter.errors import UsageError
 from taximeter.sdk import context, lines
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.switches import switched_on
@@ -34,6 +35,12 @@ process loses nothing. Shorter would cost the host more CPU time than the meteri
 
 EXIT_SECONDS: Final = 2.0
 """The longest that a process waits for its events to be shipped when it ends. What is left is shipped later."""
+
+
+_KEPT_IN_MEMORY: Final = "events are kept in memory, lost at exit unless the directory becomes writable"
+
+_NOTE: Final = b'"record":"begin"'
+"""In lines of ours that are no events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +115,13 @@ class Meter:
         if not kept:
             GUARD.lost("event_lost", f"an event could not be kept in {health.directory} ({health.problem})")
         elif health.problem:
-            GUARD.lost("spool", f"events wait in memory, {health.directory} takes none ({health.problem})")
+            GUARD.lost("spool", f"{_KEPT_IN_MEMORY}: {health.directory} ({health.problem})")
 
     def flush(self, timeout_seconds: float) -> bool:
         """Make everything durable and, with a server, ship it; False when that was not done in time."""
         durable = self._spool.sync()
         if self._sender is None:
-            return durable
+            return durable and self.settings.url is None
         return self._sender.flush(timeout_seconds) and durable
 
     def close(self, timeout_seconds: float) -> None:
@@ -122,7 +129,13 @@ class Meter:
         self.flush(timeout_seconds)
         if self._sender is not None:
             self._sender.stop()
+        waiting = self._spool.waiting()
+        health = self._spool.health()
         self._spool.close()
+        if waiting and self._spool.health().losses != health.losses:
+            events = sum(_NOTE not in line for line in waiting)
+            why = f"{health.directory} took none until the end ({health.problem})"
+            GUARD.lost_for_good("event_lost", events, f"{events} events were lost: {why}")
 
 
 _lock = threading.Lock()
@@ -184,18 +197,22 @@ def _open(settings: Settings, clock: Clock) -> Meter:
 
     limits = SpoolLimits(sync_interval_ms=SYNC_INTERVAL_MS)
     spool = Spool(directory_of(settings), clock=clock, writer="sdk", limits=limits)
-    sender = None if settings.url is None else GUARD.run("sender", _sender, settings.url, settings.key, spool, clock)
+    sender = None if settings.url is None else _sender(settings.url, settings.key, spool, clock)
     # Registered after the spool's own exit handler, hence run before it.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
     return Meter(settings, spool, sender, clock)
 
 
-def _sender(url: str, key: str | None, spool: Spool, clock: Clock) -> Sender:
-    """Ships what is in the outbox; begins with the first record. Raises UsageError for a URL that is none."""
+def _sender(url: str, key: str | None, spool: Spool, clock: Clock) -> Sender | None:
+    """Ships what is in the outbox; begins with the first record. None for a URL that is none, which is logged."""
     from taximeter.spool.sender import Sender
 
-    return Sender(spool, url=url, key=key, clock=clock)
+    try:
+        return Sender(spool, url=url, key=key, clock=clock)
+    except (UsageError, ValueError) as error:  # a port that is no number is a ValueError
+        GUARD.lost("sender", f"TAXIMETER_URL: {error}; events wait in {spool.directory} and are not shipped")
+        return None
 
 
 def directory_of(settings: Settings) -> Path:

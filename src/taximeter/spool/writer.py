@@ -193,6 +193,11 @@ class Spool:
             self._wake_flusher()
         await future
 
+    def waiting(self) -> list[bytes]:
+        """The lines that wait in memory because the disk refuses them, oldest first."""
+        with self._lock:
+            return list(self._waiting)
+
     def health(self) -> SpoolHealth:
         with self._lock:
             return SpoolHealth(
