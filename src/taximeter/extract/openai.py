@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from taximeter.core.usage import LARGEST_COUNT, NOTHING_COUNTED, Usage
@@ -76,8 +77,9 @@ MOST_CHOICES: Final = 128
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _request(body: Payload, operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str, ...]) -> RequestFacts:
-    body = mapping(body)
+def _request(operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str, ...], body: Payload) -> RequestFacts:
+    if type(body) is not dict:
+        body = mapping(body)
     size, limit = 0, None
     for key in prompt_keys:
         if key in body:
@@ -95,22 +97,14 @@ def _request(body: Payload, operation: str, prompt_keys: tuple[str, ...], limit_
     )
 
 
-def read_chat_request(body: Payload) -> RequestFacts:
-    return _request(
-        body, "chat", ("messages", "tools", "functions", "response_format"), ("max_completion_tokens", "max_tokens")
-    )
-
-
-def read_completions_request(body: Payload) -> RequestFacts:
-    return _request(body, "text_completion", ("prompt", "suffix"), ("max_tokens",))
-
-
-def read_responses_request(body: Payload) -> RequestFacts:
-    return _request(body, "chat", ("input", "instructions", "tools", "text"), ("max_output_tokens",))
-
-
-def read_embeddings_request(body: Payload) -> RequestFacts:
-    return _request(body, "embeddings", ("input",), ())
+read_chat_request: Final = partial(
+    _request, "chat", ("messages", "tools", "functions", "response_format"), ("max_completion_tokens", "max_tokens")
+)
+read_completions_request: Final = partial(_request, "text_completion", ("prompt", "suffix"), ("max_tokens",))
+read_responses_request: Final = partial(
+    _request, "chat", ("input", "instructions", "tools", "text"), ("max_output_tokens",)
+)
+read_embeddings_request: Final = partial(_request, "embeddings", ("input",), ())
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -38,16 +38,15 @@ class Plain(NamedTuple):
 def told(answer: Body, service_tier: object, counts: dict[str, int] | None) -> Plain | None:
     """The plain answer with these counts; None when its names are not plain."""
     model, answer_id = answer.get("model"), answer.get("id")
-    if counts is None or not is_name(model) or not is_name(answer_id):
+    if counts is None or type(model) is not str or type(answer_id) is not str:
         return None
-    if service_tier is not None and not is_name(service_tier):
+    if service_tier is not None and (type(service_tier) is not str or not service_tier):
+        return None
+    # Text as it stands: nothing to cut, nothing that cannot be encoded.
+    names = f"{model}{answer_id}{service_tier}"
+    if not model or not answer_id or len(names) > LONGEST_NAME or not names.isascii():
         return None
     return Plain(model, answer_id, service_tier, counts)
-
-
-def is_name(value: object) -> TypeGuard[str]:
-    """Whether it is text as it stands: nothing to cut, nothing that cannot be encoded."""
-    return type(value) is str and 0 < len(value) <= LONGEST_NAME and value.isascii()
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -26,9 +26,8 @@ FOLLOWING: Final = Following(_CURRENT, NOBODY)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def current() -> Attribution:
-    """The attribution of this moment in this context."""
-    return _CURRENT.get()
+current: Final[Callable[[], Attribution]] = _CURRENT.get
+"""The attribution of this moment in this context."""
 
 
 def follow_threads(wanted: bool) -> None:
