@@ -15,6 +15,7 @@ from replay import Answer, Provider, Written, case
 
 import taximeter
 from taximeter.core.event import FIELD_NAMES
+from taximeter.core.expected import UNKNOWN_OUTPUT_TOKENS
 from taximeter.core.ids import attempt_id, unix_ms_of
 from taximeter.errors import UsageError
 from taximeter.sdk import hosts
@@ -51,6 +52,18 @@ def test_a_call_is_begun_and_ended_with_what_is_known(
     assert begun["input_tokens"] > 0
     assert set(event) <= set(FIELD_NAMES)
     assert unix_ms_of(event["event_id"]) is not None
+
+
+def test_a_begin_says_how_much_such_calls_usually_write(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(CHAT)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        chat(client)
+        chat(client)
+        chat(client, max_tokens=1)
+    told = CHAT["expected"]["output_tokens_total"]
+    assert [begun["expected_output_tokens"] for begun in written.begun] == [UNKNOWN_OUTPUT_TOKENS, told, 1]
 
 
 def test_names_with_every_kind_of_character_stay_one_line(

@@ -216,6 +216,26 @@ def test_forked_workers_write_and_ship_their_own(served: bool, tmp_path: Path, p
     assert sorted(found.values()) == ["child"] * 3 + ["parent"] * 2 + ["thread"] * 4
 
 
+FORKED_IDS = """
+import os
+import taximeter
+from taximeter.sdk.meter import meter
+taximeter.init()
+first = meter().new_event_id(0)
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, meter().new_event_id(0).encode())
+    os._exit(0)
+os.wait()
+assert os.read(reading, 36).decode() != meter().new_event_id(0)
+"""
+
+
+def test_a_forked_child_makes_ids_of_its_own(tmp_path: Path) -> None:
+    ended = run(FORKED_IDS, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:
     taximeter.init(data=tmp_path)
     threads = [threading.Thread(target=lambda: [report() for _ in range(50)]) for _ in range(8)]
