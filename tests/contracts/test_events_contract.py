@@ -241,7 +241,14 @@ def test_a_record_has_every_field_also_what_is_not_known(events: EventStore) -> 
     assert record.keys() == set(COLUMN_NAMES)
     assert (record["cost_usd"], record["unpriced_reason"]) == (None, "unknown_model")
     flags = dict.fromkeys(("not_billed", "usage_estimated", "usage_conflict"), False)
-    said: dict[str, Any] = {"tags": {}, "units": {}, "by_model": None, "cost": None, "time_to_first_token_ms": None, "attempt": 1}
+    said: dict[str, Any] = {
+        "tags": {},
+        "units": {},
+        "by_model": None,
+        "cost": None,
+        "time_to_first_token_ms": None,
+        "attempt": 1,
+    }
     assert {name: record[name] for name in (*flags, *said)} == {**flags, **said}
 
 
