@@ -245,6 +245,62 @@ def test_three_spans_of_one_call() -> None:
         assert sums(*found, *after_grace(memory)) == (30, 4), [span.id for span in order]
 
 
+# ── one call in two spans that do not know of each other ────────────────────────────────────────────────────────
+
+SHOP = {"service.name": "shop"}
+LONG_ID = "chatcmpl-0123456789abcdef"
+
+
+def apart(first: dict[str, Any], second: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    """A call told by two instrumentations in traces of their own, the second within the time of the first."""
+    outer = S(1, first, trace=1, scope="openinference.instrumentation.anthropic", resource=SHOP)
+    inner = S(
+        2, second, **{"trace": 2, "scope": "com.anthropic.sdk.python", "at": 1, "until": 9, "resource": SHOP, **more}
+    )
+    memory = fresh_memory()
+    return [*immediate(memory, inner), *immediate(memory, outer), *after_grace(memory)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "more", "calls"),
+    [
+        (chat(300, 40), chat(300, 40), {}, 1),
+        (chat(300, 40), chat(300, 40), {"trace": 1}, 1),
+        (chat(300, 40), chat(300, 41), {}, 2),
+        (chat(300, 40), chat(300, 40), {"until": 11}, 2),
+        (chat(300, 40), chat(300, 40), {"at": 20, "until": 30}, 2),
+        (chat(300, 40), chat(300, 40), {"scope": "openinference.instrumentation.anthropic"}, 2),
+        (chat(300, 40), chat(300, 40), {"resource": {"service.name": "other"}}, 2),
+        (chat(300, 40), {**chat(300, 40), "gen_ai.request.model": "o3", "gen_ai.response.model": "o3"}, {}, 2),
+        (chat(300, 40, **{"gen_ai.response.id": "a" * 20}), chat(300, 40, **{"gen_ai.response.id": LONG_ID}), {}, 2),
+        (chat(300, 40, **{"gen_ai.response.id": LONG_ID}), chat(300, 40, **{"gen_ai.response.id": LONG_ID}),
+         {"at": 20, "until": 30}, 1),
+        (chat(300, 40, **{"gen_ai.response.id": "chatcmpl-7"}), chat(300, 40, **{"gen_ai.response.id": "chatcmpl-7"}),
+         {"at": 20, "until": 30}, 2),
+        (chat(300, 0), chat(300, 0), {}, 2),
+    ],
+)  # fmt: skip
+def test_instrumentations_side_by_side(
+    first: dict[str, Any], second: dict[str, Any], more: dict[str, Any], calls: int
+) -> None:
+    assert len(apart(first, second, **more)) == calls
+
+
+def test_a_call_has_one_twin_of_a_scope() -> None:
+    wide = [S(number, chat(30, 4), trace=number, scope="a", until=20, resource=SHOP) for number in (1, 2)]
+    assert len(events(S(3, chat(30, 4), trace=3, scope="b", at=1, until=2, resource=SHOP), *wide)) == 2
+
+
+def test_logfire_tells_of_a_stream_when_it_has_ended() -> None:
+    opening = S(1, {**CHAT, "logfire.span_type": "span"}, scope="logfire.openai", until=1)
+    ended = S(
+        2, {**chat(30, 4), "logfire.span_type": "log", "duration": 2.5}, scope="logfire.openai", at=3, until=3, trace=2
+    )
+    (found,) = events(opening, ended)
+    assert (sums(found), found["duration_ms"]) == ((30, 4), 2_500)
+    assert len(events(S(1, {**CHAT, "logfire.span_type": "span"}, scope="logfire.openai", failed=True))) == 1
+
+
 # ── the same span again ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -290,6 +346,10 @@ def test_spans_above_say_who_a_call_was_for() -> None:
     found = event(root, agent, call)
     said = {name: found.get(name) for name in ("endpoint", "session_id", "user_id", "feature", "service")}
     assert said == {"endpoint": "/chat", "session_id": "s1", "user_id": "u1", "feature": "planner", "service": "brain"}
+
+
+def test_the_route_of_the_provider_is_not_the_applications() -> None:
+    assert "endpoint" not in event(S(1, {**chat(3, 1), "http.route": "/v1/messages"}))
 
 
 def test_the_root_names_the_feature_when_nobody_else_does() -> None:

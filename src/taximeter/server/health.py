@@ -53,7 +53,8 @@ METRICS: Final = (
     MetricInfo(
         "taximeter_otlp_spans_total",
         "spans and log records that came in over OTLP: call, aggregate (counted for want of calls), folded (one call "
-        "in two spans), covered (an aggregate of calls), other, ignored, rejected",
+        "in two spans), twin (the same, told by numbers and time alone), covered (an aggregate of calls), other, "
+        "ignored, rejected",
         "result",
     ),
     MetricInfo("taximeter_losses_total", "records the spool lost, by reason", "reason"),

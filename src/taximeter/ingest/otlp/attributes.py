@@ -213,12 +213,14 @@ ROWS: Final = (
     ),
     _count(
         "cache_write_1h",
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
         f"{_DETAILS}ephemeral_1h_input_tokens",
         f"{_DETAILS}cache_creation.ephemeral_1h_input_tokens",
         f"{_DETAILS}cache_write_1h_tokens",
     ),
     _count(
         "cache_write_5m",
+        "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
         f"{_DETAILS}ephemeral_5m_input_tokens",
         f"{_DETAILS}cache_creation.ephemeral_5m_input_tokens",
         f"{_DETAILS}cache_write_5m_tokens",
@@ -251,6 +253,7 @@ ROWS: Final = (
         "service_tier",
         "openai.response.service_tier",
         "gen_ai.openai.response.service_tier",
+        "anthropic.response.service_tier",
         "openai.request.service_tier",
         "gen_ai.openai.request.service_tier",
     ),
@@ -316,7 +319,8 @@ ROWS: Final = (
     ),
     _who("team", f"{_ASSOCIATION}team", f"{_METADATA}team", "team.id", "team"),
     _who("tenant", f"{_ASSOCIATION}tenant", f"{_METADATA}tenant", "tenant.id", "tenant"),
-    _who("endpoint", "http.route"),
+    _who("endpoint", f"{_ASSOCIATION}endpoint"),
+    _text("route", "http.route", lent=True),
     _who("environment", "deployment.environment.name", "deployment.environment", "langfuse.environment"),
     _who("service", "service.name"),
     _who("service_version", "service.version"),
@@ -326,7 +330,8 @@ ROWS: Final = (
     _text("agent", "gen_ai.agent.name", "agent.name", lent=True),
     # ── what decides how the rest is read ────────────────────────────────────────────────────────────────────
     _text("address", "server.address", "gen_ai.openai.api_base", "llm.openai.api_base"),
-    _text("pending", "logfire.span_type"),
+    _text("logfire_type", "logfire.span_type"),
+    Row("logfire_duration_ms", _ms, ("duration",)),
     _text("traceloop_kind", "traceloop.span.kind"),
     _text("entity_name", "traceloop.entity.name"),
     _text("mcp_method", "mcp.method.name"),
@@ -372,9 +377,10 @@ IN_SECONDS: Final = frozenset(
         "gen_ai.response.time_to_first_chunk",
         "gen_ai.response.time_to_first_token",
         "gen_ai.server.time_to_first_token",
+        "duration",
     }
 )
-"""Times in seconds; all others of that row are milliseconds."""
+"""Times in seconds; all others are milliseconds."""
 
 IDENTITY: Final = frozenset(row.field for row in ROWS if row.identity)
 LENT: Final = frozenset(row.field for row in ROWS if row.lent)

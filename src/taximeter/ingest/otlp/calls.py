@@ -71,6 +71,10 @@ COUNTED_AS_ZERO: Final = frozenset({"openlit"})
 """Emitters that report a cost of 0 for a model they cannot price."""
 
 
+STREAM_OPENERS: Final = ("logfire.openai", "logfire.anthropic")
+"""Scopes whose spans without usage only open a stream."""
+
+
 @dataclass(slots=True)
 class Call:
     """A call, or an aggregate that may stand for calls nobody reported. `usage` is whole: parts inside."""
@@ -112,7 +116,7 @@ def role_of(span: Span) -> tuple[Role, str | None]:
     `aggregate` is everything that has counts and may only repeat those of the spans below it.
     """
     found = span.found
-    if not found or "mcp_method" in found or "partial_input" in found:
+    if not found or "mcp_method" in found or "partial_input" in found or _opens_a_stream(span):
         return "other", None
     named = found.get("operation")
     has_usage = any(name in found for name in USAGE_FIELDS)
@@ -123,6 +127,13 @@ def role_of(span: Span) -> tuple[Role, str | None]:
     if operation is not None:
         return "call", operation
     return ("aggregate" if has_usage and named.lower() not in NO_CALLS else "other"), None
+
+
+def _opens_a_stream(span: Span) -> bool:
+    """Logfire tells of a stream twice: a span until it begins, and a log with its usage when it has ended."""
+    found = span.found
+    unsaid = not span.failed and not any(name in found for name in USAGE_FIELDS)
+    return unsaid and span.origin.scope_name.startswith(STREAM_OPENERS) and found.get("logfire_type") == "span"
 
 
 def _call_operation(named: str) -> str | None:
@@ -140,6 +151,7 @@ def call_of(span: Span, operation: str | None) -> Call:
     """The call that a span tells of."""
     found = span.found
     _complete(found)
+    found.pop("route", None)  # the provider's own, not the application's
     emitter = emitter_of(span.origin, found, span.name)
     model = found.get("response_model") or found.get("request_model")
     provider = provider_of(found.get("provider"), found.get("address"), model)
@@ -220,17 +232,9 @@ def _note(counts: Counted, tags: dict[str, str]) -> None:
 
 def _read_langfuse(found: Found) -> str:
     """Counts out of Langfuse's `usage_details`: either a provider's own object, or free keys that add up."""
-    usage = found["langfuse_usage"]
-    details = {**_mapping(usage.get("prompt_tokens_details")), **_mapping(usage.get("input_tokens_details"))}
-    written = {**_mapping(usage.get("completion_tokens_details")), **_mapping(usage.get("output_tokens_details"))}
-    if details or written or "prompt_tokens" in usage or "completion_tokens" in usage:
-        _put(found, "input", usage.get("prompt_tokens", usage.get("input_tokens", usage.get("input"))))
-        _put(found, "output", usage.get("completion_tokens", usage.get("output_tokens", usage.get("output"))))
-        _put(found, "total", usage.get("total_tokens", usage.get("total")))
-        _put(found, "cache_read", details.get("cached_tokens"))
-        _put(found, "audio_in", details.get("audio_tokens"))
-        _put(found, "reasoning", written.get("reasoning_tokens"))
-        _put(found, "audio_out", written.get("audio_tokens"))
+    usage = _flat(found["langfuse_usage"])
+    if any("_details." in name for name in usage) or "prompt_tokens" in usage or "completion_tokens" in usage:
+        _put_first(found, usage, {**_WHOLE_NAMES, **_RAW_NAMES})
         return "langfuse.raw"
     _add_up(found, {name.lower(): count for name, value in usage.items() if (count := read_count(value)) is not None})
     return "langfuse.keys"
@@ -267,26 +271,54 @@ def _is_cache_write(name: str) -> bool:
     return "cache" in name and ("creation" in name or "write" in name)
 
 
-_RAW_NAMES: Final = {
-    "cache_read": ("cache_read_input_tokens", "cacheReadInputTokens", "cachedPromptTokens", "cachedContentTokenCount"),
-    "cache_write": ("cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
-    "reasoning": ("reasoningTokens", "thoughtsTokenCount"),
+_WHOLE_NAMES: Final = {
+    "input": ("prompt_tokens", "input_tokens", "input"),
+    "output": ("completion_tokens", "output_tokens", "output"),
+    "total": ("total_tokens", "total"),
 }
-"""Our fields → their names in raw usage, for what no attribute says."""
-
-_LIFETIMES: Final = {"cache_write_5m": "ephemeral_5m_input_tokens", "cache_write_1h": "ephemeral_1h_input_tokens"}
+_RAW_NAMES: Final = {
+    "cache_read": (
+        "cache_read_input_tokens",
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "cacheReadInputTokens",
+        "cachedPromptTokens",
+        "cachedContentTokenCount",
+        "cached_content_token_count",
+    ),
+    "cache_write": ("cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
+    "cache_write_5m": ("cache_creation.ephemeral_5m_input_tokens",),
+    "cache_write_1h": ("cache_creation.ephemeral_1h_input_tokens",),
+    "reasoning": (
+        "completion_tokens_details.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+        "reasoningTokens",
+        "thoughtsTokenCount",
+        "thoughts_token_count",
+    ),
+    "audio_in": ("prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens"),
+    "audio_out": ("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"),
+}
+"""Our fields → their names in raw usage, for what no attribute says. `a.b` is b inside a."""
 
 
 def _read_raw(found: Found) -> None:
-    """What raw usage tells beyond the attributes: above all, for how long the cache was written."""
-    holders = [*_vendor_parts(found.get("provider_metadata", {})), found.get("raw_usage", {})]
-    for holder in holders:
-        for ours, names in _RAW_NAMES.items():
-            for name in names:
-                _put(found, ours, holder.get(name))
-        lifetimes = _mapping(holder.get("cache_creation"))
-        for ours, name in _LIFETIMES.items():
-            _put(found, ours, lifetimes.get(name))
+    """What raw usage tells beyond the attributes: parts, and for how long the cache was written."""
+    for holder in (*_vendor_parts(found.get("provider_metadata", {})), found.get("raw_usage", {})):
+        _put_first(found, _flat(holder), _RAW_NAMES)
+
+
+def _flat(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with what lies in its objects beside it."""
+    inner = {f"{name}.{key}": value for name in holder for key, value in _mapping(holder[name]).items()}
+    return {**holder, **inner}
+
+
+def _put_first(found: Found, usage: Mapping[str, Any], names_of: Mapping[str, tuple[str, ...]]) -> None:
+    for ours, names in names_of.items():
+        for name in names:
+            if name in usage:
+                _put(found, ours, usage[name])
 
 
 def _vendor_parts(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -323,7 +355,7 @@ def event_of(call: Call) -> UsageEvent:
         operation=call.operation,
         service_tier=get("service_tier"),
         region=region_of(get("address")),
-        duration_ms=max(span.end_ns - span.start_ns, 0) / 1e6,
+        duration_ms=max(span.end_ns - span.start_ns, 0) / 1e6 or get("logfire_duration_ms", 0.0),
         time_to_first_token_ms=get("time_to_first_token_ms") or _first_token_ms(span),
         http_status=_http_status(get("http_status")),
         error_type=get("error_type") or (get("exception") if call.failed else None),

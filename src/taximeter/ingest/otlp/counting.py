@@ -55,6 +55,7 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("logfire", ANY): INCLUSIVE,
     ("pydantic-ai", ANY): INCLUSIVE,
     ("sentry", ANY): INCLUSIVE,
+    ("anthropic-sdk", ANY): INCLUSIVE,
     ("otel", ANY): INCLUSIVE,
     ("otel.botocore", "aws-bedrock"): CACHE_APART,
     ("vercel.5", "anthropic"): CACHE_APART,

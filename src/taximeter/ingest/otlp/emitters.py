@@ -31,6 +31,7 @@ EMITTERS: Final = (
     ("langfuse", "langfuse"),
     ("@ai-sdk/otel", "vercel.7"),
     ("gcp.vertex.agent", "google-adk"),
+    ("com.anthropic.sdk", "anthropic-sdk"),
     ("sentry", "sentry"),
     ("langsmith", "langsmith"),
     ("genkit", "genkit"),

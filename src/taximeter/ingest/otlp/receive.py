@@ -99,6 +99,7 @@ class OtlpReceiver:
             "call": tally.calls,
             "aggregate": tally.aggregates,
             "folded": tally.folded,
+            "twin": tally.twins,
             "covered": tally.covered,
             "other": tally.other,
             "ignored": self.ignored,

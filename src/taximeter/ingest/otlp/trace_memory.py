@@ -41,6 +41,13 @@ DEEPEST: Final = 64
 MOST_BELOW: Final = 64
 """Calls remembered below one span, for comparison."""
 
+MOST_TWINS: Final = 8
+"""Calls with the same numbers that are remembered, for comparison."""
+
+LONGEST_CHANCE_ID: Final = 15
+"""Response ids up to this length are small random numbers on some hosts, and prove nothing."""
+
+_TwinKey: TypeAlias = tuple[Any, int | None, int | None]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]
 Record: TypeAlias = dict[str, Any]
 
@@ -57,8 +64,11 @@ class _Facts:
     end_ns: int
     known: bool
     failed: bool
+    scope: str
     partner: bytes = b""
     """The span that it was folded with."""
+    twins: tuple[str, ...] = ()
+    """Scopes that have told of it from elsewhere in the tree."""
 
 
 @dataclass(slots=True)
@@ -107,6 +117,7 @@ class Tally:
     calls: int = 0
     aggregates: int = 0
     folded: int = 0
+    twins: int = 0
     covered: int = 0
     other: int = 0
 
@@ -120,6 +131,8 @@ class TraceMemory:
         self._young: dict[bytes, _Node] = {}
         self._old: dict[bytes, _Node] = {}
         self._young_since_us = self._old_since_us = now_us
+        self._young_twins: dict[_TwinKey, tuple[tuple[bytes, _Facts], ...]] = {}
+        self._old_twins: dict[_TwinKey, tuple[tuple[bytes, _Facts], ...]] = {}
         self._held: dict[bytes, Held] = {}
         self._drafts: dict[bytes, Call] = {}
         self.tally = Tally()
@@ -143,7 +156,7 @@ class TraceMemory:
         candidates: dict[bytes, Call] = {}
         aggregates: set[bytes] = set()
         for span in spans:
-            if span.found.get("pending") == "pending_span":
+            if span.found.get("logfire_type") == "pending_span":
                 continue
             role, operation = role_of(span)
             self._plant(span, role == "call", taken)
@@ -214,6 +227,10 @@ class TraceMemory:
             node.verdict = "folded"
             self.tally.folded += 1
             self._release(key, taken)
+        elif call.usage.output_tokens and self._fold_into_twin(call, node.facts):
+            node.verdict = "folded"
+            self.tally.twins += 1
+            self._release(key, taken)
         elif call.known or call.failed:
             self._release(key, taken)
             self._count(call, node, taken)
@@ -232,6 +249,8 @@ class TraceMemory:
         node.verdict = "counted"
         self.tally.calls += 1
         self._drafts[call.span.key] = call
+        if node.facts is not None and call.usage.output_tokens:
+            self._note_for_twins(call, node.facts)
         self._tell((call.span.key,), call.known, node.parent, taken)
 
     def _cover(self, key: bytes, taken: Taken) -> None:
@@ -310,6 +329,23 @@ class TraceMemory:
             path.append(key)
         return False
 
+    def _fold_into_twin(self, call: Call, mine: _Facts) -> bool:
+        """Whether another instrumentation has told of this call, from a span that is neither above nor below."""
+        number = _twin_key(call, mine)
+        for key, other in (*self._young_twins.get(number, ()), *self._old_twins.get(number, ())):
+            if _are_twins(mine, other) and key != call.span.key and mine.scope not in other.twins:
+                other.twins = (*other.twins, mine.scope)
+                mine.partner = key
+                if key in self._drafts:
+                    _give(self._drafts[key], call)
+                return True
+        return False
+
+    def _note_for_twins(self, call: Call, facts: _Facts) -> None:
+        number = _twin_key(call, facts)
+        same = self._young_twins.get(number, ())
+        self._young_twins[number] = (*same[-MOST_TWINS + 1 :], (call.span.key, facts))
+
     def _swap(self, key: bytes, above: _Node, call: Call, taken: Taken) -> None:
         """The outer span waits without usage, and here is the inner one with it."""
         waiting = self._held.get(key)
@@ -373,6 +409,8 @@ class TraceMemory:
                 fill(found, above.lends, LENT)
                 root_name = above.lends.get("root_name")
         fill(found, call.span.origin.shared)
+        if "route" in found:
+            found.setdefault("endpoint", found["route"])
         if root_name:
             found.setdefault("feature", root_name)
         return event_of(call)
@@ -420,6 +458,7 @@ class TraceMemory:
         if full or now_us - self._young_since_us > MEMORY_SECONDS * 1_000_000:
             self._old, self._old_since_us = self._young, self._young_since_us
             self._young, self._young_since_us = {}, now_us
+            self._old_twins, self._young_twins = self._young_twins, {}
 
 
 def _inner_first(call: Call) -> tuple[int, int]:
@@ -437,6 +476,7 @@ def _facts_of(call: Call) -> _Facts:
         span.end_ns,
         call.known,
         call.failed,
+        span.origin.scope_name,
     )
 
 
@@ -462,6 +502,24 @@ def _models_agree(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
 
 def _overlap(outer: _Facts, inner: _Facts) -> bool:
     return outer.start_ns <= inner.end_ns and inner.start_ns <= outer.end_ns
+
+
+def _twin_key(call: Call, facts: _Facts) -> _TwinKey:
+    return call.span.origin.shared.get("service"), *facts.numbers
+
+
+def _are_twins(mine: _Facts, other: _Facts) -> bool:
+    """Whether two calls with the same numbers, of one service but not one inside the other, are one: the same answer,
+    or told by different instrumentations and the one within the time of the other."""
+    if mine.response_id and other.response_id:
+        same = mine.response_id == other.response_id and len(mine.response_id) > LONGEST_CHANCE_ID
+    else:
+        same = mine.scope != other.scope and (_within(mine, other) or _within(other, mine))
+    return same and _models_agree(mine.models, other.models)
+
+
+def _within(inner: _Facts, outer: _Facts) -> bool:
+    return outer.start_ns <= inner.start_ns and inner.end_ns <= outer.end_ns
 
 
 def _sum_of(outer: _Facts, inner: Sequence[_Facts]) -> bool:
