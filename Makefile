@@ -33,7 +33,7 @@ lint: $(VENV)/.dev ## ruff and the rules of the rooms
 type: $(VENV)/.dev ## strict types
 	$(BIN)/mypy
 	@# one folder of tests at a time: each is a place of its own, as for pytest
-	@for folder in tests/*/; do echo "mypy $$folder"; $(BIN)/mypy "$$folder"; done
+	@for folder in $(sort $(dir $(wildcard tests/*/*.py))); do echo "mypy $$folder"; $(BIN)/mypy "$$folder"; done
 
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix-only --quiet .
