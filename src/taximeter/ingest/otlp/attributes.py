@@ -34,10 +34,8 @@ def read_text(value: object) -> str | None:
 
 def read_count(value: object) -> int | None:
     """A count that comes as an int, a double or decimal text; None for anything that is no believable count."""
-    number = _number(value)
-    if number is None or not 0 <= number <= LARGEST_COUNT:
-        return None
-    return int(number)
+    number = value if type(value) is int else _number(value)
+    return int(number) if number is not None and 0 <= number <= LARGEST_COUNT else None
 
 
 def read_money(value: object) -> Decimal | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 GEMINI: Final = frozenset({"google", "google-vertex"})
 
@@ -77,8 +77,7 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
 """(emitter, provider) → what its counts mean. `langfuse.keys` has been added up where it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """The counts as they came. None is what was not said."""
 
     input: int | None
@@ -93,8 +92,7 @@ class Given:
         return (self.cache_read or 0) + (self.cache_write or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """Input with its cache, output with its reasoning, and the rules that made them so; None where there was nothing
     to decide."""
 

@@ -114,7 +114,8 @@ def _read(attributes: Iterable[Any]) -> Found:
         places = INDEX.get(sent.key)
         if places is None:
             continue
-        value = sent.value.string_value or _value(sent.value)
+        held = sent.value
+        value = held.string_value or held.int_value or _value(held)
         for name, rank, reader in places:
             if ranks.get(name, LAST_RANK) > rank and (content := reader(value)) is not None:
                 found[name] = content

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -205,16 +207,10 @@ class OtlpReceiver:
         return await asyncio.to_thread(self._traces_with_calls, traces) if traces else set()
 
 
-def _by_caller(ready: Sequence[tuple[Record, Caller]]) -> list[tuple[Caller, list[Record]]]:
+def _by_caller(ready: Iterable[tuple[Record, Caller]]) -> Iterator[tuple[Caller, list[Record]]]:
     """Records together with whoever sent them; nearly always one."""
-    groups: list[tuple[Caller, list[Record]]] = []
-    for record, caller in ready:
-        group = next((records for known, records in groups if known is caller or known == caller), None)
-        if group is None:
-            groups.append((caller, [record]))
-        else:
-            group.append(record)
-    return groups
+    for caller, group in groupby(ready, itemgetter(1)):
+        yield caller, [record for record, _ in group]
 
 
 def _join(taken: Taken, more: Taken) -> None:

@@ -27,7 +27,7 @@ GRACE_SECONDS: Final = 60
 """How long an aggregate waits for calls below it."""
 
 MOST_SPANS: Final = 200_000
-"""Spans remembered, about 120 MB; when they are more, the older half is forgotten."""
+"""Spans remembered, about 130 MB; when they are more, the older half is forgotten."""
 
 MEMORY_SECONDS: Final = 600
 """Spans are forgotten after this time, or up to twice of it."""
@@ -41,7 +41,7 @@ DEEPEST: Final = 64
 MOST_BELOW: Final = 64
 """Calls remembered below one span, for comparison."""
 
-MOST_TWINS: Final = 8
+MOST_TWINS: Final = 4
 """Calls with the same numbers that are remembered, for comparison."""
 
 LONGEST_CHANCE_ID: Final = 15
