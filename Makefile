@@ -23,7 +23,7 @@ demo: $(VENV)/.run $(PAGE) ## start taximeter with live sample traffic, no accou
 test: lint type $(PAGE) ## lint, types and all tests
 	@$(PYTHON) scripts/ensure_browser.py || true
 	$(BIN)/python scripts/page.py test
-	$(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff and the rules of the rooms
 	$(BIN)/ruff check .

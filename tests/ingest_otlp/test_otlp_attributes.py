@@ -16,7 +16,7 @@ A_VALUE_OF = {"read_count": 7, "read_money": "0.25", "read_json": '{"model": "m"
 
 
 @pytest.mark.parametrize(
-    ("row", "name"), [(row, name) for row in ROWS for name in row.names], ids=lambda x: str(x)[:60]
+    ("row", "name"), [(row, name) for row in ROWS for name in row.names], ids=lambda x: str(getattr(x, "field", x))[:60]
 )
 def test_every_name_in_the_table_gives_its_field(row: Any, name: str) -> None:
     value = A_VALUE_OF.get(row.read.__name__, "1.5" if "milliseconds" in row.read.__name__ else "text")
