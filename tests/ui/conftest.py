@@ -13,8 +13,9 @@ from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with its module: while Playwright runs, its event loop is this thread's, and no other may begin."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium found: install the package `chromium`")

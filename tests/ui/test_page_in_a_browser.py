@@ -123,6 +123,7 @@ def test_the_tables_are_the_answers_of_the_api(page: Page, server: Server, name:
 def test_the_rows_of_every_table_add_up_to_the_total(page: Page) -> None:
     total = Decimal(title_of(page.get_by_test_id("range-total")).removeprefix("$"))
     for title in TABLES:
+        expect(panel(page, title).locator("tbody tr").first).to_be_visible()
         amounts = [cost for _, cost, _ in table_shown(page, title) if cost != "not priced"]
         assert sum(Decimal(amount.removeprefix("$")) for amount in amounts) == total
 

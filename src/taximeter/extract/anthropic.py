@@ -92,8 +92,10 @@ def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:
     read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
     if not is_count(plain) or not is_count(output) or not is_count(read) or not is_count(written):
         return None
+    if not is_count(whole := plain + read + written):
+        return None
     counts: dict[str, int] = {
-        "input_tokens": plain + read + written,
+        "input_tokens": whole,
         "cache_read_tokens": read,
         "cache_write_5m_tokens": written,
         "output_tokens": output,
