@@ -26,6 +26,7 @@ from typing import Final, Literal
 
 from taximeter import __version__
 from taximeter.clock import Clock, SystemClock
+from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
 from taximeter.compose.otlp import open_otlp
@@ -89,6 +90,7 @@ class Collecting:
     live: Live
     receiver: Receiver
     otlp: OtlpIn
+    jobs: Jobs
 
 
 class Process:
@@ -119,7 +121,8 @@ class Process:
         collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored())
         closing.callback(drain, collector)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
-        return Collecting(store, collector, live, receiver, open_otlp(self.data, receiver, store, self.clock))
+        otlp = open_otlp(self.data, receiver, store, self.clock)
+        return Collecting(store, collector, live, receiver, otlp, Jobs(self.clock))
 
     def _open_sender(self, closing: ExitStack) -> Sender:
         url = variable("URL")
@@ -156,6 +159,7 @@ class Process:
             store=self.collecting.store if self.collecting else None,
             collector=self.collecting.collector if self.collecting else None,
             otlp=self.collecting.otlp if self.collecting else None,
+            jobs=self.collecting.jobs if self.collecting else None,
             sender=self.sender,
             gateway=self.gateway,
         )
@@ -179,6 +183,7 @@ class Process:
             if self.collecting is not None:
                 self.collecting.live.start()
                 self.collecting.collector.start()
+                self.collecting.jobs.start()
                 self._settling = asyncio.create_task(self.collecting.otlp.keep_settling())
             if self.sender is not None:
                 self.sender.start()
@@ -204,6 +209,7 @@ class Process:
         self._watching_prices.cancel()
         if self.collecting is not None:
             self._settling.cancel()
+            await asyncio.to_thread(self.collecting.jobs.stop)
             await self.collecting.live.stop()
         if self.gateway is not None:
             await self.gateway.aclose()

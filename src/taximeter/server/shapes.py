@@ -173,6 +173,7 @@ class Status(BaseModel):
     sender: dict[str, Any] | None
     spool: dict[str, Any] | None
     gateway: dict[str, Any] | None
+    jobs: dict[str, dict[str, Any]] = Field(description="the periodic work, by name")
     losses: dict[str, int]
     unpriced_calls: int | None
     storage_bytes: int

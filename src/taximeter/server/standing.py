@@ -52,6 +52,19 @@ class Otlp(Protocol):
     def held(self) -> int: ...
 
 
+class JobStatus(Protocol):
+    """How a job is (a dataclass); all of it is shown."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class Jobs(Protocol):
+    """The periodic work of a process, by name."""
+
+    @property
+    def status(self) -> Mapping[str, JobStatus]: ...
+
+
 class Recorder(Protocol):
     """Records of the gateway by kind: those it wrote, and those it could not write."""
 
@@ -89,6 +102,7 @@ class Standing:
     sender: Sender | None = None
     gateway: Gateway | None = None
     otlp: Otlp | None = None
+    jobs: Jobs | None = None
 
     def problems(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
@@ -137,6 +151,7 @@ class Standing:
             sender=asdict(self.sender.status) if self.sender else None,
             spool=asdict(spool),
             gateway={"failures": dict(gateway.failures), "refused": dict(gateway.refused)} if gateway else None,
+            jobs={name: asdict(job) for name, job in self.jobs.status.items()} if self.jobs else {},
             losses=dict(spool.losses),
             unpriced_calls=unpriced_calls(store, self.clock) if store else None,
             storage_bytes=storage_bytes(self.data),

@@ -1513,6 +1513,15 @@ export interface components {
             gateway: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Jobs
+             * @description the periodic work, by name
+             */
+            jobs: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
             /** Losses */
             losses: {
                 [key: string]: number;

@@ -1,0 +1,1 @@
+"""Alerts: what a finding or a crossed limit becomes, and who is told."""

@@ -1,0 +1,1 @@
+"""Spending that leaves its normal course: baselines, detectors, explanations. Pure."""

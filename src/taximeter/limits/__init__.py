@@ -1,0 +1,1 @@
+"""Limits on spending: what is allowed, what is held, what is spent."""

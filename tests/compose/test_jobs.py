@@ -1,0 +1,70 @@
+"""Periodic work goes on whatever a turn does, and says how it is doing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from taximeter.clock import SystemClock
+from taximeter.compose.jobs import Jobs
+from taximeter.errors import StoreError
+
+
+def test_a_job_runs_at_once_and_again_until_it_is_stopped() -> None:
+    turns = threading.Semaphore(0)
+    jobs = Jobs(SystemClock())
+    jobs.every("counting", 0.001, turns.release)
+    jobs.start()
+    assert all(turns.acquire(timeout=30) for _ in range(3))
+    jobs.stop()
+    assert jobs.status["counting"].runs >= 2
+    assert jobs.status["counting"].last_success_at is not None
+
+
+@pytest.mark.parametrize("error", [StoreError("full"), OSError("gone"), RuntimeError("a mistake of ours")])
+def test_a_turn_that_fails_is_noted_and_the_next_one_clears_it(error: Exception) -> None:
+    outcomes: list[Exception | None] = [error, None]
+
+    def run() -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    jobs = Jobs(SystemClock())
+    job = jobs.every("wavering", 60, run)
+    job.turn()
+    assert (job.status.failures, job.status.last_error) == (1, str(error))
+    assert job.status.last_success_at is None
+    job.turn()
+    assert (job.status.runs, job.status.failures, job.status.last_error) == (2, 1, None)
+
+
+def test_stopping_waits_for_the_turn_under_way() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def run() -> None:
+        begun.set()
+        ended.wait(0.2)
+        ended.set()
+
+    jobs = Jobs(SystemClock())
+    jobs.every("slow", 60, run)
+    jobs.start()
+    assert begun.wait(30)
+    jobs.stop()
+    assert ended.is_set()
+
+
+def test_jobs_that_were_never_started_can_be_stopped() -> None:
+    jobs = Jobs(SystemClock())
+    jobs.every("idle", 60, lambda: None)
+    jobs.stop()
+    assert jobs.status["idle"].runs == 0
+
+
+def test_two_jobs_cannot_have_one_name() -> None:
+    jobs = Jobs(SystemClock())
+    jobs.every("twice", 60, lambda: None)
+    with pytest.raises(ValueError, match="twice"):
+        jobs.every("twice", 60, lambda: None)
