@@ -94,6 +94,10 @@ def test_coverage_says_only_what_is_missing() -> None:
     assert coverage_notes({"unpriced_calls": 1200, "estimated_calls": 0, "late_calls": 0}) == [
         "1,200 calls without a price yet, not in the cost"
     ]
+    assert coverage_notes({"unpriced_calls": 2, "unpriced_tokens": 3_000, "late_calls": 1}) == [
+        "2 calls without a price yet, not in the cost (3,000 tokens)",
+        "1 calls that arrived late",
+    ]
 
 
 def test_a_call_is_a_line() -> None:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from taximeter.clock import to_datetime, to_unix_us
+from taximeter.clock import rfc3339, to_datetime, to_unix_us
 from taximeter.core.money import format_usd
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events.filters import Condition
@@ -99,12 +99,28 @@ def measured(name: str, records: Sequence[Record]) -> Any:
     if name in COST_MEASURES:
         component = COST_MEASURES[name]
         return money(records, lambda record: record.get("cost", {}).get(component))
+    if name in ("cache_read_saving_usd", "cache_write_surcharge_usd"):
+        return money(records, lambda record: record.get(name))
     if name in TOKEN_CLASSES:
         return tokens(records, name)
     if "_ms_p" in name:
         field, percent = name.rsplit("_p", 1)
         return nearest_rank(records, field.replace("latency_ms", "duration_ms"), int(percent))
     return PLAIN[name](records)
+
+
+def cache_saving(record: Record) -> str | None:
+    saved, surcharge = record.get("cache_read_saving_usd"), record.get("cache_write_surcharge_usd")
+    return None if saved is None or surcharge is None else format_usd(Decimal(saved) - Decimal(surcharge))
+
+
+def call_hit_rate(records: Sequence[Record]) -> float | None:
+    read = [record for record in records if record.get("input_tokens")]
+    return sum(1 for r in records if r.get("cache_read_tokens")) / len(read) if read else None
+
+
+def moment(records: Sequence[Record], chosen: Callable[[list[int]], int]) -> str | None:
+    return rfc3339(chosen([started_us(record) for record in records])) if records else None
 
 
 def counting(test: Callable[[Record], bool]) -> Callable[[Sequence[Record]], int]:
@@ -120,6 +136,14 @@ PLAIN: dict[str, Callable[[Sequence[Record]], Any]] = {
     "cached_calls": counting(lambda record: record["status"] == "cached"),
     "retries": counting(lambda record: record["attempt"] > 1),
     "unpriced_calls": counting(lambda record: "cost_usd" not in record),
+    "unpriced_tokens": lambda records: tokens(
+        [record for record in records if "cost_usd" not in record], "input_tokens", "output_tokens"
+    ),
+    "cache_hits": counting(lambda record: bool(record.get("cache_read_tokens"))),
+    "cache_hit_calls_rate": call_hit_rate,
+    "cache_saving_usd": lambda records: money(records, cache_saving),
+    "first_seen": lambda records: moment(records, min),
+    "last_seen": lambda records: moment(records, max),
     "estimated_calls": counting(lambda record: record.get("usage_estimated", False)),
     "late_calls": counting(
         lambda record: to_unix_us(datetime.fromisoformat(record["ingested_at"])) > started_us(record) + 300_000_000
@@ -162,6 +186,7 @@ def bucket_text(start: datetime, query: Query) -> str:
 # --- answers -------------------------------------------------------------------------------------------------------
 
 Keys = tuple[Any, ...]
+COVERED = ("unpriced_calls", "unpriced_tokens", "estimated_calls", "late_calls")
 
 
 def selected(records: Sequence[Record], query: Query | EventQuery) -> list[Record]:
@@ -222,7 +247,7 @@ def answer(records: Sequence[Record], query: Query) -> dict[str, Any]:
         others = [record for record in here if keys_of(record, query) not in first]
         if others:
             rows.append({**start, **dict.fromkeys(query.group_by), **_row(others, query), "other": True})
-    coverage = {name: PLAIN[name](chosen) for name in ("unpriced_calls", "estimated_calls", "late_calls")}
+    coverage = {name: PLAIN[name](chosen) for name in COVERED}
     return {"rows": rows, "totals": _row(chosen, query), "coverage": coverage}
 
 

@@ -33,6 +33,7 @@ NAMES = ("chat", "search", "Ünïcode", "it's", 'say "hi"', "a\\b", "", "%", "x'
 names = st.none() | st.sampled_from(NAMES)
 tokens = st.none() | st.integers(0, 5_000)
 amounts = st.none() | st.just("0") | st.decimals(0, 1_000, places=12).map(format_usd)
+savings = st.none() | st.decimals(-1_000, 1_000, places=12).map(format_usd)
 milliseconds = st.none() | st.integers(0, 900_000).map(lambda n: n / 1000)
 
 
@@ -63,6 +64,8 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
         "usage_estimated": draw(st.none() | st.just(True)),
         "cost_usd": cost,
         "cost": cost and {"input": cost, "cache_read": "0", "cache_write": "0", "output": "0", "other": "0"},
+        "cache_read_saving_usd": draw(savings) if cost else None,
+        "cache_write_surcharge_usd": draw(savings) if cost else None,
         "unpriced_reason": None if cost else "unknown_model",
     }
     return {name: value for name, value in record.items() if value is not None}

@@ -224,6 +224,8 @@ WHOLE_RECORD = {
         "output": "999999.999999999998",
         "other": "0",
     },
+    "cache_read_saving_usd": "0.000001",
+    "cache_write_surcharge_usd": "0.0000005",
     "price_version": "2026-11",
     "price_rule": "openai/gpt-4o",
     "ingested_at": "2026-11-18T11:06:41.000000Z",

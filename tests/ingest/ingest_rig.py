@@ -98,4 +98,5 @@ class TwoPrices:
             return Unpriced("unknown_model", self.version)
         zero = Decimal(0)
         amount = Decimal(call.usage.input_tokens or 0) / 1_000_000
-        return Cost(amount, zero, zero, Decimal("0.50"), zero, self.version, 'rule "one"')
+        half, saved = Decimal("0.50"), Decimal("0.25")
+        return Cost(amount, zero, zero, half, zero, self.version, 'rule "one"', saved, cache_write_surcharge=None)

@@ -65,6 +65,8 @@ def test_an_event_is_stored_with_its_cost_and_otherwise_as_it_was(
         **made,
         "cost_usd": "0.5015",
         "cost": {"input": "0.0015", "cache_read": "0", "cache_write": "0", "output": "0.5", "other": "0"},
+        "cache_read_saving_usd": "0.25",
+        "cache_write_surcharge_usd": None,
         "price_version": "test-1",
         "price_rule": 'rule "one"',
         "ingested_at": rfc3339(NOW_US),

@@ -29,6 +29,9 @@ TYPE_OF_KIND = {
 COMPONENT_TYPE = "STRUCT(" + ", ".join(f"{name} DECIMAL(18,12)" for name in COMPONENTS) + ")"
 EXCEPTIONS = {"event_id": "UUID", "cost": COMPONENT_TYPE}
 
+NEWEST = schema_files()[-1].number
+"""The step that this version of the store ends with."""
+
 
 def normal(type_name: str) -> str:
     return type_name.replace('"', "").replace(", ", ",")
@@ -70,24 +73,27 @@ def test_schema_files_are_numbered_without_gaps() -> None:
 
 
 def test_an_older_file_is_brought_up_to_date_once(file: Path) -> None:
-    later = SchemaFile(2, "0002_more.sql", "CREATE TABLE more (number INTEGER); INSERT INTO more VALUES (1);")
+    later = SchemaFile(NEWEST + 1, "more.sql", "CREATE TABLE more (number INTEGER); INSERT INTO more VALUES (1);")
     with duckdb.connect(str(file)) as connection:
         for _ in range(2):
-            assert bring_up_to_date(connection, "here", [*schema_files(), later]) == 2
+            assert bring_up_to_date(connection, "here", [*schema_files(), later]) == NEWEST + 1
         assert connection.execute("SELECT count(*) FROM more").fetchone() == (1,)
 
 
 def test_a_step_that_fails_leaves_nothing_behind(file: Path) -> None:
-    broken = SchemaFile(2, "0002_broken.sql", "CREATE TABLE half (number INTEGER); SELECT * FROM no_such_table;")
+    broken = SchemaFile(NEWEST + 1, "broken.sql", "CREATE TABLE half (number INTEGER); SELECT * FROM no_such_table;")
     with duckdb.connect(str(file)) as connection:
         with pytest.raises(duckdb.CatalogException):
             bring_up_to_date(connection, "here", [*schema_files(), broken])
         assert columns_of(connection, "half") == {}
-        assert bring_up_to_date(connection, "here") == 1
+        assert bring_up_to_date(connection, "here") == NEWEST
 
 
 UNUSABLE = {
-    "written by a newer version": ("INSERT INTO schema_steps VALUES (2, '0002_later.sql')", "newer version: upgrade"),
+    "written by a newer version": (
+        f"INSERT INTO schema_steps VALUES ({NEWEST + 1}, 'later.sql')",
+        "newer version: upgrade",
+    ),
     "with a gap in its steps": ("UPDATE schema_steps SET number = 0", "unbroken sequence"),
     "without a record of its schema": ("DROP TABLE schema_steps", "no record of its schema"),
     "without a column": ("DROP VIEW calls; ALTER TABLE events DROP COLUMN team", "lacks team"),

@@ -87,4 +87,6 @@ def coverage_notes(coverage: Row) -> list[str]:
         "estimated_calls": "with estimated usage",
         "late_calls": "that arrived late",
     }
-    return [f"{coverage[name]:,} calls {text}" for name, text in sentences.items() if coverage.get(name)]
+    notes = [f"{coverage[name]:,} calls {text}" for name, text in sentences.items() if coverage.get(name)]
+    tokens = coverage.get("unpriced_tokens")
+    return [f"{notes[0]} ({tokens:,} tokens)", *notes[1:]] if tokens else notes

@@ -26,7 +26,9 @@ UnpricedReason = Literal[
 class Cost:
     """An amount in USD. The total is exactly the sum of the components.
 
-    `price_version` names the price book, `price_rule` the entry of it that was applied.
+    `price_version` names the price book, `price_rule` the entry of it that was applied. What caching did to the amount
+    stands beside it: `cache_read_saving` is what the tokens read from a cache would have cost more as plain input,
+    `cache_write_surcharge` what those written cost more than plain input. None: the input has no price of its own.
     """
 
     input: Decimal
@@ -36,6 +38,15 @@ class Cost:
     other: Decimal
     price_version: str
     price_rule: str
+    cache_read_saving: Decimal | None = ZERO
+    cache_write_surcharge: Decimal | None = ZERO
+
+    @property
+    def cache_saving(self) -> Decimal | None:
+        """What caching saved; negative when writing cost more than reading saved. None: not known."""
+        if self.cache_read_saving is None or self.cache_write_surcharge is None:
+            return None
+        return self.cache_read_saving - self.cache_write_surcharge
 
     @property
     def total(self) -> Decimal:

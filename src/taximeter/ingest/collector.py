@@ -176,12 +176,18 @@ class CostSplicer:
 def _amounts(cost: Cost) -> bytes:
     return (
         f'"cost_usd":"{_usd(cost.total)}","cost":{{"input":"{_usd(cost.input)}","cache_read":"{_usd(cost.cache_read)}",'
-        f'"cache_write":"{_usd(cost.cache_write)}","output":"{_usd(cost.output)}","other":"{_usd(cost.other)}"}}'
+        f'"cache_write":"{_usd(cost.cache_write)}","output":"{_usd(cost.output)}","other":"{_usd(cost.other)}"}},'
+        f'"cache_read_saving_usd":{_usd_or_null(cost.cache_read_saving)},'
+        f'"cache_write_surcharge_usd":{_usd_or_null(cost.cache_write_surcharge)}'
     ).encode()
 
 
 def _usd(amount: Decimal) -> str:
     return format_usd(amount) if amount else "0"
+
+
+def _usd_or_null(amount: Decimal | None) -> str:
+    return "null" if amount is None else f'"{_usd(amount)}"'
 
 
 @dataclass(frozen=True, slots=True)

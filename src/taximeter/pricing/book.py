@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter.core.cost import Cost, Unpriced, free
-from taximeter.core.money import ZERO
+from taximeter.core.money import ZERO, add
 from taximeter.core.usage import Usage
 from taximeter.pricing.bound import Ceiling
 from taximeter.pricing.entries import Alias, Party, PriceFile, tier_name
@@ -137,16 +137,8 @@ class PriceBook:
         Negative when writing cost more than reading saved. None when a price for it is not known; 0 for calls that
         cost nothing anyway.
         """
-        if call.not_billed or call.status == "cached":
-            return ZERO
-        saved = ZERO
-        for model, usage in _parts(call):
-            answer = self._resolution(call, model).answer
-            part = answer.cache_saving(usage) if isinstance(answer, Meter) else None
-            if part is None:
-                return None
-            saved += part
-        return saved
+        cost = self.price(call)
+        return cost.cache_saving if isinstance(cost, Cost) else None
 
     def highest_price(self, call: Priceable) -> Decimal | None:
         """A bound on what a call without a price may cost, USD; None when not even a bound is known.
@@ -295,4 +287,11 @@ def _together(costs: Sequence[Cost]) -> Cost:
         sum((c.other for c in costs), ZERO),
         costs[0].price_version,
         " & ".join(dict.fromkeys(c.price_rule for c in costs)),
+        _sum_of_known([c.cache_read_saving for c in costs]),
+        _sum_of_known([c.cache_write_surcharge for c in costs]),
     )
+
+
+def _sum_of_known(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    """The sum; None when one of them is not known."""
+    return None if None in amounts else add(*(amount for amount in amounts if amount is not None))

@@ -153,17 +153,17 @@ class _Card:
             if count:
                 yield TokenPart(component, name, self.charged_as[name], count)
 
-    def cache_saving(self, usage: Usage) -> Decimal:
-        """Cached tokens x (input rate - read rate) - the surcharge on writes."""
+    def read_saving(self, usage: Usage, count: int, paid: Decimal) -> Decimal | None:
+        """What `count` tokens read from a cache for `paid` would have cost more as plain input."""
         audio = usage.cache_read_audio_tokens or 0
-        text = (usage.cache_read_tokens or 0) - audio
-        saving = _plus(_gap(text, self.input, self.cache_read), _gap(audio, self.input_audio, self.cache_read_audio))
-        for count, rate in (
-            (usage.cache_write_5m_tokens, self.cache_write_5m),
-            (usage.cache_write_1h_tokens, self.cache_write_1h),
-        ):
-            saving = _plus(saving, _gap(count or 0, self.input, rate))
-        return saving
+        if self.input is None:
+            return None
+        plain = _times(self.input, count - audio)
+        return _minus(_plus(plain, _times(self.input_audio, audio)) if audio and self.input_audio else plain, paid)
+
+    def write_surcharge(self, count: int, paid: Decimal) -> Decimal | None:
+        """What `count` tokens written to a cache for `paid` cost more than plain input."""
+        return None if self.input is None else _minus(paid, _times(self.input, count))
 
 
 def _charged_as(name: str, tokens: Mapping[str, Decimal]) -> str | None:
@@ -187,10 +187,6 @@ def _charge(count: int, rate: Decimal | None) -> Decimal:
     if count < 0:
         raise ContradictionError
     return _times(rate, count)
-
-
-def _gap(count: int, without: Decimal | None, paid: Decimal | None) -> Decimal:
-    return _minus(_charge(count, without), _charge(count, paid))
 
 
 class Meter:
@@ -219,13 +215,6 @@ class Meter:
             return Unpriced("no_price_for_unit", self._version)
         except ContradictionError:
             return Unpriced("usage_contradicts", self._version)
-
-    def cache_saving(self, usage: Usage) -> Decimal | None:
-        """What caching saved, USD; negative when writing cost more than reading saved. None: not known."""
-        try:
-            return exact(self._card(usage.input_tokens or 0).cache_saving(usage))
-        except (MissingRateError, ContradictionError):
-            return None
 
     def step_of(self, usage: Usage) -> int | None:
         """The context size beyond which the rates of this call hold; None below the first one."""
@@ -258,15 +247,22 @@ class Meter:
         if plain < 0:
             raise ContradictionError
         paid_in = card.input_charge(usage, plain)
-        paid_read = card.cache_read_charge(usage, read) if read else ZERO
-        paid_write = ZERO
+        paid_read = paid_write = ZERO
+        saved: Decimal | None = ZERO
+        surcharge: Decimal | None = ZERO
+        if read:
+            paid_read = card.cache_read_charge(usage, read)
+            saved = card.read_saving(usage, read, paid_read)
         if write_5m or write_1h:
             paid_write = _plus(_charge(write_5m, card.cache_write_5m), _charge(write_1h, card.cache_write_1h))
+            surcharge = card.write_surcharge(write_5m + write_1h, paid_write)
         paid_out = card.output_charge(usage, usage.output_tokens or 0)
         other = self._fees(usage) if usage.units or self._fee else ZERO
         if card.rounds:
             paid_in, paid_read, paid_write, paid_out = map(exact, (paid_in, paid_read, paid_write, paid_out))
-        return Cost(paid_in, paid_read, paid_write, paid_out, other, self._version, self.price_rule)
+            saved, surcharge = saved and exact(saved), surcharge and exact(surcharge)
+        rule = self.price_rule
+        return Cost(paid_in, paid_read, paid_write, paid_out, other, self._version, rule, saved, surcharge)
 
     def _card(self, input_tokens: int) -> _Card:
         for over, card in self._steps:

@@ -52,6 +52,7 @@ class Coverage(BaseModel):
     """How complete the numbers are."""
 
     unpriced_calls: int
+    unpriced_tokens: int
     estimated_calls: int
     late_calls: int
 

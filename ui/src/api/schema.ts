@@ -471,6 +471,11 @@ export interface components {
              */
             cache_read_audio_tokens: number | null;
             /**
+             * Cache Read Saving Usd
+             * @description what the tokens read from a cache would have cost more as plain input
+             */
+            cache_read_saving_usd: string | null;
+            /**
              * Cache Read Tokens
              * @description part of the input read from a cache
              */
@@ -485,6 +490,11 @@ export interface components {
              * @description part of the input written to a cache (default lifetime)
              */
             cache_write_5m_tokens: number | null;
+            /**
+             * Cache Write Surcharge Usd
+             * @description what the tokens written to a cache cost more than plain input
+             */
+            cache_write_surcharge_usd: string | null;
             /** @description the cost in components: input, cache_read, cache_write, output, other */
             cost: components["schemas"]["CostComponents"] | null;
             /**
@@ -789,6 +799,8 @@ export interface components {
             late_calls: number;
             /** Unpriced Calls */
             unpriced_calls: number;
+            /** Unpriced Tokens */
+            unpriced_tokens: number;
         };
         /**
          * DifferenceShape

@@ -10,6 +10,8 @@ from taximeter.core.event import FIELDS, Field
 DERIVED: Final = (
     Field("cost_usd", "money", "what the call cost; null when unpriced"),
     Field("cost", "json", "the cost in components: " + ", ".join(COMPONENTS)),
+    Field("cache_read_saving_usd", "money", "what the tokens read from a cache would have cost more as plain input"),
+    Field("cache_write_surcharge_usd", "money", "what the tokens written to a cache cost more than plain input"),
     Field("unpriced_reason", "text", "why there is no cost"),
     Field("price_version", "text", "the price book that was applied"),
     Field("price_rule", "text", "the entry of it"),

@@ -69,6 +69,9 @@ def ranking_of(query: Query) -> Order:
     return query.order_by
 
 
+_SUMMED_COLUMNS: Final = (*TOKEN_CLASSES, "cost_usd", "cache_read_saving_usd", "cache_write_surcharge_usd")
+
+
 def _aggregate(part: Part) -> exp.Expr:
     name = part.name
     if name in PERCENTILES:
@@ -77,7 +80,7 @@ def _aggregate(part: Part) -> exp.Expr:
             this=exp.PercentileDisc(this=exp.Literal.number(share)),
             expression=exp.Order(expressions=[exp.Ordered(this=_column(column))]),
         )
-    if name in TOKEN_CLASSES or name == "cost_usd":
+    if name in _SUMMED_COLUMNS:
         return exp.Sum(this=_column(name))
     if name in COST_MEASURES:
         return exp.Sum(this=exp.Dot(this=_column("cost"), expression=exp.to_identifier(COST_MEASURES[name])))
@@ -97,25 +100,40 @@ def _late() -> exp.Expr:
     return _calls_with(_column("ingested_at") > exp.Add(this=_column("started_at"), expression=bound))
 
 
-def _total_tokens() -> exp.Expr:
+def _tokens() -> exp.Expr:
     zero = exp.Literal.number(0)
     read, written = (
         exp.Coalesce(this=_column(name), expressions=[zero.copy()]) for name in ("input_tokens", "output_tokens")
     )
-    return exp.Sum(this=exp.Add(this=read, expression=written))
+    return exp.Add(this=read, expression=written)
+
+
+def _unpriced() -> exp.Expr:
+    return _column("cost_usd").is_(exp.null())
+
+
+def _cache_saving() -> exp.Expr:
+    saved, surcharge = _column("cache_read_saving_usd"), _column("cache_write_surcharge_usd")
+    return exp.Sum(this=exp.Sub(this=saved, expression=surcharge))
 
 
 _COUNTS: Final[dict[str, Callable[[], exp.Expr]]] = {
     "calls": lambda: exp.Count(this=exp.Star()),
     "priced_calls": lambda: exp.Count(this=_column("cost_usd")),
-    "total_tokens": _total_tokens,
+    "total_tokens": lambda: exp.Sum(this=_tokens()),
     "errors": lambda: _status("error"),
     "refused": lambda: _status("refused"),
     "cached_calls": lambda: _status("cached"),
     "retries": lambda: _calls_with(_column("attempt") > exp.Literal.number(1)),
-    "unpriced_calls": lambda: _calls_with(_column("cost_usd").is_(exp.null())),
+    "unpriced_calls": lambda: _calls_with(_unpriced()),
+    "unpriced_tokens": lambda: exp.Sum(this=exp.Case(ifs=[exp.If(this=_unpriced(), true=_tokens())])),
     "estimated_calls": lambda: _calls_with(_column("usage_estimated")),
     "late_calls": _late,
+    "cache_hits": lambda: _calls_with(_column("cache_read_tokens") > exp.Literal.number(0)),
+    "calls_with_input": lambda: _calls_with(_column("input_tokens") > exp.Literal.number(0)),
+    "cache_saving_usd": _cache_saving,
+    "first_seen": lambda: exp.Min(this=_column("started_at")),
+    "last_seen": lambda: exp.Max(this=_column("started_at")),
     "users": lambda: exp.Count(this=exp.Distinct(expressions=[_column("user_id")])),
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, Literal
 
+from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.attribution import SHORT_NAMES
 from taximeter.core.cost import COMPONENTS
 from taximeter.core.event import Kind
@@ -87,6 +89,7 @@ class Measure:
 
 COST: Final = Part("cost_usd", "sum")
 UNPRICED: Final = Part("unpriced_calls", "sum")
+UNPRICED_TOKENS: Final = Part("unpriced_tokens", "sum")
 
 
 def cost_is_known(values: Mapping[str, Number]) -> bool:
@@ -116,6 +119,10 @@ def _ratio(parts: tuple[Number, ...]) -> float | None:
     return int(part or 0) / int(whole) if whole else None
 
 
+def _moment(parts: tuple[Number, ...]) -> str | None:
+    return None if parts[0] is None else rfc3339(to_unix_us(parts[0].replace(tzinfo=UTC)))
+
+
 def _milliseconds(parts: tuple[Number, ...]) -> float | None:
     return None if parts[0] is None else float(parts[0])
 
@@ -129,6 +136,12 @@ def _whole(name: str) -> tuple[Part, ...]:
 
 
 COST_MEASURES: Final = {f"cost_{component}_usd": component for component in COMPONENTS}
+CACHE_MEASURES: Final = {
+    "cache_read_saving_usd": "what reading from the cache saved: the tokens x (input rate - read rate)",
+    "cache_write_surcharge_usd": "what writing to the cache cost more than plain input",
+    "cache_saving_usd": "what caching saved: the one less the other",
+}
+MOMENTS: Final = {"first_seen": "when the first call began", "last_seen": "when the last one did"}
 PERCENTILES: Final = {
     "latency_ms_p50": ("duration_ms", "0.5"),
     "latency_ms_p95": ("duration_ms", "0.95"),
@@ -152,6 +165,7 @@ _ALL: Final = (
     Measure("cached_calls", _sum("cached_calls"), _count, "calls answered from the response cache"),
     Measure("retries", _sum("retries"), _count, "attempts after the first"),
     Measure("unpriced_calls", (UNPRICED,), _count, "calls without a known cost"),
+    Measure("unpriced_tokens", (UNPRICED_TOKENS,), _count, "input and output tokens of those"),
     Measure("estimated_calls", _sum("estimated_calls"), _count, "calls whose usage was counted by us"),
     Measure(
         "cost_per_call",
@@ -166,7 +180,16 @@ _ALL: Final = (
         _ratio,
         "input tokens read from a cache, as a share of all input tokens",
     ),
+    Measure("cache_hits", _sum("cache_hits"), _count, "calls that read from the provider's cache"),
+    Measure(
+        "cache_hit_calls_rate",
+        (*_sum("cache_hits"), *_sum("calls_with_input")),
+        _ratio,
+        "calls that read from the provider's cache, as a share of those with input tokens",
+    ),
+    *(Measure(name, _sum(name), _money, about, money=True) for name, about in CACHE_MEASURES.items()),
     *(Measure(name, _whole(name), _milliseconds, "nearest rank, over calls that report it") for name in PERCENTILES),
+    *(Measure(name, _whole(name), _moment, about) for name, about in MOMENTS.items()),
     Measure("users", _whole("users"), _count, "distinct users"),
 )
 MEASURES: Final = {measure.name: measure for measure in _ALL}
@@ -189,5 +212,5 @@ def measure(name: str, *, field: str = "measures") -> Measure:
     return found
 
 
-COVERAGE: Final = (UNPRICED, Part("estimated_calls", "sum"), Part("late_calls", "sum"))
+COVERAGE: Final = (UNPRICED, UNPRICED_TOKENS, Part("estimated_calls", "sum"), Part("late_calls", "sum"))
 """What every answer says about how complete it is."""
