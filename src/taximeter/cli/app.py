@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from taximeter import __version__
-from taximeter.cli import calc, check, demo, doctor, keys, prices, report, tail, top, up
+from taximeter.cli import calc, check, demo, doctor, keys, prices, report, tail, top, up, why
 from taximeter.cli.console import complain, write
 from taximeter.errors import TaximeterError
 
@@ -37,6 +37,7 @@ app.command("up")(up.up)
 app.command("report")(report.report)
 app.command("top")(top.top)
 app.command("tail")(tail.tail)
+app.command("why")(why.why)
 app.command("calc")(calc.calc)
 app.add_typer(keys.app, name="keys")
 app.add_typer(prices.app, name="prices")

@@ -18,6 +18,7 @@ from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
 from taximeter.reports.what_if import Progress as WhatIfProgress
 from taximeter.reports.what_if import what_if
+from taximeter.reports.why import parse_why, why
 from taximeter.store.events import parse_event_query, parse_query
 
 LONG_BYTES: Final = 20 * 1024 * 1024
@@ -65,6 +66,10 @@ class OfflineSource:
         self.take_in()
         page = self._opened.store.events(parse_event_query({"filters": filters, "limit": limit}, self._clock.now_us()))
         return {"events": page.events, "next": page.next}
+
+    def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()
 
     def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: WhatIfProgress) -> dict[str, Any]:
         self.take_in()

@@ -30,6 +30,8 @@ class Source(Protocol):
 
     def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]: ...
 
+    def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSource:
@@ -44,6 +46,10 @@ class ServerSource:
     def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]:
         page: dict[str, Any] = self.remote.get("/api/v1/events", [*_parameters(filters), ("limit", str(limit))])
         return page
+
+    def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/why", question)
+        return answer
 
 
 def _parameters(filters: Mapping[str, object]) -> Iterator[tuple[str, str]]:

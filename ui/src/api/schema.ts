@@ -270,6 +270,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Why
+         * @description The change of spend split exactly into volume, mix, retries, tokens, cache, price and fees, and who is behind
+         *     it.
+         */
+        post: operations["ask_why_api_v1_why_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -300,6 +321,18 @@ export interface components {
             cost_usd: string;
             /** Unpriced Calls */
             unpriced_calls: number;
+        };
+        /** AgainstShape */
+        AgainstShape: {
+            /** From */
+            from: string;
+            /**
+             * Scaled By
+             * @description what its usage was multiplied by, to be as long as the period
+             */
+            scaled_by: string;
+            /** To */
+            to: string;
         };
         /**
          * AmountsShape
@@ -773,6 +806,29 @@ export interface components {
             output: string;
         };
         /**
+         * ContributorShape
+         * @description A value of a dimension; its factors sum to its change.
+         */
+        ContributorShape: {
+            /** After Usd */
+            after_usd: string;
+            /** Before Usd */
+            before_usd: string;
+            /** Change Usd */
+            change_usd: string;
+            /** Dimension */
+            dimension: string;
+            /** Factors */
+            factors: components["schemas"]["FactorShape"][];
+            /**
+             * Share
+             * @description its part of the whole change; above 1 when others went the other way
+             */
+            share: number;
+            /** Value */
+            value: string | null;
+        };
+        /**
          * CostComponents
          * @description USD, as decimal strings; they add up to `cost_usd`.
          */
@@ -849,6 +905,16 @@ export interface components {
             unpriced_reason: string | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * FactorShape
+         * @description volume, feature_mix, model_mix, retries, input_tokens, output_tokens, cache, price or fees.
+         */
+        FactorShape: {
+            /** Change Usd */
+            change_usd: string;
+            /** Factor */
+            factor: string;
         };
         /** HypothesisShape */
         HypothesisShape: {
@@ -1512,6 +1578,13 @@ export interface components {
             /** Url */
             url: string;
         };
+        /** SpanShape */
+        SpanShape: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+        };
         /**
          * Status
          * @description How the server is.
@@ -1672,6 +1745,83 @@ export interface components {
              * @description tokens of `model` for each recorded token; 1
              */
             token_ratio?: string | number | null;
+        };
+        /**
+         * WhyAnswer
+         * @description The factors sum to the change, to the last digit; contributors are the best explanation first.
+         */
+        WhyAnswer: {
+            /** After Usd */
+            after_usd: string;
+            against: components["schemas"]["AgainstShape"];
+            /** Before Usd */
+            before_usd: string;
+            /** Change Usd */
+            change_usd: string;
+            /** Contributors */
+            contributors: components["schemas"]["ContributorShape"][];
+            coverage: components["schemas"]["WhyCoverage"];
+            /** Factors */
+            factors: components["schemas"]["FactorShape"][];
+            period: components["schemas"]["SpanShape"];
+        };
+        /**
+         * WhyCoverage
+         * @description Calls without a price: they have no part in the answer.
+         */
+        WhyCoverage: {
+            /** Unpriced Calls */
+            unpriced_calls: number;
+            /** Unpriced Calls Before */
+            unpriced_calls_before: number;
+        };
+        /**
+         * WhyWish
+         * @description Two periods to compare.
+         */
+        WhyWish: {
+            /**
+             * Against
+             * @description previous (default), week_before, or {from, to}
+             * @example week_before
+             */
+            against?: string | {
+                [key: string]: string;
+            } | null;
+            /**
+             * Dimensions
+             * @description where contributors are looked for
+             */
+            dimensions?: string[] | null;
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339 or 24h, 30d, today; 24 hours ago
+             */
+            from?: string | null;
+            /**
+             * Limit
+             * @description contributors in the answer
+             */
+            limit?: number | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`; now
+             */
+            to?: string | null;
         };
         /** WorkloadShape */
         WorkloadShape: {
@@ -2488,6 +2638,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WhatIfAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ask_why_api_v1_why_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhyWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyAnswer"];
                 };
             };
             /** @description no valid credential */
