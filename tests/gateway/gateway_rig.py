@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from taximeter.clock import SystemClock
-from taximeter.gateway import Gateway, GatewaySettings, LineLog, Price, Provider, Recorder
+from taximeter.gateway import Admission, Gateway, GatewaySettings, LineLog, Price, Provider, Recorder
 from taximeter.gateway.identities import KnownIds
 
 KEY = "tm-gateway-key"
@@ -317,10 +317,11 @@ def running(
     more_providers: Callable[[int], Sequence[Provider]] = lambda _: (),
     log: LineLog | None = None,
     known_ids: KnownIds | None = None,
+    admission: Admission | None = None,
 ) -> Iterator[Rig]:
     """A gateway with the providers `openai` and `anthropic`, both played by one scripted provider.
 
-    It writes to `log`; without one, to the rig's. `known_ids` stands for the store.
+    It writes to `log`; without one, to the rig's. `known_ids` stands for the store, `admission` for the limits.
     """
     started: list[Rig] = []
     failures: list[BaseException] = []
@@ -337,7 +338,16 @@ def running(
         ]
         keys = KEYS.get if with_keys else None
         recorder = Recorder(log or memory, clock)
-        gateway = Gateway({p.name: p for p in providers}, keys, recorder, price, clock, settings, known_ids=known_ids)
+        gateway = Gateway(
+            {p.name: p for p in providers},
+            keys,
+            recorder,
+            price,
+            clock,
+            settings,
+            known_ids=known_ids,
+            admission=admission,
+        )
         config = uvicorn.Config(gateway, log_level="critical", date_header=False, server_header=False, http="httptools")
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))

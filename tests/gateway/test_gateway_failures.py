@@ -394,7 +394,7 @@ def test_a_reader_that_fails_does_not_touch_the_call(place: str, monkeypatch: py
 
             return getattr(flavour_for("openai", "POST", "/v1/chat/completions"), asked)
 
-    monkeypatch.setattr("taximeter.gateway.app.flavour_for", lambda *_: Broken())
+    monkeypatch.setattr("taximeter.gateway.departure.flavour_for", lambda *_: Broken())
     with running() as rig:
         plain_and_streamed(rig)
         assert sum(rig.gateway.failures.values()) in (1, 2)

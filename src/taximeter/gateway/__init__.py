@@ -6,11 +6,26 @@ is a raw ASGI application. It must be served without another `date` and `server`
 (uvicorn: `date_header=False, server_header=False`).
 """
 
+from taximeter.gateway.admission import Admission, Asking, Hold
 from taximeter.gateway.app import Gateway
-from taximeter.gateway.exchange import Price
 from taximeter.gateway.keys import Key, KeyCheck
 from taximeter.gateway.providers import Provider
 from taximeter.gateway.recorder import LineLog, Recorder
+from taximeter.gateway.refusals import Refusal
 from taximeter.gateway.settings import GatewaySettings
+from taximeter.gateway.tools import Price
 
-__all__ = ["Gateway", "GatewaySettings", "Key", "KeyCheck", "LineLog", "Price", "Provider", "Recorder"]
+__all__ = [
+    "Admission",
+    "Asking",
+    "Gateway",
+    "GatewaySettings",
+    "Hold",
+    "Key",
+    "KeyCheck",
+    "LineLog",
+    "Price",
+    "Provider",
+    "Recorder",
+    "Refusal",
+]

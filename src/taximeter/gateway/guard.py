@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, ParamSpec, TypeVar
+
+from taximeter.gateway.refusals import Refusal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,9 +28,22 @@ class Guard:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not break somebody's call
-            self.count(reason)
-            _log.warning("%s failed: %s", reason, _where(error))
+            self._failed(reason, error)
             return None
+
+    async def awaited(self, reason: str, waited_for: Awaitable[T]) -> T | None:
+        """The same for what has to be awaited. A Refusal is an answer, and passes."""
+        try:
+            return await waited_for
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not break somebody's call
+            self._failed(reason, error)
+            return None
+
+    def _failed(self, reason: str, error: Exception) -> None:
+        self.count(reason)
+        _log.warning("%s failed: %s", reason, _where(error))
 
 
 def _where(error: Exception) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.gateway.upstream import Headers
@@ -54,14 +54,22 @@ _REQUEST_ROLES: Final = {
     **dict.fromkeys((b"host", b"expect", b"cookie"), _DROP),
     **dict.fromkeys((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"), _DROP),
     **dict.fromkeys((b"x-forwarded-port", b"x-real-ip"), _DROP),
-    **dict.fromkeys((b"authorization", b"x-api-key", b"api-key"), _SECRET),
+    **dict.fromkeys((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"), _SECRET),
+    # Parts of a signature that was made for our host.
+    **dict.fromkeys((b"x-amz-date", b"x-amz-content-sha256", b"x-amz-security-token"), _DROP),
     **dict.fromkeys((b"x-stainless-retry-count", b"idempotency-key", b"x-client-request-id"), _NOTE),
     **dict.fromkeys((b"x-request-id", b"traceparent", b"content-encoding"), _NOTE),
+    **dict.fromkeys((b"amz-sdk-invocation-id", b"amz-sdk-request"), _NOTE),
     b"accept-encoding": _ENCODING,
     b"content-length": _LENGTH,
 }
 # A provider's cookie would be set for the host of our own page.
 _ANSWER_DROPS: Final = frozenset((*_HOP_BY_HOP, b"content-length", b"set-cookie"))
+
+_SIGNATURE: Final = b"AWS4-HMAC-SHA256"
+
+IN_QUERY: Final = b"?"
+"""What the name of a credential begins with that is a parameter of the query."""
 
 READABLE_ENCODINGS: Final = frozenset((b"gzip", b"deflate", b"identity"))
 
@@ -99,6 +107,17 @@ class RequestHead:
                 connection = value
         if connection is not None and connection not in (b"keep-alive", b"close"):
             self._drop_named(connection)
+
+    def take_query_keys(self, query: bytes, names: tuple[bytes, ...]) -> bytes:
+        """Take the credentials out of a query string, so that they go nowhere by themselves; what is left of it."""
+        left = []
+        for pair in query.split(b"&"):
+            name, _, value = pair.partition(b"=")
+            if unquote_to_bytes(name) in names:
+                self.secrets.append((IN_QUERY + unquote_to_bytes(name), unquote_to_bytes(value)))
+            else:
+                left.append(pair)
+        return b"&".join(left)
 
     def _take_ours(self, name: bytes, value: bytes) -> None:
         """A header given again replaces the one before it; tags are a list, which goes on."""
@@ -142,12 +161,19 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def secret_in(name: bytes, value: bytes) -> str | None:
-    """The secret of a credential header, None when it holds none."""
+    """The secret of a credential header, None when it holds none. Of a signature it is the id of the access key."""
     if name == b"authorization":
         scheme, _, value = value.partition(b" ")
-        if scheme.lower() != b"bearer":
+        if scheme == _SIGNATURE:
+            value = value.partition(b"Credential=")[2].partition(b"/")[0]
+        elif scheme.lower() != b"bearer":
             return None
     return text_of(value.strip()) or None
+
+
+def is_signature(name: bytes, value: bytes) -> bool:
+    """Whether a credential is a signature of the request: good for the host that it was sent to, and no other."""
+    return name == b"authorization" and value.startswith(_SIGNATURE)
 
 
 def trace_of(traceparent: str | None) -> tuple[str, str] | None:

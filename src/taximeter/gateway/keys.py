@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from taximeter.core.attribution import Attribution, attribution
-from taximeter.gateway.heads import RequestHead, secret_in, text_of
-from taximeter.gateway.providers import KEY_HEADERS, Provider
+from taximeter.gateway.heads import RequestHead, is_signature, secret_in, text_of
+from taximeter.gateway.providers import Mount
 from taximeter.gateway.refusals import no_key, no_provider_key, wrong_key, wrong_scope
 from taximeter.gateway.upstream import Headers
 
@@ -35,19 +35,31 @@ KeyCheck = Callable[[str], Key | None]
 """The key of a secret, None when there is none or it was revoked. Called for every request: it must be quick."""
 
 
-def admit(head: RequestHead, provider: Provider, find: KeyCheck | None) -> tuple[Key | None, Headers]:
-    """The caller's key, and the credential headers for the provider. Raises Refusal.
+def admit(head: RequestHead, mount: Mount, find: KeyCheck | None) -> tuple[Key | None, Headers]:
+    """The caller's key, and the credentials for the provider. Raises Refusal.
 
     With `find` None nobody needs a taximeter key: the configured provider key is used, otherwise the caller's own.
+    No credentials at all: the request is to be signed, or the provider takes it as it is.
     """
     if find is None:
-        return None, _configured(provider, head) or head.secrets or _refuse_for(provider)
+        return None, mount.credential(head.secrets) or _usable(head.secrets) or none_for(mount)
     key = identified(head, find)
     own: Headers = []
     if b"key" in head.ours:
         # A client may put its taximeter key into both places; it must never reach the provider.
-        own = [header for header in head.secrets if not _is_ours(header, find)]
-    return key, own or _configured(provider, head) or _refuse_for(provider)
+        own = [header for header in _usable(head.secrets) if not _is_ours(header, find)]
+    return key, own or mount.credential(head.secrets) or none_for(mount)
+
+
+def none_for(mount: Mount) -> Headers:
+    """No credential, for a provider that needs none or whose requests are signed. Raises Refusal for others."""
+    if mount.kind.needs_key and mount.signer is None:
+        raise no_provider_key(mount.provider.name)
+    return []
+
+
+def _usable(secrets: Headers) -> Headers:
+    return [header for header in secrets if not is_signature(*header)]
 
 
 def identified(head: RequestHead, find: KeyCheck) -> Key:
@@ -71,28 +83,6 @@ def _find_in_place(secrets: Headers, find: KeyCheck) -> Key | None:
 def _is_ours(header: tuple[bytes, bytes], find: KeyCheck) -> bool:
     secret = secret_in(*header)
     return secret is not None and find(secret) is not None
-
-
-def _refuse_for(provider: Provider) -> Headers:
-    raise no_provider_key(provider.name)
-
-
-def _configured(provider: Provider, head: RequestHead) -> Headers:
-    """The provider's own key in its place; empty when none is configured."""
-    if provider.api_key is None:
-        return []
-    name = _place(provider, head)
-    secret = provider.api_key.encode()
-    return [(name, b"Bearer " + secret if name == b"authorization" else secret)]
-
-
-def _place(provider: Provider, head: RequestHead) -> bytes:
-    """Azure's clients put their key into `api-key`, and there it is expected."""
-    if provider.key_header is not None:
-        return provider.key_header.lower().encode()
-    if provider.kind == "openai" and any(name == b"api-key" for name, _ in head.secrets):
-        return b"api-key"
-    return KEY_HEADERS[provider.kind]
 
 
 def attributed(key: Key | None, said: Attribution) -> Attribution:

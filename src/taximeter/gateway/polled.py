@@ -15,12 +15,17 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.event import UsageEvent
 from taximeter.extract import Flavour, Reading, StreamReader
+from taximeter.gateway.heads import first
 from taximeter.gateway.identities import derived_id
 from taximeter.gateway.tap import Inflater, UnreadableError, decode_json, inflater, read_json
+
+if TYPE_CHECKING:
+    from taximeter.gateway.tools import Tools
+    from taximeter.gateway.upstream import Answer
 
 MOST_COUNTED: Final = 65_536
 
@@ -141,3 +146,46 @@ class Poll:
             reported_cost_usd=told.reported_cost_usd,
             **self._known,
         )
+
+
+class PollReader:
+    """Reads one answer along, and counts what it tells. Whatever is wrong with it, the answer goes on."""
+
+    def __init__(self, tools: Tools, poll: Poll) -> None:
+        self._tools = tools
+        self._poll: Poll | None = poll
+
+    def begin(self, answer: Answer) -> None:
+        poll = self._poll
+        if poll is None:
+            return
+        content_type = (first(answer.headers, b"content-type") or b"").decode("latin-1")
+        encoding = first(answer.headers, b"content-encoding")
+        whole = answer.status == 200  # of a part (206) the lines cannot be counted
+        if not whole or not self._tools.guard("poll_unread", poll.begin, content_type, encoding):
+            self._poll = None
+
+    def feed(self, chunk: bytes) -> None:
+        poll = self._poll
+        if poll is not None and chunk and not self._tools.guard("poll_unread", poll.feed, chunk):
+            self._poll = None
+
+    async def count(self) -> None:
+        """The answer is over: write the events of what it told, unless they were written before."""
+        poll, guard, counted = self._poll, self._tools.guard, self._tools.counted
+        told = None if poll is None else guard("poll_unread", poll.reading)
+        if poll is None or told is None:
+            return
+        usage_id = poll.usage_id(told)
+        if counted.has(poll.provider, usage_id):
+            return
+        stored = bool(await self._tools.identities.stored(poll.event_ids(usage_id)))
+        if stored or guard("event_unrecorded", self._write, poll, told):
+            counted.add(poll.provider, usage_id)
+
+    def _write(self, poll: Poll, told: Reading) -> bool:
+        """Whether all of it was written; what was not is written when it is fetched again."""
+        written = [self._tools.recorder.end(event) for event in poll.events(told)]
+        for _ in range(written.count(False)):
+            self._tools.guard.count("event_lost")
+        return all(written)

@@ -1,17 +1,18 @@
 """Providers, and the rule by which a path of the gateway becomes a path of a provider.
 
-`/{provider}/rest` goes to `{base_url}/rest`, with one exception that makes every client's habit work:
-a leading `/v1` of the rest is dropped
+`/{provider}/rest` goes to `{base_url}/rest`, with two exceptions that make every client's habit work. A rest that
+begins with the path of `base_url` already is taken as it is. And a leading `/v1` of the rest is dropped
 
 - when `base_url` already ends in `/v1`, and
-- for kind `openai` whenever `base_url` has a path at all, because an OpenAI client's `base_url` is where the API
-  begins (`https://host/openai/deployments/gpt-4o`, `https://host/v1beta/openai`): the gateway's `/{provider}/v1`
-  stands for it.
+- for kinds that speak like OpenAI whenever `base_url` has a path at all, because an OpenAI client's `base_url` is
+  where the API begins (`https://host/openai/deployments/gpt-4o`, `https://host/v1beta/openai`): the gateway's
+  `/{provider}/v1` stands for it.
 
 | base_url                              | asked for                   | goes to                                |
 |---------------------------------------|-----------------------------|----------------------------------------|
 | https://api.openai.com/v1             | /openai/v1/chat/completions | /v1/chat/completions                   |
 | https://api.openai.com/v1             | /openai/chat/completions    | /v1/chat/completions                   |
+| https://api.groq.com/openai/v1        | /groq/openai/v1/chat/completions | /openai/v1/chat/completions       |
 | https://api.anthropic.com             | /anthropic/v1/messages      | /v1/messages                           |
 | https://api.perplexity.ai             | /pplx/chat/completions      | /chat/completions                      |
 | https://x.azure.com/openai/deployments/d | /az/v1/chat/completions  | /openai/deployments/d/chat/completions |
@@ -28,12 +29,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from taximeter.gateway.upstream import Origin
-
-Kind = Literal["openai", "anthropic"]
-
-KEY_HEADERS: Final[Mapping[Kind, bytes]] = {"openai": b"authorization", "anthropic": b"x-api-key"}
-"""Where each protocol carries its key."""
+from taximeter.gateway.kinds import KINDS
+from taximeter.gateway.upstream import Headers, Origin
 
 _DOTS: Final = re.compile(rb"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 _UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#?]")
@@ -41,14 +38,14 @@ _UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#?]")
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One upstream. `api_key` is the real key; None lets clients bring their own.
+    """One upstream. `kind` is one of `KINDS`; `api_key` is the real key, None lets clients bring their own.
 
-    `key_header` overrides the header that carries the key (Azure: `api-key`). `ask_for_usage` says whether streams
-    may be asked for their usage (`stream_options`); some compatible hosts refuse the field.
+    `key_header` overrides the header that carries the key. `ask_for_usage` says whether streams may be asked for
+    their usage (`stream_options`); some compatible hosts refuse the field.
     """
 
     name: str
-    kind: Kind
+    kind: str
     base_url: str
     api_key: str | None = field(default=None, repr=False)
     key_header: str | None = None
@@ -62,9 +59,10 @@ class Mount:
     `asks_for_usage` begins as configured and ends for good when the provider turns out to refuse the question.
     """
 
-    __slots__ = ("_base", "_drops_v1", "asks_for_usage", "origin", "provider")
+    __slots__ = ("_base", "_credentials", "_drops_v1", "asks_for_usage", "kind", "origin", "provider", "signer")
 
     def __init__(self, provider: Provider) -> None:
+        self.kind = kind = KINDS[provider.kind]
         url = urlsplit(provider.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"not a base URL: {provider.base_url!r}")
@@ -74,15 +72,39 @@ class Mount:
         self.asks_for_usage = provider.ask_for_usage
         self.origin = Origin(scheme, url.hostname, port, provider.ca_file)
         self._base = url.path.rstrip("/").encode()
-        self._drops_v1 = self._base.endswith(b"/v1") or (provider.kind == "openai" and self._base != b"")
+        self._drops_v1 = self._base.endswith(b"/v1") or (kind.base_stands_for_v1 and self._base != b"")
+        self._credentials = {place: _credential(provider, place) for place in kind.key_headers}
+        self.signer = kind.signer(provider) if kind.signer is not None and provider.api_key is None else None
 
     def target(self, rest: bytes) -> bytes | None:
         """The provider's path for `rest` (raw, with its slash), or None for a path that is not to be trusted."""
         if not _is_tame(rest):
             return None
+        if self._base and rest.startswith(self._base) and rest[len(self._base) :][:1] in (b"/", b""):
+            return rest
         if self._drops_v1 and (rest.startswith(b"/v1/") or rest == b"/v1"):
             rest = rest[3:]
         return self._base + rest or b"/"
+
+    def tells_unasked(self, model: str | None) -> bool:
+        """Whether the streams of a model end with their usage, asked or not."""
+        told = self.kind.tells_usage_unasked
+        return bool(told) and model is not None and any(part in model.lower() for part in told)
+
+    def credential(self, given: Headers) -> Headers:
+        """The configured key, in the place where the client had its own; empty when none is configured."""
+        for name, _ in given:
+            if name in self._credentials:
+                return self._credentials[name]
+        return self._credentials[self.kind.key_headers[0]]
+
+
+def _credential(provider: Provider, place: bytes) -> Headers:
+    if provider.api_key is None:
+        return []
+    name = place if provider.key_header is None else provider.key_header.lower().encode()
+    secret = provider.api_key.encode()
+    return [(name, b"Bearer " + secret if name == b"authorization" else secret)]
 
 
 def _is_tame(path: bytes) -> bool:

@@ -6,48 +6,27 @@ its message, so that nobody looks for the reason at the provider.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Final
 
-from taximeter.gateway.providers import Kind
-
-_OPENAI_TYPES: Final = {
-    400: "invalid_request_error",
-    401: "invalid_request_error",
-    403: "permission_error",
-    404: "invalid_request_error",
-    413: "invalid_request_error",
-}
-_ANTHROPIC_TYPES: Final = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    504: "timeout_error",
-}
+from taximeter.gateway.kinds import Kind
+from taximeter.gateway.upstream import Headers
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, and most are not errors of ours
     """Ends the handling of a request with an answer of ours. `code` is stable; refusals are counted by it."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.headers = headers
 
-    def body(self, kind: Kind) -> bytes:
-        """The JSON body in the provider's shape."""
-        error: dict[str, object]
-        if kind == "anthropic":
-            error_type = _ANTHROPIC_TYPES.get(self.status, "api_error")
-            error = {"type": "error", "error": {"type": error_type, "message": self.message}}
-        else:
-            error_type = _OPENAI_TYPES.get(self.status, "server_error")
-            error = {"error": {"message": self.message, "type": error_type, "param": None, "code": self.code}}
-        return json.dumps(error).encode()
+    def answer(self, kind: Kind) -> tuple[Headers, bytes]:
+        """Headers and body in the shape of a kind of provider."""
+        body = kind.error(self.status, self.code, self.message)
+        framing = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        return [*framing, *kind.error_headers(self.status, self.code), *self.headers], body
 
 
 def unknown_provider(names: Sequence[str]) -> Refusal:
