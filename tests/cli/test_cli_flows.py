@@ -114,6 +114,35 @@ def test_where_and_interval(server: Server) -> None:
     assert [(row["time"], row["calls"]) for row in rows] == [("2024-06-10T00:00:00+02:00", 1)]
 
 
+def test_a_question_with_a_name_is_narrowed(server: Server) -> None:
+    asked = ("report", "--question", "top-users", *SINCE, "--data", str(server.data))
+    answer = answer_of(*asked, "--where", "user=u2", "--by", "user,model_family")
+    assert [(row["user_id"], row["model_family"]) for row in answer["rows"]] == [("u2", "gpt-4o")]
+    assert "users who cost most" in taximeter(*asked).stdout
+    unknown = taximeter("report", "--question", "top-secret", "--data", str(server.data))
+    assert unknown.returncode == 1
+    assert "top-users" in unknown.stderr
+
+
+def test_a_time_stands_beside_another(server: Server) -> None:
+    asked = ("report", *SINCE, "--by", "user", "--data", str(server.data), "--compare", "2020-01-01..2020-02-01")
+    assert answer_of(*asked)["comparison"]["totals"]["calls"] == 0
+    assert "compared with 2020-01-01" in taximeter(*asked).stdout
+    rows = list(csv.DictReader(io.StringIO(taximeter(*asked, "--format", "csv").stdout)))
+    assert {row["period"] for row in rows} == {"asked"}
+
+
+def test_calls_are_found_by_filters_of_a_query(server: Server) -> None:
+    with server.client(server.local_token) as client:
+        filters = json.dumps({"user_id": {"not": "u1"}, "input_tokens": {">": 0}})
+        found = client.get("/api/v1/events", params={"filters": filters, "from": "2024-01-01", "to": "2025-01-01"})
+        assert {event["user_id"] for event in found.json()["events"]} == {"u2"}
+        assert client.get("/api/v1/events", params={"filters": "[1"}).json()["error"]["field"] == "filters"
+        listed = client.get("/api/v1/questions").json()["questions"]
+        assert "top-users" in [question["name"] for question in listed]
+        assert client.get("/api/v1/questions/user-this-month").json()["error"]["field"] == "user_id"
+
+
 def test_another_server_is_asked_by_url_with_the_key_of_the_environment(server: Server) -> None:
     made = answer_of("keys", "create", "--name", "reader", "--scope", "read", "--data", str(server.data))
     answer = answer_of("report", *SINCE, "--url", server.url, TAXIMETER_KEY=made["key"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from taximeter.cli import app as cli
+from taximeter.cli.comparing import change
 from taximeter.cli.logs import OneLine
 from taximeter.cli.options import filters, names
 from taximeter.cli.rendering import cell, columns_of, coverage_notes, csv_text, table, usd
@@ -83,7 +84,40 @@ def test_conditions_become_filters() -> None:
     assert asked == {"feature": "chat", "user_id": {"in": ["a", "b"]}, "tags.note": "x=y"}
 
 
-@pytest.mark.parametrize("wrong", ["feature", "=chat"])
+# fmt: off
+CONDITIONS: list[tuple[str, dict[str, object]]] = [
+    ("user!=a",             {"user_id": {"not": ["a"]}}),
+    ("input_tokens>=1000",  {"input_tokens": {">=": "1000"}}),
+    ("cost_usd > 0.5",      {"cost_usd": {">": "0.5"}}),
+    ("endpoint~/chat",      {"endpoint": {"contains": "/chat"}}),
+    ("endpoint!~/chat",     {"endpoint": {"not_contains": "/chat"}}),
+    ("tags.plan?",          {"tags.plan": {"exists": True}}),
+    ("!session",            {"session_id": {"exists": False}}),
+    ("tags.q=a>b",          {"tags.q": "a>b"}),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("written", "asked"), CONDITIONS)
+def test_a_condition_has_an_operator(written: str, asked: dict[str, object]) -> None:
+    assert filters([written]) == asked
+
+
+def test_conditions_on_one_field_all_have_to_hold() -> None:
+    assert filters(["input_tokens>5", "input_tokens<9"]) == {"input_tokens": {">": "5", "<": "9"}}
+    with pytest.raises(UsageError, match="already"):
+        filters(["input_tokens>5", "input_tokens>6"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "shown"),
+    [("2", "3", "+50.0%"), (4, 3, "-25.0%"), ("0", "3", "–"), (None, "3", "–"), ("3", None, "–")],
+)
+def test_a_change_is_told_in_percent(before: object, now: object, shown: str) -> None:
+    assert change(before, now) == shown
+
+
+@pytest.mark.parametrize("wrong", ["feature", "=chat", "?", "!"])
 def test_a_condition_needs_both_sides(wrong: str) -> None:
     with pytest.raises(UsageError, match="not FIELD=VALUE"):
         filters([wrong])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 from taximeter.clock import rfc3339, to_datetime, to_unix_us
 from taximeter.core.money import format_usd
 from taximeter.core.usage import TOKEN_CLASSES
+from taximeter.store.events.families import families
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import EventQuery, Query
 from taximeter.store.events.vocabulary import COST_MEASURES
@@ -28,12 +31,23 @@ def value_of(record: Record, field: str) -> Any:
     if field == "model":
         answered = record.get("response_model")
         return record.get("request_model") if answered is None else answered
+    if field == "model_family":
+        return family_of(value_of(record, "model"))
     if field.startswith("tags."):
         return record.get("tags", {}).get(field.removeprefix("tags."))
     if field == "usage_estimated":
         return record.get(field, False)
     value = record.get(field)
     return Decimal(value) if field == "cost_usd" and value is not None else value
+
+
+def family_of(model: str | None) -> str | None:
+    if model is None:
+        return None
+    for family in families():
+        if any(fnmatchcase(model.lower(), pattern) for pattern in family.patterns):
+            return family.name
+    return model
 
 
 def meets(record: Record, condition: Condition) -> bool:
@@ -44,6 +58,8 @@ def meets(record: Record, condition: Condition) -> bool:
         return value not in condition.values
     if condition.operator == "exists":
         return (value is not None) == wanted
+    if condition.operator == "not_contains":
+        return value is None or str(wanted) not in value
     if value is None:
         return False
     tests: dict[str, Callable[[], bool]] = {
@@ -90,9 +106,46 @@ def per_call(records: Sequence[Record]) -> str | None:
         return format_usd((cost / len(priced)).quantize(Decimal("1e-12")))
 
 
-def hit_rate(records: Sequence[Record]) -> float | None:
-    read, all_input = tokens(records, "cache_read_tokens"), tokens(records, "input_tokens")
-    return read / all_input if all_input else None
+def per_thousand_output_tokens(records: Sequence[Record]) -> str | None:
+    priced = [record for record in records if "cost_usd" in record]
+    written = tokens(priced, "output_tokens")
+    if not written or not cost_is_known(records):
+        return None
+    with localcontext(prec=60, rounding=ROUND_HALF_EVEN):
+        cost = sum((Decimal(record["cost_usd"]) for record in priced), Decimal(0))
+        return format_usd((cost * 1000 / written).quantize(Decimal("1e-12")))
+
+
+def share_of_cost(records: Sequence[Record], read: Callable[[Record], Decimal]) -> float | None:
+    """`read` says how much of a priced call's cost is meant."""
+    priced = [record for record in records if "cost_usd" in record]
+    with localcontext(prec=60, rounding=ROUND_HALF_EVEN):
+        cost = sum((Decimal(record["cost_usd"]) for record in priced), Decimal(0))
+        return float(sum((read(record) for record in priced), Decimal(0)) / cost) if cost else None
+
+
+def cost_of_input(record: Record) -> Decimal:
+    return sum((Decimal(record["cost"][part]) for part in ("input", "cache_read", "cache_write")), Decimal(0))
+
+
+def share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def knowing(records: Sequence[Record], field: str) -> int:
+    return sum(1 for record in records if field in record)
+
+
+def cost_where(test: Callable[[Record], bool]) -> Callable[[Sequence[Record]], str | None]:
+    return lambda records: money(records, lambda record: record.get("cost_usd") if test(record) else None)
+
+
+def is_retry(record: Record) -> bool:
+    return bool(record["attempt"] > 1)
+
+
+def has_failed(record: Record) -> bool:
+    return record["status"] in ("error", "interrupted")
 
 
 def measured(name: str, records: Sequence[Record]) -> Any:
@@ -134,7 +187,23 @@ PLAIN: dict[str, Callable[[Sequence[Record]], Any]] = {
     "errors": counting(lambda record: record["status"] == "error"),
     "refused": counting(lambda record: record["status"] == "refused"),
     "cached_calls": counting(lambda record: record["status"] == "cached"),
-    "retries": counting(lambda record: record["attempt"] > 1),
+    "retries": counting(is_retry),
+    "failed_calls": counting(has_failed),
+    "cancelled_calls": counting(lambda record: record["status"] == "cancelled"),
+    "retry_cost_usd": cost_where(is_retry),
+    "failed_cost_usd": cost_where(has_failed),
+    "cancelled_cost_usd": cost_where(lambda record: record["status"] == "cancelled"),
+    "cost_per_1000_output_tokens_usd": per_thousand_output_tokens,
+    "input_cost_share": lambda records: share_of_cost(records, cost_of_input),
+    "retry_cost_share": lambda records: share_of_cost(
+        records, lambda record: Decimal(record["cost_usd"]) if is_retry(record) else Decimal(0)
+    ),
+    "error_rate": lambda records: share(sum(record["status"] == "error" for record in records), len(records)),
+    "retry_rate": lambda records: share(sum(map(is_retry, records)), len(records)),
+    "input_tokens_per_call": lambda records: share(tokens(records, "input_tokens"), knowing(records, "input_tokens")),
+    "output_tokens_per_call": lambda records: share(
+        tokens(records, "output_tokens"), knowing(records, "output_tokens")
+    ),
     "unpriced_calls": counting(lambda record: "cost_usd" not in record),
     "unpriced_tokens": lambda records: tokens(
         [record for record in records if "cost_usd" not in record], "input_tokens", "output_tokens"
@@ -150,7 +219,7 @@ PLAIN: dict[str, Callable[[Sequence[Record]], Any]] = {
     ),
     "users": lambda records: len({record["user_id"] for record in records if "user_id" in record}),
     "cost_per_call": per_call,
-    "cache_hit_rate": hit_rate,
+    "cache_hit_rate": lambda records: share(tokens(records, "cache_read_tokens"), tokens(records, "input_tokens")),
 }
 
 
@@ -165,8 +234,11 @@ def bucket_start(record: Record, query: Query) -> datetime:
     day = local.date()
     if query.interval == "week":
         day -= timedelta(days=day.weekday())
-    if query.interval == "month":
+    if query.interval in ("month", "quarter", "year"):
         day = day.replace(day=1)
+    months = {"quarter": 3, "year": 12}.get(query.interval or "", 1)
+    while (day.month - query.fiscal_start_month) % months:
+        day = (day - timedelta(days=1)).replace(day=1)
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
@@ -228,11 +300,26 @@ def _weight(records: Sequence[Record], query: Query, keys: Keys, measure: str) -
 
 
 def answer(records: Sequence[Record], query: Query) -> dict[str, Any]:
-    chosen = selected(records, query)
-    groups = ranked_groups(chosen, query)
+    groups = ranked_groups(selected(records, query), query)
     if not query.group_by and query.interval is None:
         groups = [()]
-    first = groups if query.limit is None else groups[: query.limit]
+    first = groups
+    if query.limit is not None and query.group_by:
+        first = groups[query.offset : query.offset + query.limit]
+    now = _answer(records, query, first)
+    if query.limit is not None:
+        now["groups"] = len(groups)
+    if query.compare is None:
+        return now
+    then = replace(query, from_us=query.compare.from_us, to_us=query.compare.to_us)
+    if query.limit is None or not query.group_by:
+        first = ranked_groups(selected(records, then), then) if query.group_by or query.interval else [()]
+    bounds = {"from": rfc3339(then.from_us), "to": rfc3339(then.to_us)}
+    return {**now, "comparison": {**bounds, **_answer(records, then, first)}}
+
+
+def _answer(records: Sequence[Record], query: Query, first: Sequence[Keys]) -> dict[str, Any]:
+    chosen = selected(records, query)
     buckets = sorted({bucket_start(record, query) for record in chosen}) if query.interval else [None]
     if query.order_by is not None and query.order_by.name == "time" and query.order_by.descending:
         buckets.reverse()

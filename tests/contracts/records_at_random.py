@@ -9,10 +9,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from taximeter.clock import rfc3339, to_unix_us
+from taximeter.core.cost import COMPONENTS
+from taximeter.core.event import STATUSES
 from taximeter.core.ids import uuid7
 from taximeter.core.money import format_usd
+from taximeter.store.events.comparison import Period
 from taximeter.store.events.filters import Condition, Operator
-from taximeter.store.events.query import INTERVALS, TIME, EventQuery, Order, Query
+from taximeter.store.events.intervals import INTERVALS
+from taximeter.store.events.query import TIME, EventQuery, Order, Query
 from taximeter.store.events.vocabulary import MEASURES
 
 HOUR_US = 3_600_000_000
@@ -31,6 +35,8 @@ CLOCK_CHANGES = {
 
 NAMES = ("chat", "search", "Ünïcode", "it's", 'say "hi"', "a\\b", "", "%", "x'; DROP TABLE events; --")
 names = st.none() | st.sampled_from(NAMES)
+MODELS = ("gpt-4o", "GPT-4o-mini-2024-07-18", "openai/gpt-4o-2024-08-06", "anthropic.claude-3-5-sonnet-v2:0", "o3")
+models = names | st.sampled_from(MODELS)
 tokens = st.none() | st.integers(0, 5_000)
 amounts = st.none() | st.just("0") | st.decimals(0, 1_000, places=12).map(format_usd)
 savings = st.none() | st.decimals(-1_000, 1_000, places=12).map(format_usd)
@@ -48,11 +54,11 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
         "ingested_at": rfc3339(started_us + draw(st.sampled_from((0, 300_000_000, 300_000_001)))),
         "source": "api",
         "provider": "openai",
-        "status": draw(st.sampled_from(("ok", "error", "refused", "cached"))),
+        "status": draw(st.sampled_from(STATUSES)),
         "attempt": draw(st.integers(1, 3)),
         "http_status": draw(st.sampled_from((None, 200, 429))),
-        "request_model": draw(names),
-        "response_model": draw(names),
+        "request_model": draw(models),
+        "response_model": draw(models),
         "feature": draw(names),
         "user_id": draw(names),
         "tags": draw(st.none() | st.dictionaries(st.sampled_from(("plan", "it's")), st.sampled_from(NAMES))),
@@ -63,7 +69,7 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
         "time_to_first_token_ms": draw(milliseconds),
         "usage_estimated": draw(st.none() | st.just(True)),
         "cost_usd": cost,
-        "cost": cost and {"input": cost, "cache_read": "0", "cache_write": "0", "output": "0", "other": "0"},
+        "cost": cost and {**dict.fromkeys(COMPONENTS, "0"), draw(st.sampled_from(COMPONENTS)): cost},
         "cache_read_saving_usd": draw(savings) if cost else None,
         "cache_write_surcharge_usd": draw(savings) if cost else None,
         "unpriced_reason": None if cost else "unknown_model",
@@ -74,7 +80,7 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
 ADDITIVE = [name for name, measure in MEASURES.items() if [part.kind for part in measure.parts] == ["sum"]]
 """Measures whose total is the sum of the rows."""
 
-TEXTS = ("feature", "user_id", "model", "request_model", "tags.plan", "tags.it's")
+TEXTS = ("feature", "user_id", "model", "model_family", "request_model", "tags.plan", "tags.it's")
 DIMENSIONS = (*TEXTS, "status", "http_status", "attempt", "usage_estimated")
 
 
@@ -85,7 +91,8 @@ def conditions(draw: st.DrawFn) -> Condition:
         operator = draw(st.sampled_from(("in", "not")))
         return Condition(draw(st.sampled_from(TEXTS)), operator, tuple(draw(st.lists(names, max_size=3))))  # type: ignore[arg-type]
     if kind == "contains":
-        return Condition(draw(st.sampled_from(TEXTS)), "contains", (draw(st.sampled_from(("a", "'", "", "ï", "%"))),))
+        operator = draw(st.sampled_from(("contains", "not_contains")))
+        return Condition(draw(st.sampled_from(TEXTS)), operator, (draw(st.sampled_from(("a", "'", "", "ï", "%"))),))  # type: ignore[arg-type]
     if kind == "exists":
         return Condition(draw(st.sampled_from((*TEXTS, "input_tokens", "cost_usd"))), "exists", (draw(st.booleans()),))
     if kind == "flag":
@@ -118,8 +125,11 @@ def queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
         filters=tuple(draw(st.lists(conditions(), max_size=2))),
         interval=interval,
         timezone=timezone,
+        fiscal_start_month=draw(st.integers(1, 12)),
         order_by=draw(st.none() | st.builds(Order, st.sampled_from(orders), st.booleans())),
-        limit=draw(st.none() | st.integers(1, 3)),
+        limit=(limit := draw(st.none() | st.integers(1, 3))),
+        offset=draw(st.integers(0, 2)) if limit else 0,
+        compare=draw(st.none() | st.just(Period(from_us - 20 * DAY_US, from_us + HOUR_US))),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from taximeter import errors
 from taximeter.ingest.collector import SET_ASIDE_REASONS
 from taximeter.ingest.wire import CODES, WireEvent
+from taximeter.reports.questions import QUESTIONS
 from taximeter.server.api import build_api, description
 from taximeter.server.health import METRICS
 from taximeter.spool import LOSS_REASONS
@@ -30,6 +31,7 @@ METRIC_ROWS = [f"| `{m.name}` | {f'`{m.label}`' if m.label else ''} | {m.about} 
 LISTS = {
     "measures": ", ".join(f"`{name}`" for name in MEASURES),
     "dimensions": ", ".join(f"`{name}`" for name in GROUPABLE),
+    "questions": two_columns("Question", {question.name: question.about for question in QUESTIONS}),
     "rejections": two_columns("Code", CODES),
     "set_aside": two_columns("Reason", SET_ASIDE_REASONS),
     "metrics": "\n".join(["", "| Metric | Label | Meaning |", "|---|---|---|", *METRIC_ROWS, ""]),

@@ -47,6 +47,53 @@ def test_a_moment_is_read_in_its_zone(text: str, timezone: str, moment: str) -> 
     assert (rfc3339(query.from_us), query.to_us) == (moment, NOW_US)
 
 
+# fmt: off
+FISCAL = [
+    ("this_year",     2,  "2026-02-01T00:00:00.000000Z"),
+    ("this_year",     12, "2025-12-01T00:00:00.000000Z"),
+    ("last_year",     12, "2024-12-01T00:00:00.000000Z"),
+    ("this_quarter",  2,  "2026-11-01T00:00:00.000000Z"),
+    ("last_quarter",  2,  "2026-08-01T00:00:00.000000Z"),
+    ("this_quarter",  12, "2026-09-01T00:00:00.000000Z"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("text", "month", "moment"), FISCAL)
+def test_years_and_quarters_begin_with_the_fiscal_month(text: str, month: int, moment: str) -> None:
+    query = parse_query({"from": text, "fiscal_start_month": month}, NOW_US)
+    assert rfc3339(query.from_us) == moment
+
+
+ONE_YEAR_AGO = {"from": "2025-11-01", "to": "2025-11-05"}
+
+# fmt: off
+COMPARED: list[tuple[str, str, Any, str, str]] = [
+    # the time asked for             in                what                the time compared with
+    ("2026-11-01 2026-12-01",        "UTC",            "previous_period",  "2026-10-01T00:00", "2026-11-01T00:00"),
+    ("2026-01-01 2026-07-01",        "UTC",            "previous_period",  "2025-07-01T00:00", "2026-01-01T00:00"),
+    ("2026-11-10 2026-11-13",        "UTC",            "previous_period",  "2026-11-07T00:00", "2026-11-10T00:00"),
+    ("2026-10-26 2026-10-28",        "Europe/Berlin",  "previous_period",  "2026-10-23T22:00", "2026-10-25T23:00"),
+    ("2h 1h",                        "UTC",            "previous_period",  "2026-11-18T08:06", "2026-11-18T09:06"),
+    ("2026-10-26 2026-10-27",        "Europe/Berlin",  "same_weekday",     "2026-10-18T22:00", "2026-10-19T22:00"),
+    ("2026-11-02 2026-11-10",        "UTC",            "same_weekday",     "2026-10-19T00:00", "2026-10-27T00:00"),
+    ("2026-03-01 2026-03-31",        "UTC",            "previous_month",   "2026-02-01T00:00", "2026-02-28T00:00"),
+    ("2024-02-29 2024-03-01",        "UTC",            "previous_year",    "2023-02-28T00:00", "2023-03-01T00:00"),
+    ("2026-11-01 2026-11-02",        "Asia/Tokyo",     ONE_YEAR_AGO,       "2025-10-31T15:00", "2025-11-04T15:00"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("period", "timezone", "compare", "then_from", "then_to"), COMPARED)
+def test_a_time_is_compared_with_another(
+    period: str, timezone: str, compare: Any, then_from: str, then_to: str
+) -> None:
+    start, end = period.split()
+    compared = parse_query({"from": start, "to": end, "timezone": timezone, "compare": compare}, NOW_US).compare
+    assert compared is not None
+    assert [rfc3339(bound)[:16] for bound in (compared.from_us, compared.to_us)] == [then_from, then_to]
+
+
 def test_a_question_about_nothing_in_particular_is_about_the_last_30_days() -> None:
     query = parse_query({}, NOW_US)
     assert (query.measures, query.group_by, query.timezone) == (("cost_usd", "calls"), (), "UTC")
@@ -132,6 +179,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"limit": True}, "limit"),
     ({"limit": 10**9}, "limit"),
     ({"limits": 10}, "limits"),
+    ({"offset": 10}, "offset"),  # of how many?
+    ({"offset": -1, "limit": 5}, "offset"),
+    ({"fiscal_start_month": 13}, "fiscal_start_month"),
+    ({"compare": "last_blue_moon"}, "compare"),
+    ({"compare": {"from": "2026-01-01"}}, "compare"),
+    ({"compare": {"from": "2026-01-02", "to": "2026-01-01"}}, "compare"),
+    ({"compare": {"from": "soon", "to": "now"}}, "compare.from"),
+    ({"compare": "previous_month", "from": "2026-03-30", "to": "2026-03-31"}, "compare"),  # of February
+    ({"compare": "previous_year", "from": "1970-01-01", "to": "1970-02-01"}, "compare"),
+    ({"compare": "previous_period", "limit": 1001}, "limit"),
+    ({"filters": {"feature": {"missing": 1}}}, "filters.feature"),
 ]
 
 
@@ -151,7 +209,10 @@ def test_a_wrong_question_names_the_field(asked: dict[str, Any], field: str) -> 
         ({"filters": {"colour": 1}}, "event_id"),
         ({"interval": "fortnight"}, "week"),
         ({"order_by": "colour", "group_by": "team"}, "team"),
-        ({"from": "soon"}, "now, today, this_week, this_month (their start in the zone)"),
+        (
+            {"from": "soon"},
+            "now, today, yesterday, and this_ or last_ with week, month, quarter or year (their start in the zone)",
+        ),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(asked: dict[str, Any], allowed: str) -> None:
@@ -168,6 +229,11 @@ FILTERS: list[tuple[dict[str, Any], Condition]] = [
     ({"team": {"not": "x"}},              Condition("team", "not", ("x",))),
     ({"tags.plan": {"contains": "p"}},    Condition("tags.plan", "contains", ("p",))),
     ({"model": {"exists": False}},        Condition("model", "exists", (False,))),
+    ({"model": {"missing": True}},        Condition("model", "exists", (False,))),
+    ({"team": {"is": "x"}},               Condition("team", "in", ("x",))),
+    ({"team": {"is_not": "x"}},           Condition("team", "not", ("x",))),
+    ({"team": {"not_in": ["x", "y"]}},    Condition("team", "not", ("x", "y"))),
+    ({"tags.plan": {"not_contains": "p"}}, Condition("tags.plan", "not_contains", ("p",))),
     ({"http_status": "429"},              Condition("http_status", "in", (Decimal(429),))),
     ({"cost_usd": {">=": "0.05"}},        Condition("cost_usd", ">=", (Decimal("0.05"),))),
     ({"duration_ms": {"<": 0.5}},         Condition("duration_ms", "<", (Decimal("0.5"),))),

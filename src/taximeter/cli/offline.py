@@ -16,6 +16,7 @@ from taximeter.config import file
 from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
+from taximeter.reports.questions import answer_question
 from taximeter.reports.what_if import Progress as WhatIfProgress
 from taximeter.reports.what_if import what_if
 from taximeter.reports.why import parse_why, why
@@ -62,9 +63,13 @@ class OfflineSource:
         self.take_in()
         return self._opened.store.query(parse_query(question, self._clock.now_us())).as_dict()
 
-    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]:
+    def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
-        page = self._opened.store.events(parse_event_query({"filters": filters, "limit": limit}, self._clock.now_us()))
+        return answer_question(name, given, self._opened.store, self._clock.now_us())
+
+    def events(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        page = self._opened.store.events(parse_event_query(asked, self._clock.now_us()))
         return {"events": page.events, "next": page.next}
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -30,7 +31,7 @@ WhereOption = Annotated[
     typer.Option(
         "--where",
         metavar="FIELD=VALUE",
-        help="Only such calls. Repeatable; the same field twice means either.",
+        help="Only such calls. Repeatable; the same field twice means either. Also != > >= < <= ~ !~, FIELD?, !FIELD.",
         show_default=False,
     ),
 ]
@@ -63,16 +64,52 @@ def names(listed: str) -> list[str]:
     return [SHORT_NAMES.get(name, name) for part in listed.split(COMMA) if (name := part.strip())]
 
 
-def filters(where: list[str] | None) -> dict[str, object]:
-    """`feature=chat` → the query's filters; a field given more than once may have any of its values.
+_CONDITION: Final = re.compile(r"(?P<name>[^=!<>~?]+?)\s*(?P<sign>!=|>=|<=|!~|=|>|<|~)(?P<value>.*)", re.DOTALL)
+_EXISTENCE: Final = re.compile(r"(?P<missing>!?)(?P<name>[^=!<>~?]+)\??")
+_OPERATORS: Final = {
+    "=": "in",
+    "!=": "not",
+    "~": "contains",
+    "!~": "not_contains",
+    **{sign: sign for sign in (">", ">=", "<", "<=")},
+}
 
-    Raises UsageError for what is not FIELD=VALUE.
+
+def filters(where: list[str] | None) -> dict[str, object]:
+    """`feature=chat` → the query's filters. `=` and `!=` of one field given more than once mean any, or none, of the
+    values; `user?` that there is one, `!user` that there is none.
+
+    Raises UsageError for what is none of these, and for another operator given twice for a field.
     """
-    found: dict[str, list[str]] = {}
-    for condition in where or []:
-        name, equals, value = condition.partition("=")
-        if not equals or not name.strip():
-            raise UsageError(f"--where {condition}: not FIELD=VALUE", hint="such as --where feature=chat")
-        field = SHORT_NAMES.get(name.strip(), name.strip())
-        found.setdefault(field, []).append(value.strip())
-    return {field: values[0] if len(values) == 1 else {"in": values} for field, values in found.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for written in where or []:
+        field, operator, value = _condition(written)
+        operators = found.setdefault(field, {})
+        if operator in ("in", "not"):
+            operators.setdefault(operator, []).append(value)
+        elif operator in operators:
+            raise UsageError(f"--where {written}: {field} has such a condition already", hint="give it once")
+        else:
+            operators[operator] = value
+    return {field: _plain(operators) for field, operators in found.items()}
+
+
+def _condition(written: str) -> tuple[str, str, object]:
+    if compared := _CONDITION.fullmatch(written.strip()):
+        return _full(compared["name"]), _OPERATORS[compared["sign"]], compared["value"].strip()
+    existence = _EXISTENCE.fullmatch(written.strip())
+    if existence is None or not (existence["missing"] or written.strip().endswith("?")):
+        raise UsageError(f"--where {written}: not FIELD=VALUE", hint="such as --where feature=chat")
+    return _full(existence["name"]), "exists", not existence["missing"]
+
+
+def _full(name: str) -> str:
+    return SHORT_NAMES.get(name.strip(), name.strip())
+
+
+def _plain(operators: dict[str, Any]) -> object:
+    """The shortest form that says the same."""
+    if operators.keys() != {"in"}:
+        return operators
+    values = operators["in"]
+    return values[0] if len(values) == 1 else {"in": values}

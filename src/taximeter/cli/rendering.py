@@ -16,6 +16,9 @@ Row = Mapping[str, Any]
 CENTS: Final = 2
 SMALL_DIGITS: Final = 6
 LARGE_USD: Final = 10
+SHARES: Final = ("_rate", "_share")
+"""How the names of measures end that are parts of a whole."""
+
 OTHER: Final = "other"
 """The key that marks a row of all groups behind the limit."""
 
@@ -40,7 +43,7 @@ def cell(column: str, value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.1%}" if column.endswith("_rate") else f"{value:,.1f}"
+        return f"{value:.1%}" if column.endswith(SHARES) else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -7,12 +7,14 @@ what waits in the spool, answers and closes it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from taximeter.cli.remote import Remote
 from taximeter.config import data_directory, variable
@@ -28,7 +30,9 @@ class Source(Protocol):
 
     def query(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
-    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]: ...
+    def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def events(self, asked: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -43,8 +47,12 @@ class ServerSource:
         answer: dict[str, Any] = self.remote.post("/api/v1/query", question)
         return answer
 
-    def events(self, filters: Mapping[str, object], limit: int) -> dict[str, Any]:
-        page: dict[str, Any] = self.remote.get("/api/v1/events", [*_parameters(filters), ("limit", str(limit))])
+    def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.get(f"/api/v1/questions/{quote(name, safe='')}", _parameters(given))
+        return answer
+
+    def events(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        page: dict[str, Any] = self.remote.get("/api/v1/events", _parameters(asked))
         return page
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,11 +60,15 @@ class ServerSource:
         return answer
 
 
-def _parameters(filters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    for field, wanted in filters.items():
-        values = wanted["in"] if isinstance(wanted, dict) else [wanted]
-        for value in values:
-            yield field, str(value)
+def _parameters(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Texts and numbers as they are, lists with commas, filters as JSON."""
+    return [(name, _parameter(value)) for name, value in asked.items() if value not in (None, {}, [])]
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def running_server(data: Path, pause: Callable[[float], None] = time.sleep) -> Remote | None:

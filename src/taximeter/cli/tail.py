@@ -42,7 +42,7 @@ def tail(
 def _print_new(
     source: Source, chosen: Mapping[str, object], limit: int, seen: dict[str, None], form: Form
 ) -> dict[str, None]:
-    page = source.events(chosen, limit)
+    page = source.events({"filters": chosen, "limit": limit})
     fresh = [event for event in reversed(page["events"]) if event["event_id"] not in seen]
     _print(fresh, form)
     known = [*seen, *(event["event_id"] for event in fresh)]

@@ -11,9 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from taximeter.cli.console import OUT, write
-from taximeter.cli.options import DataOption, Form, FormOption, OnceOption, UrlOption, WhereOption, names
+from taximeter.cli.options import DataOption, Form, FormOption, OnceOption, UrlOption, WhereOption, filters, names
 from taximeter.cli.rendering import coverage_notes, json_text, table
-from taximeter.cli.report import build_question
 from taximeter.cli.sources import Source, open_source
 
 REFRESH_SECONDS = 2.0
@@ -52,11 +51,11 @@ def _screen(source: Source, by: str, since: str, where: list[str] | None, limit:
 
 
 def _question(by: str, since: str, where: list[str] | None, limit: int) -> dict[str, Any]:
-    question = build_question(
-        by=names(by),
-        measures=["cost_usd", "calls", "input_tokens", "output_tokens"],
-        since=since,
-        where=where,
-        limit=limit,
-    )
-    return {**question, "order_by": "-cost_usd"}
+    return {
+        "measures": ["cost_usd", "calls", "input_tokens", "output_tokens"],
+        "group_by": names(by),
+        "filters": filters(where),
+        "from": since,
+        "order_by": "-cost_usd",
+        "limit": limit,
+    }

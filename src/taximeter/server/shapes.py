@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from taximeter.core.cost import COMPONENTS
 from taximeter.core.event import Kind
 from taximeter.store.events.columns import COLUMNS
+from taximeter.store.events.comparison import COMPARISONS
+from taximeter.store.events.intervals import INTERVALS
 
 Scalar = str | int | float | bool | None
 
@@ -29,6 +31,14 @@ class ErrorAnswer(BaseModel):
     error: Problem
 
 
+class Between(BaseModel):
+    """A time of one's own to compare with."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    from_: str = Field(alias="from", description="included")
+    to: str = Field(description="not included")
+
+
 class Question(BaseModel):
     """What to add up. Names of fields and measures are in the manual (docs/api.md)."""
 
@@ -40,12 +50,13 @@ class Question(BaseModel):
     )
     from_: str | None = Field(default=None, alias="from", description="RFC 3339, included")
     to: str | None = Field(default=None, description="RFC 3339, not included")
-    interval: str | None = Field(default=None, description="minute, hour, day, week or month")
+    interval: str | None = Field(default=None, description=", ".join(INTERVALS))
     timezone: str | None = Field(default=None, description="IANA name; where days and months begin")
-    order_by: str | list[str] | None = Field(
-        default=None, description="a column; with a minus in front the largest first"
-    )
-    limit: int | None = None
+    fiscal_start_month: int | None = Field(default=None, description="1 to 12; where quarters and years begin")
+    order_by: str | None = Field(default=None, description="a column; with a minus in front the largest first")
+    limit: int | None = Field(default=None, description="groups of their own; the others are one row")
+    offset: int | None = Field(default=None, description="groups before the first one")
+    compare: str | Between | None = Field(default=None, description=", ".join(COMPARISONS) + ", or two bounds")
 
 
 class Coverage(BaseModel):
@@ -57,12 +68,43 @@ class Coverage(BaseModel):
     late_calls: int
 
 
+class Compared(BaseModel):
+    """The same for another time. With a limit, its groups are those of the answer it stands beside."""
+
+    from_: str = Field(alias="from")
+    to: str
+    rows: list[dict[str, Scalar]]
+    totals: dict[str, Scalar]
+    coverage: Coverage
+
+
 class Answer(BaseModel):
     """The total of every additive measure is the sum of its rows."""
 
     rows: list[dict[str, Scalar]]
     totals: dict[str, Scalar]
     coverage: Coverage
+    groups: int | None = Field(default=None, description="with a limit: how many groups there are in all")
+    comparison: Compared | None = None
+
+
+class NamedQuestion(BaseModel):
+    """A question with a name. `needs` are fields that have to be filtered by."""
+
+    name: str
+    about: str
+    asks: dict[str, Any]
+    needs: list[str]
+
+
+class QuestionList(BaseModel):
+    questions: list[NamedQuestion]
+
+
+class NamedAnswer(Answer):
+    """The answer to a named question."""
+
+    question: NamedQuestion
 
 
 _TYPES: dict[Kind, Any] = {

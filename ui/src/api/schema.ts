@@ -210,6 +210,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Questions
+         * @description The questions that have a name, with what each asks.
+         */
+        get: operations["questions_api_v1_questions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/questions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Question
+         * @description The answer to a named question. Every other query parameter is a filter, as in `/events`.
+         */
+        get: operations["question_api_v1_questions__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signin-links": {
         parameters: {
             query?: never;
@@ -353,7 +393,13 @@ export interface components {
          * @description The total of every additive measure is the sum of its rows.
          */
         Answer: {
+            comparison?: components["schemas"]["Compared"] | null;
             coverage: components["schemas"]["Coverage"];
+            /**
+             * Groups
+             * @description with a limit: how many groups there are in all
+             */
+            groups?: number | null;
             /** Rows */
             rows: {
                 [key: string]: string | number | boolean | null;
@@ -362,6 +408,22 @@ export interface components {
             totals: {
                 [key: string]: string | number | boolean | null;
             };
+        };
+        /**
+         * Between
+         * @description A time of one's own to compare with.
+         */
+        Between: {
+            /**
+             * From
+             * @description included
+             */
+            from: string;
+            /**
+             * To
+             * @description not included
+             */
+            to: string;
         };
         /**
          * Calculation
@@ -772,6 +834,25 @@ export interface components {
             events: components["schemas"]["Call"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * Compared
+         * @description The same for another time. With a limit, its groups are those of the answer it stands beside.
+         */
+        Compared: {
+            coverage: components["schemas"]["Coverage"];
+            /** From */
+            from: string;
+            /** Rows */
+            rows: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            /** To */
+            to: string;
+            /** Totals */
+            totals: {
+                [key: string]: string | number | boolean | null;
+            };
         };
         /**
          * ComparedShape
@@ -1375,6 +1456,44 @@ export interface components {
             what_if: components["schemas"]["SupposedShape"];
         };
         /**
+         * NamedAnswer
+         * @description The answer to a named question.
+         */
+        NamedAnswer: {
+            comparison?: components["schemas"]["Compared"] | null;
+            coverage: components["schemas"]["Coverage"];
+            /**
+             * Groups
+             * @description with a limit: how many groups there are in all
+             */
+            groups?: number | null;
+            question: components["schemas"]["NamedQuestion"];
+            /** Rows */
+            rows: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            /** Totals */
+            totals: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /**
+         * NamedQuestion
+         * @description A question with a name. `needs` are fields that have to be filtered by.
+         */
+        NamedQuestion: {
+            /** About */
+            about: string;
+            /** Asks */
+            asks: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name: string;
+            /** Needs */
+            needs: string[];
+        };
+        /**
          * NewKey
          * @description A new key. `key` is shown this once.
          */
@@ -1452,6 +1571,11 @@ export interface components {
          */
         Question: {
             /**
+             * Compare
+             * @description previous_period, same_weekday, previous_month, previous_year, or two bounds
+             */
+            compare?: string | components["schemas"]["Between"] | null;
+            /**
              * Filters
              * @example {
              *       "feature": "chat",
@@ -1467,6 +1591,11 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
+             * Fiscal Start Month
+             * @description 1 to 12; where quarters and years begin
+             */
+            fiscal_start_month?: number | null;
+            /**
              * From
              * @description RFC 3339, included
              */
@@ -1481,10 +1610,13 @@ export interface components {
             group_by?: string[];
             /**
              * Interval
-             * @description minute, hour, day, week or month
+             * @description minute, hour, day, week, month, quarter, year
              */
             interval?: string | null;
-            /** Limit */
+            /**
+             * Limit
+             * @description groups of their own; the others are one row
+             */
             limit?: number | null;
             /**
              * Measures
@@ -1495,10 +1627,15 @@ export interface components {
              */
             measures: string[];
             /**
+             * Offset
+             * @description groups before the first one
+             */
+            offset?: number | null;
+            /**
              * Order By
              * @description a column; with a minus in front the largest first
              */
-            order_by?: string | string[] | null;
+            order_by?: string | null;
             /**
              * Timezone
              * @description IANA name; where days and months begin
@@ -1509,6 +1646,11 @@ export interface components {
              * @description RFC 3339, not included
              */
             to?: string | null;
+        };
+        /** QuestionList */
+        QuestionList: {
+            /** Questions */
+            questions: components["schemas"]["NamedQuestion"][];
         };
         /**
          * Rate
@@ -1981,6 +2123,8 @@ export interface operations {
                 limit?: number | null;
                 /** @description `next` of the page before */
                 cursor?: string | null;
+                /** @description filters as in a query, as JSON: {"input_tokens": {">": 1000}} */
+                filters?: string | null;
             };
             header?: never;
             path?: never;
@@ -2466,6 +2610,143 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Answer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    questions_api_v1_questions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    question_api_v1_questions__name__get: {
+        parameters: {
+            query?: {
+                /** @description in place of the question's own */
+                from?: string | null;
+                /** @description not included; now when not given */
+                to?: string | null;
+                /** @description IANA name; where days and months begin */
+                timezone?: string | null;
+                /** @description fields with commas, in place of the question's own */
+                group_by?: string | null;
+                /** @description one row for each of these */
+                interval?: string | null;
+                /** @description what ranks */
+                order_by?: string | null;
+                /** @description groups */
+                limit?: number | null;
+                /** @description groups to skip */
+                offset?: number | null;
+                /** @description previous_period, same_weekday, ... */
+                compare?: string | null;
+                /** @description 1 to 12; where quarters and years begin */
+                fiscal_start_month?: number | null;
+                /** @description filters as in a query, as JSON: {"input_tokens": {">": 1000}} */
+                filters?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NamedAnswer"];
                 };
             };
             /** @description no valid credential */

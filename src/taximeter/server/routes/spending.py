@@ -1,27 +1,73 @@
-"""Totals, calls, and the live stream."""
+"""Totals, named questions, calls, and the live stream."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from taximeter.errors import UsageError
+from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
 from taximeter.server.routes.dependencies import Reader, TheParts
-from taximeter.server.shapes import Answer, CallPage, Question
+from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList
 from taximeter.store.events import parse_event_query, parse_query
 
 router: Final = APIRouter(tags=["spending"])
 
-_NOT_FILTERS: Final = ("from", "to", "timezone", "limit", "cursor")
+_NOT_FILTERS: Final = (*NARROWING, "cursor")
+_FILTERS_ABOUT: Final = 'filters as in a query, as JSON: {"input_tokens": {">": 1000}}'
 
 
 @router.post("/query", response_model=Answer)
-def query(question: Question, parts: TheParts, _caller: Reader) -> Response:
+def query(asking: Question, parts: TheParts, _caller: Reader) -> Response:
     """Add up usage and cost: any measures by any dimensions, filters, interval and time zone."""
-    asked = question.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    asked = asking.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
     return JSONResponse(parts.kept().query(parsed).as_dict())
+
+
+@router.get("/questions", response_model=QuestionList)
+def questions(_caller: Reader) -> Response:
+    """The questions that have a name, with what each asks."""
+    return JSONResponse({"questions": [question.as_dict() for question in QUESTIONS]})
+
+
+@router.get("/questions/{name}", response_model=NamedAnswer)
+def question(
+    request: Request,
+    parts: TheParts,
+    _caller: Reader,
+    name: str,
+    from_: Annotated[str | None, Query(alias="from", description="in place of the question's own")] = None,
+    to: Annotated[str | None, Query(description="not included; now when not given")] = None,
+    timezone: Annotated[str | None, Query(description="IANA name; where days and months begin")] = None,
+    group_by: Annotated[str | None, Query(description="fields with commas, in place of the question's own")] = None,
+    interval: Annotated[str | None, Query(description="one row for each of these")] = None,
+    order_by: Annotated[str | None, Query(description="what ranks")] = None,
+    limit: Annotated[int | None, Query(description="groups")] = None,
+    offset: Annotated[int | None, Query(description="groups to skip")] = None,
+    compare: Annotated[str | None, Query(description="previous_period, same_weekday, ...")] = None,
+    fiscal_start_month: Annotated[int | None, Query(description="1 to 12; where quarters and years begin")] = None,
+    filters: Annotated[str | None, Query(description=_FILTERS_ABOUT)] = None,
+) -> Response:
+    """The answer to a named question. Every other query parameter is a filter, as in `/events`."""
+    said = {
+        "from": from_,
+        "to": to,
+        "timezone": timezone,
+        "group_by": group_by,
+        "interval": interval,
+        "order_by": order_by,
+        "limit": limit,
+        "offset": offset,
+        "compare": compare,
+        "fiscal_start_month": fiscal_start_month,
+        "filters": _filters(request, filters) or None,
+    }
+    given = {field: value for field, value in said.items() if value is not None}
+    return JSONResponse(answer_question(name, given, parts.kept(), parts.clock.now_us()))
 
 
 @router.get("/events", response_model=CallPage)
@@ -34,22 +80,35 @@ def events(
     timezone: Annotated[str | None, Query(description="IANA name; where a date begins")] = None,
     limit: Annotated[int | None, Query(description="calls of one page")] = None,
     cursor: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    filters: Annotated[str | None, Query(description=_FILTERS_ABOUT)] = None,
 ) -> Response:
     """Calls, newest first. Every other query parameter is a filter on a field: `?feature=chat&event_id=...`; a
     field given more than once may have any of the values."""
     asked: dict[str, Any] = {"from": from_, "to": to, "timezone": timezone, "limit": limit, "cursor": cursor}
     asked = {name: value for name, value in asked.items() if value is not None}
-    parsed = parse_event_query({**asked, "filters": _filters(request)}, parts.clock.now_us())
+    parsed = parse_event_query({**asked, "filters": _filters(request, filters)}, parts.clock.now_us())
     page = parts.kept().events(parsed)
     return JSONResponse({"events": page.events, "next": page.next})
 
 
-def _filters(request: Request) -> dict[str, Any]:
+def _filters(request: Request, written: str | None) -> dict[str, Any]:
+    """The filters among the query parameters, and those in the JSON of `filters`."""
     given: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if name not in _NOT_FILTERS:
             given.setdefault(name, []).append(value)
-    return {name: values[0] if len(values) == 1 else {"in": values} for name, values in given.items()}
+    plain = {name: values[0] if len(values) == 1 else {"in": values} for name, values in given.items()}
+    return {**_written_filters(written), **plain}
+
+
+def _written_filters(written: str | None) -> dict[str, Any]:
+    try:
+        filters = json.loads(written or "{}")
+    except ValueError:
+        filters = None
+    if not isinstance(filters, dict):
+        raise UsageError("filters must be a JSON object", hint='like {"input_tokens": {">": 1000}}', field="filters")
+    return filters
 
 
 @router.get("/live", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})

@@ -2,8 +2,9 @@
 
 from taximeter.store.events.duckdb_store import DuckDBEvents
 from taximeter.store.events.parquet_file import parquet
+from taximeter.store.events.parsing import parse_event_query, parse_query
 from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore
-from taximeter.store.events.query import Answer, EventQuery, Query, parse_event_query, parse_query
+from taximeter.store.events.query import Answer, EventQuery, Query
 
 __all__ = [
     "Answer",

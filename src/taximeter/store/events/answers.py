@@ -10,7 +10,7 @@ from typing import Any
 from taximeter.errors import UsageError
 from taximeter.store.events.buckets import start_text
 from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
-from taximeter.store.events.statements import BUCKET, PLACE, key_name, parts_of
+from taximeter.store.events.statements import BUCKET, PLACE, RANK, key_name, parts_of
 from taximeter.store.events.vocabulary import COVERAGE, MEASURES, Part
 
 Found = dict[str, Any]
@@ -58,6 +58,7 @@ class Folding:
             rows=[self._row(row) for row in self._sorted(rows)],
             totals=self._measures({**sums, **whole}),
             coverage={part.name: int(sums[part.name] or 0) for part in COVERAGE},
+            groups=None if self.query.limit is None else max((int(row[RANK]) for row in self.found), default=0),
         )
 
     def _is_rest(self, row: Found) -> bool:

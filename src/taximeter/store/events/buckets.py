@@ -16,7 +16,7 @@ from sqlglot import expressions as exp
 
 from taximeter.clock import to_datetime
 from taximeter.store.events.instants import start_of_day
-from taximeter.store.events.query import Interval
+from taximeter.store.events.intervals import Calendar, Interval
 
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -66,14 +66,14 @@ def _offset_seconds(zone: ZoneInfo, moment_us: int) -> int:
     return int(offset.total_seconds())
 
 
-def bucket(moment: exp.Expr, interval: Interval, timezone: str, from_us: int, to_us: int) -> exp.Expr:
+def bucket(moment: exp.Expr, calendar: Calendar, from_us: int, to_us: int) -> exp.Expr:
     """The expression of an event's bucket, given that of its start (UTC).
 
-    For minutes and hours it is the bucket's start in UTC; for days, weeks and months the local date it begins with.
+    For minutes and hours it is the bucket's start in UTC; for days and longer the local date it begins with.
     """
     # An hour earlier, so that a clock change just before the range still cuts its first hour short.
-    pieces = spans(timezone, max(from_us - _HOUR_US, 0), to_us)
-    starts = [_start(moment, interval, span, first=span is pieces[0]) for span in pieces]
+    pieces = spans(calendar.timezone, max(from_us - _HOUR_US, 0), to_us)
+    starts = [_start(moment, calendar, span, first=span is pieces[0]) for span in pieces]
     if len(starts) == 1:
         return starts[0]
     case = exp.Case(default=starts[-1])
@@ -82,10 +82,12 @@ def bucket(moment: exp.Expr, interval: Interval, timezone: str, from_us: int, to
     return case
 
 
-def _start(moment: exp.Expr, interval: Interval, span: Span, *, first: bool) -> exp.Expr:
+def _start(moment: exp.Expr, calendar: Calendar, span: Span, *, first: bool) -> exp.Expr:
     local = _shifted(moment.copy(), span.offset_seconds)
-    start = exp.TimestampTrunc(this=local, unit=exp.var(interval.upper()))
-    if interval in _LOCAL:
+    if calendar.interval in _FISCAL:
+        return _fiscal_start(local, calendar)
+    start = _truncated(local, calendar.interval)
+    if calendar.interval in _LOCAL:
         return start
     in_utc = _shifted(start, -span.offset_seconds)
     if first:
@@ -94,14 +96,26 @@ def _start(moment: exp.Expr, interval: Interval, span: Span, *, first: bool) -> 
     return exp.Greatest(this=in_utc, expressions=[instant(span.from_us)], ignore_nulls=True)
 
 
-_LOCAL: Final = ("day", "week", "month")
+_FISCAL: Final = ("quarter", "year")
+_LOCAL: Final = ("day", "week", "month", *_FISCAL)
 
 
-def _shifted(moment: exp.Expr, seconds: int) -> exp.Expr:
-    if seconds == 0:
+def _fiscal_start(local: exp.Expr, calendar: Calendar) -> exp.Expr:
+    """As if the fiscal year began in January: months are moved back, cut, and moved forward again."""
+    months = calendar.fiscal_start_month - 1
+    moved = _shifted(_truncated(local, "month"), -months, "MONTH")
+    return _shifted(_truncated(moved, calendar.interval), months, "MONTH")
+
+
+def _truncated(local: exp.Expr, interval: Interval) -> exp.Expr:
+    return exp.TimestampTrunc(this=local, unit=exp.var(interval.upper()))
+
+
+def _shifted(moment: exp.Expr, amount: int, unit: str = "SECOND") -> exp.Expr:
+    if amount == 0:
         return moment
-    interval = exp.Interval(this=exp.Literal.string(str(abs(seconds))), unit=exp.var("SECOND"))
-    shifted = exp.Add if seconds > 0 else exp.Sub
+    interval = exp.Interval(this=exp.Literal.string(str(abs(amount))), unit=exp.var(unit))
+    shifted = exp.Add if amount > 0 else exp.Sub
     return shifted(this=moment, expression=interval)
 
 

@@ -10,9 +10,12 @@ from importlib import resources
 from typing import Final
 
 import duckdb
+from sqlglot import expressions as exp
 
 from taximeter.errors import SchemaError
 from taximeter.store.events.columns import COLUMN_NAMES
+from taximeter.store.events.families import family
+from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 
 _FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -53,7 +56,19 @@ def bring_up_to_date(
     for file in files[len(applied) :]:
         _apply(connection, file)
     _check_columns(connection, where)
+    connection.execute(calls_view())
     return newest
+
+
+def calls_view() -> str:
+    """The documented face for queries: the columns of an event, `model` and `model_family`.
+
+    It is made anew at every start, because families are data of this version and not of the file.
+    """
+    model = exp.Coalesce(this=exp.column("response_model"), expressions=[exp.column("request_model")])
+    calls = exp.select("*", exp.alias_(model, MODEL), exp.alias_(family(model), MODEL_FAMILY)).from_("events")
+    view = exp.Create(this=exp.to_table("calls"), kind="VIEW", replace=True, expression=calls)
+    return view.sql(dialect="duckdb")
 
 
 def _applied(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:

@@ -17,7 +17,8 @@ from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError
 from taximeter.store.events import pages, statements
-from taximeter.store.events.answers import Folding, Found
+from taximeter.store.events.answers import Found
+from taximeter.store.events.asking import ask
 from taximeter.store.events.duckdb_append import Inserter, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.port import Appended, Cancellation, EventPage
@@ -107,12 +108,7 @@ class DuckDBEvents:
 
     def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
         with self.reading(cancellation) as cursor:
-            folding = Folding(query, _found(cursor, statements.groups(query)))
-            parts = folding.whole_parts
-            if not parts:
-                return folding.answer((), {})
-            rest = _found(cursor, statements.rest(query, parts, folding.first_keys)) if folding.folded else ()
-            return folding.answer(rest, _found(cursor, statements.whole(query, parts))[0])
+            return ask(query, lambda statement: _found(cursor, statement))
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
         before = pages.read_cursor(query.cursor)

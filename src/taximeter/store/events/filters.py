@@ -13,8 +13,13 @@ from taximeter.errors import UsageError
 from taximeter.store.events.vocabulary import FILTERABLE, TAG_PREFIX, dimension
 
 Value = str | int | Decimal | bool
-Operator = Literal["in", "not", "exists", "contains", ">", ">=", "<", "<="]
-OPERATORS: Final[tuple[Operator, ...]] = ("in", "not", "exists", "contains", ">", ">=", "<", "<=")
+Operator = Literal["in", "not", "exists", "contains", "not_contains", ">", ">=", "<", "<="]
+OPERATORS: Final[tuple[Operator, ...]] = ("in", "not", "exists", "contains", "not_contains", ">", ">=", "<", "<=")
+SAME_AS: Final[Mapping[str, Operator]] = {"is": "in", "is_not": "not", "not_in": "not"}
+"""Other names of operators, as people say them. `missing` is `exists` the other way round."""
+
+MISSING: Final = "missing"
+ALLOWED: Final = (*OPERATORS, *SAME_AS, MISSING)
 NUMERIC: Final = ("count", "milliseconds", "money")
 
 MOST_VALUES: Final = 1_000
@@ -26,7 +31,8 @@ class Condition:
     """`field` `operator` one of `values`. A value of None means "not set".
 
     `in` holds when the field is one of the values, `not` when it is none of them (a field that is not set is
-    none of them, unless None is among the values). `exists` has one bool.
+    none of them, unless None is among the values). `exists` has one bool. What is not set does not contain anything,
+    so `not_contains` holds for it.
     """
 
     field: str
@@ -47,20 +53,23 @@ def _conditions(name: str, wanted: Any) -> list[Condition]:
     if not isinstance(wanted, Mapping):
         return [Condition(field, "in", _values(field, wanted, place))]
     if not wanted:
-        raise UsageError(f"{place} is empty", hint="allowed: " + ", ".join(OPERATORS), field=place)
+        raise UsageError(f"{place} is empty", hint="allowed: " + ", ".join(ALLOWED), field=place)
     return [_condition(field, operator, value, place) for operator, value in wanted.items()]
 
 
-def _condition(field: str, operator: str, value: Any, place: str) -> Condition:
-    for known in OPERATORS:
-        if operator == known:
-            return Condition(field, known, _OPERANDS.get(known, _bound)(field, value, place))
-    raise UsageError(
-        f"unknown operator {operator!r} in {place}",
-        hint="allowed: " + ", ".join(OPERATORS),
-        field=place,
-        allowed=list(OPERATORS),
-    )
+def _condition(field: str, name: str, value: Any, place: str) -> Condition:
+    if name == MISSING:
+        (missing,) = _existence(field, value, place)
+        return Condition(field, "exists", (not missing,))
+    operator = SAME_AS.get(name) or next((known for known in OPERATORS if known == name), None)
+    if operator is None:
+        raise UsageError(
+            f"unknown operator {name!r} in {place}",
+            hint="allowed: " + ", ".join(ALLOWED),
+            field=place,
+            allowed=list(ALLOWED),
+        )
+    return Condition(field, operator, _OPERANDS.get(operator, _bound)(field, value, place))
 
 
 def kind_of(field: str) -> str:
@@ -70,7 +79,7 @@ def kind_of(field: str) -> str:
 
 def _existence(_field: str, value: Any, place: str) -> tuple[Value | None, ...]:
     if not isinstance(value, bool):
-        raise UsageError(f"{place}.exists must be true or false", field=place)
+        raise UsageError(f"{place}: exists and missing must be true or false", field=place)
     return (value,)
 
 
@@ -98,7 +107,13 @@ def _values(field: str, value: Any, place: str) -> tuple[Value | None, ...]:
     return tuple(_value(field, one, place) for one in values)
 
 
-_OPERANDS: Final = {"in": _values, "not": _values, "exists": _existence, "contains": _substring}
+_OPERANDS: Final = {
+    "in": _values,
+    "not": _values,
+    "exists": _existence,
+    "contains": _substring,
+    "not_contains": _substring,
+}
 """How the operand of an operator is read; comparisons have a bound."""
 
 

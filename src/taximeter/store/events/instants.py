@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +29,7 @@ ALLOWED: Final = (
     "2026-11-20T09:30:00Z (RFC 3339)",
     "2026-11-20 (midnight in the zone)",
     "30d, 24h, 15m, 90s, 2w (that long ago)",
-    "now, today, this_week, this_month (their start in the zone)",
+    "now, today, yesterday, and this_ or last_ with week, month, quarter or year (their start in the zone)",
 )
 
 
@@ -42,33 +43,53 @@ def time_zone(name: Any) -> ZoneInfo:
         raise UsageError(f"there is no time zone {name!r}", hint=hint, field="timezone") from error
 
 
-def parse_instant(text: Any, now_us: int, timezone: str, *, field: str) -> int:
-    """Microseconds since the epoch of any form in `ALLOWED`. A date is the start of that day in the zone.
-
-    Raises UsageError naming `field`.
+def parse_instant(text: Any, now_us: int, timezone: str, *, field: str, fiscal_start_month: int = 1) -> int:
+    """Microseconds since the epoch of any form in `ALLOWED`. A date is the start of that day in the zone; quarters
+    and years are fiscal ones. Raises UsageError naming `field`.
     """
-    moment = _moment(text.strip(), now_us, time_zone(timezone)) if isinstance(text, str) else None
+    zone = time_zone(timezone)
+    moment = _moment(text.strip(), now_us, zone, fiscal_start_month) if isinstance(text, str) else None
     if moment is None:
         allowed = list(ALLOWED)
         raise UsageError(f"{field} is not a time: {text!r}", hint="; ".join(allowed), field=field, allowed=allowed)
     return min(max(to_unix_us(moment), EARLIEST_US), LATEST_US)
 
 
-def _moment(text: str, now_us: int, zone: ZoneInfo) -> datetime | None:
+def _moment(text: str, now_us: int, zone: ZoneInfo, fiscal_start_month: int) -> datetime | None:
     now = to_datetime(now_us)
     if text == "now":
         return now
     if ago := _RELATIVE.fullmatch(text):
         return _earlier(now, int(ago[1]) * _UNITS[ago[2]])
-    today = now.astimezone(zone).date()
-    starts = {
-        "today": today,
-        "this_week": today - timedelta(days=today.weekday()),
-        "this_month": today.replace(day=1),
-    }
+    starts = _named_days(now.astimezone(zone).date(), fiscal_start_month)
     if text in starts:
         return start_of_day(starts[text], zone)
     return _written(text, zone)
+
+
+def _named_days(today: date, fiscal_start_month: int) -> dict[str, date]:
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    into_year = (today.month - fiscal_start_month) % 12
+    quarter, year = months_later(first, -(into_year % 3)), months_later(first, -into_year)
+    return {
+        "today": today,
+        "yesterday": today - timedelta(days=1),
+        "this_week": monday,
+        "last_week": monday - timedelta(days=7),
+        "this_month": first,
+        "last_month": months_later(first, -1),
+        "this_quarter": quarter,
+        "last_quarter": months_later(quarter, -3),
+        "this_year": year,
+        "last_year": months_later(year, -12),
+    }
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of another month, or the last one of a month that is shorter."""
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _earlier(now: datetime, ago: timedelta) -> datetime:

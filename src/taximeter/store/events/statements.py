@@ -28,6 +28,7 @@ from taximeter.store.events.vocabulary import (
     COST,
     COST_MEASURES,
     COVERAGE,
+    FAILED,
     MEASURES,
     PERCENTILES,
     TAG_PREFIX,
@@ -40,6 +41,7 @@ LATE_SECONDS: Final = 300
 
 BUCKET: Final = "bucket"
 PLACE: Final = "place"
+RANK: Final = "ranked"
 CALLS: Final = "calls"
 """The view that is asked."""
 
@@ -82,6 +84,9 @@ def _aggregate(part: Part) -> exp.Expr:
         )
     if name in _SUMMED_COLUMNS:
         return exp.Sum(this=_column(name))
+    if name in _SOME_OF_A_SUM:
+        column, condition = _SOME_OF_A_SUM[name]
+        return exp.Sum(this=exp.Case(ifs=[exp.If(this=condition(), true=_column(column))]))
     if name in COST_MEASURES:
         return exp.Sum(this=exp.Dot(this=_column("cost"), expression=exp.to_identifier(COST_MEASURES[name])))
     return _COUNTS[name]()
@@ -91,8 +96,25 @@ def _calls_with(condition: exp.Expr) -> exp.Expr:
     return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
 
-def _status(status: str) -> exp.Expr:
-    return _calls_with(_column("status").eq(exp.Literal.string(status)))
+def _has_status(*statuses: str) -> exp.Expr:
+    return exp.In(this=_column("status"), expressions=[exp.Literal.string(status) for status in statuses])
+
+
+def _is_retry() -> exp.Expr:
+    return _column("attempt") > exp.Literal.number(1)
+
+
+def _is_priced() -> exp.Expr:
+    return exp.not_(_unpriced())
+
+
+_SOME_OF_A_SUM: Final[dict[str, tuple[str, Callable[[], exp.Expr]]]] = {
+    "retry_cost_usd": ("cost_usd", _is_retry),
+    "failed_cost_usd": ("cost_usd", lambda: _has_status(*FAILED)),
+    "cancelled_cost_usd": ("cost_usd", lambda: _has_status("cancelled")),
+    "priced_output_tokens": ("output_tokens", _is_priced),
+}
+"""Part → the column that is summed, and over which calls."""
 
 
 def _late() -> exp.Expr:
@@ -121,10 +143,14 @@ _COUNTS: Final[dict[str, Callable[[], exp.Expr]]] = {
     "calls": lambda: exp.Count(this=exp.Star()),
     "priced_calls": lambda: exp.Count(this=_column("cost_usd")),
     "total_tokens": lambda: exp.Sum(this=_tokens()),
-    "errors": lambda: _status("error"),
-    "refused": lambda: _status("refused"),
-    "cached_calls": lambda: _status("cached"),
-    "retries": lambda: _calls_with(_column("attempt") > exp.Literal.number(1)),
+    "errors": lambda: _calls_with(_has_status("error")),
+    "failed_calls": lambda: _calls_with(_has_status(*FAILED)),
+    "cancelled_calls": lambda: _calls_with(_has_status("cancelled")),
+    "refused": lambda: _calls_with(_has_status("refused")),
+    "cached_calls": lambda: _calls_with(_has_status("cached")),
+    "retries": lambda: _calls_with(_is_retry()),
+    "calls_telling_input": lambda: exp.Count(this=_column("input_tokens")),
+    "calls_telling_output": lambda: exp.Count(this=_column("output_tokens")),
     "unpriced_calls": lambda: _calls_with(_unpriced()),
     "unpriced_tokens": lambda: exp.Sum(this=exp.Case(ifs=[exp.If(this=_unpriced(), true=_tokens())])),
     "estimated_calls": lambda: _calls_with(_column("usage_estimated")),
@@ -172,8 +198,11 @@ def _condition(condition: Condition) -> exp.Expr:
     if condition.operator == "not":
         return exp.not_(exp.Coalesce(this=exp.paren(_one_of(condition)), expressions=[exp.false()]))
     value = _literal(condition.field, condition.values[0])
-    if condition.operator == "contains":
-        return exp.StrPosition(this=field, substr=value) > exp.Literal.number(0)
+    if condition.operator in ("contains", "not_contains"):
+        contains = exp.StrPosition(this=field, substr=value) > exp.Literal.number(0)
+        if condition.operator == "contains":
+            return contains
+        return exp.not_(exp.Coalesce(this=exp.paren(contains), expressions=[exp.false()]))
     return _COMPARISONS[condition.operator](this=field, expression=value)
 
 
@@ -203,16 +232,23 @@ def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | 
 # --- statements ----------------------------------------------------------------------------------------------------
 
 
-def groups(query: Query) -> exp.Select:
-    """Columns: `place` (from 1; limit + 1 is the folded rest), `key_N`, `bucket`, and one for each part."""
+def groups(query: Query, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
+    """Columns: `place` (from 1; limit + 1 is the folded rest), `ranked` (the last rank in it), `key_N`, `bucket`, and
+    one for each part. `first` are the keys of the groups that have the first places, in another time than they were
+    ranked in."""
     parts = parts_of(query)
     grouped = _grouped(query, parts)
     keys = [key_name(index) for index in range(len(query.group_by))]
     weight = _over_group(ranking_of(query), query, keys)
     weighed = exp.select("*", exp.alias_(weight, "weight")).from_("grouped")
-    placed = exp.select("*", exp.alias_(_place(query, keys), PLACE)).from_("weighed")
+    rank = _rank(query, keys) if first is None else _given_rank(query, first)
+    ranked = exp.select("*", exp.alias_(rank, RANK)).from_("weighed")
+    place = _place(query) if first is None else exp.column(RANK)
+    placed = exp.select("*", exp.alias_(place, PLACE)).from_("ranks")
     folded = _folded(query, parts, keys)
-    return folded.with_("grouped", as_=grouped).with_("weighed", as_=weighed).with_("placed", as_=placed)
+    for name, step in (("grouped", grouped), ("weighed", weighed), ("ranks", ranked), ("placed", placed)):
+        folded = folded.with_(name, as_=step)
+    return folded
 
 
 def _grouped(query: Query, parts: Sequence[Part]) -> exp.Select:
@@ -231,8 +267,8 @@ def _key_columns(query: Query) -> list[exp.Expr]:
 
 
 def _bucket(query: Query) -> exp.Expr:
-    assert query.interval is not None
-    return buckets.bucket(_column("started_at"), query.interval, query.timezone, query.from_us, query.to_us)
+    assert query.calendar is not None
+    return buckets.bucket(_column("started_at"), query.calendar, query.from_us, query.to_us)
 
 
 def _group_names(query: Query) -> list[str]:
@@ -249,10 +285,19 @@ def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expr:
     if ranking.name not in MEASURES:
         return exp.column(key_name(query.group_by.index(ranking.name)))
     measure = MEASURES[ranking.name]
-    weight, *divisor = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in measure.parts]
-    if divisor:
-        weight = exp.Div(this=weight, expression=exp.Nullif(this=divisor[0], expression=exp.Literal.number(0)))
+    weights = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in measure.parts]
+    weight = weights[0] if len(weights) == 1 else _quotient(weights[:-1], weights[-1])
     return exp.Case(ifs=[exp.If(this=_cost_is_known(keys), true=weight)]) if measure.money else weight
+
+
+def _quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
+    """The sum of `some` by `divisor`; null without one."""
+    none = exp.Literal.number(0)
+    first, *others = [exp.Coalesce(this=one, expressions=[none.copy()]) for one in some]
+    total: exp.Expr = first
+    for other in others:
+        total = exp.Add(this=total, expression=other)
+    return exp.Div(this=exp.paren(total), expression=exp.Nullif(this=divisor, expression=none))
 
 
 def _cost_is_known(keys: Sequence[str]) -> exp.Expr:
@@ -267,22 +312,49 @@ def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp
     )
 
 
-def _place(query: Query, keys: Sequence[str]) -> exp.Expr:
+def _rank(query: Query, keys: Sequence[str]) -> exp.Expr:
     """Groups of equal weight rank by their keys, so that an answer is the same every time."""
     if not keys:
         return exp.Literal.number(1)
     descending = ranking_of(query).descending
     order = [exp.Ordered(this=exp.column("weight"), desc=descending, nulls_first=False)]
     order += [exp.Ordered(this=exp.column(key), desc=False, nulls_first=False) for key in keys]
-    place = exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
-    if query.limit is None:
-        return place
-    return exp.Least(this=place, expressions=[exp.Literal.number(query.limit + 1)], ignore_nulls=True)
+    return exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
+
+
+def _given_rank(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
+    assert query.limit is not None
+    last = exp.Literal.number(query.limit + 1)
+    case = exp.Case(default=last)
+    for place, keys in enumerate(first, start=1):
+        case = case.when(_has_keys(query, keys), exp.Literal.number(place))
+    return case if first else last
+
+
+def _has_keys(query: Query, keys: Sequence[Any]) -> exp.Expr:
+    columns = [exp.column(key_name(index)) for index in range(len(keys))]
+    pairs = zip(query.group_by, columns, keys, strict=True)
+    return exp.and_(
+        *(column.is_(exp.null()) if key is None else column.eq(_literal(name, key)) for name, column, key in pairs)
+    )
+
+
+def _place(query: Query) -> exp.Expr:
+    """The rank among those that are shown, from 1; what is not shown is together at limit + 1."""
+    rank = exp.column(RANK)
+    if query.limit is None or not query.group_by:
+        return rank
+    shown = exp.and_(
+        rank > exp.Literal.number(query.offset), rank.copy() <= exp.Literal.number(query.offset + query.limit)
+    )
+    place = exp.Sub(this=rank.copy(), expression=exp.Literal.number(query.offset))
+    return exp.Case(ifs=[exp.If(this=shown, true=place)], default=exp.Literal.number(query.limit + 1))
 
 
 def _folded(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Select:
     by = [PLACE, BUCKET] if query.interval is not None else [PLACE]
     select = exp.select(*by).from_("placed").group_by(*by).limit(MOST_ROWS + 1)
+    select = select.select(exp.alias_(exp.Max(this=exp.column(RANK)), RANK))
     # A place holds one group, so its keys are any of its keys; the folded rest is recognised by its place.
     select = select.select(*(exp.alias_(exp.AnyValue(this=exp.column(key)), key) for key in keys))
     return select.select(*(exp.alias_(_refold(part), part.name, quoted=True) for part in parts))
@@ -307,6 +379,8 @@ def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) ->
 
 
 def _outside(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
+    if not first:
+        return exp.true()
     inside = exp.or_(*(_is_group(query, keys) for keys in first))
     return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
 

@@ -23,9 +23,13 @@ TAG_PREFIX: Final = "tags."
 MODEL: Final = "model"
 """The model that answered, otherwise the one asked for. A column of the view `calls`, not of an event."""
 
+MODEL_FAMILY: Final = "model_family"
+"""What that model is a version or a size of, by `families`; a model that none of them knows is its own family."""
+
 FILTERABLE: Final[Mapping[str, Kind]] = {
     **{column.name: column.kind for column in COLUMNS if column.kind not in ("json", "texts", "units", "timestamp")},
     MODEL: "text",
+    MODEL_FAMILY: "text",
 }
 """What can be filtered by, besides tags, and its kind."""
 
@@ -114,6 +118,11 @@ def _money_per_call(parts: tuple[Number, ...]) -> str | None:
     return format_usd(exact(_DIVISION.divide(cost, Decimal(calls)))) if calls else None
 
 
+def _money_per_thousand(parts: tuple[Number, ...]) -> str | None:
+    cost, tokens = parts
+    return format_usd(exact(_DIVISION.divide(cost * 1000, Decimal(tokens)))) if tokens and cost is not None else None
+
+
 def _ratio(parts: tuple[Number, ...]) -> float | None:
     part, whole = parts
     return int(part or 0) / int(whole) if whole else None
@@ -121,6 +130,12 @@ def _ratio(parts: tuple[Number, ...]) -> float | None:
 
 def _moment(parts: tuple[Number, ...]) -> str | None:
     return None if parts[0] is None else rfc3339(to_unix_us(parts[0].replace(tzinfo=UTC)))
+
+
+def _share_of_cost(parts: tuple[Number, ...]) -> float | None:
+    *some, cost = parts
+    part = sum((amount for amount in some if amount is not None), Decimal(0))
+    return float(_DIVISION.divide(part, cost)) if cost else None
 
 
 def _milliseconds(parts: tuple[Number, ...]) -> float | None:
@@ -142,12 +157,17 @@ CACHE_MEASURES: Final = {
     "cache_saving_usd": "what caching saved: the one less the other",
 }
 MOMENTS: Final = {"first_seen": "when the first call began", "last_seen": "when the last one did"}
+INPUT_COSTS: Final = ("cost_input_usd", "cost_cache_read_usd", "cost_cache_write_usd")
+FAILED: Final = ("error", "interrupted")
+"""The statuses of a call that did not bring its answer."""
+
 PERCENTILES: Final = {
-    "latency_ms_p50": ("duration_ms", "0.5"),
-    "latency_ms_p95": ("duration_ms", "0.95"),
-    "latency_ms_p99": ("duration_ms", "0.99"),
-    "time_to_first_token_ms_p50": ("time_to_first_token_ms", "0.5"),
-    "time_to_first_token_ms_p95": ("time_to_first_token_ms", "0.95"),
+    f"{measure}_p{percent}": (column, f"0.{percent}".rstrip("0"))
+    for measure, column, percents in (
+        ("latency_ms", "duration_ms", (50, 90, 95, 99)),
+        ("time_to_first_token_ms", "time_to_first_token_ms", (50, 90, 95, 99)),
+    )
+    for percent in percents
 }
 """Measure → the column and the share of calls that were at least as fast (nearest rank: a value that occurred)."""
 
@@ -158,9 +178,14 @@ _ALL: Final = (
         Measure(name, _sum(name), _money, f"the {part} part of the cost", money=True)
         for name, part in COST_MEASURES.items()
     ),
+    Measure("retry_cost_usd", _sum("retry_cost_usd"), _money, "cost of attempts after the first", money=True),
+    Measure("failed_cost_usd", _sum("failed_cost_usd"), _money, "cost of the failed calls", money=True),
+    Measure("cancelled_cost_usd", _sum("cancelled_cost_usd"), _money, "cost of abandoned calls", money=True),
     *(Measure(name, _sum(name), _count, "tokens that were counted") for name in TOKEN_CLASSES),
     Measure("total_tokens", _sum("total_tokens"), _count, "input and output tokens"),
     Measure("errors", _sum("errors"), _count, "calls with status error"),
+    Measure("failed_calls", _sum("failed_calls"), _count, "calls with status error or interrupted"),
+    Measure("cancelled_calls", _sum("cancelled_calls"), _count, "calls that the caller abandoned"),
     Measure("refused", _sum("refused"), _count, "calls refused by a limit"),
     Measure("cached_calls", _sum("cached_calls"), _count, "calls answered from the response cache"),
     Measure("retries", _sum("retries"), _count, "attempts after the first"),
@@ -175,8 +200,43 @@ _ALL: Final = (
         money=True,
     ),
     Measure(
+        "cost_per_1000_output_tokens_usd",
+        (COST, *_sum("priced_output_tokens")),
+        _money_per_thousand,
+        "cost of 1,000 output tokens, all else included, over the priced calls",
+        money=True,
+    ),
+    Measure(
+        "input_cost_share",
+        (*(part for name in INPUT_COSTS for part in _sum(name)), COST),
+        _share_of_cost,
+        "the part of the cost that is input, cached or not",
+        money=True,
+    ),
+    Measure(
+        "retry_cost_share",
+        (*_sum("retry_cost_usd"), COST),
+        _share_of_cost,
+        "the part of the cost that is attempts after the first",
+        money=True,
+    ),
+    Measure("error_rate", _sum("errors") + _sum("calls"), _ratio, "errors as a share of all calls"),
+    Measure("retry_rate", _sum("retries") + _sum("calls"), _ratio, "retries as a share of all calls"),
+    Measure(
+        "input_tokens_per_call",
+        _sum("input_tokens") + _sum("calls_telling_input"),
+        _ratio,
+        "over calls that report their input",
+    ),
+    Measure(
+        "output_tokens_per_call",
+        _sum("output_tokens") + _sum("calls_telling_output"),
+        _ratio,
+        "over calls that report their output",
+    ),
+    Measure(
         "cache_hit_rate",
-        (*_sum("cache_read_tokens"), *_sum("input_tokens")),
+        _sum("cache_read_tokens") + _sum("input_tokens"),
         _ratio,
         "input tokens read from a cache, as a share of all input tokens",
     ),
