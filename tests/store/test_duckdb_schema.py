@@ -65,7 +65,7 @@ def test_the_columns_are_the_fields_of_an_event_and_what_is_derived(file: Path) 
 
 def test_the_view_calls_has_them_all_and_the_model(file: Path) -> None:
     with duckdb.connect(str(file)) as connection:
-        assert list(columns_of(connection, "calls")) == [*columns_of(connection, "events"), "model"]
+        assert list(columns_of(connection, "calls")) == [*columns_of(connection, "events"), "model", "model_family"]
 
 
 def test_schema_files_are_numbered_without_gaps() -> None:
