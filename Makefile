@@ -22,6 +22,7 @@ demo: $(VENV)/.run $(PAGE) ## start taximeter with live sample traffic, no accou
 
 test: lint type $(PAGE) ## lint, types and all tests
 	@$(PYTHON) scripts/ensure_browser.py || true
+	@$(PYTHON) scripts/ensure_redis.py || true
 	$(BIN)/python scripts/page.py test
 	$(BIN)/pytest $(PYTEST_ARGS)
 

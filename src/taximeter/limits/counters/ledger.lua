@@ -1,0 +1,157 @@
+-- One step of the ledger, atomic over all buckets of a call. Every key has the hash tag {taximeter}: one slot, one node.
+--
+-- KEYS  1 the hold, 2 the index of holds by expiry, 3.. the buckets
+-- ARGV  1 operation, 2 now (us), 3 expiry of the hold (us), 4 event id, 5 flags, 6 life of an ended hold (ms);
+--       then for each bucket: amount, cap or -1, step or "", reach, life of the counter (ms), transient 0|1
+--
+-- A bucket is a hash: `h` held, `s` spent; of a rolling window a field for each step instead of `s`.
+-- A hold is a hash: `state`, and for each bucket's key `h:` held, `p:` posted, `m:` its step, `t:` transient.
+-- Answers {1, ...} done, {0, ...} does not fit, {2} ended before, {3, keys...} buckets of the hold were not named;
+-- ... is spent and held of each bucket. Whole numbers up to 2^53 are exact in Lua; beyond it no limit can go.
+local operation, now, expires, event_id, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local hold, index = KEYS[1], KEYS[2]
+local buckets = #KEYS - 2
+
+local function given(i, what) return ARGV[6 + (i - 1) * 6 + what] end
+local function whole(number) return string.format('%.0f', number) end
+
+local function spent_of(i)
+  if given(i, 3) == '' then return tonumber(redis.call('HGET', KEYS[2 + i], 's') or '0') end
+  local reach, sum, rows = tonumber(given(i, 4)), 0, redis.call('HGETALL', KEYS[2 + i])
+  for r = 1, #rows, 2 do
+    local step = tonumber(rows[r])
+    if step and step >= reach then sum = sum + tonumber(rows[r + 1]) end
+  end
+  return sum
+end
+
+local function held_of(i) return tonumber(redis.call('HGET', KEYS[2 + i], 'h') or '0') end
+
+local function standings(first)
+  local answer = {first}
+  for i = 1, buckets do
+    answer[#answer + 1] = whole(spent_of(i))
+    answer[#answer + 1] = whole(held_of(i))
+  end
+  return answer
+end
+
+local function post(key, step, amount)
+  if amount ~= 0 then redis.call('HINCRBY', key, step == '' and 's' or step, whole(amount)) end
+end
+
+local function hold_more()
+  for i = 1, buckets do
+    local cap = tonumber(given(i, 2))
+    if cap >= 0 and spent_of(i) + held_of(i) + tonumber(given(i, 1)) > cap then return standings(0) end
+  end
+  for i = 1, buckets do
+    local key = KEYS[2 + i]
+    redis.call('HINCRBY', key, 'h', given(i, 1))
+    redis.call('PEXPIRE', key, given(i, 5))
+    redis.call('HINCRBY', hold, 'h:' .. key, given(i, 1))
+    redis.call('HSET', hold, 'm:' .. key, given(i, 3), 't:' .. key, given(i, 6))
+  end
+  redis.call('HSET', hold, 'state', 'open')
+  redis.call('ZADD', index, expires, event_id)
+  return {1}
+end
+
+local function release(key)
+  local held = tonumber(redis.call('HGET', hold, 'h:' .. key) or '0')
+  if held ~= 0 then redis.call('HINCRBY', key, 'h', whole(-held)) end
+  return held
+end
+
+local function posted_of(key) return tonumber(redis.call('HGET', hold, 'p:' .. key) or '0') end
+
+local function unnamed()
+  local named, missing, fields = {}, {3}, redis.call('HKEYS', hold)
+  for i = 1, buckets do named[KEYS[2 + i]] = true end
+  for _, field in ipairs(fields) do
+    if string.sub(field, 1, 2) == 'm:' and not named[string.sub(field, 3)] then
+      missing[#missing + 1] = string.sub(field, 3)
+    end
+  end
+  return missing
+end
+
+-- A bucket with the amount "" was named only because the hold has something there: it is given back.
+local function settle()
+  local state = redis.call('HGET', hold, 'state')
+  if state == 'ended' then
+    if flags == 'last' then redis.call('PEXPIRE', hold, ARGV[6]) end
+    return {2}
+  end
+  local missing = unnamed()
+  if #missing > 1 then return missing end
+  for i = 1, buckets do
+    local key, amount = KEYS[2 + i], tonumber(given(i, 1) == '' and '0' or given(i, 1))
+    local posted, held = posted_of(key), release(key)
+    if string.find(flags, 'bound') and amount < held + posted then amount = held + posted end
+    if given(i, 6) ~= '1' then
+      local step = redis.call('HGET', hold, 'm:' .. key) or given(i, 3)
+      post(key, step, amount - posted)
+      redis.call('PEXPIRE', key, given(i, 5))
+    end
+  end
+  redis.call('DEL', hold)
+  redis.call('HSET', hold, 'state', 'ended')
+  redis.call('PEXPIRE', hold, ARGV[6])
+  redis.call('ZREM', index, event_id)
+  return standings(1)
+end
+
+local function void_or_expire()
+  local state = redis.call('HGET', hold, 'state')
+  if state == 'ended' or (operation == 'expire' and state ~= 'open') then return {2} end
+  local missing = unnamed()
+  if #missing > 1 then return missing end
+  for i = 1, buckets do
+    local key = KEYS[2 + i]
+    local posted, held = posted_of(key), release(key)
+    local step, transient = redis.call('HGET', hold, 'm:' .. key) or '', redis.call('HGET', hold, 't:' .. key)
+    if operation == 'void' and transient ~= '1' then
+      post(key, step, -posted)
+    elseif operation == 'expire' then
+      redis.call('HSET', hold, 'h:' .. key, '0')
+      if transient ~= '1' then
+        post(key, step, held)
+        redis.call('HSET', hold, 'p:' .. key, whole(posted + held))
+      end
+    end
+  end
+  redis.call('ZREM', index, event_id)
+  if operation == 'void' then
+    redis.call('DEL', hold)
+  elseif redis.call('EXISTS', hold) == 1 then
+    redis.call('HSET', hold, 'state', 'expired')
+    redis.call('PEXPIRE', hold, ARGV[6])
+  end
+  return {1}
+end
+
+local function raise()
+  for i = 1, buckets do
+    local key, field = KEYS[2 + i], given(i, 3) == '' and 's' or given(i, 3)
+    local missing = tonumber(given(i, 1)) - tonumber(redis.call('HGET', key, field) or '0')
+    if missing > 0 then redis.call('HINCRBY', key, field, whole(missing)) end
+    redis.call('PEXPIRE', key, given(i, 5))
+  end
+  return {1}
+end
+
+if operation == 'reserve' then
+  if redis.call('EXISTS', hold) == 1 then return {1} end
+  return hold_more()
+elseif operation == 'extend' then
+  if redis.call('HGET', hold, 'state') ~= 'open' then return standings(0) end
+  return hold_more()
+elseif operation == 'settle' then
+  return settle()
+elseif operation == 'void' or operation == 'expire' then
+  return void_or_expire()
+elseif operation == 'raise' then
+  return raise()
+end
+return standings(1)

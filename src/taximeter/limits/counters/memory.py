@@ -1,0 +1,233 @@
+"""Counters in this process. They are rebuilt at its start from what the store and the spool know."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from taximeter.limits.counters import Bucket, Claim, Standing
+
+MOST_ENDED: Final = 1_000_000
+"""Ids of ended calls that are remembered until the store has them (100 MB); beyond it the oldest are forgotten."""
+
+SWEEP_EVERY: Final = 4_096
+"""New counters between two looks for those that may be forgotten."""
+
+
+class _Counter:
+    """One bucket. `spent` is of the steps from `reach_us` on; `steps` is None unless the window rolls."""
+
+    __slots__ = ("held", "keep_until_us", "reach_us", "spent", "steps")
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.spent = 0
+        self.held = 0
+        self.keep_until_us = bucket.keep_until_us
+        self.reach_us = bucket.reach_us
+        self.steps: dict[int, int] | None = None if bucket.step_us is None else {}
+
+    def spent_in(self, bucket: Bucket) -> int:
+        """What counts as spent, seen from a bucket: of a rolling window what has not left it."""
+        if self.steps is not None and bucket.reach_us != self.reach_us:
+            self.reach_us = bucket.reach_us
+            self.keep_until_us = max(self.keep_until_us, bucket.keep_until_us)
+            self.spent = sum(amount for step_us, amount in self.steps.items() if step_us >= bucket.reach_us)
+            self._forget_before(2 * bucket.reach_us - (bucket.step_us or 0))
+        return self.spent
+
+    def post(self, amount: int, step_us: int | None) -> None:
+        if self.steps is None or step_us is None:
+            self.spent += amount
+            return
+        self.steps[step_us] = self.steps.get(step_us, 0) + amount
+        if step_us >= self.reach_us:
+            self.spent += amount
+
+    def _forget_before(self, moment_us: int) -> None:
+        """A whole window more is kept than counts: a clock may jump back."""
+        assert self.steps is not None
+        for step_us in [step_us for step_us in self.steps if step_us < moment_us]:
+            del self.steps[step_us]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a call has in one bucket."""
+
+    counter: _Counter
+    bucket: Bucket
+    held: int
+    posted: int = 0
+
+
+@dataclass(slots=True)
+class _Hold:
+    expires_us: int
+    parts: dict[str, _Part] = field(default_factory=dict)
+    expired: bool = False
+
+
+class MemoryCounters:
+    """`Counters` of one process. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counters: dict[str, _Counter] = {}
+        self._holds: dict[str, _Hold] = {}
+        self._ended: dict[str, None] = {}
+        self._sweep_at = SWEEP_EVERY
+        self.forgotten = 0
+        """Ended calls that were forgotten before the store had them."""
+
+    def reserve(
+        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
+    ) -> Sequence[Standing] | None:
+        with self._lock:
+            if event_id in self._holds or event_id in self._ended:
+                return None
+            counters = self._fitting(claims, now_us)
+            if counters is None:
+                return self._standings([bucket for bucket, _ in claims])
+            parts = {}
+            for (bucket, amount), counter in zip(claims, counters, strict=True):
+                counter.held += amount
+                parts[bucket.slot] = _Part(counter, bucket, amount)
+            self._holds[event_id] = _Hold(expires_us, parts)
+            return None
+
+    def extend(
+        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
+    ) -> Sequence[Standing] | None:
+        with self._lock:
+            hold = self._holds.get(event_id)
+            if hold is None or hold.expired:
+                return self._standings([bucket for bucket, _ in claims])
+            counters = self._fitting(claims, now_us)
+            if counters is None:
+                return self._standings([bucket for bucket, _ in claims])
+            hold.expires_us = expires_us
+            for (bucket, amount), counter in zip(claims, counters, strict=True):
+                counter.held += amount
+                part = hold.parts.get(bucket.slot)
+                if part is None:
+                    hold.parts[bucket.slot] = _Part(counter, bucket, amount)
+                else:
+                    part.held += amount
+            return None
+
+    def settle(
+        self, event_id: str, claims: Sequence[Claim], *, now_us: int, at_least_held: bool = False, last: bool = False
+    ) -> Sequence[Standing] | None:
+        with self._lock:
+            if event_id in self._ended:
+                if last:
+                    del self._ended[event_id]
+                return None
+            hold = self._holds.pop(event_id, None)
+            parts = {} if hold is None else hold.parts
+            for bucket, amount in claims:
+                part = parts.pop(bucket.slot, None) or _Part(self._counter(bucket, now_us), bucket, 0)
+                _end(part, max(amount, part.held + part.posted) if at_least_held else amount)
+            for part in parts.values():  # of limits that are no more
+                _end(part, 0)
+            if not last:
+                self._remember(event_id)
+            return self._standings([bucket for bucket, _ in claims])
+
+    def void(self, event_id: str) -> None:
+        with self._lock:
+            hold = self._holds.pop(event_id, None)
+            for part in hold.parts.values() if hold else ():
+                _end(part, 0)
+
+    def expire(self, *, now_us: int) -> int:
+        with self._lock:
+            late = [hold for hold in self._holds.values() if not hold.expired and hold.expires_us <= now_us]
+            for hold in late:
+                hold.expired = True
+                for part in hold.parts.values():
+                    _post_in_full(part)
+            self._forget_holds(now_us)
+            return len(late)
+
+    def standings(self, buckets: Sequence[Bucket]) -> Sequence[Standing]:
+        with self._lock:
+            return self._standings(buckets)
+
+    def raise_to(self, claims: Sequence[Claim], *, now_us: int) -> None:
+        with self._lock:
+            for bucket, amount in claims:
+                counter = self._counter(bucket, now_us)
+                counter.spent_in(bucket)
+                known = counter.spent if counter.steps is None else counter.steps.get(bucket.step_us or 0, 0)
+                if amount > known:
+                    counter.post(amount - known, bucket.step_us)
+
+    def _fitting(self, claims: Sequence[Claim], now_us: int) -> list[_Counter] | None:
+        """The counters of claims that all fit, otherwise None."""
+        counters = []
+        known = self._counters
+        for bucket, amount in claims:
+            counter = known.get(bucket.slot)
+            if counter is None:
+                counter = self._counter(bucket, now_us)
+            cap = bucket.cap
+            if cap is not None and counter.spent_in(bucket) + counter.held + amount > cap:
+                return None
+            counters.append(counter)
+        return counters
+
+    def _counter(self, bucket: Bucket, now_us: int) -> _Counter:
+        counter = self._counters.get(bucket.slot)
+        if counter is None:
+            if len(self._counters) >= self._sweep_at:
+                self._sweep(now_us)
+            counter = self._counters[bucket.slot] = _Counter(bucket)
+        return counter
+
+    def _sweep(self, now_us: int) -> None:
+        """Forget counters of windows that are over for good."""
+        gone = [slot for slot, one in self._counters.items() if one.keep_until_us < now_us and not one.held]
+        for slot in gone:
+            del self._counters[slot]
+        self._sweep_at = len(self._counters) + SWEEP_EVERY
+
+    def _standings(self, buckets: Sequence[Bucket]) -> list[Standing]:
+        return [
+            Standing(0, 0) if counter is None else Standing(counter.spent_in(bucket), counter.held)
+            for bucket in buckets
+            for counter in (self._counters.get(bucket.slot),)
+        ]
+
+    def _remember(self, event_id: str) -> None:
+        if len(self._ended) >= MOST_ENDED:
+            self._ended.pop(next(iter(self._ended)))
+            self.forgotten += 1
+        self._ended[event_id] = None
+
+    def _forget_holds(self, now_us: int) -> None:
+        """Expired holds are kept, for the truth that may turn up, as long as their windows are."""
+        gone = [
+            event_id
+            for event_id, hold in self._holds.items()
+            if hold.expired and all(part.bucket.keep_until_us < now_us for part in hold.parts.values())
+        ]
+        for event_id in gone:
+            del self._holds[event_id]
+
+
+def _end(part: _Part, amount: int) -> None:
+    """Give back what is held, and post what is missing to the amount."""
+    part.counter.held -= part.held
+    if not part.bucket.transient:
+        part.counter.post(amount - part.posted, part.bucket.step_us)
+
+
+def _post_in_full(part: _Part) -> None:
+    amount = 0 if part.bucket.transient else part.held
+    part.counter.held -= part.held
+    part.counter.post(amount, part.bucket.step_us)
+    part.posted += amount
+    part.held = 0

@@ -1,0 +1,295 @@
+"""Admission before a call, settlement after it: the one way to a provider, for gateway and SDK.
+
+    ask → decide → Admitted           the call may be made, with this allowance; `settle` or `void` ends it
+                 → Wait               it would fit but for what other calls hold; ask again in a moment
+                 → Refused            it does not fit, and will not before the limit resets
+
+A limit that must not be overspent (`exact`) holds the most that a call can cost, kept small by three means: the output
+allowance is cut down to what can be afforded, streams whose every token is seen hold a slice at a time, and a call
+waits shortly while only the holds of others stand in its way. A limit of `expected` admission holds what such calls
+usually cost, and says how far it may be exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from taximeter.limits.amounts import Amounts
+from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
+from taximeter.limits.learnt import Learnt
+from taximeter.limits.prompts import KnownPrompts
+from taximeter.limits.reservation import HOLD_SECONDS, SLICE_TOKENS, Reservation
+from taximeter.limits.rules import Ruled, Rules, Subject
+from taximeter.limits.verdict import (
+    Admitted,
+    Ask,
+    Crossing,
+    HighestRates,
+    Refused,
+    Verdict,
+    Wait,
+    is_exact,
+    refusal,
+    usual_of,
+)
+
+AHEAD_TOKENS: Final = 256
+"""Output tokens that a provider may have written, and billed, beyond what was seen of a stream that is cut."""
+
+LONGEST_THROTTLE_SECONDS: Final = 30.0
+
+Policy = Literal["closed", "open"]
+
+
+class LimitGuard:
+    """Decides about calls. Safe to use from many threads; blocks as its counters do.
+
+    `fail` is what holds while the counters are away: `closed` refuses calls under hard limits, `open` lets them through
+    uncounted. `crossed` is told of thresholds. Counters for the product: `admitted`, `refused`, `waited`, `clamped`,
+    `downgraded`, `uncounted`, `overshoots`.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        counters: Counters,
+        rates: HighestRates | None = None,
+        *,
+        fail: Policy = "closed",
+        crossed: Callable[[Crossing], None] = lambda _: None,
+    ) -> None:
+        self.rules = rules
+        self.counters: Final = counters
+        self.learnt: Final = Learnt()
+        self.prompts: Final = KnownPrompts()
+        self.counts: Final = dict.fromkeys(
+            ("admitted", "refused", "waited", "clamped", "downgraded", "throttled", "uncounted", "cut", "overshoots"), 0
+        )
+        self.away: str | None = None
+        """Why the counters do not answer; None while they do."""
+        self._rates = rates
+        self._fail = fail
+        self._crossed = crossed
+        self._told: dict[str, int] = {}
+        self._queue: dict[str, int] = {}
+
+    # ── before the call ────────────────────────────────────────────────────────────────────────────────────────
+
+    def decide(self, ask: Ask, now_us: int) -> Verdict:
+        """Whether a call may be made. Reserves what it may cost."""
+        ruled = self.rules.about(ask.subject)
+        if not ruled:
+            return Admitted(ask)
+        try:
+            verdict = self._decide(ask, ruled, now_us)
+            self.away = None
+        except CountersAway as error:
+            self.away = str(error)
+            verdict = self._without_counters(ask, ruled)
+        self._count(verdict)
+        return verdict
+
+    def _count(self, verdict: Verdict) -> None:
+        if isinstance(verdict, Refused):
+            self.counts["refused"] += 1
+        elif isinstance(verdict, Wait):
+            self.counts["waited"] += 1
+        else:
+            self.counts["admitted"] += 1
+            for name, happened in (
+                ("clamped", verdict.allowance is not None),
+                ("downgraded", verdict.model is not None),
+                ("throttled", verdict.delay_seconds > 0),
+                ("uncounted", verdict.uncounted),
+            ):
+                self.counts[name] += happened
+
+    def _without_counters(self, ask: Ask, ruled: Sequence[Ruled]) -> Verdict:
+        if self._fail == "closed" and any(one.limit.caps for one in ruled):
+            message = "the counters of its limits do not answer, and calls are configured to be refused then"
+            return Refused("counters_away", message, retry_after_seconds=1)
+        return Admitted(ask, ruled, uncounted=True)
+
+    def _decide(self, ask: Ask, ruled: Sequence[Ruled], now_us: int) -> Verdict:
+        acting = [one for one in ruled if one.limit.action.kind in ("downgrade", "throttle")]
+        over = self._over(acting, ask.at_us, now_us) if acting else []
+        for one in over:
+            model = one.limit.action.model
+            if model is not None and model != ask.kind.model:
+                return self._downgraded(ask, model, now_us)
+        delay_seconds = max((self._queued(one, ask.at_us, now_us) for one in over), default=0.0)
+        if delay_seconds > LONGEST_THROTTLE_SECONDS:
+            return refusal(over[0], ask.at_us, self._standing(over[0], ask.at_us), now_us, delay_seconds)
+        verdict = Reservation(self.counters, self._rates, self.learnt, ask, ruled, now_us).verdict()
+        if isinstance(verdict, Admitted):
+            verdict.delay_seconds = delay_seconds
+        return verdict
+
+    def _standing(self, ruled: Ruled, at_us: int) -> Standing:
+        [found] = self.counters.standings([ruled.bucket(at_us)])
+        return found
+
+    def _over(self, acting: Sequence[Ruled], at_us: int, now_us: int) -> list[Ruled]:
+        """Those of some limits whose amount is used up."""
+        standings = self.counters.standings([one.bucket(at_us) for one in acting])
+        return [
+            one
+            for one, standing in zip(acting, standings, strict=True)
+            if standing.spent >= one.limit.amount_of(one.value, now_us)
+        ]
+
+    def _downgraded(self, ask: Ask, model: str, now_us: int) -> Verdict:
+        """The call with another model: it may fall under other limits, and has other rates."""
+        instead = Ask(
+            ask.event_id,
+            ask.at_us,
+            {**ask.subject, "model": model},
+            ask.kind._replace(model=model),
+            ask.bound,
+            ask.size_bytes,
+            None,
+        )
+        verdict = self._decide(instead, self.rules.about(instead.subject), now_us)
+        if isinstance(verdict, Admitted) and verdict.model is None:
+            verdict.model = model
+        return verdict
+
+    def _queued(self, ruled: Ruled, at_us: int, now_us: int) -> float:
+        """Seconds that a call has to queue under a limit that throttles; its place is taken."""
+        if not ruled.limit.action.per_hour:
+            return 0.0
+        slot = ruled.bucket(at_us).slot
+        turn_us = max(self._queue.get(slot, 0), now_us)
+        delay_seconds = (turn_us - now_us) / 1_000_000
+        if delay_seconds <= LONGEST_THROTTLE_SECONDS:
+            self._queue[slot] = turn_us + 3_600_000_000 // ruled.limit.action.per_hour
+        return delay_seconds
+
+    # ── while a stream flows ───────────────────────────────────────────────────────────────────────────────────
+
+    def extend(self, admitted: Admitted, seen_tokens: int, now_us: int) -> bool:
+        """Whether a stream may go on, of which at most so many output tokens were seen. It holds a slice more then.
+
+        False: it has to be cut; what it holds covers all that was seen, and what the provider is ahead.
+        """
+        leased = admitted.leased
+        if leased is None or seen_tokens + AHEAD_TOKENS <= leased:
+            return True
+        wanted = min(max(leased, seen_tokens + AHEAD_TOKENS) + SLICE_TOKENS, admitted.most_output)
+        more = wanted - leased
+        if more <= 0:
+            admitted.leased = None
+            return True
+        cost = admitted.rates.nano_usd(0, more) - admitted.rates.fee
+        extra = Amounts(cost, 0, more, 0)
+        exact = [one for one in admitted.ruled if is_exact(one.limit)]
+        claims = [Claim(one.bucket(admitted.ask.at_us), extra.of(one.limit.measure)) for one in exact]
+        try:
+            refused = self.counters.extend(
+                admitted.ask.event_id, claims, now_us=now_us, expires_us=now_us + HOLD_SECONDS * 1_000_000
+            )
+        except CountersAway as error:
+            self.away = str(error)
+            refused = None if self._fail == "open" else []
+        if refused is not None:
+            self.counts["cut"] += 1
+            return False
+        admitted.leased = leased + more
+        held = admitted.held
+        admitted.held = held._replace(cost=held.cost + cost, output_tokens=held.output_tokens + more)
+        return True
+
+    # ── after the call ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def settle(self, admitted: Admitted, came_to: Amounts | None, now_us: int, *, seen: bool = True) -> None:
+        """A call has ended and came to so much; None: nobody knows, and what is held is spent.
+
+        `seen` False: it is an estimate, and the bound stands where it is more.
+        """
+        if not admitted.ruled:
+            return
+        amounts = came_to or admitted.held
+        claims = [Claim(one.bucket(admitted.ask.at_us), amounts.of(one.limit.measure)) for one in admitted.ruled]
+        known = came_to is not None and seen
+        try:
+            standings = self.counters.settle(admitted.ask.event_id, claims, now_us=now_us, at_least_held=not known)
+        except CountersAway as error:
+            self.away = str(error)  # the collector posts the event when they are back, and the hold ends with it
+            return
+        if known:
+            self.counts["overshoots"] += _exceeds(amounts, admitted)
+        self._look_at_thresholds(admitted.ruled, standings or (), admitted.ask.at_us, now_us)
+
+    def learn(self, admitted: Admitted, input_tokens: int | None, output_tokens: int | None) -> None:
+        """What the provider said of a call."""
+        ask = admitted.ask
+        if output_tokens is not None:
+            usual_of(self.learnt, ask).learn(output_tokens, input_tokens or 0, ask.size_bytes)
+        if input_tokens is not None and admitted.model is None:
+            self.prompts.learn(ask.prompt, input_tokens)
+
+    def void(self, admitted: Admitted) -> None:
+        """The call was not made, or costs nothing."""
+        if not admitted.ruled:
+            return
+        try:
+            self.counters.void(admitted.ask.event_id)
+        except CountersAway as error:
+            self.away = str(error)  # the hold expires
+
+    def post(self, event_id: str, subject: Subject, at_us: int, came_to: Amounts, now_us: int, *, seen: bool) -> None:
+        """A stored event, by whatever road it came: spent, unless its call was settled here already.
+
+        Raises CountersAway.
+        """
+        ruled = self.rules.about(subject)
+        if not ruled:
+            return
+        current = [one for one in ruled if one.bucket(at_us).keep_until_us > now_us]
+        claims = [Claim(one.bucket(at_us), came_to.of(one.limit.measure)) for one in current]
+        standings = self.counters.settle(event_id, claims, now_us=now_us, at_least_held=not seen, last=True)
+        self._look_at_thresholds(current, standings or (), at_us, now_us)
+
+    def expire(self, now_us: int) -> int:
+        """Spend in full what has lost its owner. For a periodic job; raises CountersAway."""
+        return self.counters.expire(now_us=now_us)
+
+    def _look_at_thresholds(
+        self, ruled: Sequence[Ruled], standings: Sequence[Standing], at_us: int, now_us: int
+    ) -> None:
+        for one, standing in zip(ruled, standings, strict=False):
+            if one.limit.warn_at and one.limit.measure != "concurrent":
+                self._look(one, standing.spent, at_us, now_us)
+
+    def _look(self, ruled: Ruled, spent: int, at_us: int, now_us: int) -> None:
+        amount = ruled.limit.amount_of(ruled.value, now_us)
+        percent = spent * 100 // amount
+        if percent < ruled.limit.warn_at[0]:
+            return
+        slot = _window_of(ruled, at_us)
+        told = self._told.get(slot, 0)
+        reached = [one for one in ruled.limit.warn_at if told < one <= percent]
+        if not reached:
+            return
+        if len(self._told) > 100_000:
+            self._told.clear()
+        self._told[slot] = reached[-1]
+        for one in reached:
+            self._crossed(Crossing(ruled.limit, ruled.value, slot, one, amount, spent, now_us))
+
+
+def _exceeds(amounts: Amounts, admitted: Admitted) -> bool:
+    """Whether a call came to more than its bound: then a rule of ours is wrong, and the product says so."""
+    if not any(is_exact(one.limit) for one in admitted.ruled) or admitted.uncounted:
+        return False
+    measures = {one.limit.measure for one in admitted.ruled if is_exact(one.limit)}
+    return any(amounts.of(measure) > admitted.held.of(measure) for measure in measures)
+
+
+def _window_of(ruled: Ruled, at_us: int) -> str:
+    """What a threshold is told once for: a window. Of a rolling one: a stretch of its length."""
+    bucket = ruled.bucket(at_us)
+    if bucket.step_us is None:
+        return bucket.slot
+    return f"{bucket.slot}{bucket.step_us // (ruled.limit.window.seconds * 1_000_000)}"

@@ -1,0 +1,89 @@
+"""The highest rates that a call can be charged, from the price book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from taximeter.core.usage import Usage
+from taximeter.limits.amounts import nano_usd
+from taximeter.limits.verdict import CallKind, Rates
+from taximeter.pricing import Priceable, PriceBook
+from taximeter.pricing.meter import Meter
+from taximeter.pricing.rates import TOKENS_PER_RATE
+
+MOST_KINDS: Final = 4_096
+HOUR_US: Final = 3_600_000_000
+
+_READ: Final = ("input", "cache_read", "cache_write_5m", "input_image", "input_video")
+_READ_FOR_AN_HOUR: Final = "cache_write_1h"
+_WRITTEN: Final = ("output", "reasoning", "output_image")
+_HEARD: Final = ("input_audio", "cache_read_audio", "output_audio")
+_PICO: Final = Decimal(10**12)
+
+
+class HighestRates:
+    """Rates by kind of call, found once an hour and kept. `book` gives the price book in force."""
+
+    def __init__(self, book: Callable[[], PriceBook]) -> None:
+        self._book = book
+        self._known: dict[tuple[object, ...], Rates | None] = {}
+
+    def __call__(self, kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+        """The highest rates of such a call; None when not even a bound is known."""
+        book = self._book()
+        key = (book.version, at_us // HOUR_US, kind, input_tokens.bit_length())
+        if key not in self._known:
+            if len(self._known) >= MOST_KINDS:
+                self._known.clear()
+            self._known[key] = self._found(book, kind, 1 << input_tokens.bit_length(), at_us)
+        return self._known[key]
+
+    def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+        call = Priceable(kind.provider, kind.model, at_us, request_model=kind.model, team=kind.team, tenant=kind.tenant)
+        tiers = {kind.tier, None}
+        meters = [book.listing(replace(call, service_tier=tier)).answer for tier in tiers]
+        found = [_rates(meter, kind, input_tokens) for meter in meters if isinstance(meter, Meter)]
+        if not found:
+            return _of_the_dearest(book, call)
+        return Rates(*(max(rate) for rate in zip(*found, strict=True)))
+
+
+def _rates(meter: Meter, kind: CallKind, input_tokens: int) -> Rates:
+    rates = meter.rates
+    cards = [rates.tokens, *(step.tokens for step in rates.steps if step.over < input_tokens)]
+    heard = _HEARD if kind.with_audio else ()
+    read = (*_READ, *((_READ_FOR_AN_HOUR,) if kind.caches_for_an_hour else ()), *heard)
+    fee = rates.units.get("requests")
+    return Rates(
+        _pico(max((card[name] for card in cards for name in read if name in card), default=Decimal(0))),
+        _pico(max((card[name] for card in cards for name in (*_WRITTEN, *heard) if name in card), default=Decimal(0))),
+        0 if fee is None else nano_usd(fee.charge(1)),
+    )
+
+
+def _pico(usd_per_million: Decimal) -> int:
+    """USD per million tokens as whole pico-USD per token, rounded up."""
+    return _up(usd_per_million * _PICO / TOKENS_PER_RATE)
+
+
+def _up(amount: Decimal) -> int:
+    return -int(-amount // 1)
+
+
+def _of_the_dearest(book: PriceBook, call: Priceable) -> Rates | None:
+    """What the dearest model would cost, for a model without a price."""
+    bounds = [book.highest_price(replace(call, usage=usage)) for usage in _ONE_MILLION]
+    if any(bound is None for bound in bounds):
+        return None
+    fee, read, written = (bound for bound in bounds if bound is not None)
+    return Rates(_up((read - fee) * _PICO / 10**6), _up((written - fee) * _PICO / 10**6), nano_usd(fee))
+
+
+_ONE_MILLION: Final[Iterable[Usage]] = (
+    Usage(input_tokens=0, output_tokens=0),
+    Usage(input_tokens=10**6, output_tokens=0),
+    Usage(input_tokens=0, output_tokens=10**6),
+)

@@ -1,0 +1,190 @@
+"""What admission is asked, and what it answers: nouns without decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from taximeter.clock import rfc3339
+from taximeter.config.limits import DIMENSIONS, Limit, shown_amount
+from taximeter.limits.amounts import NOTHING, Amounts
+from taximeter.limits.bounds import DEFAULT_ALLOWANCE, CallBound
+from taximeter.limits.counters import Standing
+from taximeter.limits.learnt import Learnt, Usual
+from taximeter.limits.prompts import Prompt
+from taximeter.limits.rules import Ruled, Subject
+
+NEVER_AGAIN_SECONDS: Final = 3600
+"""Retry-After of a limit that does not reset by itself: it may be raised."""
+
+
+class Rates(NamedTuple):
+    """The most that is charged: pico-USD for a token read and for one written, nano-USD for the request."""
+
+    read: int
+    written: int
+    fee: int
+
+    def nano_usd(self, input_tokens: int, output_tokens: int) -> int:
+        """Whole nano-USD, rounded up."""
+        return -(-(input_tokens * self.read + output_tokens * self.written) // 1000) + self.fee
+
+    def affordable_output(self, nano_usd: int, input_tokens: int) -> int:
+        """Output tokens that so much money pays for, beside the input; negative when that alone is too much."""
+        left = (nano_usd - self.fee) * 1000 - input_tokens * self.read
+        return left // self.written if self.written else DEFAULT_ALLOWANCE if left >= 0 else -1
+
+
+NOT_PRICED: Final = Rates(0, 0, 0)
+
+
+class CallKind(NamedTuple):
+    """What a call's rates depend on."""
+
+    provider: str | None
+    model: str | None
+    tier: str | None = None
+    team: str | None = None
+    tenant: str | None = None
+    with_audio: bool = False
+    caches_for_an_hour: bool = False
+
+
+HighestRates = Callable[[CallKind, int, int], Rates | None]
+"""The highest rates of a kind of call with at most so many input tokens, at an instant; None: no bound is known."""
+
+
+@dataclass(slots=True)
+class Ask:
+    """A call that wants to be made. `size_bytes` is that of its JSON."""
+
+    event_id: str
+    at_us: int
+    subject: Subject
+    kind: CallKind
+    bound: CallBound
+    size_bytes: int = 0
+    prompt: Prompt | None = None
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A call that may be made. What it holds ends with `settle` or `void`.
+
+    `allowance` is the `max_tokens` that its request has to be given, None when it keeps its own. `leased` are the
+    output tokens that a stream holds so far; None: all of them. `model` is the one to be called instead.
+    `delay_seconds` is how long it has to queue first.
+    """
+
+    ask: Ask
+    ruled: Sequence[Ruled] = ()
+    held: Amounts = NOTHING
+    rates: Rates = NOT_PRICED
+    allowance: int | None = None
+    leased: int | None = None
+    most_output: int = 0
+    model: str | None = None
+    delay_seconds: float = 0.0
+    uncounted: bool = False
+    """The counters were away, and the policy let it through."""
+
+    def as_record(self) -> dict[str, int]:
+        """What is held, for the begin record: a process that dies leaves it there."""
+        return {
+            "cost_nano_usd": self.held.cost,
+            "input_tokens": self.held.input_tokens,
+            "output_tokens": self.held.output_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that may not be made, and why. `limit` None: the counters are away."""
+
+    reason: Literal["limit", "no_bound", "no_price", "counters_away"]
+    message: str
+    limit: str | None = None
+    scope: Mapping[str, str] = field(default_factory=dict)
+    measure: str | None = None
+    window: str | None = None
+    amount: str | int | None = None
+    spent: str | int | None = None
+    held: str | int | None = None
+    resets_at: str | None = None
+    retry_after_seconds: int = 1
+
+    def facts(self) -> dict[str, object]:
+        """Everything but the message, for machines."""
+        names = ("reason", "limit", "scope", "measure", "window", "amount", "spent", "held", "resets_at")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Only what other calls hold stands in the way. `refused` is what holds when waiting has not helped."""
+
+    refused: Refused
+
+
+Verdict = Admitted | Refused | Wait
+
+
+class Crossing(NamedTuple):
+    """A threshold was reached. `percent` of `amount`, in a window (`slot`), by `value`."""
+
+    limit: Limit
+    value: str
+    slot: str
+    percent: int
+    amount: int
+    spent: int
+    at_us: int
+
+
+def refusal(ruled: Ruled, at_us: int, standing: Standing, now_us: int, after_seconds: float | None = None) -> Refused:
+    """The refusal of a call that began at `at_us`. `after_seconds`: when to try again, if not at the reset."""
+    limit = ruled.limit
+    resets_us = ruled.resets_at(at_us)
+    if after_seconds is None and resets_us is not None:
+        after_seconds = max(resets_us - now_us, 0) / 1_000_000
+    amount, spent, held = (
+        shown_amount(limit.measure, number) for number in (limit.amount_of(ruled.value, now_us), *standing)
+    )
+    scope = scope_of(ruled)
+    whose = f" for {', '.join(f'{name} {value}' for name, value in scope.items())}" if scope else ""
+    window = "at once" if limit.window.kind == "now" else limit.window.kind
+    resets = "" if resets_us is None else f"; it resets at {rfc3339(resets_us)}"
+    stands = f"{spent} spent, {held} held{resets}"
+    return Refused(
+        "limit",
+        f"the limit '{limit.name}'{whose} allows {amount} {limit.measure} ({window}): {stands}",
+        limit=limit.name,
+        scope=scope,
+        measure=limit.measure,
+        window=limit.window.kind,
+        amount=amount,
+        spent=spent,
+        held=held,
+        resets_at=None if resets_us is None else rfc3339(resets_us),
+        retry_after_seconds=NEVER_AGAIN_SECONDS if after_seconds is None else int(after_seconds) + 1,
+    )
+
+
+def scope_of(ruled: Ruled) -> dict[str, str]:
+    """Whose spending a limit is about, as people write it."""
+    names = {attribute: name for name, attribute in DIMENSIONS.items()}
+    scope = {names.get(name, name): "|".join(sorted(values)) for name, values in ruled.limit.where}
+    values = ruled.value.split("/") if len(ruled.limit.each) > 1 else [ruled.value]
+    for name, value in zip(ruled.limit.each, values, strict=False):
+        scope[names.get(name, name)] = value
+    return scope
+
+
+def usual_of(learnt: Learnt, ask: Ask) -> Usual:
+    """What calls like this one usually come to."""
+    return learnt.of(ask.kind.provider, ask.kind.model, ask.subject.get("feature"))
+
+
+def is_exact(limit: Limit) -> bool:
+    return limit.caps and limit.admission == "exact"

@@ -1,0 +1,103 @@
+"""When windows turn: at the right instant in their zone, and never twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taximeter.clock import rfc3339, to_unix_us
+from taximeter.config.limits import Window
+from taximeter.limits.window import reach_of, resets_at, span_at, step_of
+
+
+def instant(text: str) -> int:
+    return to_unix_us(datetime.fromisoformat(text).astimezone(UTC))
+
+
+TURNS = [
+    # kind, zone, start day, an instant in it, where it starts, where it ends
+    ("minute", "Europe/Berlin", 1, "2026-11-28T12:34:56Z", "2026-11-28T12:34:00Z", "2026-11-28T12:35:00Z"),
+    ("hour", "America/New_York", 1, "2026-11-28T12:34:56Z", "2026-11-28T12:00:00Z", "2026-11-28T13:00:00Z"),
+    ("hour", "Asia/Kolkata", 1, "2026-11-28T12:34:56Z", "2026-11-28T12:30:00Z", "2026-11-28T13:30:00Z"),
+    # the hour that comes twice when summer time ends is two hours
+    ("hour", "Europe/Berlin", 1, "2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"),
+    ("hour", "Europe/Berlin", 1, "2026-10-25T01:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"),
+    ("day", "Europe/Berlin", 1, "2026-11-28T22:59:59Z", "2026-11-27T23:00:00Z", "2026-11-28T23:00:00Z"),
+    ("day", "Europe/Berlin", 1, "2026-11-28T23:00:00Z", "2026-11-28T23:00:00Z", "2026-11-29T23:00:00Z"),
+    # 23 hours and 25 hours
+    ("day", "Europe/Berlin", 1, "2026-03-29T10:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+    ("day", "Europe/Berlin", 1, "2026-10-25T10:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+    ("day", "America/New_York", 1, "2026-03-08T12:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+    ("day", "America/New_York", 1, "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"),
+    ("week", "Europe/Berlin", 1, "2026-03-29T10:00:00Z", "2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z"),
+    ("week", "America/New_York", 1, "2026-11-02T04:59:59Z", "2026-10-26T04:00:00Z", "2026-11-02T05:00:00Z"),
+    ("week", "America/New_York", 1, "2026-11-02T05:00:00Z", "2026-11-02T05:00:00Z", "2026-11-09T05:00:00Z"),
+    ("month", "Europe/Berlin", 1, "2026-10-31T22:59:59Z", "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"),
+    ("month", "Europe/Berlin", 1, "2026-10-31T23:00:00Z", "2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z"),
+    ("month", "America/New_York", 1, "2026-03-01T04:59:59Z", "2026-02-01T05:00:00Z", "2026-03-01T05:00:00Z"),
+    ("month", "America/New_York", 1, "2026-03-31T12:00:00Z", "2026-03-01T05:00:00Z", "2026-04-01T04:00:00Z"),
+    ("month", "UTC", 1, "2026-12-31T23:59:59Z", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+    # leap days
+    ("month", "Europe/Berlin", 1, "2028-02-29T12:00:00Z", "2028-01-31T23:00:00Z", "2028-02-29T23:00:00Z"),
+    ("day", "Europe/Berlin", 1, "2028-02-29T12:00:00Z", "2028-02-28T23:00:00Z", "2028-02-29T23:00:00Z"),
+    # fiscal months
+    ("month", "UTC", 15, "2026-03-14T23:59:59Z", "2026-02-15T00:00:00Z", "2026-03-15T00:00:00Z"),
+    ("month", "UTC", 15, "2026-01-10T00:00:00Z", "2025-12-15T00:00:00Z", "2026-01-15T00:00:00Z"),
+    ("month", "Europe/Berlin", 31, "2026-03-01T00:00:00Z", "2026-02-27T23:00:00Z", "2026-03-30T22:00:00Z"),
+    ("month", "Europe/Berlin", 31, "2028-02-29T12:00:00Z", "2028-02-28T23:00:00Z", "2028-03-30T22:00:00Z"),
+    ("month", "America/New_York", 30, "2026-02-28T12:00:00Z", "2026-02-28T05:00:00Z", "2026-03-30T04:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("kind", "zone", "start_day", "at", "start", "end"), TURNS)
+def test_a_window_starts_and_ends_at_the_right_instant(
+    kind: str, zone: str, start_day: int, at: str, start: str, end: str
+) -> None:
+    span = span_at(Window(kind, zone, start_day), instant(at))  # type: ignore[arg-type]
+    assert (rfc3339(span.start_us), rfc3339(span.end_us)) == (
+        start.replace("Z", ".000000Z"),
+        end.replace("Z", ".000000Z"),
+    )
+
+
+WINDOWS = st.builds(
+    Window,
+    st.sampled_from(("minute", "hour", "day", "week", "month", "rolling", "lifetime")),
+    st.sampled_from(("Europe/Berlin", "America/New_York", "UTC", "Asia/Kolkata", "Australia/Lord_Howe")),
+    st.integers(1, 31),
+    st.integers(1, 86_400 * 40),
+)
+INSTANTS = st.integers(instant("2025-01-01T00:00:00+00:00"), instant("2030-01-01T00:00:00+00:00"))
+
+
+@given(WINDOWS, INSTANTS)
+def test_every_instant_lies_in_one_window_and_the_next_begins_where_it_ends(window: Window, at_us: int) -> None:
+    span = span_at(window, at_us)
+    assert at_us in span
+    assert span_at(window, span.start_us) == span == span_at(window, span.end_us - 1)
+    if window.kind != "lifetime":
+        assert span_at(window, span.end_us).start_us == span.end_us
+
+
+@given(WINDOWS, INSTANTS, st.integers(0, 86_400_000_000 * 3))
+def test_a_clock_that_jumps_back_and_forth_finds_the_windows_it_left(window: Window, at_us: int, jump_us: int) -> None:
+    before, after = span_at(window, at_us), span_at(window, at_us + jump_us)
+    assert span_at(window, at_us) == before
+    assert span_at(window, at_us + jump_us) == after
+
+
+def test_a_rolling_window_reaches_back_its_whole_length_in_sixty_steps() -> None:
+    window = Window("rolling", seconds=3600)
+    span = span_at(window, instant("2026-11-28T12:34:56Z"))
+    assert step_of(window) == 60_000_000
+    assert rfc3339(span.start_us) == "2026-11-28T12:34:00.000000Z"
+    assert rfc3339(reach_of(window, span)) == "2026-11-28T11:34:00.000000Z"
+    assert rfc3339(resets_at(window, span) or 0) == "2026-11-28T13:35:00.000000Z"
+
+
+def test_a_lifetime_never_resets() -> None:
+    window = Window("lifetime")
+    assert resets_at(window, span_at(window, 0)) is None
