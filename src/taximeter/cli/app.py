@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from taximeter import __version__
-from taximeter.cli import calc, check, demo, doctor, keys, prices, report, tail, top, up, why
+from taximeter.cli import calc, check, demo, doctor, import_files, keys, prices, report, tail, top, up, why
 from taximeter.cli.console import complain, write
 from taximeter.errors import TaximeterError
 
@@ -39,6 +39,7 @@ app.command("top")(top.top)
 app.command("tail")(tail.tail)
 app.command("why")(why.why)
 app.command("calc")(calc.calc)
+app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")
 app.add_typer(prices.app, name="prices")
 app.command("doctor")(doctor.doctor)

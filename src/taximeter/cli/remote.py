@@ -21,6 +21,7 @@ from taximeter.errors import (
 )
 
 TIMEOUT_SECONDS = 60
+_JSON = "application/json"
 
 _BY_STATUS: dict[int, type[TaximeterError]] = {
     401: AuthenticationError,
@@ -47,11 +48,15 @@ class Remote:
     def post(self, path: str, content: object) -> Any:
         return self._call("POST", path, json.dumps(content).encode())
 
+    def send(self, path: str, body: bytes, content_type: str) -> Any:
+        """A body as it is."""
+        return self._call("POST", path, body, content_type)
+
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
-        with self._answer(method, path, body) as answer:
+    def _call(self, method: str, path: str, body: bytes | None = None, content_type: str = _JSON) -> Any:
+        with self._answer(method, path, body, content_type) as answer:
             content = answer.read()
         parsed = _json(content)
         if answer.status >= 400:
@@ -59,13 +64,15 @@ class Remote:
         return parsed
 
     @contextmanager
-    def _answer(self, method: str, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
+    def _answer(
+        self, method: str, path: str, body: bytes | None, content_type: str
+    ) -> Iterator[http.client.HTTPResponse]:
         address = urlsplit(self.url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise UsageError(f"'{self.url}' is not the address of a server", hint="such as http://127.0.0.1:8787")
         kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
         connection = kind(address.hostname, address.port, timeout=self.timeout_seconds)
-        headers = {"accept": "application/json", "content-type": "application/json"}
+        headers = {"accept": _JSON, "content-type": content_type}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
         try:

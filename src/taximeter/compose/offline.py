@@ -12,7 +12,7 @@ from taximeter.clock import SystemClock
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.config.settings import Settings
 from taximeter.ingest.collector import Collector
-from taximeter.pricing import load_price_book
+from taximeter.pricing import PriceBook, load_price_book
 from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.spool import SpoolReader
 from taximeter.store.events import DuckDBEvents
@@ -24,6 +24,7 @@ class Offline:
     """A data directory opened by a command: its store, and the collector that has to catch up first."""
 
     store: DuckDBEvents
+    prices: PriceBook
     collector: Collector
     spool: SpoolReader
 
@@ -41,4 +42,4 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
         prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
-        yield Offline(store, collector_of(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))
+        yield Offline(store, prices, collector_of(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))

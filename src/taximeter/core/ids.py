@@ -86,12 +86,18 @@ def attempt_id(event_id: str, attempt: int) -> str:
     """
     if attempt <= 1:
         return event_id
-    import hashlib
     from uuid import UUID
 
     original = UUID(event_id)
-    chance = hashlib.blake2b(original.bytes + attempt.to_bytes(4, "big"), digest_size=RANDOM_BYTES).digest()
-    return uuid7(original.int >> 80, chance)
+    return named_id(original.int >> 80, original.bytes + attempt.to_bytes(4, "big"))
+
+
+def named_id(unix_ms: int, identity: bytes) -> str:
+    """The id of the call that began in a millisecond and is known elsewhere by `identity`: whoever repeats the call
+    repeats its id."""
+    import hashlib
+
+    return uuid7(unix_ms, hashlib.blake2b(identity, digest_size=RANDOM_BYTES).digest())
 
 
 def unix_ms_of(event_id: str) -> int | None:

@@ -189,6 +189,12 @@ def _charge(count: int, rate: Decimal | None) -> Decimal:
     return _times(rate, count)
 
 
+def _size(usage: Usage) -> int | Decimal:
+    """The input that decides about rates of long contexts: of a row that stands for many requests, their mean."""
+    whole, requests = usage.input_tokens or 0, usage.units.get("requests")
+    return whole / Decimal(requests) if requests and requests > 1 else whole
+
+
 class Meter:
     """Rates ready for arithmetic, with the name of the rule they came from. Immutable by convention."""
 
@@ -218,13 +224,13 @@ class Meter:
 
     def step_of(self, usage: Usage) -> int | None:
         """The context size beyond which the rates of this call hold; None below the first one."""
-        size = usage.input_tokens or 0
+        size = _size(usage)
         return next((over for over, _ in self._steps if size > over), None)
 
     def token_parts(self, usage: Usage) -> list[TokenPart]:
         """The tokens of a usage as they are charged."""
         plain = usage.uncached_input_tokens
-        return list(self._card(usage.input_tokens or 0).parts(usage, plain)) if plain >= 0 else []
+        return list(self._card(_size(usage)).parts(usage, plain)) if plain >= 0 else []
 
     def unit_parts(self, usage: Usage) -> list[UnitPart]:
         """The units of a usage as they are charged."""
@@ -239,7 +245,7 @@ class Meter:
 
     def _cost(self, usage: Usage) -> Cost:
         whole = usage.input_tokens or 0
-        card = self._card(whole) if self._steps else self._base
+        card = self._card(_size(usage)) if self._steps else self._base
         read = usage.cache_read_tokens or 0
         write_5m = usage.cache_write_5m_tokens or 0
         write_1h = usage.cache_write_1h_tokens or 0
@@ -264,7 +270,7 @@ class Meter:
         rule = self.price_rule
         return Cost(paid_in, paid_read, paid_write, paid_out, other, self._version, rule, saved, surcharge)
 
-    def _card(self, input_tokens: int) -> _Card:
+    def _card(self, input_tokens: int | Decimal) -> _Card:
         for over, card in self._steps:
             if input_tokens > over:
                 return card

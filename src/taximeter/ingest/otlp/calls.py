@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from taximeter.clock import to_unix_us
 from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, Attribution
 from taximeter.core.event import UsageEvent
-from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.core.ids import named_id
 from taximeter.core.usage import NOTHING_COUNTED, Usage, clamped
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
@@ -371,8 +370,7 @@ def event_of(call: Call) -> UsageEvent:
 
 def event_id_of(start_ns: int, identity: bytes) -> str:
     """A UUIDv7 of the start and what identifies the call: whoever repeats it repeats its id."""
-    chance = hashlib.blake2b(identity, digest_size=RANDOM_BYTES).digest()
-    return uuid7(start_ns // 1_000_000, chance)
+    return named_id(start_ns // 1_000_000, identity)
 
 
 def lent_by(span: Span) -> Found:

@@ -21,13 +21,12 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from taximeter.clock import Clock
-from taximeter.core.event import as_record
 from taximeter.errors import TaximeterError
 from taximeter.ingest.otlp import json_form, protobuf
-from taximeter.ingest.otlp.agents import CALL_DETAILS, event_of_record, is_agent
 from taximeter.ingest.otlp.arrivals import Signal
+from taximeter.ingest.otlp.deciding import Decider
 from taximeter.ingest.otlp.held_file import Caller, HeldFile
-from taximeter.ingest.otlp.span import Arrived, LogRecord, Span
+from taximeter.ingest.otlp.span import Arrived
 from taximeter.ingest.otlp.trace_memory import GRACE_SECONDS, Held, Record, Taken, TraceMemory
 
 THREAD_BYTES: Final = 65_536
@@ -88,10 +87,14 @@ class OtlpReceiver:
         self._traces_with_calls = traces_with_calls
         self._deciding = asyncio.Lock()
         self._unsent: list[Taken] = []
-        self.memory = TraceMemory(clock.now_us())
+        self._decider = Decider(clock.now_us())
         self.memory.resume(file.read(clock.now_us() + GRACE_SECONDS * 1_000_000))
         self.rejected = 0
-        self.ignored = 0
+
+    @property
+    def memory(self) -> TraceMemory:
+        """The spans of late."""
+        return self._decider.memory
 
     @property
     def counts(self) -> dict[str, int]:
@@ -104,7 +107,7 @@ class OtlpReceiver:
             "twin": tally.twins,
             "covered": tally.covered,
             "other": tally.other,
-            "ignored": self.ignored,
+            "ignored": self._decider.ignored,
             "rejected": self.rejected,
         }
 
@@ -132,7 +135,7 @@ class OtlpReceiver:
         form, caller = FORMS[content_type], Caller(attributes, attributes_win, api_key_id)
         arrived: Arrived = await self._work(len(body), lambda: form.decode(signal, body))
         async with self._deciding:
-            taken = await self._work(len(body), lambda: self._decide(arrived, caller))
+            taken = await self._work(len(body), lambda: self._decider.decide(arrived, caller, self._clock.now_us()))
             if taken.held:
                 await asyncio.to_thread(self._file.add, taken.held)
         rejected = await self._hand_over(taken)
@@ -146,20 +149,6 @@ class OtlpReceiver:
 
     async def _work(self, size: int, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work) if size > THREAD_BYTES else work()
-
-    def _decide(self, arrived: Arrived, caller: Caller) -> Taken:
-        now_us = self._clock.now_us()
-        self.ignored += arrived.ignored
-        spans = [span for span in arrived.spans if not is_agent(span.origin, span.name)]
-        self.ignored += len(arrived.spans) - len(spans)
-        taken = self.memory.take(spans, caller, now_us)
-        for record in arrived.records:
-            if record.name != CALL_DETAILS and (event := event_of_record(record)) is not None:
-                taken.ready.append((as_record(event), caller))
-                self.memory.tally.calls += 1
-        details = [_as_span(record) for record in arrived.records if _is_detail(record)]
-        _join(taken, self.memory.take_details(details, caller, now_us))
-        return taken
 
     async def _hand_over(self, taken: Taken) -> list[str]:
         """Give what counts to the receiver of events, then drop what waits no longer; why some were rejected."""
@@ -211,21 +200,3 @@ def _by_caller(ready: Iterable[tuple[Record, Caller]]) -> Iterator[tuple[Caller,
     """Records together with whoever sent them; nearly always one."""
     for caller, group in groupby(ready, itemgetter(1)):
         yield caller, [record for record, _ in group]
-
-
-def _join(taken: Taken, more: Taken) -> None:
-    taken.ready += more.ready
-    taken.held += more.held
-    taken.released += more.released
-
-
-def _is_detail(record: LogRecord) -> bool:
-    """Whether a log event tells again of the call of a span; one that names no span cannot be compared."""
-    return record.name == CALL_DETAILS and bool(record.trace_id and record.span_id) and not is_agent(record.origin)
-
-
-def _as_span(record: LogRecord) -> Span:
-    """The span that a log event of a call belongs to, as far as the event knows it."""
-    return Span(
-        record.trace_id, record.span_id, b"", "", record.at_ns, record.at_ns, False, record.origin, record.found
-    )

@@ -1,0 +1,237 @@
+"""The work of `taximeter import`: find the files, take them in with a progress bar, tell what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from taximeter.cli.console import ERR, OUT, note, write
+from taximeter.cli.remote import Remote
+from taximeter.cli.rendering import json_text, usd
+from taximeter.cli.sources import running_server
+from taximeter.clock import SystemClock
+from taximeter.compose.imports import DirectoryEvents, ServerEvents
+from taximeter.compose.offline import offline
+from taximeter.config import data_directory, file, variable
+from taximeter.core.money import format_usd
+from taximeter.errors import NotFoundError, UsageError
+from taximeter.ingest.imports import generic, registry
+from taximeter.ingest.imports.engine import Import, PriceRecord, Sink, Tally, told
+from taximeter.ingest.imports.files import RowFile
+from taximeter.ingest.imports.row import Format, LeftOut, Options, Row
+from taximeter.pricing import load_price_book, priceable_from_record
+from taximeter.pricing.shelf import PRICES_DIRECTORY
+
+ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+"""What is taken from a directory; each also with `.gz`."""
+
+PROGRESS_ROWS: Final = 500
+"""The bar moves after so many rows."""
+
+REASONS_SHOWN: Final = 10
+MODELS_SHOWN: Final = 20
+
+
+def run_import(
+    files: Sequence[str],
+    format_name: str | None,
+    columns: Sequence[str],
+    *,
+    dry_run: bool,
+    as_json: bool,
+    data: Path | None,
+    url: str | None,
+) -> int:
+    """The exit code. Raises UsageError, NotFoundError, DirectoryInUseError, StoreError, UnavailableError."""
+    form = None if format_name is None else registry.format_named(format_name)
+    options = Options(SystemClock().now_us(), generic.checked_columns(_mapped(columns)))
+    if options.columns and form is None:
+        form = registry.format_named(registry.GENERIC)
+    places = [place for named in files for place in _places(named)]
+    if not places:
+        raise NotFoundError("there is nothing to import in it", hint="files that end in " + ", ".join(ENDINGS))
+    with _destination(data or data_directory(), url, dry_run=dry_run) as (sink, price):
+        run = Import(sink, price, options)
+        _take_all(run, places, form, alone=len(places) == 1)
+    if as_json:
+        write(json_text(as_dict(run.tally, dry_run=dry_run)))
+    else:
+        _show(run.tally, dry_run=dry_run)
+    return 1 if run.tally.wrong else 0
+
+
+def _mapped(columns: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for given in columns:
+        name, equals, column = given.partition("=")
+        if not equals or not name.strip() or not column.strip():
+            raise UsageError(f"--map {given}: not FIELD=COLUMN", hint="such as --map input_tokens='Prompt Tokens'")
+        found[name.strip()] = column.strip()
+    return found
+
+
+def _places(named: str) -> list[Path]:
+    """The file, or the files in a directory, in the order of their names. Raises NotFoundError."""
+    path = Path(named).expanduser()
+    if not path.exists():
+        raise NotFoundError(f"there is no file {named}")
+    if not path.is_dir():
+        return [path]
+    return sorted(found for found in path.rglob("*") if found.is_file() and _may_be_rows(found))
+
+
+def _may_be_rows(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(ENDINGS)
+
+
+# ── where it goes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _destination(data: Path, url: str | None, *, dry_run: bool) -> Iterator[tuple[Sink | None, PriceRecord]]:
+    """What takes the events, and what they cost. Raises DirectoryInUseError, StoreError, UnavailableError."""
+    settings = file.load().settings
+    remote = None if dry_run else Remote(url, variable("KEY")) if url else running_server(data)
+    if dry_run or remote is not None:
+        book = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
+        yield ServerEvents(remote) if remote else None, lambda record: book.price(priceable_from_record(record))
+        return
+    with offline(settings, data) as opened:
+        prices = opened.prices
+        yield DirectoryEvents(opened.store, prices, SystemClock()), lambda r: prices.price(priceable_from_record(r))
+
+
+# ── taking in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _take_all(run: Import, places: Sequence[Path], form: Format | None, *, alone: bool) -> None:
+    with ExitStack() as closing:
+        bar = closing.enter_context(_bar()) if ERR.is_terminal else None
+        total = sum(place.stat().st_size for place in places)
+        task = bar.add_task("importing", total=total) if bar else None
+        before = 0
+        for place in places:
+            with RowFile(place) as opened:
+
+                def moved(opened: RowFile = opened, before: int = before) -> None:
+                    if bar is not None and task is not None:
+                        bar.update(task, completed=before + opened.read_bytes)
+
+                _take_one(run, str(place), opened.rows(), form, moved, alone=alone)
+                before += opened.size_bytes
+
+
+def _take_one(
+    run: Import,
+    name: str,
+    rows: Iterator[Row | LeftOut],
+    form: Format | None,
+    moved: Callable[[], None],
+    *,
+    alone: bool,
+) -> None:
+    """One file. Of several files, those of which nothing is known are left out; of one, that is a mistake."""
+    if form is None:
+        form, rows = told(rows)
+    if form is None:
+        if alone:
+            raise UsageError(
+                f"{name}: no format that is known", hint="name it with --format, or its columns with --map FIELD=COLUMN"
+            )
+        run.tally.leave_out(name, 0, "no format that is known", wrong=False)
+        return
+    run.take(name, rows, form, _now_and_then(moved))
+
+
+def _now_and_then(moved: Callable[[], None]) -> Callable[[], None]:
+    rows = 0
+
+    def passed() -> None:
+        nonlocal rows
+        rows += 1
+        if rows % PROGRESS_ROWS == 0:
+            moved()
+
+    return passed
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=ERR, transient=True)
+
+
+# ── what came of it ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_dict(tally: Tally, *, dry_run: bool) -> dict[str, Any]:
+    """The outcome for programs. `new` is null in a dry run, which asks nobody what is there."""
+    return {
+        "dry_run": dry_run,
+        "formats": dict(tally.files),
+        "events": tally.events,
+        "new": None if dry_run else tally.new,
+        "already_there": None if dry_run else tally.events - tally.new,
+        "from": tally.first_at,
+        "to": tally.last_at,
+        "models": [
+            {
+                "provider": provider,
+                "model": model or None,
+                "events": share.events,
+                "input_tokens": share.input_tokens,
+                "output_tokens": share.output_tokens,
+                "cost_usd": format_usd(share.cost_usd) if share.unpriced < share.events else None,
+                "unpriced_events": share.unpriced,
+                "reported_cost_usd": None if share.reported_cost_usd is None else format_usd(share.reported_cost_usd),
+            }
+            for (provider, model), share in _largest(tally)
+        ],
+        "skipped": dict(tally.skipped),
+        "rejected": dict(tally.wrong),
+        "rejected_at": [{"file": name, "place": place, "reason": reason} for name, place, reason in tally.wrong_at],
+    }
+
+
+def _largest(tally: Tally) -> list[Any]:
+    return sorted(tally.models.items(), key=lambda item: (-item[1].cost_usd, -item[1].events, item[0]))
+
+
+def _show(tally: Tally, *, dry_run: bool) -> None:
+    kinds = ", ".join(f"{registry.FORMATS[name].title}" for name in tally.files) or "nothing"
+    fate = "would come" if dry_run else f"{tally.new:,} new, {tally.events - tally.new:,} already there"
+    OUT.print(f"{kinds}: {tally.events:,} events ({fate})", markup=False, soft_wrap=True)
+    if tally.events:
+        OUT.print(f"from {tally.first_at} to {tally.last_at}", markup=False, soft_wrap=True)
+        OUT.print(_models(tally))
+    for reason, count in tally.skipped.most_common():
+        note(f"{count:,} left out: {reason}")
+    for reason, count in tally.wrong.most_common():
+        ERR.print(f"{count:,} rejected: {reason}", style="yellow", markup=False, soft_wrap=True)
+    for name, place, reason in tally.wrong_at[:REASONS_SHOWN]:
+        ERR.print(f"  {name}:{place}: {reason}", markup=False, soft_wrap=True)
+
+
+def _models(tally: Tally) -> Table:
+    table = Table("provider", "model", header_style="bold")
+    for heading in ("events", "input tokens", "output tokens", "cost", "unpriced", "reported"):
+        table.add_column(heading, justify="right")
+    shares = _largest(tally)
+    for (provider, model), share in shares[:MODELS_SHOWN]:
+        table.add_row(
+            provider,
+            model or "–",
+            f"{share.events:,}",
+            f"{share.input_tokens:,}",
+            f"{share.output_tokens:,}",
+            usd(share.cost_usd) if share.unpriced < share.events else "unpriced",
+            f"{share.unpriced:,}" if share.unpriced else "",
+            "–" if share.reported_cost_usd is None else usd(share.reported_cost_usd),
+        )
+    if len(shares) > MODELS_SHOWN:
+        table.add_row("", f"and {len(shares) - MODELS_SHOWN:,} more", *[""] * 6)
+    return table

@@ -1,0 +1,28 @@
+"""Rows that stand for many calls: the usage and cost reports of providers.
+
+A row becomes one event, so that tokens and amounts add up. `tags.aggregated` says that it is no single call, and
+`units.requests` how many it stands for, or at least stands for when the report does not say (`aggregated_requests`).
+Rates that depend on the size of a request are taken at the mean.
+
+A bucket that is not over yet would grow after it was imported, and what is stored is never changed: it is left out.
+Amounts of a bill are kept as `reported_cost_usd` of an event that costs nothing itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from taximeter.clock import rfc3339
+from taximeter.ingest.imports.row import Options, Skipped
+
+USAGE: Final = {"aggregated": "usage"}
+BILL: Final = {"aggregated": "bill"}
+"""What the tags of such events say."""
+
+AT_LEAST: Final = {"aggregated_requests": "at least"}
+
+
+def check_is_over(end_us: int, options: Options) -> None:
+    """Raises Skipped for a bucket that may still grow."""
+    if end_us > options.now_us:
+        raise Skipped(f"a bucket that is not over before {rfc3339(end_us)[:16]}Z: import it again after that")

@@ -1,0 +1,150 @@
+"""What stands in a cell: counts, amounts, instants and texts, however a tool writes them. Nothing is None.
+
+What is there and cannot be read is a mistake of the row (`RowError`), not a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import msgspec
+
+from taximeter.clock import to_unix_us
+from taximeter.core.attribution import LONGEST_VALUE
+from taximeter.core.money import LARGEST_USD
+from taximeter.core.usage import LARGEST_COUNT
+from taximeter.ingest.imports.row import RowError, Values
+
+EMPTY: Final = frozenset({"", "null", "none", "nan", "undefined", "n/a", "-", "not_available", "not_specified"})
+"""Texts that say nothing, in lower case."""
+
+MILLISECONDS_FROM: Final = 10**11
+MICROSECONDS_FROM: Final = 10**14
+"""Numbers from here on are not seconds since 1970 but milliseconds, or microseconds."""
+
+
+def first(values: Values, *names: str) -> Any:
+    """The first of these keys that says something."""
+    for name in names:
+        value = values.get(name)
+        if value is not None and not (isinstance(value, str) and value.strip().lower() in EMPTY):
+            return value
+    return None
+
+
+def text(values: Values, *names: str) -> str | None:
+    value = first(values, *names)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).strip()[:LONGEST_VALUE] if isinstance(value, str | int | float | Decimal) else None
+
+
+def whole(values: Values, *names: str) -> int | None:
+    """A count: 1200, "1,200", 12.0. Raises RowError."""
+    value = first(values, *names)
+    if value is None:
+        return None
+    number = _number(value, names[0])
+    if number != number.to_integral_value() or not 0 <= number <= LARGEST_COUNT:
+        raise RowError(f"{names[0]} is no count: {str(value)[:64]!r}")
+    return int(number)
+
+
+def usd(values: Values, *names: str) -> Decimal | None:
+    """An amount in US dollars; a float is read as the shortest decimal that means it. Raises RowError."""
+    value = first(values, *names)
+    if value is None:
+        return None
+    amount = _number(value, names[0])
+    if not 0 <= amount <= LARGEST_USD:
+        raise RowError(f"{names[0]} is no amount: {str(value)[:64]!r}")
+    return amount
+
+
+def _number(value: object, name: str) -> Decimal:
+    written = value.strip().lstrip("$").replace(",", "") if isinstance(value, str) else str(value)
+    try:
+        number = Decimal(written) if not isinstance(value, bool) else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise RowError(f"{name} is no number: {str(value)[:64]!r}")
+    return number
+
+
+def milliseconds(values: Values, *names: str, per_unit: int = 1) -> float | None:
+    """A duration, None when it is not there or not believable: nothing is billed by it."""
+    value = first(values, *names)
+    try:
+        number = float(value) * per_unit
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number <= 1e12 else None
+
+
+def instant_us(values: Values, *names: str) -> int:
+    """Microseconds since the epoch. Without a zone it is UTC. Raises RowError, also when it is not there."""
+    value = first(values, *names)
+    if value is None:
+        raise RowError(f"{names[0]} is missing")
+    return _instant(value, names[0])
+
+
+def maybe_instant_us(values: Values, *names: str) -> int | None:
+    value = first(values, *names)
+    return None if value is None else _instant(value, names[0])
+
+
+def _instant(value: object, name: str) -> int:
+    if isinstance(value, datetime):
+        return to_unix_us(value if value.tzinfo else value.replace(tzinfo=UTC))
+    written = str(value).strip()
+    try:
+        return _of_number(float(written))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(written.removesuffix(" UTC"))
+        return to_unix_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError) as error:
+        raise RowError(f"{name} is no instant: {written[:64]!r}") from error
+
+
+def _of_number(number: float) -> int:
+    if number >= MICROSECONDS_FROM:
+        return round(number)
+    return round(number * 1_000) if number >= MILLISECONDS_FROM else round(number * 1_000_000)
+
+
+def between_ms(start_us: int, end_us: int | None) -> float | None:
+    return (end_us - start_us) / 1_000 if end_us is not None and end_us >= start_us else None
+
+
+def nested(values: Values, *names: str) -> Mapping[str, Any]:
+    """An object, or the object in a JSON text; empty when there is none."""
+    value = first(values, *names)
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(values: Values, *names: str) -> list[str]:
+    """An array of texts, or the one in a JSON text."""
+    value = first(values, *names)
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return []
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def known(**tags: str | None) -> dict[str, str]:
+    """Tags without those that say nothing."""
+    return {name: value for name, value in tags.items() if value}

@@ -1,0 +1,168 @@
+"""From a file to rows, a piece at a time: CSV, JSON lines, a JSON document; plain or gzip, told by their content.
+
+The memory this takes is bounded by `MOST_ITEM_BYTES`, however large the file is. What cannot be read is left out with
+its place, and reading goes on behind it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from taximeter.ingest.imports.json_items import ENVELOPES, JsonItems
+from taximeter.ingest.imports.row import LeftOut, Row, Values
+
+MOST_ITEM_BYTES: Final = 32 << 20
+"""A row larger than this is left out."""
+
+CHUNK_BYTES: Final = 1 << 18
+PEEK_BYTES: Final = 1 << 16
+
+Shape: TypeAlias = Literal["csv", "lines", "document", "empty"]
+
+_GZIP: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
+_TOO_LARGE: Final = f"larger than {MOST_ITEM_BYTES >> 20} MiB"
+
+
+class RowFile:
+    """A file that is read once, from its beginning. Use it in a `with` block. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.size_bytes = path.stat().st_size
+        self._raw = path.open("rb")
+        packed = self._raw.peek(2)[:2] == _GZIP
+        self._content: io.BufferedReader[Any] = (
+            io.BufferedReader(gzip.GzipFile(fileobj=self._raw)) if packed else self._raw
+        )
+
+    def __enter__(self) -> RowFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    @property
+    def read_bytes(self) -> int:
+        """How far it is read, in bytes on disk."""
+        return self._raw.tell() if not self._raw.closed else self.size_bytes
+
+    def rows(self) -> Iterator[Row | LeftOut]:
+        """The rows in their order; what is no row, with its reason."""
+        yield from rows_of(self._content)
+
+
+def rows_of(content: io.BufferedReader[Any]) -> Iterator[Row | LeftOut]:
+    """The rows of what is read. A stream that breaks off (gzip) ends with the reason."""
+    try:
+        beginning = content.peek(PEEK_BYTES)
+        if beginning.startswith(_BOM):
+            content.read(len(_BOM))
+            beginning = beginning[len(_BOM) :]
+        shape = shape_of(beginning)
+        if shape == "csv":
+            yield from _csv_rows(content, beginning)
+        elif shape == "lines":
+            yield from _line_rows(content)
+        elif shape == "document":
+            yield from _document_rows(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield LeftOut(0, f"the file is damaged: {error}")
+
+
+def shape_of(beginning: bytes) -> Shape:
+    """What a file is, by how it begins."""
+    beginning = beginning.lstrip()
+    if not beginning:
+        return "empty"
+    if beginning.startswith(b"["):
+        return "document"
+    if not beginning.startswith(b"{"):
+        return "csv"
+    line, newline, _ = beginning.partition(b"\n")
+    return "lines" if newline and _object(line) is not None else "document"
+
+
+def _object(written: bytes) -> Values | None:
+    try:
+        value = msgspec.json.decode(written)
+    except _UNREADABLE:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+# ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _line_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
+    place = 0
+    while line := content.readline(MOST_ITEM_BYTES):
+        place += 1
+        whole = line.endswith(b"\n") or len(line) < MOST_ITEM_BYTES
+        if not whole:
+            _skip_line(content)
+            yield LeftOut(place, _TOO_LARGE)
+        elif line.strip():
+            yield from _rows_in(place, line)
+
+
+def _skip_line(content: IO[bytes]) -> None:
+    while (rest := content.readline(CHUNK_BYTES)) and not rest.endswith(b"\n"):
+        pass
+
+
+def _rows_in(place: int, written: bytes) -> Iterator[Row | LeftOut]:
+    """The row that an object is, or the rows that lie in it."""
+    values = _object(written)
+    if values is None:
+        yield LeftOut(place, "no JSON object")
+        return
+    wrapped = [value for key, value in values.items() if key in ENVELOPES and isinstance(value, list)]
+    for one in wrapped[0] if wrapped else (values,):
+        yield Row(place, one) if isinstance(one, dict) else LeftOut(place, "no JSON object")
+
+
+def _document_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
+    items, place = JsonItems(), 0
+    while chunk := content.read(CHUNK_BYTES):
+        for written in items.feed(chunk):
+            place += 1
+            yield from _rows_in(place, written)
+        if items.kept_bytes > MOST_ITEM_BYTES:
+            yield LeftOut(place + 1, f"{_TOO_LARGE}; what follows is not read")
+            return
+    if items.within_item:
+        yield LeftOut(place + 1, "the file ends within a row")
+
+
+# ── CSV ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row | LeftOut]:
+    csv.field_size_limit(MOST_ITEM_BYTES)
+    lines = io.TextIOWrapper(content, encoding="utf-8", errors="replace", newline="")
+    head = beginning.partition(b"\n")[0].decode("utf-8", "replace")
+    cells = csv.reader(lines, delimiter=max(_DELIMITERS, key=head.count))
+    names: list[str] | None = None
+    while True:
+        try:
+            row = next(cells)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            yield LeftOut(cells.line_num, f"no CSV: {error}")
+            continue
+        if names is None:
+            names = [name.strip() for name in row]
+        elif any(row):
+            yield Row(cells.line_num, dict(zip(names, row, strict=False)))
+    lines.detach()

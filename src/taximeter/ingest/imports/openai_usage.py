@@ -1,0 +1,156 @@
+"""OpenAI: the pages of the Usage and Costs API (`/v1/organization/usage/...`, `/v1/organization/costs`), and the CSV
+that the dashboard exports of activity and cost. A CSV row is a result with its bucket's times beside it.
+
+`input_tokens` holds the cached ones. https://platform.openai.com/docs/api-reference/usage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from taximeter.core.attribution import Attribution
+from taximeter.core.event import UsageEvent
+from taximeter.core.usage import Usage, clamped
+from taximeter.ingest.imports.buckets import BILL, USAGE, check_is_over
+from taximeter.ingest.imports.cells import first, instant_us, known, nested, text, usd, whole
+from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, RowError, Skipped, Values, draft, import_id
+
+_PREFIX: Final = "organization.usage."
+_COSTS: Final = "organization.costs.result"
+_OPERATIONS: Final = {
+    "completions": "chat",
+    "embeddings": "embeddings",
+    "moderations": "moderations",
+    "images": "image_generation",
+    "audio_speeches": "text_to_speech",
+    "audio_transcriptions": "speech_to_text",
+    "code_interpreter_sessions": "code_interpreter",
+}
+_UNITS: Final = {
+    "images": "images",
+    "characters": "characters",
+    "seconds": "audio_seconds",
+    "num_sessions": "code_interpreter_calls",
+}
+_GROUPS: Final = ("project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "source", "size")
+"""What usage can be grouped by: together with its bucket it is what a result is known by."""
+
+_DAY_US: Final = 86_400_000_000
+
+
+class OpenAIUsage:
+    name = "openai-usage"
+    title = "OpenAI usage and cost"
+
+    def recognises(self, values: Values) -> bool:
+        if values.get("object") == "bucket":
+            return "results" in values and "start_time" in values
+        return "start_time" in values and ("num_model_requests" in values or "amount_value" in values)
+
+    def reader(self, options: Options) -> _Reader:
+        return _Reader(options)
+
+
+class _Reader:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def read(self, row: Row) -> Iterator[Outcome]:
+        if "results" not in row.values:
+            yield draft(row.place, self._event(row.values, row.values))
+            return
+        results = row.values["results"]
+        for result in results if isinstance(results, list) else ():
+            try:
+                yield draft(row.place, self._event(row.values, result))
+            except RowError as error:
+                yield LeftOut(row.place, str(error), wrong=not isinstance(error, Skipped))
+
+    def finish(self) -> Iterable[Outcome]:
+        return ()
+
+    def _event(self, bucket: Values, result: object) -> UsageEvent:
+        if not isinstance(result, dict):
+            raise RowError("a result that is no object")
+        start_us = instant_us(bucket, "start_time", "start_time_iso")
+        end_us = instant_us({"end_time": start_us + _DAY_US, **bucket}, "end_time", "end_time_iso")
+        check_is_over(end_us, self._options)
+        if "amount" in result or "amount_value" in result:
+            return _bill(result, start_us, end_us)
+        return _usage(result, start_us, end_us)
+
+
+def _bill(result: Values, start_us: int, end_us: int) -> UsageEvent:
+    amount = nested(result, "amount")
+    currency = text(amount, "currency") or text(result, "amount_currency") or "usd"
+    if currency.lower() != "usd":
+        raise RowError(f"an amount in {currency}: only US dollars are taken")
+    cost = usd(amount, "value") if amount else usd(result, "amount_value")
+    if cost is None:
+        raise Skipped("nothing was spent")
+    item, project = text(result, "line_item"), text(result, "project_id")
+    return UsageEvent(
+        event_id=import_id(start_us, "openai-cost", end_us, item, project, text(result, "api_key_id")),
+        started_at_us=start_us,
+        source="import",
+        status="ok",
+        provider="openai",
+        request_model=item.partition(",")[0].strip() if item else None,
+        operation="bill",
+        attribution=Attribution(tags=BILL | known(line_item=item, project_id=project)),
+        not_billed=True,
+        reported_cost_usd=cost,
+    )
+
+
+def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
+    kind = (text(result, "object") or f"{_PREFIX}completions.result").removeprefix(_PREFIX).removesuffix(".result")
+    if kind not in _OPERATIONS:
+        raise Skipped(f"{kind} is no call of a model")
+    counts, conflict = _counts(result)
+    if not any((counts.input_tokens, counts.output_tokens, *counts.units.values())):
+        raise Skipped("nothing was used")
+    groups = [text(result, name) for name in _GROUPS]
+    return UsageEvent(
+        event_id=import_id(start_us, "openai-usage", kind, end_us, *groups),
+        started_at_us=start_us,
+        source="import",
+        status="ok",
+        provider="openai",
+        response_model=text(result, "model"),
+        operation=_OPERATIONS[kind],
+        service_tier=_tier(result),
+        attribution=Attribution(
+            user_id=text(result, "user_id"),
+            tags=USAGE | known(project_id=text(result, "project_id"), openai_key=text(result, "api_key_id")),
+        ),
+        usage=counts,
+        usage_conflict=conflict,
+        not_billed=kind == "moderations",
+    )
+
+
+def _counts(result: Values) -> tuple[Usage, bool]:
+    units = {ours: number for theirs, ours in _UNITS.items() if (number := whole(result, theirs))}
+    requests = whole(result, "num_model_requests", "num_requests")
+    return clamped(
+        Usage(
+            input_tokens=whole(result, "input_tokens"),
+            cache_read_tokens=whole(result, "input_cached_tokens"),
+            cache_write_5m_tokens=whole(result, "input_cache_write_tokens"),
+            input_audio_tokens=whole(result, "input_audio_tokens"),
+            cache_read_audio_tokens=whole(result, "input_cached_audio_tokens"),
+            input_image_tokens=whole(result, "input_image_tokens"),
+            output_tokens=whole(result, "output_tokens"),
+            output_audio_tokens=whole(result, "output_audio_tokens"),
+            output_image_tokens=whole(result, "output_image_tokens"),
+            units=units | ({"requests": requests} if requests else {}),
+        )
+    )
+
+
+def _tier(result: Values) -> str | None:
+    if str(first(result, "batch")).lower() == "true":
+        return "batch"
+    return text(result, "service_tier")

@@ -1,0 +1,53 @@
+"""All formats, and which of them a file is. A new one is a file of its own and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from taximeter.errors import UsageError
+from taximeter.ingest.imports.anthropic_usage import AnthropicUsage
+from taximeter.ingest.imports.claude_code import ClaudeCode
+from taximeter.ingest.imports.codex import Codex
+from taximeter.ingest.imports.generic import Generic
+from taximeter.ingest.imports.helicone import Helicone
+from taximeter.ingest.imports.langfuse import Langfuse
+from taximeter.ingest.imports.litellm_logs import LiteLLMLogs
+from taximeter.ingest.imports.native import Native
+from taximeter.ingest.imports.openai_usage import OpenAIUsage
+from taximeter.ingest.imports.otlp_json import OtlpJson
+from taximeter.ingest.imports.row import Format, Values
+
+_ALL: Final[tuple[Format, ...]] = (
+    Native(),
+    OpenAIUsage(),
+    AnthropicUsage(),
+    LiteLLMLogs(),
+    Langfuse(),
+    Helicone(),
+    OtlpJson(),
+    ClaudeCode(),
+    Codex(),
+    Generic(),
+)
+FORMATS: Final[Mapping[str, Format]] = {one.name: one for one in _ALL}
+"""By name, the most particular first: a file is the first format that recognises a row of it."""
+
+GENERIC: Final = "generic"
+
+LOOKED_AT: Final = 200
+"""Rows at the beginning of a file by which its format is told."""
+
+
+def format_named(name: str) -> Format:
+    """Raises UsageError when there is none of this name."""
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise UsageError(f"there is no format '{name}'", hint="formats: " + ", ".join(FORMATS)) from None
+
+
+def recognised(beginning: Iterable[Values]) -> Format | None:
+    """The format of a file whose first rows these are."""
+    rows = list(beginning)
+    return next((one for one in _ALL if any(map(one.recognises, rows))), None)

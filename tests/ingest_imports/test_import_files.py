@@ -1,0 +1,170 @@
+"""From bytes to rows: whatever shape a file has, a piece at a time, and whatever is wrong with it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from import_rig import rows_in
+
+from taximeter.ingest.imports.files import RowFile, shape_of
+from taximeter.ingest.imports.json_items import ENVELOPES, JsonItems
+from taximeter.ingest.imports.row import LeftOut, Row
+
+EXAMPLES = settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "30")), deadline=None)
+
+
+def values_in(content: bytes) -> list[Any]:
+    return [row.values for row in rows_in(content) if isinstance(row, Row)]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"", []),
+        (b" \n\n", []),
+        (b'{"a":1}', [{"a": 1}]),
+        (b'{"a":1}\n{"a":2}\n', [{"a": 1}, {"a": 2}]),
+        (b'{"a":1}\r\n\r\n{"a":2}', [{"a": 1}, {"a": 2}]),
+        (b'[{"a":1},{"a":[{"b":2}]}]', [{"a": 1}, {"a": [{"b": 2}]}]),
+        (b'{\n "object":"page",\n "data":[\n  {"a":1}\n ],\n "meta":{"data":[{"no":1}]}\n}', [{"a": 1}]),
+        (b'{"data":[{"a":1}],"meta":{}}', [{"a": 1}]),
+        (b'{"data":[{"a":1}]}\n{"data":[{"a":2},{"a":3}]}\n', [{"a": 1}, {"a": 2}, {"a": 3}]),
+        (b'{\n"a": 1\n}\n{\n"a": 2\n}', [{"a": 1}, {"a": 2}]),
+        (b'[{"a":"]}{[\\"\\\\"}]', [{"a": ']}{["\\'}]),
+        (b"a,b\n1,2\n", [{"a": "1", "b": "2"}]),
+        (b"\xef\xbb\xbfa;b\n1;2\n", [{"a": "1", "b": "2"}]),
+        (b'a\tb\n"1\n1"\t2\n', [{"a": "1\n1", "b": "2"}]),
+        (b"a,b\n\n1\n1,2,3\n", [{"a": "1"}, {"a": "1", "b": "2"}]),
+    ],
+)
+def test_rows_are_found_in_every_shape(content: bytes, rows: list[Any]) -> None:
+    assert values_in(content) == rows
+
+
+def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path) -> None:
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(b'{"a":1}\n{"a":2}\n'))
+    with RowFile(packed) as opened:
+        assert [row.values for row in opened.rows() if isinstance(row, Row)] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b'{"a":1}\n{"a":\n{"a":3}\n', [(2, "no JSON object")]),
+        (b'{"a":1}\n[1]\n"x"\n', [(2, "no JSON object"), (3, "no JSON object")]),
+        (b'[{"a":1},{"a":NaN},{"a":3}]', [(2, "no JSON object")]),
+        (b'[{"a":1},{"a":3', [(2, "the file ends within a row")]),
+        (b'{"data":[{"a":1},{"a":2}', [(3, "the file ends within a row")]),
+        (b'{"data":[{"a":1},7]}\n{"data":[{"a":2}]}\n', [(1, "no JSON object")]),
+    ],
+)
+def test_what_is_broken_is_left_out_and_the_rest_is_read(content: bytes, wrong: list[tuple[int, str]]) -> None:
+    rows = rows_in(content)
+    assert [(one.place, one.reason) for one in rows if isinstance(one, LeftOut)] == wrong
+    assert {"a": 1} in values_in(content)
+
+
+def test_a_gzip_that_breaks_off_ends_with_its_reason(tmp_path: Path) -> None:
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(b'{"a":1}\n' * 50_000, compresslevel=1)[:-40])
+    with RowFile(packed) as opened:
+        rows = list(opened.rows())
+    assert isinstance(rows[-1], LeftOut)
+    assert "the file is damaged" in rows[-1].reason
+    assert len(rows) > 1_000
+
+
+@pytest.mark.parametrize("beginning", [b"[", b"{", b"{\n", b'{"a":[1,\n'])
+def test_what_is_no_line_of_json_is_a_document(beginning: bytes) -> None:
+    assert shape_of(beginning) == "document"
+
+
+@pytest.mark.parametrize("start", [b"[", b'{"data":['])
+def test_a_large_document_takes_no_more_memory_than_its_rows(tmp_path: Path, start: bytes) -> None:
+    one = b'{"name":"' + b"x" * 1_000 + b'"},'
+    large = tmp_path / "large.json"
+    large.write_bytes(start + one * 30_000 + b"{}" + (b"]" if start == b"[" else b"]}"))
+    tracemalloc.start()
+    with RowFile(large) as opened:
+        count = sum(1 for _ in opened.rows())
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 30_001
+    assert peak < 8 << 20 < large.stat().st_size
+
+
+def test_a_row_beyond_belief_ends_a_document_and_only_itself_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taximeter.ingest.imports.files.MOST_ITEM_BYTES", 1_000)
+    large = b'{"a":"' + b"x" * 600_000 + b'"}'
+    rows = rows_in(b'{"a":1}\n' + large + b'\n{"a":2}\n')
+    assert [row.place for row in rows if isinstance(row, LeftOut)] == [2]
+    assert [row.values for row in rows if isinstance(row, Row)] == [{"a": 1}, {"a": 2}]
+    (ended,) = rows_in(b"[" + large + b"," + large + b"]")
+    assert isinstance(ended, LeftOut)
+
+
+# ── properties ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+leaves = st.none() | st.booleans() | st.integers(-10, 10) | texts
+anything = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
+rows = st.dictionaries(texts, anything, max_size=4)
+envelopes = st.sampled_from(sorted(ENVELOPES))
+plain_objects = rows.filter(lambda row: not ENVELOPES & row.keys())
+
+
+def items_of(content: bytes, cuts: list[int]) -> list[Any]:
+    items, found, begin = JsonItems(), [], 0
+    for end in [*sorted(cut % (len(content) + 1) for cut in cuts), len(content)]:
+        found += [json.loads(item) for item in items.feed(content[begin:end])]
+        begin = end
+    assert not items.within_item
+    return found
+
+
+cuts = st.lists(st.integers(0, 10_000), max_size=5)
+indents = st.sampled_from([None, 1])
+
+
+@EXAMPLES
+@given(st.lists(rows, max_size=5), cuts, indents, st.booleans())
+def test_an_array_gives_its_objects_wherever_it_is_cut(
+    wanted: list[Any], cut: list[int], indent: int | None, ascii_only: bool
+) -> None:
+    assert items_of(json.dumps(wanted, indent=indent, ensure_ascii=ascii_only).encode(), cut) == wanted
+
+
+@EXAMPLES
+@given(st.lists(rows, max_size=5), envelopes, plain_objects, cuts)
+def test_an_object_gives_what_is_in_its_envelope(
+    wanted: list[Any], envelope: str, beside: dict[str, Any], cut: list[int]
+) -> None:
+    first, last = {**beside, envelope: wanted}, {envelope: wanted, **beside}
+    for document in (first, last):
+        assert items_of(json.dumps(document).encode(), cut) == wanted
+
+
+@EXAMPLES
+@given(st.lists(plain_objects, min_size=1, max_size=4), cuts)
+def test_objects_without_one_are_rows_themselves(wanted: list[Any], cut: list[int]) -> None:
+    assert items_of("\n".join(json.dumps(one, indent=1) for one in wanted).encode(), cut) == wanted
+
+
+@EXAMPLES
+@given(st.binary(max_size=200), cuts)
+def test_bytes_at_random_never_crash(content: bytes, cut: list[int]) -> None:
+    items, begin = JsonItems(), 0
+    for end in [*sorted(one % (len(content) + 1) for one in cut), len(content)]:
+        list(items.feed(content[begin:end]))
+        begin = end
+    assert items.kept_bytes <= len(content)
+    rows_in(content)

@@ -1,0 +1,325 @@
+"""Every format: a sample in the shape of the real thing, and the events that come of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from import_rig import NOW_US, SAMPLES, came_from
+
+from taximeter.core.event import usage_of
+from taximeter.core.usage import violations
+from taximeter.ingest.imports import registry
+from taximeter.ingest.wire import validate_batch
+
+MINI = "gpt-4o-mini-2024-07-18"
+MANY = {"aggregated": "usage"}
+AT_LEAST = {"aggregated": "usage", "aggregated_requests": "at least"}
+AGENT = {"project": "shop", "git_branch": "main"}
+
+OPENAI_DAY: dict[str, Any] = {
+    "started_at": "2025-10-15T00:00:00.000000Z",
+    "provider": "openai",
+    "operation": "chat",
+    "response_model": MINI,
+    "user_id": "user-AAA",
+    "input_tokens": 141201,
+    "cache_read_tokens": 81920,
+    "output_tokens": 9756,
+    "units": {"requests": 470},
+    "tags": {**MANY, "project_id": "proj_chat", "openai_key": "key_1"},
+}
+LITELLM_CALL: dict[str, Any] = {
+    "started_at": "2026-06-01T10:00:00.250000Z",
+    "status": "ok",
+    "duration_ms": 2000.0,
+    "time_to_first_token_ms": 500.0,
+    "provider": "openai",
+    "request_model": "gpt-4o",
+    "response_model": "gpt-4o-2024-08-06",
+    "response_id": "chatcmpl-9ZKMURhVYSi9D6r6PJ9vLcayIK0Vm",
+    "user_id": "customer-7",
+    "team": "core",
+    "session_id": "sess-1",
+    "input_tokens": 1600,
+    "cache_read_tokens": 1024,
+    "output_tokens": 10,
+    "reasoning_tokens": 4,
+    "reported_cost_usd": "0.00213",
+}
+LANGFUSE_CALL: dict[str, Any] = {
+    "started_at": "2026-05-29T13:46:19.963000Z",
+    "duration_ms": 1500.0,
+    "provider": "openai",
+    "request_model": "gpt-4o-mini",
+    "input_tokens": 30,
+    "output_tokens": 20,
+    "reported_cost_usd": "0.0000165",
+}
+
+EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "openai-usage.json": (
+        "openai-usage",
+        [
+            {**OPENAI_DAY, "service_tier": "default"},
+            {"response_model": "gpt-4.1-2025-04-14", "service_tier": "batch", "input_tokens": 5_000_000},
+            {"operation": "embeddings", "input_tokens": 16000, "units": {"requests": 2}, "tags": MANY},
+        ],
+    ),
+    "openai-activity.csv": ("openai-usage", [OPENAI_DAY]),
+    "openai-costs.json": (
+        "openai-usage",
+        [
+            {
+                "operation": "bill",
+                "request_model": MINI,
+                "not_billed": True,
+                "reported_cost_usd": "0.06",
+                "tags": {"aggregated": "bill", "line_item": f"{MINI}, input", "project_id": "proj_chat"},
+            }
+        ],
+    ),
+    "openai-cost.csv": ("openai-usage", [{"operation": "bill", "not_billed": True, "reported_cost_usd": "0.0214"}]),
+    "anthropic-usage.json": (
+        "anthropic-usage",
+        [
+            {
+                "started_at": "2025-08-01T00:00:00.000000Z",
+                "provider": "anthropic",
+                "response_model": "claude-sonnet-4-20250514",
+                "input_tokens": 3200,
+                "cache_read_tokens": 200,
+                "cache_write_5m_tokens": 500,
+                "cache_write_1h_tokens": 1000,
+                "output_tokens": 500,
+                "units": {"requests": 1, "web_searches": 10},
+                "tags": {**AT_LEAST, "workspace": "wrkspc_01Jw", "anthropic_key": "apikey_01Rj"},
+            },
+            {"service_tier": "batch", "input_tokens": 2_500_000, "units": {"requests": 3}, "tags": AT_LEAST},
+        ],
+    ),
+    "anthropic-cost.json": (
+        "anthropic-usage",
+        [{"operation": "bill", "not_billed": True, "reported_cost_usd": "1.2378912"}],
+    ),
+    "anthropic-console.csv": (
+        "anthropic-usage",
+        [
+            {
+                "started_at": "2026-08-05T00:00:00.000000Z",
+                "response_model": "claude-opus-4-5-20251101",
+                "input_tokens": 46981 + 15969 + 300,
+                "cache_read_tokens": 300,
+                "cache_write_5m_tokens": 15969,
+                "cache_write_1h_tokens": 0,
+                "output_tokens": 16932,
+                "units": {"requests": 1, "web_searches": 2},
+                "tags": {**AT_LEAST, "workspace": "Default", "anthropic_key": "Closer, App"},
+            }
+        ],
+    ),
+    "litellm.json": (
+        "litellm",
+        [
+            LITELLM_CALL,
+            {"provider": "anthropic", "input_tokens": 10012, "cache_read_tokens": 9000, "cache_write_5m_tokens": 1000},
+            {"status": "error", "http_status": 429, "error_type": "RateLimitError", "not_billed": True},
+            {"status": "cached", "operation": "embeddings", "input_tokens": 12, "not_billed": True},
+        ],
+    ),
+    "litellm.csv": ("litellm", [LITELLM_CALL]),
+    "langfuse.jsonl": (
+        "langfuse",
+        [
+            {
+                "provider": "anthropic",
+                "trace_id": "0123456789abcdef0123456789abcdef",
+                "span_id": "0123456789abcdef",
+                "time_to_first_token_ms": 200.0,
+                "user_id": "u-1",
+                "session_id": "s-1",
+                "feature": "support-chat",
+                "environment": "prod",
+                "prompt_version": "greet@3",
+                "input_tokens": 10012,
+                "cache_read_tokens": 9000,
+                "cache_write_5m_tokens": 1000,
+                "output_tokens": 200,
+                "reported_cost_usd": "0.0101",
+            },
+            {"status": "error", "request_model": "gpt-4o", "not_billed": True},
+        ],
+    ),
+    "langfuse.json": ("langfuse", [LANGFUSE_CALL]),
+    "langfuse.csv": ("langfuse", [{**LANGFUSE_CALL, "feature": "chat", "user_id": "u-1", "session_id": "s-1"}]),
+    "helicone.jsonl": (
+        "helicone",
+        [
+            {
+                "started_at": "2026-03-01T10:00:00.000000Z",
+                "duration_ms": 2750.0,
+                "time_to_first_token_ms": 180.0,
+                "provider": "anthropic",
+                "request_model": "claude-3-5-haiku-latest",
+                "response_model": "claude-3-5-haiku-20241022",
+                "user_id": "u-7",
+                "feature": "triage",
+                "environment": "prod",
+                "input_tokens": 1300,
+                "cache_read_tokens": 1000,
+                "cache_write_5m_tokens": 100,
+                "output_tokens": 10,
+                "reported_cost_usd": "0.000388",
+            },
+            {"status": "error", "http_status": 429, "not_billed": True},
+        ],
+    ),
+    "helicone.csv": (
+        "helicone",
+        [{"duration_ms": 2100.0, "user_id": "u-8", "team": "core", "input_tokens": 1500, "output_tokens": 450}],
+    ),
+    "otlp.jsonl": (
+        "otlp",
+        [
+            {
+                "trace_id": "0af7651916cd43dd8448eb211c80319c",
+                "span_id": "b7ad6b7169203331",
+                "service": "shop",
+                "provider": "openai",
+                "response_model": MINI,
+                "input_tokens": 1500,
+                "output_tokens": 450,
+            }
+        ],
+    ),
+    "claude-code.jsonl": (
+        "claude-code",
+        [
+            {
+                "started_at": "2026-02-03T09:00:04.100000Z",
+                "response_model": "claude-opus-4-5-20251101",
+                "service": "claude-code",
+                "service_version": "2.0.76",
+                "session_id": "c0ffee00-0000-4000-8000-000000000001",
+                "input_tokens": 21302,
+                "cache_read_tokens": 13368,
+                "cache_write_5m_tokens": 924,
+                "cache_write_1h_tokens": 7000,
+                "output_tokens": 412,
+                "tags": {"agent": "claude-code", **AGENT},
+            },
+            {
+                "response_model": "claude-haiku-4-5-20251001",
+                "input_tokens": 300,
+                "output_tokens": 20,
+                "tags": {"agent": "claude-code", **AGENT, "sidechain": "true"},
+            },
+        ],
+    ),
+    "codex.jsonl": (
+        "codex",
+        [
+            {
+                "request_model": "gpt-5-codex",
+                "input_tokens": 5000,
+                "cache_read_tokens": 3072,
+                "output_tokens": 600,
+                "reasoning_tokens": 448,
+                "tags": {"agent": "codex", **AGENT},
+            },
+            {"request_model": "gpt-5-mini", "input_tokens": 6000, "cache_read_tokens": 5120, "output_tokens": 100},
+            {"request_model": "gpt-5-mini", "input_tokens": 900, "cache_read_tokens": 0, "output_tokens": 50},
+        ],
+    ),
+    "openrouter.csv": (
+        "generic",
+        [{"response_id": "gen-1", "input_tokens": 1500, "output_tokens": 450, "reported_cost_usd": "0.000495"}],
+    ),
+    "taximeter.json": (
+        "taximeter",
+        [{"event_id": "0196f000-0000-7000-8000-000000000001", "source": "sdk", "user_id": "ann"}],
+    ),
+}
+
+LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
+    "openai-usage.json": (
+        ["vector_stores is no call", "nothing was used", "a bucket that is not over before 2036-01-02T00:00Z"],
+        [(1, "input_tokens is no number: 'many'")],
+    ),
+    "openai-activity.csv": (["nothing was used"], []),
+    "openai-costs.json": ([], [(1, "an amount in eur: only US dollars are taken")]),
+    "litellm.json": (["call_mcp_tool is no call of a model"], []),
+    "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
+    "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
+}
+
+
+def as_told(record: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of what is expected."""
+    return {name: record.get(name) for name in expected}
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_a_file_is_recognised_and_becomes_these_events(sample: str) -> None:
+    form, expected = EXPECTED[sample]
+    came = came_from(SAMPLES / sample)
+    assert came.format == form
+    assert [as_told(got, want) for got, want in zip(came.records, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_what_is_left_out_says_why(sample: str) -> None:
+    skipped, wrong = LEFT_OUT.get(sample, ([], []))
+    came = came_from(SAMPLES / sample)
+    assert came.wrong == wrong
+    assert [reason[: len(want)] for reason, want in zip(came.skipped, skipped, strict=True)] == skipped
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_events_pass_the_check_of_every_event_and_read_again_are_the_same(sample: str) -> None:
+    records = came_from(SAMPLES / sample).records
+    assert came_from(SAMPLES / sample).records == records
+    assert len({record["event_id"] for record in records}) == len(records)
+    body = b"\n".join(json.dumps(record).encode() for record in records)
+    assert validate_batch(body, "application/x-ndjson", NOW_US).rejected == []
+    assert not any(violations(usage_of(record)) for record in records)
+
+
+@pytest.mark.parametrize("sample", EXPECTED)
+def test_no_prompt_goes_further(sample: str) -> None:
+    assert "SECRET" not in json.dumps(came_from(SAMPLES / sample).records)
+
+
+def test_there_is_a_sample_of_every_format() -> None:
+    assert {form for form, _ in EXPECTED.values()} == set(registry.FORMATS)
+
+
+# ── particulars ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_columns_of_a_table_can_be_named() -> None:
+    columns = {
+        "started_at": "When",
+        "request_model": "Which model",
+        "input_tokens": "Prompt Tokens",
+        "output_tokens": "Completion Tokens",
+        "user_id": "Who",
+        "reported_cost_usd": "Paid",
+    }
+    came = came_from(SAMPLES / "generic.csv", columns)
+    call = {"user_id": "ann", "provider": "openai", "input_tokens": 1500, "reported_cost_usd": "0.0005"}
+    late = {"user_id": "bob", "started_at": "2026-01-05T11:00:00.000000Z", "input_tokens": 100}
+    assert [as_told(got, want) for got, want in zip(came.records, [call, call, late], strict=True)] == [
+        call,
+        call,
+        late,
+    ]
+    assert came.records[0]["event_id"] != came.records[1]["event_id"], "equal rows are two calls"
+    assert came.wrong == [(4, "started_at is no instant: 'yesterday'"), (5, "neither tokens nor cost")]
+
+
+def test_the_same_calls_of_litellm_are_the_same_from_csv_and_json() -> None:
+    csv, json_rows = (came_from(SAMPLES / f"litellm.{ending}").records for ending in ("csv", "json"))
+    assert csv[0]["event_id"] == json_rows[0]["event_id"]
