@@ -49,6 +49,30 @@ def test_a_provider_in_the_file_adds_to_the_defaults() -> None:
     assert providers.providers["groq"].kind == "openai"
 
 
+@pytest.mark.parametrize(
+    ("text", "environment", "name", "base_url"),
+    [
+        ("providers: {groq: {}}", {}, "groq", "https://api.groq.com/openai/v1"),
+        ("providers: {groq: }", {}, "groq", "https://api.groq.com/openai/v1"),
+        ("providers: {groq: {base_url: https://own}}", {"GROQ_API_KEY": "k"}, "groq", "https://own"),
+        ("", {"TAXIMETER_PROVIDERS_COHERE_API_KEY": "k"}, "cohere", "https://api.cohere.com"),
+        ("", {"AWS_BEARER_TOKEN_BEDROCK": "k"}, "bedrock", "https://bedrock-runtime.us-east-1.amazonaws.com"),
+        ("providers: {bedrock: {}}", {"AWS_REGION": "eu-west-1"}, "bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com"),
+        ("providers: {azure: {}}", {"AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/"}, "azure", "https://r.openai.azure.com"),
+    ],
+)  # fmt: skip
+def test_a_known_name_brings_its_address(text: str, environment: dict[str, str], name: str, base_url: str) -> None:
+    assert parse(text, environment).providers[name].base_url == base_url
+
+
+def test_a_known_name_without_a_key_that_nobody_names_is_not_served() -> None:
+    assert set(parse("", {"GROQ_API_KEY": "k"}).providers) == {"openai", "anthropic", "groq"}
+
+
+def test_an_address_that_only_the_customer_knows_is_asked_for() -> None:
+    assert mistakes("providers: {azure: {api_key: k}}") == ["line 1: providers.azure.base_url: is needed"]
+
+
 def test_secrets_do_not_show() -> None:
     settings = parse("providers: {openai: {api_key: sk-very-secret}}", {})
     assert "sk-very-secret" not in repr(settings)
@@ -61,6 +85,17 @@ def test_a_password_in_an_address_is_refused_and_not_shown(url: str) -> None:
     assert "PW" not in told
     assert "P@W" not in told
     assert "***@host" in told
+
+
+@pytest.mark.parametrize("url", ["http://", "http://h:port/v1", "http://h:65536", "http://[::1]:x", "https://:443"])
+def test_an_address_without_a_host_or_with_an_odd_port_is_a_mistake(url: str) -> None:
+    (told,) = mistakes(f"providers: {{local: {{base_url: '{url}'}}}}")
+    assert "should name a host" in told
+
+
+@pytest.mark.parametrize("url", ["http://h:8080", "http://[::1]:80/v1", "http://[::1]", "https://h/v1:x"])
+def test_an_address_may_have_a_port(url: str) -> None:
+    assert parse(f"providers: {{local: {{base_url: '{url}'}}}}", {}).providers["local"].base_url == url
 
 
 def test_every_wrong_name_and_missing_file_is_told_beside_the_others() -> None:
@@ -104,7 +139,9 @@ store: {events: "clickhouse://x"}
     assert mistakes(text) == [
         "line 2: providers.openai.base_ulr: there is no such setting; did you mean 'base_url'?",
         "line 3: providers.local.base_url: is needed",
-        "line 4: providers.local.kind: should be 'openai' or 'anthropic', not 'openia'",
+        "line 4: providers.local.kind: should be 'openai', 'anthropic', 'azure', 'bedrock', 'cohere', "
+        "'gemini', 'mistral', 'ollama', 'voyage' or "
+        "'xai', not 'openia'",
         "line 6: server.port: should be a valid integer, unable to parse string as an integer, not 'eighty'",
         "line 7: server.hots: there is no such setting; did you mean 'host'?",
         "line 9: gateway.read_timeout_seconds: should be greater than 0, not -1",

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 from taximeter.config.file import parse
-from taximeter.config.reference import markdown
+from taximeter.config.known import KNOWN
+from taximeter.config.reference import markdown, providers
 from taximeter.config.settings import Provider, Settings
 
-MANUAL = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+MANUAL = (DOCS / "configuration.md").read_text()
+OF_THE_GATEWAY = (DOCS / "gateway.md").read_text()
 
 
 def test_the_table_of_settings_is_the_one_rendered_from_the_models() -> None:
@@ -30,3 +33,19 @@ def test_the_examples_are_valid() -> None:
     assert examples
     for example in examples:
         parse(example, {"OPENAI_API_KEY": "x"})
+
+
+def test_the_table_of_providers_is_the_one_that_is_used() -> None:
+    between = re.search(r"<!-- providers -->\n(.*)\n<!-- /providers -->", OF_THE_GATEWAY, re.DOTALL)
+    assert between is not None
+    assert between[1].strip() == providers(), "run: python -m taximeter.config.reference"
+
+
+def test_every_known_provider_works_with_a_key_in_the_environment_and_nothing_else() -> None:
+    for name, known in KNOWN.items():
+        if not known.key_variables:
+            continue
+        environment = {known.key_variables[0]: "sk", "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/"}
+        provider = parse("", environment).providers[name]
+        assert (provider.kind, provider.api_key is not None) == (known.kind, True)
+        assert provider.base_url.startswith("https://")

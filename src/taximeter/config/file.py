@@ -17,15 +17,15 @@ from pydantic_core import ErrorDetails
 
 from taximeter.config import PREFIX, variable
 from taximeter.config import lines as yaml_lines
+from taximeter.config.known import KNOWN
 from taximeter.config.lines import Document, dotted
-from taximeter.config.settings import DEFAULT_PROVIDERS, Provider, Settings, why_no_provider_name
+from taximeter.config.settings import Provider, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
 NOT_YET: Final = ("limits", "rules", "alerts")
 """Sections the format has and this version does not carry out; ignoring them would let people rely on them."""
 
-PROVIDER_KEY_VARIABLES: Final = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 SECTIONS: Final = ("store", "prices", "gateway", "spool", "server")
 
 
@@ -129,14 +129,24 @@ def _not_available(values: Mapping[str, Any], document: Document) -> list[Mistak
 def _apply_environment(values: dict[str, Any], environment: Mapping[str, str], mistakes: list[Mistake]) -> None:
     for section in SECTIONS:
         _override(values, (section,), f"{PREFIX}{section.upper()}_", environment, mistakes)
-    for name in [*DEFAULT_PROVIDERS, *(n for n in _mapping_at(values, "providers") if n not in DEFAULT_PROVIDERS)]:
+    for name in [*KNOWN, *(n for n in _mapping_at(values, "providers") if n not in KNOWN)]:
         prefix = f"{PREFIX}PROVIDERS_{_shouted(str(name))}_"
         _override(values, ("providers", str(name)), prefix, environment, mistakes)
-    for name, key_variable in PROVIDER_KEY_VARIABLES.items():
-        key = environment.get(key_variable)
-        if key:
-            provider = _mapping_at(values, "providers", name)
+    _apply_known(values, environment)
+
+
+def _apply_known(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Well-known providers that are named somewhere, or have a key in the environment."""
+    for name, known in KNOWN.items():
+        key = known.key_in(environment)
+        if key is None and name not in _mapping_at(values, "providers"):
+            continue
+        provider = _mapping_at(values, "providers", name)
+        if key is not None:
             provider["api_key"] = provider.get("api_key") or key
+        base_url = known.base_url_in(environment)
+        if base_url is not None and provider.get("base_url") is None:
+            provider["base_url"] = base_url
 
 
 def _override(

@@ -1,21 +1,32 @@
-"""The manual's table of settings, rendered from the models. `docs/configuration.md` must contain it word for word."""
+"""Tables of the manual, rendered from what they speak of. `docs/` must contain them word for word."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from taximeter.config import PREFIX
+from taximeter.config.known import KNOWN
 from taximeter.config.settings import Provider, Settings
 
-BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+MANUALS: Final = ("docs/configuration.md", "docs/gateway.md")
+
+
+def providers() -> str:
+    """The table of well-known providers."""
+    rows = []
+    for name, known in KNOWN.items():
+        keys = ", ".join(f"`{variable}`" for variable in known.key_variables) or "none"
+        rows.append(f"| `{name}` | `{known.kind}` | `{known.base_url}` | {keys} |")
+    return "\n".join(["| Name | Kind | Base URL | Variable of the key |", "|---|---|---|---|", *rows])
 
 
 def markdown() -> str:
@@ -49,11 +60,20 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value) if not isinstance(value, str) else value}`"
 
 
+TABLES: Final[Mapping[str, Callable[[], str]]] = {"settings": markdown, "providers": providers}
+"""What stands between `<!-- name -->` and `<!-- /name -->` of a manual."""
+
+
 def _rewrite(manual: Path) -> None:
-    before, rest = manual.read_text(encoding="utf-8").split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    manual.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{after}", encoding="utf-8")
+    text = manual.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->")
+        if begin:
+            after = rest.split(f"<!-- /{name} -->", 1)[1]
+            text = f"{before}{begin}\n{table()}\n<!-- /{name} -->{after}"
+    manual.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    _rewrite(Path(sys.argv[1]))
+    for named in sys.argv[1:] or MANUALS:
+        _rewrite(Path(named))

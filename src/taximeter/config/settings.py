@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-ProviderKind = Literal["openai", "anthropic"]
+from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
+
 HangupPolicy = Literal["drain", "cancel"]
 
 MEBIBYTE: Final = 1024 * 1024
@@ -27,9 +28,18 @@ class Section(BaseModel):
 def _http_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("should begin with http:// or https://")
-    if "@" in urlsplit(text).netloc:
+    url = urlsplit(text)
+    if "@" in url.netloc:
         raise ValueError("should have no user name and password in it: they would be shown; use api_key")
+    if not url.hostname or not _is_port(url.netloc):
+        raise ValueError("should name a host, and a port only as a number up to 65535")
     return text.rstrip("/")
+
+
+def _is_port(netloc: str) -> bool:
+    """Whether what stands behind a host is a port, or nothing."""
+    port = netloc.rpartition("]")[2].rpartition(":")[2] if ":" in netloc.rpartition("]")[2] else ""
+    return not port or (port.isascii() and port.isdigit() and int(port) <= 65535)
 
 
 def _embedded_only(text: str) -> str:
@@ -49,10 +59,11 @@ class Provider(Section):
 
     kind: ProviderKind = Field(
         default="openai",
-        description="The protocol it speaks. Default: `anthropic` for the provider named so, `openai` for all others.",
+        description="The protocol it speaks. Default: that of a well-known name (docs/gateway.md), `openai` for all "
+        "others.",
     )
     base_url: Annotated[str, AfterValidator(_http_url)] = Field(
-        description="Where its API begins, as its own client is given it. Needed, except for `openai` and `anthropic`."
+        description="Where its API begins, as its own client is given it. Needed, except for well-known names."
     )
     api_key: SecretStr | None = Field(
         default=None,
@@ -166,12 +177,6 @@ class ServerSettings(Section):
     query_timeout_seconds: float = Field(default=30.0, gt=0, description="Longest run of one query.")
 
 
-DEFAULT_PROVIDERS: Final = {
-    "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1"},
-    "anthropic": {"kind": "anthropic", "base_url": "https://api.anthropic.com"},
-}
-"""Exist without any file; their keys come from OPENAI_API_KEY and ANTHROPIC_API_KEY."""
-
 RESERVED_NAMES: Final = frozenset({"api", "assets", "healthz", "metrics", "readyz", "signin", "signout", "v1"})
 """First path segments that are ours and cannot name a provider."""
 
@@ -192,7 +197,7 @@ class Settings(Section):
     """Everything `taximeter.yaml` can say."""
 
     providers: dict[str, Provider] = Field(
-        default_factory=lambda: {name: Provider.model_validate(given) for name, given in DEFAULT_PROVIDERS.items()},
+        default_factory=lambda: {name: Provider.model_validate(KNOWN[name].defaults({})) for name in ALWAYS},
         description="The upstreams, by the name under which the gateway serves them.",
     )
     store: Store = Field(default_factory=Store)
@@ -214,9 +219,10 @@ class Settings(Section):
 
 
 def _with_defaults(named: dict[object, object]) -> dict[object, object]:
-    whole: dict[object, object] = {name: dict(given) for name, given in DEFAULT_PROVIDERS.items()}
+    whole: dict[object, object] = {name: KNOWN[name].defaults({}) for name in ALWAYS}
     for name, given in named.items():
-        base = DEFAULT_PROVIDERS.get(str(name), {})
+        known = KNOWN.get(str(name))
+        base = {} if known is None else known.defaults({})
         said = {} if given is None else given
         whole[name] = {**base, **said} if isinstance(said, dict) else said
     return whole
