@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from taximeter import __version__
-from taximeter.cli import calc, check, demo, doctor, import_files, keys, prices, report, tail, top, up, why
+from taximeter.cli import calc, check, demo, doctor, import_files, keys, prices, report, sql, tail, top, up, why
 from taximeter.cli.console import complain, write
 from taximeter.errors import TaximeterError
 
@@ -35,6 +35,7 @@ def taximeter(
 
 app.command("up")(up.up)
 app.command("report")(report.report)
+app.command("sql")(sql.sql)
 app.command("top")(top.top)
 app.command("tail")(tail.tail)
 app.command("why")(why.why)

@@ -21,6 +21,7 @@ from taximeter.reports.what_if import Progress as WhatIfProgress
 from taximeter.reports.what_if import what_if
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import parse_event_query, parse_query
+from taximeter.store.events.sql_answer import as_json
 
 LONG_BYTES: Final = 20 * 1024 * 1024
 """From so many waiting bytes on, a progress bar is shown."""
@@ -66,6 +67,10 @@ class OfflineSource:
     def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return answer_question(name, given, self._opened.store, self._clock.now_us())
+
+    def sql(self, statement: str) -> dict[str, Any]:
+        self.take_in()
+        return as_json(self._opened.store.sql(statement))
 
     def events(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()

@@ -32,6 +32,8 @@ class Source(Protocol):
 
     def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def sql(self, statement: str) -> dict[str, Any]: ...
+
     def events(self, asked: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -49,6 +51,10 @@ class ServerSource:
 
     def question(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.get(f"/api/v1/questions/{quote(name, safe='')}", _parameters(given))
+        return answer
+
+    def sql(self, statement: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/sql", {"sql": statement})
         return answer
 
     def events(self, asked: Mapping[str, Any]) -> dict[str, Any]:

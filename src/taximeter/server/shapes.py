@@ -88,6 +88,25 @@ class Answer(BaseModel):
     comparison: Compared | None = None
 
 
+class SqlStatement(BaseModel):
+    """A SELECT over `calls`, in the dialect of DuckDB."""
+
+    model_config = ConfigDict(extra="forbid")
+    sql: str = Field(examples=["SELECT model, sum(cost_usd) AS cost_usd FROM calls GROUP BY model"])
+
+
+class SqlColumn(BaseModel):
+    name: str
+    type: str
+
+
+class SqlAnswer(BaseModel):
+    """Decimals are text, moments RFC 3339."""
+
+    columns: list[SqlColumn]
+    rows: list[list[Any]]
+
+
 class NamedQuestion(BaseModel):
     """A question with a name. `needs` are fields that have to be filtered by."""
 

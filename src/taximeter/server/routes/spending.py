@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from taximeter.errors import UsageError
 from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
 from taximeter.server.routes.dependencies import Reader, TheParts
-from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList
+from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList, SqlAnswer, SqlStatement
 from taximeter.store.events import parse_event_query, parse_query
+from taximeter.store.events.sql_answer import as_json
 
 router: Final = APIRouter(tags=["spending"])
 
@@ -26,6 +27,12 @@ def query(asking: Question, parts: TheParts, _caller: Reader) -> Response:
     asked = asking.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
     return JSONResponse(parts.kept().query(parsed).as_dict())
+
+
+@router.post("/sql", response_model=SqlAnswer)
+def sql(asking: SqlStatement, parts: TheParts, _caller: Reader) -> Response:
+    """Answer a SELECT of one's own over `calls`; see docs/sql.md."""
+    return JSONResponse(as_json(parts.kept().sql(asking.sql)))
 
 
 @router.get("/questions", response_model=QuestionList)

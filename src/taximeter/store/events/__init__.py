@@ -3,7 +3,7 @@
 from taximeter.store.events.duckdb_store import DuckDBEvents
 from taximeter.store.events.parquet_file import parquet
 from taximeter.store.events.parsing import parse_event_query, parse_query
-from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore
+from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore, Table
 from taximeter.store.events.query import Answer, EventQuery, Query
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "EventQuery",
     "EventStore",
     "Query",
+    "Table",
     "parquet",
     "parse_event_query",
     "parse_query",

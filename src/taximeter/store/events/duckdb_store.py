@@ -15,18 +15,23 @@ from typing import Any, Final
 import duckdb
 from sqlglot import expressions as exp
 
-from taximeter.errors import QueryStoppedError, SchemaError, StoreError
+from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
 from taximeter.store.events import pages, statements
 from taximeter.store.events.answers import Found
 from taximeter.store.events.asking import ask
 from taximeter.store.events.duckdb_append import Inserter, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
-from taximeter.store.events.port import Appended, Cancellation, EventPage
+from taximeter.store.events.port import Appended, Cancellation, EventPage, Table
 from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.sql_answer import table_of
+from taximeter.store.events.sql_check import checked, rendered
 
 QUERY_TIMEOUT_SECONDS: Final = 30.0
 MEMORY_LIMIT_MB: Final = 1024
 THREADS: Final = 2
+
+SPILL_MB: Final = 4096
+"""What queries that need more memory may write to disk meanwhile."""
 
 CHECKPOINT_MB: Final = 64
 """The log is written into the file when it has grown to this. Each time the last, half-filled row group is written
@@ -52,6 +57,7 @@ class DuckDBEvents:
         self._path = path
         self._query_timeout_seconds = query_timeout_seconds
         self._write_lock = threading.Lock()
+        self._sql_turn = threading.Lock()
         self._writer = _open(path, memory_limit_mb, threads)
         try:
             with _store_errors(path):
@@ -115,6 +121,13 @@ class DuckDBEvents:
         with self.reading(cancellation) as cursor:
             return pages.page(query, _found(cursor, statements.events(query, before)))
 
+    def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
+        text = rendered(checked(statement), _DIALECT)
+        with self._sql_turn, self.reading(cancellation) as cursor, _statement_errors():
+            cursor.execute(text)
+            columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())
+            return table_of(columns, cursor.fetchall())
+
     def close(self) -> None:
         """Writes what is in the log into the file; the store cannot be used afterwards."""
         with self._write_lock:
@@ -169,13 +182,15 @@ def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConn
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "checkpoint_threshold": f"{CHECKPOINT_MB}MB",
+        "max_temp_directory_size": f"{SPILL_MB}MB",
     }
     try:
         connection = duckdb.connect(str(path), config=settings)
     except duckdb.Error as error:
         raise _opening_error(path, error) from error
-    # The statements of users may run here one day: nothing outside of the file is readable.
+    # Users' statements run here: nothing outside of the file is readable, and no statement can change that.
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
     return connection
 
 
@@ -207,6 +222,18 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("ROLLBACK")
     except duckdb.Error:  # a COMMIT that failed has already rolled back
         return
+
+
+@contextmanager
+def _statement_errors() -> Iterator[None]:
+    """Mistakes in a user's statement are the user's."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise QueryStoppedError("the statement was stopped: it took too much memory", hint="ask for less") from error
+    except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+        text = str(error).partition("\n")[0]
+        raise UsageError(f"the statement cannot be answered: {text}", field="sql") from error
 
 
 @contextmanager

@@ -71,7 +71,23 @@ class EventStore(Protocol):
         """One page of records. Raises UsageError for a broken cursor, QueryStoppedError when it takes too long."""
         ...
 
+    def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
+        """The answer to a user's own statement, see `sql_check`.
+
+        Raises UsageError for a statement that is not allowed, wrong, or has too many rows, QueryStoppedError when it
+        takes too long or too much memory.
+        """
+        ...
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns as (name, type of the engine), and rows of values as the engine gives them."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,235 @@
+"""SQL of users: what is answered, what is refused, and that the manual's examples are right."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taximeter.clock import SystemClock, rfc3339
+from taximeter.core.ids import uuid7
+from taximeter.errors import QueryStoppedError, UsageError
+from taximeter.reports.questions import answer_question
+from taximeter.store.events import DuckDBEvents
+from taximeter.store.events.sql_answer import as_json
+
+NOW_US = SystemClock().now_us()
+HOUR_US = 3_600_000_000
+EXAMPLES = re.findall(
+    r"^([^\n]+):\n\n```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "sql.md").read_text(), re.M | re.S
+)
+
+
+def call(number: int) -> bytes:
+    started_us = NOW_US - number * HOUR_US
+    cost = str(Decimal(number + 1) / 1000)
+    record = {
+        "event_id": uuid7(started_us // 1000, number.to_bytes(10, "big")),
+        "started_at": rfc3339(started_us),
+        "status": "ok",
+        "attempt": 1 + number % 2,
+        "user_id": ("user_123", "user_2")[number % 2],
+        "feature": ("chat", "search")[number % 3 // 2],
+        "request_model": "gpt-4o",
+        "tags": {"plan": "pro"},
+        "units": {"pages": "1.5"},
+        "input_tokens": 100,
+        "output_tokens": 10,
+        "cost_usd": cost,
+        "cost": {"input": cost, "cache_read": "0", "cache_write": "0", "output": "0", "other": "0"},
+    }
+    return json.dumps(record).encode()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
+    opened = DuckDBEvents(tmp_path_factory.mktemp("sql") / "events.duckdb", query_timeout_seconds=2)
+    opened.append([call(number) for number in range(12)], {})
+    yield opened
+    opened.close()
+
+
+def answer(store: DuckDBEvents, statement: str) -> dict[str, Any]:
+    return as_json(store.sql(statement))
+
+
+def dicts(store: DuckDBEvents, statement: str) -> list[dict[str, Any]]:
+    found = answer(store, statement)
+    names = [column["name"] for column in found["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in found["rows"]]
+
+
+# --- the manual ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statement", [text for _, text in EXAMPLES], ids=[title for title, _ in EXAMPLES])
+def test_an_example_of_the_manual_is_answered(store: DuckDBEvents, statement: str) -> None:
+    assert dicts(store, statement)
+
+
+def test_the_examples_say_what_the_named_questions_say(store: DuckDBEvents) -> None:
+    by_title = dict(EXAMPLES)
+    users = answer_question("usage-by-user", {}, store, NOW_US)["rows"]
+    told = dicts(store, by_title["Tokens and cost per user"])
+    assert [(row["user_id"], row["cost_usd"], row["calls"]) for row in told] == [
+        (row["user_id"], row["cost_usd"], row["calls"]) for row in users
+    ]
+    (share,) = dicts(store, by_title["Share of the cost that is lost to retries"])
+    totals = answer_question("retry-share", {}, store, NOW_US)["totals"]
+    assert share["retry_share"] == pytest.approx(totals["retry_cost_share"])
+
+
+def test_values_are_exact_and_plain(store: DuckDBEvents) -> None:
+    statement = "SELECT cost_usd, cost, tags, units, started_at, event_id, input_tokens / 3 AS third, [1] AS list"
+    (row,) = dicts(store, statement + " FROM calls ORDER BY cost_usd LIMIT 1")
+    assert row["cost_usd"] == "0.001"
+    assert row["cost"]["input"] == "0.001"
+    assert (row["tags"], row["units"]) == ({"plan": "pro"}, {"pages": "1.5"})
+    assert row["started_at"] == rfc3339(NOW_US)
+    assert row["third"] == pytest.approx(100 / 3)
+    assert row["list"] == [1]
+
+
+def test_what_is_no_number_is_told_in_words(store: DuckDBEvents) -> None:
+    assert answer(store, "SELECT 'nan'::DOUBLE, 'inf'::DOUBLE, NULL")["rows"] == [["nan", "inf", None]]
+
+
+ALLOWED = [
+    "SELECT 1",
+    "WITH a AS (SELECT 1 AS x), b AS (SELECT x FROM a) SELECT * FROM b",
+    "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT * FROM n",
+    "SELECT * FROM (SELECT model FROM CALLS) AS mine",
+    "SELECT model FROM calls UNION ALL SELECT feature FROM calls",
+    "FROM calls SELECT count(*)",
+    "SELECT * FROM range(3)",
+    "SELECT i FROM generate_series(1, 3) AS t(i)",
+    "SELECT tags['plan'], map_keys(tags) FROM calls",
+    "SELECT quantile_disc(duration_ms, 0.95), approx_quantile(duration_ms, 0.5), median(duration_ms) FROM calls",
+    "SELECT strftime(started_at, '%Y-%m'), date_part('hour', started_at) FROM calls",
+    "SELECT row_number() OVER (PARTITION BY feature ORDER BY cost_usd) FROM calls",
+    "SELECT count(*) FROM calls WHERE user_id IN (SELECT user_id FROM calls) AND model ILIKE 'GPT%';",
+]
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_a_question_of_the_calls_is_answered(store: DuckDBEvents, statement: str) -> None:
+    assert answer(store, statement)["rows"]
+
+
+# --- the way out ---------------------------------------------------------------------------------------------------
+
+BREAKOUTS = [
+    "",
+    "   ",
+    "nonsense",
+    "SELECT",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP TABLE events",
+    "VALUES (1)",
+    "DELETE FROM events",
+    "UPDATE events SET cost_usd = 0",
+    "INSERT INTO marks VALUES ('a', 1)",
+    "CREATE TABLE x AS SELECT 1",
+    "DROP VIEW calls",
+    "SELECT * INTO x FROM calls",
+    "WITH x AS (DELETE FROM events RETURNING *) SELECT * FROM x",
+    "SELECT * FROM calls FOR UPDATE",
+    "COPY calls TO '/tmp/x.csv'",
+    "COPY (SELECT 1) TO '/tmp/x.csv'",
+    "EXPORT DATABASE '/tmp/x'",
+    "ATTACH '/tmp/x.duckdb'",
+    "DETACH x",
+    "USE x",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "RESET memory_limit",
+    "PRAGMA database_list",
+    "CALL pragma_version()",
+    "CHECKPOINT",
+    "BEGIN",
+    "EXPLAIN ANALYZE SELECT 1",
+    "DESCRIBE calls",
+    "SHOW TABLES",
+    "SELECT * FROM events",
+    "SELECT * FROM marks",
+    "SELECT * FROM superseded_costs",
+    "SELECT * FROM main.calls",
+    "SELECT * FROM information_schema.tables",
+    "SELECT * FROM duckdb_settings()",
+    "SELECT * FROM duckdb_tables",
+    "SELECT * FROM sqlite_master",
+    "SELECT * FROM pg_class",
+    "SELECT * FROM '/etc/passwd'",
+    'SELECT * FROM "/etc/passwd"',
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM read_parquet('http://127.0.0.1/x')",
+    "SELECT * FROM glob('/*')",
+    "SELECT * FROM query('DROP TABLE events')",
+    "SELECT * FROM query_table('events')",
+    "SELECT system.main.current_setting('temp_directory')",
+    "SELECT current_setting('temp_directory')",
+    "SELECT getenv('HOME')",
+    "SELECT getvariable('x')",
+    "SELECT version()",
+    "SELECT current_user",
+    "SELECT current_database()",
+    "SELECT nextval('x')",
+    "SELECT (SELECT count(*) FROM events)",
+    "SELECT 1 WHERE EXISTS (FROM events)",
+    "SELECT * FROM calls WHERE model IN (TABLE events)",
+    "WITH calls AS (SELECT * FROM events) SELECT * FROM calls",
+    "WITH a AS (SELECT * FROM events), events AS (SELECT 1) SELECT * FROM a",
+    "SELECT * FROM events, (WITH events AS (SELECT 1) SELECT * FROM events)",
+    "WITH events AS (SELECT * FROM events) SELECT * FROM events",
+    "SELECT * FROM (PIVOT events ON model USING sum(cost_usd))",
+    "SELECT * FROM calls POSITIONAL JOIN events",
+    "SELECT $1",
+    "SELECT ?",
+    "SELECT nobody FROM calls",
+    "SELECT sum(model) FROM calls",
+    "SELECT 'x'::INTEGER",
+    "SELECT count(*",
+    "SELECT " + "(" * 3000 + "1" + ")" * 3000,
+    "SELECT '" + "x" * 30_000 + "'",
+    "SELECT a.* FROM range(10001) AS a",
+]
+
+
+@pytest.mark.parametrize("statement", BREAKOUTS, ids=lambda statement: statement[:50])
+def test_anything_else_is_refused_naming_the_field(store: DuckDBEvents, statement: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        store.sql(statement)
+    assert refused.value.facts["field"] == "sql"
+    assert answer(store, "SELECT count(*) FROM calls")["rows"] == [[12]]
+
+
+def test_the_engine_itself_reads_no_files_and_changes_no_settings(store: DuckDBEvents, tmp_path: Path) -> None:
+    """What stands behind the check."""
+    import duckdb
+
+    file = tmp_path / "secret.csv"
+    file.write_text("a\n1\n")
+    statements = [
+        f"SELECT * FROM read_csv('{file}')",
+        f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+        "DELETE FROM events",
+        "CREATE TABLE x (a INTEGER)",
+    ]
+    for statement in statements:
+        with store.reading(None) as cursor, pytest.raises(duckdb.Error):
+            cursor.execute(statement)
+
+
+def test_a_statement_that_takes_too_long_is_stopped(store: DuckDBEvents) -> None:
+    with pytest.raises(QueryStoppedError):
+        store.sql("SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000) c WHERE a.range + b.range = 7")
+    assert answer(store, "SELECT 1")["rows"] == [[1]]
