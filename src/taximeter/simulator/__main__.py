@@ -35,7 +35,8 @@ def _faults_listed() -> str:
     listed = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
     return (
         f"Faults: {listed}. One request asks for one by the header X-Simulator-Fault, for a recording by "
-        "X-Simulator-Case. What was billed is at GET /_simulator/ledger, by X-Ledger-Tag with ?tag=."
+        "X-Simulator-Case. Where paths of providers are the same, the first segment names one: /mistral/v1/..., "
+        "/groq/openai/v1/... What was billed is at GET /_simulator/ledger, by X-Ledger-Tag with ?tag=."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 BEFORE_WORK: Final = {
     "rate_limit": "429 with Retry-After",
     "server_error": "500",
-    "overloaded": "529 (Anthropic) or 503 (OpenAI)",
+    "overloaded": "503, at Anthropic 529",
     "bad_request": "400",
     "unauthorized": "401",
     "not_found": "404 for the model",

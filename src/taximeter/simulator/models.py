@@ -1,4 +1,4 @@
-"""The lists of models that both providers serve under `/v1/models`."""
+"""The lists of models that providers serve under `/v1/models`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _PATH: Final = "/v1/models"
 
 
 def model_list(provider: str, path: str) -> bytes | None:
-    """The body for `/v1/models` and `/v1/models/{id}`, or None for other paths and models."""
+    """The body for `/v1/models` and `/v1/models/{id}`, or None for other paths, models and providers."""
+    if provider not in LISTED:
+        return None
     if path == _PATH:
         listed = [_entry(provider, model) for model in LISTED[provider]]
         if provider == "anthropic":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -14,46 +15,35 @@ import msgspec
 
 from taximeter.clock import Clock, rfc3339
 from taximeter.core.usage import NOTHING_COUNTED, Usage
-from taximeter.simulator import errors_on_the_wire as wire_errors
 from taximeter.simulator.asking import Ask, Refusal, bad_request, parsed
 from taximeter.simulator.connection import BodyTooLarge, Connection, Message, Receive, Send
 from taximeter.simulator.dialects import Dialect, Piece
-from taximeter.simulator.dialects.anthropic_messages import AnthropicCountTokens, AnthropicMessages
-from taximeter.simulator.dialects.openai_chat import OpenAIChat
-from taximeter.simulator.dialects.openai_embeddings import OpenAIEmbeddings
-from taximeter.simulator.dialects.openai_responses import OpenAIResponses
 from taximeter.simulator.drafting import Draft, Identity, draft
 from taximeter.simulator.faults import BEFORE_WORK, KINDS, check_rates, drawn_fault
 from taximeter.simulator.ledger import BillingLedger, Outcome, Row
+from taximeter.simulator.manners import Headers, Manners
 from taximeter.simulator.models import model_list
 from taximeter.simulator.openai_models import SNAPSHOTS, writes_are_reported
 from taximeter.simulator.prompt_cache import NOT_CACHED, CacheUse, PromptCache
-from taximeter.simulator.rate_limits import Allowance, RequestRate
+from taximeter.simulator.rate_limits import RequestRate
 from taximeter.simulator.recordings import Recording, Shelf
+from taximeter.simulator.routes import place_of
 from taximeter.simulator.settings import NO_WISH, Settings, Wish, wish_of
 
-DIALECTS: Final[dict[str, Dialect]] = {
-    "/v1/chat/completions": OpenAIChat(),
-    "/v1/responses": OpenAIResponses(),
-    "/v1/embeddings": OpenAIEmbeddings(),
-    "/v1/messages": AnthropicMessages(),
-    "/v1/messages/count_tokens": AnthropicCountTokens(),
-}
 OWN_PATHS: Final = "/_simulator/"
 JSON: Final = (b"content-type", b"application/json")
-EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 PACE_STEP_SECONDS: Final = 0.005
 """Pauses between streamed tokens shorter than this are saved up: a timer costs more than it is worth."""
-
-Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way through the simulator."""
+    """One request on its way through the simulator. `path` is the provider's own; `dialect` None: it has no such."""
 
     connection: Connection
-    provider: str
+    manners: Manners
+    dialect: Dialect | None
+    path: str
     request_id: str
     key: str
     headers: Headers
@@ -76,13 +66,14 @@ class Answer:
     body: bytes = b""
     pieces: Iterator[Piece] | None = None
     draft: Draft | None = None
+    headers: Headers = field(default_factory=list)
 
     def usage_after(self, output_tokens: int) -> Usage:
         return self.usage if self.draft is None else self.draft.usage_after(output_tokens)
 
 
 class Providers:
-    """OpenAI and Anthropic behind one ASGI door. All state is in memory, but for the ledger's file."""
+    """All providers behind one ASGI door. All state is in memory, but for the ledger's file."""
 
     def __init__(self, settings: Settings, shelf: Shelf, clock: Clock, chance: Random) -> None:
         check_rates(settings.fault_rates)
@@ -116,16 +107,18 @@ class Providers:
 
     def _call(self, connection: Connection) -> Call:
         headers = connection.headers
-        is_anthropic = b"anthropic-version" in headers or b"x-api-key" in headers or "/messages" in connection.path
-        provider = "anthropic" if is_anthropic else "openai"
+        query = {name: values[0] for name, values in parse_qs(connection.query.decode("latin-1")).items()}
+        place = place_of(connection.path, query, headers)
         request_id = f"req_{self._number()}"
         tag = headers.get(b"x-ledger-tag")
         return Call(
             connection=connection,
-            provider=provider,
+            manners=place.manners,
+            dialect=place.dialect,
+            path=place.path,
             request_id=request_id,
-            key=_api_key(headers),
-            headers=_usual_headers(provider, request_id, self._chance),
+            key=_api_key(headers, query),
+            headers=place.manners.headers(request_id, self._chance),
             tag=None if tag is None else tag.decode("latin-1"),
         )
 
@@ -147,31 +140,29 @@ class Providers:
         await self._send(call, self._answer(call, dialect, body))
 
     def _check_key(self, call: Call) -> None:
-        if not call.key:
-            raise wire_errors.refusal(call.provider, "no_key")
+        if not call.key and call.manners.needs_key:
+            raise call.manners.refusal("no_key")
         known = self._settings.api_keys
         if call.key not in known if known else "invalid" in call.key:
-            raise wire_errors.refusal(call.provider, "unauthorized")
+            raise call.manners.refusal("unauthorized")
 
     async def _dialect(self, call: Call) -> Dialect | None:
         """The dialect of a path, or None when the request has been answered already."""
-        connection = call.connection
-        dialect = DIALECTS.get(connection.path)
-        if dialect is not None and connection.method == "POST":
-            return dialect
-        if dialect is not None:
-            raise wire_errors.refusal(call.provider, "no_method")
-        listing = model_list(call.provider, connection.path)
+        if call.dialect is not None and call.connection.method == "POST":
+            return call.dialect
+        if call.dialect is not None:
+            raise call.manners.refusal("no_method")
+        listing = model_list(call.manners.provider, call.path)
         if listing is None:
-            raise wire_errors.refusal(call.provider, "no_path")
-        await connection.answer(200, [*call.headers, JSON], listing)
+            raise call.manners.refusal("no_path")
+        await call.connection.answer(200, [*call.headers, JSON], listing)
         return None
 
     async def _body(self, call: Call) -> bytes:
         try:
             return await call.connection.body(self._settings.body_limit_bytes)
         except BodyTooLarge:
-            raise wire_errors.refusal(call.provider, "too_large") from None
+            raise call.manners.refusal("too_large") from None
 
     def _wished(self, call: Call, body: dict[str, Any]) -> Call:
         try:
@@ -181,8 +172,7 @@ class Providers:
         fault = wish.fault or drawn_fault(self._settings.fault_rates, self._chance)
         if fault is not None and fault not in KINDS:
             raise bad_request(f"the simulator has no fault {fault}; it has {', '.join(KINDS)}")
-        tries = int(call.connection.headers.get(b"x-stainless-retry-count", b"0"))
-        if wish.fault_attempts is not None and tries >= wish.fault_attempts:
+        if wish.fault_attempts is not None and _tries_before(call.connection.headers) >= wish.fault_attempts:
             fault = None
         return replace(call, wish=wish, fault=fault)
 
@@ -190,10 +180,10 @@ class Providers:
         if self._rate is None:
             return
         allowance = self._rate.take(call.key, self._clock.monotonic())
-        call.headers.extend(_rate_headers(call.provider, allowance, self._clock.now_us()))
+        call.headers.extend(call.manners.rate_headers(allowance, self._clock.now_us()))
         if not allowance.granted:
             call.headers.extend(_retry_after(allowance.wait_seconds))
-            raise wire_errors.refusal(call.provider, "rate_limit", round(allowance.wait_seconds, 3))
+            raise call.manners.refusal("rate_limit", round(allowance.wait_seconds, 3))
 
     async def _fail(self, call: Call, fault: str) -> None:
         if fault == "reset":
@@ -205,11 +195,12 @@ class Providers:
         await self._pause(self._latency_seconds(call.wish) / 4)
         if fault in ("rate_limit", "overloaded"):
             call.headers.extend(_retry_after(self._settings.retry_after_seconds))
-        raise wire_errors.refusal(call.provider, fault, self._settings.retry_after_seconds)
+        raise call.manners.refusal(fault, self._settings.retry_after_seconds)
 
     async def _refuse(self, call: Call, refusal: Refusal) -> None:
-        body = wire_errors.BODIES[call.provider](refusal, call.request_id)
-        await call.connection.answer(refusal.status, [*call.headers, JSON], body)
+        body = call.manners.error_body(refusal, call.request_id)
+        headers = [*call.headers, *call.manners.error_headers(refusal), JSON]
+        await call.connection.answer(refusal.status, headers, body)
 
     def _answer(self, call: Call, dialect: Dialect, body: dict[str, Any]) -> Answer:
         recording = self._recording(call.wish, dialect, body)
@@ -232,26 +223,29 @@ class Providers:
     def _generated(self, call: Call, dialect: Dialect, body: dict[str, Any]) -> Answer:
         ask = dialect.ask(body)
         identity = Identity(self._number(), SNAPSHOTS.get(ask.model, ask.model), self._clock.now_us() // 1_000_000)
-        made = draft(ask, self._cached(call, ask), identity, call.wish, self._settings, self._chance)
+        made = draft(ask, self._cached(call, dialect, ask), identity, call.wish, self._settings, self._chance)
         pieces = dialect.streamed(made, self._settings.tokens_per_chunk) if ask.stream else None
         return Answer(
             dialect=dialect,
             model=made.model,
             response_id=dialect.response_id(made.number),
             status=200,
-            content_type=EVENT_STREAM if ask.stream else JSON,
+            content_type=(b"content-type", dialect.stream_type) if ask.stream else JSON,
             usage=made.usage,
             billed=dialect.operation != "count_tokens",
             body=b"" if ask.stream else dialect.whole(made),
             pieces=pieces,
             draft=made,
+            headers=[] if ask.stream else dialect.headers(made),
         )
 
-    def _cached(self, call: Call, ask: Ask) -> CacheUse:
-        scope, now = f"{call.provider} {ask.model} {call.key}", self._clock.monotonic()
-        if call.provider == "anthropic":
-            return NOT_CACHED if ask.max_output_tokens == 0 else self._cache.marked(scope, ask.blocks, now)
-        if ask.max_output_tokens == 0 or ask.prompt_tokens < self._settings.cache_min_tokens:
+    def _cached(self, call: Call, dialect: Dialect, ask: Ask) -> CacheUse:
+        if dialect.caching == "none" or ask.max_output_tokens == 0:
+            return NOT_CACHED
+        scope, now = f"{call.manners.provider} {ask.model} {call.key}", self._clock.monotonic()
+        if dialect.caching == "marked":
+            return self._cache.marked(scope, ask.blocks, now)
+        if ask.prompt_tokens < self._settings.cache_min_tokens:
             return NOT_CACHED
         words = [word for block in ask.blocks for word in block.text.split()]
         use = self._cache.automatic(scope, words, now)
@@ -270,7 +264,7 @@ class Providers:
     async def _send_whole(self, call: Call, answer: Answer) -> None:
         await self._pause(_pacing_seconds(answer.usage.output_tokens or 0, self._tokens_per_second(call.wish)))
         connection, body = call.connection, answer.body
-        headers = [*call.headers, answer.content_type]
+        headers = [*call.headers, *answer.headers, answer.content_type]
         if call.fault == "cut":
             self._book(call, answer, answer.usage, "spoiled")
             await connection.start(answer.status, [*headers, (b"content-length", b"%d" % len(body))])
@@ -319,7 +313,7 @@ class Providers:
         if call.fault == "cut":
             await call.connection.cut()
             return
-        last = wire_errors.stream_error(call.provider) if call.fault == "stream_error" else b'data: {"id":"cut\n\n'
+        last = answer.dialect.stream_error() if call.fault == "stream_error" else answer.dialect.broken_event()
         await call.connection.write(last, more=False)
 
     def _book(self, call: Call, answer: Answer, usage: Usage, outcome: Outcome) -> None:
@@ -329,7 +323,7 @@ class Providers:
             Row(
                 request_id=call.request_id,
                 response_id=answer.response_id,
-                provider=call.provider,
+                provider=call.manners.provider,
                 operation=answer.dialect.operation,
                 model=answer.model,
                 usage=usage,
@@ -388,40 +382,26 @@ def _replayed(dialect: Dialect, recording: Recording) -> Answer:
     )
 
 
-def _api_key(headers: dict[bytes, bytes]) -> str:
-    key = headers.get(b"x-api-key") or headers.get(b"api-key")
-    if key is None:
-        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer":
-            key = b""
-    return key.strip().decode("latin-1")
+def _api_key(headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> str:
+    """The caller's key, wherever a provider looks for it; of a request signed for AWS the id of the key."""
+    for name in (b"x-api-key", b"api-key", b"x-goog-api-key"):
+        if key := headers.get(name):
+            return key.strip().decode("latin-1")
+    scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme == "AWS4-HMAC-SHA256":
+        return rest.partition("Credential=")[2].partition("/")[0]
+    return query.get("key", "")
 
 
-def _usual_headers(provider: str, request_id: str, chance: Random) -> Headers:
-    if provider == "anthropic":
-        return [(b"request-id", request_id.encode()), (b"anthropic-organization-id", b"org-simulator")]
-    return [
-        (b"x-request-id", request_id.encode()),
-        (b"openai-organization", b"org-simulator"),
-        (b"openai-processing-ms", b"%d" % chance.randint(20, 900)),
-        (b"openai-version", b"2020-10-01"),
-    ]
-
-
-def _rate_headers(provider: str, allowance: Allowance, now_us: int) -> Headers:
-    limit, remaining = b"%d" % allowance.limit, b"%d" % allowance.remaining
-    if provider == "anthropic":
-        full_again_us = now_us + int((allowance.limit - allowance.remaining) * 60_000_000 / allowance.limit)
-        return [
-            (b"anthropic-ratelimit-requests-limit", limit),
-            (b"anthropic-ratelimit-requests-remaining", remaining),
-            (b"anthropic-ratelimit-requests-reset", rfc3339(full_again_us).encode()),
-        ]
-    return [
-        (b"x-ratelimit-limit-requests", limit),
-        (b"x-ratelimit-remaining-requests", remaining),
-        (b"x-ratelimit-reset-requests", b"%dms" % round(allowance.wait_seconds * 1000)),
-    ]
+def _tries_before(headers: Mapping[bytes, bytes]) -> int:
+    """How often this call was tried before, where the client library tells it: OpenAI's family, and botocore."""
+    told = headers.get(b"x-stainless-retry-count")
+    if told is not None:
+        return int(told)
+    attempt = re.search(rb"attempt=(\d+)", headers.get(b"amz-sdk-request", b""))
+    return int(attempt[1]) - 1 if attempt else 0
 
 
 def _retry_after(seconds: float) -> Headers:

@@ -3,19 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from random import Random
+from typing import Any, Final
 
 import msgspec
 
-from taximeter.simulator.asking import Ask, Block, bad_request, optional_count, required_text, text_block, text_in
-from taximeter.simulator.dialects import Piece, grouped
+from taximeter.clock import rfc3339
+from taximeter.simulator.asking import (
+    Ask,
+    Block,
+    Refusal,
+    bad_request,
+    optional_count,
+    required_text,
+    text_block,
+    text_in,
+)
+from taximeter.simulator.dialects import Caching, Dialect, Piece, grouped, route
 from taximeter.simulator.drafting import Draft
+from taximeter.simulator.manners import Headers, Known, Manners
 from taximeter.simulator.prompt_cache import FIVE_MINUTES_S, ONE_HOUR_S
+from taximeter.simulator.rate_limits import Allowance
+
+_REFUSALS: Final[dict[str, Known]] = {
+    "rate_limit": (429, "rate_limit_error", None, "This request would exceed your organization's rate limit."),
+    "server_error": (500, "api_error", None, "Internal server error"),
+    "overloaded": (529, "overloaded_error", None, "Overloaded"),
+    "bad_request": (400, "invalid_request_error", None, "The simulator was asked to refuse this request."),
+    "unauthorized": (401, "authentication_error", None, "invalid x-api-key"),
+    "no_key": (401, "authentication_error", None, "x-api-key header is required"),
+    "not_found": (404, "not_found_error", None, "model: not found"),
+    "no_path": (404, "not_found_error", None, "Not found"),
+    "no_method": (405, "invalid_request_error", None, "Method Not Allowed"),
+    "too_large": (413, "request_too_large", None, "Request exceeds the maximum size"),
+}
 
 
-class AnthropicMessages:
-    provider = "anthropic"
-    operation = "chat"
+def _error_body(refusal: Refusal, request_id: str) -> bytes:
+    error = {"type": refusal.kind, "message": refusal.message}
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
+
+
+def _headers(request_id: str, _chance: Random) -> Headers:
+    return [(b"request-id", request_id.encode()), (b"anthropic-organization-id", b"org-simulator")]
+
+
+def _rate_headers(allowance: Allowance, now_us: int) -> Headers:
+    full_again_us = now_us + int((allowance.limit - allowance.remaining) * 60_000_000 / allowance.limit)
+    return [
+        (b"anthropic-ratelimit-requests-limit", b"%d" % allowance.limit),
+        (b"anthropic-ratelimit-requests-remaining", b"%d" % allowance.remaining),
+        (b"anthropic-ratelimit-requests-reset", rfc3339(full_again_us).encode()),
+    ]
+
+
+ANTHROPIC: Final = Manners(
+    provider="anthropic",
+    refusals=_REFUSALS,
+    error_body=_error_body,
+    headers=_headers,
+    rate_headers=_rate_headers,
+)
+
+
+class AnthropicMessages(Dialect):
+    manners = ANTHROPIC
+    caching: Caching = "marked"
     api = "anthropic.messages"
 
     def ask(self, body: Mapping[str, Any]) -> Ask:
@@ -66,12 +119,16 @@ class AnthropicMessages:
             draft.usage.output_tokens or 0,
         )
 
+    def stream_error(self) -> bytes:
+        return b"event: error\ndata: " + _error_body(ANTHROPIC.refusal("overloaded"), "req_stream") + b"\n\n"
+
 
 class AnthropicCountTokens(AnthropicMessages):
     """`POST /v1/messages/count_tokens`: answers at once and bills nothing."""
 
     operation = "count_tokens"
     api = "anthropic.count_tokens"
+    caching: Caching = "none"
 
     def ask(self, body: Mapping[str, Any]) -> Ask:
         return Ask(body=body, model=required_text(body, "model"), blocks=prompt_blocks(body), max_output_tokens=0)
@@ -157,3 +214,9 @@ def _usage_object(draft: Draft) -> dict[str, Any]:
     if usage.reasoning_tokens:
         counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return counted
+
+
+ROUTES: Final = (
+    route("/v1/messages", AnthropicMessages()),
+    route("/v1/messages/count_tokens", AnthropicCountTokens()),
+)

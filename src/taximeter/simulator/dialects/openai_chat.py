@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from taximeter.simulator.asking import Ask, Block, bad_request, optional_count, required_text, text_block, text_in
-from taximeter.simulator.dialects import Piece, grouped
+from taximeter.simulator.dialects import Dialect, Piece, grouped, route
 from taximeter.simulator.drafting import Draft
+from taximeter.simulator.manners import Manners
 from taximeter.simulator.openai_models import reasons, served_tier, writes_are_reported
 
+OPENAI: Final = Manners(provider="openai")
 
-class OpenAIChat:
-    provider = "openai"
-    operation = "chat"
+
+class OpenAIChat(Dialect):
+    manners = OPENAI
     api = "openai.chat"
 
     def ask(self, body: Mapping[str, Any]) -> Ask:
@@ -45,7 +47,7 @@ class OpenAIChat:
             "annotations": [],
         }
         choices = [
-            {"index": i, "message": message, "logprobs": None, "finish_reason": _finish(draft)}
+            {"index": i, "message": message, "logprobs": None, "finish_reason": finish_reason(draft)}
             for i in range(draft.asked.get("n") or 1)
         ]
         return msgspec.json.encode(
@@ -75,7 +77,7 @@ class OpenAIChat:
             for i in choices:
                 done += len(text.split())
                 yield head + _choice(i, delta, b"null") + tail, done
-        finish = b'"' + _finish(draft).encode() + b'"'
+        finish = b'"' + finish_reason(draft).encode() + b'"'
         closing = b"".join(head + _choice(i, b"{}", finish) + tail for i in choices)
         if with_usage:
             closing += head + b'[],"usage":' + msgspec.json.encode(usage_object(draft)) + b"}\n\n"
@@ -111,7 +113,7 @@ def usage_object(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _finish(draft: Draft) -> str:
+def finish_reason(draft: Draft) -> str:
     return "length" if draft.reached_limit else "stop"
 
 
@@ -129,3 +131,6 @@ def _chunk_head(response_id: str, draft: Draft) -> bytes:
 
 def _choice(index: int, delta: bytes, finish: bytes) -> bytes:
     return b'[{"index":%d,"delta":%b,"logprobs":null,"finish_reason":%b}]' % (index, delta, finish)
+
+
+ROUTES: Final = (route("/v1/chat/completions", OpenAIChat()),)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from taximeter.simulator.asking import Ask, Block, bad_request, optional_count, required_text, text_block, text_in
-from taximeter.simulator.dialects import Piece, grouped
+from taximeter.simulator.dialects import Dialect, Piece, grouped, route
+from taximeter.simulator.dialects.openai_chat import OPENAI
 from taximeter.simulator.drafting import Draft
 from taximeter.simulator.openai_models import reasons, served_tier, writes_are_reported
 
 
-class OpenAIResponses:
-    provider = "openai"
-    operation = "chat"
+class OpenAIResponses(Dialect):
+    manners = OPENAI
     api = "openai.responses"
 
     def ask(self, body: Mapping[str, Any]) -> Ask:
@@ -167,3 +167,6 @@ def _usage_object(draft: Draft) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": read + written,
     }
+
+
+ROUTES: Final = (route("/v1/responses", OpenAIResponses()),)
