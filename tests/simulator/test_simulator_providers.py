@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import anthropic
@@ -59,7 +60,8 @@ def gemini(simulator: RunningSimulator) -> genai.Client:
     return genai.Client(api_key="k", http_options=HttpOptions(base_url=simulator.url))
 
 
-def bedrock(simulator: RunningSimulator, **headers: str) -> Any:
+@contextmanager
+def bedrock(simulator: RunningSimulator, **headers: str) -> Iterator[Any]:
     client = boto3.client(
         "bedrock-runtime",
         region_name="eu-west-1",
@@ -74,7 +76,8 @@ def bedrock(simulator: RunningSimulator, **headers: str) -> Any:
             request.headers[name] = value
 
     client.meta.events.register("before-sign", add)
-    return client
+    with closing(client):
+        yield client
 
 
 # ── Gemini ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,10 +146,11 @@ def test_gemini_fails_as_google_does(simulator: RunningSimulator, fault: str, st
 
 def test_bedrock_converses(simulator: RunningSimulator) -> None:
     messages = [{"role": "user", "content": [{"text": HELLO}]}]
-    answer, row = row_after(
-        simulator,
-        lambda: bedrock(simulator).converse(modelId=CLAUDE, messages=messages, inferenceConfig={"maxTokens": 5}),
-    )
+    with bedrock(simulator) as client:
+        answer, row = row_after(
+            simulator,
+            lambda: client.converse(modelId=CLAUDE, messages=messages, inferenceConfig={"maxTokens": 5}),
+        )
     assert (answer["usage"]["inputTokens"], answer["usage"]["outputTokens"]) == (3, row["output_tokens"])
     assert (row["provider"], row["model"]) == ("aws", CLAUDE)
     assert answer["ResponseMetadata"]["RequestId"] == row["request_id"]
@@ -157,8 +161,8 @@ def test_bedrock_streams_a_conversation_and_caches_up_to_a_point(simulator: Runn
     messages = [{"role": "user", "content": [{"text": HELLO}]}]
 
     def ask() -> list[Any]:
-        answer = bedrock(simulator).converse_stream(modelId=CLAUDE, messages=messages, system=system)
-        return list(answer["stream"])
+        with bedrock(simulator) as client:
+            return list(client.converse_stream(modelId=CLAUDE, messages=messages, system=system)["stream"])
 
     (_, first), (events, second) = row_after(simulator, ask), row_after(simulator, ask)
     assert (first["cache_write_5m_tokens"], second["cache_read_tokens"]) == (1200, 1200)
@@ -177,14 +181,16 @@ def test_bedrock_streams_a_conversation_and_caches_up_to_a_point(simulator: Runn
 def test_bedrock_invokes_models_in_their_vendors_dialect(
     simulator: RunningSimulator, model: str, body: dict[str, Any]
 ) -> None:
-    client, raw = bedrock(simulator), json.dumps(body)
-    whole, row = row_after(simulator, lambda: client.invoke_model(modelId=model, body=raw))
-    counted = whole["ResponseMetadata"]["HTTPHeaders"]
-    assert counted["x-amzn-bedrock-input-token-count"] == "3"
-    assert counted["x-amzn-bedrock-output-token-count"] == str(row["output_tokens"])
-    chunks, row = row_after(
-        simulator, lambda: list(client.invoke_model_with_response_stream(modelId=model, body=raw)["body"])
-    )
+    raw = json.dumps(body)
+    with bedrock(simulator) as client:
+        whole, row = row_after(simulator, lambda: client.invoke_model(modelId=model, body=raw))
+        assert json.loads(whole["body"].read())
+        counted = whole["ResponseMetadata"]["HTTPHeaders"]
+        assert counted["x-amzn-bedrock-input-token-count"] == "3"
+        assert counted["x-amzn-bedrock-output-token-count"] == str(row["output_tokens"])
+        chunks, row = row_after(
+            simulator, lambda: list(client.invoke_model_with_response_stream(modelId=model, body=raw)["body"])
+        )
     metrics = json.loads(chunks[-1]["chunk"]["bytes"])["amazon-bedrock-invocationMetrics"]
     assert (metrics["inputTokenCount"], metrics["outputTokenCount"]) == (3, row["output_tokens"])
 
@@ -205,17 +211,19 @@ def test_the_anthropic_client_for_bedrock_streams(simulator: RunningSimulator) -
     ("fault", "code"), [("rate_limit", "ThrottlingException"), ("server_error", "InternalServerException")]
 )
 def test_bedrock_fails_as_aws_does(simulator: RunningSimulator, fault: str, code: str) -> None:
-    client = bedrock(simulator, **{"X-Simulator-Fault": fault})
-    with pytest.raises(ClientError) as caught:
+    with bedrock(simulator, **{"X-Simulator-Fault": fault}) as client, pytest.raises(ClientError) as caught:
         client.converse(modelId=CLAUDE, messages=[{"role": "user", "content": [{"text": HELLO}]}])
     assert caught.value.response["Error"]["Code"] == code
 
 
 def test_a_bedrock_stream_may_end_in_an_exception(simulator: RunningSimulator) -> None:
-    client = bedrock(simulator, **{"X-Simulator-Fault": "stream_error"})
-    answer = client.converse_stream(modelId=CLAUDE, messages=[{"role": "user", "content": [{"text": HELLO}]}])
-    with pytest.raises(EventStreamError, match="modelStreamErrorException"):
-        list(answer["stream"])
+    messages = [{"role": "user", "content": [{"text": HELLO}]}]
+    with (
+        bedrock(simulator, **{"X-Simulator-Fault": "stream_error"}) as client,
+        closing(client.converse_stream(modelId=CLAUDE, messages=messages)["stream"]) as stream,
+        pytest.raises(EventStreamError, match="modelStreamErrorException"),
+    ):
+        list(stream)
 
 
 # ── Mistral, Groq, Cohere, Ollama, Azure, Vertex ────────────────────────────────────────────────────────────
