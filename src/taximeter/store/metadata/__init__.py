@@ -1,4 +1,4 @@
-"""The metadata store: keys, sessions, uses of the calculator. SQLite by default; the same code serves PostgreSQL."""
+"""The metadata store: keys, sessions, calculator uses, alerting. SQLite by default; the same code serves PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taximeter.clock import Clock, SystemClock
+from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
@@ -14,14 +15,19 @@ from taximeter.store.metadata.sessions import Session, Sessions
 
 __all__ = [
     "SCOPES",
+    "Alerting",
+    "Annotation",
     "CalculatorUse",
     "CalculatorUses",
+    "IncidentRecord",
     "Key",
     "Keys",
+    "Letter",
     "Metadata",
     "RecordedUse",
     "Session",
     "Sessions",
+    "SilenceRecord",
 ]
 
 
@@ -43,6 +49,7 @@ class Metadata:
         self.keys = Keys(self._database, clock, draw)
         self.sessions = Sessions(self._database, clock, draw)
         self.calculator_uses = CalculatorUses(self._database, clock)
+        self.alerting = Alerting(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA: Final = MetaData()
 
@@ -55,3 +55,60 @@ CALCULATOR_USES: Final = Table(
     Column("comparison_delta", JSON, nullable=False),
     sqlite_autoincrement=True,
 )
+
+ALERT_DESK: Final = Table(
+    "alert_desk",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
+)
+"""One row: what alerting remembers from one evaluation to the next."""
+
+INCIDENTS: Final = Table(
+    "incidents",
+    METADATA,
+    Column("incident_id", String(64), primary_key=True),
+    Column("severity", String(20), nullable=False),
+    Column("opened_at_us", BigInteger, nullable=False, index=True),
+    Column("resolved_at_us", BigInteger),
+    Column("acknowledged_by", String(200)),
+    Column("content", JSON, nullable=False),
+)
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("notification_id", String(300), primary_key=True),
+    Column("incident_id", String(64), nullable=False, index=True),
+    Column("channel", String(100), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("due_at_us", BigInteger, nullable=False),
+    Column("delivered_at_us", BigInteger),
+    Column("error", Text),
+)
+
+SILENCES: Final = Table(
+    "silences",
+    METADATA,
+    Column("silence_id", String(64), primary_key=True),
+    Column("matchers", JSON, nullable=False),
+    Column("starts_at_us", BigInteger, nullable=False),
+    Column("ends_at_us", BigInteger, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("comment", Text, nullable=False),
+)
+
+ANNOTATIONS: Final = Table(
+    "annotations",
+    METADATA,
+    Column("annotation_id", String(64), primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("labels", JSON, nullable=False),
+)
+"""Marks in time, such as deployments."""

@@ -1,0 +1,1 @@
+"""Where notifications go. One file a channel; `registry` lists them."""

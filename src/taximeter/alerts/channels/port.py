@@ -1,0 +1,43 @@
+"""The port of channels."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from taximeter.alerts.message import Message
+from taximeter.errors import TaximeterError
+
+
+class DeliveryError(TaximeterError):
+    """A message was not delivered.
+
+    `permanent`: it will not be either when it is tried again as it is (a wrong key, a channel that is gone).
+    `retry_after_seconds` is what the service asked for, None when it said nothing.
+    """
+
+    code = "delivery_failed"
+    http_status = 502
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after_seconds: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.permanent = permanent
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Channel(Protocol):
+    """One place to tell."""
+
+    def deliver(self, message: Message, notification_id: str) -> None:
+        """Tell it. Blocks, at most some seconds. Raises DeliveryError.
+
+        It may be called again with the same `notification_id` when it is not known whether the first call went
+        through: a service that can keep apart what it has seen is given `message.dedup_key` or that id.
+        """
+        ...

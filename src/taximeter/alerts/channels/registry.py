@@ -1,0 +1,55 @@
+"""All kinds of channels: a kind of one's own is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from taximeter.alerts.channels.alertmanager import Alertmanager, AlertmanagerSettings
+from taximeter.alerts.channels.apprise import Apprise, AppriseSettings
+from taximeter.alerts.channels.email import Email, EmailSettings
+from taximeter.alerts.channels.pagerduty import PagerDuty, PagerDutySettings
+from taximeter.alerts.channels.port import Channel, DeliveryError
+from taximeter.alerts.channels.slack import Slack, SlackSettings
+from taximeter.alerts.channels.webhook import Webhook, WebhookSettings
+from taximeter.clock import Clock
+from taximeter.config.alerting import Written
+from taximeter.errors import Mistake
+
+Kind = tuple[type[Written], Callable[[Any, Clock], Channel]]
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "slack": (SlackSettings, lambda settings, _clock: Slack(settings)),
+    "pagerduty": (PagerDutySettings, lambda settings, _clock: PagerDuty(settings)),
+    "email": (EmailSettings, lambda settings, _clock: Email(settings)),
+    "webhook": (WebhookSettings, Webhook),
+    "alertmanager": (AlertmanagerSettings, lambda settings, _clock: Alertmanager(settings)),
+    "apprise": (AppriseSettings, lambda settings, _clock: Apprise(settings)),
+}
+
+
+def open_channels(written: Mapping[str, Mapping[str, Any]], clock: Clock) -> tuple[dict[str, Channel], list[Mistake]]:
+    """The channels of a configuration, and everything that is wrong with it."""
+    channels: dict[str, Channel] = {}
+    mistakes: list[Mistake] = []
+    for name, settings in written.items():
+        try:
+            channels[name] = _opened(settings, clock)
+        except ValidationError as error:
+            mistakes += [
+                Mistake(".".join(("alerts.channels", name, *map(str, one["loc"]))), one["msg"])
+                for one in error.errors()
+            ]
+        except DeliveryError as error:
+            mistakes.append(Mistake(f"alerts.channels.{name}", str(error)))
+    return channels, mistakes
+
+
+def _opened(settings: Mapping[str, Any], clock: Clock) -> Channel:
+    kind = KINDS.get(str(settings.get("kind")))
+    if kind is None:
+        raise DeliveryError(f"kind should be one of {', '.join(KINDS)}", permanent=True)
+    model, make = kind
+    return make(model.model_validate(settings), clock)

@@ -1,0 +1,92 @@
+"""From the outbox to the channels, at least once each.
+
+1. Take the letters that are due.
+2. Hand each to its channel. A crash after it repeats it: the channel is given the same id.
+3. Note the delivery, or when to try again: after 5 s, 10 s, 20 s, ... up to 10 minutes, for a day. After that, and
+   when a service says that it never will, the letter is dead: it stays to be seen, and is a trouble of its own.
+
+Letters of one incident to one channel keep their order: while one waits, those behind it wait too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from taximeter.alerts.channels.port import Channel, DeliveryError
+from taximeter.alerts.message import Message
+from taximeter.alerts.states import SECOND_US
+from taximeter.clock import Clock
+from taximeter.store.metadata import Letter
+
+FIRST_RETRY_US: Final = 5 * SECOND_US
+LONGEST_RETRY_US: Final = 600 * SECOND_US
+GIVE_UP_US: Final = 24 * 3600 * SECOND_US
+
+_log = logging.getLogger(__name__)
+
+
+class Outbox(Protocol):
+    """What delivery needs of the metadata store."""
+
+    def due(self, now_us: int, limit: int = 100) -> list[Letter]: ...
+
+    def delivered(self, notification_id: str, at_us: int) -> None: ...
+
+    def failed(self, notification_id: str, error: str, due_at_us: int | None) -> None: ...
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Delivers what is due. `counts` are by channel and outcome: delivered, failed, dead."""
+
+    outbox: Outbox
+    channels: Mapping[str, Channel]
+    clock: Clock
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Everything that is due now. Raises StoreError when the outbox cannot be read or written."""
+        held_up: set[tuple[str, str]] = set()
+        for letter in self.outbox.due(self.clock.now_us()):
+            place = letter.channel, letter.incident_id
+            if place not in held_up and not self._delivered(letter):
+                held_up.add(place)
+
+    def _delivered(self, letter: Letter) -> bool:
+        channel = self.channels.get(letter.channel)
+        try:
+            if channel is None:
+                raise DeliveryError(f"there is no channel {letter.channel!r} any more", permanent=True)
+            channel.deliver(read_message(letter.content), letter.notification_id)
+        except DeliveryError as error:
+            self._failed(letter, error)
+            return False
+        self.outbox.delivered(letter.notification_id, self.clock.now_us())
+        self._count(letter.channel, "delivered")
+        return True
+
+    def _failed(self, letter: Letter, error: DeliveryError) -> None:
+        again_at_us = None if error.permanent else self._next_try_us(letter, error)
+        _log.warning("%s: %s", letter.channel, error)
+        self.outbox.failed(letter.notification_id, str(error), again_at_us)
+        self._count(letter.channel, "failed" if again_at_us is not None else "dead")
+
+    def _next_try_us(self, letter: Letter, error: DeliveryError) -> int | None:
+        now_us = self.clock.now_us()
+        if now_us - letter.created_at_us >= GIVE_UP_US:
+            return None
+        asked_us = int((error.retry_after_seconds or 0) * SECOND_US)
+        return now_us + max(asked_us, min(FIRST_RETRY_US << min(letter.tries, 20), LONGEST_RETRY_US))
+
+    def _count(self, channel: str, outcome: str) -> None:
+        self.counts[channel, outcome] = self.counts.get((channel, outcome), 0) + 1
+
+
+def read_message(content: Mapping[str, object]) -> Message:
+    """A message from the JSON it was kept as."""
+    return msgspec.convert(content, Message)

@@ -1,0 +1,252 @@
+"""Each channel says the same in its own form, and says what a refusal means."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import replace
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from vendors import certificate, free_port, vendor
+
+from taximeter.alerts.channels.port import Channel, DeliveryError
+from taximeter.alerts.channels.registry import open_channels
+from taximeter.alerts.channels.slack import blocks
+from taximeter.alerts.message import Link, Message
+from taximeter.clock import SystemClock
+
+OPENED = Message(
+    event="opened",
+    dedup_key="01990000-0000-7000-8000-000000000001",
+    severity="critical",
+    kind="volume_spike",
+    title="More calls than usual: feature chat, user u1, $12.40 an hour",
+    summary="412 calls in 10 minutes, expected 120 (90% between 80 and 170) <from 6 Tuesdays>",
+    started_at="2026-11-24T01:58:00.000000Z",
+    at="2026-11-24T02:03:00.000000Z",
+    labels={"feature": "chat", "user_id": "u1", "team": "core"},
+    facts=[("Since", "2026-11-24T01:58Z"), ("So far", "$3.10 more than expected")],
+    contributors=["user u1: 96% of the change, more requests"],
+    evidence=[("Deployments", "checkout 4.2 at 01:50")],
+    action="Limit user u1, or pause the key it uses.",
+    runbook="volume-spike",
+    links=[Link("Open the incident", "https://meter.example/alerts/1?a=1&b=2")],
+)
+RESOLVED = replace(OPENED, event="resolved")
+NOTIFICATION = "01990000-0000-7000-8000-000000000001/all.1/slack/1"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+def channel(**settings: Any) -> Channel:
+    channels, mistakes = open_channels({"it": settings}, SystemClock())
+    assert mistakes == []
+    return channels["it"]
+
+
+# ── Slack ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_slack_blocks_are_valid_and_cannot_mention_anybody() -> None:
+    drawn = list(blocks(replace(OPENED, summary="<!channel> & <@U1>")))
+    for block in drawn:
+        block.validate_json()
+    assert "<!channel>" not in json.dumps([block.to_dict() for block in drawn])
+
+
+def test_slack_by_webhook_has_the_whole_story_in_its_first_line_and_a_colour() -> None:
+    with vendor() as slack:
+        channel(kind="slack", webhook_url=f"{slack.url}/services/T/B/x").deliver(OPENED, NOTIFICATION)
+        channel(kind="slack", webhook_url=f"{slack.url}/services/T/B/x").deliver(RESOLVED, NOTIFICATION)
+    first, last = slack.bodies
+    assert first["text"] == "CRITICAL More calls than usual: feature chat, user u1, $12.40 an hour"
+    assert last["text"].startswith("Over: ")
+    assert (first["attachments"][0]["color"], last["attachments"][0]["color"]) == ("#d7263d", "#2e9e5b")
+
+
+def test_slack_by_bot_writes_into_its_channel() -> None:
+    with vendor((200, {"content-type": "application/json"}, b'{"ok": true, "ts": "1.2"}')) as slack:
+        settings = {"kind": "slack", "bot_token": "xoxb-1", "channel": "#spend", "api_url": f"{slack.url}/api/"}
+        channel(**settings).deliver(OPENED, NOTIFICATION)
+    path, headers, body = slack.taken[0]
+    assert (path, headers["authorization"], json.loads(body)["channel"]) == (
+        "/api/chat.postMessage",
+        "Bearer xoxb-1",
+        "#spend",
+    )
+
+
+# ── PagerDuty ──────────────────────────────────────────────────────────────────────────────────────────────
+
+ACCEPTED = (202, {"content-type": "application/json"}, json.dumps({"status": "success", "dedup_key": "k"}).encode())
+
+
+@pytest.mark.parametrize(
+    ("event", "action"),
+    [
+        ("opened", "trigger"),
+        ("changed", "trigger"),
+        ("escalated", "trigger"),
+        ("acknowledged", "acknowledge"),
+        ("resolved", "resolve"),
+    ],
+)
+def test_pagerduty_knows_an_incident_by_one_key_from_trigger_to_resolve(
+    event: Any, action: str, tls: tuple[Path, Path]
+) -> None:
+    with vendor(ACCEPTED, tls=tls) as pagerduty:
+        pager = channel(kind="pagerduty", routing_key="r" * 32, api_url=pagerduty.url, ca_file=str(tls[1]))
+        pager.deliver(replace(OPENED, event=event), NOTIFICATION)
+    (body,) = pagerduty.bodies
+    assert (body["event_action"], body["dedup_key"], body["routing_key"]) == (action, OPENED.dedup_key, "r" * 32)
+    assert body["payload"]["severity"] == "critical"
+    assert body["payload"]["custom_details"]["contributors"] == list(OPENED.contributors)
+
+
+# ── webhooks and Alertmanager ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_webhook_is_signed_over_its_time_and_body() -> None:
+    with vendor() as receiver:
+        channel(kind="webhook", url=f"{receiver.url}/hook?x=1", secret="s3cret").deliver(OPENED, NOTIFICATION)
+    path, headers, body = receiver.taken[0]
+    told = dict(part.split("=", 1) for part in headers["x-taximeter-signature"].split(","))
+    expected = hmac.new(b"s3cret", told["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert (path, told["v1"], headers["idempotency-key"]) == ("/hook?x=1", expected, NOTIFICATION)
+    assert json.loads(body)["first_line"] == OPENED.first_line
+
+
+def test_alertmanager_gets_the_same_labels_from_start_to_end() -> None:
+    with vendor() as manager:
+        channel(kind="alertmanager", url=manager.url).deliver(OPENED, NOTIFICATION)
+        channel(kind="alertmanager", url=manager.url).deliver(replace(RESOLVED, severity="warning"), NOTIFICATION)
+    (first,), (last,) = manager.bodies
+    assert first["labels"] == last["labels"]
+    assert last["endsAt"] == "2026-11-24T02:03:00+00:00"
+    assert first["endsAt"] > last["endsAt"]
+
+
+# ── mail ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Mailbox:
+    """An SMTP server's handler that keeps mails, or answers what it is told to."""
+
+    def __init__(self, answer: str = "250 OK") -> None:
+        self.answer = answer
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(envelope.content)
+        return self.answer
+
+
+def mail_settings(controller: Controller) -> dict[str, Any]:
+    port = controller.server.sockets[0].getsockname()[1]
+    return {
+        "kind": "email",
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "from": "m@a.example",
+        "to": ["o@a.example"],
+    }
+
+
+def test_mail_has_text_and_html_and_one_conversation_an_incident() -> None:
+    mailbox = Mailbox()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        mails = channel(**mail_settings(controller))
+        mails.deliver(OPENED, NOTIFICATION)
+        mails.deliver(RESOLVED, NOTIFICATION.replace("/1", "/2"))
+    finally:
+        controller.stop()
+    first, last = (message_from_bytes(mail, policy=policy.default) for mail in mailbox.mails)
+    assert first["Subject"] == OPENED.first_line
+    assert first["References"] == last["References"]
+    assert first["Message-ID"] != last["Message-ID"]
+    text, html = (first.get_body([kind]).get_content() for kind in ("plain", "html"))
+    assert "user u1: 96% of the change" in text
+    assert "&lt;from 6 Tuesdays&gt;" in html
+
+
+# ── what a refusal means ───────────────────────────────────────────────────────────────────────────────────
+
+REFUSALS: dict[str, tuple[tuple[int, dict[str, str], bytes], bool, float | None]] = {
+    "too many requests": ((429, {"retry-after": "30"}, b"slow down"), False, 30.0),
+    "a fault of theirs": ((503, {}, b"maintenance"), False, None),
+    "a channel that is gone": ((404, {}, b"no_service"), True, None),
+    "a wrong key": ((403, {}, b"invalid_token"), True, None),
+}
+CHANNELS: dict[str, Any] = {
+    "slack": lambda url, _ca: {"kind": "slack", "webhook_url": f"{url}/services/secret"},
+    "pagerduty": lambda url, ca: {"kind": "pagerduty", "routing_key": "secret", "api_url": url, "ca_file": ca},
+    "webhook": lambda url, _ca: {"kind": "webhook", "url": f"{url}/secret"},
+    "alertmanager": lambda url, _ca: {"kind": "alertmanager", "url": url},
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("kind", CHANNELS)
+def test_a_refusal_says_whether_and_when_to_try_again_and_shows_no_secret(
+    kind: str, refusal: str, tls: tuple[Path, Path]
+) -> None:
+    answer, permanent, wait = REFUSALS[refusal]
+    secured = tls if kind == "pagerduty" else None
+    with vendor(answer, tls=secured) as service, pytest.raises(DeliveryError) as failed:
+        channel(**CHANNELS[kind](service.url, str(tls[1]))).deliver(OPENED, NOTIFICATION)
+    assert (failed.value.permanent, failed.value.retry_after_seconds) == (permanent, wait)
+    assert "secret" not in str(failed.value)
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+def test_a_service_that_is_not_there_is_tried_again(kind: str, tls: tuple[Path, Path]) -> None:
+    scheme = "https" if kind == "pagerduty" else "http"
+    with pytest.raises(DeliveryError) as failed:
+        channel(**CHANNELS[kind](f"{scheme}://127.0.0.1:{free_port()}", str(tls[1]))).deliver(OPENED, NOTIFICATION)
+    assert not failed.value.permanent
+    assert "secret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("451 later", False), ("554 never", True)])
+def test_a_mail_server_says_whether_to_try_again(answer: str, permanent: bool) -> None:
+    controller = Controller(Mailbox(answer), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        with pytest.raises(DeliveryError) as failed:
+            channel(**mail_settings(controller)).deliver(OPENED, NOTIFICATION)
+    finally:
+        controller.stop()
+    assert failed.value.permanent is permanent
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no kind": ({}, "alerts.channels.it"),
+    "an unknown kind": ({"kind": "pigeon"}, "alerts.channels.it"),
+    "two ways to Slack": (
+        {"kind": "slack", "webhook_url": "https://a", "bot_token": "b", "channel": "c"},
+        "alerts.channels.it",
+    ),
+    "a misspelt setting": ({"kind": "webhook", "url": "https://a", "sceret": "b"}, "alerts.channels.it.sceret"),
+    "a missing setting": ({"kind": "pagerduty"}, "alerts.channels.it.routing_key"),
+    "an address Apprise does not know": ({"kind": "apprise", "url": "nothing://x"}, "alerts.channels.it"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_wrong_channel_is_a_mistake_by_its_place(name: str) -> None:
+    settings, place = BAD[name]
+    _channels, mistakes = open_channels({"it": settings}, SystemClock())
+    assert [mistake.where for mistake in mistakes] == [place]
