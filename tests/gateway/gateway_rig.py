@@ -348,7 +348,15 @@ def running(
             known_ids=known_ids,
             admission=admission,
         )
-        config = uvicorn.Config(gateway, log_level="critical", date_header=False, server_header=False, http="httptools")
+        config = uvicorn.Config(
+            gateway,
+            log_level="critical",
+            date_header=False,
+            server_header=False,
+            http="httptools",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+        )
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             server = uvicorn.Server(config)

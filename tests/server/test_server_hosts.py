@@ -9,6 +9,7 @@ import httpx
 import pytest
 from faces import House
 
+from taximeter.server.answers import Message
 from taximeter.server.hosts import only_for_hosts
 
 
@@ -77,3 +78,41 @@ def test_pages_of_other_sites_are_not_answered(origin: str, allowed: bool) -> No
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_probes_may_call_us_anything(path: str) -> None:
     assert status("10.1.2.3:8787", path, "127.0.0.1") == 200
+
+
+def first_word_to_a_websocket(path: str, **headers: str) -> str:
+    """The type of the first message that the server sends to a websocket; the gateway's is an answer of HTTP."""
+
+    async def ask() -> str:
+        app = only_for_hosts(House(Path("nowhere"), open_to_all=True).app, ["127.0.0.1"])
+        given = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": given}
+        told: list[str] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            told.append(message["type"])
+
+        await app(scope, receive, send)
+        return told[0]
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "reached"),
+    [
+        ("/openai/v1/realtime", {"host": "127.0.0.1:8787"}, True),
+        ("/openai/v1/realtime", {"host": "127.0.0.1:8787", "origin": "http://localhost:8787"}, True),
+        ("/openai/v1/realtime", {"host": "127.0.0.1:8787", "origin": "https://evil.example"}, False),
+        ("/openai/v1/realtime", {"host": "evil.example"}, False),
+        ("/api/v1/live", {"host": "127.0.0.1:8787"}, False),
+        ("/", {"host": "127.0.0.1:8787"}, False),
+    ],
+)
+def test_websockets_are_for_the_gateway_and_not_for_pages_of_other_sites(
+    path: str, headers: dict[str, str], reached: bool
+) -> None:
+    assert (first_word_to_a_websocket(path, **headers) != "websocket.close") is reached

@@ -76,8 +76,8 @@ class SeveralCalls:
 
     def add(self, item: Reading, *, counts: bool = True) -> None:
         """One more call. One that does not count is another model's and stays out of the sum."""
-        self.content_started = True
         if counts:
+            self.content_started = False  # that of the next one has not
             self._total = plus(self._total, item)
         if len(self._items) < MOST_ITEMS:
             self._items.append(item)

@@ -89,7 +89,8 @@ class StreamReader:
 
     @property
     def content_started(self) -> bool:
-        """Whether the first real content was seen: for the time to the first token."""
+        """Whether the first real content was seen: for the time to the first token. Of several calls, of the one that
+        is under way."""
         return self._state.content_started
 
     @property

@@ -20,9 +20,11 @@ from taximeter.gateway.polled import Counted, Poll, may_tell
 from taximeter.gateway.providers import Mount, Mounts, Provider
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import Refusal
+from taximeter.gateway.session import Session, refuse_socket
 from taximeter.gateway.settings import GatewaySettings
+from taximeter.gateway.sockets import Sockets, WebSockets
 from taximeter.gateway.tools import Price, Tools
-from taximeter.gateway.upstream import Http1, Upstream
+from taximeter.gateway.upstream import Headers, Http1, Upstream
 
 
 class Gateway:
@@ -46,6 +48,7 @@ class Gateway:
         upstream: Upstream | None = None,
         known_ids: KnownIds | None = None,
         admission: Admission | None = None,
+        sockets: Sockets | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
         self.recorder = recorder
@@ -57,6 +60,7 @@ class Gateway:
         self._settings = settings
         self._clock = clock
         self._upstream = upstream or Http1(settings.upstream())
+        self._sockets = sockets or WebSockets(settings.upstream())
         identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._tools = Tools(
             self._upstream, recorder, price, clock, settings, self._guard, identities, Counted(), admission
@@ -72,8 +76,11 @@ class Gateway:
         await self._upstream.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
-            await self._serve_other(scope, receive, send)
+            await self._serve_lifespan(receive, send)
             return
         client = Client(receive, send)
         mount, rest = self._mounts.find(scope["raw_path"])
@@ -120,19 +127,36 @@ class Gateway:
         return Poll(flavour, target, known, self._settings.tap_limit_bytes)
 
     async def _refuse(self, client: Client, mount: Mount | None, call: Call | None, refusal: Refusal) -> None:
-        self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
-        headers, body = refusal.answer(OPENAI if mount is None else mount.kind)
-        if call is not None:
-            headers.append((EVENT_ID_HEADER, call.event_id.encode()))
+        headers, body = self._refused(mount, None if call is None else call.event_id, refusal)
         await client.start(refusal.status, headers)
         await client.part(body, more=False)
 
-    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Websockets are refused; the lifespan is answered, so that the gateway can run by itself."""
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1003})
-            return
+    def _refused(self, mount: Mount | None, event_id: str | None, refusal: Refusal) -> tuple[Headers, bytes]:
+        """The answer that a refusal is; it is counted."""
+        self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
+        headers, body = refusal.answer(OPENAI if mount is None else mount.kind)
+        if event_id is not None:
+            headers.append((EVENT_ID_HEADER, event_id.encode()))
+        return headers, body
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        mount, rest = self._mounts.find(scope["raw_path"])
+        session: Session | None = None
+        try:
+            asked = self._read_head(scope, "GET", mount, rest)
+            session = Session(self._tools, self._sockets, asked, receive, send)
+            self.open_calls += 1
+            try:
+                await session.run(scope)
+            finally:
+                self.open_calls -= 1
+        except Refusal as refusal:
+            headers, body = self._refused(mount, None if session is None else session.event_id, refusal)
+            await refuse_socket(send, refusal.status, headers, body)
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        """Answered, so that the gateway can run by itself."""
         while True:
             message = await receive()
             if message["type"] == "lifespan.shutdown":

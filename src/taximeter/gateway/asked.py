@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from taximeter.gateway.client import Scope
 from taximeter.gateway.heads import RequestHead
@@ -10,6 +11,9 @@ from taximeter.gateway.keys import Key, KeyCheck, admit, identified
 from taximeter.gateway.providers import Mount, Mounts
 from taximeter.gateway.refusals import body_too_large, unfit_path, unknown_provider
 from taximeter.gateway.upstream import Headers
+
+KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
+"""How OpenAI's clients in browsers give their key to a websocket: a browser cannot set headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,9 @@ def read_head(
     query: bytes = scope["query_string"]
     if query and mount.kind.query_keys:
         query = head.take_query_keys(query, mount.kind.query_keys)
+    for name in scope.get("subprotocols", ()):
+        if name.startswith(KEY_SUBPROTOCOL):
+            head.secrets.append((b"authorization", b"Bearer " + name[len(KEY_SUBPROTOCOL) :].encode()))
     key, credentials = admit(head, mount, keys)
     path = mount.target(rest)
     if path is None:

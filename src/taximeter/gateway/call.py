@@ -41,6 +41,19 @@ class Call:
             "provider": provider,
         }
 
+    def another(self, event_id: str) -> Call:
+        """The next call of the same session: of the same people, under the same request id."""
+        request_id = self._known.get("request_id") or self.event_id
+        self._known["request_id"] = request_id
+        call = Call(event_id, self._known["started_at_us"], self.started, self._known["provider"])
+        call._known = {**self._known, "event_id": event_id}
+        return call
+
+    def starts_now(self, now_us: int, now: float) -> None:
+        """It begins later than it was made: `now_us` is wall time, `now` the monotonic counter."""
+        self._known["started_at_us"] = now_us
+        self.started = now
+
     def belongs_to(self, attribution: Attribution, api_key_id: str | None) -> None:
         self._known["attribution"] = attribution
         self._known["api_key_id"] = api_key_id

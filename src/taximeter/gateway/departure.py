@@ -59,19 +59,19 @@ def _attribute(call: Call, asked: Asked) -> None:
 async def attempt(tools: Tools, client: Client, asked: Asked, call: Call | None, body: bytes) -> Attempt:
     """The attempt, its begin record written. Raises Refusal."""
     if call is None:
-        return Attempt(asked.mount, await _signed(asked, _outgoing(asked, body)))
+        return Attempt(asked.mount, await _signed(asked, outgoing(asked, body)))
     payload = tools.guard("request_unread", _read_request, tools, asked, call, body) or NO_PAYLOAD
     record = Record(tools, client, call)
     if tools.admission is not None:
         body, payload = await _admitted(tools, asked, record, payload, body)
     asking = tools.guard("request_unread", _ask_for_usage, asked, call, payload, body)
     try:
-        outgoing, asking = await _departing(asked, body, asking)
+        leaving, asking = await _departing(asked, body, asking)
     except Refusal:
         record.void()
         raise
     record.begin()
-    return Attempt(asked.mount, outgoing, record, asking)
+    return Attempt(asked.mount, leaving, record, asking)
 
 
 async def _admitted(
@@ -89,22 +89,18 @@ async def _admitted(
 
 async def _departing(asked: Asked, body: bytes, asking: bytes | None) -> tuple[Outgoing, bytes | None]:
     """The request as it leaves, and its body with the question for usage in it. Raises Refusal."""
-    outgoing = _outgoing(asked, body, readable=asking is None)
-    if not _is_signed_here(asked):
-        return outgoing, asking
+    leaving = outgoing(asked, body, readable=asking is None)
+    if asked.credentials or asked.mount.signer is None:
+        return leaving, asking
     # What is signed cannot be changed any more.
-    return await _signed(asked, outgoing if asking is None else replace(outgoing, body=asking)), None
+    return await _signed(asked, leaving if asking is None else replace(leaving, body=asking)), None
 
 
-def _is_signed_here(asked: Asked) -> bool:
-    return not asked.credentials and asked.mount.signer is not None
-
-
-async def _signed(asked: Asked, outgoing: Outgoing) -> Outgoing:
+async def _signed(asked: Asked, leaving: Outgoing) -> Outgoing:
     signer = asked.mount.signer
     if asked.credentials or signer is None:
-        return outgoing
-    signed = await signer.signed(outgoing)
+        return leaving
+    signed = await signer.signed(leaving)
     if signed is None:
         raise no_provider_key(asked.mount.provider.name)
     return signed
@@ -142,7 +138,7 @@ def _ask_for_usage(asked: Asked, call: Call, payload: Mapping[str, Any], body: b
     return asking
 
 
-def _outgoing(asked: Asked, body: bytes, *, readable: bool = True) -> Outgoing:
+def outgoing(asked: Asked, body: bytes, *, readable: bool = True) -> Outgoing:
     """The request as it leaves. `readable` is False when its answer has to come in plain text."""
     head, query, headers = asked.head, asked.query, asked.head.forward.copy()
     for name, value in asked.credentials:

@@ -52,6 +52,8 @@ _REQUEST_ROLES: Final = {
     **dict.fromkeys(_HOP_BY_HOP, _DROP),
     # Framing and host are written anew; cookies are those of our own page; the others tell of the way to us.
     **dict.fromkeys((b"host", b"expect", b"cookie"), _DROP),
+    **dict.fromkeys((b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions"), _DROP),
+    **dict.fromkeys((b"sec-websocket-protocol", b"sec-websocket-accept"), _DROP),
     **dict.fromkeys((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"), _DROP),
     **dict.fromkeys((b"x-forwarded-port", b"x-real-ip"), _DROP),
     **dict.fromkeys((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"), _SECRET),

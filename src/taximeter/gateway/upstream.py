@@ -225,7 +225,7 @@ class _Pool:
         self.authority = origin.authority
         self.settings = settings
         self.loop = asyncio.get_running_loop()
-        self._tls = _tls_context(origin)
+        self._tls = tls_context(origin)
         self._idle: deque[_Connection] = deque()
         self._open: set[_Connection] = set()
         self._connecting = 0
@@ -345,7 +345,7 @@ class _Pool:
             connection.abort()
 
 
-def _tls_context(origin: Origin) -> ssl.SSLContext | None:
+def tls_context(origin: Origin) -> ssl.SSLContext | None:
     if origin.scheme == "http":
         return None
     context = ssl.create_default_context()

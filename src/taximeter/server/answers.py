@@ -28,6 +28,12 @@ async def answer(send: Send, status: int, body: bytes, headers: Headers = ()) ->
     await send({"type": "http.response.body", "body": body})
 
 
+async def close_socket(_: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a websocket: its client is told 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})
+
+
 async def answer_json(send: Send, status: int, content: object, headers: Headers = ()) -> None:
     await answer(send, status, json.dumps(content).encode(), [_JSON, *headers])
 

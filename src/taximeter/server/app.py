@@ -40,8 +40,10 @@ def build_app(faces: Faces) -> App:
         "readyz": _exactly("/readyz", readyz_face(faces.problems), faces),
         "metrics": _exactly("/metrics", metrics_face(faces.access, faces.counts), faces),
     }
+    sockets: dict[str, App] = {}
     if faces.gateway is not None:
-        by_segment |= dict.fromkeys(faces.providers, faces.gateway)
+        sockets = dict.fromkeys(faces.providers, faces.gateway)
+        by_segment |= sockets
     if faces.ingest is not None:
         otlp: dict[str, App] = dict.fromkeys(OTLP_PATHS, faces.otlp) if faces.otlp is not None else {}
         by_segment["v1"] = _only({"/v1/events": faces.ingest, **otlp}, faces)
@@ -50,7 +52,7 @@ def build_app(faces: Faces) -> App:
     if faces.sign_in is not None and faces.page is not None:
         by_segment |= {"signin": faces.sign_in, "signout": faces.sign_in.sign_out, "assets": faces.page.file}
         by_segment[""] = _exactly("/", faces.page, faces)
-    return Front(by_segment, _lost(faces))
+    return Front(by_segment, _lost(faces), sockets)
 
 
 def _exactly(path: str, face: App, faces: Faces) -> App:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from taximeter.errors import PermissionDeniedError
-from taximeter.server.answers import App, Receive, Scope, Send, answer_error, header
+from taximeter.server.answers import App, Receive, Scope, Send, answer_error, close_socket, header
 
 FOR_PROBES = ("/healthz", "/readyz")
 """Tell nothing, and are asked by machines that call us as they like."""
@@ -27,9 +27,12 @@ def only_for_hosts(app: App, hosts: Iterable[str]) -> App:
     named = {host.strip("[]").lower() for host in hosts if host}
 
     async def only(scope: Scope, receive: Receive, send: Send) -> None:
-        stranger = _stranger(scope, named) if scope["type"] == "http" else None
+        stranger = _stranger(scope, named) if scope["type"] in ("http", "websocket") else None
         if stranger is None:
             await app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await close_socket(scope, receive, send)
             return
         error = PermissionDeniedError(
             f"this server needs no credential, and therefore answers only under its own name, not '{stranger}'",

@@ -18,6 +18,8 @@ from taximeter.server.answers import App
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
+LONGEST_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+"""Largest message of a websocket."""
 DRAIN_SECONDS: Final = 20
 """Longest wait, at the end, for answers that are under way."""
 
@@ -87,7 +89,9 @@ def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, be
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=LONGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,

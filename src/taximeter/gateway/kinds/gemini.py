@@ -32,6 +32,6 @@ GEMINI: Final = Kind(
     protocol="gemini",
     # The OpenAI-compatible endpoint and Vertex take bearer tokens.
     key_headers=(b"x-goog-api-key", b"authorization"),
-    query_keys=(b"key",),
+    query_keys=(b"key", b"access_token"),
     error_shape=_error_shape,
 )
