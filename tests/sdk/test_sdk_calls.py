@@ -382,6 +382,30 @@ def test_a_retried_call_through_our_gateway_has_the_id_of_its_last_attempt(
     assert {headers["x-taximeter-event-id"] for headers in calls} == {calls[0]["x-taximeter-event-id"]}
 
 
+def test_of_our_gateway_only_what_the_call_knows_better_is_told(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """A call that was given up goes on in the gateway, which learns what it cost; one that found nobody does not."""
+    provider.says(CHAT)
+    provider.answers.insert(0, Answer(500, b"{}"))
+    provider.answers.insert(0, Answer(200, b'{"id":', cut_after=3))
+    taximeter.init(data=written.data, url=provider.url)
+    with taximeter.instrument(client_for("openai", provider.url + "/openai/v1")) as client:
+        with pytest.raises(openai.APIConnectionError):
+            chat(client)
+        assert written.events == []
+        with pytest.raises(openai.InternalServerError):
+            chat(client)
+        assert [event["http_status"] for event in written.events] == [500]
+    taximeter.init(data=written.data, url="http://127.0.0.1:1")
+    with (
+        taximeter.instrument(client_for("openai", "http://127.0.0.1:1/openai/v1")) as nobody,
+        pytest.raises(openai.APIConnectionError),
+    ):
+        chat(nobody)
+    assert [event.get("error_type") for event in written.events][1:] == ["connection_error"]
+
+
 def test_nothing_of_ours_is_sent_to_a_provider(provider: Provider, written: Written, client_for: ClientFor) -> None:
     provider.says(CHAT)
     with taximeter.instrument(client_for("openai", provider.url)) as client, taximeter.attribute(user="ann"):

@@ -64,6 +64,20 @@ def test_closed_early_is_cancelled_and_estimated(provider: Provider, written: Wr
     assert event["output_tokens"] > 0
 
 
+def test_what_our_gateway_reads_to_its_end_is_left_to_it(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    """Both events would have one id, and the first to arrive counts: it must not be the one that had to guess."""
+    provider.says(WITHOUT_USAGE, **paused(WITHOUT_USAGE))
+    taximeter.init(data=written.data, url=provider.url)
+    with (
+        taximeter.instrument(client_for("openai", provider.url + "/openai/v1")) as client,
+        stream_from(client) as stream,
+    ):
+        next(iter(stream))
+    assert written.events == []
+
+
 def test_abandoned_is_cancelled(provider: Provider, written: Written, client_for: ClientFor) -> None:
     provider.says(WITHOUT_USAGE, **paused(WITHOUT_USAGE))
     with taximeter.instrument(client_for("openai", provider.url)) as client:

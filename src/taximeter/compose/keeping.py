@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from taximeter.clock import Clock
+from taximeter.compose.stored_calls import StoredCalls
 from taximeter.ingest.collector import Collector, Prices
+from taximeter.ingest.roads import Roads
 from taximeter.spool import SpoolReader
 from taximeter.store.events import DuckDBEvents
 
@@ -22,4 +24,5 @@ def collector_of(
     """The collector from the directory's spool into its store. The spool is made when it is not there."""
     spool = data / SPOOL_DIRECTORY
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Collector(SpoolReader(spool), prices, store, clock, on_stored=on_stored)
+    roads = Roads(clock.now_us(), StoredCalls(store))
+    return Collector(SpoolReader(spool), prices, store, clock, roads=roads, on_stored=on_stored)

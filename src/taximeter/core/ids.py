@@ -18,6 +18,9 @@ RANDOM_BYTES = 10
 PREPARED_IDS: Final = 64
 """Ids whose random part is made at once: chance costs a call of the system, however little of it is taken."""
 
+LONGEST_CHANCE_ID: Final = 15
+"""A provider's ids of answers up to this length are small random numbers on some hosts, and prove nothing."""
+
 _TIME = (1 << 48) - 1
 _VARIANT = 0x2 << 62
 _LOW_62 = (1 << 62) - 1

@@ -2,6 +2,7 @@
 
 1. Adopt what dead writers left.
 2. Read the next lines behind the store's marks.
+   Leave out events of calls that count already by another road (`roads`).
 3. Price each event, and splice the cost into its line: the event itself is not rewritten.
 4. Set aside, in `rejected.ndjson`, what is not an event. A crash before 5 sets it aside twice, which harms nobody.
 5. Give lines and marks to the store, which commits both or neither. A crash before it repeats 2 to 5.
@@ -25,6 +26,7 @@ from taximeter.clock import Clock, rfc3339
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.money import format_usd
 from taximeter.errors import TaximeterError
+from taximeter.ingest.roads import Roads
 from taximeter.pricing import Priceable, priceable_from_record
 from taximeter.spool import Batch, OpenCalls, Releaser, SpoolReader, adopt, is_segment_id, list_segments, open_calls
 from taximeter.spool.rejected import RejectedLines
@@ -98,6 +100,7 @@ class CollectorStatus:
     batches: int = 0
     stored_events: int = 0
     duplicate_events: int = 0
+    told_twice_events: int = 0
     unpriced_events: int = 0
     interrupted_calls: int = 0
     open_calls: int = 0
@@ -114,6 +117,10 @@ class PricedRecord(TypedDict, total=False):
     event_id: Required[str]
     record: str
     started_at: str
+    source: str | None
+    response_id: str | None
+    trace_id: str | None
+    span_id: str | None
     provider: str | None
     request_model: str | None
     response_model: str | None
@@ -210,6 +217,7 @@ class Collector:
         clock: Clock,
         *,
         releaser: Releaser | None = None,
+        roads: Roads | None = None,
         on_stored: Callable[[int], None] | None = None,
     ) -> None:
         """`on_stored` is told after each batch how many events are new, in the collector's thread."""
@@ -219,6 +227,7 @@ class Collector:
         self._splicer = CostSplicer(prices)
         self._rejected = RejectedLines(reader.directory)
         self._releaser = releaser or Releaser(reader.directory, clock)
+        self._roads = roads or Roads(clock.now_us())
         self._on_stored = on_stored
         self._marks: dict[str, int] | None = None
         self._calls = OpenCalls()
@@ -235,6 +244,7 @@ class Collector:
             self._counted,
             running=self._thread is not None and self._thread.is_alive(),
             lag_bytes=self._reader.unread_bytes(self._marks or {}),
+            told_twice_events=self._roads.told_twice,
             unpriced_events=self._splicer.unpriced,
             open_calls=len(self._calls),
             torn_lines=self._reader.torn_lines,
@@ -316,25 +326,36 @@ class Collector:
         return self._marks
 
     def _prepare(self, batch: Batch) -> _Prepared:
-        ingested_at = rfc3339(self._clock.now_us())
+        """Raises StoreError when it has to be asked about earlier calls and cannot; the batch is read again then."""
+        now_us = self._clock.now_us()
+        found = [event for piece in batch.pieces for line in piece.lines if (event := self._read(line, piece.segment))]
+        again = self._roads.told_before([record for _, record, _ in found], now_us)
+        ingested_at = rfc3339(now_us)
         lines: list[bytes] = []
-        read_lines = 0
-        for piece in batch.pieces:
-            read_lines += len(piece.lines)
-            for line in piece.lines:
-                self._take(line, piece.segment, ingested_at, lines)
-        return _Prepared(lines, batch.marks, read_lines)
+        for place, (line, record, segment) in enumerate(found):
+            if place not in again:
+                self._take(line, record, segment, ingested_at, lines)
+            elif self._calls:
+                self._calls.ended(record["event_id"])
+        return _Prepared(lines, batch.marks, sum(len(piece.lines) for piece in batch.pieces))
 
-    def _take(self, line: bytes, segment: str, ingested_at: str, lines: list[bytes]) -> None:
-        """One line of a spool: an event is priced, a begin noted, anything else set aside."""
+    def _read(self, line: bytes, segment: str) -> tuple[bytes, PricedRecord, str] | None:
+        """The event on a line of a spool; a begin is noted, anything else set aside."""
         try:
             record = _decode(line)
-            if "record" in record:
-                if record["record"] == "begin":
-                    self._calls.begun(record["event_id"], segment)
-                return
+            if "record" not in record:
+                return line, record, segment
+            if record["record"] == "begin":
+                self._calls.begun(record["event_id"], segment)
+        except (*_UNREADABLE, KeyError) as error:
+            self._rejected.add("not_an_event", f"{segment}: {error}", line)
+        return None
+
+    def _take(self, line: bytes, record: PricedRecord, segment: str, ingested_at: str, lines: list[bytes]) -> None:
+        """Price an event. What cannot be priced because it is none is set aside."""
+        try:
             lines.append(self._splicer.spliced(line, record, ingested_at))
-        except (*_UNREADABLE, KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             self._rejected.add("not_an_event", f"{segment}: {error}", line)
             return
         if self._calls:

@@ -45,6 +45,7 @@ class Call:
         "_flavour",
         "_http_status",
         "_known",
+        "_never_left",
         "_successes",
         "attribution",
         "event_id",
@@ -68,6 +69,7 @@ class Call:
         self._http_status: int | None = None
         self._first_content: float | None = None
         self._successes = 0
+        self._never_left = False
         self._body: bytearray | None = None
         about = meter.about(host.provider, facts.operation, facts.model, self.attribution)
         self._expected = about.expected
@@ -192,6 +194,7 @@ class Call:
         elif self._http_status is not None:  # what is lost is the rest of an answer that had begun well
             self.finish("interrupted", self._read_so_far(), failure_kind(error))
         else:
+            self._never_left = _found_nobody(error)
             self.finish("error", self._read_failure(error), failure_kind(error))
 
     def _read_failure(self, error: Exception) -> Reading:
@@ -217,8 +220,16 @@ class Call:
             self._ends.pop()
         except IndexError:
             return
+        if self.host.through_gateway and self._counts_better_there(reading):
+            return
         outcome = self._outcome(status, reading, error_type)
         meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known}{outcome}}}')
+
+    def _counts_better_there(self, reading: Reading) -> bool:
+        """Whether our gateway has seen the call and knows more of it: it reads an answer to its end that we gave up
+        waiting for. Of two events with one id the first to arrive counts, so that one must not be ours."""
+        told = (self._http_status or 0) >= FIRST_ERROR_STATUS or (reading.finished and reading.usage.known)
+        return not told and not self._never_left
 
     def _finish_plainly(self, plain: Plain) -> None:
         """What `finish` does, for an answer with nothing unusual in it: the case of nearly every call."""
@@ -286,6 +297,11 @@ def _attempt_of(response: Any) -> int:
     """Which attempt an answer was for, from the header by which these libraries count their retries."""
     retries = response.request.headers.get("x-stainless-retry-count", "0")
     return int(retries) + 1 if retries.isdecimal() else 1
+
+
+def _found_nobody(error: BaseException) -> bool:
+    """Whether no connection came about. The libraries' own errors hide that in their causes."""
+    return type(error.__cause__ or error).__name__.startswith("Connect")
 
 
 def failure_kind(error: BaseException) -> str:

@@ -34,6 +34,7 @@ class Counts:
     spool_refused: int | None = None
     set_aside: Mapping[str, int] = field(default_factory=dict)
     stored_events: int | None = None
+    told_twice_events: int | None = None
     collector_lag_bytes: int | None = None
     gateway_records: Mapping[str, int] = field(default_factory=dict)
     gateway_lost_records: Mapping[str, int] = field(default_factory=dict)
@@ -68,6 +69,7 @@ METRICS: Final = (
     MetricInfo("taximeter_gateway_refusals_total", "requests the gateway refused, by code", "code"),
     MetricInfo("taximeter_otlp_held_spans", "spans that wait for calls below them"),
     MetricInfo("taximeter_stored_events", "events stored since the start"),
+    MetricInfo("taximeter_told_twice_events", "events left out since the start: their calls count by another road"),
     MetricInfo("taximeter_collector_lag_bytes", "bytes in the spool that the store does not have yet"),
 )
 _ABOUT: Final = {metric.name: metric for metric in METRICS}
@@ -95,6 +97,7 @@ class _FromCounts:
         yield from _gauge("taximeter_spool_refused", now.spool_refused)
         yield from _gauge("taximeter_otlp_held_spans", now.otlp_held_spans)
         yield from _gauge("taximeter_stored_events", now.stored_events)
+        yield from _gauge("taximeter_told_twice_events", now.told_twice_events)
         yield from _gauge("taximeter_collector_lag_bytes", now.collector_lag_bytes)
 
 

@@ -32,6 +32,9 @@ class CollectorStatus(Protocol):
     def lag_bytes(self) -> int: ...
     @property
     def stored_events(self) -> int: ...
+
+    @property
+    def told_twice_events(self) -> int: ...
     @property
     def set_aside(self) -> Mapping[str, int]: ...
     @property
@@ -132,6 +135,7 @@ class Standing:
             set_aside=collector.set_aside if collector else {},
             collector_lag_bytes=collector.lag_bytes if collector else None,
             stored_events=collector.stored_events if collector else None,
+            told_twice_events=collector.told_twice_events if collector else None,
             gateway_records=gateway.recorder.written if gateway else {},
             gateway_lost_records=gateway.recorder.lost if gateway else {},
             gateway_failures=gateway.failures if gateway else {},

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from taximeter.core.event import UsageEvent, as_record
+from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.attributes import LENT, fill
 from taximeter.ingest.otlp.calls import Call, call_of, event_of, lent_by, role_of
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES, Span
@@ -43,9 +44,6 @@ MOST_BELOW: Final = 64
 
 MOST_TWINS: Final = 4
 """Calls with the same numbers that are remembered, for comparison."""
-
-LONGEST_CHANCE_ID: Final = 15
-"""Response ids up to this length are small random numbers on some hosts, and prove nothing."""
 
 _TwinKey: TypeAlias = tuple[Any, int | None, int | None]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]

@@ -1,0 +1,159 @@
+"""One call that several roads tell of counts once.
+
+The gateway, the SDK and other people's instrumentations (OTLP) may all see the same call. With one event id between
+them (the SDK tells our gateway its own) the store keeps one. Otherwise they are matched here, by what travelled with
+the call: the provider's id of its answer, or the span it was made in. The first that is stored counts; what comes
+later by another road is left out. `docs/roads.md` is the rule for users.
+
+What is remembered is bounded. What may have been stored before this process began, or has been forgotten, is asked of
+the store; so the order of arrival and restarts change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from taximeter.clock import to_unix_us
+from taximeter.core.ids import LONGEST_CHANCE_ID
+
+ROADS: Final = frozenset({"gateway", "sdk", "otlp"})
+"""What can tell of the same call. Events of the API and of imports are taken as they are."""
+
+FOLDS_ITSELF: Final = "otlp"
+"""The road on which two events with the same answer are one call: a span and the one around it."""
+
+WINDOW_SECONDS: Final = 86_400
+"""How far apart the beginnings of two tellings of a call may lie, where the store is asked."""
+
+MOST_REMEMBERED: Final = 300_000
+"""Keys kept in memory: about 70 MB when full, with more than one road in use."""
+
+SKEW_SECONDS: Final = 60
+"""How far the clocks of senders may be from ours."""
+
+Record: TypeAlias = Mapping[str, Any]
+Key: TypeAlias = tuple[str, ...]
+
+
+class Telling(NamedTuple):
+    """Who told of a call."""
+
+    road: str
+    event_id: str
+    has_answer: bool
+    went_well: bool
+
+
+class Stored(Protocol):
+    """What the store knows of calls; it may block, and raise StoreError."""
+
+    def roads(self, since_us: int, until_us: int) -> set[str]:
+        """The roads of all calls that began in a time."""
+        ...
+
+    def tellings(self, keys: Sequence[Key], since_us: int, until_us: int) -> dict[Key, list[Telling]]:
+        """Of each key the calls that have it and began in a time."""
+        ...
+
+
+def keys_of(record: Record) -> Iterator[Key]:
+    """What a call can be recognised by: its answer, its span."""
+    answer = record.get("response_id")
+    if answer is not None and len(answer) > LONGEST_CHANCE_ID:
+        yield ("answer", answer)
+    trace, span = record.get("trace_id"), record.get("span_id")
+    if trace and span:
+        yield ("span", trace, span)
+
+
+def telling_of(record: Record) -> Telling:
+    went_well = record.get("status") in (None, "ok", "cached")
+    return Telling(record.get("source") or "", record["event_id"], record.get("response_id") is not None, went_well)
+
+
+def same_call(key: Key, one: Telling, other: Telling) -> bool:
+    """Whether two tellings with a key in common are of one call.
+
+    A span may hold several attempts of a call: it proves something only when not both know their answer, and when
+    both went well or neither did.
+    """
+    if one.road == other.road and (one.road != FOLDS_ITSELF or one.event_id == other.event_id):
+        return False
+    if key[0] == "answer":
+        return True
+    return not (one.has_answer and other.has_answer) and one.went_well == other.went_well
+
+
+class Roads:
+    """Which events are tellings of calls that count already. `stored` None leaves out what was before this process."""
+
+    def __init__(self, now_us: int, stored: Stored | None = None, most: int = MOST_REMEMBERED) -> None:
+        self._half = most // 2
+        self._stored = stored
+        self._young: dict[Key, Telling] = {}
+        self._old: dict[Key, Telling] = {}
+        self._young_since_us = self._old_since_us = now_us + SKEW_SECONDS * 1_000_000
+        self._in_use: set[str] | None = None
+        self.told_twice = 0
+
+    def is_alone(self, road: str, now_us: int) -> bool:
+        """Whether no other road is in use, so that nothing needs to be asked of the store."""
+        if self._in_use is None:
+            since_us = now_us - 7 * WINDOW_SECONDS * 1_000_000
+            self._in_use = self._stored.roads(since_us, now_us) & ROADS if self._stored is not None else set()
+        self._in_use.add(road)
+        return len(self._in_use) == 1 and road != FOLDS_ITSELF
+
+    def told_before(self, records: Sequence[Record], now_us: int) -> set[int]:
+        """The places of those records that tell of calls which count already; the others count from now on.
+
+        Raises StoreError when it has to ask and cannot; then nothing is remembered of these.
+        """
+        candidates = [(place, one) for place, one in enumerate(records) if one.get("source") in ROADS]
+        older = self._asked(candidates, now_us)
+        found: set[int] = set()
+        for place, record in candidates:
+            telling, keys = telling_of(record), list(keys_of(record))
+            if any(self._counts(key, telling, older) for key in keys):
+                found.add(place)
+            else:
+                self._remember(keys, telling, now_us)
+        self.told_twice += len(found)
+        return found
+
+    def _counts(self, key: Key, telling: Telling, older: Mapping[Key, Sequence[Telling]]) -> bool:
+        recent = self._young.get(key) or self._old.get(key)
+        if recent is not None and same_call(key, recent, telling):
+            return True
+        return any(same_call(key, one, telling) for one in older.get(key, ()))
+
+    def _asked(self, candidates: Sequence[tuple[int, Record]], now_us: int) -> Mapping[Key, Sequence[Telling]]:
+        """What the store knows of those whose other telling may not be in memory."""
+        asked: dict[Key, int] = {}
+        for _, record in candidates:
+            if self.is_alone(record["source"], now_us):
+                continue
+            began_us = _began_us(record)
+            if began_us is not None and began_us < self._old_since_us:
+                asked |= dict.fromkeys(keys_of(record), began_us)
+        if not asked or self._stored is None:
+            return {}
+        window_us = WINDOW_SECONDS * 1_000_000
+        return self._stored.tellings(list(asked), min(asked.values()) - window_us, max(asked.values()) + window_us)
+
+    def _remember(self, keys: Sequence[Key], telling: Telling, now_us: int) -> None:
+        for key in keys:
+            if key not in self._young and key not in self._old:
+                self._young[key] = telling
+        if len(self._young) >= self._half:
+            self._old, self._old_since_us = self._young, self._young_since_us
+            self._young, self._young_since_us = {}, now_us + SKEW_SECONDS * 1_000_000
+
+
+def _began_us(record: Record) -> int | None:
+    try:
+        return to_unix_us(datetime.fromisoformat(record["started_at"]))
+    except (KeyError, ValueError, TypeError):
+        return None
