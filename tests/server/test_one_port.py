@@ -131,6 +131,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
         set_aside={"not_storable": 3},
         otlp_held_spans=1,
         stored_events=5,
+        told_twice_events=1,
         collector_lag_bytes=10,
         gateway_records={"begin": 1},
         gateway_lost_records={"begin": 1},
