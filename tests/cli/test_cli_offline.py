@@ -54,6 +54,18 @@ def test_what_has_no_price_is_not_shown_as_free(tmp_path: Path) -> None:
         assert "$0" not in shown.stdout
 
 
+def test_calls_are_priced_again_without_a_server(tmp_path: Path) -> None:
+    data = spooled(tmp_path, [call(1, request_model="gpt-4o", input_tokens=1000, output_tokens=500)])
+    assert taximeter("prices", "set", "gpt-4o", "--input", "1", "--output", "1", "--data", str(data)).returncode == 0
+    run = ("prices", "reprice", "--from", "2024-06-01", "--data", str(data))
+    assert answer_of(*run)["outcome"]["calls"] == 0, "priced at the new price when it was taken in"
+    assert taximeter("prices", "set", "gpt-4o", "--multiply", "2", "--data", str(data)).returncode == 0
+    done = taximeter(*run, "--yes")
+    assert (done.returncode, "$0.003000" in done.stdout) == (0, True), done.stderr
+    history = answer_of("prices", "history", call(1)["event_id"], "--data", str(data))
+    assert (history["current"]["cost_usd"], history["superseded"][0]["cost_usd"]) == ("0.003", "0.0015")
+
+
 # ── who owns the directory ─────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from running_server import Server, eventually, running, taximeter
+from running_server import Server, answer_of, eventually, running, taximeter
 
 from taximeter.core.ids import uuid7
 
@@ -23,6 +23,8 @@ EVENT: dict[str, Any] = {
     "status": "ok",
 }
 
+OTHER = EVENT | {"event_id": uuid7(1781000000000, bytes(10)), "started_at": "2026-06-09T10:13:20Z", "team": "legal"}
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -31,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config.write_text("{}")
     with running(data, "--config", str(config)) as server:
         with server.client(server.first_key("ingest")) as client:
-            assert client.post("/v1/events", json=EVENT).json()["accepted"] == 1
+            assert client.post("/v1/events", json=[EVENT, OTHER]).json()["accepted"] == 2
         yield server
 
 
@@ -77,6 +79,37 @@ def test_an_event_that_is_not_there_is_404(server: Server) -> None:
     with server.client(server.local_token) as client:
         answer = client.get("/api/v1/prices/explain", params={"event_id": uuid7(1, bytes(10))})
     assert answer.status_code == 404
+
+
+def test_a_stored_call_is_priced_again_while_the_server_runs(server: Server) -> None:
+    set_ = ["prices", "set", "claude-sonnet-4-6", "--provider", "anthropic", "--input", "1", "--output", "2"]
+    assert taximeter(*set_, "--team", "legal", "--data", str(server.data)).returncode == 0
+    assert eventually(lambda: rates(server, model="anthropic/claude-sonnet-4-6", team="legal")["input"] == "1")
+    run = ("prices", "reprice", "--from", "2026-06-09", "--to", "2026-06-10", "--note", "contract 4711")
+    told = answer_of(*run, "--dry-run", "--data", str(server.data))
+    written = answer_of(*run, "--data", str(server.data))
+    assert (told["state"], written["state"], written["asked_by"]) == ("done", "done", "this machine's user")
+    assert written["outcome"] == told["outcome"]
+    (row,) = written["outcome"]["by"]
+    assert (row["day"], row["model"], row["old_cost_usd"]) == ("2026-06-09", "claude-sonnet-4-6", "0.0199")
+    history = answer_of("prices", "history", str(OTHER["event_id"]), "--data", str(server.data))
+    assert history["current"]["cost_usd"] == row["new_cost_usd"]
+    assert [(old["cost_usd"], old["note"]) for old in history["superseded"]] == [("0.0199", "contract 4711")]
+    printed = taximeter("prices", "history", str(OTHER["event_id"]), "--data", str(server.data)).stdout
+    assert "contract 4711" in printed
+
+
+def test_only_an_administrator_restates(server: Server) -> None:
+    with server.client(server.first_key("ingest")) as client:
+        assert client.post("/api/v1/prices/reprice", json={"from": "2026-05-28"}).status_code == 403
+    with server.client(server.local_token) as client:
+        wrong = client.post("/api/v1/prices/reprice", json={"from": "never"})
+        assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "from")
+        assert client.get("/api/v1/prices/repricings/none").status_code == 404
+        assert [run["state"] for run in client.get("/api/v1/prices/repricings").json()["repricings"]] in (
+            [],
+            ["done"] * 2,
+        )
 
 
 def test_a_price_that_is_set_is_taken_up_by_the_running_server(server: Server) -> None:

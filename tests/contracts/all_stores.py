@@ -20,7 +20,7 @@ EVENT_STORES: Final[dict[str, OpenEvents]] = {
 def emptied(store: EventStore) -> EventStore:
     """The store without anything in it, which is sooner done than opening another one."""
     assert isinstance(store, DuckDBEvents)
-    for table in ("events", "superseded_costs", "marks"):
+    for table in ("events", "superseded_costs", "repricings", "marks"):
         store._writer.execute(f"DELETE FROM {table}")
     return store
 

@@ -22,8 +22,9 @@ from taximeter.core.usage import Usage, violations
 from taximeter.errors import UnknownModelError, UsageError
 from taximeter.pricing import Priceable, PriceBook, load_price_book, priceable_from_record
 from taximeter.reports import what_if as module
+from taximeter.reports.asking import Progress
 from taximeter.reports.hypothesis import Hypothesis, as_if, recached, scaled
-from taximeter.reports.what_if import READ, Progress, WhatIf, what_if
+from taximeter.reports.what_if import READ, WhatIf, what_if
 from taximeter.store.events import DuckDBEvents, EventQuery
 from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import parse_filters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,9 @@ from taximeter.config import file
 from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
+from taximeter.reports.asking import Progress as Told
 from taximeter.reports.questions import answer_question
-from taximeter.reports.what_if import Progress as WhatIfProgress
+from taximeter.reports.repricing import cost_history
 from taximeter.reports.what_if import what_if
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import parse_event_query, parse_query
@@ -81,9 +84,28 @@ class OfflineSource:
         self.take_in()
         return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()
 
-    def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: WhatIfProgress) -> dict[str, Any]:
+    def reprice(self, request: Mapping[str, Any], progress: Told) -> dict[str, Any]:
+        self.take_in()
+        repricer = self._opened.repricer
+        repricer.turn()  # what was cut off comes first
+        run = repricer.perform(repricer.ask(request, _user()), progress)
+        return run.as_dict()
+
+    def cost_history(self, event_id: str) -> dict[str, Any]:
+        self.take_in()
+        return cost_history(self._opened.store, event_id)
+
+    def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: Told) -> dict[str, Any]:
         self.take_in()
         return what_if(request, book, self._opened.store, self._clock.now_us(), progress).as_dict()
+
+
+def _user() -> str:
+    """The name of the user who runs this process."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
 
 
 def _collect_visibly(collector: Collector, waiting: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from taximeter.cli import repricing
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption
 from taximeter.cli.rendering import json_text
@@ -228,6 +229,12 @@ def check(
             f"{file}: good, {len(read.entries)} prices, {len(read.aliases)} aliases", markup=False, soft_wrap=True
         )
     return 0
+
+
+# ── what was priced before ─────────────────────────────────────────────────────────────────────────────────────
+
+app.command("reprice")(repricing.reprice)
+app.command("history")(repricing.history)
 
 
 # ── import and refresh ─────────────────────────────────────────────────────────────────────────────────────────

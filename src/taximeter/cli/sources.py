@@ -13,16 +13,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 from taximeter.cli.remote import Remote
 from taximeter.config import data_directory, variable
 
+if TYPE_CHECKING:
+    from taximeter.reports.asking import Progress
+
 STARTING_SECONDS: Final = 10.0
 """How long a server that owns the directory, but does not serve yet, is waited for."""
 
 RETRY_SECONDS: Final = 0.05
+
+
+POLL_SECONDS: Final = 0.2
+"""Between two looks at a run under way."""
 
 
 class Source(Protocol):
@@ -37,6 +44,12 @@ class Source(Protocol):
     def events(self, asked: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def reprice(self, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """Run it to its end; the run as `GET /api/v1/prices/repricings/{id}` tells it."""
+        ...
+
+    def cost_history(self, event_id: str) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,19 @@ class ServerSource:
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/why", question)
+        return answer
+
+    def reprice(self, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        run: dict[str, Any] = self.remote.post("/api/v1/prices/reprice", request)
+        while run["state"] in ("waiting", "running"):
+            time.sleep(POLL_SECONDS)
+            run = self.remote.get(f"/api/v1/prices/repricings/{run['id']}")
+            if run["expected_calls"]:
+                progress(run["done_calls"], run["expected_calls"])
+        return run
+
+    def cost_history(self, event_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.get("/api/v1/prices/history", [("event_id", event_id)])
         return answer
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from taximeter.clock import SystemClock
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
+from taximeter.compose.repricing import Repricer
 from taximeter.config.settings import Settings
+from taximeter.core.ids import EventIds
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook, load_price_book
 from taximeter.pricing.shelf import PRICES_DIRECTORY
@@ -27,6 +29,7 @@ class Offline:
     prices: PriceBook
     collector: Collector
     spool: SpoolReader
+    repricer: Repricer
 
     def waiting_bytes(self) -> int:
         """Bytes in the spool that the store does not have."""
@@ -42,4 +45,6 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
         prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
-        yield Offline(store, prices, collector_of(data, prices, store, clock), SpoolReader(data / SPOOL_DIRECTORY))
+        collector = collector_of(data, prices, store, clock)
+        repricer = Repricer(store, lambda: prices, clock, EventIds(os.urandom))
+        yield Offline(store, prices, collector, SpoolReader(data / SPOOL_DIRECTORY), repricer)

@@ -30,8 +30,10 @@ from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
 from taximeter.compose.otlp import open_otlp
+from taximeter.compose.repricing import TURN_SECONDS, Repricer
 from taximeter.config import variable
 from taximeter.config.settings import Settings
+from taximeter.core.ids import EventIds
 from taximeter.errors import ConfigurationError, Mistake
 from taximeter.gateway import Gateway, GatewaySettings, Recorder
 from taximeter.gateway import Provider as Upstream
@@ -91,6 +93,7 @@ class Collecting:
     receiver: Receiver
     otlp: OtlpIn
     jobs: Jobs
+    repricer: Repricer
 
 
 class Process:
@@ -122,7 +125,10 @@ class Process:
         closing.callback(drain, collector)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
         otlp = open_otlp(self.data, receiver, store, self.clock)
-        return Collecting(store, collector, live, receiver, otlp, Jobs(self.clock))
+        repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
+        jobs = Jobs(self.clock)
+        jobs.every("repricing", TURN_SECONDS, repricer.turn)
+        return Collecting(store, collector, live, receiver, otlp, jobs, repricer)
 
     def _open_sender(self, closing: ExitStack) -> Sender:
         url = variable("URL")
@@ -209,6 +215,7 @@ class Process:
         self._watching_prices.cancel()
         if self.collecting is not None:
             self._settling.cancel()
+            self.collecting.repricer.stop()
             await asyncio.to_thread(self.collecting.jobs.stop)
             await self.collecting.live.stop()
         if self.gateway is not None:
@@ -231,6 +238,7 @@ class Process:
             status=self.standing.status,
             sign_in_url=self._sign_in_url,
             prices=lambda: self.prices.book,
+            repricings=kept.repricer if kept else None,
             calculator_uses=self.desk.calculator_uses,
         )
         app = build_app(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,8 +12,14 @@ from taximeter.pricing import PriceBook
 from taximeter.pricing.price_file import parse
 from taximeter.store.events.instants import parse_instant
 
+Progress = Callable[[int, int], None]
+"""Told the calls that are done, and how many there are."""
+
 SHARE_DIGITS: Final = 6
 """Digits after the point of a share or a ratio."""
+
+RANGE: Final = ("filters", "from", "to", "timezone")
+"""What says which calls are meant."""
 
 MOST_TOKEN_RATIO: Final = Decimal(10)
 LARGEST_PRICE_FILE_BYTES: Final = 256 * 1024

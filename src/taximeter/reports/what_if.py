@@ -10,7 +10,7 @@ of the prices.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -51,12 +51,8 @@ READ: Final = (
 )
 """What is read of a call: everything that its price may depend on."""
 
-_RANGE: Final = ("filters", "from", "to", "timezone")
-_KEYS: Final = ("model", "service_tier", "cached_share", "token_ratio", "at", "prices", *_RANGE)
+_KEYS: Final = ("model", "service_tier", "cached_share", "token_ratio", "at", "prices", *asking.RANGE)
 _MONTH_US: Final = DAYS_PER_MONTH * 86_400_000_000
-
-Progress = Callable[[int, int], None]
-"""Told the calls that are done, and how many there are."""
 
 
 @dataclass(slots=True)
@@ -167,7 +163,7 @@ def what_if(
     book: PriceBook,
     store: EventStore,
     now_us: int,
-    progress: Progress = lambda _done, _calls: None,
+    progress: asking.Progress = lambda _done, _calls: None,
 ) -> WhatIf:
     """The answer to a request in the form of `POST /api/v1/what-if`.
 
@@ -177,7 +173,7 @@ def what_if(
     asking.only(request, _KEYS)
     book = asking.price_book(request, book)
     hypothesis = _hypothesis(request, book, now_us)
-    calls = parse_query({name: request[name] for name in _RANGE if request.get(name) is not None}, now_us)
+    calls = parse_query({name: request[name] for name in asking.RANGE if request.get(name) is not None}, now_us)
     by_model: dict[tuple[str | None, str | None], Tally] = {}
     for record in recorded(store, calls, progress):
         call = priceable_from_record(record)
@@ -191,7 +187,7 @@ def what_if(
     return WhatIf(calls.from_us, calls.to_us, hypothesis, book.version, by_model, total)
 
 
-def recorded(store: EventStore, calls: Query, progress: Progress) -> Iterator[Mapping[str, Any]]:
+def recorded(store: EventStore, calls: Query, progress: asking.Progress) -> Iterator[Mapping[str, Any]]:
     """The calls of a query, newest first, with the fields of `READ` and their cost."""
     expected = int(store.query(Query(**_bounds(calls), measures=("calls",))).totals["calls"])
     if expected > MOST_CALLS:

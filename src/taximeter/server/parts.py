@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
@@ -13,6 +13,7 @@ from taximeter.server.access import Access
 from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
+from taximeter.store.events.repricing import Repricing
 from taximeter.store.metadata import CalculatorUses
 
 
@@ -28,6 +29,22 @@ class Keys(Protocol):
         ...
 
 
+class Repricings(Protocol):
+    """Asking for runs of re-pricing, and looking at them. All block, and may raise StoreError."""
+
+    def ask(self, request: Mapping[str, Any], by: str) -> Repricing:
+        """Raises UsageError."""
+        ...
+
+    def run(self, run_id: str) -> Repricing:
+        """Raises NotFoundError."""
+        ...
+
+    def runs(self, limit: int) -> list[Repricing]: ...
+
+    def progress(self, run_id: str) -> tuple[int, int] | None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """`status` and `sign_in_url` may block. `store` and `live` are None in a process that keeps no events."""
@@ -41,6 +58,7 @@ class Parts:
     sign_in_url: Callable[[], str]
     prices: Callable[[], PriceBook]
     calculator_uses: CalculatorUses
+    repricings: Repricings | None = None
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

@@ -190,6 +190,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prices/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description What a stored call cost by earlier derivations: amounts, price books, who replaced them, when and why.
+         */
+        get: operations["history_api_v1_prices_history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/reprice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reprice
+         * @description Price stored calls again. The run begins at once; `GET /prices/repricings/{id}` tells how it goes.
+         */
+        post: operations["reprice_api_v1_prices_reprice_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/repricings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Repricings
+         * @description Runs of re-pricing, the newest first.
+         */
+        get: operations["repricings_api_v1_prices_repricings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/repricings/{repricing_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One Repricing
+         * @description One run of re-pricing.
+         */
+        get: operations["one_repricing_api_v1_prices_repricings__repricing_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/query": {
         parameters: {
             query?: never;
@@ -946,6 +1026,25 @@ export interface components {
             output?: string | null;
         };
         /**
+         * CostHistory
+         * @description The derivations of one call's cost: the current one, and those that were replaced, the newest first.
+         */
+        CostHistory: {
+            /** Current */
+            current: {
+                [key: string]: unknown;
+            };
+            /** Event Id */
+            event_id: string;
+            /**
+             * Superseded
+             * @description the cost columns, `superseded_at`, `repricing_id`, `asked_by` and `note`
+             */
+            superseded: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
          * Coverage
          * @description How complete the numbers are.
          */
@@ -1475,6 +1574,27 @@ export interface components {
             provider: string | null;
             what_if: components["schemas"]["SupposedShape"];
         };
+        /** MovedByShape */
+        MovedByShape: {
+            /** Calls */
+            calls: number;
+            /** Day */
+            day: string;
+            /** Difference Usd */
+            difference_usd: string;
+            /** Model */
+            model: string | null;
+            /** New Cost Usd */
+            new_cost_usd: string;
+            /** Newly Priced */
+            newly_priced: number;
+            /** Newly Unpriced */
+            newly_unpriced: number;
+            /** Old Cost Usd */
+            old_cost_usd: string;
+            /** Provider */
+            provider: string | null;
+        };
         /**
          * NamedAnswer
          * @description The answer to a named question.
@@ -1526,6 +1646,30 @@ export interface components {
             name: string;
             /** Scope */
             scope: string;
+        };
+        /**
+         * OutcomeShape
+         * @description What a run has found so far. `examined` are the calls that it looked at.
+         */
+        OutcomeShape: {
+            /** By */
+            by: components["schemas"]["MovedByShape"][];
+            /** Calls */
+            calls: number;
+            /** Difference Usd */
+            difference_usd: string;
+            /** Error */
+            error?: string | null;
+            /** Examined */
+            examined: number;
+            /** New Cost Usd */
+            new_cost_usd: string;
+            /** Newly Priced */
+            newly_priced: number;
+            /** Newly Unpriced */
+            newly_unpriced: number;
+            /** Old Cost Usd */
+            old_cost_usd: string;
         };
         /**
          * PerMonthShape
@@ -1705,6 +1849,95 @@ export interface components {
             index: number;
             /** Message */
             message: string;
+        };
+        /**
+         * RepriceWish
+         * @description Which calls to price again, and why.
+         */
+        RepriceWish: {
+            /**
+             * Dry Run
+             * @description only tell the difference
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * Filters
+             * @example {
+             *       "model": "gpt-4o"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339, a date or 30d; included
+             */
+            from: string;
+            /**
+             * Note
+             * @description why; kept with the run
+             */
+            note?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`, not included; now when left out
+             */
+            to?: string | null;
+        };
+        /** RepricingList */
+        RepricingList: {
+            /** Repricings */
+            repricings: components["schemas"]["RepricingShape"][];
+        };
+        /**
+         * RepricingShape
+         * @description A run of re-pricing. Everything before `done_until` is restated; `outcome` is null before it begins.
+         */
+        RepricingShape: {
+            /** Asked At */
+            asked_at: string;
+            /** Asked By */
+            asked_by: string;
+            /**
+             * Done Calls
+             * @description of a run under way: the calls it has looked at
+             */
+            done_calls: number | null;
+            /** Done Until */
+            done_until: string | null;
+            /**
+             * Expected Calls
+             * @description of a run under way: those it will have looked at
+             */
+            expected_calls: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @description reprice, or backfill: a price came for calls that had none
+             */
+            kind: string;
+            /** Note */
+            note: string | null;
+            outcome: components["schemas"]["OutcomeShape"] | null;
+            /** Price Version */
+            price_version: string | null;
+            /** Request */
+            request: {
+                [key: string]: unknown;
+            };
+            /**
+             * State
+             * @description waiting, running, done, failed
+             */
+            state: string;
         };
         /**
          * ShownPrice
@@ -2598,6 +2831,240 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExplainedCost"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    history_api_v1_prices_history_get: {
+        parameters: {
+            query: {
+                event_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CostHistory"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    reprice_api_v1_prices_reprice_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RepriceWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepricingShape"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    repricings_api_v1_prices_repricings_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepricingList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    one_repricing_api_v1_prices_repricings__repricing_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                repricing_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepricingShape"];
                 };
             };
             /** @description no valid credential */

@@ -16,13 +16,14 @@ import duckdb
 from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
-from taximeter.store.events import pages, statements
+from taximeter.store.events import duckdb_restate, pages, statements
 from taximeter.store.events.answers import Found
 from taximeter.store.events.asking import ask
 from taximeter.store.events.duckdb_append import Inserter, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
-from taximeter.store.events.port import Appended, Cancellation, EventPage, Table
+from taximeter.store.events.port import Appended, Cancellation, DerivationPage, EventPage, Table
 from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import checked, rendered
 
@@ -127,6 +128,25 @@ class DuckDBEvents:
             cursor.execute(text)
             columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())
             return table_of(columns, cursor.fetchall())
+
+    def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
+        before = pages.read_cursor(query.cursor)
+        statement = statements.derivations(query, before).sql(dialect=_DIALECT)
+        with self.reading(cancellation) as cursor:
+            return pages.derivation_page(query, cursor.execute(statement).fetchall())
+
+    def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            duckdb_restate.replace_costs(self._writer, costs, repricing.id, at_us)
+            duckdb_restate.keep_run(self._writer, repricing)
+
+    def repricings(self, *, limit: int, repricing_id: str | None = None) -> list[Repricing]:
+        with self.reading(None) as cursor:
+            return duckdb_restate.runs(cursor, limit, repricing_id)
+
+    def superseded(self, event_id: str) -> list[dict[str, Any]]:
+        with self.reading(None) as cursor:
+            return [pages.whole_record(row) for row in duckdb_restate.superseded(cursor, event_id)]
 
     def close(self) -> None:
         """Writes what is in the log into the file; the store cannot be used afterwards."""

@@ -16,7 +16,7 @@ from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
 from taximeter.store.events.answers import Found
 from taximeter.store.events.columns import COLUMN_NAMES, COLUMNS
-from taximeter.store.events.port import EventPage
+from taximeter.store.events.port import DerivationPage, EventPage
 from taximeter.store.events.query import EventQuery
 
 _ALWAYS: Final = "cost_usd"
@@ -37,6 +37,13 @@ def page(query: EventQuery, found: Sequence[Found]) -> EventPage:
     more = len(found) > query.limit
     recorded = whole_record if query.columns == COLUMN_NAMES else known_record
     return EventPage([recorded(row) for row in kept], _cursor(kept[-1]) if more else None)
+
+
+def derivation_page(query: EventQuery, found: list[tuple[Any, ...]]) -> DerivationPage:
+    """A page of plain rows, of which there may be one more than the page holds."""
+    kept = found[: query.limit]
+    more = len(found) > query.limit
+    return DerivationPage(kept, _cursor({"event_id": kept[-1][0], "started_at": kept[-1][1]}) if more else None)
 
 
 def whole_record(row: Found) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.repricing import NewCost, Repricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,16 @@ class EventPage:
     """
 
     events: list[dict[str, Any]]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DerivationPage:
+    """Rows of stored events, newest first, with the columns `repricing.DERIVATION`: the id as text, the start as a
+    datetime (UTC, without a zone), `amounts` as `repricing.amounts_of` makes it, `by_model` as JSON text, units as a
+    mapping. `next` is the cursor of the next page, None at the end."""
+
+    rows: list[tuple[Any, ...]]
     next: str | None
 
 
@@ -77,6 +88,30 @@ class EventStore(Protocol):
         Raises UsageError for a statement that is not allowed, wrong, or has too many rows, QueryStoppedError when it
         takes too long or too much memory.
         """
+        ...
+
+    def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
+        """One page of what costs were derived from, and the costs; `columns` of the query count for nothing.
+
+        Raises UsageError for a broken cursor, QueryStoppedError when it takes too long.
+        """
+        ...
+
+    def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
+        """Replace costs of stored events and keep the run as it stands after that: both or neither.
+
+        The derivations that were current until now are kept, with the run and the moment; every total follows.
+        Events that are not stored are passed over. Without costs only the run is kept.
+        """
+        ...
+
+    def repricings(self, *, limit: int, repricing_id: str | None = None) -> list[Repricing]:
+        """Runs, the newest first; only the one of that id when it is given."""
+        ...
+
+    def superseded(self, event_id: str) -> list[dict[str, Any]]:
+        """The earlier derivations of an event's cost, the newest first: the keys of `repricing.COST_COLUMNS`,
+        `superseded_at` and `repricing_id`."""
         ...
 
     def close(self) -> None: ...

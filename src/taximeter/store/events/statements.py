@@ -20,10 +20,12 @@ from typing import Any, Final
 
 from sqlglot import expressions as exp
 
+from taximeter.core.cost import COMPONENTS
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
+from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
 from taximeter.store.events.vocabulary import (
     COST,
     COST_MEASURES,
@@ -392,12 +394,38 @@ def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expr:
 def events(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
     """A page of records and one more; `before` is the start and the id of the last event of the page before."""
     columns = dict.fromkeys(("event_id", "started_at", *query.columns, "cost_usd"))
-    select = exp.select(*(_column(name) for name in columns)).from_(exp.to_table(CALLS))
+    return _page(exp.select(*(_column(name) for name in columns)), query, before)
+
+
+def derivations(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
+    """A page of what costs were derived from, as `events`; the columns are those of `repricing.DERIVATION`."""
+    special = {"event_id": _as_text(_column("event_id")), "amounts": _amounts()}
+    columns = (exp.alias_(special.get(name) or _column(name), name, quoted=True) for name in DERIVATION)
+    return _page(exp.select(*columns), query, before)
+
+
+def _amounts() -> exp.Expr:
+    """As `repricing.amounts_of`."""
+    components = [exp.Dot(this=_column("cost"), expression=exp.to_identifier(name)) for name in COMPONENTS]
+    beside = [_column("cache_read_saving_usd"), _column("cache_write_surcharge_usd")]
+    known_or_not = [
+        exp.Coalesce(this=_as_text(amount), expressions=[exp.Literal.string(NO_AMOUNT)])
+        for amount in (*components, *beside)
+    ]
+    return exp.ConcatWs(expressions=[exp.Literal.string(" "), *known_or_not])
+
+
+def _as_text(value: exp.Expr) -> exp.Expr:
+    return exp.cast(value, exp.DataType.Type.VARCHAR)
+
+
+def _page(select: exp.Select, query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
     conditions = _conditions(query.filters, query.from_us, query.to_us)
     if before is not None:
         conditions += _before(*before)
-    newest = [exp.Ordered(this=_column(name), desc=True) for name in ("started_at", "event_id")]
-    return select.where(*conditions).order_by(*newest).limit(query.limit + 1)
+    newest = [exp.Ordered(this=exp.column(name, CALLS, quoted=True), desc=True) for name in ("started_at", "event_id")]
+    select = select.from_(exp.to_table(CALLS)).where(*conditions)
+    return select.order_by(*newest).limit(query.limit + 1)
 
 
 def _before(started_us: int, event_id: str) -> list[exp.Expr]:
