@@ -1,0 +1,214 @@
+"""Where observations come from: open findings, rules of one's own, calls without a price, the meter itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Protocol
+
+from taximeter.alerts.alert import Observation
+from taximeter.alerts.states import SECOND_US
+from taximeter.alerts.thresholds import Threshold, observed
+from taximeter.anomaly.finding import Contributor, Finding
+from taximeter.core.money import format_usd
+from taximeter.store.events import EventStore, Query
+
+UNPRICED_US: Final = 3600 * SECOND_US
+"""How far back calls without a price are looked for."""
+
+MOST_MODELS: Final = 20
+"""Models without a price that are told one by one."""
+
+
+class Source(Protocol):
+    """Something that is watched."""
+
+    @property
+    def rules(self) -> Sequence[str]:
+        """The rules it observes for: they are unknown when it cannot be asked."""
+        ...
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        """What holds now; None when that is not known. Raises StoreError."""
+        ...
+
+
+# ── findings ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Findings that are open. Each kind is a rule of its own: two kinds of trouble of a feature are two alerts."""
+
+    open_findings: Callable[[], Sequence[Finding]]
+    kinds: Sequence[str]
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [finding_rule(kind) for kind in self.kinds]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        del now_us
+        return [of_finding(finding) for finding in self.open_findings() if finding.open]
+
+
+def finding_rule(kind: str) -> str:
+    return f"anomalies/{kind}"
+
+
+def of_finding(finding: Finding) -> Observation:
+    return Observation(
+        rule=finding_rule(finding.kind),
+        kind=finding.kind,
+        labels=dict(finding.scope),
+        severity=finding.severity,
+        summary=finding.summary,
+        started_at_us=finding.started_at_us,
+        facts={
+            "shown": list(_shown(finding)),
+            "usd_per_hour": None if finding.excess_usd_per_hour is None else _cents(finding.excess_usd_per_hour),
+            "contributors": [_in_words(one) for one in finding.contributors],
+            "details": {"finding_id": finding.finding_id},
+        },
+    )
+
+
+def _shown(finding: Finding) -> Iterator[tuple[str, str]]:
+    seen = finding.expectation
+    yield "Seen", f"{seen.actual:g} {seen.unit}"
+    yield "Expected", f"{seen.expected:g} (90% between {seen.low:g} and {seen.high:g}), from {seen.basis}"
+    if finding.excess_usd is not None:
+        yield "So far", f"${_cents(finding.excess_usd)} more than expected"
+    if finding.excess_usd_per_hour is not None:
+        yield "If it goes on", f"${_cents(finding.excess_usd_per_hour * 24)} a day"
+
+
+def _in_words(one: Contributor) -> str:
+    return f"{one.dimension} {one.value or '(not said)'}: {one.share:.0%} of the change, ${_cents(one.change_usd)}"
+
+
+def _cents(amount: Decimal) -> str:
+    return f"{amount:,.2f}" if abs(amount) >= Decimal("0.01") else format_usd(amount)
+
+
+# ── rules of one's own ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRule:
+    rule: Threshold
+    store: EventStore
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [self.rule.name]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        return observed(self.rule, self.store, now_us)
+
+
+# ── calls without a price ──────────────────────────────────────────────────────────────────────────────────
+
+UNPRICED_RULE: Final = "unpriced"
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedCalls:
+    """Models whose calls of the last hour have no price: their cost is missing from every total."""
+
+    store: EventStore
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [UNPRICED_RULE]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        answer = self.store.query(
+            Query(
+                from_us=now_us - UNPRICED_US,
+                to_us=now_us,
+                measures=("unpriced_calls", "total_tokens"),
+                group_by=("provider", "model"),
+                limit=MOST_MODELS,
+            )
+        )
+        return [_unpriced(row) for row in answer.rows if row["unpriced_calls"] and not row.get("other")]
+
+
+def _unpriced(row: Mapping[str, object]) -> Observation:
+    model = f"{row['provider']}/{row['model']}"
+    return Observation(
+        rule=UNPRICED_RULE,
+        kind="unpriced_model",
+        labels={name: str(row[name]) for name in ("provider", "model") if row[name] is not None},
+        severity="warning",
+        summary=f"{row['unpriced_calls']} calls of {model} in the last hour have no price; they are in no total",
+        facts={
+            "shown": [("Calls", str(row["unpriced_calls"])), ("Tokens", str(row["total_tokens"]))],
+            "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
+        },
+    )
+
+
+# ── the meter itself ───────────────────────────────────────────────────────────────────────────────────────
+
+METER_RULE: Final = "meter"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterHealth:
+    """What a process says of itself. `losses` are by reason, ever growing; `failing_jobs` are name → last error."""
+
+    problems: Sequence[str] = ()
+    losses: Mapping[str, int] | None = None
+    failing_jobs: Mapping[str, str] | None = None
+    dead_letters: int = 0
+
+
+class Meter:
+    """The meter's own trouble. Records that were lost are told for an hour after the last one."""
+
+    LOSS_TOLD_US: Final = 3600 * SECOND_US
+
+    def __init__(self, health: Callable[[], MeterHealth]) -> None:
+        self._health = health
+        self._losses: dict[str, int] = {}
+        self._lost_at_us: dict[str, int] = {}
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [METER_RULE]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        health = self._health()
+        found = [_trouble("store_unavailable", "critical", problem) for problem in health.problems]
+        found += [
+            _trouble("job_failed", "warning", f"{name}: {error}", job=name)
+            for name, error in (health.failing_jobs or {}).items()
+        ]
+        if health.dead_letters:
+            told = f"{health.dead_letters} notifications could not be delivered; see `taximeter alerts list --dead`"
+            found.append(_trouble("delivery_failed", "critical", told))
+        return [*found, *self._lost(health.losses or {}, now_us)]
+
+    def _lost(self, losses: Mapping[str, int], now_us: int) -> Iterator[Observation]:
+        for reason, count in losses.items():
+            if count > self._losses.get(reason, 0):
+                self._lost_at_us[reason] = now_us
+            self._losses[reason] = count
+        for reason, at_us in self._lost_at_us.items():
+            if now_us - at_us < self.LOSS_TOLD_US:
+                yield _trouble(
+                    "pipeline_loss", "critical", f"{self._losses[reason]} records lost: {reason}", reason=reason
+                )
+
+
+def _trouble(kind: str, severity: str, summary: str, **labels: str) -> Observation:
+    return Observation(
+        rule=METER_RULE,
+        kind=kind,
+        labels={"trouble": kind, **labels},
+        severity="critical" if severity == "critical" else "warning",
+        summary=summary,
+    )

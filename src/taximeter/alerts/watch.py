@@ -1,0 +1,186 @@
+"""The periodic evaluation: ask the sources, move the desk on, keep it together with what is to be told.
+
+1. Ask every source. One that cannot be asked leaves its rules as they were.
+2. Compute the desk and the notifications, and lay the messages out.
+3. Keep desk, incidents and letters in one transaction. A crash before it does 1 and 2 again, and gives the same
+   letters; after it, delivery has them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Protocol
+
+from taximeter.alerts.alert import Alert, Incident, Observation
+from taximeter.alerts.desk import Desk, Policy, acknowledged, evaluated, unacknowledged
+from taximeter.alerts.desk_text import desk_text, read_desk
+from taximeter.alerts.message import message_of
+from taximeter.alerts.notify import Notification
+from taximeter.alerts.sources import Source
+from taximeter.clock import Clock
+from taximeter.errors import StoreError
+from taximeter.store.metadata import IncidentRecord, Letter
+
+EVALUATE_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+Evidence = Callable[[Alert], Mapping[str, Any]]
+"""Further facts about an alert whose incident is told for the first time: runbook, the answers to its first steps."""
+
+
+class Records(Protocol):
+    """What the watch needs of the metadata store."""
+
+    def desk(self) -> str | None: ...
+
+    def keep(self, desk: str, incidents: Iterable[IncidentRecord], letters: Iterable[Letter]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A desk, and what differs from the one before."""
+
+    desk: Desk
+    incidents: Sequence[Incident]
+    notifications: Sequence[Notification]
+
+
+class Watch:
+    """Alerting of one process. Its methods may be called from any thread; all raise StoreError."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        policy: Callable[[], Policy],
+        records: Records,
+        clock: Clock,
+        *,
+        public_url: Callable[[], str] = lambda: "",
+        evidence: Evidence = lambda _alert: {},
+    ) -> None:
+        self._sources = sources
+        self._policy = policy
+        self._records = records
+        self._clock = clock
+        self._public_url = public_url
+        self._evidence = evidence
+        self._desk: Desk | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def desk(self) -> Desk:
+        """What is remembered now."""
+        with self._lock:
+            return self._known()
+
+    def evaluate(self) -> None:
+        """One evaluation."""
+        now_us = self._clock.now_us()
+        observations, unknown = self._observed(now_us)
+        with self._lock:
+            before = self._known()
+            desk, notifications = evaluated(before, observations, self._policy(), now_us, unknown)
+            self._keep(before, self._with_evidence(before, desk), notifications)
+
+    def acknowledge(self, incident_id: str, by: str) -> None:
+        """Raises NotFoundError when there is no such open incident."""
+        with self._lock:
+            before = self._known()
+            self._keep(before, acknowledged(before, incident_id, by, self._clock.now_us()), [])
+
+    def unacknowledge(self, incident_id: str) -> None:
+        """Raises NotFoundError when there is no such open incident."""
+        with self._lock:
+            before = self._known()
+            self._keep(before, unacknowledged(before, incident_id), [])
+
+    # ── within an evaluation ───────────────────────────────────────────────────────────────────────────────
+
+    def _known(self) -> Desk:
+        if self._desk is None:
+            self._desk = read_desk(self._records.desk())
+        return self._desk
+
+    def _observed(self, now_us: int) -> tuple[list[Observation], list[str]]:
+        observations: list[Observation] = []
+        unknown: list[str] = []
+        for source in self._sources:
+            try:
+                found = source.observe(now_us)
+            except StoreError as error:
+                _log.warning("alerts: %s cannot be evaluated: %s", ", ".join(source.rules), error)
+                found = None
+            if found is None:
+                unknown += source.rules
+            else:
+                observations += found
+        return observations, unknown
+
+    def _with_evidence(self, before: Desk, desk: Desk) -> Desk:
+        """The first steps of the runbook are taken when an incident opens, and go with its alert from then on."""
+        known = {incident.incident_id for incident in before.incidents if incident.open}
+        fresh = [one.root for one in desk.incidents if one.open and one.incident_id not in known]
+        carried = {key: _carried(before.alerts.get(key), alert) for key, alert in desk.alerts.items()}
+        for key in fresh:
+            carried[key] = replace(carried[key], facts={**carried[key].facts, **self._evidence(carried[key])})
+        return replace(desk, alerts=carried)
+
+    def _keep(self, before: Desk, after: Desk, notifications: Sequence[Notification]) -> None:
+        url = self._public_url()
+        by_id = {incident.incident_id: incident for incident in after.incidents}
+        letters = [_letter(one, by_id[one.incident_id], after, url) for one in notifications]
+        changed = [one for one in after.incidents if one not in before.incidents or _moved(one, before, after)]
+        if after != before or letters:
+            self._records.keep(desk_text(after), [_record(one, after) for one in changed], letters)
+        self._desk = after
+
+
+_EVIDENCE_KEYS: Final = ("evidence", "runbook", "action")
+
+
+def _carried(before: Alert | None, alert: Alert) -> Alert:
+    """What was found out when its incident opened stays with an alert, whose facts are observed anew each time."""
+    if before is None or not alert.firing:
+        return alert
+    kept = {name: before.facts[name] for name in _EVIDENCE_KEYS if before.facts.get(name)}
+    return replace(alert, facts={**kept, **{name: value for name, value in alert.facts.items() if value is not None}})
+
+
+def _moved(incident: Incident, before: Desk, after: Desk) -> bool:
+    return incident.open and any(before.alerts.get(key) != after.alerts.get(key) for key in incident.alerts)
+
+
+def _letter(notification: Notification, incident: Incident, desk: Desk, url: str) -> Letter:
+    message = message_of(notification, incident, desk.alerts, url)
+    return Letter(
+        notification_id=notification.notification_id,
+        incident_id=notification.incident_id,
+        channel=notification.channel,
+        event=notification.event,
+        content=asdict(message),
+        state="waiting",
+        tries=0,
+        created_at_us=notification.at_us,
+        due_at_us=notification.at_us,
+    )
+
+
+def _record(incident: Incident, desk: Desk) -> IncidentRecord:
+    alerts = [desk.alerts[key] for key in incident.alerts if key in desk.alerts]
+    return IncidentRecord(
+        incident_id=incident.incident_id,
+        severity=incident.severity,
+        opened_at_us=incident.opened_at_us,
+        resolved_at_us=incident.resolved_at_us,
+        acknowledged_by=None if incident.acknowledged is None else incident.acknowledged.by,
+        content={
+            "family": incident.family,
+            "anchor": incident.anchor,
+            "root": incident.root,
+            "alerts": [asdict(alert) for alert in alerts],
+        },
+    )
