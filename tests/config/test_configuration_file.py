@@ -151,7 +151,7 @@ store: {events: "clickhouse://x"}
     ]
 
 
-@pytest.mark.parametrize("section", ["limits", "rules", "alerts"])
+@pytest.mark.parametrize("section", ["limits"])
 def test_what_this_version_does_not_enforce_is_said_and_not_ignored(section: str) -> None:
     assert "not available in this version" in mistakes(f"{section}: [{{name: x}}]")[0]
     parse(f"{section}: []", {})

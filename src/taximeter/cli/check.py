@@ -16,6 +16,7 @@ from taximeter.errors import ConfigurationError, Mistake, UsageError
 
 if TYPE_CHECKING:
     from taximeter.config.file import Loaded
+    from taximeter.config.settings import Settings
 
 
 def check(
@@ -38,7 +39,7 @@ def check(
     except ConfigurationError as error:
         _show(form, place, (*error.mistakes, *_price_mistakes(file.named_price_file(named))))
         return error.exit_code
-    mistakes = _price_mistakes(loaded.settings.prices.overrides)
+    mistakes = [*_price_mistakes(loaded.settings.prices.overrides), *_alert_mistakes(loaded.settings)]
     _show(form, place, mistakes)
     if form is Form.table and not mistakes:
         _show_providers(loaded)
@@ -53,6 +54,12 @@ def _price_mistakes(overrides: Path | None) -> Sequence[Mistake]:
     except ConfigurationError as error:
         return error.mistakes
     return ()
+
+
+def _alert_mistakes(settings: Settings) -> Sequence[Mistake]:
+    from taximeter.compose.alerting import mistakes
+
+    return mistakes(settings)
 
 
 def _show(form: Form, place: str, mistakes: Sequence[Mistake]) -> None:

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from taximeter import __version__
+from taximeter.alerts.sources import MeterHealth
 from taximeter.clock import Clock, SystemClock
+from taximeter.compose.alerting import AlertingParts, open_alerting
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
@@ -68,6 +70,9 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 
 RELOAD_PRICES_SECONDS: Final = 2.0
 """How soon a changed price file is taken up."""
+
+DEAD_TOLD_US: Final = 24 * 3600 * 1_000_000
+"""How long a notification that could not be delivered is a trouble of the meter."""
 
 SHIP_SECONDS: Final = 10.0
 """How long a gateway that ends waits for the collector to take what is left."""
@@ -112,6 +117,7 @@ class Process:
         closing.callback(self.spool.close)
         self.gateway = self._open_gateway() if role != "collector" else None
         self.standing = self._standing()
+        self.alerting = self._open_alerting(self.collecting) if self.collecting is not None else None
         self._links = SignInLinks(self.clock)
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
@@ -129,6 +135,20 @@ class Process:
         jobs = Jobs(self.clock)
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer)
+
+    def _open_alerting(self, kept: Collecting) -> AlertingParts:
+        records = self.desk.alerting
+
+        def health() -> MeterHealth:
+            failing = {name: job.last_error for name, job in kept.jobs.status.items() if job.last_error is not None}
+            return MeterHealth(
+                problems=self.standing.problems(),
+                losses=self.spool.health().losses,
+                failing_jobs={name: error for name, error in failing.items() if name != "alerts"},
+                dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
+            )
+
+        return open_alerting(self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url)
 
     def _open_sender(self, closing: ExitStack) -> Sender:
         url = variable("URL")
@@ -240,6 +260,7 @@ class Process:
             prices=lambda: self.prices.book,
             repricings=kept.repricer if kept else None,
             calculator_uses=self.desk.calculator_uses,
+            alerting=self.alerting,
         )
         app = build_app(
             Faces(

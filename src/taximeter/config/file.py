@@ -23,7 +23,7 @@ from taximeter.config.settings import Provider, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
-NOT_YET: Final = ("limits", "rules", "alerts")
+NOT_YET: Final = ("limits",)
 """Sections the format has and this version does not carry out; ignoring them would let people rely on them."""
 
 SECTIONS: Final = ("store", "prices", "gateway", "spool", "server")

@@ -10,19 +10,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from taximeter.config.alerting import AlertSettings, RuleSettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
+from taximeter.config.section import Section
 
 HangupPolicy = Literal["drain", "cancel"]
 
 MEBIBYTE: Final = 1024 * 1024
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are mistakes, values are fixed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _http_url(text: str) -> str:
@@ -205,6 +201,8 @@ class Settings(Section):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     spool: SpoolSettings = Field(default_factory=SpoolSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
+    rules: list[RuleSettings] = Field(default_factory=list, description="Rules of your own.")
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
 
     @model_validator(mode="before")
     @classmethod

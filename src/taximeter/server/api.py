@@ -14,7 +14,7 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server.answers import error_body, error_headers
 from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
-from taximeter.server.routes import calculator, keys, prices, repricing, spending, standing, why
+from taximeter.server.routes import alerts, calculator, keys, prices, repricing, spending, standing, why
 from taximeter.server.routes.dependencies import Anybody
 from taximeter.server.shapes import ErrorAnswer
 
@@ -31,13 +31,24 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     }.items()
 }
 
+_ROUTERS: Final = (
+    spending.router,
+    why.router,
+    calculator.router,
+    standing.router,
+    keys.router,
+    prices.router,
+    repricing.router,
+    alerts.router,
+)
+
 
 def build_api(parts: Parts | None, version: str) -> FastAPI:
     """The application. Without `parts` it can only describe itself."""
     api = FastAPI(title="taximeter", version=version, openapi_url=None, docs_url=None, redoc_url=None)
     api.state.parts = parts
-    for module in (spending, why, calculator, standing, keys, prices, repricing):
-        api.include_router(module.router, prefix=PREFIX, responses=_ERRORS)
+    for router in _ROUTERS:
+        api.include_router(router, prefix=PREFIX, responses=_ERRORS)
     api.add_api_route(OPENAPI_PATH, _describe(api), include_in_schema=False)
     api.add_exception_handler(TaximeterError, _refuse)
     api.add_exception_handler(RequestValidationError, _refuse_form)

@@ -29,6 +29,7 @@ class KeyDesk:
         self._keys = metadata.keys
         self._sessions = metadata.sessions
         self.calculator_uses = metadata.calculator_uses
+        self.alerting = metadata.alerting
 
     def gateway_key(self, secret: str) -> Key | None:
         return self._keys.find(secret)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from taximeter.alerts.delivery import Delivery
+from taximeter.alerts.watch import Watch
 from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
 from taximeter.pricing import PriceBook
@@ -14,6 +16,7 @@ from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
 from taximeter.store.events.repricing import Repricing
+from taximeter.store.metadata import Alerting as AlertRecords
 from taximeter.store.metadata import CalculatorUses
 
 
@@ -45,9 +48,25 @@ class Repricings(Protocol):
     def progress(self, run_id: str) -> tuple[int, int] | None: ...
 
 
+class Alerting(Protocol):
+    """Incidents, silences, marks in time, and the channels by name."""
+
+    @property
+    def watch(self) -> Watch: ...
+
+    @property
+    def delivery(self) -> Delivery: ...
+
+    @property
+    def records(self) -> AlertRecords: ...
+
+    @property
+    def channel_kinds(self) -> Mapping[str, str]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """`status` and `sign_in_url` may block. `store` and `live` are None in a process that keeps no events."""
+    """`status` and `sign_in_url` may block. `store`, `live`, `alerting` are None in a process that keeps no events."""
 
     store: EventStore | None
     live: Live | None
@@ -59,6 +78,7 @@ class Parts:
     prices: Callable[[], PriceBook]
     calculator_uses: CalculatorUses
     repricings: Repricings | None = None
+    alerting: Alerting | None = None
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

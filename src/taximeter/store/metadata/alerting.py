@@ -166,6 +166,12 @@ class Alerting:
         with self._database.reading() as connection:
             return [Letter(**row._mapping) for row in connection.execute(wanted)]
 
+    def dead_since(self, from_us: int) -> int:
+        """Letters made since then that could not be delivered."""
+        dead = sa.select(sa.func.count()).where(OUTBOX.c.state == "dead", OUTBOX.c.created_at_us >= from_us)
+        with self._database.reading() as connection:
+            return int(connection.execute(dead).scalar_one())
+
     def tidy(self) -> None:
         """Forget the oldest delivered letters beyond `MOST_DELIVERED`."""
         order = OUTBOX.c.delivered_at_us.desc()

@@ -1,0 +1,104 @@
+"""Alerting of a server, put together: what is watched, who is told, and the two jobs that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from taximeter.alerts.channels.registry import open_channels
+from taximeter.alerts.delivery import Delivery
+from taximeter.alerts.desk import Policy
+from taximeter.alerts.matching import parse_matchers
+from taximeter.alerts.policy import patience_of, root_of, unknown_channels
+from taximeter.alerts.silences import Silence
+from taximeter.alerts.sources import Meter, MeterHealth, OwnRule, Source, UnpricedCalls
+from taximeter.alerts.thresholds import Threshold, threshold
+from taximeter.alerts.watch import EVALUATE_SECONDS, Watch
+from taximeter.clock import Clock, SystemClock
+from taximeter.compose.jobs import Jobs
+from taximeter.config.settings import Settings
+from taximeter.errors import ConfigurationError, Mistake, UsageError
+from taximeter.store.events import EventStore
+from taximeter.store.metadata import Alerting
+
+DELIVER_SECONDS: Final = 1.0
+TIDY_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingParts:
+    """What routes and commands use."""
+
+    watch: Watch
+    delivery: Delivery
+    records: Alerting
+    channel_kinds: Mapping[str, str]
+
+
+def mistakes(settings: Settings) -> list[Mistake]:
+    """Everything wrong in `rules` and `alerts` that their form alone does not tell."""
+    _channels, wrong = open_channels(settings.alerts.channels, SystemClock())
+    return [*wrong, *unknown_channels(settings.alerts), *_rules(settings)[1]]
+
+
+def _rules(settings: Settings) -> tuple[list[Threshold], list[Mistake]]:
+    ready: list[Threshold] = []
+    wrong: list[Mistake] = []
+    names: set[str] = set()
+    for number, rule in enumerate(settings.rules):
+        where = f"rules.{number}"
+        if rule.name in names:
+            wrong.append(Mistake(f"{where}.name", f"there are two rules named {rule.name!r}"))
+        names.add(rule.name)
+        try:
+            ready.append(threshold(rule))
+        except UsageError as error:
+            wrong.append(Mistake(f"{where}.{error.facts.get('field', '')}".rstrip("."), str(error)))
+    return ready, wrong
+
+
+def open_alerting(
+    settings: Settings,
+    store: EventStore,
+    records: Alerting,
+    health: Callable[[], MeterHealth],
+    clock: Clock,
+    jobs: Jobs,
+    public_url: Callable[[], str],
+    further: Sequence[Source] = (),
+) -> AlertingParts:
+    """Raises ConfigurationError with all mistakes. `further` are sources that other rooms bring."""
+    wrong = mistakes(settings)
+    if wrong:
+        raise ConfigurationError("configuration", wrong)
+    channels, _ = open_channels(settings.alerts.channels, clock)
+    rules, _ = _rules(settings)
+    root = root_of(settings.alerts)
+    patience = {rule.name: patience_of(rule.settings) for rule in rules}
+    sources: list[Source] = [*(OwnRule(rule, store) for rule in rules), UnpricedCalls(store), Meter(health), *further]
+
+    def policy() -> Policy:
+        return Policy(root, patience, _silences(records, clock.now_us()))
+
+    watch = Watch(sources, policy, records, clock, public_url=public_url)
+    delivery = Delivery(records, channels, clock)
+    jobs.every("alerts", EVALUATE_SECONDS, watch.evaluate)
+    jobs.every("delivery", DELIVER_SECONDS, delivery.run)
+    jobs.every("outbox", TIDY_SECONDS, records.tidy)
+    kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
+    return AlertingParts(watch, delivery, records, kinds)
+
+
+def _silences(records: Alerting, now_us: int) -> list[Silence]:
+    return [
+        Silence(
+            silence_id=kept.silence_id,
+            matchers=parse_matchers(kept.matchers),
+            starts_at_us=kept.starts_at_us,
+            ends_at_us=kept.ends_at_us,
+            author=kept.author,
+            comment=kept.comment,
+        )
+        for kept in records.silences(now_us)
+    ]

@@ -1,0 +1,140 @@
+"""The bodies of the routes of alerts. Moments are RFC 3339."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class AlertShape(BaseModel):
+    """One rule that holds for one set of labels. `state` is pending, firing or resolved."""
+
+    key: str
+    rule: str
+    kind: str
+    title: str
+    labels: dict[str, str]
+    severity: str
+    summary: str
+    state: str
+    started_at: str
+    fired_at: str | None
+    resolved_at: str | None
+    flaps: int
+    facts: dict[str, Any]
+
+
+class IncidentShape(BaseModel):
+    """Alerts of one cause. `title` is that of its root, the alert that names it."""
+
+    incident_id: str
+    title: str
+    kind: str
+    severity: str
+    family: str
+    labels: dict[str, str]
+    opened_at: str
+    resolved_at: str | None
+    acknowledged_by: str | None
+    alerts: list[AlertShape]
+
+
+class IncidentList(BaseModel):
+    incidents: list[IncidentShape]
+
+
+class LetterShape(BaseModel):
+    """A notification on its way. `state` is waiting, delivered or dead."""
+
+    notification_id: str
+    incident_id: str
+    channel: str
+    event: str
+    first_line: str
+    state: str
+    tries: int
+    created_at: str
+    due_at: str
+    delivered_at: str | None
+    error: str | None
+
+
+class AnnotationShape(BaseModel):
+    annotation_id: str
+    at: str
+    text: str
+    author: str
+    labels: dict[str, str]
+
+
+class IncidentPage(BaseModel):
+    """An incident with all that was told of it, and the marks near its beginning, deployments for instance."""
+
+    incident: IncidentShape
+    notifications: list[LetterShape]
+    annotations: list[AnnotationShape]
+
+
+class LetterList(BaseModel):
+    notifications: list[LetterShape]
+
+
+class AcknowledgeWish(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    by: str | None = Field(default=None, max_length=200, description="who takes it; the caller when left out")
+
+
+class SilenceWish(BaseModel):
+    """What is not to be told: all matchers have to hold."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    match: dict[str, str | list[str]] = Field(min_length=1, examples=[{"feature": "chat"}])
+    from_: str | None = Field(default=None, alias="from", description="RFC 3339; now")
+    to: str = Field(description="RFC 3339, not included", examples=["2026-12-01T08:00:00Z"])
+    comment: str = Field(default="", max_length=2000)
+    author: str | None = Field(default=None, max_length=200)
+
+
+class SilenceShape(BaseModel):
+    silence_id: str
+    match: dict[str, Any]
+    from_: str = Field(alias="from")
+    to: str
+    author: str
+    comment: str
+
+
+class SilenceList(BaseModel):
+    silences: list[SilenceShape]
+
+
+class AnnotationWish(BaseModel):
+    """A mark in time."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field(min_length=1, max_length=2000, examples=["checkout 4.2 deployed"])
+    at: str | None = Field(default=None, description="RFC 3339; now")
+    labels: dict[str, str] = Field(default_factory=dict, examples=[{"service": "checkout"}])
+    author: str | None = Field(default=None, max_length=200)
+
+
+class AnnotationList(BaseModel):
+    annotations: list[AnnotationShape]
+
+
+class ChannelShape(BaseModel):
+    name: str
+    kind: str
+
+
+class ChannelList(BaseModel):
+    channels: list[ChannelShape]
+
+
+class ChannelTest(BaseModel):
+    """What became of a test message."""
+
+    channel: str
+    delivered: bool
+    error: str | None

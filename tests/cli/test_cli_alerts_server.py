@@ -1,0 +1,155 @@
+"""From a call to somebody's pocket: a rule over real calls, a webhook told once, taken, silenced, over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from running_server import Server, eventually, running, taximeter
+
+from taximeter.core.ids import uuid7
+
+sys.path.append(str(Path(__file__).parents[1] / "alerts"))
+from vendors import Vendor, vendor
+
+CONFIGURATION = """
+rules:
+  - {name: burn, measure: cost_usd, over: 10m, each: [feature], where: {environment: prod}, critical: "> 0.01"}
+alerts:
+  channels:
+    hook: {kind: webhook, url: "%(url)s/hook"}
+    broken: {kind: webhook, url: "http://127.0.0.1:9/hook"}
+  routes:
+    - {match: {kind: threshold}, channels: [hook]}
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Vendor]:
+    with vendor() as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(tmp_path: Path, receiver: Vendor) -> Iterator[Server]:
+    config = tmp_path / "taximeter.yaml"
+    config.write_text(CONFIGURATION % {"url": receiver.url})
+    with running(tmp_path / "data", "--config", str(config)) as opened:
+        yield opened
+
+
+def call(number: int, feature: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "event_id": uuid7(int(now.timestamp() * 1000), number.to_bytes(10, "big")),
+        "started_at": now.isoformat(),
+        "provider": "openai",
+        "request_model": "gpt-4o",
+        "input_tokens": 10_000,
+        "output_tokens": 500,
+        "feature": feature,
+        "environment": "prod",
+        "status": "ok",
+    }
+
+
+def post(server: Server, *calls: dict[str, Any]) -> None:
+    with server.client(server.first_key("ingest")) as client:
+        assert client.post("/v1/events", json=list(calls)).json()["accepted"] == len(calls)
+
+
+def told(receiver: Vendor) -> list[tuple[str, str]]:
+    return [(body["event"], body["first_line"]) for body in receiver.bodies]
+
+
+def admin(server: Server) -> httpx.Client:
+    return server.client(server.local_token)
+
+
+def test_a_call_over_the_bound_is_told_once_taken_and_annotated(server: Server, receiver: Vendor) -> None:
+    with admin(server) as client:
+        mark = client.post("/api/v1/annotations", json={"text": "checkout 4.2", "labels": {"service": "checkout"}})
+        assert mark.status_code == 201
+        post(server, call(1, "chat"), call(2, "chat"))
+        eventually(lambda: told(receiver) == [("opened", "CRITICAL A bound is crossed: feature chat")])
+        (incident,) = client.get("/api/v1/alerts").json()["incidents"]
+        assert (incident["severity"], incident["labels"]) == ("critical", {"feature": "chat"})
+        assert "burn: cost_usd over 10 minutes is 0.06" in incident["alerts"][0]["summary"]
+        taken = client.post(f"/api/v1/alerts/{incident['incident_id']}/acknowledge", json={"by": "anna"}).json()
+        assert taken["acknowledged_by"] == "anna"
+        eventually(lambda: told(receiver)[-1][0] == "acknowledged")
+        page = client.get(f"/api/v1/alerts/{incident['incident_id']}").json()
+        assert [mark["text"] for mark in page["annotations"]] == ["checkout 4.2"]
+        assert [letter["state"] for letter in page["notifications"]] == ["delivered", "delivered"]
+    assert [event for event, _ in told(receiver)] == ["opened", "acknowledged"]
+
+
+def test_what_is_silenced_is_seen_and_not_told(server: Server, receiver: Vendor) -> None:
+    with admin(server) as client:
+        wish = {"match": {"feature": "chat"}, "to": "2199-01-01T00:00:00Z", "comment": "a load test"}
+        made = client.post("/api/v1/silences", json=wish).json()
+        post(server, call(3, "chat"))
+        eventually(lambda: len(client.get("/api/v1/alerts").json()["incidents"]) == 1)
+        assert told(receiver) == []
+        assert client.delete(f"/api/v1/silences/{made['silence_id']}").status_code == 204
+        eventually(lambda: [event for event, _ in told(receiver)] == ["opened"])
+
+
+def test_a_restart_in_the_middle_neither_forgets_nor_repeats(tmp_path: Path, receiver: Vendor) -> None:
+    config = tmp_path / "taximeter.yaml"
+    config.write_text(CONFIGURATION % {"url": receiver.url})
+    with running(tmp_path / "data", "--config", str(config)) as first:
+        post(first, call(4, "chat"))
+        eventually(lambda: len(told(receiver)) == 1)
+        first.process.kill()
+        first.process.wait()
+    with running(tmp_path / "data", "--config", str(config)) as second, admin(second) as client:
+        jobs = lambda: client.get("/api/v1/status").json()["jobs"]["alerts"]  # noqa: E731
+        eventually(lambda: jobs()["runs"] >= 2)
+        (incident,) = client.get("/api/v1/alerts").json()["incidents"]
+        assert incident["resolved_at"] is None
+    assert {event for event, _ in told(receiver)} == {"opened"}
+    assert len({headers["idempotency-key"] for _, headers, _ in receiver.taken}) == 1, "a copy is known as one"
+
+
+def test_a_channel_can_be_tried_and_says_what_is_wrong(server: Server, receiver: Vendor) -> None:
+    with admin(server) as client:
+        assert client.post("/api/v1/channels/hook/test").json()["delivered"]
+        assert receiver.bodies[0]["kind"] == "test"
+        broken = client.post("/api/v1/channels/broken/test").json()
+        assert (broken["delivered"], broken["error"]) == (False, "the webhook does not answer: ConnectionRefusedError")
+        assert client.post("/api/v1/channels/pigeon/test").status_code == 404
+        listed = client.get("/api/v1/channels").json()["channels"]
+    assert listed == [{"name": "broken", "kind": "webhook"}, {"name": "hook", "kind": "webhook"}]
+
+
+def test_everything_wrong_with_rules_and_alerts_is_told_at_once(tmp_path: Path) -> None:
+    config = tmp_path / "taximeter.yaml"
+    config.write_text(
+        """
+rules:
+  - {name: a, measure: cost_eur, warning: "> 1"}
+  - {name: b, measure: cost_usd, warning: "> 150%"}
+  - {name: b, measure: cost_usd, each: [colour], warning: "> 1"}
+alerts:
+  channels: {p: {kind: pagerduty}}
+  routes: [{channels: [q]}]
+"""
+    )
+    done = taximeter("check", str(config), "--format", "json")
+    places = [mistake["where"] for mistake in json.loads(done.stdout)["mistakes"]]
+    assert done.returncode == 2
+    assert places == [
+        "alerts.channels.p.routing_key",
+        "alerts.routes",
+        "rules.0.measure",
+        "rules.1.warning",
+        "rules.2.name",
+        "rules.2.each",
+    ]
