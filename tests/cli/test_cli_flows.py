@@ -143,6 +143,27 @@ def test_calls_are_found_by_filters_of_a_query(server: Server) -> None:
         assert client.get("/api/v1/questions/user-this-month").json()["error"]["field"] == "user_id"
 
 
+def test_a_select_is_answered_with_exact_amounts(server: Server) -> None:
+    statement = "SELECT user_id, sum(cost_usd) AS cost_usd FROM calls WHERE feature = 'chat' GROUP BY ALL ORDER BY ALL"
+    asked = ("sql", statement, "--data", str(server.data))
+    assert answer_of(*asked)["rows"] == [["u1", "0.0125"], ["u2", "0.0125"]]
+    assert "$0.012500" in taximeter(*asked).stdout
+    refused = taximeter("sql", "SELECT * FROM read_text('/etc/passwd')", "--data", str(server.data))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_the_roll_ups_are_proven_and_a_user_is_forgotten(server: Server) -> None:
+    data = ("--data", str(server.data))
+    with server.client(server.first_key("ingest")) as client:
+        assert client.post("/v1/events", json=[event(40, user_id="gone", feature="forget")]).json()["accepted"] == 1
+    report = ("report", *SINCE, "--by", "user", "--where", "feature=forget", *data)
+    eventually(lambda: answer_of(*report)["totals"]["calls"] == 1)
+    assert taximeter("forget", "gone", *data).returncode == 2
+    assert answer_of("forget", "gone", "--yes", *data) == {"events": 1, "remaining_rows": 0}
+    assert answer_of(*report)["totals"]["calls"] == 0
+    assert answer_of("verify", *data)["differing"] == []
+
+
 def test_another_server_is_asked_by_url_with_the_key_of_the_environment(server: Server) -> None:
     made = answer_of("keys", "create", "--name", "reader", "--scope", "read", "--data", str(server.data))
     answer = answer_of("report", *SINCE, "--url", server.url, TAXIMETER_KEY=made["key"])

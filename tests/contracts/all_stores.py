@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter.store.events import DuckDBEvents, EventStore
+from taximeter.store.events.rollups import LEVELS
 from taximeter.store.metadata import Metadata
 
 OpenEvents = Callable[[Path], EventStore]
@@ -20,8 +21,17 @@ EVENT_STORES: Final[dict[str, OpenEvents]] = {
 def emptied(store: EventStore) -> EventStore:
     """The store without anything in it, which is sooner done than opening another one."""
     assert isinstance(store, DuckDBEvents)
-    for table in ("events", "superseded_costs", "repricings", "marks"):
+    for table in (
+        "events",
+        "superseded_costs",
+        "repricings",
+        "marks",
+        "rollup_dirty",
+        "deleted_users",
+        *(level.table for level in LEVELS),
+    ):
         store._writer.execute(f"DELETE FROM {table}")
+    store._deleted_users = {}
     return store
 
 

@@ -84,6 +84,34 @@ TEXTS = ("feature", "user_id", "model", "model_family", "request_model", "tags.p
 DIMENSIONS = (*TEXTS, "status", "http_status", "attempt", "usage_estimated")
 
 
+SUMS = [name for name, measure in MEASURES.items() if all(part.kind == "sum" for part in measure.parts)]
+"""Measures that a roll-up has."""
+
+ROLLED_TEXTS = ("feature", "model", "model_family", "request_model", "status")
+
+
+@st.composite
+def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
+    """Queries that roll-ups may answer, over times that hold whole hours and days."""
+    texts = draw(st.sampled_from((ROLLED_TEXTS, ("user_id",), ("team",))))
+    group_by = tuple(draw(st.lists(st.sampled_from(texts), max_size=2, unique=True)))
+    interval = draw(st.none() | st.sampled_from(("hour", "day", "week", "month")))
+    from_us = around_us - draw(st.integers(1, 45 * DAY_US) | st.integers(0, 3).map(lambda n: n * HOUR_US))
+    operator: Operator = draw(st.sampled_from(("in", "not")))
+    filters = (Condition(texts[0], operator, tuple(draw(st.lists(names, max_size=2)))),)
+    return Query(
+        from_us=from_us,
+        to_us=from_us + draw(st.integers(1, 90 * DAY_US) | st.integers(1, 9).map(lambda n: n * HOUR_US)),
+        measures=(draw(st.sampled_from(ADDITIVE)), *draw(st.lists(st.sampled_from(SUMS), unique=True))),
+        group_by=group_by,
+        filters=filters if draw(st.booleans()) else (),
+        interval=interval,  # type: ignore[arg-type]
+        timezone=timezone,
+        limit=draw(st.none() | st.integers(1, 3)),
+        compare=draw(st.none() | st.just(Period(from_us - 20 * DAY_US, from_us + HOUR_US))),
+    )
+
+
 @st.composite
 def conditions(draw: st.DrawFn) -> Condition:
     kind = draw(st.sampled_from(("texts", "contains", "exists", "numbers", "flag")))

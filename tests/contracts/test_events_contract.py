@@ -17,6 +17,8 @@ from taximeter.errors import QueryStoppedError, UsageError
 from taximeter.store.events import Appended, Cancellation, EventQuery, EventStore, Query, parse_query
 from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.filters import Condition
+from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.port import Deletion
 
 NOW_US = 1_795_000_000_000_000
 """2026-11-18T11:06:40Z"""
@@ -402,6 +404,34 @@ def test_too_many_rows_are_refused_with_the_way_out(events: EventStore, monkeypa
         rows(events, group_by="user")
     assert refused.value.facts["field"] == "limit"
     assert len(rows(events, group_by="user", limit=1)) == 2
+
+
+# --- deletion ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_a_user_is_deleted(events: EventStore) -> None:
+    batch = [line(number, user_id=("a", "b")[number % 2], cost_usd="1") for number in range(6)]
+    events.append(batch, {})
+    events.roll_up(LATEST_US)
+    assert events.delete_user("a", NOW_US + 10) == Deletion(3, 0)
+    assert rows(events, group_by="user_id") == [{"user_id": "b", "cost_usd": "3", "calls": 3}]
+    assert rows(events, measures="cost_usd") == [{"cost_usd": "3"}]
+    assert events.verify().differing == ()
+    assert events.delete_user("a", NOW_US + 20) == Deletion(0, 0)
+
+
+def test_copies_of_a_deleted_users_events_are_not_stored_and_later_ones_are(
+    open_events: OpenEvents, tmp_path: Path
+) -> None:
+    store = open_events(tmp_path)
+    store.append([line(1, user_id="a"), line(2, user_id="b")], {})
+    store.delete_user("a", NOW_US + 2)
+    assert store.append([line(1, user_id="a"), line(2, user_id="a"), line(3, user_id="a")], {}).inserted == 1
+    store.close()
+    again = open_events(tmp_path)
+    again.append([line(1, user_id="a"), line(4, user_id="a"), line(5, user_id=7), line(6, user_id=None)], {})
+    assert rows(again, group_by="user_id", measures="calls", filters={"user": "a"}) == [{"user_id": "a", "calls": 2}]
+    again.close()
 
 
 # --- many at once --------------------------------------------------------------------------------------------------

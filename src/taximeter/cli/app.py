@@ -9,7 +9,22 @@ import typer
 from typer.exceptions import TyperException
 
 from taximeter import __version__
-from taximeter.cli import calc, check, demo, doctor, import_files, keys, prices, report, sql, tail, top, up, why
+from taximeter.cli import (
+    calc,
+    check,
+    demo,
+    doctor,
+    import_files,
+    keeping,
+    keys,
+    prices,
+    report,
+    sql,
+    tail,
+    top,
+    up,
+    why,
+)
 from taximeter.cli.console import complain, write
 from taximeter.errors import TaximeterError
 
@@ -43,6 +58,8 @@ app.command("calc")(calc.calc)
 app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")
 app.add_typer(prices.app, name="prices")
+app.command("verify")(keeping.verify)
+app.command("forget")(keeping.forget)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)

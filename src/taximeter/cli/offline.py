@@ -80,6 +80,16 @@ class OfflineSource:
         page = self._opened.store.events(parse_event_query(asked, self._clock.now_us()))
         return {"events": page.events, "next": page.next}
 
+    def verify(self, *, repair: bool) -> dict[str, Any]:
+        self.take_in()
+        self._opened.store.roll_up(self._clock.now_us())
+        return self._opened.store.verify(repair=repair).as_dict()
+
+    def delete_user(self, user_id: str) -> dict[str, Any]:
+        self.take_in()
+        done = self._opened.store.delete_user(user_id, self._clock.now_us())
+        return {"events": done.events, "remaining_rows": done.remaining_rows}
+
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()

@@ -51,6 +51,10 @@ class Source(Protocol):
 
     def cost_history(self, event_id: str) -> dict[str, Any]: ...
 
+    def verify(self, *, repair: bool) -> dict[str, Any]: ...
+
+    def delete_user(self, user_id: str) -> dict[str, Any]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSource:
@@ -89,6 +93,14 @@ class ServerSource:
 
     def cost_history(self, event_id: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.get("/api/v1/prices/history", [("event_id", event_id)])
+        return answer
+
+    def verify(self, *, repair: bool) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/verify", {"repair": repair})
+        return answer
+
+    def delete_user(self, user_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/deletions", {"user_id": user_id})
         return answer
 
 

@@ -74,6 +74,11 @@ RELOAD_PRICES_SECONDS: Final = 2.0
 DEAD_TOLD_US: Final = 24 * 3600 * 1_000_000
 """How long a notification that could not be delivered is a trouble of the meter."""
 
+ROLL_UP_SECONDS: Final = 10.0
+"""How soon hours that have ended, and those that late events changed, are added up."""
+
+ROLL_UP_GRACE_US: Final = 60_000_000
+
 SHIP_SECONDS: Final = 10.0
 """How long a gateway that ends waits for the collector to take what is left."""
 
@@ -134,6 +139,7 @@ class Process:
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
         jobs = Jobs(self.clock)
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
+        jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer)
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:
@@ -149,6 +155,10 @@ class Process:
             )
 
         return open_alerting(self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url)
+
+    def _roll_up(self, store: DuckDBEvents) -> None:
+        """What has just ended waits a little, since its last events are still coming."""
+        store.roll_up(self.clock.now_us() - ROLL_UP_GRACE_US)
 
     def _open_sender(self, closing: ExitStack) -> Sender:
         url = variable("URL")

@@ -14,7 +14,7 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server.answers import error_body, error_headers
 from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
-from taximeter.server.routes import alerts, calculator, keys, prices, repricing, spending, standing, why
+from taximeter.server.routes import alerts, calculator, keeping, keys, prices, repricing, spending, standing, why
 from taximeter.server.routes.dependencies import Anybody
 from taximeter.server.shapes import ErrorAnswer
 
@@ -33,6 +33,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 _ROUTERS: Final = (
     spending.router,
+    keeping.router,
     why.router,
     calculator.router,
     standing.router,

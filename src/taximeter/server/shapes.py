@@ -107,6 +107,37 @@ class SqlAnswer(BaseModel):
     rows: list[list[Any]]
 
 
+class VerificationWish(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    repair: bool = False
+
+
+class DifferingUnit(BaseModel):
+    """An hour or a day whose roll-up was not what the events say."""
+
+    level: str
+    start: str
+
+
+class VerificationAnswer(BaseModel):
+    """How many units were compared, by level, and which differ."""
+
+    checked: dict[str, int]
+    differing: list[DifferingUnit]
+
+
+class DeletionWish(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    user_id: str = Field(min_length=1)
+
+
+class DeletionAnswer(BaseModel):
+    """What was deleted, and what still names the user."""
+
+    events: int
+    remaining_rows: int
+
+
 class NamedQuestion(BaseModel):
     """A question with a name. `needs` are fields that have to be filtered by."""
 

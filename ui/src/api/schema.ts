@@ -172,6 +172,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deletions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete User
+         * @description Delete every event of a user. `remaining_rows` is what still names the user: 0.
+         */
+        post: operations["delete_user_api_v1_deletions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -576,6 +596,26 @@ export interface paths {
         get: operations["status_api_v1_status_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify
+         * @description Compare every roll-up with its events; with `repair`, those that differ are added up anew.
+         */
+        post: operations["verify_api_v1_verify_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1366,6 +1406,21 @@ export interface components {
             unpriced_tokens: number;
         };
         /**
+         * DeletionAnswer
+         * @description What was deleted, and what still names the user.
+         */
+        DeletionAnswer: {
+            /** Events */
+            events: number;
+            /** Remaining Rows */
+            remaining_rows: number;
+        };
+        /** DeletionWish */
+        DeletionWish: {
+            /** User Id */
+            user_id: string;
+        };
+        /**
          * DifferenceShape
          * @description The model's amounts less those of the chosen one.
          */
@@ -1380,6 +1435,16 @@ export interface components {
             per_year_usd: string;
             /** Percent */
             percent: string | null;
+        };
+        /**
+         * DifferingUnit
+         * @description An hour or a day whose roll-up was not what the events say.
+         */
+        DifferingUnit: {
+            /** Level */
+            level: string;
+            /** Start */
+            start: string;
         };
         /** ErrorAnswer */
         ErrorAnswer: {
@@ -2524,6 +2589,26 @@ export interface components {
             rejected: components["schemas"]["RejectedEvent"][];
         };
         /**
+         * VerificationAnswer
+         * @description How many units were compared, by level, and which differ.
+         */
+        VerificationAnswer: {
+            /** Checked */
+            checked: {
+                [key: string]: number;
+            };
+            /** Differing */
+            differing: components["schemas"]["DifferingUnit"][];
+        };
+        /** VerificationWish */
+        VerificationWish: {
+            /**
+             * Repair
+             * @default false
+             */
+            repair: boolean;
+        };
+        /**
          * WhatIfAnswer
          * @description What the calls cost, and what they would have cost. The totals are the sums of `by_model`.
          */
@@ -3263,6 +3348,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    delete_user_api_v1_deletions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionAnswer"];
                 };
             };
             /** @description no valid credential */
@@ -4577,6 +4722,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    verify_api_v1_verify_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerificationWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationAnswer"];
                 };
             };
             /** @description no valid credential */

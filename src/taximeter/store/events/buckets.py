@@ -66,18 +66,23 @@ def _offset_seconds(zone: ZoneInfo, moment_us: int) -> int:
     return int(offset.total_seconds())
 
 
+def pieces(calendar: Calendar, from_us: int, to_us: int) -> tuple[Span, ...]:
+    """The spans that decide about the buckets of a range: from an hour earlier, so that a clock change just before the
+    range still cuts its first hour short."""
+    return spans(calendar.timezone, max(from_us - _HOUR_US, 0), to_us)
+
+
 def bucket(moment: exp.Expr, calendar: Calendar, from_us: int, to_us: int) -> exp.Expr:
     """The expression of an event's bucket, given that of its start (UTC).
 
     For minutes and hours it is the bucket's start in UTC; for days and longer the local date it begins with.
     """
-    # An hour earlier, so that a clock change just before the range still cuts its first hour short.
-    pieces = spans(calendar.timezone, max(from_us - _HOUR_US, 0), to_us)
-    starts = [_start(moment, calendar, span, first=span is pieces[0]) for span in pieces]
+    offsets = pieces(calendar, from_us, to_us)
+    starts = [_start(moment, calendar, span, first=span is offsets[0]) for span in offsets]
     if len(starts) == 1:
         return starts[0]
     case = exp.Case(default=starts[-1])
-    for span, start in zip(pieces[:-1], starts[:-1], strict=True):
+    for span, start in zip(offsets[:-1], starts[:-1], strict=True):
         case = case.when(exp.LT(this=moment.copy(), expression=instant(span.to_us)), start)
     return case
 

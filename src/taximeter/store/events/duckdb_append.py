@@ -16,6 +16,7 @@ from uuid import UUID
 import duckdb
 import msgspec
 
+from taximeter.clock import to_unix_us
 from taximeter.store.events.columns import COLUMN_NAMES
 
 _UNKNOWN_IS: Final = {
@@ -37,21 +38,23 @@ class _Head(msgspec.Struct):
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
 
-Lines = dict[int, bytes]
-"""Readable lines by the number of their event id; the first line of an id counts."""
+Lines = dict[int, tuple[bytes, int]]
+"""Readable lines by the number of their event id, each with when it began, microseconds since the epoch; the first line
+of an id counts."""
 
 
 def readable_lines(lines: Sequence[bytes]) -> tuple[Lines, list[bytes]]:
     """The readable lines by event id, and those that could not be read."""
     rejected: list[bytes] = []
     try:
-        ids = [_HEAD.decode(line).event_id.int for line in lines]
+        heads = [_HEAD.decode(line) for line in lines]
     except msgspec.MsgspecError:
         rejected = [line for line in lines if not _is_readable(line)]
         lines = [line for line in lines if _is_readable(line)]
-        ids = [_HEAD.decode(line).event_id.int for line in lines]
+        heads = [_HEAD.decode(line) for line in lines]
     # Reversed, so that the first line of an id is the one that stays.
-    return dict(zip(reversed(ids), reversed(lines), strict=True)), rejected
+    pairs = zip(reversed(heads), reversed(lines), strict=True)
+    return {head.event_id.int: (line, to_unix_us(head.started_at)) for head, line in pairs}, rejected
 
 
 def _is_readable(line: bytes) -> bool:

@@ -14,8 +14,7 @@ from sqlglot import expressions as exp
 
 from taximeter.errors import SchemaError
 from taximeter.store.events.columns import COLUMN_NAMES
-from taximeter.store.events.families import family
-from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
+from taximeter.store.events.rolling import with_model
 
 _FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -65,8 +64,7 @@ def calls_view() -> str:
 
     It is made anew at every start, because families are data of this version and not of the file.
     """
-    model = exp.Coalesce(this=exp.column("response_model"), expressions=[exp.column("request_model")])
-    calls = exp.select("*", exp.alias_(model, MODEL), exp.alias_(family(model), MODEL_FAMILY)).from_("events")
+    calls = with_model(exp.to_table("events"))
     view = exp.Create(this=exp.to_table("calls"), kind="VIEW", replace=True, expression=calls)
     return view.sql(dialect="duckdb")
 

@@ -7,7 +7,7 @@ for writes. The process that opens the file owns it (see `taximeter.store.owners
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +16,24 @@ import duckdb
 from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
-from taximeter.store.events import duckdb_restate, pages, statements
+from taximeter.store.events import duckdb_deletion, duckdb_restate, duckdb_rollups, pages, rolling, statements
 from taximeter.store.events.answers import Found
 from taximeter.store.events.asking import ask
 from taximeter.store.events.duckdb_append import Inserter, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
-from taximeter.store.events.port import Appended, Cancellation, DerivationPage, EventPage, Table
+from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.port import (
+    Appended,
+    Cancellation,
+    Deletion,
+    DerivationPage,
+    EventPage,
+    Table,
+    Verification,
+)
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
+from taximeter.store.events.rollups import LEVELS, USER_DAYS, Level, Stretch
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import checked, rendered
 
@@ -37,6 +47,9 @@ SPILL_MB: Final = 4096
 CHECKPOINT_MB: Final = 64
 """The log is written into the file when it has grown to this. Each time the last, half-filled row group is written
 again, so a small value makes every insert dearer; a large one makes the start after a crash slower (about 1 s here)."""
+
+UNITS_AT_ONCE: Final = 24
+"""Units of a level that are added up in one transaction: a batch waits for so many at most."""
 
 _DIALECT: Final = "duckdb"
 
@@ -54,16 +67,20 @@ class DuckDBEvents:
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         threads: int = THREADS,
         query_timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+        use_rollups: bool = True,
     ) -> None:
         self._path = path
         self._query_timeout_seconds = query_timeout_seconds
+        self._use_rollups = use_rollups
         self._write_lock = threading.Lock()
         self._sql_turn = threading.Lock()
         self._writer = _open(path, memory_limit_mb, threads)
         try:
             with _store_errors(path):
                 self._schema_version = bring_up_to_date(self._writer, str(path))
+                duckdb_rollups.prepare(self._writer)
                 self._inserter = Inserter(self._writer)
+                self._deleted_users = duckdb_deletion.deleted_users(self._writer)
         except StoreError:
             self._writer.close()
             raise
@@ -75,25 +92,29 @@ class DuckDBEvents:
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
         by_id, rejected = readable_lines(lines)
         with self._write_lock, _store_errors(self._path):
+            by_id = duckdb_deletion.without_deleted(by_id, self._deleted_users)
             known = self._inserter.known(by_id)
-            new = [line for event_id, line in by_id.items() if event_id not in known]
-            inserted = self._commit(new, marks)
+            new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
+            starts_us = {start_us for event_id, (_, start_us) in by_id.items() if event_id not in known}
+            inserted = self._commit(new, marks, starts_us)
         if len(inserted) < len(new):
             rejected += set(new).difference(inserted)
         return Appended(len(inserted), len(lines) - len(rejected) - len(inserted), tuple(rejected))
 
-    def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Sequence[bytes]:
-        """Insert `lines` and set the marks in one transaction; return the lines that could be inserted."""
+    def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int], starts_us: Set[int]) -> Sequence[bytes]:
+        """Insert `lines`, make the roll-ups of these starts dirty and set the marks in one transaction; the lines
+        that could be inserted."""
         try:
             with _transaction(self._writer):
                 if lines:
                     self._inserter.insert(lines)
+                    duckdb_rollups.mark(self._writer, starts_us)
                 self._set_marks(marks)
         except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError):
             parsable = self._inserter.parsable(lines)
             if len(parsable) == len(lines):
                 raise
-            return self._commit(parsable, marks)
+            return self._commit(parsable, marks, starts_us)
         return lines
 
     def _set_marks(self, marks: Mapping[str, int]) -> None:
@@ -115,7 +136,54 @@ class DuckDBEvents:
 
     def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
         with self.reading(cancellation) as cursor:
-            return ask(query, lambda statement: _found(cursor, statement))
+            dirty = duckdb_rollups.dirty(cursor) if self._use_rollups else None
+            return ask(query, lambda statement: _found(cursor, statement), dirty)
+
+    def delete_user(self, user_id: str, at_us: int) -> Deletion:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            events = duckdb_deletion.delete(self._writer, user_id, at_us)
+            self._deleted_users = duckdb_deletion.deleted_users(self._writer)
+        self.roll_up(LATEST_US)
+        with self.reading(None) as cursor:
+            return Deletion(events, duckdb_deletion.remaining(cursor, user_id))
+
+    def roll_up(self, before_us: int) -> int:
+        done = 0
+        for level in LEVELS:
+            while stretches := self._due(level, before_us):
+                with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+                    duckdb_rollups.add_up(self._writer, level, stretches)
+                done += len(stretches)
+        return done
+
+    def _due(self, level: Level, before_us: int) -> list[Stretch]:
+        with self.reading(None) as cursor:
+            return rolling.due(duckdb_rollups.dirty(cursor), level, before_us, UNITS_AT_ONCE)
+
+    def verify(self, *, repair: bool = False) -> Verification:
+        verification = Verification()
+        for level in LEVELS:
+            for day_us in self._days():
+                stretches, differing = self._checked(level, day_us)
+                verification = verification.with_checked(level, len(stretches), differing)
+        if repair and verification.differing:
+            with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+                duckdb_rollups.mark(self._writer, [start_us for _, start_us in verification.differing])
+            self.roll_up(LATEST_US)
+        return verification
+
+    def _days(self) -> range:
+        with self.reading(None) as cursor:
+            span = duckdb_rollups.span(cursor)
+        return range(0) if span is None else range(USER_DAYS.unit(span[0]), span[1], USER_DAYS.unit_us)
+
+    def _checked(self, level: Level, day_us: int) -> tuple[list[Stretch], list[int]]:
+        """The clean units of a day, and the starts of those that differ from the events."""
+        with self.reading(None) as cursor:
+            dirty = duckdb_rollups.dirty(cursor)
+            units = range(day_us, day_us + USER_DAYS.unit_us, level.unit_us)
+            clean = [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in dirty]
+            return clean, duckdb_rollups.differing(cursor, level, clean) if clean else []
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
         before = pages.read_cursor(query.cursor)
@@ -138,6 +206,7 @@ class DuckDBEvents:
     def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
         with self._write_lock, _store_errors(self._path), _transaction(self._writer):
             duckdb_restate.replace_costs(self._writer, costs, repricing.id, at_us)
+            duckdb_rollups.mark(self._writer, (cost.started_us for cost in costs))
             duckdb_restate.keep_run(self._writer, repricing)
 
     def repricings(self, *, limit: int, repricing_id: str | None = None) -> list[Repricing]:

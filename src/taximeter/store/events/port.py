@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from taximeter.clock import rfc3339
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
+from taximeter.store.events.rollups import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,48 @@ class EventStore(Protocol):
         `superseded_at` and `repricing_id`."""
         ...
 
+    def delete_user(self, user_id: str, at_us: int) -> Deletion:
+        """Delete every event of a user, with all that was derived from it; later copies of them are not stored.
+
+        `at_us` is now. An event of the user that begins later counts again.
+        """
+        ...
+
+    def roll_up(self, before_us: int) -> int:
+        """Add up anew what is dirty of the roll-ups and ended before a moment; how many units that were."""
+        ...
+
+    def verify(self, *, repair: bool = False) -> Verification:
+        """Compare every roll-up with its events, and add up anew those that differ when `repair`."""
+        ...
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How many events of a user were deleted, and how many rows still name the user after that: none."""
+
+    events: int
+    remaining_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many units of roll-ups were compared with their events, by level, and which differ: (level, start in
+    microseconds since the epoch). Units that wait to be added up are not compared; they are read from the events."""
+
+    checked: Mapping[str, int] = field(default_factory=dict)
+    differing: tuple[tuple[str, int], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        units = [{"level": level, "start": rfc3339(start_us)} for level, start_us in self.differing]
+        return {"checked": dict(self.checked), "differing": units}
+
+    def with_checked(self, level: Level, units: int, differing: Sequence[int]) -> Verification:
+        """With these units of a level too."""
+        checked = {**self.checked, level.name: self.checked.get(level.name, 0) + units}
+        return Verification(checked, (*self.differing, *((level.name, start_us) for start_us in differing)))
 
 
 @dataclass(frozen=True, slots=True)

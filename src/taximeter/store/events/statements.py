@@ -26,6 +26,7 @@ from taximeter.store.events import buckets
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
+from taximeter.store.events.rollups import Dirty, Plan, plan, within
 from taximeter.store.events.vocabulary import (
     COST,
     COST_MEASURES,
@@ -76,7 +77,8 @@ def ranking_of(query: Query) -> Order:
 _SUMMED_COLUMNS: Final = (*TOKEN_CLASSES, "cost_usd", "cache_read_saving_usd", "cache_write_surcharge_usd")
 
 
-def _aggregate(part: Part) -> exp.Expr:
+def aggregate(part: Part) -> exp.Expr:
+    """A part over events."""
     name = part.name
     if name in PERCENTILES:
         column, share = PERCENTILES[name]
@@ -234,12 +236,12 @@ def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | 
 # --- statements ----------------------------------------------------------------------------------------------------
 
 
-def groups(query: Query, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
+def groups(query: Query, dirty: Dirty | None = None, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
     """Columns: `place` (from 1; limit + 1 is the folded rest), `ranked` (the last rank in it), `key_N`, `bucket`, and
     one for each part. `first` are the keys of the groups that have the first places, in another time than they were
-    ranked in."""
+    ranked in. Without `dirty`, the units of roll-ups that are none, only events are read."""
     parts = parts_of(query)
-    grouped = _grouped(query, parts)
+    grouped = _grouped(query, parts, None if dirty is None else plan(query, parts, dirty))
     keys = [key_name(index) for index in range(len(query.group_by))]
     weight = _over_group(ranking_of(query), query, keys)
     weighed = exp.select("*", exp.alias_(weight, "weight")).from_("grouped")
@@ -253,10 +255,23 @@ def groups(query: Query, first: Sequence[Sequence[Any]] | None = None) -> exp.Se
     return folded
 
 
-def _grouped(query: Query, parts: Sequence[Part]) -> exp.Select:
-    select = exp.select(*_key_columns(query))
-    select = select.select(*(exp.alias_(_aggregate(part), part.name, quoted=True) for part in parts))
-    select = _from_calls(select, query)
+def _grouped(query: Query, parts: Sequence[Part], plan: Plan | None) -> exp.Query:
+    """Rows by group and bucket; with a plan there may be two of them, which the next steps add up."""
+    if plan is None:
+        return _by_group(query, _from_calls(_added_up(query, parts), query))
+    rolled = exp.select(*_key_columns(query), *(_refolded(part) for part in parts)).from_(plan.level.view)
+    rolled = _by_group(query, rolled.where(within(plan.rolled), *_conditions(query.filters, None, None)))
+    if not plan.gaps:
+        return rolled
+    gaps = _added_up(query, parts).from_(CALLS).where(within(plan.gaps), *_conditions(query.filters, None, None))
+    return exp.union(rolled, _by_group(query, gaps), distinct=False)
+
+
+def _added_up(query: Query, parts: Sequence[Part]) -> exp.Select:
+    return exp.select(*_key_columns(query), *(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts))
+
+
+def _by_group(query: Query, select: exp.Select) -> exp.Select:
     names = _group_names(query)
     return select.group_by(*(exp.column(name) for name in names)) if names else select
 
@@ -359,17 +374,18 @@ def _folded(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Sel
     select = select.select(exp.alias_(exp.Max(this=exp.column(RANK)), RANK))
     # A place holds one group, so its keys are any of its keys; the folded rest is recognised by its place.
     select = select.select(*(exp.alias_(exp.AnyValue(this=exp.column(key)), key) for key in keys))
-    return select.select(*(exp.alias_(_refold(part), part.name, quoted=True) for part in parts))
+    return select.select(*(_refolded(part) for part in parts))
 
 
-def _refold(part: Part) -> exp.Expr:
+def _refolded(part: Part) -> exp.Expr:
+    """A part over rows that are sums already."""
     function = exp.Sum if part.kind == "sum" else exp.Max
-    return function(this=exp.column(part.name, quoted=True))
+    return exp.alias_(function(this=exp.column(part.name, quoted=True)), part.name, quoted=True)
 
 
 def whole(query: Query, parts: Sequence[Part]) -> exp.Select:
     """The parts over all calls of the query: one row."""
-    return _from_calls(exp.select(*(exp.alias_(_aggregate(part), part.name, quoted=True) for part in parts)), query)
+    return _from_calls(exp.select(*(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts)), query)
 
 
 def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> exp.Select:

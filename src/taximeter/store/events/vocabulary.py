@@ -272,5 +272,11 @@ def measure(name: str, *, field: str = "measures") -> Measure:
     return found
 
 
+def sum_parts() -> tuple[Part, ...]:
+    """Every part that adds up, once each."""
+    parts = (part for measure in _ALL for part in measure.parts if part.kind == "sum")
+    return tuple(dict.fromkeys((*parts, *COVERAGE)))
+
+
 COVERAGE: Final = (UNPRICED, UNPRICED_TOKENS, Part("estimated_calls", "sum"), Part("late_calls", "sum"))
 """What every answer says about how complete it is."""

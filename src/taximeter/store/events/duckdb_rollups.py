@@ -1,0 +1,93 @@
+"""Roll-ups in DuckDB. What writes is called inside the transaction of its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import Any, Final
+
+import duckdb
+from sqlglot import expressions as exp
+
+from taximeter.clock import to_datetime, to_unix_us
+from taximeter.store.events import rolling
+from taximeter.store.events.rollups import LEVELS, Level, Stretch, within
+
+_DIALECT: Final = "duckdb"
+_EARLIEST: Final = (0, 1)
+"""A stretch without events, to make an empty table with."""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables that are not there, or lack a measure of this version; all of their units are dirty then."""
+    for level in LEVELS:
+        found = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [level.table])
+        if {name for (name,) in found.fetchall()} != set(rolling.columns(level)):
+            _make(connection, level)
+        view = exp.Create(this=exp.to_table(level.view), kind="VIEW", replace=True, expression=rolling.view_of(level))
+        connection.execute(view.sql(dialect=_DIALECT))
+
+
+def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
+    empty = rolling.added_up(level, [_EARLIEST]).limit(0).sql(dialect=_DIALECT)
+    unit = level.finest
+    connection.execute("BEGIN")
+    try:
+        connection.execute(f"DROP VIEW IF EXISTS {level.view}")
+        connection.execute(f"DROP TABLE IF EXISTS {level.table}")
+        connection.execute(f"CREATE TABLE {level.table} AS {empty}")
+        connection.execute("DELETE FROM rollup_dirty WHERE level = ?", [level.name])
+        every = f"SELECT DISTINCT ?, date_trunc('{unit}', started_at) FROM events"  # noqa: S608 - a name of ours
+        connection.execute(f"INSERT INTO rollup_dirty {every}", [level.name])
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def mark(connection: duckdb.DuckDBPyConnection, starts_us: Iterable[int]) -> None:
+    """The units in which events began at these moments are dirty now."""
+    units = [[level, to_datetime(unit_us).replace(tzinfo=None)] for level, unit_us in rolling.units_of(starts_us)]
+    if units:
+        connection.executemany("INSERT OR IGNORE INTO rollup_dirty VALUES (?, ?)", units)
+
+
+def dirty(cursor: duckdb.DuckDBPyConnection) -> set[tuple[str, int]]:
+    """The units that are dirty in the snapshot of the cursor."""
+    found = cursor.execute("SELECT level, started_at FROM rollup_dirty").fetchall()
+    return {(str(level), to_unix_us(started_at.replace(tzinfo=UTC))) for level, started_at in found}
+
+
+def add_up(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> None:
+    """Replace the rows of these units by what the events say, and take their marks away."""
+    units = within(stretches).sql(dialect=_DIALECT)
+    connection.execute(f"DELETE FROM {level.table} WHERE {units}")  # noqa: S608 - names of ours
+    rows = rolling.added_up(level, stretches).sql(dialect=_DIALECT)
+    connection.execute(f"INSERT INTO {level.table} BY NAME {rows}")
+    connection.execute(f"DELETE FROM rollup_dirty WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
+
+
+def span(cursor: duckdb.DuckDBPyConnection) -> Stretch | None:
+    """From the first event or roll-up to the last; None when there are none."""
+    tables = ("events", *(level.table for level in LEVELS))
+    found = [_bounds(cursor, table) for table in tables]
+    known = [bounds for bounds in found if bounds is not None]
+    if not known:
+        return None
+    return min(first for first, _ in known), max(last for _, last in known) + 1
+
+
+def _bounds(cursor: duckdb.DuckDBPyConnection, table: str) -> Stretch | None:
+    bounds = f"SELECT min(started_at), max(started_at) FROM {table}"  # noqa: S608 - a name of ours
+    first, last = cursor.execute(bounds).fetchone() or (None, None)
+    return None if first is None else (_us(first), _us(last))
+
+
+def differing(cursor: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> list[int]:
+    """The starts of the units whose rows are not what the events say."""
+    found = cursor.execute(rolling.differences(level, stretches).sql(dialect=_DIALECT)).fetchall()
+    return sorted(_us(started_at) for (started_at,) in found)
+
+
+def _us(moment: Any) -> int:
+    return to_unix_us(moment.replace(tzinfo=UTC))

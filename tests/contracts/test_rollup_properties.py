@@ -1,0 +1,158 @@
+"""Roll-ups say what the events say: whatever comes when, and however it is asked.
+
+`PROPERTY_EXAMPLES=5000` takes its time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import naive_answers as naive
+import pytest
+import records_at_random as at_random
+from all_stores import emptied
+from hypothesis import given
+from hypothesis import strategies as st
+from test_events_properties import EXAMPLES, tries
+
+from taximeter.core.cost import Cost
+from taximeter.store.events import EventStore, Query
+from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.repricing import NewCost, Repricing
+from taximeter.store.events.rollups import HOURS, LEVELS, USER_DAYS, plan
+from taximeter.store.events.statements import parts_of
+
+HOUR_US = at_random.HOUR_US
+DAY_US = at_random.DAY_US
+
+
+def lines(records: list[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(record).encode() for record in records]
+
+
+@tries(EXAMPLES // 2)
+@given(data=st.data(), history=at_random.histories())
+def test_an_answer_is_the_naive_one_before_and_after_late_events(
+    events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]
+) -> None:
+    timezone, around_us, records = history
+    emptied(events)
+    cut = data.draw(st.integers(0, len(records)))
+    questions = data.draw(st.lists(at_random.rolled_queries(timezone, around_us), min_size=1, max_size=2))
+    steps: list[Callable[[], Any]] = [
+        lambda: events.append(lines(records[:cut]), {}),
+        lambda: events.roll_up(LATEST_US),
+        lambda: events.append(lines(records), {}),
+        lambda: events.roll_up(around_us),
+        lambda: events.roll_up(LATEST_US),
+    ]
+    for number, step in enumerate(steps):
+        step()
+        known = records[:cut] if number < 2 else records
+        for query in questions:
+            assert events.query(query).as_dict() == naive.answer(known, query)
+    assert events.verify().differing == ()
+
+
+def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
+    day = Query(from_us=0, to_us=10 * DAY_US, measures=("cost_usd",))
+
+    def level(**more: Any) -> str | None:
+        query = Query(**{**{name: getattr(day, name) for name in ("from_us", "to_us", "measures")}, **more})
+        found = plan(query, parts_of(query), set())
+        return found.level.name if found else None
+
+    assert level() == level(group_by=("model_family", "feature")) == HOURS.name
+    assert level(group_by=("user_id", "team")) == USER_DAYS.name
+    assert level(interval="hour", timezone="Europe/Berlin") == level(interval="month") == HOURS.name
+    assert level(interval="day", group_by=("user_id",)) == USER_DAYS.name
+    no_roll_up: list[dict[str, Any]] = [
+        {"interval": "minute"},
+        {"interval": "day", "timezone": "Asia/Kathmandu"},
+        {"interval": "day", "timezone": "Europe/Berlin", "group_by": ("user_id",)},
+        {"interval": "hour", "group_by": ("user_id",)},
+        {"group_by": ("session_id",)},
+        {"group_by": ("tags.plan",)},
+        {"group_by": ("user_id", "feature")},
+        {"measures": ("users",)},
+        {"measures": ("cost_usd", "latency_ms_p95")},
+        {"from_us": 1, "to_us": HOUR_US},
+    ]
+    assert [level(**more) for more in no_roll_up] == [None] * len(no_roll_up)
+
+
+def test_edges_and_dirty_units_are_read_from_the_events() -> None:
+    query = Query(from_us=HOUR_US // 2, to_us=5 * HOUR_US + 1, measures=("calls",))
+    found = plan(query, parts_of(query), {(HOURS.name, 2 * HOUR_US), (USER_DAYS.name, 0), (HOURS.name, 9 * HOUR_US)})
+    assert found is not None
+    assert found.rolled == ((HOUR_US, 2 * HOUR_US), (3 * HOUR_US, 5 * HOUR_US))
+    assert found.gaps == (
+        (HOUR_US // 2, HOUR_US),
+        (2 * HOUR_US, 3 * HOUR_US),
+        (5 * HOUR_US, 5 * HOUR_US + 1),
+    )
+
+
+def test_where_too_much_is_dirty_everything_comes_from_the_events() -> None:
+    query = Query(from_us=0, to_us=400 * HOUR_US, measures=("calls",))
+    assert plan(query, parts_of(query), {(HOURS.name, 2 * n * HOUR_US) for n in range(200)}) is None
+
+
+@pytest.fixture
+def rolled(events: EventStore) -> EventStore:
+    """Three events of two hours, added up."""
+    moments = ("2026-11-18T10:10:00Z", "2026-11-18T10:50:00Z", "2026-11-18T11:10:00Z")
+    events.append(lines([record(number, moment) for number, moment in enumerate(moments)]), {})
+    assert events.roll_up(LATEST_US) == 3  # two hours and a day
+    return events
+
+
+def record(number: int, started_at: str, **more: Any) -> dict[str, Any]:
+    event_id = f"019a0000-0000-7000-8000-{number:012d}"
+    return {"event_id": event_id, "started_at": started_at, "status": "ok", "cost_usd": "1", "user_id": "u", **more}
+
+
+def test_a_unit_is_added_up_once(rolled: EventStore) -> None:
+    assert rolled.roll_up(LATEST_US) == 0
+    rolled.append(lines([record(1, "2026-11-18T10:50:00Z")]), {})  # it is there already
+    assert rolled.roll_up(LATEST_US) == 0
+
+
+def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
+    rolled.append(lines([record(7, "2026-11-18T12:10:00Z")]), {})
+    assert rolled.roll_up(at_random.moment_us("2026-11-18T12:59:59Z")) == 0
+    assert rolled.roll_up(at_random.moment_us("2026-11-18T13:00:00Z")) == 1
+    assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1
+
+
+def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None:
+    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1}
+    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7"), strict=True):
+        rolled._writer.execute(f"UPDATE {level.table} SET {amount}")  # type: ignore[attr-defined]
+    ten = at_random.moment_us("2026-11-18T10:00:00Z")
+    day = at_random.moment_us("2026-11-18T00:00:00Z")
+    wrong = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US), (USER_DAYS.name, day))
+    assert rolled.verify(repair=True).differing == wrong
+    assert rolled.verify().differing == ()
+
+
+def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
+    rolled._writer.execute("DELETE FROM events")  # type: ignore[attr-defined]
+    assert len(rolled.verify(repair=True).differing) == 3
+    assert rolled.verify().differing == ()
+
+
+def test_sums_follow_a_new_price(rolled: EventStore) -> None:
+    moment_us = at_random.moment_us("2026-11-18T10:50:00Z")
+    zero = Decimal(0)
+    dear = Cost(Decimal(8), zero, zero, zero, zero, "v2", "r2")
+    run = Repricing(id="run", kind="reprice", asked_at_us=moment_us, asked_by="me", request={})
+    rolled.restate([NewCost(record(1, "")["event_id"], moment_us, dear)], run, moment_us)
+    for _ in range(2):
+        query = Query(from_us=0, to_us=LATEST_US, measures=("cost_usd",))
+        assert rolled.query(query).totals == {"cost_usd": "10"}
+        assert rolled.verify().differing == ()
+        rolled.roll_up(LATEST_US)
