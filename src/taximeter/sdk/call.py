@@ -15,6 +15,7 @@ from taximeter.core.event import Status, usage_record
 from taximeter.core.ids import attempt_id
 from taximeter.core.usage import Usage
 from taximeter.extract.flavour import Flavour
+from taximeter.extract.payload import Payload
 from taximeter.extract.plain import Plain
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
@@ -154,7 +155,7 @@ class Call:
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
-        if self.facts.stream and "json" not in content_type:
+        if self.facts.stream and ("json" not in content_type or self._flavour.streams(content_type)):
             self.reader = self._flavour.stream(self.facts)
 
     def took(self, chunk: bytes) -> None:
@@ -163,6 +164,14 @@ class Call:
             self._keep(chunk)
             return
         self.reader.feed(chunk)
+        if self._first_content is None and self.reader.content_started:
+            self._first_content = self._clock.monotonic()
+
+    def took_event(self, event: Payload) -> None:
+        """An event of a stream that the client library has parsed."""
+        if self.reader is None:
+            return
+        self.reader.feed_event(event)
         if self._first_content is None and self.reader.content_started:
             self._first_content = self._clock.monotonic()
 

@@ -15,9 +15,12 @@ from urllib.parse import urlsplit
 PROVIDERS_BY_HOST: Final = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",
+    "inference.ai.azure.com": "azure",
     "cognitiveservices.azure.com": "azure",
     "services.ai.azure.com": "azure",
     "azure-api.net": "azure",
+    "amazonaws.com": "aws",
+    "api.aws": "aws",
     "api.anthropic.com": "anthropic",
     "api.cerebras.ai": "cerebras",
     "api.cohere.ai": "cohere",
@@ -25,6 +28,7 @@ PROVIDERS_BY_HOST: Final = {
     "api.deepseek.com": "deepseek",
     "api.fireworks.ai": "fireworks",
     "generativelanguage.googleapis.com": "google",
+    "googleapis.com": "google-vertex",
     "api.groq.com": "groq",
     "router.huggingface.co": "huggingface",
     "api.mistral.ai": "mistral",
@@ -42,10 +46,27 @@ PROVIDERS_BY_HOST: Final = {
 
 THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
-AZURE_CLASSES: Final = frozenset({"AzureOpenAI", "AsyncAzureOpenAI"})
-"""Client classes that speak to Azure whatever the host is called."""
+OLLAMA_PORT: Final = 11434
 
-TELL_USAGE_WHEN_ASKED: Final = frozenset({"openai", "azure", "deepseek", "groq", "openrouter", "together"})
+PROVIDERS_BY_CLASS: Final = {
+    "AzureOpenAI": "azure",
+    "AsyncAzureOpenAI": "azure",
+    "BedrockOpenAI": "aws",
+    "AsyncBedrockOpenAI": "aws",
+    "AnthropicBedrock": "aws",
+    "AsyncAnthropicBedrock": "aws",
+    "AnthropicBedrockMantle": "aws",
+    "AsyncAnthropicBedrockMantle": "aws",
+    "AnthropicVertex": "google-vertex",
+    "AsyncAnthropicVertex": "google-vertex",
+    "AnthropicFoundry": "azure",
+    "AsyncAnthropicFoundry": "azure",
+}
+"""Client classes that speak to one provider, whatever its host is called: it may be behind a name of the company's."""
+
+TELL_USAGE_WHEN_ASKED: Final = frozenset(
+    {"openai", "azure", "deepseek", "google", "groq", "ollama", "openrouter", "together"}
+)
 """Providers known to accept `stream_options.include_usage` and to answer it with one more chunk."""
 
 
@@ -53,12 +74,14 @@ TELL_USAGE_WHEN_ASKED: Final = frozenset({"openai", "azure", "deepseek", "groq",
 class Host:
     """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well.
 
-    `assumed`: it listens on this machine, and the provider is taken from the client library.
+    `assumed`: it listens on this machine, and the provider is taken from the client library. `prefix` is the path of
+    the base URL, where that tells a dialect.
     """
 
     provider: str
     through_gateway: bool = False
     assumed: bool = False
+    prefix: str = ""
 
 
 @lru_cache(maxsize=256)
@@ -70,11 +93,17 @@ def host_of(base_url: str, gateway_url: str | None, library: str | None = None) 
     """
     if gateway_url is not None and base_url.startswith(gateway_url + "/"):
         provider = base_url[len(gateway_url) + 1 :].split("/", 1)[0]
-        return Host(provider or "openai", through_gateway=True)
+        return Host(provider or "openai", through_gateway=True, prefix=_prefix(base_url))
     host = urlsplit(base_url).hostname or base_url
     if library is not None and host in THIS_MACHINE and host not in PROVIDERS_BY_HOST:
-        return Host(library, assumed=True)
-    return Host(_provider_named(host))
+        return Host("ollama" if f":{OLLAMA_PORT}" in base_url else library, assumed=True, prefix=_prefix(base_url))
+    return Host(_provider_named(host), prefix=_prefix(base_url))
+
+
+def _prefix(base_url: str) -> str:
+    """Google answers OpenAI's protocol in a way of its own, which only the path tells."""
+    path = urlsplit(base_url).path.rstrip("/")
+    return path if path.endswith("/openai") or "/endpoints/" in path else ""
 
 
 def _provider_named(host: str) -> str:

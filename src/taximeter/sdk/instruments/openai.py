@@ -6,4 +6,4 @@ from typing import Final
 
 from taximeter.sdk.instruments.stainless import Instrument
 
-INSTRUMENT: Final = Instrument("openai", "OpenAI", "AsyncOpenAI", asks_for_usage=True)
+INSTRUMENTS: Final = (Instrument("openai", "OpenAI", "AsyncOpenAI", asks_for_usage=True),)

@@ -32,7 +32,7 @@ from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
-from taximeter.sdk.hosts import AZURE_CLASSES, TELL_USAGE_WHEN_ASKED, Host, host_of
+from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
 from taximeter.sdk.parsed_once import payload_of
 from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
@@ -77,12 +77,18 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One library. `sync_class` and `async_class` are its public client classes; others derive from them."""
+    """One library. `sync_class` and `async_class` are its public client classes; others derive from them.
+
+    `kind` is the protocol family it speaks, when that is not called like the library. `path_of(options)` is the path
+    on the wire, where the library settles it later than we look.
+    """
 
     library: str
     sync_class: str
     async_class: str
     asks_for_usage: bool = False
+    kind: str | None = None
+    path_of: Callable[[Any], str] | None = None
     _originals: list[tuple[type, str, Any]] = field(default_factory=list)
 
     def meters(self, client: object) -> bool:
@@ -111,7 +117,8 @@ class Instrument:
         """Patch the client classes of the library."""
         library = importlib.import_module(self.library)
         for name, asynchronous in ((self.sync_class, False), (self.async_class, True)):
-            self._patch_class(getattr(library, name), asynchronous)
+            if hasattr(library, name):
+                self._patch_class(getattr(library, name), asynchronous)
 
     def _patch_class(self, cls: Any, asynchronous: bool) -> None:
         if _MARK in vars(cls):
@@ -155,11 +162,12 @@ def _check(owner: Any) -> None:
 
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
     """The call that these options make, its begin record written; None when it is not one that is metered."""
-    flavour = flavour_for(instrument.library, options.method, options.url)
-    if flavour is None or not flavour.billed:
-        return None
     meter = meters.meter()
     host = _host(client, meter.settings.url, instrument.library)
+    path = options.url if instrument.path_of is None else instrument.path_of(options)
+    flavour = flavour_for(instrument.kind or instrument.library, options.method, host.prefix + path)
+    if flavour is None or not flavour.billed:
+        return None
     call = Call(meter, flavour, flavour.read_request(_body(options)), host)
     outgoing = _Outgoing(call, options)
     if host.through_gateway:
@@ -190,9 +198,8 @@ def _host(client: Any, gateway_url: str | None, library: str) -> Host:
 
 def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
     host = host_of(str(client.base_url), gateway_url, library)
-    if any(cls.__name__ in AZURE_CLASSES for cls in type(client).__mro__):
-        return Host("azure", host.through_gateway)  # it may be behind a host name of the company's own
-    return host
+    named = next((name for cls in type(client).__mro__ if (name := PROVIDERS_BY_CLASS.get(cls.__name__))), None)
+    return host if named is None else Host(named, host.through_gateway)
 
 
 def _announce(outgoing: _Outgoing, base: Attribution) -> None:

@@ -52,6 +52,14 @@ class MistralChat(OpenAIChat):
 
 class MistralEmbeddings(OpenAIEmbeddings):
     manners = MISTRAL
+    api = "mistral.embeddings"
+
+    def response_id(self, number: str) -> str:
+        return number
+
+    def whole(self, draft: Draft) -> bytes:
+        answer = msgspec.json.decode(super().whole(draft))
+        return msgspec.json.encode({"id": draft.number, **answer, "usage": _usage_object(draft)})
 
 
 def _event(draft: Draft, delta: dict[str, Any], finish: str | None = None, usage: object = None) -> bytes:

@@ -1,0 +1,142 @@
+"""`google-genai`: contents, chats, embeddings at the Gemini API and at Vertex AI; whole, streamed, asynchronous.
+
+A call is `BaseApiClient._request`, an attempt is `_request_once`. A streamed answer is read as the objects that the
+library parses, before it makes models of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from taximeter.sdk import meter as meters
+from taximeter.sdk.call import Call
+from taximeter.sdk.guard import GUARD
+from taximeter.sdk.hosts import Host, host_of
+from taximeter.sdk.instruments.attempts import (
+    Family,
+    Place,
+    Sent,
+    Told,
+    attempts,
+    attempts_async,
+    calls,
+    calls_async,
+    sent,
+)
+from taximeter.sdk.parsed_once import parsed
+
+_CALL: Final = "_taximeter_call"
+
+
+def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
+    if not INSTRUMENT.metered(api):
+        return None
+    request = kwargs["http_request"] if "http_request" in kwargs else args[0]
+    host = host_of(request.url, meters.meter().settings.url, "google")
+    if api.vertexai:
+        host = Host("google-vertex", host.through_gateway)
+    path = urlsplit(request.url).path
+    outgoing = sent("gemini", request.method.upper(), path, request.data, host)
+    if outgoing is not None:
+        request.headers.update(outgoing.headers)
+    return outgoing
+
+
+def _told(error: BaseException) -> Told | None:
+    """An `APIError` of the library has the status and what the body said."""
+    status = getattr(error, "code", None)
+    return Told(status, json.dumps(getattr(error, "details", None)).encode()) if isinstance(status, int) else None
+
+
+def _answered(outgoing: Sent, response: Any) -> None:
+    call = outgoing.call
+    call.headed(200, 1)
+    body = response.response_stream
+    if isinstance(body, list):
+        text = body[0] if body else ""
+        call.answered(parsed(text.encode() if isinstance(text, str) else text))
+        return
+    call.follow("")
+    setattr(response, _CALL, call)
+    cls: Any = type(response)
+    response.__class__ = _followed(cls)
+
+
+@lru_cache(maxsize=8)
+def _followed(cls: Any) -> type:
+    """A class like `cls`, the library's response, that tells a call of the objects it hands out."""
+
+    def segments(self: Any) -> _Objects:
+        return _Objects(getattr(self, _CALL), cls.segments(self))
+
+    def async_segments(self: Any) -> _ObjectsAsync:
+        return _ObjectsAsync(getattr(self, _CALL), cls.async_segments(self))
+
+    methods = {"segments": segments, "async_segments": async_segments}
+    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__qualname__": cls.__qualname__})
+
+
+class _Objects(Iterator[Any]):
+    """The objects of a stream, as they come. Dropped before the end, it ends the call."""
+
+    def __init__(self, call: Call, source: Any) -> None:
+        self._call = call
+        self._source = source
+
+    def __next__(self) -> Any:
+        try:
+            event = next(self._source)
+        except StopIteration:
+            GUARD.run("stream", self._call.exhausted)
+            raise
+        except BaseException as error:
+            GUARD.run("stream", self._call.failed, error)
+            raise
+        GUARD.run("stream", self._call.took_event, event)
+        return event
+
+    def __del__(self) -> None:
+        GUARD.run("stream", self._call.let_go)
+
+
+class _ObjectsAsync(AsyncIterator[Any]):
+    def __init__(self, call: Call, source: Any) -> None:
+        self._call = call
+        self._source = source
+
+    async def __anext__(self) -> Any:
+        try:
+            event = await anext(self._source)
+        except StopAsyncIteration:
+            GUARD.run("stream", self._call.exhausted)
+            raise
+        except BaseException as error:
+            GUARD.run("stream", self._call.failed, error)
+            raise
+        GUARD.run("stream", self._call.took_event, event)
+        return event
+
+    def __del__(self) -> None:
+        GUARD.run("stream", self._call.let_go)
+
+
+def _places(_: Family) -> Iterable[Place]:
+    api = cast(Any, import_module("google.genai._api_client")).BaseApiClient
+    yield Place(api, "_request", calls(_begin, _answered))
+    yield Place(api, "_async_request", calls_async(_begin, _answered))
+    yield Place(api, "_request_once", attempts(told=_told))
+    yield Place(api, "_async_request_once", attempts_async(told=_told))
+
+
+INSTRUMENT: Final = Family(
+    library="google.genai",
+    client_classes=frozenset({"Client"}),
+    places=_places,
+    marked=lambda client: client._api_client,
+)
+INSTRUMENTS: Final = (INSTRUMENT,)

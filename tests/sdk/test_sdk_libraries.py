@@ -1,0 +1,106 @@
+"""What is metered of which library, when, and who is said to have answered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from taximeter.sdk.hosts import host_of
+from taximeter.sdk.instruments import LIBRARIES
+from taximeter.sdk.instruments.importing import WhenImported
+
+DOCS = Path(__file__).parents[2] / "docs" / "sdk.md"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "library", "provider"),
+    [
+        ("https://api.openai.com/v1/", "openai", "openai"),
+        ("https://api.groq.com/openai/v1", "openai", "groq"),
+        ("https://api.deepseek.com", "openai", "deepseek"),
+        ("https://api.x.ai/v1", "openai", "x-ai"),
+        ("https://openrouter.ai/api/v1", "openai", "openrouter"),
+        ("https://api.perplexity.ai", "openai", "perplexity"),
+        ("https://api.together.xyz/v1", "openai", "together"),
+        ("https://api.fireworks.ai/inference/v1", "openai", "fireworks"),
+        ("https://api.mistral.ai/v1", "openai", "mistral"),
+        ("https://api.cohere.ai/compatibility/v1", "openai", "cohere"),
+        ("http://localhost:11434/v1", "openai", "ollama"),
+        ("http://127.0.0.1:8000/v1", "openai", "openai"),
+        ("https://acme.openai.azure.com/openai", "openai", "azure"),
+        ("https://acme.services.ai.azure.com/openai/v1", "openai", "azure"),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", "openai", "google"),
+        ("https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi", "openai",
+         "google-vertex"),
+        ("https://bedrock-runtime.eu-west-1.amazonaws.com/", "aws", "aws"),
+        ("https://llm.acme.example/v1", "openai", "llm.acme.example"),
+    ],
+)  # fmt: skip
+def test_the_provider_is_named_for_the_host(base_url: str, library: str, provider: str) -> None:
+    assert host_of(base_url, None, library).provider == provider
+
+
+def test_google_is_known_by_the_path_below_which_it_speaks_openais_protocol() -> None:
+    assert host_of("https://generativelanguage.googleapis.com/v1beta/openai/", None).prefix == "/v1beta/openai"
+    assert host_of("https://api.openai.com/v1", None).prefix == ""
+
+
+def run(code: str, data: Path) -> str:
+    """What a Python of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={"TAXIMETER_DATA": str(data), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_what_nobody_imports_is_not_imported_and_what_is_imported_later_is_metered(tmp_path: Path) -> None:
+    said = run(
+        """
+        import sys, taximeter
+        found = taximeter.instrument_all()
+        print("groq" in found, "groq" in sys.modules, "botocore" in sys.modules)
+        import groq, botocore.client
+        print(hasattr(groq.Groq.request, "__wrapped__"), hasattr(botocore.client.BaseClient._make_api_call, "__wrapped__"))
+        print(type(groq.__spec__.loader).__module__)
+        """,
+        tmp_path,
+    )
+    assert said.splitlines() == ["True False False", "True True", "_frozen_importlib_external"]
+
+
+def test_a_module_that_is_there_is_seen_to_at_once() -> None:
+    seen: list[str] = []
+    WhenImported().wait("sys", lambda: seen.append("sys"))
+    assert seen == ["sys"]
+
+
+def test_a_library_that_fails_while_it_is_imported_fails_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "broken_library.py").write_text("raise RuntimeError('its own')")
+    said = run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from taximeter.sdk.instruments.importing import WHEN_IMPORTED
+        WHEN_IMPORTED.wait("broken_library", lambda: print("never"))
+        try:
+            import broken_library
+        except RuntimeError as error:
+            print(error)
+        """,
+        tmp_path,
+    )
+    assert said == "its own"
+
+
+def test_the_manual_names_every_library() -> None:
+    manual = DOCS.read_text()
+    assert [library.name for library in LIBRARIES if f"| `{library.name}` |" not in manual] == []
