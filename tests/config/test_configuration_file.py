@@ -181,10 +181,10 @@ def test_one_mistake(text: str, expected: str) -> None:
 
 
 def test_references_have_defaults_and_fill_parts_of_values() -> None:
-    text = "server: {host: ${HOST:-0.0.0.0}, port: ${PORT}}\nproviders: {x: {base_url: http://${HOST2}:1/v1}}"
-    settings = parse(text, {"PORT": "99", "HOST2": "h: {evil}"})
+    text = "server: {host: ${HOST:-0.0.0.0}, port: ${PORT}}\nproviders: {x: {base_url: http://h:1/${BASE}/v1}}"
+    settings = parse(text, {"PORT": "99", "BASE": "h: {evil}"})
     assert (settings.server.host, settings.server.port) == ("0.0.0.0", 99)
-    assert settings.providers["x"].base_url == "http://h: {evil}:1/v1", "a variable is text within one value"
+    assert settings.providers["x"].base_url == "http://h:1/h: {evil}/v1", "a variable is text within one value"
 
 
 def test_variables_override_the_file() -> None:
@@ -236,3 +236,31 @@ def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"server: {host: \xff}")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         load(tmp_path / "latin.yaml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("providers: {openai: {retries: {on: [429, 5xx, often]}}}", "should be a status such as 429"),
+        ("providers: {openai: {retries: {attempts: 0}}}", "should be greater than or equal to 1"),
+        ("providers: {openai: {retries: {atempts: 2}}}", "did you mean 'attempts'?"),
+        ("providers: {openai: {fallback: [groq/llama]}}", "there is no provider for 'groq/llama'"),
+        ("providers: {openai: {fallback: [anthropic]}}", "speaks another protocol (anthropic) than openai (openai)"),
+        ("providers: {openai: {client_cert_file: none.pem}}", "there is no file none.pem"),
+    ],
+)
+def test_what_is_wrong_with_a_policy_or_a_file_is_told(text: str, mistake: str) -> None:
+    assert any(mistake in one for one in mistakes(text)), mistakes(text)
+
+
+def test_a_policy_is_read() -> None:
+    text = """\
+providers:
+  openai: {retries: {attempts: 3, on: [429, 5xx], backoff_seconds: 0}, fallback: [groq/openai/gpt-oss-120b, mistral]}
+  groq: {}
+  mistral: {}
+"""
+    openai = parse(text, {}).providers["openai"]
+    assert openai.retries is not None
+    assert (openai.retries.attempts, openai.retries.on) == (3, ("429", "5xx"))
+    assert openai.fallback == ("groq/openai/gpt-oss-120b", "mistral")

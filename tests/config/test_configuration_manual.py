@@ -29,7 +29,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_the_examples_are_valid() -> None:
-    examples = re.findall(r"```yaml\n(.*?)```", MANUAL, re.DOTALL)
+    examples = re.findall(r"```yaml\n(.*?)```", MANUAL + OF_THE_GATEWAY, re.DOTALL)
     assert examples
     for example in examples:
         parse(example, {"OPENAI_API_KEY": "x"})

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from gateway_rig import Play, ScriptedProvider, Stage, stream, whole
 
-from taximeter.gateway.upstream import Answer, Http1, Origin, Outgoing, UpstreamFailure, UpstreamSettings
+from taximeter.gateway.http1 import Http1
+from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 GET = Outgoing(b"GET", b"/v1/models", [(b"accept", b"*/*")])
 POST = Outgoing(b"POST", b"/v1/chat", [], b"{}")

@@ -28,6 +28,7 @@ from taximeter import __version__
 from taximeter.alerts.sources import MeterHealth
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, open_alerting
+from taximeter.compose.gateway import gateway_settings, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
@@ -37,8 +38,7 @@ from taximeter.config import variable
 from taximeter.config.settings import Settings
 from taximeter.core.ids import EventIds
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.gateway import Gateway, GatewaySettings, Recorder
-from taximeter.gateway import Provider as Upstream
+from taximeter.gateway import Gateway, Recorder
 from taximeter.ingest.collector import Collector
 from taximeter.ingest.receive import Receiver
 from taximeter.pricing import priceable_from_event
@@ -173,12 +173,12 @@ class Process:
     def _open_gateway(self) -> Gateway:
         prices = self.prices
         return Gateway(
-            _upstreams(self.settings),
+            upstreams(self.settings),
             None if self.settings.server.auth == "off" else self.desk.gateway_key,
             Recorder(self.spool, self.clock),
             lambda event: prices.price(priceable_from_event(event)),
             self.clock,
-            _gateway_settings(self.settings),
+            gateway_settings(self.settings),
             known_ids=self.collecting.store.known_ids if self.collecting else None,
         )
 
@@ -308,25 +308,6 @@ def drain(collector: Collector) -> None:
     collector.stop()
     while collector.step():
         pass
-
-
-def _upstreams(settings: Settings) -> dict[str, Upstream]:
-    return {
-        name: Upstream(
-            name=name,
-            kind=provider.kind,
-            base_url=provider.base_url,
-            api_key=provider.api_key.get_secret_value() if provider.api_key else None,
-            key_header=provider.key_header,
-            ca_file=str(provider.ca_file) if provider.ca_file else None,
-            ask_for_usage=provider.ask_for_usage,
-        )
-        for name, provider in settings.providers.items()
-    }
-
-
-def _gateway_settings(settings: Settings) -> GatewaySettings:
-    return GatewaySettings(**settings.gateway.model_dump())
 
 
 def _spool_limits(settings: Settings) -> SpoolLimits:

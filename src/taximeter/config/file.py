@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from taximeter.config import PREFIX, variable
 from taximeter.config import lines as yaml_lines
-from taximeter.config.known import KNOWN
+from taximeter.config.known import KNOWN, protocol_of
 from taximeter.config.lines import Document, dotted
-from taximeter.config.settings import Provider, Settings, why_no_provider_name
+from taximeter.config.proxies import proxy_for
+from taximeter.config.settings import Provider, Retries, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
 NOT_YET: Final = ("limits",)
 """Sections the format has and this version does not carry out; ignoring them would let people rely on them."""
 
+PROVIDER_FILES: Final = ("ca_file", "client_cert_file", "client_key_file")
 SECTIONS: Final = ("store", "prices", "gateway", "spool", "server")
 
 
@@ -78,9 +80,11 @@ def parse(
     _apply_environment(known, environment, mistakes)
     settings = _validated(known, document, mistakes)
     mistakes += _provider_names(known, document) + _missing_files(known, directory, document)
+    if settings is not None:
+        mistakes += _wrong_fallbacks(settings, document)
     if mistakes or settings is None:
         raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
-    return _with_absolute_paths(settings, directory)
+    return _with_proxies(_with_absolute_paths(settings, directory), environment)
 
 
 def named_price_file(named: Path | None = None, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -209,7 +213,7 @@ def _sentence(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
     if kind == "missing":
         return "is needed"
     message = message.removeprefix("Value error, ").replace("Input should be", "should be")
-    if isinstance(error["input"], str | int | float) and path[-1:] != ("api_key",):
+    if isinstance(error["input"], str | int | float) and path[-1:] not in (("api_key",), ("proxy",)):
         message += f", not {_without_password(repr(error['input']))}"
     return message
 
@@ -231,6 +235,8 @@ def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
     if not path:
         return list(Settings.model_fields)
     if path[0] == "providers":
+        if len(path) == 3 and path[2] == "retries":
+            return list(Retries.model_fields)
         return list(Provider.model_fields) if len(path) == 2 else []
     section = Settings.model_fields[str(path[0])].annotation
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
@@ -243,10 +249,34 @@ def _absolute(path: Path | None, directory: Path | None) -> Path | None:
 def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings:
     prices = settings.prices.model_copy(update={"overrides": _absolute(settings.prices.overrides, directory)})
     providers = {
-        name: provider.model_copy(update={"ca_file": _absolute(provider.ca_file, directory)})
+        name: provider.model_copy(update={key: _absolute(getattr(provider, key), directory) for key in PROVIDER_FILES})
         for name, provider in settings.providers.items()
     }
     return settings.model_copy(update={"prices": prices, "providers": providers})
+
+
+def _with_proxies(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """The proxy of every provider, decided."""
+    providers = {}
+    for name, provider in settings.providers.items():
+        configured = None if provider.proxy is None else provider.proxy.get_secret_value()
+        proxy = proxy_for(provider.base_url, configured, environment)
+        providers[name] = provider.model_copy(update={"proxy": None if proxy is None else SecretStr(proxy)})
+    return settings.model_copy(update={"providers": providers})
+
+
+def _wrong_fallbacks(settings: Settings, document: Document) -> list[Mistake]:
+    found = []
+    for name, provider in settings.providers.items():
+        for index, said in enumerate(provider.fallback):
+            path = ("providers", name, "fallback", index)
+            other = settings.providers.get(said.partition("/")[0])
+            if other is None:
+                found.append(Mistake(dotted(path), f"there is no provider for '{said}'", document.line_of(path)))
+            elif protocol_of(other.kind) != protocol_of(provider.kind):
+                problem = f"'{said}' speaks another protocol ({other.kind}) than {name} ({provider.kind})"
+                found.append(Mistake(dotted(path), problem, document.line_of(path)))
+    return found
 
 
 def _provider_names(values: dict[str, Any], document: Document) -> list[Mistake]:
@@ -259,7 +289,8 @@ def _provider_names(values: dict[str, Any], document: Document) -> list[Mistake]
 
 def _missing_files(values: dict[str, Any], directory: Path | None, document: Document) -> list[Mistake]:
     """Looked for in what was written, so that they are told beside every other mistake."""
-    named = [("prices", "overrides"), *(("providers", n, "ca_file") for n in _mapping_at(values, "providers"))]
+    providers = [("providers", name, key) for name in _mapping_at(values, "providers") for key in PROVIDER_FILES]
+    named = [("prices", "overrides"), *providers]
     return [
         Mistake(dotted(path), f"there is no file {file}", document.line_of(path))
         for path in named

@@ -15,6 +15,9 @@ ProviderKind = Literal[
 ]
 """How a provider is called: `taximeter.gateway.kinds` has one of each. All OpenAI-compatible hosts are `openai`."""
 
+PROTOCOLS: Final[Mapping[ProviderKind, str]] = {"azure": "openai", "mistral": "openai", "xai": "openai"}
+"""What kinds speak besides their own: providers of one protocol can stand in for each other."""
+
 _REFERENCE: Final = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -69,6 +72,11 @@ KNOWN: Final[Mapping[str, KnownProvider]] = {
     "voyage": KnownProvider("voyage", "https://api.voyageai.com/v1", ("VOYAGE_API_KEY",)),
     "ollama": KnownProvider("ollama", "http://127.0.0.1:11434"),
 }
+
+
+def protocol_of(kind: ProviderKind) -> str:
+    return PROTOCOLS.get(kind, kind)
+
 
 ALWAYS: Final = ("openai", "anthropic")
 """Exist without a key and without being named: clients may bring their own."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from taximeter.config import PREFIX
 from taximeter.config.known import KNOWN
-from taximeter.config.settings import Provider, Settings
+from taximeter.config.settings import Provider, Retries, Settings
 
 MANUALS: Final = ("docs/configuration.md", "docs/gateway.md")
 
@@ -31,29 +31,37 @@ def providers() -> str:
 
 def markdown() -> str:
     """One table a section: setting, default, environment variable, meaning."""
-    sections = [_table("providers.<name>", f"{PREFIX}PROVIDERS_<NAME>_", Provider)]
+    sections = [
+        _table("providers.<name>", f"{PREFIX}PROVIDERS_<NAME>_", Provider),
+        _table("providers.<name>.retries", None, Retries),
+    ]
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections.append(_table(name, f"{PREFIX}{name.upper()}_", field.annotation))
     return "\n\n".join(sections)
 
 
-def _table(name: str, prefix: str, model: type[BaseModel]) -> str:
-    return "\n".join(
-        [f"### `{name}`", "", "| Setting | Default | Variable | Meaning |", "|---|---|---|---|", *_rows(prefix, model)]
-    )
+def _table(name: str, prefix: str | None, model: type[BaseModel]) -> str:
+    """`prefix` None: these have no variables."""
+    columns = "| Setting | Default | Variable | Meaning |\n|---|---|---|---|"
+    if prefix is None:
+        columns = "| Setting | Default | Meaning |\n|---|---|---|"
+    return "\n".join([f"### `{name}`", "", columns, *_rows(prefix, model)])
 
 
-def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+def _rows(prefix: str | None, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        yield f"| `{name}` | {_default(field)} | `{prefix}{name.upper()}` | {field.description} |"
+        structured = get_origin(field.annotation) is tuple or Retries in get_args(field.annotation)
+        variable = "" if structured or prefix is None else f"`{prefix}{name.upper()}`"
+        cells = [f"`{name}`", _default(field), *([] if prefix is None else [variable]), str(field.description)]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _default(field: FieldInfo) -> str:
     value = field.default
     if value is PydanticUndefined:
         return "needed"
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, SecretStr | Enum | Path):
         value = str(value)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from taximeter.config.alerting import AlertSettings, RuleSettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
@@ -27,15 +27,16 @@ def _http_url(text: str) -> str:
     url = urlsplit(text)
     if "@" in url.netloc:
         raise ValueError("should have no user name and password in it: they would be shown; use api_key")
-    if not url.hostname or not _is_port(url.netloc):
+    if not url.hostname or not _has_a_port_or_none(url):
         raise ValueError("should name a host, and a port only as a number up to 65535")
     return text.rstrip("/")
 
 
-def _is_port(netloc: str) -> bool:
-    """Whether what stands behind a host is a port, or nothing."""
-    port = netloc.rpartition("]")[2].rpartition(":")[2] if ":" in netloc.rpartition("]")[2] else ""
-    return not port or (port.isascii() and port.isdigit() and int(port) <= 65535)
+def _has_a_port_or_none(url: SplitResult) -> bool:
+    try:
+        return url.port is None or url.port >= 0
+    except ValueError:
+        return False
 
 
 def _embedded_only(text: str) -> str:
@@ -48,6 +49,42 @@ def _memory_only(text: str) -> str:
     if text != "memory":
         raise ValueError("only 'memory' is available in this version")
     return text
+
+
+def _retried(text: object) -> object:
+    """YAML reads 429 as a number."""
+    return str(text) if isinstance(text, int) else text
+
+
+def _is_retried(text: str) -> str:
+    if not _RETRIED.fullmatch(text):
+        raise ValueError("should be a status such as 429, 5xx, 'timeout' or 'connect'")
+    return text
+
+
+def _proxy_url(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if text not in ("none", "") and not text.startswith("http://"):
+        raise ValueError("should begin with http://, or be 'none'")
+    return secret
+
+
+_RETRIED: Final = re.compile(r"[45]\d\d|[45]xx|timeout|connect")
+
+
+class Retries(Section):
+    """When a call is tried again at the same provider."""
+
+    attempts: int = Field(default=2, ge=1, le=10, description="Attempts in all, the first included.")
+    on: tuple[Annotated[str, BeforeValidator(_retried), AfterValidator(_is_retried)], ...] = Field(
+        default=("429", "5xx", "timeout", "connect"),
+        description="What is tried again: statuses, `timeout` (no answer in time), `connect` (no connection). It "
+        "decides about `fallback`, too.",
+    )
+    backoff_seconds: float = Field(
+        default=0.5, ge=0, le=30, description="Pause before the second attempt; it doubles each time. A `Retry-After` "
+        "of the provider is kept when it is longer, up to 30 seconds."
+    )  # fmt: skip
 
 
 class Provider(Section):
@@ -71,6 +108,22 @@ class Provider(Section):
     )
     ca_file: Path | None = Field(
         default=None, description="Certificates to trust for it instead of the machine's; relative to this file."
+    )
+    client_cert_file: Path | None = Field(
+        default=None, description="A certificate to show to it (PEM, its key in it or in `client_key_file`)."
+    )
+    client_key_file: Path | None = Field(default=None, description="The key of `client_cert_file`.")
+    proxy: Annotated[SecretStr, AfterValidator(_proxy_url)] | None = Field(
+        default=None,
+        description="An HTTP proxy on the way to it, `http://name:password@host:port`, or `none`. Default: what "
+        "`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say; never for this machine itself.",
+    )
+    retries: Retries | None = Field(
+        default=None, description="When a failed call is tried again; without it, never. Settings below."
+    )
+    fallback: tuple[str, ...] = Field(
+        default=(),
+        description="Who is asked when it fails: `provider` or `provider/model`, in this order, of the same protocol.",
     )
     ask_for_usage: bool = Field(
         default=True, description="Whether streams may be asked for their usage; some compatible hosts refuse that."

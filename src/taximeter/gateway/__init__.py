@@ -9,6 +9,7 @@ is a raw ASGI application. It must be served without another `date` and `server`
 from taximeter.gateway.admission import Admission, Asking, Hold
 from taximeter.gateway.app import Gateway
 from taximeter.gateway.keys import Key, KeyCheck
+from taximeter.gateway.policy import Policy
 from taximeter.gateway.providers import Provider
 from taximeter.gateway.recorder import LineLog, Recorder
 from taximeter.gateway.refusals import Refusal
@@ -24,6 +25,7 @@ __all__ = [
     "Key",
     "KeyCheck",
     "LineLog",
+    "Policy",
     "Price",
     "Provider",
     "Recorder",

@@ -8,11 +8,13 @@ from taximeter.clock import Clock
 from taximeter.extract import flavour_for
 from taximeter.gateway.admission import Admission
 from taximeter.gateway.asked import Asked, read_head
+from taximeter.gateway.attempts import Tries
 from taximeter.gateway.call import Call
 from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.departure import attempt, new_call
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange
 from taximeter.gateway.guard import Guard
+from taximeter.gateway.http1 import Http1
 from taximeter.gateway.identities import Identities, KnownIds, request_id_of
 from taximeter.gateway.keys import KeyCheck, attributed
 from taximeter.gateway.kinds import OPENAI
@@ -24,7 +26,7 @@ from taximeter.gateway.session import Session, refuse_socket
 from taximeter.gateway.settings import GatewaySettings
 from taximeter.gateway.sockets import Sockets, WebSockets
 from taximeter.gateway.tools import Price, Tools
-from taximeter.gateway.upstream import Headers, Http1, Upstream
+from taximeter.gateway.upstream import Headers, Upstream
 
 
 class Gateway:
@@ -89,9 +91,7 @@ class Gateway:
             asked = self._read_head(scope, scope["method"], mount, rest)
             call = await new_call(self._tools, asked) if asked.method == "POST" else None
             body = await client.body(self._settings.body_limit_bytes)
-            exchange = Exchange(
-                self._tools, client, await attempt(self._tools, client, asked, call, body), self._poll(asked)
-            )
+            exchange = await self._exchange(client, asked, call, body)
             del body
             self.open_calls += 1
             try:
@@ -102,6 +102,14 @@ class Gateway:
             await self._refuse(client, mount, call, refusal)
         except ClientGone:
             self._guard.count("client_left_early")
+
+    async def _exchange(self, client: Client, asked: Asked, call: Call | None, body: bytes) -> Exchange:
+        """The exchange, its first attempt begun. Raises Refusal."""
+        tools, policy = self._tools, asked.mount.provider.policy
+        tries = None
+        if call is not None and policy.is_on:
+            tries = Tries(tools, self._mounts, client, asked, call, body, policy)
+        return Exchange(tools, client, await attempt(tools, client, asked, call, body), self._poll(asked), tries)
 
     def _read_head(self, scope: Scope, method: str, mount: Mount | None, rest: bytes) -> Asked:
         limit = self._settings.body_limit_bytes

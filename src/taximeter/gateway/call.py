@@ -43,11 +43,30 @@ class Call:
 
     def another(self, event_id: str) -> Call:
         """The next call of the same session: of the same people, under the same request id."""
-        request_id = self._known.get("request_id") or self.event_id
-        self._known["request_id"] = request_id
+        self.keeps_request_id()
         call = Call(event_id, self._known["started_at_us"], self.started, self._known["provider"])
         call._known = {**self._known, "event_id": event_id}
         return call
+
+    def tried_again(self, event_id: str, attempt: int, provider: str) -> Call:
+        """The next attempt of this call, perhaps at another provider."""
+        call = self.another(event_id)
+        call._known |= {"attempt": attempt, "provider": provider}
+        return call
+
+    def keeps_request_id(self) -> None:
+        """It is not the only one of its request: all of them go by one id, by its own when the client gave none."""
+        self._known["request_id"] = self._known.get("request_id") or self.event_id
+
+    @property
+    def provider(self) -> str:
+        provider: str = self._known["provider"]
+        return provider
+
+    @property
+    def attempt(self) -> int:
+        attempt: int = self._known["attempt"]
+        return attempt
 
     def starts_now(self, now_us: int, now: float) -> None:
         """It begins later than it was made: `now_us` is wall time, `now` the monotonic counter."""

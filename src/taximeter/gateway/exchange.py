@@ -7,17 +7,27 @@ from dataclasses import replace
 from typing import Final
 
 from taximeter.core.event import Status
+from taximeter.extract import Reading
+from taximeter.gateway.attempts import Step, Tries
 from taximeter.gateway.call import NOTHING_READ
 from taximeter.gateway.client import Client
 from taximeter.gateway.delivery import Delivery
 from taximeter.gateway.departure import Attempt
-from taximeter.gateway.heads import OURS, answer_headers
+from taximeter.gateway.heads import OURS, answer_headers, first
 from taximeter.gateway.polled import Poll
+from taximeter.gateway.record import Record
 from taximeter.gateway.refusals import upstream_failed
+from taximeter.gateway.tap import read_json
 from taximeter.gateway.tools import Tools
-from taximeter.gateway.upstream import Answer, UpstreamFailure, read_to_end
+from taximeter.gateway.upstream import Answer, AnswerInHand, FailureKind, Headers, UpstreamFailure, read_to_end
 
 EVENT_ID_HEADER: Final = OURS + b"event-id"
+PROVIDER_HEADER: Final = OURS + b"provider"
+ATTEMPT_HEADER: Final = OURS + b"attempt"
+"""Tell who answered, where a policy may have asked several."""
+
+LARGEST_FAILURE_BYTES: Final = 1024 * 1024
+"""Of a failure that is tried again no more is read."""
 
 _NEVER_LEFT: Final = frozenset({"connect_failed", "connect_timeout", "tls_failed", "no_free_connection"})
 """Failures after which the provider has nothing to charge for."""
@@ -27,11 +37,31 @@ _QUESTION: Final = b"stream_options"
 
 
 class Exchange:
-    """Forwards one request. `poll` is what a request that is no call may tell of an earlier one."""
+    """Forwards one request. `poll` is what a request that is no call may tell of an earlier one; `tries` are those
+    that are left when this attempt fails."""
 
-    __slots__ = ("_answer", "_attempt", "_client", "_delivery", "_record", "_stopping", "_task", "_timer", "_tools")
+    __slots__ = (
+        "_answer",
+        "_attempt",
+        "_client",
+        "_delivery",
+        "_record",
+        "_stopping",
+        "_task",
+        "_timer",
+        "_tools",
+        "_tries",
+    )
 
-    def __init__(self, tools: Tools, client: Client, attempt: Attempt, poll: Poll | None = None) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        client: Client,
+        attempt: Attempt,
+        poll: Poll | None = None,
+        tries: Tries | None = None,
+    ) -> None:
+        self._tries = tries
         self._tools = tools
         self._client = client
         self._attempt: Attempt | None = attempt
@@ -83,19 +113,71 @@ class Exchange:
     # ── there and back ───────────────────────────────────────────────────────────────────────────────────
 
     async def _forward(self) -> None:
+        while not await self._handed_on():
+            pass
+
+    async def _handed_on(self) -> bool:
+        """Whether one attempt gave the answer, which went to the client. Raises Refusal."""
         record = self._record
         try:
             self._answer = answer = await self._sent()
         except UpstreamFailure as failure:
+            step = self._step_after(None, failure.kind, [])
             if record is not None:
                 record.end("error", NOTHING_READ, error_type=failure.kind, not_billed=failure.kind in _NEVER_LEFT)
-            raise upstream_failed(failure.http_status, failure.kind, failure.message) from failure
-        headers = answer_headers(answer.headers)
+            if step is None:
+                raise upstream_failed(failure.http_status, failure.kind, failure.message) from failure
+            await self._try(step)
+            return False
         if record is not None:
             record.http_status = answer.status
             record.call.is_answered(answer.headers)
-            headers.append((EVENT_ID_HEADER, record.call.event_id.encode()))
-        await self._delivery.hand_on(answer, headers)
+        step = self._step_after(answer.status, None, answer.headers)
+        if step is not None and record is not None:
+            await self._read_failure(record, answer)
+            await self._try(step)
+            return False
+        await self._delivery.hand_on(answer, self._headers(answer))
+        return True
+
+    def _headers(self, answer: Answer) -> Headers:
+        """Those for the client."""
+        headers = answer_headers(answer.headers)
+        if self._record is not None:
+            call = self._record.call
+            headers.append((EVENT_ID_HEADER, call.event_id.encode()))
+            if self._tries is not None:
+                headers += (PROVIDER_HEADER, call.provider.encode()), (ATTEMPT_HEADER, b"%d" % call.attempt)
+        self._tries = None
+        return headers
+
+    # ── again, and elsewhere ─────────────────────────────────────────────────────────────────────────────
+
+    def _step_after(self, status: int | None, failure: FailureKind | None, headers: Headers) -> Step | None:
+        step = None if self._tries is None else self._tries.next(status, failure, headers)
+        if step is not None and self._record is not None:
+            self._record.call.keeps_request_id()
+        return step
+
+    async def _read_failure(self, record: Record, answer: Answer) -> None:
+        """Write the event of an attempt whose answer nobody gets."""
+        reading = NOTHING_READ
+        try:
+            whole = await read_to_end(answer, LARGEST_FAILURE_BYTES)
+            reading = self._tools.guard("answer_unread", _failure_in, record, whole) or NOTHING_READ
+        except UpstreamFailure:
+            pass
+        finally:
+            answer.close()
+        record.end_as_answered(reading)
+
+    async def _try(self, step: Step) -> None:
+        """Wait, and make the next attempt ready. Raises Refusal."""
+        assert self._tries is not None
+        await asyncio.sleep(step.wait_seconds)
+        self._attempt = attempt = await self._tries.attempt(step)
+        self._record = attempt.record
+        self._delivery = Delivery(self._tools, self._client, attempt.mount, attempt.record, None, self._stop)
 
     async def _sent(self) -> Answer:
         """The provider's answer. Afterwards the request is forgotten: a stream may run for minutes.
@@ -116,3 +198,9 @@ class Exchange:
         mount.asks_for_usage = False
         attempt.record.call.asks_for_usage(False)
         return await upstream.send(mount.origin, outgoing)
+
+
+def _failure_in(record: Record, answer: AnswerInHand) -> Reading:
+    flavour = record.call.flavour
+    payload = read_json(answer.body, first(answer.headers, b"content-encoding"), LARGEST_FAILURE_BYTES)
+    return NOTHING_READ if flavour is None else flavour.read_answer(answer.status, payload)

@@ -2,8 +2,9 @@
 
 A client may name its call in `X-Taximeter-Event-Id`. Every request that comes here goes to the provider and is billed
 by it, so a second one with the same id is another attempt of the same call, with an event of its own: its id is
-`attempt_id(first, n)`, and the answer's `X-Taximeter-Event-Id` tells it. The SDK counts its attempts itself and says so
-in `x-stainless-retry-count`; the larger number counts.
+`attempt_id(first, n)`, and the answer's `X-Taximeter-Event-Id` tells it. Client libraries count their attempts and say
+so (`x-stainless-retry-count`, `amz-sdk-request`); an `Idempotency-Key` that comes again is one more attempt, too; the
+largest number counts.
 
 What is no UUID (`order-17`) becomes one, the same for the same key and text, so that two clients never share one.
 
@@ -15,6 +16,7 @@ clients with other gateways, takes an id that only they have seen for a new one.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
@@ -34,7 +36,8 @@ MOST_STORED_ATTEMPTS: Final = 32
 LONGEST_LOOKUP_SECONDS: Final = 0.25
 """A call does not wait longer for the store to say whether its id was used before the start."""
 
-_REQUEST_IDS: Final = (b"idempotency-key", b"x-client-request-id", b"x-request-id")
+_REQUEST_IDS: Final = (b"idempotency-key", b"x-client-request-id", b"x-request-id", b"amz-sdk-invocation-id")
+_AWS_ATTEMPT: Final = re.compile(rb"\battempt=(\d{1,9})\b")
 
 
 class Identities:
@@ -76,22 +79,45 @@ class Identities:
 
     def of(self, head: RequestHead, key_id: str | None) -> tuple[str, int, str | None]:
         """Event id, attempt and request id of a request that is on its way."""
-        retries = head.notes.get(b"x-stainless-retry-count", b"0")
-        attempt = min(int(retries[:9]) + 1, MOST_ATTEMPTS) if retries != b"0" and retries.isdigit() else 1
+        attempt = counted_by_client(head)
         given = head.ours.get(b"event-id")
         if given is None:
+            repeated = head.notes.get(b"idempotency-key")
+            if repeated is not None:
+                attempt = self._next(f"{key_id}\0{text_of(repeated)[:LONGEST_VALUE]}", attempt)
             return self._new_event_id(), attempt, request_id_of(head)
         text = text_of(given).strip()
         first = named_event_id(text, key_id)
-        attempt = max(attempt, self._attempts.get(first, 0) + 1)
-        self._use(first, attempt)
+        attempt = self._next(first, attempt)
         return attempt_id(first, attempt), attempt, _canonical(text) or text[:LONGEST_VALUE]
+
+    def again(self, head: RequestHead, key_id: str | None, attempt: int) -> tuple[str, int]:
+        """Event id and number of the attempt that the gateway itself makes after `attempt`."""
+        event_id, counted, _ = self.of(head, key_id)
+        return event_id, max(counted, attempt + 1)
+
+    def _next(self, first: str, attempt: int) -> int:
+        """The number of an attempt that its client counts as `attempt`, if it counts."""
+        attempt = min(max(attempt, self._attempts.get(first, 0) + 1), MOST_ATTEMPTS)
+        self._use(first, attempt)
+        return attempt
 
     def _use(self, first: str, attempt: int) -> None:
         self._attempts[first] = attempt
         self._attempts.move_to_end(first)
         if len(self._attempts) > MOST_REMEMBERED_IDS:
             self._attempts.popitem(last=False)
+
+
+def counted_by_client(head: RequestHead) -> int:
+    """The attempt that a client's library says a request is, 1 when it does not count."""
+    notes = head.notes
+    retries = notes.get(b"x-stainless-retry-count", b"0")
+    if retries != b"0" and retries.isdigit():
+        return min(int(retries[:9]) + 1, MOST_ATTEMPTS)
+    of_aws = notes.get(b"amz-sdk-request")
+    found = None if of_aws is None else _AWS_ATTEMPT.search(of_aws)
+    return 1 if found is None else max(min(int(found[1]), MOST_ATTEMPTS), 1)
 
 
 def named_event_id(text: str, key_id: str | None) -> str:

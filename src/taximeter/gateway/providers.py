@@ -30,7 +30,8 @@ from typing import Final, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from taximeter.gateway.kinds import KINDS
-from taximeter.gateway.upstream import Headers, Origin
+from taximeter.gateway.policy import NOT_AGAIN, Policy
+from taximeter.gateway.upstream import Headers, Origin, proxy_at
 
 _DOTS: Final = re.compile(rb"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 _UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#?]")
@@ -41,7 +42,7 @@ class Provider:
     """One upstream. `kind` is one of `KINDS`; `api_key` is the real key, None lets clients bring their own.
 
     `key_header` overrides the header that carries the key. `ask_for_usage` says whether streams may be asked for
-    their usage (`stream_options`); some compatible hosts refuse the field.
+    their usage (`stream_options`); some compatible hosts refuse the field. `proxy` is the URL of an HTTP proxy.
     """
 
     name: str
@@ -51,6 +52,10 @@ class Provider:
     key_header: str | None = None
     ca_file: str | None = None
     ask_for_usage: bool = True
+    client_cert_file: str | None = None
+    client_key_file: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    policy: Policy = NOT_AGAIN
 
 
 class Mount:
@@ -70,7 +75,15 @@ class Mount:
         port = url.port or (443 if scheme == "https" else 80)
         self.provider = provider
         self.asks_for_usage = provider.ask_for_usage
-        self.origin = Origin(scheme, url.hostname, port, provider.ca_file)
+        self.origin = Origin(
+            scheme,
+            url.hostname,
+            port,
+            provider.ca_file,
+            provider.client_cert_file,
+            provider.client_key_file,
+            None if provider.proxy is None else proxy_at(provider.proxy),
+        )
         self._base = url.path.rstrip("/").encode()
         self._drops_v1 = self._base.endswith(b"/v1") or (kind.base_stands_for_v1 and self._base != b"")
         self._credentials = {place: _credential(provider, place) for place in kind.key_headers}
@@ -124,6 +137,9 @@ class Mounts:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._mounts = {name.encode(): Mount(provider) for name, provider in providers.items()}
         self.names = tuple(sorted(providers))
+
+    def named(self, name: str) -> Mount | None:
+        return self._mounts.get(name.encode())
 
     def find(self, raw_path: bytes) -> tuple[Mount | None, bytes]:
         """The provider of `/{name}/rest` and `/rest`."""

@@ -10,14 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from taximeter.gateway.upstream import (
-    AnswerInHand,
-    Headers,
-    Origin,
-    UpstreamFailure,
-    UpstreamSettings,
-    tls_context,
-)
+from taximeter.gateway.connecting import tls_context
+from taximeter.gateway.upstream import AnswerInHand, Headers, Origin, UpstreamFailure, UpstreamSettings
 
 LONGEST_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 PING_SECONDS: Final = 30.0
@@ -88,7 +82,7 @@ class WebSockets:
             user_agent_header=None,
             compression=None,
             ssl=tls_context(origin),
-            proxy=None,
+            proxy=None if origin.proxy is None else origin.proxy.url,
             open_timeout=self._settings.connect_seconds,
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,

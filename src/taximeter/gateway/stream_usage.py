@@ -44,7 +44,7 @@ def ask(body: bytes, payload: Mapping[str, Any]) -> bytes | None:
     if "stream_options" not in payload:
         end = body.rfind(b"}")
         return None if end < 0 else body[:end] + b"," + _OPTION + body[end:]
-    span = _value_span(body, b'"stream_options"')
+    span = value_span(body, b'"stream_options"')
     if span is None:
         return None
     options = payload["stream_options"]
@@ -52,7 +52,7 @@ def ask(body: bytes, payload: Mapping[str, Any]) -> bytes | None:
     return body[: span[0]] + json.dumps(asked).encode() + body[span[1] :]
 
 
-def _value_span(body: bytes, name: bytes) -> tuple[int, int] | None:
+def value_span(body: bytes, name: bytes) -> tuple[int, int] | None:
     """Where the value of the last top-level key `name` stands in a JSON object."""
     depth, at_key = 0, False
     start: int | None = None

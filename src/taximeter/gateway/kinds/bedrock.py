@@ -6,6 +6,7 @@ the request is signed anew with what `botocore` finds for the server (environmen
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import Final
@@ -62,6 +63,7 @@ BEDROCK: Final = Kind(
     name="bedrock",
     family="bedrock",
     protocol="bedrock",
+    model_in_path=re.compile(rb"/model/([^/]+)"),
     error_shape=_error_shape,
     error_headers=_error_headers,
     error_in_stream=_error_in_stream,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from taximeter.gateway.kinds.kind import Kind
@@ -32,6 +33,7 @@ GEMINI: Final = Kind(
     protocol="gemini",
     # The OpenAI-compatible endpoint and Vertex take bearer tokens.
     key_headers=(b"x-goog-api-key", b"authorization"),
+    model_in_path=re.compile(rb"/models/([^/:]+)"),
     query_keys=(b"key", b"access_token"),
     error_shape=_error_shape,
 )

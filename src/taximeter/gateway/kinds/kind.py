@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -46,6 +47,7 @@ class Kind:
     - `base_stands_for_v1`: whether a `base_url` with a path is where `/v1` of its clients begins
     - `tells_usage_unasked`: models (lower case, as a part of the name) whose streams end with their usage in any case
     - `needs_key`: whether a call without any credential is refused here already
+    - `model_in_path`: where a path names the model, as group 1; where it names none the body does
     - `signer`: for a provider without a configured key
     """
 
@@ -60,6 +62,7 @@ class Kind:
     error_headers: ErrorHeaders = no_headers
     error_in_stream: ErrorInStream = in_event_stream
     needs_key: bool = True
+    model_in_path: re.Pattern[bytes] | None = None
     signer: Callable[[Provider], Signer] | None = None
 
     def error(self, status: int, code: str, message: str) -> bytes:

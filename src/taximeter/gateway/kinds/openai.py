@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -39,6 +40,7 @@ AZURE: Final = replace(
     OPENAI,
     name="azure",
     key_headers=(b"api-key", b"authorization"),
+    model_in_path=re.compile(rb"/deployments/([^/]+)"),
     tells_usage_unasked=("model-router",),
 )
 XAI: Final = replace(OPENAI, name="xai", family="xai", error_shape=_of_xai)

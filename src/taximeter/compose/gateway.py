@@ -1,0 +1,56 @@
+"""From the settings to what the gateway takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from taximeter.config.settings import Provider, Settings
+from taximeter.gateway import GatewaySettings, Policy
+from taximeter.gateway import Provider as Upstream
+
+
+def upstreams(settings: Settings) -> dict[str, Upstream]:
+    return {name: _upstream(name, provider) for name, provider in settings.providers.items()}
+
+
+def _upstream(name: str, provider: Provider) -> Upstream:
+    return Upstream(
+        name=name,
+        kind=provider.kind,
+        base_url=provider.base_url,
+        api_key=provider.api_key.get_secret_value() if provider.api_key else None,
+        key_header=provider.key_header,
+        ca_file=_text(provider.ca_file),
+        ask_for_usage=provider.ask_for_usage,
+        client_cert_file=_text(provider.client_cert_file),
+        client_key_file=_text(provider.client_key_file),
+        proxy=provider.proxy.get_secret_value() if provider.proxy else None,
+        policy=_policy(provider),
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _policy(provider: Provider) -> Policy:
+    fallback = tuple(_fallback(said) for said in provider.fallback)
+    retries = provider.retries
+    if retries is None:
+        return Policy(fallback=fallback)
+    return Policy(
+        attempts=retries.attempts,
+        on=frozenset(retries.on),
+        backoff_seconds=retries.backoff_seconds,
+        fallback=fallback,
+    )
+
+
+def _fallback(said: str) -> tuple[str, str | None]:
+    """`provider/model`, or `provider` for the same model."""
+    name, slash, model = said.partition("/")
+    return name, model if slash and model else None
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    return GatewaySettings(**settings.gateway.model_dump())
