@@ -19,8 +19,10 @@ from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
 from taximeter.reports.asking import Progress as Told
+from taximeter.reports.caching import caching
 from taximeter.reports.questions import answer_question
 from taximeter.reports.repricing import cost_history
+from taximeter.reports.unpriced import unpriced
 from taximeter.reports.what_if import what_if
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import parse_event_query, parse_query
@@ -104,6 +106,13 @@ class OfflineSource:
     def cost_history(self, event_id: str) -> dict[str, Any]:
         self.take_in()
         return cost_history(self._opened.store, event_id)
+
+    def price_report(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        opened, now_us = self._opened, self._clock.now_us()
+        if name == "unpriced":
+            return unpriced(request, opened.store, opened.prices, now_us)
+        return caching(request, opened.store, now_us)
 
     def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: Told) -> dict[str, Any]:
         self.take_in()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from taximeter.cli import repricing
+from taximeter.cli import price_reports, repricing
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption
 from taximeter.cli.rendering import json_text
@@ -235,6 +235,8 @@ def check(
 
 app.command("reprice")(repricing.reprice)
 app.command("history")(repricing.history)
+app.command("unpriced")(price_reports.unpriced)
+app.command("caching")(price_reports.caching)
 
 
 # ── import and refresh ─────────────────────────────────────────────────────────────────────────────────────────

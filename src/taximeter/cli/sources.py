@@ -55,6 +55,10 @@ class Source(Protocol):
 
     def delete_user(self, user_id: str) -> dict[str, Any]: ...
 
+    def price_report(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """`unpriced` or `caching`, in the shape of `POST /api/v1/prices/{name}`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSource:
@@ -101,6 +105,10 @@ class ServerSource:
 
     def delete_user(self, user_id: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/deletions", {"user_id": user_id})
+        return answer
+
+    def price_report(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post(f"/api/v1/prices/{name}", request)
         return answer
 
 

@@ -14,6 +14,7 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.pricing import PriceBook
 from taximeter.reports.asking import Progress
 from taximeter.reports.repricing import Difference, asked, perform
+from taximeter.reports.unpriced import backfill_wish
 from taximeter.store.events import EventStore
 from taximeter.store.events.repricing import UNFINISHED, Repricing
 
@@ -22,6 +23,13 @@ RUNS_KEPT_IN_VIEW: Final = 100
 
 TURN_SECONDS: Final = 0.5
 """How soon a run begins that was asked for."""
+
+LOOK_SECONDS: Final = 60.0
+"""Between two looks for unpriced calls, while prices stay the same: a batch may come that was priced before they
+changed."""
+
+OURSELVES: Final = "taximeter"
+"""Who asks for a backfill."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +45,8 @@ class Repricer:
         self._stopping = threading.Event()
         self._due = True
         """Whether there may be something to do: at the start, and after a wish."""
+        self._looked_with: str | None = None
+        self._look_again_at = 0.0
         self._progress: dict[str, tuple[int, int]] = {}
 
     def ask(self, request: Mapping[str, Any], by: str) -> Repricing:
@@ -63,9 +73,31 @@ class Repricer:
         return self._progress.get(run_id)
 
     def turn(self) -> None:
-        """Perform what waits, and what a process that ended left unfinished, the oldest first."""
-        if not self._due:
-            return
+        """Perform what waits, and what a process that ended left unfinished, the oldest first; then, after a change of
+        prices and now and again, look for unpriced calls that have a price by now."""
+        if self._due:
+            self._perform_waiting()
+        version, now = self._book().version, self._clock.monotonic()
+        due = version != self._looked_with or now >= self._look_again_at
+        if due and not self._stopping.is_set():
+            self.backfill()
+            self._looked_with, self._look_again_at = version, now + LOOK_SECONDS
+
+    def backfill(self) -> Repricing | None:
+        """Price the calls that had no price when they came and may have one by now; None when there is nothing new."""
+        now_us = self._clock.now_us()
+        wish = backfill_wish(self._store, self._book().version, now_us)
+        if wish is None:
+            return None
+        run = asked(wish, run_id=self._ids.new(now_us // 1000), by=OURSELVES, now_us=now_us, kind="backfill")
+        self._store.restate((), run, now_us)
+        done = self.perform(run)
+        if done.state == "done":
+            found = done.outcome
+            _log.info("%s of %s unpriced calls have a price now", found["newly_priced"], found["examined"])
+        return done
+
+    def _perform_waiting(self) -> None:
         self._due = False
         waiting = [run for run in self._store.repricings(limit=RUNS_KEPT_IN_VIEW) if run.state in UNFINISHED]
         try:

@@ -30,7 +30,11 @@ from taximeter.store.events import EventQuery, EventStore, Query, parse_event_qu
 from taximeter.store.events.repricing import COST_COLUMNS, Kind, NewCost, Repricing, amounts_of, total_of
 
 SLICE_CALLS: Final = 50_000
-"""Calls that are priced and committed at a time, more only where a single hour has more."""
+"""Calls that are gone through at a time, more only where a single hour has more."""
+
+PAGE_CALLS: Final = 5_000
+"""Calls that are read, priced and written at once. While rows become Python's values nothing else runs in the process,
+so this bounds what a gateway beside adds to a call."""
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -210,7 +214,7 @@ def _restated(store: EventStore, calls: Query, book: PriceBook, difference: Diff
     cursor, more = None, True
     while more:
         bounds: dict[str, Any] = {"filters": calls.filters, "from_us": calls.from_us, "to_us": calls.to_us}
-        page = store.derivations(EventQuery(**bounds, limit=SLICE_CALLS, cursor=cursor))
+        page = store.derivations(EventQuery(**bounds, limit=PAGE_CALLS, cursor=cursor))
         difference.examined += len(page.rows)
         yield [new for row in page.rows if (new := _new_cost(row, book, difference)) is not None]
         cursor = page.next

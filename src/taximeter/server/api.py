@@ -14,7 +14,18 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server.answers import error_body, error_headers
 from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
-from taximeter.server.routes import alerts, calculator, keeping, keys, prices, repricing, spending, standing, why
+from taximeter.server.routes import (
+    alerts,
+    calculator,
+    keeping,
+    keys,
+    price_reports,
+    prices,
+    repricing,
+    spending,
+    standing,
+    why,
+)
 from taximeter.server.routes.dependencies import Anybody
 from taximeter.server.shapes import ErrorAnswer
 
@@ -38,6 +49,7 @@ _ROUTERS: Final = (
     calculator.router,
     standing.router,
     keys.router,
+    price_reports.router,
     prices.router,
     repricing.router,
     alerts.router,

@@ -338,6 +338,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prices/caching": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What Caching Did
+         * @description What prompt caching saved, how often it hit, and what was written for nobody.
+         */
+        post: operations["what_caching_did_api_v1_prices_caching_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/prices/explain": {
         parameters: {
             query?: never;
@@ -432,6 +452,26 @@ export interface paths {
         get: operations["one_repricing_api_v1_prices_repricings__repricing_id__get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/prices/unpriced": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Unpriced Calls
+         * @description Calls without a price by provider, model, tier and reason: how many, since when, how many tokens.
+         */
+        post: operations["unpriced_calls_api_v1_prices_unpriced_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -847,6 +887,61 @@ export interface components {
              * @description not included
              */
             to: string;
+        };
+        /**
+         * CachingAnswer
+         * @description Rows have the dimensions, the measures of caching, and `written_calls`, `written_off_calls`,
+         *     `written_off_tokens`, `written_off_usd`.
+         */
+        CachingAnswer: {
+            /** Assumptions */
+            assumptions: string[];
+            coverage: components["schemas"]["Coverage"];
+            /** Rows */
+            rows: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            /** Totals */
+            totals: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /** CachingWish */
+        CachingWish: {
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339, a date or 30d; included
+             */
+            from?: string | null;
+            /**
+             * Group By
+             * @description feature and model when left out
+             */
+            group_by?: string[] | null;
+            /**
+             * Interval
+             * @description one row for each of these
+             */
+            interval?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`, not included; now when left out
+             */
+            to?: string | null;
         };
         /**
          * Calculation
@@ -2266,6 +2361,36 @@ export interface components {
             questions: components["schemas"]["NamedQuestion"][];
         };
         /**
+         * RangeWish
+         * @description Which calls are meant.
+         */
+        RangeWish: {
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339, a date or 30d; included
+             */
+            from?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`, not included; now when left out
+             */
+            to?: string | null;
+        };
+        /**
          * Rate
          * @description USD for `per` of a unit; beyond `over_tokens` input tokens where that is not null.
          */
@@ -2587,6 +2712,43 @@ export interface components {
             duplicates: number;
             /** Rejected */
             rejected: components["schemas"]["RejectedEvent"][];
+        };
+        /** UnpricedAnswer */
+        UnpricedAnswer: {
+            /** Rows */
+            rows: components["schemas"]["UnpricedRow"][];
+            /** Totals */
+            totals: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /**
+         * UnpricedRow
+         * @description Unpriced calls; `at_most_usd` is a bound on what their tokens may cost, null when there is none.
+         */
+        UnpricedRow: {
+            /** At Most Usd */
+            at_most_usd: string | null;
+            /** First Seen */
+            first_seen: string | null;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Last Seen */
+            last_seen: string | null;
+            /** Model */
+            model: string | null;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Provider */
+            provider: string | null;
+            /** Service Tier */
+            service_tier: string | null;
+            /** Unpriced Calls */
+            unpriced_calls: number;
+            /** Unpriced Reason */
+            unpriced_reason: string | null;
+            /** Unpriced Tokens */
+            unpriced_tokens: number;
         };
         /**
          * VerificationAnswer
@@ -3929,6 +4091,66 @@ export interface operations {
             };
         };
     };
+    what_caching_did_api_v1_prices_caching_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CachingWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CachingAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     explain_api_v1_prices_explain_get: {
         parameters: {
             query: {
@@ -4181,6 +4403,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RepricingShape"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    unpriced_calls_api_v1_prices_unpriced_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RangeWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnpricedAnswer"];
                 };
             };
             /** @description no valid credential */

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
 from taximeter.store.events.buckets import start_text
 from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
@@ -86,6 +87,17 @@ class Folding:
 
     def _measures(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: MEASURES[name].value(values) for name in self.query.measures}
+
+
+def write_off_row(query: Query, found: Found) -> dict[str, Any]:
+    """A row of `cache_write_offs`, in the form of an answer's."""
+    row: dict[str, Any] = {}
+    if query.interval is not None:
+        row[TIME] = start_text(_bucket_of(found), query.interval, query.timezone)
+    row.update((name, found[key_name(index)]) for index, name in enumerate(query.group_by))
+    row.update((name, int(found[name] or 0)) for name in ("written_calls", "written_off_calls", "written_off_tokens"))
+    usd = found["written_off_usd"]
+    return {**row, "written_off_usd": None if usd is None else format_usd(usd)}
 
 
 def _bucket_of(row: Found) -> datetime:

@@ -17,7 +17,7 @@ from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
 from taximeter.store.events import duckdb_deletion, duckdb_restate, duckdb_rollups, pages, rolling, statements
-from taximeter.store.events.answers import Found
+from taximeter.store.events.answers import Found, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.duckdb_append import Inserter, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
@@ -50,6 +50,9 @@ again, so a small value makes every insert dearer; a large one makes the start a
 
 UNITS_AT_ONCE: Final = 24
 """Units of a level that are added up in one transaction: a batch waits for so many at most."""
+
+FETCHED_AT_ONCE: Final = 1_000
+"""Rows that become Python's values in one go, during which no other thread of the process runs."""
 
 _DIALECT: Final = "duckdb"
 
@@ -197,11 +200,19 @@ class DuckDBEvents:
             columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())
             return table_of(columns, cursor.fetchall())
 
+    def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self.reading(cancellation) as cursor:
+            return [write_off_row(query, row) for row in _found(cursor, statements.cache_write_offs(query))]
+
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         before = pages.read_cursor(query.cursor)
         statement = statements.derivations(query, before).sql(dialect=_DIALECT)
         with self.reading(cancellation) as cursor:
-            return pages.derivation_page(query, cursor.execute(statement).fetchall())
+            cursor.execute(statement)
+            rows: list[tuple[Any, ...]] = []
+            while fetched := cursor.fetchmany(FETCHED_AT_ONCE):
+                rows += fetched
+            return pages.derivation_page(query, rows)
 
     def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
         with self._write_lock, _store_errors(self._path), _transaction(self._writer):

@@ -92,6 +92,13 @@ class EventStore(Protocol):
         """
         ...
 
+    def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        """By the groups and intervals of a query: `written_calls` (calls that wrote to a provider's cache), and how
+        many of them wrote what no call of the same kind read back in its lifetime: `written_off_calls`,
+        `written_off_tokens`, `written_off_usd` (the surcharge). Rows have the dimensions and `time`, as an answer's.
+        """
+        ...
+
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         """One page of what costs were derived from, and the costs; `columns` of the query count for nothing.
 

@@ -420,6 +420,64 @@ def derivations(query: EventQuery, before: tuple[int, str] | None) -> exp.Select
     return _page(exp.select(*columns), query, before)
 
 
+def cache_write_offs(query: Query) -> exp.Select:
+    """By group and bucket: calls that wrote to a cache, and those whose writing nobody read back in its lifetime, with
+    their tokens and surcharge."""
+    written = exp.Add(this=_known("cache_write_5m_tokens"), expression=_known("cache_write_1h_tokens"))
+    wrote = written > exp.Literal.number(0)
+    seen = exp.select("*", exp.alias_(_next_read_at(), "next_read_at")).from_(exp.to_table(CALLS))
+    seen = seen.where(*_conditions((), query.from_us, query.to_us + CACHE_LIFETIME_SECONDS * 1_000_000))
+    lost = exp.Case(ifs=[exp.If(this=_nobody_read_back(), true=exp.Literal.number(1))])
+    parts = {
+        "written_calls": exp.Count(this=exp.Star()),
+        "written_off_calls": exp.Count(this=lost),
+        "written_off_tokens": exp.Sum(this=exp.Mul(this=written.copy(), expression=lost.copy())),
+        "written_off_usd": exp.Sum(this=exp.Mul(this=_column("cache_write_surcharge_usd"), expression=lost.copy())),
+    }
+    columns = [*_key_columns(query), *(exp.alias_(part, name, quoted=True) for name, part in parts.items())]
+    select = exp.select(*columns).from_(seen.subquery("seen"))
+    select = select.where(wrote, *_conditions(query.filters, query.from_us, query.to_us))
+    names = _group_names(query)
+    return select.group_by(*(exp.column(name) for name in names)) if names else select
+
+
+CACHE_LIFETIME_SECONDS: Final = 3600
+SHORT_CACHE_LIFETIME_SECONDS: Final = 300
+"""How long what was written can be read: an hour where that was paid for, five minutes otherwise."""
+
+SHARED_BY: Final = ("provider", "model", "tenant", "feature", "prompt_version")
+"""Calls that have these in common may read what another one wrote."""
+
+
+def _next_read_at() -> exp.Expr:
+    """When the next call of the same kind read from a cache."""
+    read = _known("cache_read_tokens") > exp.Literal.number(0)
+    return exp.Window(
+        this=exp.Min(this=exp.Case(ifs=[exp.If(this=read, true=_column("started_at"))])),
+        partition_by=[_column(name) for name in SHARED_BY],
+        order=exp.Order(expressions=[exp.Ordered(this=_column(name)) for name in ("started_at", "event_id")]),
+        spec=exp.WindowSpec(kind="ROWS", start="1", start_side="FOLLOWING", end="UNBOUNDED", end_side="FOLLOWING"),
+    )
+
+
+def _nobody_read_back() -> exp.Expr:
+    long = _known("cache_write_1h_tokens") > exp.Literal.number(0)
+    too_late = exp.Case(ifs=[exp.If(this=long, true=_later(CACHE_LIFETIME_SECONDS))])
+    too_late = too_late.else_(_later(SHORT_CACHE_LIFETIME_SECONDS))
+    next_read_at = exp.column("next_read_at")
+    return exp.or_(next_read_at.is_(exp.null()), next_read_at.copy() > too_late)
+
+
+def _later(seconds: int) -> exp.Expr:
+    interval = exp.Interval(this=exp.Literal.string(str(seconds)), unit=exp.var("SECOND"))
+    return exp.Add(this=_column("started_at"), expression=interval)
+
+
+def _known(name: str) -> exp.Expr:
+    """A count, 0 where it is not known."""
+    return exp.Coalesce(this=_column(name), expressions=[exp.Literal.number(0)])
+
+
 def _amounts() -> exp.Expr:
     """As `repricing.amounts_of`."""
     components = [exp.Dot(this=_column("cost"), expression=exp.to_identifier(name)) for name in COMPONENTS]
