@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from taximeter.clock import SystemClock
-from taximeter.gateway import Admission, Gateway, GatewaySettings, LineLog, Price, Provider, Recorder
+from taximeter.gateway import Admission, Gateway, GatewaySettings, KnownAnswers, LineLog, Price, Provider, Recorder
 from taximeter.gateway.identities import KnownIds
 
 KEY = "tm-gateway-key"
@@ -318,10 +318,12 @@ def running(
     log: LineLog | None = None,
     known_ids: KnownIds | None = None,
     admission: Admission | None = None,
+    known_answers: KnownAnswers | None = None,
 ) -> Iterator[Rig]:
     """A gateway with the providers `openai` and `anthropic`, both played by one scripted provider.
 
-    It writes to `log`; without one, to the rig's. `known_ids` stands for the store, `admission` for the limits.
+    It writes to `log`; without one, to the rig's. `known_ids` and `known_answers` stand for the store, `admission` for
+    the limits.
     """
     started: list[Rig] = []
     failures: list[BaseException] = []
@@ -347,6 +349,7 @@ def running(
             settings,
             known_ids=known_ids,
             admission=admission,
+            known_answers=known_answers,
         )
         config = uvicorn.Config(
             gateway,

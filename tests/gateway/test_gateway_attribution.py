@@ -140,6 +140,30 @@ def test_the_clients_event_id_is_taken_and_each_further_use_is_another_attempt_o
     ]
 
 
+def test_an_idempotency_key_that_comes_again_is_one_more_attempt_for_the_same_caller_only() -> None:
+    with running() as rig:
+        events = [ask(rig, idempotency_key="idem-1", x_stainless_retry_count=retries) for retries in ("0", "1", "0")]
+        events.append(ask(rig, idempotency_key="idem-2"))
+        events.append(ask(rig, idempotency_key="idem-1", authorization="Bearer tm-team-key"))
+    assert [(event["attempt"], event["request_id"]) for event in events] == [
+        (1, "idem-1"),
+        (2, "idem-1"),
+        (3, "idem-1"),
+        (1, "idem-2"),
+        (1, "idem-1"),
+    ]
+    assert len({event["event_id"] for event in events}) == 5
+
+
+@pytest.mark.parametrize(
+    ("said", "attempt"), [("attempt=1; max=3", 1), ("ttl=x; attempt=2; max=3", 2), ("attempt=0", 1), ("attempt=x", 1)]
+)
+def test_clients_of_aws_count_their_attempts_in_their_own_way(said: str, attempt: int) -> None:
+    with running() as rig:
+        event = ask(rig, amz_sdk_invocation_id="inv-1", amz_sdk_request=said)
+    assert (event["attempt"], event["request_id"]) == (attempt, "inv-1")
+
+
 def test_an_attempt_that_failed_and_the_one_after_it_are_two_events() -> None:
     with running() as rig:
         rig.plays(whole(b'{"error":{"type":"server_error"}}', 500), whole(ANSWER))

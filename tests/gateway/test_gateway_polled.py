@@ -81,6 +81,22 @@ def test_a_response_that_its_post_told_is_not_counted_when_it_is_fetched() -> No
         assert len(rig.log.of(None)) == 1
 
 
+@pytest.mark.parametrize(("told", "counted"), [(True, 0), (False, 1)])
+def test_what_a_stream_told_before_a_restart_is_not_counted_when_it_is_fetched(told: bool, counted: int) -> None:
+    done = case_of("openai-responses-background-done")
+    asked: list[tuple[str, str]] = []
+
+    def known_answers(provider: str, response_id: str) -> bool:
+        asked.append((provider, response_id))
+        return told
+
+    with running(known_answers=known_answers) as rig:
+        for _ in range(2):
+            fetch(rig, done)
+        assert len(rig.log.of(None)) == counted
+    assert asked == [("openai", json.loads(done["response"]["body"])["id"])], "once: then it is remembered"
+
+
 def test_a_background_response_may_be_fetched_as_a_stream() -> None:
     done = case_of("openai-responses-background-done")
     body = json.loads(done["response"]["body"])

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
+from taximeter.clock import Clock
 from taximeter.config.settings import Provider, Settings
-from taximeter.gateway import GatewaySettings, Policy
+from taximeter.gateway import GatewaySettings, KnownAnswers, Policy
 from taximeter.gateway import Provider as Upstream
+from taximeter.store.events import EventQuery, EventStore
+from taximeter.store.events.filters import Condition
+
+ANSWERS_KEPT_DAYS: Final = 35
+"""How old an answer may be that is fetched again; OpenAI keeps them for 30 days."""
+DAY_US: Final = 86_400_000_000
+MOST_TELLINGS: Final = 10
+_COUNTS: Final = ("input_tokens", "output_tokens")
 
 
 def upstreams(settings: Settings) -> dict[str, Upstream]:
@@ -50,6 +60,18 @@ def _fallback(said: str) -> tuple[str, str | None]:
     """`provider/model`, or `provider` for the same model."""
     name, slash, model = said.partition("/")
     return name, model if slash and model else None
+
+
+def known_answers(store: EventStore, clock: Clock) -> KnownAnswers:
+    """Looks up who told of an answer's usage already."""
+
+    def is_told(provider: str, response_id: str) -> bool:
+        conditions = Condition("provider", "in", (provider,)), Condition("response_id", "in", (response_id,))
+        since_us = clock.now_us() - ANSWERS_KEPT_DAYS * DAY_US
+        page = store.events(EventQuery(filters=conditions, from_us=since_us, limit=MOST_TELLINGS, columns=_COUNTS))
+        return any(event.get(name) is not None for event in page.events for name in _COUNTS)
+
+    return is_told
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:

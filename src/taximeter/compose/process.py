@@ -28,7 +28,7 @@ from taximeter import __version__
 from taximeter.alerts.sources import MeterHealth
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, open_alerting
-from taximeter.compose.gateway import gateway_settings, upstreams
+from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
@@ -180,6 +180,7 @@ class Process:
             self.clock,
             gateway_settings(self.settings),
             known_ids=self.collecting.store.known_ids if self.collecting else None,
+            known_answers=known_answers(self.collecting.store, self.clock) if self.collecting else None,
         )
 
     def _standing(self) -> Standing:

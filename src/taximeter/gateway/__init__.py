@@ -10,6 +10,7 @@ from taximeter.gateway.admission import Admission, Asking, Hold
 from taximeter.gateway.app import Gateway
 from taximeter.gateway.keys import Key, KeyCheck
 from taximeter.gateway.policy import Policy
+from taximeter.gateway.polled import KnownAnswers
 from taximeter.gateway.providers import Provider
 from taximeter.gateway.recorder import LineLog, Recorder
 from taximeter.gateway.refusals import Refusal
@@ -24,6 +25,7 @@ __all__ = [
     "Hold",
     "Key",
     "KeyCheck",
+    "KnownAnswers",
     "LineLog",
     "Policy",
     "Price",

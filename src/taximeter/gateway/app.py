@@ -18,7 +18,7 @@ from taximeter.gateway.http1 import Http1
 from taximeter.gateway.identities import Identities, KnownIds, request_id_of
 from taximeter.gateway.keys import KeyCheck, attributed
 from taximeter.gateway.kinds import OPENAI
-from taximeter.gateway.polled import Counted, Poll, may_tell
+from taximeter.gateway.polled import Counted, KnownAnswers, Poll, may_tell
 from taximeter.gateway.providers import Mount, Mounts, Provider
 from taximeter.gateway.recorder import Recorder
 from taximeter.gateway.refusals import Refusal
@@ -34,7 +34,8 @@ class Gateway:
 
     `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST are passed on
     and not recorded, but for what the answer to a GET tells of an earlier call (`taximeter.gateway.polled`).
-    `known_ids` finds in the store what was used before this process started. `admission` None lets every call leave.
+    `known_ids` and `known_answers` find in the store what was used and told before this process started. `admission`
+    None lets every call leave.
     Counters for the product: `refused` by code, `failures` by reason, `open_calls`, and the recorder's `written` and
     `lost`.
     """
@@ -51,6 +52,7 @@ class Gateway:
         known_ids: KnownIds | None = None,
         admission: Admission | None = None,
         sockets: Sockets | None = None,
+        known_answers: KnownAnswers | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
         self.recorder = recorder
@@ -65,7 +67,7 @@ class Gateway:
         self._sockets = sockets or WebSockets(settings.upstream())
         identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._tools = Tools(
-            self._upstream, recorder, price, clock, settings, self._guard, identities, Counted(), admission
+            self._upstream, recorder, price, clock, settings, self._guard, identities, Counted(known_answers), admission
         )
 
     @property

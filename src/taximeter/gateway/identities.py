@@ -19,12 +19,15 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from taximeter.core.attribution import LONGEST_VALUE
 from taximeter.core.ids import attempt_id, parse_event_id, unix_ms_of
 from taximeter.errors import TaximeterError
 from taximeter.gateway.heads import RequestHead, text_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KnownIds = Callable[[Collection[str]], Collection[str]]
 """Those of these event ids that are stored. It blocks, and is called in a thread."""
@@ -69,13 +72,7 @@ class Identities:
 
     async def stored(self, ids: Collection[str]) -> Collection[str]:
         """Those of these ids that the store has; none when it does not answer, or not in time."""
-        if self._known_ids is None:
-            return ()
-        try:
-            async with asyncio.timeout(LONGEST_LOOKUP_SECONDS):
-                return await asyncio.to_thread(self._known_ids, ids)
-        except (TimeoutError, TaximeterError):
-            return ()
+        return () if self._known_ids is None else await in_time(self._known_ids, ids) or ()
 
     def of(self, head: RequestHead, key_id: str | None) -> tuple[str, int, str | None]:
         """Event id, attempt and request id of a request that is on its way."""
@@ -107,6 +104,15 @@ class Identities:
         self._attempts.move_to_end(first)
         if len(self._attempts) > MOST_REMEMBERED_IDS:
             self._attempts.popitem(last=False)
+
+
+async def in_time(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """What the store says, asked in a thread; None when it does not answer, or not in time."""
+    try:
+        async with asyncio.timeout(LONGEST_LOOKUP_SECONDS):
+            return await asyncio.to_thread(ask, *args, **kwargs)
+    except (TimeoutError, TaximeterError):
+        return None
 
 
 def counted_by_client(head: RequestHead) -> int:

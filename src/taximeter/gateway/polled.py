@@ -5,7 +5,8 @@ about (`Reading.usage_id`, or the answer's own id; in a file of results also the
 and after a restart, is the same event, and the first one stays. What was counted already is not counted again:
 
 - a response that was no background one, and a stored chat completion, told their usage in the answer to their POST
-- what a POST or its stream told is remembered by its id (`MOST_COUNTED`, the oldest are forgotten first)
+- what a POST or its stream told is remembered by its id (`MOST_COUNTED`, the oldest are forgotten first), and looked up
+  in the store under the answer's id, where there is a store
 - a batch and the file of its results tell the same: the one fetched first counts; what was stored before this process
   started is looked up in the store, where there is one
 """
@@ -14,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.event import UsageEvent
 from taximeter.extract import Flavour, Reading, StreamReader
 from taximeter.gateway.heads import first
-from taximeter.gateway.identities import derived_id
+from taximeter.gateway.identities import derived_id, in_time
 from taximeter.gateway.tap import Inflater, UnreadableError, decode_json, inflater, read_json
 
 if TYPE_CHECKING:
@@ -44,11 +45,18 @@ def may_tell(flavour: Flavour) -> bool:
     return flavour.polled and flavour.name not in _TOLD_BY_POST
 
 
-class Counted:
-    """Ids of usages that have an event, by provider."""
+KnownAnswers = Callable[[str, str], bool]
+"""Whether a call with usage is stored that a provider (the first) answered under an id (the second). It blocks, and is
+called in a thread; it may raise TaximeterError."""
 
-    def __init__(self) -> None:
+
+class Counted:
+    """Ids of usages that have an event, by provider. `known_answers` None leaves out the question for what was stored
+    before this process started."""
+
+    def __init__(self, known_answers: KnownAnswers | None = None) -> None:
         self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known_answers = known_answers
 
     def add(self, provider: str, usage_id: str) -> None:
         self._ids[provider, usage_id] = None
@@ -57,6 +65,12 @@ class Counted:
 
     def has(self, provider: str, usage_id: str) -> bool:
         return (provider, usage_id) in self._ids
+
+    async def is_stored(self, provider: str, response_id: str | None) -> bool:
+        """Whether the store has a call that told this answer's usage, such as the stream of its POST."""
+        if self._known_answers is None or response_id is None:
+            return False
+        return await in_time(self._known_answers, provider, response_id) or False
 
 
 class Poll:
@@ -179,8 +193,12 @@ class PollReader:
         usage_id = poll.usage_id(told)
         if counted.has(poll.provider, usage_id):
             return
-        stored = bool(await self._tools.identities.stored(poll.event_ids(usage_id)))
-        if stored or guard("event_unrecorded", self._write, poll, told):
+        stored = await self._tools.identities.stored(poll.event_ids(usage_id))
+        if (
+            stored
+            or await counted.is_stored(poll.provider, told.response_id)
+            or guard("event_unrecorded", self._write, poll, told)
+        ):
             counted.add(poll.provider, usage_id)
 
     def _write(self, poll: Poll, told: Reading) -> bool:
