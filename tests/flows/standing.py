@@ -19,6 +19,8 @@ import openai
 
 TAXIMETER = [sys.executable, "-m", "taximeter"]
 PATIENCE_SECONDS = 30.0
+STARTING_SECONDS = 90.0
+"""A start takes seconds of CPU time, which a busy machine gives slowly."""
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -74,7 +76,7 @@ class Standing:
                 stderr=log,
                 env=clean_environment(),
             )
-        assert eventually(self._ready, bool), f"not ready:\n{self.log[-3000:]}"
+        assert eventually(self._ready, bool, STARTING_SECONDS), f"not ready:\n{self.log[-3000:]}"
 
     def _ready(self) -> bool:
         assert self._process is not None
@@ -83,6 +85,10 @@ class Standing:
             return httpx.get(self.url + "/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    @property
+    def config(self) -> str:
+        return str(self._config)
 
     @property
     def pid(self) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
 from gateway_rig import Stage, running, stream, whole
 
 from taximeter.core.event import UsageEvent
+from taximeter.extract import Reading
 from taximeter.gateway import Asking, GatewaySettings, Refusal
 
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4000}
@@ -27,9 +28,14 @@ class Held:
     cut: Refusal | None = None
     settled: list[UsageEvent] = field(default_factory=list)
     extended: list[int] = field(default_factory=list)
+    leased: bool = True
 
-    async def extend(self, output_tokens: int) -> Refusal | None:
-        self.extended.append(output_tokens)
+    @property
+    def held(self) -> Mapping[str, int]:
+        return {"output_tokens": 8 + len(self.extended)}
+
+    async def flows(self, chunk: bytes, reading: Reading) -> Refusal | None:
+        self.extended.append(reading.output_characters)
         return self.cut
 
     def settle(self, event: UsageEvent) -> None:
@@ -79,7 +85,9 @@ def test_a_refusal_has_the_providers_shape_and_nothing_leaves(path: str, error: 
         assert (reply.status, reply.headers["x-should-retry"]) == (429, "false")
         assert reply.json["error"] == {**error, "message": LIMIT.message}
         assert rig.gateway.refused == {"limit_exceeded": 1}
-        assert (rig.provider.seen, rig.log.lines) == ([], [])
+        assert rig.provider.seen == []
+        (event,) = rig.log.lines
+        assert (event["status"], event["error_type"]) == ("refused", "limit_exceeded")
 
 
 def test_the_body_may_be_changed_before_the_call_begins() -> None:
@@ -113,16 +121,17 @@ def test_a_stream_that_is_not_extended_is_cut_with_the_providers_error() -> None
     assert json.loads(last)["error"]["code"] == "limit_exceeded"
     assert (event["status"], event["error_type"]) == ("interrupted", "limit_exceeded")
     assert event["usage_estimated"]
-    assert held.extended == [1]
+    assert held.extended == [4]
     assert [one.event_id for one in held.settled] == [event["event_id"]]
 
 
 def test_a_stream_that_is_extended_flows_to_its_end() -> None:
     held = Held()
-    with running(GatewaySettings(progress_seconds=0.0), admission=Rule(lambda _: held)) as rig:
+    with running(admission=Rule(lambda _: held)) as rig:
         rig.plays(stream([CHUNK, CHUNK, b"data: [DONE]\n\n"]))
         assert rig.ask("/openai/v1/chat/completions", {**ASKED, "stream": True}).body.endswith(b"data: [DONE]\n\n")
-    assert held.extended
+        assert [one["held"]["output_tokens"] for one in rig.log.of("begin") + rig.log.of("progress")] == [8, 9, 10]
+    assert held.extended == [4, 8]
     assert [one.status for one in held.settled] == ["ok"]
 
 

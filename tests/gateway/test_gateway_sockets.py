@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from taximeter.core.event import UsageEvent
+from taximeter.extract import Reading
 from taximeter.gateway import Asking, Provider, Refusal
 
 REALTIME = "/openai/v1/realtime?model=gpt-realtime"
@@ -369,8 +370,10 @@ class OneCallOnly:
         return self
 
     body = None
+    leased = False
+    held: Mapping[str, int] = {}
 
-    async def extend(self, _: int) -> Refusal | None:
+    async def flows(self, _: bytes, __: Reading) -> Refusal | None:
         return None
 
     def settle(self, event: UsageEvent) -> None:
@@ -385,5 +388,6 @@ def test_every_response_has_to_be_admitted() -> None:
             connection.send("{}")
             assert len(received(connection)) == 2
             assert (connection.close_code, connection.close_reason) == (1008, "taximeter: the limit 'daily' is used up")
-        (event,) = rig.log.wait_for(1)
+        event, refused = rig.log.wait_for(2)
     assert [one.event_id for one in rule.settled] == [event["event_id"]]
+    assert (refused["status"], refused["error_type"]) == ("refused", "limit_exceeded")

@@ -17,6 +17,7 @@ from taximeter.cli import (
     import_files,
     keeping,
     keys,
+    limits,
     prices,
     report,
     sql,
@@ -57,6 +58,7 @@ app.command("why")(why.why)
 app.command("calc")(calc.calc)
 app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")
+app.add_typer(limits.app, name="limits")
 app.add_typer(prices.app, name="prices")
 app.command("verify")(keeping.verify)
 app.command("forget")(keeping.forget)

@@ -32,10 +32,13 @@ from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
 from taximeter.compose.keys import open_desk
+from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
 from taximeter.compose.repricing import TURN_SECONDS, Repricer
 from taximeter.config import variable
 from taximeter.config.settings import Settings
+from taximeter.core.cost import Cost, Unpriced
+from taximeter.core.event import UsageEvent
 from taximeter.core.ids import EventIds
 from taximeter.errors import ConfigurationError, Mistake
 from taximeter.gateway import Gateway, Recorder
@@ -117,7 +120,9 @@ class Process:
         self.prices = open_prices(data / PRICES_DIRECTORY, settings.prices.overrides, self._started_at_us)
         self.desk = closing.enter_context(open_desk(data, settings, self.clock))
         self.spool = Spool(data / SPOOL_DIRECTORY, clock=self.clock, writer="server", limits=_spool_limits(settings))
-        self.collecting = self._open_collecting(closing) if role != "gateway" else None
+        self._events = self._open_store(closing) if role != "gateway" else None
+        self.limiting = self._open_limiting()
+        self.collecting = self._open_collecting(closing, self._events) if self._events is not None else None
         self.sender = self._open_sender(closing) if role == "gateway" else None
         closing.callback(self.spool.close)
         self.gateway = self._open_gateway() if role != "collector" else None
@@ -127,12 +132,23 @@ class Process:
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
 
-    def _open_collecting(self, closing: ExitStack) -> Collecting:
+    def _open_store(self, closing: ExitStack) -> DuckDBEvents:
         timeout_seconds = self.settings.server.query_timeout_seconds
         store = DuckDBEvents(self.data / EVENTS_FILE, query_timeout_seconds=timeout_seconds)
         closing.callback(store.close)
+        return store
+
+    def _open_limiting(self) -> Limiting:
+        settings, book = self.settings, self.desk.limits
+        if self.role == "gateway" and settings.limits and settings.store.counters == "memory":
+            needed = Mistake("store.counters", "limits of a gateway by itself need counters in Redis, shared by all")
+            raise ConfigurationError("configuration", [needed])
+        return Limiting(settings, book, lambda: self.prices.book, self.clock, self._events)
+
+    def _open_collecting(self, closing: ExitStack, store: DuckDBEvents) -> Collecting:
         live = Live(LivePicture(store, self.clock))
-        collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored())
+        into = self.limiting.posting(store)
+        collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored(), into)
         closing.callback(drain, collector)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
         otlp = open_otlp(self.data, receiver, store, self.clock)
@@ -172,15 +188,20 @@ class Process:
 
     def _open_gateway(self) -> Gateway:
         prices = self.prices
+
+        def price(event: UsageEvent) -> Cost | Unpriced:
+            return prices.price(priceable_from_event(event))
+
         return Gateway(
             upstreams(self.settings),
             None if self.settings.server.auth == "off" else self.desk.gateway_key,
             Recorder(self.spool, self.clock),
-            lambda event: prices.price(priceable_from_event(event)),
+            price,
             self.clock,
             gateway_settings(self.settings),
             known_ids=self.collecting.store.known_ids if self.collecting else None,
             known_answers=known_answers(self.collecting.store, self.clock) if self.collecting else None,
+            admission=self.limiting.calls(price),
         )
 
     def _standing(self) -> Standing:
@@ -215,6 +236,10 @@ class Process:
         app = self._app(listener.getsockname()[1])
         told = Announcement(self._url, self._sign_in_url(), self.desk.first_keys(), sorted(self.settings.providers))
         self._ownership.announce(url, self._local_token)
+
+        if self.collecting is not None:
+            self.limiting.begin(self.data / SPOOL_DIRECTORY, self.collecting.collector)
+            self.limiting.look_after(self.collecting.jobs)
 
         async def on_start() -> None:
             if self.collecting is not None:
@@ -272,6 +297,7 @@ class Process:
             repricings=kept.repricer if kept else None,
             calculator_uses=self.desk.calculator_uses,
             alerting=self.alerting,
+            limits=self.limiting.desk,
         )
         app = build_app(
             Faces(

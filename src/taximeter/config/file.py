@@ -18,17 +18,15 @@ from pydantic_core import ErrorDetails
 from taximeter.config import PREFIX, variable
 from taximeter.config import lines as yaml_lines
 from taximeter.config.known import KNOWN, protocol_of
+from taximeter.config.limits import Limit, LimitProblems, read_limits
 from taximeter.config.lines import Document, dotted
 from taximeter.config.proxies import proxy_for
 from taximeter.config.settings import Provider, Retries, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
-NOT_YET: Final = ("limits",)
-"""Sections the format has and this version does not carry out; ignoring them would let people rely on them."""
-
 PROVIDER_FILES: Final = ("ca_file", "client_cert_file", "client_key_file")
-SECTIONS: Final = ("store", "prices", "gateway", "spool", "server")
+SECTIONS: Final = ("store", "prices", "gateway", "spool", "server", "admission")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +73,28 @@ def parse(
     """
     document = yaml_lines.read(text, environment)
     values = _checked_form(document)
-    mistakes = document.mistakes + _unset_variables(document) + _not_available(values, document)
-    known = {name: value for name, value in values.items() if name not in NOT_YET}
+    mistakes = document.mistakes + _unset_variables(document)
+    known = dict(values)
     _apply_environment(known, environment, mistakes)
+    limits, wrong_limits = _limits(known.pop("limits", None), document)
+    mistakes += wrong_limits
     settings = _validated(known, document, mistakes)
     mistakes += _provider_names(known, document) + _missing_files(known, directory, document)
     if settings is not None:
         mistakes += _wrong_fallbacks(settings, document)
     if mistakes or settings is None:
         raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
-    return _with_proxies(_with_absolute_paths(settings, directory), environment)
+    settings = _with_proxies(_with_absolute_paths(settings, directory), environment)
+    return settings.model_copy(update={"limits": limits})
+
+
+def _limits(definitions: object, document: Document) -> tuple[tuple[Limit, ...], list[Mistake]]:
+    """The limits of the file, or what is wrong with them."""
+    try:
+        return read_limits(definitions), []
+    except LimitProblems as found:
+        paths = [(("limits", *problem.path), problem.message) for problem in found.problems]
+        return (), [Mistake(dotted(path), message, document.line_of(path)) for path, message in paths]
 
 
 def named_price_file(named: Path | None = None, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -116,14 +126,6 @@ def _unset_variables(document: Document) -> list[Mistake]:
         Mistake(dotted(path), f"the variable {name} is not set", document.line_of(path))
         for path, name in document.unset.items()
         if not (len(path) == 3 and path[0] == "providers" and path[2] == "api_key")
-    ]
-
-
-def _not_available(values: Mapping[str, Any], document: Document) -> list[Mistake]:
-    return [
-        Mistake(name, "not available in this version; nothing in it would be enforced", document.line_of((name,)))
-        for name in NOT_YET
-        if values.get(name)
     ]
 
 

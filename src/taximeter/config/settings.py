@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SkipValidation, model_validator
 
 from taximeter.config.alerting import AlertSettings, RuleSettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
+from taximeter.config.limits import Limit
 from taximeter.config.section import Section
 
 HangupPolicy = Literal["drain", "cancel"]
@@ -45,9 +46,12 @@ def _embedded_only(text: str) -> str:
     return text
 
 
-def _memory_only(text: str) -> str:
-    if text != "memory":
-        raise ValueError("only 'memory' is available in this version")
+REDIS_SCHEMES: Final = ("redis://", "rediss://", "redis+cluster://")
+
+
+def _memory_or_redis(text: str) -> str:
+    if text != "memory" and not text.startswith(REDIS_SCHEMES):
+        raise ValueError("should be 'memory', or an address that begins with " + ", ".join(REDIS_SCHEMES))
     return text
 
 
@@ -139,8 +143,10 @@ class Store(Section):
     metadata: Annotated[str, AfterValidator(_embedded_only)] = Field(
         default="embedded", description="Keys and sessions: `embedded` is SQLite in the data directory."
     )
-    counters: Annotated[str, AfterValidator(_memory_only)] = Field(
-        default="memory", description="Counters shared by processes: `memory` is this process alone."
+    counters: Annotated[str, AfterValidator(_memory_or_redis)] = Field(
+        default="memory",
+        description="What limits have counted: `memory` is this process alone, `redis://HOST:6379/0` (`rediss://`, "
+        "`redis+cluster://`) is shared by all that name it.",
     )
 
 
@@ -182,6 +188,21 @@ class GatewaySettings(Section):
         default="serve",
         description="When the disk does not take a call's record: `serve` the call, its records waiting in memory (8 "
         "MiB; beyond, each loss is counted) where a crash would lose them, or `refuse` it with 503.",
+    )
+
+
+class AdmissionSettings(Section):
+    """Calls before their limits."""
+
+    fail: Literal["closed", "open"] = Field(
+        default="closed",
+        description="While the counters of limits do not answer: `closed` refuses calls under hard limits, `open` lets "
+        "them through; they are counted when the counters are back.",
+    )
+    wait_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="How long a call waits at most while only what other calls hold stands in its way.",
     )
 
 
@@ -253,6 +274,10 @@ class Settings(Section):
     prices: Prices = Field(default_factory=Prices)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     spool: SpoolSettings = Field(default_factory=SpoolSettings)
+    admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+    limits: Annotated[tuple[Limit, ...], SkipValidation] = Field(
+        default=(), description="What may be spent; see the manual on limits."
+    )
     server: ServerSettings = Field(default_factory=ServerSettings)
     rules: list[RuleSettings] = Field(default_factory=list, description="Rules of your own.")
     alerts: AlertSettings = Field(default_factory=AlertSettings)

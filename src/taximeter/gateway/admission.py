@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taximeter.core.event import UsageEvent
+from taximeter.extract import Reading
 from taximeter.gateway.call import Call
 from taximeter.gateway.kinds import Kind
 from taximeter.gateway.refusals import Refusal
@@ -37,15 +38,25 @@ class Hold(Protocol):
         """The body to send instead (an output allowance clamped, a model swapped); None for the one that came."""
         ...
 
-    async def extend(self, output_tokens: int) -> Refusal | None:
-        """A running stream has come to so many output tokens. A refusal cuts it, and is told at its end.
+    @property
+    def held(self) -> Mapping[str, int]:
+        """What is held, for the begin record: what it was is known then, whatever becomes of this process."""
+        ...
 
-        Asked at most once in `GatewaySettings.progress_seconds`; the next chunk waits for the answer.
-        """
+    @property
+    def leased(self) -> bool:
+        """Whether more has to be held for a stream while it flows."""
+        ...
+
+    async def flows(self, chunk: bytes, reading: Reading) -> Refusal | None:
+        """A leased stream has come so far. A refusal cuts it, and is told at its end. The next chunk waits for it."""
         ...
 
     def settle(self, event: UsageEvent) -> None:
-        """The event of the call: always, once, also when it failed or was given up. It must not wait for anything."""
+        """The event of the call: always, once, also when it failed or was given up. It must not wait for anything.
+
+        Before the event is written: whoever reads it there finds its call settled.
+        """
         ...
 
 

@@ -143,11 +143,9 @@ class Call:
             **self._known,
         )
 
-    def refused(self, now: float) -> UsageEvent:
+    def refused(self, now: float, error_type: str = "unrecordable") -> UsageEvent:
         """The event of a call that was begun and did not leave. `now` is the monotonic counter."""
-        return self.ended(
-            "refused", NOTHING_READ, now=now, http_status=None, error_type="unrecordable", not_billed=True
-        )
+        return self.ended("refused", NOTHING_READ, now=now, http_status=None, error_type=error_type, not_billed=True)
 
     def _estimated(self, reading: Reading) -> tuple[Usage, bool]:
         """Usage of an answer that broke off: what was reported, and for the rest what was seen.

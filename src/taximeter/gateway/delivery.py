@@ -219,6 +219,7 @@ class Delivery:
             now = clock.monotonic()
             if chunk:
                 self._read_along(record, chunk, now)
+                await self._extend(record, chunk)
             if answer.ended():
                 self._end_of_stream(record, answer)
             if client.gone:
@@ -232,17 +233,19 @@ class Delivery:
                 await client.part(chunk, more=not answer.ended())
             if now >= progress_due and not record.ended:
                 progress_due = now + progress_seconds
-                await self._progress(record)
+                tools.guard("progress", record.progress, self.read_so_far())
 
-    async def _progress(self, record: Record) -> None:
-        """Raises StreamCut."""
-        guard = self._tools.guard
-        output_tokens = guard("progress", record.progress, self.read_so_far())
-        if record.hold is None or output_tokens is None:
+    async def _extend(self, record: Record, chunk: bytes) -> None:
+        """Hold more for a stream that flows. Raises StreamCut."""
+        hold = record.hold
+        if hold is None or record.ended or not hold.leased:
             return
-        refusal = await guard.awaited("not_extended", record.hold.extend(output_tokens))
+        held, reading = hold.held, self.read_so_far()
+        refusal = await self._tools.guard.awaited("not_extended", hold.flows(chunk, reading))
         if refusal is not None:
             raise StreamCut(refusal)
+        if hold.held != held:
+            self._tools.guard("progress", record.progress, reading)
 
     def _read_along(self, record: Record, chunk: bytes, now: float) -> None:
         tap, call = self._tap, record.call

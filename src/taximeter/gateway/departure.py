@@ -80,7 +80,11 @@ async def _admitted(
     """The body that may leave, and what is in it. Raises Refusal."""
     assert tools.admission is not None
     asking = Asking(record.call, asked.mount.kind, payload, body)
-    record.hold = hold = await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+    try:
+        record.hold = hold = await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+    except Refusal as refusal:
+        record.refuse(refusal.code)
+        raise
     if hold is None or hold.body is None:
         return body, payload
     changed = hold.body

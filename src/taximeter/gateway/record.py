@@ -58,21 +58,28 @@ class Record:
             raise unrecordable()
 
     def _begin(self) -> bool:
-        return self._tools.recorder.begin(self.call.begun(), self.call.facts.max_output_tokens)
+        held = None if self.hold is None else self.hold.held
+        return self._tools.recorder.begin(self.call.begun(), self.call.facts.max_output_tokens, held)
 
     def void(self) -> None:
         """Let go of what is held for a call of which nothing is written."""
         self.ended = True
         self._settle(self._refused())
 
+    def refuse(self, error_type: str) -> None:
+        """Write the event of a call that a limit refused."""
+        self.ended = True
+        event = self.call.refused(self._tools.clock.monotonic(), error_type)
+        self._tools.guard("event_unrecorded", self._tools.recorder.end, event)
+
     def _refused(self) -> UsageEvent:
         return self.call.refused(self._tools.clock.monotonic())
 
-    def progress(self, reading: Reading) -> int:
-        """Write how far a running stream has come; its output tokens so far, as an estimate."""
+    def progress(self, reading: Reading) -> None:
+        """Write how far a running stream has come: its output tokens so far, as an estimate, and what is held."""
         output_tokens = max(reading.usage.output_tokens or 0, estimated_tokens(reading.output_characters))
-        self._tools.recorder.progress(self.call.event_id, output_tokens)
-        return output_tokens
+        held = None if self.hold is None or not self.hold.leased else self.hold.held
+        self._tools.recorder.progress(self.call.event_id, output_tokens, held)
 
     def end_as_answered(self, reading: Reading) -> UsageEvent | None:
         if reading is EMPTY or reading is UNREADABLE:
@@ -112,11 +119,11 @@ class Record:
             not_billed=not_billed,
             estimate=estimate,
         )
+        self._settle(event)
         if not tools.recorder.end(event):
             tools.guard.count("event_lost")
         if event.response_id is not None and event.usage.known and flavour and flavour.name in FETCHED_AGAIN:
             tools.counted.add(event.provider, event.response_id)
-        self._settle(event)
         return event
 
     def _settle(self, event: UsageEvent) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -48,8 +48,8 @@ class Recorder:
         """Whether everything that was written so far would outlive this process."""
         return not self._log.in_memory
 
-    def begin(self, event: UsageEvent, max_output_tokens: int | None) -> bool:
-        """Write that a call leaves for the provider. `event` is it as far as it is known.
+    def begin(self, event: UsageEvent, max_output_tokens: int | None, held: Mapping[str, int] | None = None) -> bool:
+        """Write that a call leaves for the provider. `event` is it as far as it is known; `held` by its limits.
 
         Whether it was written: a call that is not could vanish without a trace.
         """
@@ -57,10 +57,13 @@ class Recorder:
         del record["status"]
         record["record"] = "begin"
         record["expected_output_tokens"] = self._expectation(event).within(max_output_tokens)
+        if held is not None:
+            record["held"] = held
         return self._write("begin", record)
 
-    def progress(self, event_id: str, output_tokens: int) -> None:
-        self._write("progress", {"record": "progress", "event_id": event_id, "output_tokens": output_tokens})
+    def progress(self, event_id: str, output_tokens: int, held: Mapping[str, int] | None = None) -> None:
+        record: dict[str, object] = {"record": "progress", "event_id": event_id, "output_tokens": output_tokens}
+        self._write("progress", record if held is None else {**record, "held": held})
 
     def end(self, event: UsageEvent) -> bool:
         """Write the event, which ends the begin record of the same id."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from taximeter.gateway.kinds import Kind
 from taximeter.gateway.upstream import Headers
+from taximeter.limits.verdict import Refused
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, and most are not errors of ours
@@ -70,6 +71,16 @@ def body_too_large(limit_bytes: int) -> Refusal:
 
 def unrecordable() -> Refusal:
     return Refusal(503, "unrecordable", "taximeter: the call cannot be recorded now, and is configured to be refused.")
+
+
+def limit_exceeded(refused: Refused) -> Refusal:
+    """A call that does not fit. Clients of the providers neither retry nor wait: it would not help."""
+    headers = [(b"retry-after", b"%d" % refused.retry_after_seconds), (b"x-should-retry", b"false")]
+    return Refusal(429, "limit_exceeded", f"taximeter: {refused.message}.", headers)
+
+
+def limits_unavailable(message: str) -> Refusal:
+    return Refusal(503, "limits_unavailable", f"taximeter: {message}.", [(b"retry-after", b"1")])
 
 
 def upstream_failed(status: int, kind: str, message: str) -> Refusal:

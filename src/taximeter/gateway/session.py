@@ -24,6 +24,9 @@ from taximeter.gateway.upstream import AnswerInHand, UpstreamFailure
 
 EVENT_ID_HEADER: Final = OURS + b"event-id"
 
+NOT_ASCII: Final = b"\xff"
+"""Stands for messages whose bytes are not looked at: each character may be several tokens."""
+
 _REFUSED: Final = 1008
 _GATEWAY_STOPS: Final = 1001
 _LONGEST_REASON_BYTES: Final = 123
@@ -204,9 +207,9 @@ class Session:
     async def _progress(self, record: Record, under_way: Reading) -> None:
         """Raises Refusal."""
         guard = self._tools.guard
-        output_tokens = guard("progress", record.progress, under_way)
-        if record.hold is not None and output_tokens is not None:
-            refusal = await guard.awaited("not_extended", record.hold.extend(output_tokens))
+        guard("progress", record.progress, under_way)
+        if record.hold is not None and record.hold.leased:
+            refusal = await guard.awaited("not_extended", record.hold.flows(NOT_ASCII, under_way))
             if refusal is not None:
                 raise refusal
 
@@ -232,7 +235,11 @@ class Session:
             call.asks(self._flavour, self._turns.facts)
         if tools.admission is not None:
             asking = Asking(call, self._asked.mount.kind, NO_PAYLOAD, b"")
-            record.hold = await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+            try:
+                record.hold = await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+            except Refusal as refusal:
+                record.refuse(refusal.code)
+                raise
         return record
 
     def _end_open(self, status: Status, error_type: str) -> None:

@@ -13,9 +13,10 @@ usually cost, and says how far it may be exceeded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
-from taximeter.limits.amounts import Amounts
+from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.prompts import KnownPrompts
@@ -27,6 +28,7 @@ from taximeter.limits.verdict import (
     Crossing,
     HighestRates,
     Refused,
+    Unseen,
     Verdict,
     Wait,
     is_exact,
@@ -45,9 +47,10 @@ Policy = Literal["closed", "open"]
 class LimitGuard:
     """Decides about calls. Safe to use from many threads; blocks as its counters do.
 
-    `fail` is what holds while the counters are away: `closed` refuses calls under hard limits, `open` lets them through
-    uncounted. `crossed` is told of thresholds. Counters for the product: `admitted`, `refused`, `waited`, `clamped`,
-    `downgraded`, `uncounted`, `overshoots`.
+    `fail` is what holds while the counters are away: `closed` refuses calls under hard limits, `open` lets them
+    through uncounted. `crossed` is told of thresholds, `unseen` of what stays spent beyond what an event says. Counters
+    for the product: `admitted`, `refused`, `waited`, `clamped`, `downgraded`, `throttled`, `uncounted`, `cut`,
+    `overshoots`.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class LimitGuard:
         *,
         fail: Policy = "closed",
         crossed: Callable[[Crossing], None] = lambda _: None,
+        unseen: Callable[[Unseen], None] = lambda _: None,
     ) -> None:
         self.rules = rules
         self.counters: Final = counters
@@ -71,8 +75,10 @@ class LimitGuard:
         self._rates = rates
         self._fail = fail
         self._crossed = crossed
+        self._unseen = unseen
         self._told: dict[str, int] = {}
         self._queue: dict[str, int] = {}
+        self._restored: dict[str, Amounts] = {}
 
     # ── before the call ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -212,6 +218,8 @@ class LimitGuard:
         amounts = came_to or admitted.held
         claims = [Claim(one.bucket(admitted.ask.at_us), amounts.of(one.limit.measure)) for one in admitted.ruled]
         known = came_to is not None and seen
+        if not known and any(is_exact(one.limit) for one in admitted.ruled):
+            self._keep_bound(admitted.ask.event_id, admitted.ask.at_us, admitted.ask.subject, admitted.held, came_to)
         try:
             standings = self.counters.settle(admitted.ask.event_id, claims, now_us=now_us, at_least_held=not known)
         except CountersAway as error:
@@ -220,6 +228,26 @@ class LimitGuard:
         if known:
             self.counts["overshoots"] += _exceeds(amounts, admitted)
         self._look_at_thresholds(admitted.ruled, standings or (), admitted.ask.at_us, now_us)
+
+    def _keep_bound(self, event_id: str, at_us: int, subject: Subject, held: Amounts, came_to: Amounts | None) -> None:
+        excess = Amounts(*(max(h - c, 0) for h, c in zip(held, came_to or NOTHING, strict=True)))
+        self._unseen(Unseen(event_id, at_us, subject, excess))
+
+    def restore(self, event_id: str, subject: Subject, at_us: int, held: Amounts, now_us: int) -> None:
+        """Hold again what a call held whose process died. Nothing is refused: it has left already."""
+        claims = [
+            Claim(replace(one.bucket(at_us), cap=None), held.of(one.limit.measure))
+            for one in self.rules.about(subject)
+            if is_exact(one.limit)
+        ]
+        if claims:
+            self.counters.reserve(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_SECONDS * 1_000_000)
+            self._restored[event_id] = held
+
+    def restore_ended(self, event_id: str, subject: Subject, at_us: int, held: Amounts) -> None:
+        """Keep the bound of a call that was held, and whose event is an estimate."""
+        if any(is_exact(one.limit) for one in self.rules.about(subject)):
+            self._unseen(Unseen(event_id, at_us, subject, held))
 
     def learn(self, admitted: Admitted, input_tokens: int | None, output_tokens: int | None) -> None:
         """What the provider said of a call."""
@@ -246,10 +274,15 @@ class LimitGuard:
         ruled = self.rules.about(subject)
         if not ruled:
             return
+        held = self._restored.pop(event_id, None)
+        if held is not None and not seen:
+            self._keep_bound(event_id, at_us, subject, held, came_to)
         current = [one for one in ruled if one.bucket(at_us).keep_until_us > now_us]
         claims = [Claim(one.bucket(at_us), came_to.of(one.limit.measure)) for one in current]
         standings = self.counters.settle(event_id, claims, now_us=now_us, at_least_held=not seen, last=True)
-        self._look_at_thresholds(current, standings or (), at_us, now_us)
+        if standings is None:  # settled by a gateway, which may be another process and tells nobody of thresholds
+            standings = self.counters.standings([bucket for bucket, _ in claims])
+        self._look_at_thresholds(current, standings, at_us, now_us)
 
     def expire(self, now_us: int) -> int:
         """Spend in full what has lost its owner. For a periodic job; raises CountersAway."""

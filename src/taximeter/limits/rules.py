@@ -139,6 +139,7 @@ class Rules:
         self.limits: Final = tuple(limits)
         self._names = sorted({name for limit in limits for name in (*dict(limit.where), *limit.each)})
         self._known: dict[tuple[str | None, ...], tuple[Ruled, ...]] = {}
+        self._met: dict[tuple[str, str], Ruled] = {}
 
     def about(self, subject: Subject) -> tuple[Ruled, ...]:
         """The limits that a subject falls under."""
@@ -148,11 +149,27 @@ class Rules:
         if found is None:
             if len(self._known) >= MOST_SUBJECTS:
                 self._known.clear()
-            found = tuple(
-                Ruled(limit, value) for limit in self.limits if (value := value_of(limit, subject)) is not None
-            )
+            values = [(limit, value_of(limit, subject)) for limit in self.limits]
+            found = tuple([self.meet(limit, value) for limit, value in values if value is not None])
             self._known[key] = found
         return found
+
+    def meet(self, limit: Limit, value: str) -> Ruled:
+        """A limit for one value, which is remembered."""
+        key = (limit.name, value)
+        found = self._met.get(key)
+        if found is None:
+            if len(self._met) >= MOST_SUBJECTS:
+                self._met.pop(next(iter(self._met)))
+            found = self._met[key] = Ruled(limit, value)
+        return found
+
+    def ruled(self) -> list[Ruled]:
+        """Every limit for every value that was met so far."""
+        for limit in self.limits:
+            if not limit.each:
+                self.meet(limit, "")
+        return [one for _, one in sorted(self._met.copy().items())]
 
 
 def value_of(limit: Limit, subject: Subject) -> str | None:

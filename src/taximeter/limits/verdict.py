@@ -142,6 +142,15 @@ class Crossing(NamedTuple):
     at_us: int
 
 
+class Unseen(NamedTuple):
+    """A call whose end nobody saw: `excess` stays spent beyond what its event says, because the bound stands."""
+
+    event_id: str
+    at_us: int
+    subject: Subject
+    excess: Amounts
+
+
 def refusal(ruled: Ruled, at_us: int, standing: Standing, now_us: int, after_seconds: float | None = None) -> Refused:
     """The refusal of a call that began at `at_us`. `after_seconds`: when to try again, if not at the reset."""
     limit = ruled.limit

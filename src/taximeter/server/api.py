@@ -19,6 +19,7 @@ from taximeter.server.routes import (
     calculator,
     keeping,
     keys,
+    limits,
     price_reports,
     prices,
     repricing,
@@ -52,6 +53,7 @@ _ROUTERS: Final = (
     price_reports.router,
     prices.router,
     repricing.router,
+    limits.router,
     alerts.router,
 )
 

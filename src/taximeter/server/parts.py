@@ -12,6 +12,7 @@ from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
 from taximeter.pricing import PriceBook
 from taximeter.server.access import Access
+from taximeter.server.limit_desk import LimitDesk
 from taximeter.server.live import Live
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
@@ -77,6 +78,7 @@ class Parts:
     sign_in_url: Callable[[], str]
     prices: Callable[[], PriceBook]
     calculator_uses: CalculatorUses
+    limits: LimitDesk
     repricings: Repricings | None = None
     alerting: Alerting | None = None
 

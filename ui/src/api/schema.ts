@@ -257,6 +257,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Limits
+         * @description Every limit with what is spent, held and left of it, for each value that was met.
+         */
+        get: operations["limits_api_v1_limits_get"];
+        put?: never;
+        /**
+         * Set Limit
+         * @description Set a limit: a new one, or a new version of the one with this name. It is in force at once.
+         */
+        post: operations["set_limit_api_v1_limits_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits/crossings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Crossings
+         * @description Thresholds that were crossed, oldest first.
+         */
+        get: operations["crossings_api_v1_limits_crossings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Simulate
+         * @description What a limit would have refused of the calls since a time.
+         */
+        post: operations["simulate_api_v1_limits_simulate_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Limit
+         * @description Remove a limit. Its history stays.
+         */
+        delete: operations["remove_limit_api_v1_limits__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description Every version of a limit, with who changed it and when.
+         */
+        get: operations["history_api_v1_limits__name__history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/live": {
         parameters: {
             query?: never;
@@ -2057,6 +2161,133 @@ export interface components {
             tries: number;
         };
         /**
+         * LimitCrossed
+         * @description A threshold that was crossed, once a window. `kind`: threshold, burn_fast, burn_slow.
+         */
+        LimitCrossed: {
+            /** Amount */
+            amount: string | number;
+            /** At */
+            at: string;
+            /** Kind */
+            kind: string;
+            /** Measure */
+            measure: string;
+            /** Mode */
+            mode: string;
+            /** Name */
+            name: string;
+            /** Percent */
+            percent: number;
+            /** Spent */
+            spent: string | number;
+            /** Value */
+            value: string;
+        };
+        /** LimitCrossings */
+        LimitCrossings: {
+            /** Crossings */
+            crossings: components["schemas"]["LimitCrossed"][];
+        };
+        /**
+         * LimitHistory
+         * @description Every version, newest first; `definition` null: removed.
+         */
+        LimitHistory: {
+            /** Versions */
+            versions: {
+                [key: string]: unknown;
+            }[];
+        };
+        /** LimitList */
+        LimitList: {
+            /**
+             * Admission
+             * @description counters since the start; `counters_away` says why
+             */
+            admission: {
+                [key: string]: number | string | null;
+            };
+            /** Limits */
+            limits: components["schemas"]["LimitShape"][];
+        };
+        /**
+         * LimitShape
+         * @description A limit: its definition (docs/limits.md), where it is from, and how it stands.
+         */
+        LimitShape: {
+            /** Changed At */
+            changed_at: string | null;
+            /** Changed By */
+            changed_by: string | null;
+            /** Limit */
+            limit: string | number;
+            /** Measure */
+            measure: string;
+            /** Mode */
+            mode: string;
+            /** Name */
+            name: string;
+            /**
+             * Provisioned
+             * @description from the configuration file, which alone may change it
+             */
+            provisioned: boolean;
+            /** Values */
+            values?: components["schemas"]["LimitValue"][];
+            /** Version */
+            version: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * LimitValue
+         * @description How a limit stands for one value of its `each` ("" without).
+         */
+        LimitValue: {
+            /** Amount */
+            amount: string | number;
+            /**
+             * Burning
+             * @description fast or slow: spent so fast that it will not last
+             */
+            burning: string | null;
+            /**
+             * Exhausted At
+             * @description when it will be used up at this pace, if before its reset
+             */
+            exhausted_at: string | null;
+            /**
+             * Held
+             * @description by calls under way
+             */
+            held: string | number;
+            /**
+             * Per Hour
+             * @description what is spent in an hour, going by the last hours
+             */
+            per_hour: string | number | null;
+            /**
+             * Percent
+             * @description of the amount that is spent, whole
+             */
+            percent: number;
+            /** Remaining */
+            remaining: string | number;
+            /** Resets At */
+            resets_at: string | null;
+            /** Scope */
+            scope: {
+                [key: string]: string;
+            };
+            /** Spent */
+            spent: string | number;
+            /** Value */
+            value: string;
+            /** Window Start */
+            window_start: string | null;
+        };
+        /**
          * Me
          * @description Who is signed in.
          */
@@ -2601,6 +2832,52 @@ export interface components {
              * @example 2026-12-01T08:00:00Z
              */
             to: string;
+        };
+        /** SimulationAnswer */
+        SimulationAnswer: {
+            /** Concerned Calls */
+            concerned_calls: number;
+            /** First Refusals */
+            first_refusals: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Left Out
+             * @description whether there were more calls than are replayed
+             */
+            left_out: boolean;
+            /** Limit */
+            limit: {
+                [key: string]: unknown;
+            };
+            /** Refused By Value */
+            refused_by_value: {
+                [key: string]: unknown;
+            }[];
+            /** Refused Calls */
+            refused_calls: number;
+            /** Refused Cost Usd */
+            refused_cost_usd: string;
+            /** Replayed Calls */
+            replayed_calls: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * SimulationWish
+         * @description `limit` is a definition, or the name of a limit.
+         */
+        SimulationWish: {
+            /** Limit */
+            limit: {
+                [key: string]: unknown;
+            } | string;
+            /**
+             * Since
+             * @description RFC 3339, or 24h, 30d
+             * @default 30d
+             */
+            since: string;
         };
         /** SpanShape */
         SpanShape: {
@@ -3813,6 +4090,357 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyInfo"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    limits_api_v1_limits_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    set_limit_api_v1_limits_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitShape"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    crossings_api_v1_limits_crossings_get: {
+        parameters: {
+            query?: {
+                /** @description a day (UTC) or RFC 3339; the last 30 days when left out */
+                since?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitCrossings"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    simulate_api_v1_limits_simulate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulationWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    remove_limit_api_v1_limits__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    history_api_v1_limits__name__history_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitHistory"];
                 };
             };
             /** @description no valid credential */

@@ -1,4 +1,4 @@
-"""The metadata store: keys, sessions, calculator uses, alerting. SQLite by default; the same code serves PostgreSQL."""
+"""The metadata store: keys, sessions, calculator uses, alerting, limits. SQLite by default, PostgreSQL as well."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentReco
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
+from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
 from taximeter.store.metadata.sessions import Session, Sessions
 
 __all__ = [
@@ -23,11 +24,15 @@ __all__ = [
     "Key",
     "Keys",
     "Letter",
+    "LimitBook",
+    "LimitCrossing",
+    "LimitVersion",
     "Metadata",
     "RecordedUse",
     "Session",
     "Sessions",
     "SilenceRecord",
+    "UnseenCall",
 ]
 
 
@@ -50,6 +55,7 @@ class Metadata:
         self.sessions = Sessions(self._database, clock, draw)
         self.calculator_uses = CalculatorUses(self._database, clock)
         self.alerting = Alerting(self._database)
+        self.limits = LimitBook(self._database, clock)
 
     def close(self) -> None:
         self._database.close()

@@ -112,3 +112,38 @@ ANNOTATIONS: Final = Table(
     Column("labels", JSON, nullable=False),
 )
 """Marks in time, such as deployments."""
+LIMIT_VERSIONS: Final = Table(
+    "limit_versions",
+    METADATA,
+    Column("name", String(100), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSON(none_as_null=True)),
+    Column("changed_at_us", BigInteger, nullable=False),
+    Column("changed_by", String(200), nullable=False),
+)
+
+LIMIT_CROSSINGS: Final = Table(
+    "limit_crossings",
+    METADATA,
+    Column("slot", String(1000), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("percent", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("value", String(600), nullable=False),
+    Column("measure", String(20), nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False, index=True),
+)
+
+LIMIT_UNSEEN: Final = Table(
+    "limit_unseen",
+    METADATA,
+    Column("event_id", String(40), primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("subject", JSON, nullable=False),
+    Column("cost_nano_usd", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+)

@@ -1,0 +1,108 @@
+"""Whatever is stored is spent: every new event is told to the limits, by whatever road it came."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from taximeter.ingest.collector import Appended, Store
+from taximeter.limits.amounts import Amounts, nano_usd
+from taximeter.limits.counters import CountersAway
+from taximeter.limits.rules import Subject, subject_of_record
+from taximeter.pricing.priceable import parse_instant
+
+MOST_PENDING: Final = 200_000
+"""Events that wait for counters that are away; beyond it the counters are filled from the store."""
+
+_NOT_SPENT: Final = frozenset({"refused", "cached"})
+
+
+class KnowingStore(Store, Protocol):
+    """A store that says what it has."""
+
+    def known_ids(self, ids: Collection[str]) -> Collection[str]: ...
+
+
+class Post(Protocol):
+    """`LimitGuard.post`, at the present time. Raises CountersAway."""
+
+    def __call__(self, event_id: str, subject: Subject, at_us: int, came_to: Amounts, *, seen: bool) -> None: ...
+
+
+class PostingStore:
+    """A store for the collector that tells `post` of every event that is new in it.
+
+    While the counters are away events wait; `overflowed` says that some were dropped, and the counters have to be
+    filled from the store.
+    """
+
+    def __init__(self, store: KnowingStore, post: Post, wanted: Callable[[], bool]) -> None:
+        """`wanted`: whether there are limits at all; otherwise nothing is told."""
+        self._store = store
+        self._post = post
+        self._wanted = wanted
+        self._pending: deque[dict[str, Any]] = deque()
+        self.overflowed = False
+
+    def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
+        """Store first, post then: a crash in between is made good from the store at the next start."""
+        events = self._new_events(lines) if self._wanted() else []
+        appended = self._store.append(lines, marks)
+        rejected = set(map(id, appended.rejected))
+        for line, event in events:
+            if id(line) not in rejected:
+                self._pending.append(event)
+        if len(self._pending) > MOST_PENDING:
+            self._pending.clear()
+            self.overflowed = True
+        self.post_pending()
+        return appended
+
+    def marks(self) -> dict[str, int]:
+        return self._store.marks()
+
+    def forget_marks(self, names: Iterable[str]) -> None:
+        self._store.forget_marks(names)
+
+    def post_pending(self) -> None:
+        """Tell what waits."""
+        while self._pending:
+            event = self._pending[0]
+            try:
+                self._tell(event)
+            except CountersAway:
+                return
+            self._pending.popleft()
+
+    def _new_events(self, lines: Sequence[bytes]) -> list[tuple[bytes, dict[str, Any]]]:
+        decoded = [(line, event) for line in lines if (event := _decoded(line)) is not None]
+        known = set(self._store.known_ids([event["event_id"] for _, event in decoded])) if decoded else set()
+        fresh = []
+        for line, event in decoded:
+            if event["event_id"] not in known:
+                known.add(event["event_id"])
+                fresh.append((line, event))
+        return fresh
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        cost = event.get("cost_usd")
+        amounts = Amounts(
+            nano_usd(Decimal(cost)) if cost else 0, event.get("input_tokens") or 0, event.get("output_tokens") or 0
+        )
+        seen = not event.get("usage_estimated") and (cost is not None or bool(event.get("not_billed")))
+        at_us = parse_instant(event["started_at"])
+        self._post(event["event_id"], subject_of_record(event), at_us, amounts, seen=seen)
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    """The event in a line; None for one that is no spending. The store decides what else is wrong with it."""
+    try:
+        event = msgspec.json.decode(line)
+        parse_instant(event["started_at"])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, ValueError):
+        return None
+    return event if event.get("status") not in _NOT_SPENT and isinstance(event.get("event_id"), str) else None

@@ -1,0 +1,78 @@
+"""What the store says was spent of each limit: what counters begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from taximeter.clock import rfc3339
+from taximeter.config.limits import Limit
+from taximeter.limits.amounts import Amounts, nano_usd
+from taximeter.limits.counters import Claim
+from taximeter.limits.rules import bucket_of, value_of
+from taximeter.limits.window import SLICES, Span, reach_of, span_at, step_of
+from taximeter.store.events import EventStore, parse_query
+
+ROLLING_QUESTIONS: Final = 6
+"""A rolling window is asked for in so many parts; each is booked at its end, and so leaves late rather than early."""
+
+EPOCH_OF_EVENTS_US: Final = 1_262_304_000_000_000
+"""2010: no event is older, and lifetimes are asked for from here."""
+
+_MEASURES: Final = ("cost_usd", "input_tokens", "output_tokens", "calls", "refused", "cached_calls")
+_STORED_AS: Final = {"model": "request_model"}
+
+
+def spent_of(limit: Limit, store: EventStore, now_us: int) -> list[tuple[str, Claim]]:
+    """What was spent of a limit in its window, by each value, as far as the store knows. Raises StoreError."""
+    if limit.measure == "concurrent":
+        return []
+    found = []
+    for span, booked_at_us in _spans(limit, now_us):
+        for row in _rows(limit, span, store, now_us):
+            value = value_of(limit, {**_everything(limit), **_subject(row, limit)})
+            if value is not None:
+                bucket = bucket_of(limit, value, span_at(limit.window, booked_at_us), now_us)
+                found.append((value, Claim(bucket, _amounts(row).of(limit.measure))))
+    return [one for one in found if one[1].amount]
+
+
+def _spans(limit: Limit, now_us: int) -> Iterator[tuple[Span, int]]:
+    """The times to ask for, and where each is booked."""
+    span = span_at(limit.window, now_us)
+    reach_us = max(reach_of(limit.window, span), EPOCH_OF_EVENTS_US)
+    if limit.window.kind != "rolling":
+        yield Span(reach_us, now_us + 1), now_us
+        return
+    part_us = step_of(limit.window) * (SLICES // ROLLING_QUESTIONS)
+    for start_us in range(reach_us, now_us + 1, part_us):
+        end_us = min(start_us + part_us, now_us + 1)
+        yield Span(start_us, end_us), end_us - 1
+
+
+def _rows(limit: Limit, span: Span, store: EventStore, now_us: int) -> Sequence[Mapping[str, Any]]:
+    question = {
+        "measures": list(_MEASURES),
+        "group_by": [_STORED_AS.get(name, name) for name in limit.each],
+        "filters": {_STORED_AS.get(name, name): {"in": sorted(values)} for name, values in limit.where},
+        "from": rfc3339(span.start_us),
+        "to": rfc3339(span.end_us),
+    }
+    return store.query(parse_query(question, now_us)).rows
+
+
+def _everything(limit: Limit) -> dict[str, str]:
+    """What every row is, because it was asked for so."""
+    return {name: next(iter(values)) for name, values in limit.where}
+
+
+def _subject(row: Mapping[str, Any], limit: Limit) -> dict[str, str]:
+    named = {name: row.get(_STORED_AS.get(name, name)) for name in limit.each}
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _amounts(row: Mapping[str, Any]) -> Amounts:
+    cost = row["cost_usd"]
+    requests = row["calls"] - row["refused"] - row["cached_calls"]
+    return Amounts(nano_usd(Decimal(cost)) if cost else 0, row["input_tokens"], row["output_tokens"], requests)

@@ -1,0 +1,90 @@
+"""Bodies of the routes of limits. Amounts are decimal strings for money and whole numbers otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Amount = str | int
+
+
+class LimitValue(BaseModel):
+    """How a limit stands for one value of its `each` ("" without)."""
+
+    value: str
+    scope: dict[str, str]
+    amount: Amount
+    spent: Amount
+    held: Amount = Field(description="by calls under way")
+    remaining: Amount
+    percent: int = Field(description="of the amount that is spent, whole")
+    window_start: str | None
+    resets_at: str | None
+    per_hour: Amount | None = Field(description="what is spent in an hour, going by the last hours")
+    burning: str | None = Field(description="fast or slow: spent so fast that it will not last")
+    exhausted_at: str | None = Field(description="when it will be used up at this pace, if before its reset")
+
+
+class LimitShape(BaseModel):
+    """A limit: its definition (docs/limits.md), where it is from, and how it stands."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+    measure: str
+    limit: Amount
+    mode: str
+    provisioned: bool = Field(description="from the configuration file, which alone may change it")
+    version: int | None
+    changed_at: str | None
+    changed_by: str | None
+    values: list[LimitValue] = Field(default_factory=list)
+
+
+class LimitList(BaseModel):
+    limits: list[LimitShape]
+    admission: dict[str, int | str | None] = Field(description="counters since the start; `counters_away` says why")
+
+
+class LimitHistory(BaseModel):
+    """Every version, newest first; `definition` null: removed."""
+
+    versions: list[dict[str, Any]]
+
+
+class LimitCrossed(BaseModel):
+    """A threshold that was crossed, once a window. `kind`: threshold, burn_fast, burn_slow."""
+
+    kind: str
+    name: str
+    value: str
+    percent: int
+    measure: str
+    mode: str
+    amount: Amount
+    spent: Amount
+    at: str
+
+
+class LimitCrossings(BaseModel):
+    crossings: list[LimitCrossed]
+
+
+class SimulationWish(BaseModel):
+    """`limit` is a definition, or the name of a limit."""
+
+    model_config = ConfigDict(extra="forbid")
+    limit: dict[str, Any] | str
+    since: str = Field(default="30d", description="RFC 3339, or 24h, 30d")
+
+
+class SimulationAnswer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    limit: dict[str, Any]
+    replayed_calls: int
+    concerned_calls: int
+    refused_calls: int
+    refused_cost_usd: str
+    left_out: bool = Field(description="whether there were more calls than are replayed")
+    refused_by_value: list[dict[str, Any]]
+    first_refusals: list[dict[str, Any]]
