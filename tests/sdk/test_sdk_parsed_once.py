@@ -11,7 +11,7 @@ import httpx
 import httpx2
 import pytest
 
-from taximeter.sdk.parsed_once import payload_of
+from taximeter.sdk.parsed_once import parsed, payload_of
 
 BODY = b'{"id": "chatcmpl-1", "usage": {"prompt_tokens": 1}}'
 
@@ -42,10 +42,16 @@ def test_what_cannot_be_parsed_is_left_to_the_library(body: bytes) -> None:
     assert "json" not in vars(response)
 
 
-def test_a_raw_response_parses_for_itself(response: Any) -> None:
-    payload = payload_of(response, hand_on=False)
-    assert payload == json.loads(BODY)
-    assert "json" not in vars(response)
+@pytest.mark.parametrize(
+    "body",
+    [b"\n {}\n", '{"a": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b'["\xed\xa0\x80"]', b'{"a": 1} 2', b"NaN", b"1 "],
+)
+def test_bodies_are_read_as_the_library_would(body: bytes) -> None:
+    try:
+        expected = json.dumps(json.loads(body))
+    except ValueError:
+        expected = "null"
+    assert json.dumps(parsed(body)) == expected
 
 
 def test_a_response_class_of_somebody_else_parses_for_itself() -> None:

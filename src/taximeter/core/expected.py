@@ -27,7 +27,7 @@ class Expectation:
         """Take in what an answer really came to."""
         mean = self._mean
         self._mean = mean = output_tokens if mean is None else mean + NEWEST_SHARE * (output_tokens - mean)
-        self.tokens = round(mean)
+        self.tokens = int(mean + 0.5)  # the mean is never negative
 
     def within(self, max_output_tokens: int | None) -> int:
         """What is expected of a call that may write so much."""

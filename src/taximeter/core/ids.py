@@ -28,8 +28,12 @@ _LOW_62 = (1 << 62) - 1
 
 def uuid7(unix_ms: int, chance: bytes) -> str:
     """The UUIDv7 of a millisecond and `RANDOM_BYTES` random bytes, in canonical lower-case text."""
-    time_part = f"{unix_ms & _TIME:012x}"
-    return f"{time_part[:8]}-{time_part[8:]}-{_random_part(chance)}"
+    return _with_time(unix_ms, _random_part(chance))
+
+
+def _with_time(unix_ms: int, random_part: str) -> str:
+    digits = hex(unix_ms & _TIME | 1 << 48)  # the one in front keeps its zeros; half the time of `{unix_ms:012x}`
+    return f"{digits[3:11]}-{digits[11:]}-{random_part}"
 
 
 def _random_part(chance: bytes) -> str:
@@ -56,8 +60,7 @@ class EventIds:
             random_part = self._prepared.pop()
         except IndexError:
             random_part = self._prepare()
-        time_part = f"{unix_ms & _TIME:012x}"
-        return f"{time_part[:8]}-{time_part[8:]}-{random_part}"
+        return _with_time(unix_ms, random_part)
 
     def forget(self) -> None:
         """Drop what is prepared."""

@@ -12,7 +12,7 @@ from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract.counts import believable, cache_apart, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
-from taximeter.extract.plain import Plain, is_count, told
+from taximeter.extract.plain import NOT_PLAIN, Plain, is_count, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import string_characters, string_end
 from taximeter.extract.stream import StreamState
@@ -75,16 +75,18 @@ _PLAIN_USAGE: Final = frozenset(
 )
 
 
-def read_plain_answer(message: object) -> Plain | None:
+def read_plain_answer(message: Any) -> Plain | None:
     """The message of one model that called no tools of the provider, in no region that is named."""
-    if type(message) is not dict or message.get("error"):
+    try:
+        usage = message["usage"]
+        if message.get("error") or not usage.keys() <= _PLAIN_USAGE:
+            return None
+        if usage.get("server_tool_use") is not None or usage.get("inference_geo") not in (None, _NO_REGION):
+            return None
+        counts = _plain_counts(usage)
+        return None if counts is None else told(message, usage.get("service_tier"), counts)
+    except NOT_PLAIN:
         return None
-    usage = message.get("usage")
-    if type(usage) is not dict or not usage.keys() <= _PLAIN_USAGE:
-        return None
-    if usage.get("server_tool_use") is not None or usage.get("inference_geo") not in (None, _NO_REGION):
-        return None
-    return told(message, usage.get("service_tier"), _plain_counts(usage))
 
 
 def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:

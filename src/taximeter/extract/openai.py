@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from taximeter.core.usage import LARGEST_COUNT, NOTHING_COUNTED, Usage
+from taximeter.core.usage import CACHE_PARTS, LARGEST_COUNT, NOTHING_COUNTED, Usage
 from taximeter.extract.counts import CountTable, Units, believable, counts_in, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
-from taximeter.extract.plain import Plain, take_parts, told
+from taximeter.extract.plain import NOT_PLAIN, PLAIN_COUNT, Plain, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import only_null, string_characters, string_end
 from taximeter.extract.stream import StreamState
@@ -87,13 +87,14 @@ def _request(operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str
     for key in limit_keys:
         if limit is None and key in body:
             limit = count(body[key])
+    asks = "stream_options" in body and mapping(body["stream_options"]).get("include_usage") is True
     return RequestFacts(
         operation=operation,
         model=text(body.get("model")),
         stream=body.get("stream") is True,
         max_output_tokens=limit,
         input_characters=size,
-        asks_for_stream_usage="stream_options" in body and mapping(body["stream_options"]).get("include_usage") is True,
+        asks_for_stream_usage=asks,
     )
 
 
@@ -218,68 +219,55 @@ def tool_unit(item: Payload) -> str | None:
 
 # ── plain answers ────────────────────────────────────────────────────────────────────────────────────────────
 
-_PLAIN_CHAT_USAGE: Final = frozenset(
-    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+_PLAIN_CHAT: Final = dict.fromkeys(
+    ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details")
 )
-_PLAIN_RESPONSE_USAGE: Final = frozenset(
-    {"input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details"}
+_PLAIN_RESPONSE: Final = dict.fromkeys(
+    ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details")
 )
-_PLAIN_OUTPUT: Final = ("message", "reasoning", "function_call")
+"""The names of a plain usage, in the order in which `_plain` takes them."""
+
+_PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 
-def read_plain_chat(answer: object) -> Plain | None:
-    if type(answer) is not dict or answer.get("error"):
+def read_plain_chat(answer: Any) -> Plain | None:
+    try:
+        return None if answer.get("error") else _plain(answer, answer["usage"], _PLAIN_CHAT)
+    except NOT_PLAIN:
         return None
-    usage = answer.get("usage")
-    if type(usage) is not dict or not usage.keys() <= _PLAIN_CHAT_USAGE:
-        return None
-    counts = _plain_counts(
-        usage.get("prompt_tokens"),
-        usage.get("completion_tokens"),
-        usage.get("total_tokens"),
-        usage.get("prompt_tokens_details"),
-        usage.get("completion_tokens_details"),
-    )
-    return told(answer, answer.get("service_tier"), counts)
 
 
-def read_plain_response(response: object) -> Plain | None:
-    if type(response) is not dict or response.get("error") or response.get("status") != "completed":
-        return None
-    usage, output = response.get("usage"), response.get("output")
-    if type(usage) is not dict or not usage.keys() <= _PLAIN_RESPONSE_USAGE:
-        return None
-    if "tool_usage" in response or type(output) is not list:
-        return None
-    for item in output:
-        if type(item) is not dict or item.get("type") not in _PLAIN_OUTPUT:
+def read_plain_response(response: Any) -> Plain | None:
+    try:
+        if response.get("error") or response.get("status") != "completed" or "tool_usage" in response:
             return None
-    counts = _plain_counts(
-        usage.get("input_tokens"),
-        usage.get("output_tokens"),
-        usage.get("total_tokens"),
-        usage.get("input_tokens_details"),
-        usage.get("output_tokens_details"),
-    )
-    return told(response, response.get("service_tier"), counts)
+        for item in response["output"]:
+            if item["type"] not in _PLAIN_OUTPUT:
+                return None
+        return _plain(response, response["usage"], _PLAIN_RESPONSE)
+    except NOT_PLAIN:
+        return None
 
 
-def _plain_counts(
-    read: object, written: object, total: object, input_details: object, output_details: object
-) -> dict[str, int] | None:
+def _plain(answer: Any, usage: Any, names: dict[str, None]) -> Plain | None:
     """Plain: whole numbers, parts inside their wholes, and nothing outside the two that make the total."""
-    if type(read) is not int or type(written) is not int or not (0 <= read <= LARGEST_COUNT >= written >= 0):
+    if not usage.keys() <= names.keys():
         return None
-    if total is not None and total != read + written:
+    read, written, total, read_details, written_details = map(usage.get, names)
+    counts = {"input_tokens": read, "output_tokens": written}
+    for details, known, whole in ((read_details, _INPUT_DETAILS, read), (written_details, _OUTPUT_DETAILS, written)):
+        for theirs, ours in known.items() if details else ():
+            if theirs in details:
+                counts[ours] = part = details[theirs]
+                if part > whole:
+                    return None
+    if {*map(type, counts.values())} != PLAIN_COUNT or min(counts.values()) < 0:
         return None
-    counts: dict[str, int] = {"input_tokens": read, "output_tokens": written}
-    if not take_parts(input_details, _INPUT_DETAILS, read, counts):
+    if total not in (None, read + written) or read + written > LARGEST_COUNT:
         return None
-    if not take_parts(output_details, _OUTPUT_DETAILS, written, counts):
+    if "cache_write_5m_tokens" in counts and sum(counts.get(name, 0) for name in CACHE_PARTS) > read:
         return None
-    if counts.get("cache_read_tokens", 0) + counts.get("cache_write_5m_tokens", 0) > read:
-        return None
-    return counts
+    return told(answer, answer.get("service_tier"), counts)
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,8 @@ NOT_TEXT: Final = frozenset(
 )
 """Keys whose values are not written or read by the model as text: media, links, identifiers, seals."""
 
+_PLAIN_MESSAGE: Final = {"role", "content"}
+
 _EMPTY: Final[dict[str, object]] = {}
 
 
@@ -87,8 +89,21 @@ def characters(value: object) -> int:
     """
     if isinstance(value, str):
         return len(value)
-    if type(value) is list and (plain := _plain_messages(value)) is not None:
-        return plain
+    if type(value) is not list or len(value) > MOST_PLAIN_MESSAGES:
+        return _characters_anywhere(value)
+    total = 0
+    try:
+        for message in value:  # `{"role", "content": text}`, as nearly all are
+            content = message["content"]
+            if message.keys() != _PLAIN_MESSAGE or content.startswith("data:"):
+                return _characters_anywhere(value)
+            total += len(content)
+    except (KeyError, TypeError, AttributeError):
+        return _characters_anywhere(value)
+    return total
+
+
+def _characters_anywhere(value: object) -> int:
     total = 0
     seen = 0
     waiting: list[object] = [value]
@@ -103,21 +118,6 @@ def characters(value: object) -> int:
             waiting.extend(node)
         elif type(node) is int:
             total += CHARACTERS_PER_TOKEN
-    return total
-
-
-def _plain_messages(messages: list[object]) -> int | None:
-    """The shortest way through a list of `{"role", "content": text}`; None for every other one."""
-    total = 0
-    if len(messages) > MOST_PLAIN_MESSAGES:
-        return None
-    for message in messages:
-        if type(message) is not dict or len(message) != 2 or "role" not in message:
-            return None
-        content = message.get("content")
-        if type(content) is not str or content.startswith("data:"):
-            return None
-        total += len(content)
     return total
 
 

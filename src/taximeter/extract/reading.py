@@ -12,16 +12,17 @@ CHARACTERS_PER_TOKEN: Final = 4
 """Rule of thumb for English text and code; Chinese or Japanese text is nearer to one character per token."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RequestFacts:
-    """What a request says about the call to come.
+    """What a request says about the call to come. Not frozen, because that makes it three times as dear to make; it
+    is handled as if it were.
 
     `input_characters` is the size of its text (prompts, messages, tool definitions; no media), the basis of an
     estimate. `asks_for_stream_usage` is whether an OpenAI stream was told to end with its usage.
     """
 
-    model: str | None = None
     operation: str
+    model: str | None = None
     stream: bool = False
     max_output_tokens: int | None = None
     input_characters: int = 0

@@ -10,13 +10,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.clock import rfc3339
-from taximeter.core.attribution import Attribution
 from taximeter.core.event import Status, usage_record
 from taximeter.core.ids import attempt_id
 from taximeter.core.usage import Usage
 from taximeter.extract.flavour import Flavour
 from taximeter.extract.payload import Payload
-from taximeter.extract.plain import Plain
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
 from taximeter.sdk import lines
@@ -34,54 +32,36 @@ LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 class Call:
     """A metered call. `reader` is None until an answer begins to stream."""
 
-    __slots__ = (
-        "_attempt",
-        "_began",
-        "_body",
-        "_clock",
-        "_ends",
-        "_expected",
-        "_first_content",
-        "_first_id",
-        "_flavour",
-        "_http_status",
-        "_known",
-        "_never_left",
-        "_successes",
-        "attribution",
-        "event_id",
-        "facts",
-        "host",
-        "reader",
-        "started_at_us",
-    )
+    reader: StreamReader | None = None
+    _attempt = 1
+    _body: bytearray | None = None
+    _first_content: float | None = None
+    _first_id = ""
+    """Of the first attempt, once there is a second."""
+    _http_status: int | None = None
+    _successes = 0
+    _never_left = False
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, facts: RequestFacts, host: Host) -> None:
-        self._clock = meter.clock
-        self.started_at_us = self._clock.now_us()
-        self._began = self._clock.monotonic()
-        self.event_id = self._first_id = meter.new_event_id(self.started_at_us)
+        clock = self._clock = meter.clock
+        self.started_at_us = now_us = clock.now_us()
+        self._began = clock.monotonic()
+        self.event_id = meter.new_event_id(now_us // 1000)
         self.facts = facts
         self.host = host
-        self.reader: StreamReader | None = None
-        self.attribution: Attribution = current()
+        self.attribution = said = current()
         self._flavour = flavour
-        self._attempt = 1
-        self._http_status: int | None = None
-        self._first_content: float | None = None
-        self._successes = 0
-        self._never_left = False
-        self._body: bytearray | None = None
-        about = meter.about(host.provider, facts.operation, facts.model, self.attribution)
+        about = meter.about(host.provider, facts.operation, facts.model, said)
         self._expected = about.expected
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
-        self._known = f',"started_at":"{rfc3339(self.started_at_us)}"{about.members}'
+        self._known = f',"started_at":"{rfc3339(now_us)}"{about.members}'
 
     def leave(self, meter: meters.Meter, further: str = "") -> None:
         """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
         if not self.host.through_gateway:
-            tokens = estimated_tokens(self.facts.input_characters)
-            expected = self._expected.within(self.facts.max_output_tokens)
+            facts = self.facts
+            tokens = estimated_tokens(facts.input_characters)
+            expected = self._expected.within(facts.max_output_tokens)
             meter.append(
                 f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
                 f'"expected_output_tokens":{expected}{self._known}{further}}}'
@@ -96,7 +76,8 @@ class Call:
         """
         if self.host.through_gateway:
             return False
-        if self.event_id == self._first_id:
+        if not self._first_id:
+            self._first_id = self.event_id
             self._known += f',"request_id":"{self._first_id}"'
         reading = NOTHING_READ
         if response is not None:
@@ -124,10 +105,10 @@ class Call:
         """An answer has begun. A client library's middleware may cause several: each is a call of its own."""
         if self._successes:
             self._next_answer()
-        self._successes += 1
+        self._successes = successes = self._successes + 1
         self._http_status = http_status
-        if attempt > 1 or self._successes > 1:
-            self._is_attempt(max(attempt, self._successes))
+        if attempt > 1 or successes > 1:
+            self._is_attempt(max(attempt, successes))
 
     def _next_answer(self) -> None:
         self.let_go()
@@ -147,11 +128,21 @@ class Call:
         """A whole answer is there: parsed JSON, or None when it is none."""
         flavour, status = self._flavour, self._http_status or 200
         plain = flavour.read_plain(payload) if status == 200 and flavour.read_plain is not None else None
-        if plain is not None:
-            self._finish_plainly(plain)
+        if plain is None:
+            reading = flavour.read_answer(status, payload)
+            self.finish("error" if reading.error_type else "ok", reading)
             return
-        reading = flavour.read_answer(status, payload)
-        self.finish("error" if reading.error_type else "ok", reading)
+        try:
+            self._ends.pop()
+        except IndexError:
+            return
+        self._expected.learn(plain.counts["output_tokens"])
+        # A float made into text is the dearest step of a line; two whole numbers are not.
+        ms, us = divmod(int((self._clock.monotonic() - self._began) * 1_000_000), 1000)
+        (meters.current or meters.meter()).append(
+            f'{{"event_id":"{self.event_id}"{self._known},"status":"ok","attempt":{self._attempt},'
+            f'"duration_ms":{ms}.{str(1000 + us)[1:]},"http_status":200{lines.answered(plain)}}}'
+        )
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
@@ -239,19 +230,6 @@ class Call:
         waiting for. Of two events with one id the first to arrive counts, so that one must not be ours."""
         told = (self._http_status or 0) >= FIRST_ERROR_STATUS or (reading.finished and reading.usage.known)
         return not told and not self._never_left
-
-    def _finish_plainly(self, plain: Plain) -> None:
-        """What `finish` does, for an answer with nothing unusual in it: the case of nearly every call."""
-        try:
-            self._ends.pop()
-        except IndexError:
-            return
-        self._expected.learn(plain.counts["output_tokens"])
-        duration_ms = (self._clock.monotonic() - self._began) * 1000
-        meters.meter().append(
-            f'{{"event_id":"{self.event_id}"{self._known},"status":"ok","attempt":{self._attempt},'
-            f'"duration_ms":{duration_ms:.3f},"http_status":200{lines.answered(plain)}}}'
-        )
 
     def _outcome(self, status: Status, reading: Reading, error_type: str | None) -> str:
         """What the end adds to what was known at the beginning: the rest of the event's members."""

@@ -78,9 +78,7 @@ class Meter:
         self._latest = About("", "", None, NOBODY, "", Expectation())
         self._seen_well = False  # the spool, in this process
         self._ids = EventIds(os.urandom)
-
-    def new_event_id(self, now_us: int) -> str:
-        return self._ids.new(now_us // 1000)
+        self.new_event_id = self._ids.new
 
     def in_forked_child(self) -> None:
         """This process is a fork of the one that made this meter."""
@@ -139,7 +137,8 @@ class Meter:
 
 
 _lock = threading.Lock()
-_meter: Meter | None = None
+current: Meter | None = None
+"""The meter of this process, once there is one."""
 
 
 def init(
@@ -182,10 +181,10 @@ def init(
 
 
 def _install(settings: Settings) -> Meter:
-    global _meter
+    global current
     fresh = _open(settings, SystemClock())
     with _lock:
-        former, _meter = _meter, fresh
+        former, current = current, fresh
     if former is not None:
         former.close(EXIT_SECONDS)
     return fresh
@@ -226,26 +225,26 @@ def directory_of(settings: Settings) -> Path:
 
 def meter() -> Meter:
     """The meter of this process; the first use makes it with the defaults. Call it under the guard."""
-    return _meter or _install_default()
+    return current or _install_default()
 
 
 def _install_default() -> Meter:
     init()
-    if _meter is None:
+    if current is None:
         raise RuntimeError("the meter could not be started; the reason was logged")
-    return _meter
+    return current
 
 
 def flush(timeout_seconds: float = FLUSH_SECONDS) -> bool:
     """Wait until every event so far is on disk and, with a server, delivered. False when time ran out."""
-    return _meter is None or bool(GUARD.run("flush", _meter.flush, timeout_seconds))
+    return current is None or bool(GUARD.run("flush", current.flush, timeout_seconds))
 
 
 def shutdown(timeout_seconds: float = FLUSH_SECONDS) -> None:
     """Flush within `timeout_seconds` and close the files. A later call of ours starts a new meter."""
-    global _meter
+    global current
     with _lock:
-        former, _meter = _meter, None
+        former, current = current, None
     if former is not None:
         GUARD.run("shutdown", former.close, timeout_seconds)
 
@@ -258,8 +257,8 @@ def _in_child() -> None:
     """A forked child shares nothing with a thread of the parent that was just changing the meter."""
     global _lock
     _lock = threading.Lock()
-    if _meter is not None:
-        _meter.in_forked_child()
+    if current is not None:
+        current.in_forked_child()
 
 
 if hasattr(os, "register_at_fork"):

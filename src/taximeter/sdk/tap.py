@@ -43,6 +43,13 @@ class _Tap:
         if not self.pulling:
             GUARD.run("stream", self.call.let_go)
 
+    def ended(self, how: BaseException) -> None:
+        """What the reader asked for is not there: the answer is at its end, or it broke."""
+        if isinstance(how, StopIteration | StopAsyncIteration):
+            GUARD.run("stream", self.call.exhausted)
+        else:
+            GUARD.run("stream", self.call.failed, how)
+
     def __del__(self) -> None:
         GUARD.run("stream", self.call.let_go)
 
@@ -85,11 +92,8 @@ class _Pieces(Iterator[bytes]):
         tap.pulling = True
         try:
             piece = cast(bytes, next(self._source))
-        except StopIteration:
-            GUARD.run("stream", tap.call.exhausted)
-            raise
         except BaseException as error:
-            GUARD.run("stream", tap.call.failed, error)
+            tap.ended(error)
             raise
         finally:
             tap.pulling = False
@@ -110,11 +114,8 @@ class _PiecesAsync(AsyncIterator[bytes]):
         tap.pulling = True
         try:
             piece = cast(bytes, await anext(self._source))
-        except StopAsyncIteration:
-            GUARD.run("stream", tap.call.exhausted)
-            raise
         except BaseException as error:
-            GUARD.run("stream", tap.call.failed, error)
+            tap.ended(error)
             raise
         finally:
             tap.pulling = False

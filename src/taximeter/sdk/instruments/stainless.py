@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, update_wrapper, wraps
 from typing import Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -54,14 +54,12 @@ _refusing: Final[set[str]] = set()
 _in_flight: Final[ContextVar[_Outgoing | None]] = ContextVar("taximeter_call", default=None)
 
 
-@dataclass(slots=True)
-class _Outgoing:
+class _Outgoing(Call):
     """A call together with the options it leaves with.
 
     `unasked`: the options without our question for the usage, if we put one there; then we hide the answer to it.
     """
 
-    call: Call
     options: Any
     unasked: Any = None
 
@@ -162,19 +160,22 @@ def _check(owner: Any) -> None:
 
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
     """The call that these options make, its begin record written; None when it is not one that is metered."""
-    meter = meters.meter()
+    meter = meters.current or meters.meter()
     host = _host(client, meter.settings.url, instrument.library)
     path = options.url if instrument.path_of is None else instrument.path_of(options)
     flavour = flavour_for(instrument.kind or instrument.library, options.method, host.prefix + path)
     if flavour is None or not flavour.billed:
         return None
-    call = Call(meter, flavour, flavour.read_request(_body(options)), host)
-    outgoing = _Outgoing(call, options)
+    body = options.json_data
+    if type(body) is not dict or getattr(options, "extra_json", None):
+        body = _body(options)
+    outgoing = _Outgoing(meter, flavour, flavour.read_request(body), host)
+    outgoing.options = options
     if host.through_gateway:
         _announce(outgoing, meter.settings.base)
-    elif call.facts.stream and instrument.asks_for_usage and meter.settings.ask_for_usage:
+    elif outgoing.facts.stream and instrument.asks_for_usage and meter.settings.ask_for_usage:
         _ask_for_usage(outgoing, flavour.name, client)
-    call.leave(meter)
+    outgoing.leave(meter)
     return outgoing
 
 
@@ -206,7 +207,7 @@ def _announce(outgoing: _Outgoing, base: Attribution) -> None:
     """Tell our own gateway which event this is and who it is for, so that both count one call once. `base` is what
     `init` says of every call."""
     headers = outgoing.options.headers
-    own = headers_for(outgoing.call.event_id, outgoing.call.attribution.over(base))
+    own = headers_for(outgoing.event_id, outgoing.attribution.over(base))
     outgoing.options = copy.copy(outgoing.options)
     outgoing.options.headers = {**own, **headers} if isinstance(headers, Mapping) else own
 
@@ -217,10 +218,10 @@ def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
     What listens on this machine is asked as well: those servers either know the option or pass it over, and one that
     refuses it is asked only once (`_take_back`).
     """
-    facts, options = outgoing.call.facts, outgoing.options
+    facts, options = outgoing.facts, outgoing.options
     if facts.asks_for_stream_usage or flavour_name != "openai.chat":
         return
-    host = outgoing.call.host
+    host = outgoing.host
     if host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
         return
     if _refusing and str(client.base_url) in _refusing:
@@ -260,16 +261,24 @@ def _too_old(client: Any) -> bool:
 
 def _answered(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
     """A response is about to be processed, with these arguments."""
-    response, call = arguments["response"], outgoing.call
+    response = arguments["response"]
     http_status = response.status_code
     if http_status >= FIRST_ERROR_STATUS:
         return  # the library raises it in a moment, or tries again
-    call.headed(http_status, arguments.get("retries_taken", 0) + 1)
+    outgoing.headed(http_status, arguments.get("retries_taken", 0) + 1)
     if response.is_closed:
-        call.answered(payload_of(response, hand_on=not _is_raw(outgoing.options)))
+        outgoing.answered(payload_of(response))
     else:
-        call.follow(response.headers.get("content-type", ""))
-        install(call, response)
+        outgoing.follow(response.headers.get("content-type", ""))
+        install(outgoing, response)
+
+
+def _streams(outgoing: _Outgoing, stream: Any) -> None:
+    """The caller gets a stream. It may live long; what was asked for in it need not."""
+    asked = outgoing.unasked is not None
+    outgoing.options = outgoing.unasked = None
+    if asked:
+        hide_usage_chunk(stream)
 
 
 # ── the patches ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -277,13 +286,7 @@ def _answered(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
 
 def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
     original = client.request
-    run = _request_async if asynchronous else _request
-
-    @wraps(original)
-    def request(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        return run(instrument, client, original, cast_to, options, args, kwargs)
-
-    return request
+    return update_wrapper(partial(_request_async if asynchronous else _request, instrument, client, original), original)
 
 
 def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
@@ -293,13 +296,13 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK in vars(self):  # patched by itself already
             return original(self, cast_to, options, *args, **kwargs)
-        return run(instrument, self, original.__get__(self), cast_to, options, args, kwargs)
+        return run(instrument, self, original.__get__(self), cast_to, options, *args, **kwargs)
 
     return request
 
 
 def _request(
-    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, args: Any, kwargs: Any
+    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
@@ -312,17 +315,17 @@ def _request(
             break
         except BaseException as error:
             if not GUARD.run("usage_question", _take_back, outgoing, client, error):
-                GUARD.run("failure", outgoing.call.failed, error)
+                GUARD.run("failure", outgoing.failed, error)
                 raise
         finally:
             _in_flight.set(surrounding)
-    if outgoing.unasked is not None:
-        GUARD.run("usage_chunk", hide_usage_chunk, result)
+    if outgoing.facts.stream:
+        GUARD.run("usage_chunk", _streams, outgoing, result)
     return result
 
 
 async def _request_async(
-    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, args: Any, kwargs: Any
+    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
@@ -335,12 +338,12 @@ async def _request_async(
             break
         except BaseException as error:
             if not GUARD.run("usage_question", _take_back, outgoing, client, error):
-                GUARD.run("failure", outgoing.call.failed, error)
+                GUARD.run("failure", outgoing.failed, error)
                 raise
         finally:
             _in_flight.set(surrounding)
-    if outgoing.unasked is not None:
-        GUARD.run("usage_chunk", hide_usage_chunk, result)
+    if outgoing.facts.stream:
+        GUARD.run("usage_chunk", _streams, outgoing, result)
     return result
 
 
@@ -409,7 +412,7 @@ def _tried(arguments: Mapping[str, Any]) -> Call | None:
         return None
     response = arguments["response"]
     error = sys.exc_info()[1] if response is None else None  # the library waits where it caught what went wrong
-    return outgoing.call if outgoing.call.tried(response, error) else None
+    return outgoing if outgoing.tried(response, error) else None
 
 
 def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[..., Any]:
