@@ -16,12 +16,29 @@ from taximeter.core.cost import Cost
 from taximeter.pricing import PriceBook
 from taximeter.pricing.shelf import PriceShelf
 
-PRICING = Path(__file__).parents[2] / "src" / "taximeter" / "pricing"
+SOURCES = Path(__file__).parents[2] / "src" / "taximeter"
+PRICING = SOURCES / "pricing"
+RESTATING = (
+    "reports/repricing.py",
+    "reports/differences.py",
+    "reports/caching.py",
+    "store/events/repricing.py",
+    "store/events/duckdb_restate.py",
+)
+"""Where amounts pass through outside of the price book."""
+
 NO_MONEY = {"catalogue.py"}
 """Looks for names that are alike; amounts do not pass through it."""
 
 MONEY_PATH = sorted(
-    path for path in (*PRICING.rglob("*.py"), Path(money.__file__), Path(cost.__file__)) if path.name not in NO_MONEY
+    path
+    for path in (
+        *PRICING.rglob("*.py"),
+        Path(money.__file__),
+        Path(cost.__file__),
+        *(SOURCES / name for name in RESTATING),
+    )
+    if path.name not in NO_MONEY
 )
 
 FLOAT_MODULES = {"math", "cmath", "statistics", "random", "numpy"}

@@ -210,7 +210,8 @@ class _Answers:
         from taximeter.pricing import load_price_book
         from taximeter.pricing.shelf import PRICES_DIRECTORY
 
-        return load_price_book(file.load(self.config).settings.prices.overrides, self.data / PRICES_DIRECTORY)
+        prices = file.load(self.config).settings.prices
+        return load_price_book(prices.overrides, self.data / PRICES_DIRECTORY, prices.prefer_reported)
 
 
 @contextmanager

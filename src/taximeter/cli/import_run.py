@@ -98,7 +98,7 @@ def _destination(data: Path, url: str | None, *, dry_run: bool) -> Iterator[tupl
     settings = file.load().settings
     remote = None if dry_run else Remote(url, variable("KEY")) if url else running_server(data)
     if dry_run or remote is not None:
-        book = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
+        book = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY, settings.prices.prefer_reported)
         yield ServerEvents(remote) if remote else None, lambda record: book.price(priceable_from_record(record))
         return
     with offline(settings, data) as opened:

@@ -20,6 +20,7 @@ from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
 from taximeter.reports.asking import Progress as Told
 from taximeter.reports.caching import caching
+from taximeter.reports.differences import differences
 from taximeter.reports.questions import answer_question
 from taximeter.reports.repricing import cost_history
 from taximeter.reports.unpriced import unpriced
@@ -112,6 +113,8 @@ class OfflineSource:
         opened, now_us = self._opened, self._clock.now_us()
         if name == "unpriced":
             return unpriced(request, opened.store, opened.prices, now_us)
+        if name == "differences":
+            return differences(request, opened.store, opened.prices, now_us)
         return caching(request, opened.store, now_us)
 
     def what_if(self, request: Mapping[str, Any], book: PriceBook, progress: Told) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""`taximeter prices unpriced` and `caching`: calls without a price, and what caching did to the bill."""
+"""`taximeter prices unpriced`, `caching` and `differences`: calls without a price, what caching did to the bill, and
+where providers name other amounts."""
 
 from __future__ import annotations
 
@@ -100,6 +101,42 @@ def caching(
     for assumption in told["assumptions"]:
         note(f"assumed: {assumption}")
     return 0
+
+
+def differences(
+    since: SinceOption = None,
+    until: UntilOption = None,
+    where: WhereOption = None,
+    tolerance: Annotated[
+        str, typer.Option("--tolerance", metavar="SHARE", help="A smaller difference is none.")
+    ] = "0.01",
+    form: FormOption = Form.table,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> int:
+    """How the amounts that providers name themselves differ from the computed ones. Exit code 1 when some do."""
+    with open_source(data, url) as source:
+        told = source.price_report("differences", {**_range(since, until, where), "tolerance": tolerance})
+    differing = any(row["differing_calls"] for row in told["rows"])
+    if form is Form.json:
+        write(json_text(told))
+        return int(differing)
+    if not told["rows"]:
+        note("no provider named an amount")
+        return 0
+    drawn = Table(
+        "model", "calls", "differing", "computed", "reported", "difference", "", "largest", header_style="bold"
+    )
+    for row in told["rows"]:
+        amounts = [usd(row[name]) for name in ("computed_cost_usd", "reported_cost_usd", "difference_usd")]
+        share = "" if row["difference_percent"] is None else f"{row['difference_percent']}%"
+        counts = f"{row['calls']:,}", f"{row['differing_calls']:,}"
+        name = f"{row['provider'] or '?'}/{row['model'] or '?'}"
+        drawn.add_row(name, *counts, *amounts, share, row["largest_event_id"] or "")
+    OUT.print(drawn)
+    if differing:
+        note("look at one: taximeter prices history EVENT_ID, GET /api/v1/prices/explain?event_id=EVENT_ID")
+    return int(differing)
 
 
 def _without(row: Mapping[str, Any], names_left_out: set[str]) -> dict[str, Any]:

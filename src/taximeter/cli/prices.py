@@ -237,6 +237,7 @@ app.command("reprice")(repricing.reprice)
 app.command("history")(repricing.history)
 app.command("unpriced")(price_reports.unpriced)
 app.command("caching")(price_reports.caching)
+app.command("differences")(price_reports.differences)
 
 
 # ── import and refresh ─────────────────────────────────────────────────────────────────────────────────────────
@@ -375,5 +376,5 @@ def _shelf(config: Path | None, data: Path | None) -> PriceShelf:
     from taximeter.config import file
     from taximeter.pricing.shelf import PRICES_DIRECTORY, PriceShelf
 
-    overrides = file.load(config).settings.prices.overrides
-    return PriceShelf((data or data_directory()) / PRICES_DIRECTORY, overrides)
+    prices = file.load(config).settings.prices
+    return PriceShelf((data or data_directory()) / PRICES_DIRECTORY, prices.overrides, prices.prefer_reported)

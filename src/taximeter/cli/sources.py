@@ -56,7 +56,7 @@ class Source(Protocol):
     def delete_user(self, user_id: str) -> dict[str, Any]: ...
 
     def price_report(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """`unpriced` or `caching`, in the shape of `POST /api/v1/prices/{name}`."""
+        """`unpriced`, `caching` or `differences`, in the shape of `POST /api/v1/prices/{name}`."""
         ...
 
 

@@ -42,7 +42,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
     clock = SystemClock()
     with ExitStack() as closing:
         closing.enter_context(own(data, pid=os.getpid(), brief=True))
-        prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY)
+        prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY, settings.prices.prefer_reported)
         store = DuckDBEvents(data / EVENTS_FILE)
         closing.callback(store.close)
         collector = collector_of(data, prices, store, clock)

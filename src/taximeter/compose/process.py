@@ -117,7 +117,9 @@ class Process:
         self.clock: Clock = SystemClock()
         self._started_at_us = self.clock.now_us()
         self._ownership = closing.enter_context(own(data, pid=os.getpid()))
-        self.prices = open_prices(data / PRICES_DIRECTORY, settings.prices.overrides, self._started_at_us)
+        self.prices = open_prices(
+            data / PRICES_DIRECTORY, settings.prices.overrides, self._started_at_us, settings.prices.prefer_reported
+        )
         self.desk = closing.enter_context(open_desk(data, settings, self.clock))
         self.spool = Spool(data / SPOOL_DIRECTORY, clock=self.clock, writer="server", limits=_spool_limits(settings))
         self._events = self._open_store(closing) if role != "gateway" else None

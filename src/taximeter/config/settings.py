@@ -156,6 +156,11 @@ class Prices(Section):
     overrides: Path | None = Field(
         default=None, description="A YAML file of your own prices, laid over the built-in ones; relative to this file."
     )
+    prefer_reported: tuple[str, ...] = Field(
+        default=(),
+        description="Providers whose own amount of a call counts more than the computed one. OpenRouter, xAI and "
+        "Perplexity name one.",
+    )
 
 
 class GatewaySettings(Section):

@@ -145,6 +145,7 @@ class PricedRecord(TypedDict, total=False):
     output_image_tokens: int | None
     units: dict[str, int | str] | None
     by_model: list[dict[str, Any]] | None
+    reported_cost_usd: Any
 
 
 _decode: Final = msgspec.json.Decoder(PricedRecord).decode

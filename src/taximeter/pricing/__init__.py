@@ -13,6 +13,7 @@ format of price files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["PriceBook", "Priceable", "load_price_book", "priceable_from_event", "priceable_from_record"]
 
 
-def load_price_book(overrides: Path | None = None, directory: Path | None = None) -> PriceBook:
+def load_price_book(
+    overrides: Path | None = None, directory: Path | None = None, prefer_reported: Sequence[str] = ()
+) -> PriceBook:
     """The price book of this release, with what a directory of prices (`shelf`) holds, under the user's price file.
+    `prefer_reported` names the providers whose own amount counts more than what is computed.
 
     Raises ConfigurationError with every mistake in one of the files. The price library is first imported here.
     """
     from taximeter.pricing.shelf import PriceShelf
 
-    return PriceShelf(directory, overrides).book()
+    return PriceShelf(directory, overrides, prefer_reported).book()
 
 
 def __getattr__(name: str) -> object:

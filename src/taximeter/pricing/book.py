@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from taximeter.core.cost import Cost, Unpriced, free
-from taximeter.core.money import ZERO, add
+from taximeter.core.money import ZERO, add, exact
 from taximeter.core.usage import Usage
 from taximeter.pricing.bound import Ceiling
 from taximeter.pricing.entries import Alias, Party, PriceFile, tier_name
-from taximeter.pricing.explain import Explanation, Line, PriceListing, lines_of
+from taximeter.pricing.explain import Explanation, Line, PriceListing, lines_of, reported_line
 from taximeter.pricing.hours import DAY_US, HOUR_US
 from taximeter.pricing.meter import Meter
 from taximeter.pricing.priceable import Priceable
@@ -45,8 +45,13 @@ _log = logging.getLogger(__name__)
 class PriceBook:
     """Prices calls. Immutable but for what it remembers; safe to share between threads."""
 
-    def __init__(self, files: Sequence[PriceFile], snapshots: Snapshots | None = None) -> None:
-        """`files` from the lowest layer to the highest; `snapshots` (those of genai-prices) lie below them all."""
+    def __init__(
+        self, files: Sequence[PriceFile], snapshots: Snapshots | None = None, prefer_reported: Iterable[str] = ()
+    ) -> None:
+        """`files` from the lowest layer to the highest; `snapshots` (those of genai-prices) lie below them all.
+
+        `prefer_reported` names the providers whose own amount counts more than what is computed here.
+        """
         self.layers: Final = tuple(files)
         self.snapshots: Final = snapshots or Snapshots([bundled()])
         self._layers = layers_of(files)
@@ -54,6 +59,9 @@ class PriceBook:
         self._aliases = [alias for file in reversed(self.layers) for alias in file.aliases]
         self._parties = {name for file in files for entry in file.entries for name in (entry.teams | entry.tenants)}
         texts = "\0".join(f"{file.layer}\0{file.text}" for file in files)
+        self.prefer_reported: Final = frozenset(self._name_of(name) for name in prefer_reported)
+        if self.prefer_reported:
+            texts += "\0reported\0" + "\0".join(sorted(self.prefer_reported))
         self.version: Final = f"{self.snapshots.version}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
         self._resolutions: dict[tuple[str | None, ...], Resolution] = {}
         self._by_hour: dict[tuple[tuple[str | None, ...], int], Resolution] = {}
@@ -63,6 +71,15 @@ class PriceBook:
 
     def price(self, call: Priceable) -> Cost | Unpriced:
         """The cost of a call at its own time, or why it is not known. Never raises."""
+        cost = self.computed(call)
+        if not call.reported_usd or self._name_of(call.provider) not in self.prefer_reported:
+            return cost  # a reported 0 says that somebody else charges: OpenRouter, with a key of one's own
+        if call.not_billed or call.status == "cached":
+            return cost
+        return as_reported(cost, call.reported_usd, self._name_of(call.provider), self.version)
+
+    def computed(self, call: Priceable) -> Cost | Unpriced:
+        """As `price`, by prices alone, whatever amount the provider named. Never raises."""
         try:
             return self._price(call)
         except Exception:  # noqa: BLE001 - whatever is odd about one call, the next one must still be priced
@@ -117,6 +134,8 @@ class PriceBook:
             periods.append(found)
             if isinstance(found.answer, Meter):
                 lines += lines_of(found.answer, usage, model)
+        if isinstance(cost, Cost) and cost.price_rule.startswith(REPORTED):
+            lines.append(reported_line(cost.total - sum((line.amount_usd or ZERO for line in lines), ZERO)))
         return Explanation(
             cost,
             tuple(lines),
@@ -219,9 +238,14 @@ class PriceBook:
         names = [name.lower() for name in (call.model, call.request_model) if name]
         return alias.fits(self._party(call, None).providers, names)
 
+    def _name_of(self, provider: str | None) -> str:
+        """Our name of a provider."""
+        name = (provider or "").lower()
+        return self._synonyms.get(name, name)
+
     def _party(self, call: Priceable, model: str | None) -> Party:
         provider = (call.provider or "").lower()
-        name = self._synonyms.get(provider, provider)
+        name = self._name_of(provider)
         region = call.region.lower() if call.region else None
         return Party(frozenset({provider, name}), (model or "").lower(), region, call.team, call.tenant)
 
@@ -239,6 +263,18 @@ class PriceBook:
                 return found
             first = first or found
         return Resolution(unknown, first.from_us, first.until_us) if first else Resolution(unknown)
+
+
+REPORTED: Final = "reported:"
+"""How the rules of costs begin that rest on the provider's own amount."""
+
+
+def as_reported(ours: Cost | Unpriced, usd: Decimal, provider: str, version: str) -> Cost:
+    """A cost of the amount that the provider named. Our components stay, and what they differ by is in `other`."""
+    if isinstance(ours, Unpriced):
+        return Cost(ZERO, ZERO, ZERO, ZERO, exact(usd), version, f"{REPORTED}{provider}", None, None)
+    other = exact(usd - (ours.total - ours.other))
+    return replace(ours, other=other, price_rule=f"{REPORTED}{provider} + {ours.price_rule}")
 
 
 def _standing_for(alias: Alias, call: Priceable) -> Priceable:

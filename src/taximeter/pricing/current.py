@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -56,11 +57,13 @@ class CurrentPrices:
             return changed
 
 
-def open_prices(directory: Path, overrides: Path | None, now_us: int) -> CurrentPrices:
+def open_prices(
+    directory: Path, overrides: Path | None, now_us: int, prefer_reported: Sequence[str] = ()
+) -> CurrentPrices:
     """The prices of a server, over what its directory of prices holds. The installed library's data are kept there.
 
     Raises ConfigurationError with every mistake in one of the files.
     """
-    shelf = PriceShelf(directory, overrides)
+    shelf = PriceShelf(directory, overrides, prefer_reported)
     shelf.keep_bundled(now_us)
     return CurrentPrices(shelf)

@@ -123,6 +123,12 @@ def lines_of(meter: Meter, usage: Usage, model: str | None = None) -> tuple[Line
     return (*found, *_fee_lines(meter, usage, model))
 
 
+def reported_line(usd: Decimal) -> Line:
+    """What the provider's own amount differs by from the lines above it."""
+    one = Decimal(1)
+    return Line("other", "as the provider reported", one, one, "calls", None, usd, 1, usd)
+
+
 def _fee_lines(meter: Meter, usage: Usage, model: str | None) -> Sequence[Line]:
     found = []
     for part in meter.unit_parts(usage):

@@ -192,7 +192,7 @@ def _charge(count: int, rate: Decimal | None) -> Decimal:
 def _size(usage: Usage) -> int | Decimal:
     """The input that decides about rates of long contexts: of a row that stands for many requests, their mean."""
     whole, requests = usage.input_tokens or 0, usage.units.get("requests")
-    return whole / Decimal(requests) if requests and requests > 1 else whole
+    return EXACT.divide(Decimal(whole), Decimal(requests)) if requests and requests > 1 else whole
 
 
 class Meter:

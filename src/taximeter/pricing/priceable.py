@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.clock import EPOCH
 from taximeter.core.event import UsageEvent, usage_of
+from taximeter.core.money import parse_usd
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 
 
@@ -34,6 +36,8 @@ class Priceable:
     by_model: tuple[tuple[str, Usage], ...] = ()
     team: str | None = None
     tenant: str | None = None
+    reported_usd: Decimal | None = None
+    """The amount that the provider or the sender named."""
 
 
 def priceable_from_event(event: UsageEvent) -> Priceable:
@@ -52,6 +56,7 @@ def priceable_from_event(event: UsageEvent) -> Priceable:
         event.by_model,
         event.attribution.team,
         event.attribution.tenant,
+        event.reported_cost_usd,
     )
 
 
@@ -77,7 +82,18 @@ def priceable_from_record(record: Mapping[str, Any]) -> Priceable:
         tuple((share["model"], usage_of(share)) for share in shares) if shares else (),
         get("team"),
         get("tenant"),
+        _amount(get("reported_cost_usd")),
     )
+
+
+def _amount(told: object) -> Decimal | None:
+    """An amount of a record; what is none says nothing."""
+    if told is None:
+        return None
+    try:
+        return parse_usd(str(told))
+    except ValueError:
+        return None
 
 
 def parse_instant(rfc3339_text: str) -> int:

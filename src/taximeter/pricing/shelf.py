@@ -43,14 +43,17 @@ EDITIONS: Final = "editions"
 class PriceShelf:
     """Reads and writes the files. `overrides` is the file that the configuration names."""
 
-    def __init__(self, directory: Path | None, overrides: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path | None, overrides: Path | None = None, prefer_reported: Sequence[str] = ()
+    ) -> None:
         """Without a directory there is only what this release brings along, and `overrides`."""
         self.directory = directory
         self.overrides = overrides
+        self.prefer_reported = tuple(prefer_reported)
 
     def book(self) -> PriceBook:
         """The price book of all these files. Raises ConfigurationError with every mistake in one of them."""
-        return PriceBook(self.files(), self.snapshots())
+        return PriceBook(self.files(), self.snapshots(), self.prefer_reported)
 
     def files(self) -> list[PriceFile]:
         """The layers over the snapshot, from the lowest to the highest. Raises ConfigurationError."""

@@ -224,7 +224,7 @@ def _restated(store: EventStore, calls: Query, book: PriceBook, difference: Diff
 def _new_cost(row: tuple[Any, ...], book: PriceBook, difference: Difference) -> NewCost | None:
     """What a call costs now, where that is another derivation than the stored one."""
     event_id, started_at, amounts, rule, reason, *priced_by = row
-    call = _call_of(started_at, *priced_by)
+    call = call_of(started_at, *priced_by)
     cost = book.price(call)
     if isinstance(cost, Unpriced):
         if reason == cost.reason:
@@ -254,7 +254,7 @@ def cost_history(store: EventStore, event_id: str) -> dict[str, Any]:
     }
 
 
-def _call_of(
+def call_of(
     started_at: datetime,
     provider: str | None,
     request_model: str | None,
@@ -268,7 +268,7 @@ def _call_of(
     *counted: Any,
 ) -> Priceable:
     """A call from the columns `repricing.PRICED_BY`."""
-    *tokens, units, by_model, not_billed, _reported = counted
+    *tokens, units, by_model, not_billed, reported_usd = counted
     since = started_at - _EPOCH
     return Priceable(
         provider,
@@ -284,6 +284,7 @@ def _call_of(
         tuple((share["model"], usage_of(share)) for share in json.loads(by_model)) if by_model else (),
         team,
         tenant,
+        reported_usd,
     )
 
 

@@ -462,6 +462,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/prices/differences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Differing Amounts
+         * @description How the amounts that providers name themselves differ from the computed ones, by model.
+         */
+        post: operations["differing_amounts_api_v1_prices_differences_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/prices/explain": {
         parameters: {
             query?: never;
@@ -1620,6 +1640,34 @@ export interface components {
             user_id: string;
         };
         /**
+         * DifferenceRow
+         * @description Calls of a model with an amount of their provider's; amounts are over those that have a computed one too.
+         */
+        DifferenceRow: {
+            /** Calls */
+            calls: number;
+            /** Computed Cost Usd */
+            computed_cost_usd: string;
+            /** Difference Percent */
+            difference_percent: string | null;
+            /** Difference Usd */
+            difference_usd: string;
+            /** Differing Calls */
+            differing_calls: number;
+            /** Largest Difference Usd */
+            largest_difference_usd: string;
+            /** Largest Event Id */
+            largest_event_id: string | null;
+            /** Model */
+            model: string | null;
+            /** Provider */
+            provider: string | null;
+            /** Reported Cost Usd */
+            reported_cost_usd: string;
+            /** Unpriced Calls */
+            unpriced_calls: number;
+        };
+        /**
          * DifferenceShape
          * @description The model's amounts less those of the chosen one.
          */
@@ -1634,6 +1682,47 @@ export interface components {
             per_year_usd: string;
             /** Percent */
             percent: string | null;
+        };
+        /** DifferencesAnswer */
+        DifferencesAnswer: {
+            /** Price Version */
+            price_version: string;
+            /** Rows */
+            rows: components["schemas"]["DifferenceRow"][];
+            /** Tolerance */
+            tolerance: string;
+        };
+        /** DifferencesWish */
+        DifferencesWish: {
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description RFC 3339, a date or 30d; included
+             */
+            from?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a date begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`, not included; now when left out
+             */
+            to?: string | null;
+            /**
+             * Tolerance
+             * @description a share of the amount; 0.01 when left out. A smaller difference is none
+             */
+            tolerance?: string | number | null;
         };
         /**
          * DifferingUnit
@@ -4739,6 +4828,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CachingAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    differing_amounts_api_v1_prices_differences_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DifferencesWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DifferencesAnswer"];
                 };
             };
             /** @description no valid credential */

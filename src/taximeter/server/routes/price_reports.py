@@ -1,4 +1,4 @@
-"""Reports on prices: calls without one, and what caching did to the bill."""
+"""Reports on prices: calls without one, what caching did to the bill, where providers name other amounts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from taximeter.reports.caching import caching
+from taximeter.reports.differences import differences
 from taximeter.reports.unpriced import unpriced
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.shapes import Coverage, Scalar
@@ -29,6 +30,12 @@ class RangeWish(BaseModel):
 class CachingWish(RangeWish):
     group_by: list[str] | None = Field(default=None, description="feature and model when left out")
     interval: str | None = Field(default=None, description="one row for each of these")
+
+
+class DifferencesWish(RangeWish):
+    tolerance: str | int | float | None = Field(
+        default=None, description="a share of the amount; 0.01 when left out. A smaller difference is none"
+    )
 
 
 class UnpricedRow(BaseModel):
@@ -62,6 +69,28 @@ class CachingAnswer(BaseModel):
     assumptions: list[str]
 
 
+class DifferenceRow(BaseModel):
+    """Calls of a model with an amount of their provider's; amounts are over those that have a computed one too."""
+
+    provider: str | None
+    model: str | None
+    calls: int
+    unpriced_calls: int
+    computed_cost_usd: str
+    reported_cost_usd: str
+    difference_usd: str
+    difference_percent: str | None
+    differing_calls: int
+    largest_difference_usd: str
+    largest_event_id: str | None
+
+
+class DifferencesAnswer(BaseModel):
+    tolerance: str
+    price_version: str
+    rows: list[DifferenceRow]
+
+
 @router.post("/prices/unpriced", response_model=UnpricedAnswer)
 def unpriced_calls(wish: RangeWish, parts: TheParts, _caller: Reader) -> Response:
     """Calls without a price by provider, model, tier and reason: how many, since when, how many tokens."""
@@ -72,6 +101,12 @@ def unpriced_calls(wish: RangeWish, parts: TheParts, _caller: Reader) -> Respons
 def what_caching_did(wish: CachingWish, parts: TheParts, _caller: Reader) -> Response:
     """What prompt caching saved, how often it hit, and what was written for nobody."""
     return JSONResponse(caching(_asked(wish), parts.kept(), parts.clock.now_us()))
+
+
+@router.post("/prices/differences", response_model=DifferencesAnswer)
+def differing_amounts(wish: DifferencesWish, parts: TheParts, _caller: Reader) -> Response:
+    """How the amounts that providers name themselves differ from the computed ones, by model."""
+    return JSONResponse(differences(_asked(wish), parts.kept(), parts.prices(), parts.clock.now_us()))
 
 
 def _asked(wish: BaseModel) -> dict[str, Any]:
