@@ -118,6 +118,42 @@ def test_a_restart_in_the_middle_neither_forgets_nor_repeats(tmp_path: Path, rec
     assert len({headers["idempotency-key"] for _, headers, _ in receiver.taken}) == 1, "a copy is known as one"
 
 
+def test_the_command_line_shows_takes_and_silences(server: Server, receiver: Vendor) -> None:
+    place = ("--data", str(server.data))
+    assert "Nothing is wrong" in taximeter("alerts", "list", *place).stderr
+    post(server, call(5, "chat"))
+    eventually(lambda: len(told(receiver)) == 1)
+    listed = taximeter("alerts", "list", *place, "--format", "json")
+    incident = json.loads(listed.stdout)["incidents"][0]["incident_id"]
+    assert listed.returncode == 1, "there is one"
+    assert taximeter("alerts", "ack", incident[:13], "--by", "bert", *place).returncode == 0
+    assert "taken by bert" in taximeter("alerts", "list", *place).stdout.replace("\n", " ")
+    assert taximeter("alerts", "annotate", "rolled back", "--label", "feature=chat", *place).returncode == 0
+    shown = taximeter("alerts", "show", incident, *place).stdout
+    assert "A bound is crossed: feature chat" in shown
+    assert "rolled back" in shown
+    until = ("--until", "2199-01-01T00:00:00Z")
+    assert taximeter("alerts", "silence", "--match", "feature=chat", *until, *place).returncode == 0
+    assert "feature=chat" in taximeter("alerts", "silence", *place).stdout
+    assert taximeter("alerts", "test", "broken", *place).returncode == 1
+    assert taximeter("alerts", "ack", "0000", *place).returncode == 2
+
+
+def test_without_a_server_nothing_is_watched_and_the_command_says_so(tmp_path: Path) -> None:
+    done = taximeter("alerts", "list", "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "taximeter up" in done.stderr
+
+
+@pytest.mark.parametrize(("told_at_once", "code"), [("[slack opened threshold]", 0), ("[]", 1)])
+def test_a_scenario_can_be_played_from_the_command_line(tmp_path: Path, told_at_once: str, code: int) -> None:
+    text = f"channels: [slack]\ntimeline: [{{at: 0m, observe: [{{rule: r}}], told: {told_at_once}}}]\n"
+    (tmp_path / "one.yaml").write_text(text)
+    (tmp_path / "taximeter.yaml").write_text("")
+    config = ("--config", str(tmp_path / "taximeter.yaml"))
+    assert taximeter("rules", "check", "--scenario", str(tmp_path / "one.yaml"), *config).returncode == code
+
+
 def test_a_channel_can_be_tried_and_says_what_is_wrong(server: Server, receiver: Vendor) -> None:
     with admin(server) as client:
         assert client.post("/api/v1/channels/hook/test").json()["delivered"]

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from taximeter import __version__
 from taximeter.cli import (
+    alerts,
     calc,
     check,
     demo,
@@ -20,6 +21,7 @@ from taximeter.cli import (
     limits,
     prices,
     report,
+    rules,
     sql,
     tail,
     top,
@@ -60,6 +62,8 @@ app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")
 app.add_typer(limits.app, name="limits")
 app.add_typer(prices.app, name="prices")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(rules.app, name="rules")
 app.command("verify")(keeping.verify)
 app.command("forget")(keeping.forget)
 app.command("doctor")(doctor.doctor)

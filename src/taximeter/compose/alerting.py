@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from taximeter.alerts import runbook
 from taximeter.alerts.channels.registry import open_channels
 from taximeter.alerts.delivery import Delivery
 from taximeter.alerts.desk import Policy
+from taximeter.alerts.evidence import Investigator
 from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.policy import patience_of, root_of, unknown_channels
+from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.silences import Silence
 from taximeter.alerts.sources import Meter, MeterHealth, OwnRule, Source, UnpricedCalls
 from taximeter.alerts.thresholds import Threshold, threshold
@@ -19,6 +22,7 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.compose.jobs import Jobs
 from taximeter.config.settings import Settings
 from taximeter.errors import ConfigurationError, Mistake, UsageError
+from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Alerting
 
@@ -34,12 +38,21 @@ class AlertingParts:
     delivery: Delivery
     records: Alerting
     channel_kinds: Mapping[str, str]
+    runbooks: Mapping[str, Runbook]
 
 
 def mistakes(settings: Settings) -> list[Mistake]:
     """Everything wrong in `rules` and `alerts` that their form alone does not tell."""
     _channels, wrong = open_channels(settings.alerts.channels, SystemClock())
-    return [*wrong, *unknown_channels(settings.alerts), *_rules(settings)[1]]
+    return [*wrong, *unknown_channels(settings.alerts), *_rules(settings)[1], *_runbooks(settings)]
+
+
+def _runbooks(settings: Settings) -> Sequence[Mistake]:
+    try:
+        runbook.load(settings.alerts.runbooks)
+    except ConfigurationError as error:
+        return error.mistakes
+    return ()
 
 
 def _rules(settings: Settings) -> tuple[list[Threshold], list[Mistake]]:
@@ -81,13 +94,18 @@ def open_alerting(
     def policy() -> Policy:
         return Policy(root, patience, _silences(records, clock.now_us()))
 
-    watch = Watch(sources, policy, records, clock, public_url=public_url)
+    def explain(request: Mapping[str, Any]) -> str:
+        return why(parse_why(request, clock.now_us()), store).in_a_line()
+
+    books = runbook.load(settings.alerts.runbooks)
+    investigator = Investigator(store, records, explain, books, clock.now_us)
+    watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator)
     delivery = Delivery(records, channels, clock)
     jobs.every("alerts", EVALUATE_SECONDS, watch.evaluate)
     jobs.every("delivery", DELIVER_SECONDS, delivery.run)
     jobs.every("outbox", TIDY_SECONDS, records.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
-    return AlertingParts(watch, delivery, records, kinds)
+    return AlertingParts(watch, delivery, records, kinds, books)
 
 
 def _silences(records: Alerting, now_us: int) -> list[Silence]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -111,6 +112,9 @@ class AlertSettings(Written):
     )
     routes: list[RouteSettings] = Field(
         default_factory=list, description="The tree of routes. Without any, every channel is told everything."
+    )
+    runbooks: Path | None = Field(
+        default=None, description="A folder of runbooks of your own; one with the name of a shipped one replaces it."
     )
 
 

@@ -254,7 +254,8 @@ def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings
         name: provider.model_copy(update={key: _absolute(getattr(provider, key), directory) for key in PROVIDER_FILES})
         for name, provider in settings.providers.items()
     }
-    return settings.model_copy(update={"prices": prices, "providers": providers})
+    alerts = settings.alerts.model_copy(update={"runbooks": _absolute(settings.alerts.runbooks, directory)})
+    return settings.model_copy(update={"prices": prices, "providers": providers, "alerts": alerts})
 
 
 def _with_proxies(settings: Settings, environment: Mapping[str, str]) -> Settings:

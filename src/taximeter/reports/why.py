@@ -142,6 +142,14 @@ class Reason:
             "coverage": {"unpriced_calls_before": self.unpriced_calls[0], "unpriced_calls": self.unpriced_calls[1]},
         }
 
+    def in_a_line(self) -> str:
+        """`mostly volume; user_id u1 96%, feature chat 90%`."""
+        if not self.contributors:
+            return "nothing changed"
+        people = [f"{one.dimension} {one.value or '(not said)'} {one.share:.0%}" for one, _ in self.contributors]
+        largest = max(self.factors, key=lambda name: abs(self.factors[name]))
+        return f"mostly {largest.replace('_', ' ')}; {', '.join(people)}"
+
 
 def _listed(factors: Mapping[str, Decimal]) -> list[dict[str, str]]:
     largest_first = sorted(factors.items(), key=lambda item: -abs(item[1]))

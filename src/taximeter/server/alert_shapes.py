@@ -80,6 +80,21 @@ class LetterList(BaseModel):
     notifications: list[LetterShape]
 
 
+class RunbookShape(BaseModel):
+    """`text` is Markdown; `steps` are taken by themselves when an alert of one of its kinds fires."""
+
+    name: str
+    title: str
+    kinds: list[str]
+    action: str | None
+    steps: list[str]
+    text: str
+
+
+class RunbookList(BaseModel):
+    runbooks: list[RunbookShape]
+
+
 class AcknowledgeWish(BaseModel):
     model_config = ConfigDict(extra="forbid")
     by: str | None = Field(default=None, max_length=200, description="who takes it; the caller when left out")

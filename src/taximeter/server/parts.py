@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taximeter.alerts.delivery import Delivery
+from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.watch import Watch
 from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
@@ -63,6 +64,9 @@ class Alerting(Protocol):
 
     @property
     def channel_kinds(self) -> Mapping[str, str]: ...
+
+    @property
+    def runbooks(self) -> Mapping[str, Runbook]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

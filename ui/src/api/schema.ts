@@ -662,6 +662,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runbooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Runbooks
+         * @description What to do about each kind of trouble.
+         */
+        get: operations["runbooks_api_v1_runbooks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signin-links": {
         parameters: {
             query?: never;
@@ -2832,6 +2852,29 @@ export interface components {
              * @description waiting, running, done, failed
              */
             state: string;
+        };
+        /** RunbookList */
+        RunbookList: {
+            /** Runbooks */
+            runbooks: components["schemas"]["RunbookShape"][];
+        };
+        /**
+         * RunbookShape
+         * @description `text` is Markdown; `steps` are taken by themselves when an alert of one of its kinds fires.
+         */
+        RunbookShape: {
+            /** Action */
+            action: string | null;
+            /** Kinds */
+            kinds: string[];
+            /** Name */
+            name: string;
+            /** Steps */
+            steps: string[];
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
         };
         /**
          * ShownPrice
@@ -5437,6 +5480,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NamedAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    runbooks_api_v1_runbooks_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunbookList"];
                 };
             };
             /** @description no valid credential */

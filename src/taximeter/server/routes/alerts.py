@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from taximeter.alerts.alert import Alert
 from taximeter.alerts.channels.port import DeliveryError
 from taximeter.alerts.message import Message, title_of
+from taximeter.alerts.runbook import Runbook
 from taximeter.clock import rfc3339
 from taximeter.core.ids import uuid7
 from taximeter.errors import NotFoundError, UnavailableError, UsageError
@@ -28,6 +29,8 @@ from taximeter.server.alert_shapes import (
     IncidentShape,
     LetterList,
     LetterShape,
+    RunbookList,
+    RunbookShape,
     SilenceList,
     SilenceShape,
     SilenceWish,
@@ -154,6 +157,12 @@ def annotate(wish: AnnotationWish, parts: TheParts, caller: Admin) -> Annotation
     return _annotation(made)
 
 
+@router.get("/runbooks")
+def runbooks(parts: TheParts, _caller: Reader) -> RunbookList:
+    """What to do about each kind of trouble."""
+    return RunbookList(runbooks=[_runbook(one) for _name, one in sorted(_kept(parts).runbooks.items())])
+
+
 @router.get("/channels")
 def channels(parts: TheParts, _caller: Reader) -> ChannelList:
     """Where notifications can go."""
@@ -258,6 +267,17 @@ def _letter(letter: Letter) -> LetterShape:
 
 def _first_line(content: Any) -> str:
     return f"{content['severity'].upper()} {content['title']}"
+
+
+def _runbook(book: Runbook) -> RunbookShape:
+    return RunbookShape(
+        name=book.name,
+        title=book.title,
+        kinds=list(book.kinds),
+        action=book.action,
+        steps=[step.name for step in book.steps],
+        text=book.text,
+    )
 
 
 def _silence(record: SilenceRecord) -> SilenceShape:
