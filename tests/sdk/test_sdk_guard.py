@@ -11,10 +11,10 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import ClientFor
 from replay import Answer, Provider, case
 
 import taximeter
+from conftest import ClientFor
 from taximeter.core import ids
 from taximeter.sdk import call, meter, tap
 from taximeter.sdk.guard import GUARD, QUIET_SECONDS, Guard
