@@ -212,6 +212,30 @@ PUBLISHED = {
         call("mistral", "mistral-ocr-latest", "2026-03-01", units={"pages": 3}),
         usd(fees="0.006"),
     ),
+    "command r plus before its cut": (
+        call("cohere", "command-r-plus", "2024-06-01", i=1_000, o=1_000),
+        usd((1_000, "3"), (1_000, "15")),
+    ),
+    "command r plus since": (
+        call("cohere", "command-r-plus", "2024-10-01", i=1_000, o=1_000),
+        usd((1_000, "2.5"), (1_000, "10")),
+    ),
+    "the eight billions of gemini 1.5": (
+        call("google", "gemini-1.5-flash-8b-001", "2024-12-01", i=200_000, read=100_000, o=1_000),
+        usd((100_000, "0.075"), (100_000, "0.02"), (1_000, "0.3")),
+    ),
+    "gemini 1.5 pro with a cache": (
+        call("google", "gemini-1.5-pro-002", "2024-12-01", i=100_000, read=50_000, o=1_000),
+        usd((50_000, "1.25"), (50_000, "0.3125"), (1_000, "5")),
+    ),
+    "mistral large 2 at its launch": (
+        call("mistral", "mistral-large-2407", "2024-08-15", i=1_000, o=1_000),
+        usd((1_000, "3"), (1_000, "9")),
+    ),
+    "a rerank at bedrock": (
+        call("aws-bedrock", "cohere.rerank-v3-5:0", "2026-01-15", units={"search_units": 3}),
+        usd(fees="0.006"),
+    ),
     # ── caches ─────────────────────────────────────────────────────────────────────────────────────────────────────
     "an hour's write is twice the input": (
         call("anthropic", "claude-sonnet-4-6", "2026-06-01", i=3_000, w1=1_000, w5=1_000, o=10),
