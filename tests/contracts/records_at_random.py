@@ -87,7 +87,7 @@ DIMENSIONS = (*TEXTS, "status", "http_status", "attempt", "usage_estimated")
 SUMS = [name for name, measure in MEASURES.items() if all(part.kind == "sum" for part in measure.parts)]
 """Measures that a roll-up has."""
 
-ROLLED_TEXTS = ("feature", "model", "model_family", "request_model", "status")
+ROLLED_TEXTS = ("feature", "model", "model_family", "request_model", "status", "provider")
 
 
 @st.composite

@@ -48,7 +48,7 @@ CHECKPOINT_MB: Final = 64
 """The log is written into the file when it has grown to this. Each time the last, half-filled row group is written
 again, so a small value makes every insert dearer; a large one makes the start after a crash slower (about 1 s here)."""
 
-UNITS_AT_ONCE: Final = 24
+UNITS_AT_ONCE: Final = 4
 """Units of a level that are added up in one transaction: a batch waits for so many at most."""
 
 FETCHED_AT_ONCE: Final = 1_000

@@ -59,6 +59,8 @@ class Level:
         return moment_us // self.unit_us * self.unit_us
 
 
+# Fields of few values: each one multiplies the rows. With tenants, prompt versions and endpoints an hour of a million
+# events in ninety days had as many rows as events.
 HOURS: Final = Level(
     name="hours",
     unit_us=_HOUR_US,
@@ -70,13 +72,8 @@ HOURS: Final = Level(
         "operation",
         "status",
         "team",
-        "tenant",
         "feature",
-        "endpoint",
         "environment",
-        "service",
-        "prompt_version",
-        "api_key_id",
         "unpriced_reason",
     ),
 )
