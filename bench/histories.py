@@ -1,4 +1,4 @@
-"""Realistic histories, made inside DuckDB: users by Zipf's law, a weekly and daily rhythm, tokens as in published traces.
+"""Realistic histories, made inside DuckDB: users by Zipf's law, a weekly and daily rhythm, log-normal tokens.
 
 Calls: per hour by a rhythm (nights and weekends are quiet), the user of rank r with a share of about 1/r. Tokens: log-
 normal, input with a median of 900 and a long tail, output of 180. 96% are answered, 2.5% are errors, the rest was
@@ -53,7 +53,9 @@ def fill(file: Path, history: History, *, memory_mb: int = 2048, threads: int = 
         connection.execute(_weights(history))
         for day in range(history.days):
             connection.execute(_day(history, day))
-        connection.execute("INSERT INTO rollup_dirty SELECT DISTINCT 'hours', date_trunc('hour', started_at) FROM events")
+        connection.execute(
+            "INSERT INTO rollup_dirty SELECT DISTINCT 'hours', date_trunc('hour', started_at) FROM events"
+        )
         connection.execute(
             "INSERT INTO rollup_dirty SELECT DISTINCT 'user_days', date_trunc('day', started_at) FROM events"
         )
@@ -71,9 +73,9 @@ def _weights(history: History) -> str:
             FROM range({history.days * 24}) AS t(i)
         )
         SELECT day, hour, weight / sum(weight) OVER () AS share,
-               sum(weight) OVER (PARTITION BY day ORDER BY hour) / sum(weight) OVER (PARTITION BY day) AS until,
-               (sum(weight) OVER (PARTITION BY day ORDER BY hour) - weight) / sum(weight) OVER (PARTITION BY day) AS since
-        FROM hours
+               sum(weight) OVER so_far / sum(weight) OVER whole AS until,
+               (sum(weight) OVER so_far - weight) / sum(weight) OVER whole AS since
+        FROM hours WINDOW whole AS (PARTITION BY day), so_far AS (PARTITION BY day ORDER BY hour)
     """
 
 
@@ -111,7 +113,8 @@ def _day(history: History, day: int) -> str:
         ),
         counted AS (
             SELECT *, CASE WHEN status IN ('ok', 'cancelled') THEN written ELSE 0 END AS output_tokens,
-                   CASE WHEN u7 < 0.35 AND status = 'ok' THEN (input_tokens * 0.8)::BIGINT ELSE 0 END AS cache_read_tokens,
+                   CASE WHEN u7 < 0.35 AND status = 'ok' THEN (input_tokens * 0.8)::BIGINT ELSE 0 END
+                       AS cache_read_tokens,
                    {_listed([model for model, *_ in MODELS])}[model_number + 1] AS response_model,
                    {_listed([provider for _, provider, *_ in MODELS])}[model_number + 1] AS provider,
                    {_rates(3)}[model_number + 1] AS input_rate, {_rates(4)}[model_number + 1] AS cached_rate,
@@ -119,10 +122,10 @@ def _day(history: History, day: int) -> str:
             FROM chosen
         ),
         priced AS (
-            SELECT *, (status <> 'ok' AND status <> 'cancelled') AS free,
-                   CASE WHEN free THEN 0 ELSE (input_tokens - cache_read_tokens) * input_rate END::DECIMAL(18, 12) AS c_input,
-                   CASE WHEN free THEN 0 ELSE cache_read_tokens * cached_rate END::DECIMAL(18, 12) AS c_read,
-                   CASE WHEN free THEN 0 ELSE output_tokens * output_rate END::DECIMAL(18, 12) AS c_output
+            SELECT *, (status IN ('ok', 'cancelled'))::INT AS paid,
+                   paid * (input_tokens - cache_read_tokens) * input_rate AS c_input,
+                   paid * cache_read_tokens * cached_rate AS c_read,
+                   paid * output_tokens * output_rate AS c_output
             FROM counted
         )
         SELECT (printf('%012x', epoch_ms(started_at)) || '7' || substr(md5(h::VARCHAR), 1, 3) || '8'
@@ -144,7 +147,7 @@ def _day(history: History, day: int) -> str:
                '2026-11-01' AS price_version, 'genai-prices:' || response_model AS price_rule,
                started_at + INTERVAL 1 SECOND AS ingested_at
         FROM priced ORDER BY started_at
-    """  # noqa: S608 - numbers and names of ours
+    """
 
 
 def _chance(row: str, number: int, history: History, day: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter.store.events import DuckDBEvents, EventStore
+from taximeter.store.events.duckdb_store import FIRST_MOMENT_US
 from taximeter.store.events.rollups import LEVELS
 from taximeter.store.metadata import Metadata
 
@@ -28,10 +29,11 @@ def emptied(store: EventStore) -> EventStore:
         "marks",
         "rollup_dirty",
         "deleted_users",
+        "kept_from",
         *(level.table for level in LEVELS),
     ):
         store._writer.execute(f"DELETE FROM {table}")
-    store._deleted_users = {}
+    store._deleted_users, store._events_from_us = {}, FIRST_MOMENT_US
     return store
 
 

@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from test_events_properties import EXAMPLES, tries
 
 from taximeter.core.cost import Cost
+from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.port import Retention
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import HOURS, LEVELS, USER_DAYS, plan
+from taximeter.store.events.rollups import EVENTS, HOURS, LEVELS, USER_DAYS, Standing, plan
 from taximeter.store.events.statements import parts_of
 
 HOUR_US = at_random.HOUR_US
@@ -62,7 +64,7 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
 
     def level(**more: Any) -> str | None:
         query = Query(**{**{name: getattr(day, name) for name in ("from_us", "to_us", "measures")}, **more})
-        found = plan(query, parts_of(query), set())
+        found = plan(query, parts_of(query), Standing())
         return found.level.name if found else None
 
     assert level() == level(group_by=("model_family", "feature")) == HOURS.name
@@ -86,7 +88,9 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
 
 def test_edges_and_dirty_units_are_read_from_the_events() -> None:
     query = Query(from_us=HOUR_US // 2, to_us=5 * HOUR_US + 1, measures=("calls",))
-    found = plan(query, parts_of(query), {(HOURS.name, 2 * HOUR_US), (USER_DAYS.name, 0), (HOURS.name, 9 * HOUR_US)})
+    found = plan(
+        query, parts_of(query), Standing({(HOURS.name, 2 * HOUR_US), (USER_DAYS.name, 0), (HOURS.name, 9 * HOUR_US)})
+    )
     assert found is not None
     assert found.rolled == ((HOUR_US, 2 * HOUR_US), (3 * HOUR_US, 5 * HOUR_US))
     assert found.gaps == (
@@ -97,8 +101,8 @@ def test_edges_and_dirty_units_are_read_from_the_events() -> None:
 
 
 def test_where_too_much_is_dirty_everything_comes_from_the_events() -> None:
-    query = Query(from_us=0, to_us=400 * HOUR_US, measures=("calls",))
-    assert plan(query, parts_of(query), {(HOURS.name, 2 * n * HOUR_US) for n in range(200)}) is None
+    query = Query(from_us=0, to_us=400 * HOUR_US, measures=("calls",), group_by=("feature",))
+    assert plan(query, parts_of(query), Standing({(HOURS.name, 2 * n * HOUR_US) for n in range(200)})) is None
 
 
 @pytest.fixture
@@ -156,3 +160,78 @@ def test_sums_follow_a_new_price(rolled: EventStore) -> None:
         assert rolled.query(query).totals == {"cost_usd": "10"}
         assert rolled.verify().differing == ()
         rolled.roll_up(LATEST_US)
+
+
+# --- retention -----------------------------------------------------------------------------------------------------
+
+NOW_US = at_random.moment_us("2026-11-20T00:00:00Z")
+
+
+@pytest.fixture
+def aged(events: EventStore) -> EventStore:
+    """One event a day, of two users; events older than two days are gone."""
+    events.append(
+        lines([record(n, f"2026-11-{10 + n}T10:00:00Z", user_id=f"u{n % 2}", feature="chat") for n in range(10)]), {}
+    )
+    assert events.expire(Retention({EVENTS: 2}), NOW_US) == {EVENTS: 8}
+    return events
+
+
+def test_what_was_spent_stays_known_when_its_events_are_gone(aged: EventStore) -> None:
+    for group_by in ((), ("feature", "model"), ("user_id",)):
+        query = Query(from_us=0, to_us=NOW_US, measures=("cost_usd", "calls"), group_by=group_by)
+        assert aged.query(query).totals == {"cost_usd": "10", "calls": 10}
+    assert aged.expire(Retention({EVENTS: 2}), NOW_US) == {EVENTS: 0}
+    assert aged.verify().differing == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"group_by": ("session_id",)},
+        {"measures": ("users",)},
+        {"interval": "minute"},
+        {"to_us": NOW_US, "from_us": at_random.moment_us("2026-11-12T00:00:00.000001Z")},
+    ],
+)
+def test_what_only_events_could_tell_is_refused_with_the_time_from_which_they_are_there(
+    aged: EventStore, asked: dict[str, Any]
+) -> None:
+    query = Query(**{"from_us": 0, "to_us": NOW_US, "measures": ("calls",), **asked})
+    with pytest.raises(UsageError, match="no longer kept") as refused:
+        aged.query(query)
+    assert refused.value.facts["field"] == "from"
+    assert refused.value.facts["kept_from"] == "2026-11-18T00:00:00.000000Z"
+
+
+def test_what_comes_too_late_is_rejected_and_not_lost(aged: EventStore) -> None:
+    late, fresh = lines([record(20, "2026-11-17T23:59:59Z"), record(21, "2026-11-18T00:00:00Z")])
+    appended = aged.append([late, fresh], {})
+    assert (appended.inserted, appended.rejected) == (1, (late,))
+
+
+def test_sums_go_at_their_own_age(aged: EventStore) -> None:
+    ages = Retention({EVENTS: 2, HOURS.name: 4, USER_DAYS.name: 30})
+    assert aged.expire(ages, NOW_US) == {EVENTS: 0, HOURS.name: 6, USER_DAYS.name: 0}
+    by_user = Query(from_us=0, to_us=NOW_US, measures=("calls",), group_by=("user_id",))
+    assert aged.query(by_user).totals == {"calls": 10}
+    with pytest.raises(UsageError):
+        aged.query(Query(from_us=0, to_us=NOW_US, measures=("calls",), group_by=("feature",)))
+
+
+def test_a_user_is_deleted_from_the_sums_of_days_without_events_too(aged: EventStore) -> None:
+    assert aged.delete_user("u0", NOW_US).remaining_rows == 0
+    by_user = Query(from_us=0, to_us=NOW_US, measures=("calls",), group_by=("user_id",))
+    assert aged.query(by_user).rows == [{"user_id": "u1", "calls": 5}]
+
+
+def test_nothing_is_refused_while_nothing_was_deleted(events: EventStore) -> None:
+    events.append(lines([record(1, "2026-11-19T10:00:00Z")]), {})
+    assert events.expire(Retention({EVENTS: 2}), NOW_US) == {EVENTS: 0}
+    assert events.query(Query(from_us=0, to_us=NOW_US, measures=("users",))).totals == {"users": 1}
+
+
+def test_sums_outlive_the_events_they_are_of() -> None:
+    for days in ({HOURS.name: 4}, {EVENTS: 5, USER_DAYS.name: 4}):
+        with pytest.raises(UsageError):
+            Retention(days)

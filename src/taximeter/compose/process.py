@@ -64,6 +64,8 @@ from taximeter.server.standing import LivePicture, Standing
 from taximeter.spool import Spool, SpoolLimits
 from taximeter.spool.sender import Sender
 from taximeter.store.events import DuckDBEvents
+from taximeter.store.events.port import Retention
+from taximeter.store.events.rollups import EVENTS, HOURS, USER_DAYS
 from taximeter.store.ownership import own
 
 Role = Literal["all", "gateway", "collector"]
@@ -79,6 +81,9 @@ DEAD_TOLD_US: Final = 24 * 3600 * 1_000_000
 
 ROLL_UP_SECONDS: Final = 10.0
 """How soon hours that have ended, and those that late events changed, are added up."""
+
+EXPIRE_SECONDS: Final = 3600.0
+"""How often is looked for what is older than it is kept."""
 
 ROLL_UP_GRACE_US: Final = 60_000_000
 
@@ -158,6 +163,8 @@ class Process:
         jobs = Jobs(self.clock)
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
+        if (kept := _retention(self.settings)).days:
+            jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer)
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:
@@ -173,6 +180,9 @@ class Process:
             )
 
         return open_alerting(self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url)
+
+    def _expire(self, store: DuckDBEvents, kept: Retention) -> None:
+        store.expire(kept, self.clock.now_us())
 
     def _roll_up(self, store: DuckDBEvents) -> None:
         """What has just ended waits a little, since its last events are still coming."""
@@ -337,6 +347,12 @@ def drain(collector: Collector) -> None:
     collector.stop()
     while collector.step():
         pass
+
+
+def _retention(settings: Settings) -> Retention:
+    kept = settings.retention
+    days = {EVENTS: kept.events_days, HOURS.name: kept.hourly_sums_days, USER_DAYS.name: kept.daily_user_sums_days}
+    return Retention({name: number for name, number in days.items() if number is not None})
 
 
 def _spool_limits(settings: Settings) -> SpoolLimits:

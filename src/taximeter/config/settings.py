@@ -150,6 +150,27 @@ class Store(Section):
     )
 
 
+class RetentionSettings(Section):
+    """How long things are kept. Sums outlive the events they are of: what was spent stays known."""
+
+    events_days: int | None = Field(
+        default=None, gt=0, description="Days that events are kept; for ever when it is not set."
+    )
+    hourly_sums_days: int | None = Field(
+        default=None, gt=0, description="Days that the sums of hours are kept; at least as long as events."
+    )
+    daily_user_sums_days: int | None = Field(
+        default=None, gt=0, description="Days that each user's sums of days are kept; at least as long as events."
+    )
+
+    @model_validator(mode="after")
+    def _sums_outlive_events(self) -> RetentionSettings:
+        for days in (self.hourly_sums_days, self.daily_user_sums_days):
+            if days is not None and (self.events_days is None or days < self.events_days):
+                raise ValueError("sums are kept at least as long as the events they are of")
+        return self
+
+
 class Prices(Section):
     """What calls cost."""
 
@@ -276,6 +297,7 @@ class Settings(Section):
         description="The upstreams, by the name under which the gateway serves them.",
     )
     store: Store = Field(default_factory=Store)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     prices: Prices = Field(default_factory=Prices)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     spool: SpoolSettings = Field(default_factory=SpoolSettings)

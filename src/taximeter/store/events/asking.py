@@ -10,21 +10,21 @@ from sqlglot import expressions as exp
 from taximeter.store.events import statements
 from taximeter.store.events.answers import Folding, Found
 from taximeter.store.events.query import Answer, Compared, Query
-from taximeter.store.events.rollups import Dirty
+from taximeter.store.events.rollups import Standing
 
 Run = Callable[[exp.Select], list[Found]]
 """Runs a statement, always on the same snapshot."""
 
 
-def ask(query: Query, run: Run, dirty: Dirty | None) -> Answer:
-    """The answer; without `dirty`, from events alone. Raises UsageError when it has too many rows."""
-    folding = Folding(query, run(statements.groups(query, dirty)))
+def ask(query: Query, run: Run, standing: Standing | None) -> Answer:
+    """The answer; without `standing`, from events alone. Raises UsageError when it has too many rows."""
+    folding = Folding(query, run(statements.groups(query, standing)))
     answer = _answered(folding, run)
     if query.compare is None:
         return answer
     then = replace(query, from_us=query.compare.from_us, to_us=query.compare.to_us, compare=None)
     first = None if query.limit is None or not query.group_by else folding.first_keys
-    compared = _answered(Folding(then, run(statements.groups(then, dirty, first))), run)
+    compared = _answered(Folding(then, run(statements.groups(then, standing, first))), run)
     return replace(answer, comparison=Compared(query.compare, compared))
 
 

@@ -53,6 +53,9 @@ def delete(connection: duckdb.DuckDBPyConnection, user_id: str, at_us: int) -> i
     duckdb_rollups.mark(connection, [to_unix_us(hour.replace(tzinfo=UTC)) for (hour,) in hours])
     connection.execute(_SUPERSEDED, [user_id])
     (events,) = connection.execute("DELETE FROM events WHERE user_id = ?", [user_id]).fetchone() or (0,)
+    for level in LEVELS:
+        if "user_id" in level.fields:  # also of days whose events are no longer kept
+            connection.execute(f"DELETE FROM {level.table} WHERE user_id = ?", [user_id])  # noqa: S608 - ours
     connection.execute(_KEEP, [user_hash(user_id), to_datetime(at_us).replace(tzinfo=None)])
     return int(events)
 

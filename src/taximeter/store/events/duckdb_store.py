@@ -16,10 +16,18 @@ import duckdb
 from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
-from taximeter.store.events import duckdb_deletion, duckdb_restate, duckdb_rollups, pages, rolling, statements
+from taximeter.store.events import (
+    duckdb_deletion,
+    duckdb_restate,
+    duckdb_retention,
+    duckdb_rollups,
+    pages,
+    rolling,
+    statements,
+)
 from taximeter.store.events.answers import Found, write_off_row
 from taximeter.store.events.asking import ask
-from taximeter.store.events.duckdb_append import Inserter, readable_lines
+from taximeter.store.events.duckdb_append import Inserter, Lines, readable_lines
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import (
@@ -28,12 +36,13 @@ from taximeter.store.events.port import (
     Deletion,
     DerivationPage,
     EventPage,
+    Retention,
     Table,
     Verification,
 )
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import LEVELS, USER_DAYS, Level, Stretch
+from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import checked, rendered
 
@@ -47,6 +56,9 @@ SPILL_MB: Final = 4096
 CHECKPOINT_MB: Final = 64
 """The log is written into the file when it has grown to this. Each time the last, half-filled row group is written
 again, so a small value makes every insert dearer; a large one makes the start after a crash slower (about 1 s here)."""
+
+FIRST_MOMENT_US: Final = -(1 << 62)
+"""Before every event: from here on events are kept while none was deleted for its age."""
 
 UNITS_AT_ONCE: Final = 4
 """Units of a level that are added up in one transaction: a batch waits for so many at most."""
@@ -84,6 +96,7 @@ class DuckDBEvents:
                 duckdb_rollups.prepare(self._writer)
                 self._inserter = Inserter(self._writer)
                 self._deleted_users = duckdb_deletion.deleted_users(self._writer)
+                self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
         except StoreError:
             self._writer.close()
             raise
@@ -96,6 +109,7 @@ class DuckDBEvents:
         by_id, rejected = readable_lines(lines)
         with self._write_lock, _store_errors(self._path):
             by_id = duckdb_deletion.without_deleted(by_id, self._deleted_users)
+            rejected += self._take_expired(by_id)
             known = self._inserter.known(by_id)
             new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
             starts_us = {start_us for event_id, (_, start_us) in by_id.items() if event_id not in known}
@@ -103,6 +117,11 @@ class DuckDBEvents:
         if len(inserted) < len(new):
             rejected += set(new).difference(inserted)
         return Appended(len(inserted), len(lines) - len(rejected) - len(inserted), tuple(rejected))
+
+    def _take_expired(self, by_id: Lines) -> list[bytes]:
+        """Take lines out that began when no events are kept any more: their sums are closed."""
+        expired = [event_id for event_id, (_, start_us) in by_id.items() if start_us < self._events_from_us]
+        return [by_id.pop(event_id)[0] for event_id in expired]
 
     def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int], starts_us: Set[int]) -> Sequence[bytes]:
         """Insert `lines`, make the roll-ups of these starts dirty and set the marks in one transaction; the lines
@@ -139,8 +158,20 @@ class DuckDBEvents:
 
     def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
         with self.reading(cancellation) as cursor:
-            dirty = duckdb_rollups.dirty(cursor) if self._use_rollups else None
-            return ask(query, lambda statement: _found(cursor, statement), dirty)
+            standing = self._standing(cursor) if self._use_rollups else None
+            return ask(query, lambda statement: _found(cursor, statement), standing)
+
+    def _standing(self, cursor: duckdb.DuckDBPyConnection) -> Standing:
+        return Standing(duckdb_rollups.dirty(cursor), duckdb_retention.kept_from(cursor))
+
+    def expire(self, ages: Retention, now_us: int) -> dict[str, int]:
+        before_us = {name: USER_DAYS.unit(now_us - days * USER_DAYS.unit_us) for name, days in ages.days.items()}
+        if EVENTS in before_us:
+            self.roll_up(before_us[EVENTS])
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            deleted = {n: duckdb_retention.expire(self._writer, n, at_us) for n, at_us in before_us.items()}
+            self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
+        return deleted
 
     def delete_user(self, user_id: str, at_us: int) -> Deletion:
         with self._write_lock, _store_errors(self._path), _transaction(self._writer):
@@ -183,9 +214,11 @@ class DuckDBEvents:
     def _checked(self, level: Level, day_us: int) -> tuple[list[Stretch], list[int]]:
         """The clean units of a day, and the starts of those that differ from the events."""
         with self.reading(None) as cursor:
-            dirty = duckdb_rollups.dirty(cursor)
-            units = range(day_us, day_us + USER_DAYS.unit_us, level.unit_us)
-            clean = [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in dirty]
+            standing = self._standing(cursor)
+            units = range(
+                max(day_us, standing.kept_from.get(EVENTS, day_us)), day_us + USER_DAYS.unit_us, level.unit_us
+            )
+            clean = [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
             return clean, duckdb_rollups.differing(cursor, level, clean) if clean else []
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
@@ -290,6 +323,7 @@ def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConn
         raise _opening_error(path, error) from error
     # Users' statements run here: nothing outside of the file is readable, and no statement can change that.
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET lock_configuration = true")
     return connection
 

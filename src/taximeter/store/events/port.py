@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from taximeter.clock import rfc3339
+from taximeter.errors import UsageError
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import Level
+from taximeter.store.events.rollups import EVENTS, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ class EventStore(Protocol):
         """
         ...
 
+    def expire(self, ages: Retention, now_us: int) -> dict[str, int]:
+        """Delete what is older than it is kept; how many rows of what. Events go when their sums are there. An event
+        that comes when its time is no longer kept is rejected."""
+        ...
+
     def roll_up(self, before_us: int) -> int:
         """Add up anew what is dirty of the roll-ups and ended before a moment; how many units that were."""
         ...
@@ -147,6 +153,21 @@ class Deletion:
 
     events: int
     remaining_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days events and the levels of roll-ups are kept, by name; what is not named is kept for ever.
+
+    Raises UsageError when sums would go before the events that they are of.
+    """
+
+    days: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, days in self.days.items():
+            if name != EVENTS and days < self.days.get(EVENTS, days + 1):
+                raise UsageError(f"{name} cannot be kept for less time than events", field=name)
 
 
 @dataclass(frozen=True, slots=True)

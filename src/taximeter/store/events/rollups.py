@@ -11,12 +11,14 @@ is added up from the events in the same statement.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlglot import expressions as exp
 
+from taximeter.clock import rfc3339
+from taximeter.errors import UsageError
 from taximeter.store.events import buckets
 from taximeter.store.events.intervals import INTERVALS, Interval
 from taximeter.store.events.query import Query
@@ -92,6 +94,22 @@ Dirty = Collection[tuple[str, int]]
 Stretch = tuple[int, int]
 """A time [from_us, to_us)."""
 
+EVENTS: Final = "events"
+"""The name of the events where levels are named, as of what is kept for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How roll-ups stand in a snapshot: what is dirty, and from when on events and levels are still kept (by name,
+    microseconds since the epoch; what is not named is kept for ever)."""
+
+    dirty: Dirty = ()
+    kept_from: Mapping[str, int] = field(default_factory=dict)
+
+    def has(self, name: str, stretches: Sequence[Stretch]) -> bool:
+        """Whether all of this time is still kept."""
+        return not stretches or stretches[0][0] >= self.kept_from.get(name, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -102,15 +120,28 @@ class Plan:
     gaps: tuple[Stretch, ...]
 
 
-def plan(query: Query, parts: Sequence[Part], dirty: Dirty) -> Plan | None:
-    """The roll-up that answers exactly, or None when only the events do."""
-    if any(part not in PARTS for part in parts):
-        return None
-    fields = {*query.group_by, *(condition.field for condition in query.filters)}
-    for level in LEVELS:
-        if fields <= level.askable and _buckets_are_whole_units(query, level):
-            return _planned(query, level, sorted(start for name, start in dirty if name == level.name))
+def plan(query: Query, parts: Sequence[Part], standing: Standing) -> Plan | None:
+    """The roll-up that answers exactly, or None when the events do.
+
+    Raises UsageError for a time of which nothing is kept that could.
+    """
+    for level in _fitting(query, parts):
+        dirty = sorted(start for name, start in standing.dirty if name == level.name)
+        found = _planned(query, level, dirty)
+        if found is not None and standing.has(level.name, found.rolled) and standing.has(EVENTS, found.gaps):
+            return found
+    if not standing.has(EVENTS, [(query.from_us, query.to_us)]):
+        kept = rfc3339(standing.kept_from[EVENTS])
+        hint = "ask from then on, or for sums of whole hours or days by " + ", ".join(HOURS.fields)
+        raise UsageError(f"events from before {kept} are no longer kept", hint=hint, field="from", kept_from=kept)
     return None
+
+
+def _fitting(query: Query, parts: Sequence[Part]) -> list[Level]:
+    if any(part not in PARTS for part in parts):
+        return []
+    fields = {*query.group_by, *(condition.field for condition in query.filters)}
+    return [level for level in LEVELS if fields <= level.askable and _buckets_are_whole_units(query, level)]
 
 
 def _buckets_are_whole_units(query: Query, level: Level) -> bool:
@@ -154,10 +185,31 @@ def _between(start_us: int, end_us: int, rolled: Sequence[Stretch]) -> list[Stre
 
 
 def within(stretches: Sequence[Stretch]) -> exp.Expr:
-    """Whether `started_at` lies in one of them."""
+    """Whether `started_at` lies in one of them, which are in order.
+
+    The bounds of all of them stand before the rest: engines skip what lies outside of one range, not of several.
+    """
+    joined = _joined(stretches)
+    if not joined:
+        return exp.false()
+    tests = [_inside(stretch) for stretch in joined]
+    if len(tests) == 1:
+        return tests[0]
+    return exp.and_(_inside((joined[0][0], joined[-1][1])), exp.or_(*tests))
+
+
+def _inside(stretch: Stretch) -> exp.Expr:
     moment = exp.column("started_at", quoted=True)
-    tests = [
-        exp.and_(moment.copy() >= buckets.instant(from_us), moment.copy() < buckets.instant(to_us))
-        for from_us, to_us in stretches
-    ]
-    return exp.or_(*tests) if tests else exp.false()
+    from_us, to_us = (buckets.instant(bound_us) for bound_us in stretch)
+    return exp.and_(moment >= from_us, moment.copy() < to_us)
+
+
+def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """The same time in fewer stretches."""
+    joined: list[Stretch] = []
+    for from_us, to_us in stretches:
+        if joined and joined[-1][1] == from_us:
+            joined[-1] = (joined[-1][0], to_us)
+        else:
+            joined.append((from_us, to_us))
+    return joined

@@ -26,7 +26,7 @@ from taximeter.store.events import buckets
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
-from taximeter.store.events.rollups import Dirty, Plan, plan, within
+from taximeter.store.events.rollups import Plan, Standing, plan, within
 from taximeter.store.events.vocabulary import (
     COST,
     COST_MEASURES,
@@ -236,12 +236,12 @@ def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | 
 # --- statements ----------------------------------------------------------------------------------------------------
 
 
-def groups(query: Query, dirty: Dirty | None = None, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
+def groups(query: Query, standing: Standing | None = None, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
     """Columns: `place` (from 1; limit + 1 is the folded rest), `ranked` (the last rank in it), `key_N`, `bucket`, and
     one for each part. `first` are the keys of the groups that have the first places, in another time than they were
-    ranked in. Without `dirty`, the units of roll-ups that are none, only events are read."""
+    ranked in. Without `standing`, only events are read."""
     parts = parts_of(query)
-    grouped = _grouped(query, parts, None if dirty is None else plan(query, parts, dirty))
+    grouped = _grouped(query, parts, None if standing is None else plan(query, parts, standing))
     keys = [key_name(index) for index in range(len(query.group_by))]
     weight = _over_group(ranking_of(query), query, keys)
     weighed = exp.select("*", exp.alias_(weight, "weight")).from_("grouped")

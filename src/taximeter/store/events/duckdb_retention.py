@@ -1,0 +1,40 @@
+"""What is too old is deleted, in DuckDB: events, and the sums of each level, each at an age of its own.
+
+Events go in whole days (UTC), and only after the sums of those days are there, so that what was spent stays known.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Final
+
+import duckdb
+
+from taximeter.clock import to_datetime, to_unix_us
+from taximeter.store.events.rollups import EVENTS, LEVELS
+
+TABLES: Final = {EVENTS: "events", **{level.name: level.table for level in LEVELS}}
+_SUPERSEDED: Final = """
+    DELETE FROM superseded_costs WHERE event_id IN (SELECT event_id FROM events WHERE started_at < ?)
+"""
+_KEEP: Final = """
+    INSERT INTO kept_from VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at
+"""
+
+
+def kept_from(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """From when on things are kept, by name; nothing for what was never deleted for its age."""
+    found = cursor.execute("SELECT name, started_at FROM kept_from").fetchall()
+    return {str(name): to_unix_us(started_at.replace(tzinfo=UTC)) for name, started_at in found}
+
+
+def expire(connection: duckdb.DuckDBPyConnection, name: str, before_us: int) -> int:
+    """Inside of a transaction: delete what began before a moment; how many rows that were."""
+    before = to_datetime(before_us).replace(tzinfo=None)
+    if name == EVENTS:
+        connection.execute(_SUPERSEDED, [before])
+    delete = f"DELETE FROM {TABLES[name]} WHERE started_at < ?"  # noqa: S608 - a name of ours
+    (rows,) = connection.execute(delete, [before]).fetchone() or (0,)
+    if rows:
+        connection.execute(_KEEP, [name, before])
+    return int(rows)
