@@ -15,6 +15,7 @@ from taximeter.cli import (
     check,
     demo,
     doctor,
+    export,
     import_files,
     keeping,
     keys,
@@ -64,6 +65,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(prices.app, name="prices")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(rules.app, name="rules")
+app.command("export")(export.export)
 app.command("verify")(keeping.verify)
 app.command("forget")(keeping.forget)
 app.command("doctor")(doctor.doctor)
