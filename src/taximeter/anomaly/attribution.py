@@ -1,0 +1,135 @@
+"""One incident, one finding: of the scopes that are off at once, the one that explains the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taximeter.anomaly.detectors import Learnt, Suspicion, storm_severity
+from taximeter.anomaly.panel import MODEL, Panel, Role
+from taximeter.anomaly.windows import Seen, Watch
+
+Floats = NDArray[np.floating[Any]]
+
+Explained = tuple[Suspicion, list[int]]
+"""A suspicion of the row that explains it, and all rows whose minutes it spoils (that row first)."""
+
+SURE_DEVIATIONS: Final = 2.0
+"""Standard deviations that the other users must be below what they would have if all were off alike."""
+
+LEADING_RATIO: Final = 1.3
+STORMING: Final = 0.4
+"""Retries per first attempt from which a feature takes part in a model's storm."""
+
+
+def explain_volume(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
+    for top, group in _by_feature(learnt.panel, found).items():
+        if learnt.windows.bad[Watch.VOLUME, top]:
+            continue
+        best = max(group, key=lambda one: one.score)
+        totals = learnt.windows.totals(minute, best.window)
+        spenders = _spenders(learnt.panel, top)
+        culprit = _spending_alone(learnt, totals, top, spenders)
+        row = top if culprit is None else culprit
+        ratio = float(totals[Seen.CALLS, row] / max(totals[Seen.EXPECTED, row], 1e-9))
+        if ratio < learnt.thresholds.volume_warning:
+            continue
+        critical = ratio >= learnt.thresholds.volume_critical
+        told = replace(best, row=row, ratio=ratio, severity="critical" if critical else "warning")
+        yield told, [top, *spenders] if culprit is None else [row, top]
+
+
+def _spending_alone(learnt: Learnt, totals: Floats, top: int, spenders: list[int]) -> int | None:
+    """The one user who explains the excess, if the others are surely where they should be."""
+    if len(spenders) < 2:
+        return None
+    calls, expected = totals[Seen.CALLS], totals[Seen.EXPECTED]
+    leader = max(spenders, key=lambda row: calls[row] - expected[row])
+    others, others_expected = calls[top] - calls[leader], expected[top] - expected[leader]
+    ratio = calls[leader] / max(expected[leader], 1e-9)
+    if ratio < LEADING_RATIO or others_expected <= 0 or others > np.sqrt(ratio) * others_expected:
+        return None
+    alike = ratio * others_expected
+    if calls[top] < learnt.thresholds.volume_warning * expected[top]:
+        return leader
+    return leader if alike - others >= SURE_DEVIATIONS * np.sqrt(alike) else None
+
+
+def explain_retries(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
+    """A model whose calls are repeated in several features; else each feature, or the one user in it."""
+    panel, spoiled = learnt.panel, set[int]()
+    for storm in found:
+        if panel.role[storm.row] == Role.MODEL:
+            rows = _storming_features(learnt, minute, storm)
+            if rows:
+                spoiled.update(rows)
+                yield storm, [storm.row, *rows]
+    below = [storm for storm in found if panel.role[storm.row] != Role.MODEL and storm.row not in spoiled]
+    for top, group in _by_feature(panel, below).items():
+        if top not in spoiled and not learnt.windows.bad[Watch.RETRIES, top]:
+            yield _storm_in(learnt, minute, top, max(group, key=lambda one: one.score))
+
+
+def _storming_features(learnt: Learnt, minute: int, storm: Suspicion) -> list[int]:
+    """The features of a model, and their users, if most of those with calls enough to tell take part."""
+    panel = learnt.panel
+    model = dict(panel.scopes[storm.row])[MODEL]
+    totals = learnt.windows.totals(minute, max(storm.window, 3))
+    features = [
+        int(panel.parent[row])
+        for row in np.flatnonzero(panel.of_role(Role.MIX) & (learnt.ratios.share > 0.5))
+        if dict(panel.scopes[row])[MODEL] == model
+    ]
+    first, again = totals[Seen.FIRST], totals[Seen.RETRIES]
+    part = [row for row in features if again[row] >= 2 and again[row] >= STORMING * first[row]]
+    calm = [row for row in features if first[row] >= 4 and again[row] < STORMING * first[row]]
+    if len(part) < 2 or len(part) <= len(calm):
+        return []
+    return [row for feature in features for row in (feature, *_spenders(panel, feature))]
+
+
+def _storm_in(learnt: Learnt, minute: int, top: int, best: Suspicion) -> Explained:
+    totals = learnt.windows.totals(minute, best.window)
+    first, again = totals[Seen.FIRST], totals[Seen.RETRIES]
+    spenders = _spenders(learnt.panel, top)
+    row = top
+    if len(spenders) >= 2:
+        leader = max(spenders, key=lambda spender: again[spender])
+        alike = again[leader] / max(first[leader], 1.0) * (first[top] - first[leader])
+        others = again[top] - again[leader]
+        if others <= 0.3 * alike and alike - others >= SURE_DEVIATIONS:
+            row = leader
+    severity = storm_severity(float(first[row]), float(again[row]), learnt.thresholds)
+    told = replace(best, row=row, ratio=float(again[row] / max(first[row], 1.0)), severity=severity)
+    return told, [top, *spenders] if row == top else [row, top]
+
+
+def explain_alone(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
+    for suspicion in found:
+        yield suspicion, [suspicion.row]
+
+
+def _by_feature(panel: Panel, found: Sequence[Suspicion]) -> dict[int, list[Suspicion]]:
+    groups: dict[int, list[Suspicion]] = {}
+    for one in found:
+        parent = int(panel.parent[one.row])
+        groups.setdefault(parent if parent >= 0 else one.row, []).append(one)
+    return groups
+
+
+def _spenders(panel: Panel, top: int) -> list[int]:
+    mine = (panel.parent[: panel.rows] == top) & panel.of_role(Role.SPENDER)
+    return [int(row) for row in np.flatnonzero(mine)]
+
+
+EXPLAINERS: Final = {
+    Watch.VOLUME: explain_volume,
+    Watch.RETRIES: explain_retries,
+    Watch.COST: explain_alone,
+    Watch.CACHE: explain_alone,
+    Watch.MIX: explain_alone,
+}

@@ -1,0 +1,150 @@
+"""Prompts that grow little by little: a steady rise of input tokens per call over days, where a deploy is one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taximeter.anomaly.calendar import MINUTES_A_DAY
+from taximeter.anomaly.history import KEPT_HOURS, History, Hourly
+from taximeter.anomaly.incidents import Incident
+from taximeter.anomaly.panel import Scope
+from taximeter.anomaly.rules import Thresholds
+from taximeter.anomaly.windows import Watch
+
+Floats = NDArray[np.floating[Any]]
+
+CREEP_DAYS: Final = 14
+SHORTEST_RISE: Final = 3
+LONGEST_RISE: Final = 12
+"""Days over which the rise must reach: fewer are a deploy, more are looked at in pieces."""
+
+FEWEST_CALLS: Final = 60.0
+"""A day with fewer calls says nothing about tokens per call."""
+
+LEAST_NOISE: Final = 0.018
+"""Standard deviation of a day's mean (its logarithm): what users ask varies by about this."""
+
+STEADINESS: Final = 1.25
+"""How much worse a single step must explain the days than a steady rise does."""
+
+CREEP_SCORE: Final = 4.5
+
+
+FEWEST_DAYS: Final = 8
+"""Days that must be known to tell a rise from the level before it."""
+
+PLATEAU_DAYS: Final = 7
+"""A rise that has not been seen for so many days is over: its end is the new level."""
+
+
+class Creeps:
+    """The rises that were told and are not over."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[Incident, float, int]] = {}
+        """Row → incident, level before it, the minute in which it was last seen to rise."""
+
+    def look(
+        self, history: History, scopes: Sequence[Scope], eligible: NDArray[np.bool_], minute: int, thresholds: Thresholds
+    ) -> Iterator[tuple[Literal["opened", "escalated", "closed"], Incident]]:
+        rise = rises(tokens_per_call(history, history.done // 4, len(scopes)))
+        rising = (rise.growth >= np.log(thresholds.creep_warning)) & (rise.score >= CREEP_SCORE) & rise.steady & eligible
+        for row in np.flatnonzero(rising).tolist():
+            incident, base, _ = self._open.get(row, (None, 0.0, 0))
+            if incident is None:
+                incident, base = _crept(rise, row, scopes[row], minute), float(rise.base[row])
+                yield "opened", incident
+            self._open[row] = incident, base, minute
+        for row, (incident, base, seen) in list(self._open.items()):
+            growth = float(rise.today[row]) - base
+            if minute - seen > PLATEAU_DAYS * MINUTES_A_DAY:
+                incident.ended = minute
+                del self._open[row]
+                yield "closed", incident
+            elif incident.severity == "warning" and growth >= np.log(thresholds.creep_critical):
+                incident.severity, incident.ratio = "critical", float(np.exp(growth))
+                yield "escalated", incident
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """Per row. `growth` is the rise until today as a logarithm, `base` the level before it, `days` its length."""
+
+    growth: Floats
+    base: Floats
+    days: NDArray[np.integer[Any]]
+    score: Floats
+    steady: NDArray[np.bool_]
+    today: Floats
+
+
+def _crept(rise: Rise, row: int, scope: Scope, minute: int) -> Incident:
+    return Incident(
+        kind="slow_creep",
+        watch=Watch.COST,
+        scope=scope,
+        rows=[row],
+        severity="warning",
+        start=minute - int(rise.days[row]) * MINUTES_A_DAY,
+        detected=minute,
+        ratio=float(np.exp(rise.growth[row])),
+        score=float(rise.score[row]),
+    )
+
+
+def tokens_per_call(history: History, hour: int, rows: int) -> Floats:
+    """Logarithm of input tokens per call in the 24 hours ending at `hour`, and in those before: [row, day], oldest
+    first; NaN where there are too few calls."""
+    hours = (np.arange(hour - CREEP_DAYS * 24, hour) % KEPT_HOURS).reshape(CREEP_DAYS, 24)
+    calls = history.hourly[Hourly.CALLS, :rows][:, hours].sum(2, dtype=float)
+    tokens = history.hourly[Hourly.INPUT, :rows][:, hours].sum(2, dtype=float)
+    known = (calls >= FEWEST_CALLS) & (tokens > 0)
+    logs = np.log(np.divide(tokens, calls, out=np.ones_like(tokens), where=known))
+    return np.where(known, logs, np.nan)
+
+
+def rises(logs: Floats) -> Rise:
+    """The best steady rise that ends today, for every row."""
+    known = np.isfinite(logs)
+    filled = np.where(known, logs, 0.0)
+    weight = known.astype(float)
+    days = np.arange(logs.shape[1])
+    last = logs.shape[1] - 1
+    best_error = np.full(len(logs), np.inf)
+    growth, base, length = np.zeros(len(logs)), np.zeros(len(logs)), np.zeros(len(logs), int)
+    leverage = np.ones(len(logs))
+    for rise in range(SHORTEST_RISE, LONGEST_RISE + 1):
+        ramp = np.maximum(0, days - (last - rise)) / rise
+        slope, level, error, lever = _fit(filled, weight, ramp)
+        better = error < best_error
+        best_error = np.where(better, error, best_error)
+        growth, base = np.where(better, slope, growth), np.where(better, level, base)
+        length, leverage = np.where(better, rise, length), np.where(better, lever, leverage)
+    step_error = np.min(
+        [_fit(filled, weight, (days > last - step).astype(float))[2] for step in range(1, LONGEST_RISE + 1)], axis=0
+    )
+    number = weight.sum(1)
+    noise = np.sqrt(np.maximum(best_error / np.maximum(number - 3, 1), LEAST_NOISE**2))
+    score = growth * np.sqrt(np.maximum(leverage, 1e-9)) / noise
+    floor = number * LEAST_NOISE**2 / 4
+    steady = step_error + floor >= STEADINESS * (best_error + floor)
+    today = np.where(known[:, -1], filled[:, -1], -np.inf)
+    return Rise(growth, base, length, np.where(number >= FEWEST_DAYS, score, 0.0), steady, today)
+
+
+def _fit(values: Floats, weight: Floats, shape: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """values ≈ level + slope x shape, by least squares over the known days: slope, level, squared error, leverage."""
+    number = np.maximum(weight.sum(1), 1)
+    mean_shape = (weight * shape).sum(1) / number
+    mean = (weight * values).sum(1) / number
+    off = (shape[None, :] - mean_shape[:, None]) * weight
+    spread = (off * (shape[None, :] - mean_shape[:, None])).sum(1)
+    slope = (off * values).sum(1) / np.maximum(spread, 1e-12)
+    level = mean - slope * mean_shape
+    error = (weight * (values - level[:, None] - slope[:, None] * shape[None, :]) ** 2).sum(1)
+    return slope, level, error, spread

@@ -1,0 +1,157 @@
+"""An incident from its first minute to its last: how bad it is by now, and whether it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taximeter.anomaly.detectors import Learnt, Suspicion, storm_severity
+from taximeter.anomaly.finding import FindingKind, Severity
+from taximeter.anomaly.panel import Scope
+from taximeter.anomaly.windows import LONGEST, Seen, Watch
+
+Floats = NDArray[np.floating[Any]]
+
+CAP_MINUTES: Final = 26 * 60
+"""An episode this old is taken for the new course: it ends, and its level is learnt."""
+
+NEW_COURSE_MINUTES: Final = 24 * 60
+"""How long nothing is said of the same after that: so long the new level takes to be learnt."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """Something that is off, at the scope that explains it. Times in minutes since the epoch. `rows` are those whose
+    minutes it spoils; the first one is watched for its end."""
+
+    kind: FindingKind
+    watch: Watch
+    scope: Scope
+    rows: list[int]
+    severity: Severity
+    start: int
+    detected: int
+    ratio: float
+    score: float
+    ended: int | None = None
+
+    @property
+    def window(self) -> int:
+        return self.detected - self.start + 1
+
+
+def begun(suspicion: Suspicion, minute: int, scope: Scope, rows: list[int]) -> Incident:
+    start = minute - suspicion.window + 1
+    return Incident(
+        kind=suspicion.kind,
+        watch=suspicion.watch,
+        scope=scope,
+        rows=rows,
+        severity=suspicion.severity,
+        start=start,
+        detected=minute,
+        ratio=suspicion.ratio,
+        score=suspicion.score,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    over: bool
+    ratio: float
+    severity: Severity
+
+
+SETTLE_MINUTES: Final = {Watch.VOLUME: 10, Watch.RETRIES: 10, Watch.COST: 15, Watch.CACHE: 15, Watch.MIX: 15}
+"""An incident is over when so many minutes, or as many more as it takes to tell, are back to normal."""
+
+EVIDENCE: Final = {Watch.VOLUME: 12.0, Watch.RETRIES: 8.0, Watch.COST: 15.0, Watch.CACHE: 20.0, Watch.MIX: 20.0}
+"""The calls (expected ones, for volume) that it takes to tell."""
+
+NORMAL_RATIO: Final = 1.25
+NORMAL_RETRIES: Final = 0.25
+NORMAL_CACHE: Final = 0.9
+NORMAL_SHARE: Final = 0.04
+
+FEWEST_TO_JUDGE: Final = 20.0
+"""Calls below which a warning is not made critical."""
+
+
+def standing(learnt: Learnt, incident: Incident, minute: int, *, dear: bool) -> Standing:
+    """How an incident stands at the end of a minute. `dear`: its model is much more expensive than the usual one."""
+    span = learnt.windows.last(incident.rows[0], minute, LONGEST)
+    age = minute - incident.start + 1
+    lately = _lately(span, incident.watch, age)
+    wholly = span[:, -min(age, LONGEST) :].sum(1)
+    may_be_over = age > SETTLE_MINUTES[incident.watch]
+    found = _STANDINGS[incident.watch](learnt, incident.rows[0], lately, wholly, dear)
+    return Standing(found.over and may_be_over, found.ratio, found.severity)
+
+
+_COUNTED: Final = {
+    Watch.VOLUME: Seen.EXPECTED,
+    Watch.RETRIES: Seen.FIRST,
+    Watch.COST: Seen.PRICED,
+    Watch.CACHE: Seen.INPUT_CALLS,
+    Watch.MIX: Seen.FIRST,
+}
+
+
+def _lately(span: Floats, watch: Watch, age: int) -> Floats:
+    """Sums over the last minutes, as many as it takes to tell. [what]"""
+    evidence = span[_COUNTED[watch], ::-1].cumsum()
+    needed = int(np.searchsorted(evidence, EVIDENCE[watch])) + 1
+    return np.asarray(span[:, -min(max(needed, SETTLE_MINUTES[watch]), max(age, 2), LONGEST) :].sum(1))
+
+
+def _volume(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
+    ratio, overall = _ratio(lately, Seen.CALLS, Seen.EXPECTED), _ratio(wholly, Seen.CALLS, Seen.EXPECTED)
+    critical = learnt.thresholds.volume_critical
+    bad = wholly[Seen.EXPECTED] >= 4 and ratio >= critical and overall >= 0.95 * critical
+    return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
+
+
+def _retries(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
+    ratio = float(lately[Seen.RETRIES] / max(lately[Seen.FIRST], 1.0))
+    severity = storm_severity(float(lately[Seen.FIRST]), float(lately[Seen.RETRIES]), learnt.thresholds)
+    return Standing(ratio < NORMAL_RETRIES, ratio, severity)
+
+
+def _cost(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
+    ratio, overall = _ratio(lately, Seen.COST, Seen.COST_EXPECTED), _ratio(wholly, Seen.COST, Seen.COST_EXPECTED)
+    calls = float(wholly[Seen.PRICED])
+    deviation = np.sqrt(learnt.spread.cost_variance[row] / max(calls, 1.0) + learnt.spread.cost_drift[row] / 2)
+    critical = learnt.thresholds.cost_critical
+    bad = calls >= FEWEST_TO_JUDGE and ratio >= critical and overall >= critical * (1 + 0.5 * deviation)
+    return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
+
+
+def _cache(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
+    ratio = _ratio(lately, Seen.CACHED, Seen.CACHED_EXPECTED)
+    overall = float(wholly[Seen.CACHED] / max(wholly[Seen.INPUT], 1.0))
+    calls = float(wholly[Seen.INPUT_CALLS])
+    critical = learnt.thresholds.cache_critical - 0.5 * np.sqrt(0.5 / max(calls, 1.0))
+    bad = calls >= FEWEST_TO_JUDGE and overall < critical
+    return Standing(ratio > NORMAL_CACHE, ratio, "critical" if bad else "warning")
+
+
+def _mix(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
+    share = float(lately[Seen.CALLS] / max(lately[Seen.FIRST], 1.0))
+    bad = dear and lately[Seen.FIRST] >= 10 and share >= learnt.thresholds.share_critical
+    return Standing(share < max(NORMAL_SHARE, 2 * learnt.ratios.share[row]), share, "critical" if bad else "warning")
+
+
+def _ratio(sums: Floats, part: Seen, whole: Seen) -> float:
+    return float(sums[part] / max(sums[whole], 1e-9))
+
+
+_STANDINGS: Final = {
+    Watch.VOLUME: _volume,
+    Watch.RETRIES: _retries,
+    Watch.COST: _cost,
+    Watch.CACHE: _cache,
+    Watch.MIX: _mix,
+}

@@ -1,0 +1,84 @@
+"""What of a slot that is over belongs into history: good minutes, and none of a gap in the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taximeter.anomaly.calendar import SLOT_MINUTES
+from taximeter.anomaly.history import Hourly
+from taximeter.anomaly.panel import Panel, Raw, Role
+from taximeter.anomaly.windows import Seen, Watch, Windows
+
+Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
+
+SILENT_CALLS: Final = 8.0
+"""A stretch without a call in which so many were expected is a gap in the data: one in 3,000 otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Sums over the good minutes of a slot, per row: calls, how many minutes, and `hourly[Hourly, row]`."""
+
+    calls: Floats
+    minutes: Floats
+    hourly: Floats
+
+
+def remembered(panel: Panel, windows: Windows, slot: int) -> Remembered:
+    rows, begins = panel.rows, panel.column(slot * SLOT_MINUTES)
+    if begins < 0:
+        return Remembered(np.zeros(rows), np.zeros(rows), np.zeros((len(Hourly), rows)))
+    span = slice(begins, begins + SLOT_MINUTES)
+    minutes = np.arange(slot * SLOT_MINUTES, (slot + 1) * SLOT_MINUTES)
+    counted = windows.counts[Watch.VOLUME, :rows, span] & ~_silent_minutes(panel, windows, begins)
+    counted &= minutes[None, :] >= panel.born[:rows, None]
+    calls = (windows.all[Seen.CALLS, :rows, span] * counted).sum(1)
+    return Remembered(calls, counted.sum(1).astype(float), _hourly(panel, windows, rows, span))
+
+
+def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
+    good, raw = windows.good[:, :rows, span], panel.raw[:, :rows, span]
+    priced = windows.counts[Watch.COST, :rows, span]
+    cached = windows.counts[Watch.CACHE, :rows, span]
+    mix = panel.of_role(Role.MIX)
+    hourly = np.zeros((len(Hourly), rows))
+    hourly[Hourly.CALLS] = np.where(mix, good[Seen.CALLS].sum(1), good[Seen.PRICED].sum(1))
+    hourly[Hourly.FIRST] = good[Seen.FIRST].sum(1)
+    hourly[Hourly.RETRIES] = good[Seen.RETRIES].sum(1)
+    for what, held, counted in (
+        (Hourly.INPUT, Raw.INPUT, priced),
+        (Hourly.OUTPUT, Raw.OUTPUT, priced),
+        (Hourly.CACHE_INPUT, Raw.INPUT, cached),
+        (Hourly.CACHED, Raw.CACHED, cached),
+        (Hourly.INPUT_USD, Raw.INPUT_USD, priced),
+        (Hourly.OUTPUT_USD, Raw.OUTPUT_USD, priced),
+    ):
+        hourly[what] = (raw[held] * counted).sum(1)
+    return hourly
+
+
+def _silent_minutes(panel: Panel, windows: Windows, begins: int) -> Flags:
+    """Minutes of a slot that are part of a stretch in which nothing came though something should have: [row, minute]."""
+    rows = panel.rows
+    around = slice(max(begins - SLOT_MINUTES, 0), begins + 2 * SLOT_MINUTES)
+    quiet = panel.raw[Raw.CALLS, :rows, around] == 0
+    expected = windows.all[Seen.EXPECTED, :rows, around]
+    silent = np.zeros((rows, SLOT_MINUTES), bool)
+    offset = begins - around.start
+    for row in np.flatnonzero((expected * quiet).sum(1) >= SILENT_CALLS):
+        silent[row] = _silent(quiet[row], expected[row])[offset : offset + SLOT_MINUTES]
+    return silent
+
+
+def _silent(quiet: Flags, expected: Floats) -> Flags:
+    """Which minutes belong to a silent stretch that is too long to be chance."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
+    silent = np.zeros(len(quiet), bool)
+    for begins, ends in zip(edges[::2], edges[1::2], strict=True):
+        silent[begins:ends] = expected[begins:ends].sum() >= SILENT_CALLS
+    return silent

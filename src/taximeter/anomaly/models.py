@@ -1,0 +1,93 @@
+"""Which models belong to a feature: those that were allowed, or, where nobody has told, those that it has used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taximeter.anomaly.calendar import MINUTES_A_DAY
+from taximeter.anomaly.detectors import Suspicion
+from taximeter.anomaly.panel import FEATURE, MODEL, Panel, Role
+from taximeter.anomaly.ratios import HOME_SHARE
+from taximeter.anomaly.rules import Thresholds
+
+Floats = NDArray[np.floating[Any]]
+
+AllowedModels = Mapping[str, Mapping[str, int]]
+"""Feature → model → the minute from which it is allowed."""
+
+MIGRATION_DAYS: Final = 10
+"""How long after the day from which a model is allowed its share may change by plan."""
+
+RARE_SHARE: Final = 0.5
+"""A model with a smaller share than this is watched for drift towards it."""
+
+NEW_DAYS: Final = 1.0
+"""Where nobody has told which models are allowed, one that a known feature has used for less than this is
+unexpected."""
+
+
+class Models:
+    """`home[cell]`: 1 where a cell's model is at home in its feature, else 0. `unexpected` and `settled` are of rows."""
+
+    def __init__(self, panel: Panel, allowed: AllowedModels | None, prices: Mapping[str, float]) -> None:
+        self._panel, self._allowed, self._prices = panel, allowed, prices
+        self.home = np.zeros(0)
+        self.unexpected = np.zeros(0, bool)
+        self.settled = np.zeros(0, bool)
+
+    def learn(self, share: Floats, minute: int) -> None:
+        panel, rows = self._panel, self._panel.rows
+        mix = panel.of_role(Role.MIX)
+        young = minute - panel.born[panel.parent[:rows]] < MINUTES_A_DAY
+        home = mix & ((share >= HOME_SHARE) | young)
+        self.unexpected = np.zeros(rows, bool)
+        self.settled = mix & ~young & (share < RARE_SHARE)
+        for row in np.flatnonzero(mix):
+            self._judge(int(row), home, minute)
+        places = np.array(panel.cell_mix, dtype=int)
+        self.home = np.where(places >= 0, home[np.maximum(places, 0)], True).astype(float)
+
+    def _judge(self, row: int, home: NDArray[np.bool_], minute: int) -> None:
+        panel = self._panel
+        feature_since = int(panel.born[panel.parent[row]])
+        since = self._allowed_since(row)
+        if since is None or since > minute:
+            self.unexpected[row], home[row] = True, False
+        elif self._is_told(row) and since > feature_since + MINUTES_A_DAY:
+            home[row] = True
+            self.settled[row] &= minute - since > MIGRATION_DAYS * MINUTES_A_DAY
+        elif not self._is_told(row):
+            known_feature = panel.born[row] - feature_since > MINUTES_A_DAY
+            self.unexpected[row] = known_feature and minute - panel.born[row] < NEW_DAYS * MINUTES_A_DAY
+
+    def _allowed_since(self, row: int) -> int | None:
+        """The minute from which a row's model is allowed; None when it is not."""
+        if not self._is_told(row):
+            return 0
+        scope = dict(self._panel.scopes[row])
+        return (self._allowed or {})[scope[FEATURE]].get(scope[MODEL])
+
+    def _is_told(self, row: int) -> bool:
+        return dict(self._panel.scopes[row])[FEATURE] in (self._allowed or {})
+
+    def judged(self, suspicion: Suspicion, thresholds: Thresholds, share: Floats) -> Suspicion:
+        """Drift is critical when the model is dear and has much of the traffic."""
+        much = suspicion.ratio >= thresholds.share_critical
+        dear = much and self.is_dear(suspicion.row, share, thresholds.dear_model)
+        return replace(suspicion, severity="critical" if dear else "warning")
+
+    def is_dear(self, row: int, share: Floats, factor: float) -> bool:
+        """Whether the model costs `factor` times what the feature's main one does; unknown prices may be anything."""
+        panel = self._panel
+        siblings = np.flatnonzero(panel.of_role(Role.MIX) & (panel.parent[: panel.rows] == panel.parent[row]))
+        main = max(siblings, key=lambda sibling: float(share[sibling]) if sibling != row else -1.0)
+        price, usual = self._price(row), self._price(int(main))
+        return main == row or price is None or usual is None or price > factor * usual
+
+    def _price(self, row: int) -> float | None:
+        return self._prices.get(dict(self._panel.scopes[row])[MODEL])
