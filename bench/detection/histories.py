@@ -61,8 +61,10 @@ def minutes(folder: Path, told: dict[str, Any]) -> Minutes:
         db.execute("set threads = 1")
         db.execute(_CELLS, [str(folder / "usage.parquet")])
         cells = db.execute("select distinct feature, model, user_bucket from usage order by all").fetchall()
-        db.execute("create table cell as select row_number() over (order by feature, model, user_bucket) - 1 as n, * "
-                   "from (select distinct feature, model, user_bucket from usage)")
+        db.execute(
+            "create table cell as select row_number() over (order by feature, model, user_bucket) - 1 as n, * "
+            "from (select distinct feature, model, user_bucket from usage)"
+        )
         got = db.execute(
             "select t, n, calls, retries, input_tokens, cached_tokens, output_tokens "
             "from usage join cell using (feature, model, user_bucket) order by t, n"
@@ -70,12 +72,24 @@ def minutes(folder: Path, told: dict[str, Any]) -> Minutes:
     first, last = minute_of(told["start"]), minute_of(told["end"])
     cell = np.asarray(got["n"], np.int32)
     prices = told["prices_usd_per_mtok"]
-    per_million = np.array([[prices[model][kind] for kind in ("input", "cached_input", "output")] for _, model, _ in cells])
+    per_million = np.array(
+        [[prices[model][kind] for kind in ("input", "cached_input", "output")] for _, model, _ in cells]
+    )
     rate = per_million[cell] / 1e6
-    tokens, cached, output = (np.asarray(got[name], float) for name in ("input_tokens", "cached_tokens", "output_tokens"))
-    values = np.stack([
-        got["calls"], got["retries"], tokens, cached, output,
-        (tokens - cached) * rate[:, 0] + cached * rate[:, 1], output * rate[:, 2],
-    ], axis=1).astype(float)
+    tokens, cached, output = (
+        np.asarray(got[name], float) for name in ("input_tokens", "cached_tokens", "output_tokens")
+    )
+    values = np.stack(
+        [
+            got["calls"],
+            got["retries"],
+            tokens,
+            cached,
+            output,
+            (tokens - cached) * rate[:, 0] + cached * rate[:, 1],
+            output * rate[:, 2],
+        ],
+        axis=1,
+    ).astype(float)
     begins = np.searchsorted(np.asarray(got["t"]), np.arange(first, last + 1))
     return Minutes(first, cells, begins, cell, values)

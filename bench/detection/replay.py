@@ -43,8 +43,16 @@ def replay(folder: Path, *, blind: bool = False) -> list[dict[str, Any]]:
 
 def alert(news: Any) -> dict[str, Any]:
     scope = {"user_bucket" if name == "user_id" else name: value for name, value in news.incident.scope}
-    return {"time": minute_text(news.minute + 1), "type": news.incident.kind, "scope": scope,
-            "severity": news.incident.severity, "what": news.news, "ratio": round(news.incident.ratio, 2), "score": round(news.incident.score, 1), "window": news.incident.window}
+    return {
+        "time": minute_text(news.minute + 1),
+        "type": news.incident.kind,
+        "scope": scope,
+        "severity": news.incident.severity,
+        "what": news.news,
+        "ratio": round(news.incident.ratio, 2),
+        "score": round(news.incident.score, 1),
+        "window": news.incident.window,
+    }
 
 
 def main() -> None:

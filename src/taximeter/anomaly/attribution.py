@@ -108,7 +108,7 @@ def _storm_in(learnt: Learnt, minute: int, top: int, best: Suspicion) -> Explain
     return told, [top, *spenders] if row == top else [row, top]
 
 
-def explain_alone(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
+def explain_alone(_learnt: Learnt, _minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
     for suspicion in found:
         yield suspicion, [suspicion.row]
 

@@ -50,10 +50,17 @@ class Creeps:
         """Row → incident, level before it, the minute in which it was last seen to rise."""
 
     def look(
-        self, history: History, scopes: Sequence[Scope], eligible: NDArray[np.bool_], minute: int, thresholds: Thresholds
+        self,
+        history: History,
+        scopes: Sequence[Scope],
+        eligible: NDArray[np.bool_],
+        minute: int,
+        thresholds: Thresholds,
     ) -> Iterator[tuple[Literal["opened", "escalated", "closed"], Incident]]:
         rise = rises(tokens_per_call(history, history.done // 4, len(scopes)))
-        rising = (rise.growth >= np.log(thresholds.creep_warning)) & (rise.score >= CREEP_SCORE) & rise.steady & eligible
+        rising = (
+            (rise.growth >= np.log(thresholds.creep_warning)) & (rise.score >= CREEP_SCORE) & rise.steady & eligible
+        )
         for row in np.flatnonzero(rising).tolist():
             incident, base, _ = self._open.get(row, (None, 0.0, 0))
             if incident is None:

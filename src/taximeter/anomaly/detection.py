@@ -90,7 +90,7 @@ class Detection:
         self.creeps = Creeps()
         self.incidents: list[Incident] = []
         self._ratios: Ratios | None = None
-        self._expected = np.zeros((0, SLOT_MINUTES))
+        self._expected: Floats = np.zeros((0, SLOT_MINUTES))
         self._slot = -1
         self._quiet_until: dict[tuple[Watch, int], int] = {}
         self._openings: dict[tuple[Watch, int], list[int]] = {}
@@ -121,7 +121,7 @@ class Detection:
         learnt = self._learnt(first)
         sums = self.windows.sums(first, last - first + 1)
         screened = [detector.screen(learnt, sums) for detector in DETECTORS]
-        flagged = [flags.any((0, 2)) for flags in screened]
+        flagged = [np.asarray(flags.any((0, 2))) for flags in screened]
         for minute in range(first, last + 1):
             at = minute - first
             news = list(self._follow(learnt, minute))
@@ -131,7 +131,7 @@ class Detection:
                     suspicions = detector.examine(learnt, minute, sums[:, :, at], rows, places)
                     news += self._open(learnt, minute, detector.watch, suspicions)
             if (minute + 1) % SLOT_MINUTES == 0:
-                self.spread.learn(minute // SLOT_MINUTES, sums[:, :, at])
+                self.spread.learn(minute // SLOT_MINUTES, sums[:, :, at], learnt.days_known >= LEARNING_DAYS)
                 news += self._creep(minute)
             if news:
                 self.windows.judge(minute + 1, last - minute)
@@ -262,5 +262,7 @@ class Detection:
         eligible = self.panel.of_role(Role.GROUP)
         return [
             Told(news, minute, incident)
-            for news, incident in self.creeps.look(self.history, self.panel.scopes, eligible[:rows], minute, self.thresholds)
+            for news, incident in self.creeps.look(
+                self.history, self.panel.scopes, eligible[:rows], minute, self.thresholds
+            )
         ]

@@ -170,7 +170,7 @@ def _screen_retries(learnt: Learnt, sums: Floats) -> Flags:
     return np.asarray(large & learnt.panel.of_role(Role.GROUP, Role.SPENDER, Role.MODEL)[:, None, None])
 
 
-def _examine_retries(learnt: Learnt, minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
+def _examine_retries(learnt: Learnt, _minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
     usual = np.minimum(np.maximum(RETRY_BLIP, 3 * learnt.ratios.retries[rows]), 0.9)
     again, first = sums[Seen.RETRIES][rows, places], sums[Seen.FIRST][rows, places]
     scores = binomial_tail(again, again + first, usual / (1 + usual))
@@ -271,7 +271,7 @@ def _screen_cache(learnt: Learnt, sums: Floats) -> Flags:
     return np.asarray(low & (learnt.panel.of_role(Role.GROUP) & (learnt.days_known >= 1))[:, None, None])
 
 
-def _examine_cache(learnt: Learnt, minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
+def _examine_cache(learnt: Learnt, _minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
     tokens = sums[Seen.INPUT][rows, places]
     usual, rate = sums[Seen.CACHED_EXPECTED][rows, places] / tokens, sums[Seen.CACHED][rows, places] / tokens
     chance = TOKEN_WEIGHT * usual * (1 - usual) / sums[Seen.INPUT_CALLS][rows, places]
@@ -311,7 +311,7 @@ def _screen_mix(learnt: Learnt, sums: Floats) -> Flags:
     return np.asarray(found & learnt.panel.of_role(Role.MIX)[:, None, None])
 
 
-def _examine_mix(learnt: Learnt, minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
+def _examine_mix(learnt: Learnt, _minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
     calls, first, expected = (sums[what][rows, places] for what in (Seen.CALLS, Seen.FIRST, Seen.EXPECTED))
     usual = np.clip(MIX_CLUMPING * expected / np.maximum(first, 1), 1e-3, 0.95)
     scores = binomial_tail(calls, np.maximum(first, calls), usual)

@@ -87,8 +87,19 @@ def standing(learnt: Learnt, incident: Incident, minute: int, *, dear: bool) -> 
     lately = _lately(span, incident.watch, age)
     wholly = span[:, -min(age, LONGEST) :].sum(1)
     may_be_over = age > SETTLE_MINUTES[incident.watch]
-    found = _STANDINGS[incident.watch](learnt, incident.rows[0], lately, wholly, dear)
+    found = _STANDINGS[incident.watch](_Course(learnt, incident.rows[0], lately, wholly, dear))
     return Standing(found.over and may_be_over, found.ratio, found.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """An incident's sums over its last minutes, as many as it takes to tell, and over all of it."""
+
+    learnt: Learnt
+    row: int
+    lately: Floats
+    wholly: Floats
+    dear: bool
 
 
 _COUNTED: Final = {
@@ -107,41 +118,51 @@ def _lately(span: Floats, watch: Watch, age: int) -> Floats:
     return np.asarray(span[:, -min(max(needed, SETTLE_MINUTES[watch]), max(age, 2), LONGEST) :].sum(1))
 
 
-def _volume(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
-    ratio, overall = _ratio(lately, Seen.CALLS, Seen.EXPECTED), _ratio(wholly, Seen.CALLS, Seen.EXPECTED)
-    critical = learnt.thresholds.volume_critical
-    bad = wholly[Seen.EXPECTED] >= 4 and ratio >= critical and overall >= 0.95 * critical
+def _volume(course: _Course) -> Standing:
+    ratio, overall = _ratio(course.lately, Seen.CALLS, Seen.EXPECTED), _ratio(course.wholly, Seen.CALLS, Seen.EXPECTED)
+    critical = course.learnt.thresholds.volume_critical
+    bad = course.wholly[Seen.EXPECTED] >= 4 and ratio >= critical and overall >= 0.95 * critical
     return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
 
 
-def _retries(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
-    ratio = float(lately[Seen.RETRIES] / max(lately[Seen.FIRST], 1.0))
-    severity = storm_severity(float(lately[Seen.FIRST]), float(lately[Seen.RETRIES]), learnt.thresholds)
+def _retries(course: _Course) -> Standing:
+    ratio = float(course.lately[Seen.RETRIES] / max(course.lately[Seen.FIRST], 1.0))
+    severity = storm_severity(
+        float(course.lately[Seen.FIRST]), float(course.lately[Seen.RETRIES]), course.learnt.thresholds
+    )
     return Standing(ratio < NORMAL_RETRIES, ratio, severity)
 
 
-def _cost(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
-    ratio, overall = _ratio(lately, Seen.COST, Seen.COST_EXPECTED), _ratio(wholly, Seen.COST, Seen.COST_EXPECTED)
-    calls = float(wholly[Seen.PRICED])
-    deviation = np.sqrt(learnt.spread.cost_variance[row] / max(calls, 1.0) + learnt.spread.cost_drift[row] / 2)
-    critical = learnt.thresholds.cost_critical
+def _cost(course: _Course) -> Standing:
+    ratio, overall = (
+        _ratio(course.lately, Seen.COST, Seen.COST_EXPECTED),
+        _ratio(course.wholly, Seen.COST, Seen.COST_EXPECTED),
+    )
+    calls = float(course.wholly[Seen.PRICED])
+    deviation = np.sqrt(
+        course.learnt.spread.cost_variance[course.row] / max(calls, 1.0)
+        + course.learnt.spread.cost_drift[course.row] / 2
+    )
+    critical = course.learnt.thresholds.cost_critical
     bad = calls >= FEWEST_TO_JUDGE and ratio >= critical and overall >= critical * (1 + 0.5 * deviation)
     return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
 
 
-def _cache(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
-    ratio = _ratio(lately, Seen.CACHED, Seen.CACHED_EXPECTED)
-    overall = float(wholly[Seen.CACHED] / max(wholly[Seen.INPUT], 1.0))
-    calls = float(wholly[Seen.INPUT_CALLS])
-    critical = learnt.thresholds.cache_critical - 0.5 * np.sqrt(0.5 / max(calls, 1.0))
+def _cache(course: _Course) -> Standing:
+    ratio = _ratio(course.lately, Seen.CACHED, Seen.CACHED_EXPECTED)
+    overall = float(course.wholly[Seen.CACHED] / max(course.wholly[Seen.INPUT], 1.0))
+    calls = float(course.wholly[Seen.INPUT_CALLS])
+    critical = course.learnt.thresholds.cache_critical - 0.5 * np.sqrt(0.5 / max(calls, 1.0))
     bad = calls >= FEWEST_TO_JUDGE and overall < critical
     return Standing(ratio > NORMAL_CACHE, ratio, "critical" if bad else "warning")
 
 
-def _mix(learnt: Learnt, row: int, lately: Floats, wholly: Floats, dear: bool) -> Standing:
-    share = float(lately[Seen.CALLS] / max(lately[Seen.FIRST], 1.0))
-    bad = dear and lately[Seen.FIRST] >= 10 and share >= learnt.thresholds.share_critical
-    return Standing(share < max(NORMAL_SHARE, 2 * learnt.ratios.share[row]), share, "critical" if bad else "warning")
+def _mix(course: _Course) -> Standing:
+    share = float(course.lately[Seen.CALLS] / max(course.lately[Seen.FIRST], 1.0))
+    bad = course.dear and course.lately[Seen.FIRST] >= 10 and share >= course.learnt.thresholds.share_critical
+    return Standing(
+        share < max(NORMAL_SHARE, 2 * course.learnt.ratios.share[course.row]), share, "critical" if bad else "warning"
+    )
 
 
 def _ratio(sums: Floats, part: Seen, whole: Seen) -> float:

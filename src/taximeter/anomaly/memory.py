@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.calendar import SLOT_MINUTES
+from taximeter.anomaly.calendar import MINUTES_A_DAY, SLOT_MINUTES
 from taximeter.anomaly.history import Hourly
 from taximeter.anomaly.panel import Panel, Raw, Role
 from taximeter.anomaly.windows import Seen, Watch, Windows
@@ -18,6 +18,10 @@ Flags = NDArray[np.bool_]
 
 SILENT_CALLS: Final = 8.0
 """A stretch without a call in which so many were expected is a gap in the data: one in 3,000 otherwise."""
+
+
+KNOWN_DAYS: Final = 7
+"""Silence tells of a gap only once the week's rhythm is known: before, it may be the pause of a nightly job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,15 @@ def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
 
 
 def _silent_minutes(panel: Panel, windows: Windows, begins: int) -> Flags:
-    """Minutes of a slot that are part of a stretch in which nothing came though something should have: [row, minute]."""
+    """Minutes of a slot in a stretch in which nothing came though something should have: [row, minute]."""
     rows = panel.rows
     around = slice(max(begins - SLOT_MINUTES, 0), begins + 2 * SLOT_MINUTES)
     quiet = panel.raw[Raw.CALLS, :rows, around] == 0
     expected = windows.all[Seen.EXPECTED, :rows, around]
     silent = np.zeros((rows, SLOT_MINUTES), bool)
     offset = begins - around.start
-    for row in np.flatnonzero((expected * quiet).sum(1) >= SILENT_CALLS):
+    known = panel.newest - panel.born[:rows] >= KNOWN_DAYS * MINUTES_A_DAY
+    for row in np.flatnonzero(((expected * quiet).sum(1) >= SILENT_CALLS) & known):
         silent[row] = _silent(quiet[row], expected[row])[offset : offset + SLOT_MINUTES]
     return silent
 

@@ -32,7 +32,7 @@ unexpected."""
 
 
 class Models:
-    """`home[cell]`: 1 where a cell's model is at home in its feature, else 0. `unexpected` and `settled` are of rows."""
+    """`home[cell]`: 1 where a cell's model is at home in its feature, else 0. `unexpected`, `settled`: of rows."""
 
     def __init__(self, panel: Panel, allowed: AllowedModels | None, prices: Mapping[str, float]) -> None:
         self._panel, self._allowed, self._prices = panel, allowed, prices

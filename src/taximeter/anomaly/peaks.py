@@ -14,10 +14,10 @@ from taximeter.anomaly.windows import WINDOWS, Watch
 Floats = NDArray[np.floating[Any]]
 
 KEPT_DAYS: Final = 14
-MARGIN: Final = 0.8
-"""Standard scores that a finding must be above the second highest day: the highest may have been an incident."""
+MARGIN: Final = 0.5
+"""Standard scores that a finding must be above the third highest day: higher ones may have been incidents."""
 
-HIGHEST: Final = 14.0
+HIGHEST: Final = 9.0
 """A threshold is never raised above this."""
 
 WATCHES: Final = (Watch.VOLUME, Watch.COST, Watch.CACHE)
@@ -33,7 +33,9 @@ class Peaks:
         more = rows - self._limit.shape[1]
         if more > 0:
             more = max(more, 64)
-            self._days = np.concatenate([self._days, np.zeros((len(WATCHES), more, len(WINDOWS), KEPT_DAYS), np.float32)], 1)
+            self._days = np.concatenate(
+                [self._days, np.zeros((len(WATCHES), more, len(WINDOWS), KEPT_DAYS), np.float32)], 1
+            )
             self._limit = np.concatenate([self._limit, np.zeros((len(WATCHES), more, len(WINDOWS)), np.float32)], 1)
 
     def begin(self, minute: int) -> None:
@@ -42,13 +44,13 @@ class Peaks:
             return
         self._today = day
         ordered = np.sort(self._days, axis=-1)
-        second = ordered[..., -2]
-        self._limit = np.where(second > 0, np.minimum(second + MARGIN, HIGHEST), 0).astype(np.float32)
+        third = ordered[..., -3]
+        self._limit = np.where(third > 0, np.minimum(third + MARGIN, HIGHEST), 0).astype(np.float32)
         self._days[..., day % KEPT_DAYS] = 0
 
     def limit(self, watch: Watch, rows: Any, places: Any) -> Floats:
         """The scores that these rows must exceed in these windows."""
-        return self._limit[watch_place(watch), rows, places]
+        return np.asarray(self._limit[watch_place(watch), rows, places])
 
     def note(self, watch: Watch, rows: Any, places: Any, scores: Floats) -> None:
         """Scores that were not worth a word."""

@@ -133,4 +133,4 @@ def _shrunk(part: Floats, whole: Floats, all_part: Floats, all_whole: Floats) ->
 
 
 def _quotient(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0))

@@ -17,8 +17,8 @@ from taximeter.anomaly.windows import WINDOWS, Seen
 
 Floats = NDArray[np.floating[Any]]
 
-MEMORY_WINDOWS: Final = 2000
-"""Windows after which what was learnt has half faded; of the longest ones, as many as five weeks have."""
+MEMORY_WINDOWS: Final = 1000
+"""Windows after which what was learnt has half faded: some ten days of the short ones."""
 
 GUESS_WINDOWS: Final = 20.0
 """What the first guess is worth, in windows."""
@@ -38,7 +38,7 @@ COST_DRIFT_GUESS: Final = 0.008
 """Squared coefficient of variation of one call's cost, and of the slow drift of the mean (9 %)."""
 
 SKEW: Final = 1.5
-"""Answers are longer-tailed than a gamma variable of the same variance: the variance is taken to be this much larger."""
+"""Answers are longer-tailed than a gamma variable of the same variance: it is taken to be this much larger."""
 
 LEAST_DRIFT: Final = 0.008
 
@@ -64,12 +64,13 @@ class Spread:
         self.cost_variance = np.concatenate([self.cost_variance, np.full(more, COST_VARIANCE_GUESS)])
         self.cost_drift = np.concatenate([self.cost_drift, np.full(more, COST_DRIFT_GUESS)])
 
-    def learn(self, slot: int, sums: Floats) -> None:
+    def learn(self, slot: int, sums: Floats, known: NDArray[np.bool_]) -> None:
         """Take in the windows that end with a slot, `sums[what, row, window]`; of the longer ones, those that begin
-        where the last one that was taken in ended."""
+        where the last one that was taken in ended. Only rows that are `known`: before the week's rhythm is, deviations
+        are those of the expectation."""
         for place, window in enumerate(WINDOWS):
             if slot % -(-window // SLOT_MINUTES) == 0:
-                self._learn_volume(place, sums[Seen.CALLS, :, place], sums[Seen.EXPECTED, :, place])
+                self._learn_volume(place, sums[Seen.CALLS, :, place], sums[Seen.EXPECTED, :, place] * known)
         for number, place in enumerate((SHORT_WINDOW, LONG_WINDOW)):
             if slot % -(-WINDOWS[place] // SLOT_MINUTES) == 0:
                 self._learn_cost(number, *(sums[what, :, place] for what in _COST))
@@ -90,8 +91,8 @@ class Spread:
         """What was learnt and what was guessed, together."""
         rows = len(calls_an_hour)
         guess = guessed_dispersion(calls_an_hour)
-        learnt = self._squares[:rows] + guess * GUESS_WINDOWS
-        self.dispersion[:rows] = np.maximum(learnt / (self._means[:rows] + GUESS_WINDOWS), LEAST_DISPERSION)
+        learnt = (self._squares[:rows] + guess * GUESS_WINDOWS) / (self._means[:rows] + GUESS_WINDOWS)
+        self.dispersion[:rows] = np.maximum(learnt, np.maximum(LEAST_OF_GUESS * guess, LEAST_DISPERSION))
         self._settle_cost(rows)
 
     def _learn_cost(self, number: int, calls: Floats, cost: Floats, expected: Floats) -> None:
@@ -119,6 +120,9 @@ class Spread:
 
 
 _COST: Final = (Seen.PRICED, Seen.COST, Seen.COST_EXPECTED)
+
+LEAST_OF_GUESS: Final = 0.4
+"""What is learnt is never less than this part of the guess: calm weeks are followed by others."""
 
 LEAST_DISPERSION: Final = 0.004
 """A deviation of 6 %: days differ as much."""

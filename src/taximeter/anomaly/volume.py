@@ -79,7 +79,7 @@ class VolumeBaseline:
         calendar, local = self._calendar, self._calendar.local(slot)
         shape = self._like(local, rows)
         if calendar.clock_changed_within(slot, SHAPE_WEEKS):
-            shape = np.maximum(shape, self._read(_weekly(slot), self._similar(slot, slot, utc=True), rows))
+            shape = np.maximum(shape, self._read(_weekly(slot), self._similar(slot, utc=True), rows))
         if calendar.is_holiday(local):
             shape = np.maximum(shape, self._like(self._moved(local, SUNDAY), rows))
         if calendar.is_eve(local):
@@ -94,13 +94,13 @@ class VolumeBaseline:
     def _like(self, local: int, rows: int) -> Floats:
         """The shape of a local slot, by its own weekday and by similar days."""
         weekly = [self._calendar.utc(again) for again in _weekly(local)]
-        return self._read(weekly, self._similar(local, self._calendar.utc(local)), rows)
+        return self._read(weekly, self._similar(local), rows)
 
     def _moved(self, local: int, weekday: int) -> int:
         """The next local slot of this time of day on a weekday: its weeks before are the nearest such days."""
         return local + (weekday - self._calendar.weekday(local)) % 7 * SLOTS_A_DAY
 
-    def _similar(self, local: int, slot: int, *, utc: bool = False) -> list[int]:
+    def _similar(self, local: int, *, utc: bool = False) -> list[int]:
         kind = day_kind(self._calendar.weekday(local))
         days = (local - day * SLOTS_A_DAY for day in range(1, 15))
         alike = [day for day in days if day_kind(self._calendar.weekday(day)) == kind][:SIMILAR_DAYS]

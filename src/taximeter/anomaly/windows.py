@@ -72,6 +72,7 @@ class Windows:
         self.counts = np.zeros((len(Watch), 0, 2 * KEPT_MINUTES), bool)
         self.bad = np.zeros((len(Watch), 0), bool)
         """Rows that have an incident now, by what it is about."""
+        self._rows = 0
 
     def grow(self, rows: int) -> None:
         more = rows - self.good.shape[1]
@@ -82,6 +83,10 @@ class Windows:
             self.good = np.concatenate([self.good, wide], axis=1)
             self.counts = np.concatenate([self.counts, np.zeros((len(Watch), more, 2 * KEPT_MINUTES), bool)], axis=1)
             self.bad = np.concatenate([self.bad, np.zeros((len(Watch), more), bool)], axis=1)
+        for row in range(self._rows, rows):
+            if self._panel.role[row] == Role.MIX:
+                self.all[Seen.FIRST, row] = self.good[Seen.FIRST, row] = self.all[Seen.FIRST, self._panel.parent[row]]
+        self._rows = rows
 
     def shift(self, by: int) -> None:
         """Follow the columns of the panel."""
@@ -104,9 +109,7 @@ class Windows:
         seen[Seen.EXPECTED, mix] = seen[Seen.FIRST, mix] * ratios.share[mix, None]
         seen[Seen.RETRIES] = raw[Raw.RETRIES]
         seen[Seen.PRICED] = seen[Seen.INPUT_CALLS] = raw[Raw.HOME_CALLS]
-        seen[Seen.COST] = (
-            raw[Raw.INPUT] * ratios.input_price[:, None] + raw[Raw.OUTPUT] * ratios.output_price[:, None]
-        )
+        seen[Seen.COST] = raw[Raw.INPUT] * ratios.input_price[:, None] + raw[Raw.OUTPUT] * ratios.output_price[:, None]
         seen[Seen.COST_EXPECTED] = raw[Raw.HOME_CALLS] * ratios.cost[:, None]
         seen[Seen.INPUT], seen[Seen.CACHED] = raw[Raw.INPUT], raw[Raw.CACHED]
         seen[Seen.CACHED_EXPECTED] = raw[Raw.INPUT] * ratios.cached[:, None]
@@ -134,7 +137,7 @@ class Windows:
         """Sums over the windows that end with each of the minutes: [what, row, minute, window]."""
         column = self._panel.column(first_minute)
         held = self.good[:, : self._panel.rows, column - LONGEST + 1 : column + minutes]
-        return (held @ _members(minutes)).reshape(*held.shape[:2], minutes, len(WINDOWS))
+        return np.asarray(held @ _members(minutes)).reshape(*held.shape[:2], minutes, len(WINDOWS))
 
     def last(self, row: int, minute: int, minutes: int) -> Floats:
         """The last minutes of one row, those of incidents too, oldest first: [what, minute]."""
@@ -145,7 +148,7 @@ class Windows:
 
     def totals(self, minute: int, minutes: int) -> Floats:
         """What the last minutes, those of incidents too, add up to: [what, row]."""
-        return self.all[:, : self._panel.rows, self._columns(minute - minutes + 1, minutes)].sum(2)
+        return np.asarray(self.all[:, : self._panel.rows, self._columns(minute - minutes + 1, minutes)].sum(2))
 
     def _columns(self, first_minute: int, minutes: int) -> slice:
         column = self._panel.column(first_minute)
