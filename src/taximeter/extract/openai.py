@@ -88,14 +88,7 @@ def _request(operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str
         if limit is None and key in body:
             limit = count(body[key])
     asks = "stream_options" in body and mapping(body["stream_options"]).get("include_usage") is True
-    return RequestFacts(
-        operation=operation,
-        model=text(body.get("model")),
-        stream=body.get("stream") is True,
-        max_output_tokens=limit,
-        input_characters=size,
-        asks_for_stream_usage=asks,
-    )
+    return RequestFacts(operation, text(body.get("model")), body.get("stream") is True, limit, size, asks)
 
 
 read_chat_request: Final = partial(

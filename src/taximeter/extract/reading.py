@@ -12,7 +12,7 @@ CHARACTERS_PER_TOKEN: Final = 4
 """Rule of thumb for English text and code; Chinese or Japanese text is nearer to one character per token."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class RequestFacts:
     """What a request says about the call to come. Not frozen, because that makes it three times as dear to make; it
     is handled as if it were.

@@ -95,7 +95,7 @@ def said(tags: Mapping[str, object] | None, named: Mapping[str, object]) -> Attr
     """What the names say; nothing, when a value of the host fails while it is made text."""
     if not FOLLOWING.decided:
         follow_threads(switched_on("FOLLOW_THREADS"))
-    return GUARD.run("attribute", attribution, tags=tags, **named) or NOBODY
+    return GUARD.run("attribute", partial(attribution, tags=tags, **named)) or NOBODY
 
 
 def _wrapper_for(function: Callable[..., Any], fresh: Callable[[], _Scope]) -> Callable[..., Any]:

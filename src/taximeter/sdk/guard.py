@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 from taximeter.clock import Clock, SystemClock
 
@@ -19,7 +19,7 @@ LOG: Final = logging.getLogger("taximeter")
 QUIET_SECONDS: Final = 60.0
 """Between two log lines about failures of ours."""
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 
@@ -34,10 +34,10 @@ class Guard:
         self._clock = clock
         self._quiet_until: float | None = None
 
-    def run(self, reason: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def run(self, reason: str, function: Callable[[*Ts], T], /, *args: *Ts) -> T | None:
         """What `function` returns, or None when it failed. `reason` names the failure in counters and logs."""
         try:
-            return function(*args, **kwargs)
+            return function(*args)
         except Exception as error:  # noqa: BLE001 - the host is protected here, and nowhere else
             with suppress(Exception):  # a logging handler of the host may fail too
                 self._note(reason, error)
