@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from taximeter.pricing import load_price_book, priceable_from_event
 from taximeter.spool import Spool
 
 CHUNK_SECONDS = 0.004
+BRIEF_CHUNKS = 4
+BETWEEN_STREAMS_SECONDS = 0.007
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path) -> None:
     def price(event: UsageEvent) -> Cost | Unpriced:
         return book.price(priceable_from_event(event))
 
+    gc.collect()
+    gc.freeze()  # as the server does
     app = Gateway(providers, {"tm-bench-key": key}.get, recorder, price, clock)
     uvicorn.run(
         app,
@@ -75,9 +80,11 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodin
 
 
 class Paced(asyncio.Protocol):
-    """Answers every request with a stream whose chunks come one by one; with `stall` in it, with one chunk only."""
+    """Answers every request with a stream whose chunks come one by one; with `stall` in it, with one chunk only, with
+    `brief` with few."""
 
     chunks = 200
+    pause_seconds = CHUNK_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -94,7 +101,7 @@ class Paced(asyncio.Protocol):
         self._received = b""
         self._transport.write(_HEAD + self._text)
         if b'"stall"' not in body:
-            self._left = self.chunks
+            self._left = BRIEF_CHUNKS if b'"brief"' in body else self.chunks
             self._next()
 
     def _next(self) -> None:
@@ -110,17 +117,45 @@ class Paced(asyncio.Protocol):
             return
         else:
             self._transport.write(self._text)
-        asyncio.get_running_loop().call_later(CHUNK_SECONDS, self._next)
+        asyncio.get_running_loop().call_later(self.pause_seconds, self._next)
 
 
-async def paced(port: int, chunks: int) -> None:
-    Paced.chunks = chunks
+async def paced(port: int, chunks: int, pause_seconds: float) -> None:
+    Paced.chunks, Paced.pause_seconds = chunks, pause_seconds
     server = await asyncio.get_running_loop().create_server(Paced, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
+class Reader(asyncio.Protocol):
+    """Reads one stream after the other, on one connection."""
+
+    def __init__(self, asked: bytes) -> None:
+        self._asked = asked
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._transport.write(self._asked)
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(b"0\r\n\r\n"):
+            self._transport.write(self._asked)
+
+
+async def read_streams(port: int, number: int) -> None:
+    from bench.first_token import request
+
+    asked, loop = request("/paced/v1/chat/completions"), asyncio.get_running_loop()
+    for _ in range(number):
+        await loop.create_connection(lambda: Reader(asked), "127.0.0.1", port)
+        await asyncio.sleep(BETWEEN_STREAMS_SECONDS)  # streams of a real day do not march in step
+    await asyncio.Event().wait()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "gateway":
+    if sys.argv[1] == "streams":
+        uvloop.run(read_streams(int(sys.argv[2]), int(sys.argv[3])))
+    elif sys.argv[1] == "gateway":
         gateway(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
     else:
-        uvloop.run(paced(int(sys.argv[2]), int(sys.argv[3])))
+        pause_seconds = float(sys.argv[4]) if len(sys.argv) > 4 else CHUNK_SECONDS
+        uvloop.run(paced(int(sys.argv[2]), int(sys.argv[3]), pause_seconds))

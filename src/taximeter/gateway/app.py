@@ -107,9 +107,9 @@ class Gateway:
 
     async def _exchange(self, client: Client, asked: Asked, call: Call | None, body: bytes) -> Exchange:
         """The exchange, its first attempt begun. Raises Refusal."""
-        tools, policy = self._tools, asked.mount.provider.policy
+        tools, policy = self._tools, asked.mount.policy
         tries = None
-        if call is not None and policy.is_on:
+        if call is not None and policy is not None:
             tries = Tries(tools, self._mounts, client, asked, call, body, policy)
         return Exchange(tools, client, await attempt(tools, client, asked, call, body), self._poll(asked), tries)
 

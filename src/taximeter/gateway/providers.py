@@ -64,7 +64,17 @@ class Mount:
     `asks_for_usage` begins as configured and ends for good when the provider turns out to refuse the question.
     """
 
-    __slots__ = ("_base", "_credentials", "_drops_v1", "asks_for_usage", "kind", "origin", "provider", "signer")
+    __slots__ = (
+        "_base",
+        "_credentials",
+        "_drops_v1",
+        "asks_for_usage",
+        "kind",
+        "origin",
+        "policy",
+        "provider",
+        "signer",
+    )
 
     def __init__(self, provider: Provider) -> None:
         self.kind = kind = KINDS[provider.kind]
@@ -75,6 +85,7 @@ class Mount:
         port = url.port or (443 if scheme == "https" else 80)
         self.provider = provider
         self.asks_for_usage = provider.ask_for_usage
+        self.policy = provider.policy if provider.policy.is_on else None
         self.origin = Origin(
             scheme,
             url.hostname,
