@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import pytest
 from gateway_rig import SSE_HEADERS, WAIT_SECONDS, MemoryLog, Play, Rig, Stage, running
+from test_gateway_recorded import STREAMS, all_providers, body_of, case_id, differences, path_of
 
 from taximeter.clock import SystemClock
 from taximeter.gateway import Gateway, GatewaySettings, Provider, Recorder
-from taximeter.gateway.client import Message
+from taximeter.gateway.client import WATCH_AFTER_SECONDS, Message
 from taximeter.gateway.upstream import Answer, Origin, Outgoing
 
 CHAT = "/openai/v1/chat/completions"
@@ -33,13 +36,13 @@ class Waiting:
     async def stream(self, stage: Stage) -> None:
         stage.head(200, SSE_HEADERS)
         await stage.chunk(TEXT)
-        await self._told(stage)
+        await self.told(stage)
         for piece in (TEXT, USAGE, DONE):
             await stage.chunk(piece)
         stage.end()
 
     async def whole(self, stage: Stage) -> None:
-        await self._told(stage)
+        await self.told(stage)
         stage.head(200, [("content-type", "application/json"), ("content-length", str(len(ANSWER)))])
         stage.writer.write(ANSWER)
 
@@ -53,7 +56,7 @@ class Waiting:
         await stage.until_gone()
         self.left.set()
 
-    async def _told(self, stage: Stage) -> None:
+    async def told(self, stage: Stage) -> None:
         going_on = asyncio.ensure_future(asyncio.to_thread(self.go_on.wait, WAIT_SECONDS))
         leaving = asyncio.ensure_future(stage.until_gone())
         await asyncio.wait((going_on, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -77,7 +80,9 @@ def hung_up(rig: Rig, play: Play, body: object, until: bytes = b"") -> Iterator[
 
 
 def wait_until_noticed(rig: Rig) -> None:
-    """The gateway learns of a hang-up from its own socket; another request on it makes sure that it has."""
+    """The gateway learns of a hang-up from its own socket, which it watches from a moment on; another request on it
+    makes sure that it has."""
+    time.sleep(4 * WATCH_AFTER_SECONDS)
     rig.ask("/nobody", method="GET")
     rig.ask("/nobody", method="GET")
 
@@ -184,3 +189,44 @@ def test_a_call_that_is_under_way_when_the_gateway_stops_is_recorded_as_interrup
     asyncio.run(stopped())
     event = log.of(None)[0]
     assert (event["status"], event["error_type"]) == ("interrupted", "gateway_stopped")
+
+
+# ── every kind of provider ───────────────────────────────────────────────────────────────────────────────────
+
+ONE_OF_EACH = list({(case["name"], case["api"]): case for case in STREAMS if "error" not in case["expected"]}.values())
+
+
+def halves(case: dict[str, Any], provider: Waiting) -> Play:
+    """A recorded stream that stops in the middle until it is told to go on."""
+    body, content_type = body_of(case), case["response"]["headers"]["content-type"]
+    middle = len(body) // 2
+
+    async def play(stage: Stage) -> None:
+        stage.head(200, [("content-type", content_type), ("transfer-encoding", "chunked")])
+        await stage.chunk(body[:middle])
+        await provider.told(stage)
+        if not stage.writer.is_closing():
+            await stage.chunk(body[middle:])
+            stage.end()
+
+    return play
+
+
+@pytest.mark.parametrize("policy", ["drain", "cancel"])
+@pytest.mark.parametrize("case", ONE_OF_EACH, ids=case_id)
+def test_a_hang_up_in_a_recorded_stream(case: dict[str, Any], policy: Literal["drain", "cancel"]) -> None:
+    provider = Waiting()
+    with running(GatewaySettings(on_hangup=policy), more_providers=all_providers) as rig:
+        rig.plays(halves(case, provider))
+        with rig.open(path_of(case), case["request"]["body"]) as connection:
+            assert connection.recv(1)
+            time.sleep(4 * WATCH_AFTER_SECONDS)
+        if policy == "cancel":
+            assert provider.left.wait(WAIT_SECONDS), "the provider is left"
+        else:
+            wait_until_noticed(rig)
+            provider.go_on.set()
+        (event,) = rig.log.wait_for(1)
+        (begin,) = rig.log.of("begin")
+    assert (event["event_id"], event["status"]) == (begin["event_id"], "cancelled")
+    assert policy == "cancel" or differences([event], case) == []

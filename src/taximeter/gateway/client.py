@@ -14,7 +14,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-WATCH_AFTER_SECONDS: Final = 0.02
+WATCH_AFTER_SECONDS: Final = 0.005
 
 
 class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
