@@ -50,6 +50,8 @@ lock: $(VENV)/.uv ## write the lock files anew
 	    --extra demo pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 	    --extra demo --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+	    --group llama-index pyproject.toml -o requirements/llama-index.txt
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) ui/node_modules src/taximeter/server/page dist

@@ -22,6 +22,7 @@ from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.parsed_once import parsed
+from taximeter.sdk.yielding import counted, watching
 
 FIRST_ERROR_STATUS: Final = 400
 
@@ -58,6 +59,8 @@ class Call:
 
     def leave(self, meter: meters.Meter, further: str = "") -> None:
         """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
+        if watching.get() is not None:
+            counted()
         if not self.host.through_gateway:
             facts = self.facts
             tokens = estimated_tokens(facts.input_characters)

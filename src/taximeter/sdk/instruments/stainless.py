@@ -36,6 +36,7 @@ from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host,
 from taximeter.sdk.parsed_once import payload_of
 from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
+from taximeter.sdk.yielding import usage_chunk_is_read
 
 _MARK: Final = "_taximeter"
 _HOST: Final = "_taximeter_host"
@@ -222,7 +223,9 @@ def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
     if facts.asks_for_stream_usage or flavour_name != "openai.chat":
         return
     host = outgoing.host
-    if host.provider not in TELL_USAGE_WHEN_ASKED or _is_raw(options) or _too_old(client):
+    if host.provider not in TELL_USAGE_WHEN_ASKED or _too_old(client):
+        return
+    if _is_raw(options) and not usage_chunk_is_read():
         return
     if _refusing and str(client.base_url) in _refusing:
         return
@@ -275,9 +278,9 @@ def _answered(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
 
 def _streams(outgoing: _Outgoing, stream: Any) -> None:
     """The caller gets a stream. It may live long; what was asked for in it need not."""
-    asked = outgoing.unasked is not None
+    unasked = outgoing.unasked
     outgoing.options = outgoing.unasked = None
-    if asked:
+    if unasked is not None and not _is_raw(unasked):
         hide_usage_chunk(stream)
 
 

@@ -1,0 +1,93 @@
+"""What instruments of frameworks share: a call that is counted only if nobody below counts it.
+
+Whether somebody does is known when it is over, so such a call has no begin record. Its answer is told in OpenAI's
+shape, which every framework can be brought into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from taximeter.extract import flavour_for
+from taximeter.sdk import meter as meters
+from taximeter.sdk.call import Call
+from taximeter.sdk.hosts import Host
+from taximeter.sdk.instruments.attempts import Told
+from taximeter.sdk.yielding import Watch, counted
+
+OK: Final = 200
+
+CHAT: Final = "/v1/chat/completions"
+RESPONSES: Final = "/v1/responses"
+EMBEDDINGS: Final = "/v1/embeddings"
+COMPLETIONS: Final = "/v1/completions"
+
+PROVIDERS: Final = {
+    "amazon_bedrock": "aws",
+    "azure_ai": "azure",
+    "azure_openai": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "google_genai": "google",
+    "google_vertexai": "google-vertex",
+    "mistralai": "mistral",
+    "moonshot": "moonshotai",
+    "text-completion-openai": "openai",
+    "together_ai": "together",
+    "vertex_ai": "google-vertex",
+    "vertex_ai_beta": "google-vertex",
+    "voyage": "voyageai",
+    "xai": "x-ai",
+}
+"""Frameworks' words for providers where ours differ."""
+
+
+class Watched:
+    """One call of a framework, from its begin to its end. Its methods run under the guard."""
+
+    __slots__ = ("_call", "_watch")
+
+    def __init__(self, provider: str, path: str, body: Mapping[str, Any], *, reads_usage_chunks: bool = False) -> None:
+        flavour = flavour_for("openai", "POST", path)
+        if flavour is None:
+            raise LookupError(path)
+        meter = meters.meter()
+        self._call = Call(meter, flavour, flavour.read_request(body), Host(PROVIDERS.get(provider, provider)))
+        self._watch = Watch(reads_usage_chunks)
+        self._watch.begin()
+
+    def over(self) -> bool:
+        """The framework has done its work. True when nobody below has counted it, so that we do."""
+        self._watch.end()
+        if self._watch.told:
+            return False
+        counted()
+        return True
+
+    def answered(self, payload: object) -> None:
+        self._call.headed(OK, 1)
+        self._call.answered(payload)
+
+    def failed(self, error: BaseException) -> None:
+        status = getattr(error, "status_code", None)
+        if isinstance(error, Exception) and isinstance(status, int):
+            self._call.tried(Told(status, b""), error)
+        else:
+            self._call.failed(error)
+
+    def begins_to_stream(self) -> None:
+        self._call.headed(OK, 1)
+        self._call.follow("")
+
+    def took(self, event: Mapping[str, Any]) -> None:
+        self._call.took_event(event)
+
+    def exhausted(self) -> None:
+        self._call.exhausted()
+
+    def let_go(self) -> None:
+        self._call.let_go()

@@ -1,0 +1,111 @@
+"""LlamaIndex: every LLM and embedding, by an event handler of ours at the root of its instrumentation.
+
+Models that call a provider through a client library that is instrumented are left to that.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from taximeter.sdk.guard import GUARD
+from taximeter.sdk.instruments.frameworks import CHAT, Watched
+
+MOST_SPANS: Final = 10_000
+"""Spans that are followed at a time; of one that never ends nothing is known anyway."""
+
+_BEGINS: Final = ("LLMChatStartEvent", "LLMCompletionStartEvent")
+_ENDS: Final = ("LLMChatEndEvent", "LLMCompletionEndEvent")
+
+
+class _Spans:
+    """The calls that are under way, by their span."""
+
+    def __init__(self) -> None:
+        self._watched: OrderedDict[Any, Watched] = OrderedDict()
+
+    def take(self, event: Any) -> None:
+        """One event of the instrumentation; most are of no interest."""
+        kind = type(event).__name__
+        if kind in _BEGINS:
+            self._begin(event)
+        elif kind in _ENDS:
+            self._end(event)
+        elif kind == "ExceptionEvent":
+            self._fail(event)
+
+    def _begin(self, event: Any) -> None:
+        about: Mapping[str, Any] = event.model_dict
+        prompt = getattr(event, "prompt", None) or [str(message.content) for message in event.messages]
+        body = {"model": about.get("model"), "messages": prompt, "max_tokens": about.get("max_tokens")}
+        provider = str(about.get("class_name") or "llama_index").removesuffix("_llm").lower()
+        self._watched[event.span_id] = Watched(provider, CHAT, body)
+        if len(self._watched) > MOST_SPANS:
+            self._watched.popitem(last=False)
+
+    def _end(self, event: Any) -> None:
+        watched = self._watched.pop(event.span_id, None)
+        if watched is not None and watched.over():
+            watched.answered(_payload(event.response))
+
+    def _fail(self, event: Any) -> None:
+        watched = self._watched.pop(event.span_id, None)
+        if watched is not None and watched.over():
+            watched.failed(event.exception)
+
+
+def _payload(response: Any) -> dict[str, Any]:
+    """What the provider answered, which the framework keeps in `raw`; only what was written, where it does not."""
+    raw: Any = getattr(response, "raw", None)
+    told = raw.model_dump() if hasattr(raw, "model_dump") else dict(raw) if isinstance(raw, Mapping) else {}
+    written = getattr(response, "text", None) or str(getattr(response, "message", ""))
+    return {"choices": [{"message": {"content": written}, "finish_reason": "stop"}], **told}
+
+
+def _handler() -> Any:
+    """An instance of our handler. Its class can be made only when there is LlamaIndex."""
+    base: Any = import_module("llama_index.core.instrumentation.event_handlers").BaseEventHandler
+    spans = _Spans()
+
+    class TaximeterHandler(base):  # type: ignore[misc]
+        @classmethod
+        def class_name(cls) -> str:
+            return "TaximeterHandler"
+
+        def handle(self, event: Any, **_told: Any) -> None:
+            GUARD.run("event", spans.take, event)
+
+    return TaximeterHandler()
+
+
+class _LlamaIndex:
+    """Nothing is instrumented one by one here: the framework has one dispatcher for all."""
+
+    def __init__(self) -> None:
+        self._handler: Any = None
+
+    def meters(self, client: object) -> bool:
+        return any(cls.__name__ == "BaseLLM" for cls in type(client).__mro__)
+
+    def patch_client(self, _client: Any) -> None:
+        """A model reports to the one dispatcher, so all of them are metered."""
+        self.patch_classes()
+
+    def patch_classes(self) -> None:
+        if self._handler is None:
+            self._handler = _handler()
+            _dispatcher().add_event_handler(self._handler)
+
+    def restore_classes(self) -> None:
+        if self._handler is not None:
+            _dispatcher().event_handlers.remove(self._handler)
+            self._handler = None
+
+
+def _dispatcher() -> Any:
+    return import_module("llama_index.core.instrumentation").get_dispatcher()
+
+
+INSTRUMENTS: Final = (_LlamaIndex(),)

@@ -1,0 +1,161 @@
+"""A call through a framework is one call, whoever counts it, and the provider's ledger agrees token by token."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import framework_calls
+import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from replay import Written
+
+import taximeter
+from taximeter.sdk.instruments import uninstrument_all
+from taximeter.sdk.yielding import Watch, counted, watching
+from taximeter.simulator.ledger import COUNTED
+from taximeter.simulator.running import RunningSimulator
+from taximeter.simulator.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[RunningSimulator]:
+    with RunningSimulator(Settings(seed=3, output_tokens_median=10)) as running:
+        yield running
+
+
+def calls_of(framework: str, python: Path, simulator: RunningSimulator, data: Path) -> list[dict[str, Any]]:
+    """What the provider booked for the calls of a framework, made by a Python of their own."""
+    before: Any = simulator.ledger["rows"]
+    done = subprocess.run(
+        [python, framework_calls.__file__, framework, simulator.url],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(data),
+            "PYTHONPATH": str(ROOT / "src"),
+            "TAXIMETER_DATA": str(data),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "taximeter" not in done.stderr
+    after: Any = simulator.ledger["rows"]
+    return list(after[len(before) :])
+
+
+def assert_agreed(rows: list[dict[str, Any]], written: Written) -> None:
+    events = {event["input_tokens"]: event for event in written.events}
+    assert len(rows) == len(written.events) == len(events)
+    for row in rows:
+        event = events[row["input_tokens"]]
+        assert (event["status"], event["provider"]) == ("ok", row["provider"])
+        assert {name: event.get(name) or 0 for name in COUNTED} == {name: row[name] for name in COUNTED}
+        assert not event.get("usage_estimated")
+
+
+@pytest.mark.parametrize("framework", ["litellm", "langchain"])
+def test_a_framework_and_the_client_below_it_count_a_call_once(
+    framework: str, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    rows = calls_of(framework, Path(sys.executable), simulator, tmp_path)
+    assert len(rows) == {"litellm": 10, "langchain": 8}[framework]
+    assert_agreed(rows, Written(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def llama_index_python() -> Path:
+    """A Python with LlamaIndex, which wants an older openai than everybody else."""
+    home = UV.parents[1] / "llama-index"
+    lock = ROOT / "requirements" / "llama-index.txt"
+    mark = home / "installed.txt"
+    if not mark.exists() or mark.read_bytes() != lock.read_bytes():
+        subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, home], check=True)
+        python = home / "bin" / "python"
+        subprocess.run([UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock], check=True)
+        mark.write_bytes(lock.read_bytes())
+    return home / "bin" / "python"
+
+
+def test_llama_index_and_an_older_client_below_it_count_a_call_once(
+    llama_index_python: Path, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    rows = calls_of("llama-index", llama_index_python, simulator, tmp_path)
+    assert len(rows) == 5
+    assert_agreed(rows, Written(tmp_path))
+
+
+# ── what nobody below counts ────────────────────────────────────────────────────────────────────────────────
+
+
+def own_model(*answers: AIMessage) -> GenericFakeChatModel:
+    """A model of somebody's own, which calls no client that we know."""
+    return GenericFakeChatModel(messages=iter(answers))
+
+
+def test_a_model_without_a_client_that_we_know_is_counted_by_what_langchain_says(written: Written) -> None:
+    usage: Any = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7, "input_token_details": {"cache_read": 3}}
+    with taximeter.attribute(user="u"):
+        taximeter.instrument(own_model(AIMessage("one two", usage_metadata=usage))).invoke("hello")
+    (event,) = written.events
+    assert (event["input_tokens"], event["output_tokens"], event["cache_read_tokens"]) == (5, 2, 3)
+    assert (event["status"], event["user_id"]) == ("ok", "u")
+
+
+def test_an_answer_that_says_nothing_of_its_usage_is_estimated(written: Written) -> None:
+    taximeter.instrument(own_model(AIMessage("one two"))).invoke("hello")
+    (event,) = written.events
+    assert event["usage_estimated"]
+
+
+def test_a_model_that_fails_is_an_error(written: Written) -> None:
+    with pytest.raises(StopIteration):
+        taximeter.instrument(own_model()).invoke("hello")
+    (event,) = written.events
+    assert (event["status"], event["error_type"]) == ("error", "StopIteration")
+
+
+def test_instrument_all_adds_the_handler_to_every_model_and_takes_it_away_again(written: Written) -> None:
+    model = own_model(*(AIMessage("x") for _ in range(3)))
+    taximeter.instrument_all()
+    try:
+        model.invoke("hello")
+        taximeter.instrument(model).invoke("hello")
+    finally:
+        uninstrument_all()
+    assert len(written.events) == 2
+
+
+# ── the watch ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_counts_tells_every_watch_around_it() -> None:
+    outer = Watch()
+    outer.begin()
+    inner = Watch()
+    inner.begin()
+    counted()
+    assert (outer.told, inner.told) == (True, True)
+    inner.end()
+    assert watching.get() is outer
+    outer.end()
+    assert watching.get() is None
+
+
+def test_watches_that_nobody_ended_do_not_pile_up() -> None:
+    for _ in range(3):
+        Watch().begin()
+        counted()
+    last = Watch()
+    assert last.around is None
+    watching.set(None)
