@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import threading
@@ -18,6 +19,28 @@ def case(name: str) -> dict[str, Any]:
     return dict(json.loads((CASES / f"{name}.json").read_text()))
 
 
+COUNTS = {
+    "cache_read": "cache_read_tokens",
+    "cache_write_1h": "cache_write_1h_tokens",
+    "reasoning": "reasoning_tokens",
+    "audio_in": "input_audio_tokens",
+    "audio_out": "output_audio_tokens",
+}
+WHOLES = {"input_tokens_total": "input_tokens", "output_tokens_total": "output_tokens"}
+
+
+def agrees(event: dict[str, Any], expected: dict[str, Any]) -> None:
+    """An event has the usage that a recorded interaction expects."""
+    assert event.get("response_model") or expected["model"] in (None, event.get("request_model"))
+    for name, field_name in {**WHOLES, **COUNTS}.items():
+        accepted = [expected[name], *expected.get("accept", {}).get(name, [])]
+        found = event.get(field_name)
+        if name in COUNTS:
+            assert (found or 0) in [value or 0 for value in accepted], field_name
+        elif expected["usage_present"]:
+            assert found in accepted, field_name
+
+
 @dataclass
 class Answer:
     """What the provider says. `cut_after` breaks the connection after so many bytes of the body; after
@@ -28,6 +51,7 @@ class Answer:
     content_type: str = "application/json"
     cut_after: int | None = None
     pause_after: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,8 +74,10 @@ class Provider:
 
     def says(self, recorded: dict[str, Any], **changes: Any) -> None:
         response = recorded["response"]
-        kind = next(v for k, v in response["headers"].items() if k.lower() == "content-type")
-        self.answers = [Answer(response["status"], response["body"].encode(), kind, **changes)]
+        headers = {name.lower(): value for name, value in response["headers"].items()}
+        kind = headers.pop("content-type")
+        body = response["body"].encode() if "body" in response else base64.b64decode(response["body_base64"])
+        self.answers = [Answer(response["status"], body, kind, headers=headers, **changes)]
 
     def next_answer(self) -> Answer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -64,6 +90,24 @@ def _asks(provider: Provider) -> bool:
 
 def _without_usage(body: bytes) -> bytes:
     return b"\n\n".join(event for event in body.split(b"\n\n") if b'"choices":[]' not in event)
+
+
+def _write(handler: BaseHTTPRequestHandler, answer: Answer, go_on: threading.Event) -> None:
+    handler.send_response(answer.status)
+    headers = {"content-type": answer.content_type, "content-length": str(len(answer.body))}
+    for name, value in {**headers, **answer.headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    if answer.pause_after is not None:
+        handler.wfile.write(answer.body[: answer.pause_after])
+        go_on.wait(10)
+        handler.wfile.write(answer.body[answer.pause_after :])
+        return
+    if answer.cut_after is None:
+        handler.wfile.write(answer.body)
+        return
+    handler.wfile.write(answer.body[: answer.cut_after])
+    handler.close_connection = True
 
 
 def serve(provider: Provider) -> ThreadingHTTPServer:
@@ -92,22 +136,8 @@ def serve(provider: Provider) -> ThreadingHTTPServer:
             self._say(Answer(202, json.dumps({"accepted": len(events), "duplicates": 0, "rejected": []}).encode()))
 
         def _say(self, answer: Answer, hide_usage: bool = False) -> None:
-            if hide_usage:
-                answer = replace(answer, body=_without_usage(answer.body))
-            self.send_response(answer.status)
-            self.send_header("content-type", answer.content_type)
-            self.send_header("content-length", str(len(answer.body)))
-            self.end_headers()
-            if answer.pause_after is not None:
-                self.wfile.write(answer.body[: answer.pause_after])
-                provider.go_on.wait(10)
-                self.wfile.write(answer.body[answer.pause_after :])
-                return
-            if answer.cut_after is None:
-                self.wfile.write(answer.body)
-                return
-            self.wfile.write(answer.body[: answer.cut_after])
-            self.close_connection = True
+            answer = replace(answer, body=_without_usage(answer.body)) if hide_usage else answer
+            _write(self, answer, provider.go_on)
 
         def log_message(self, *args: Any) -> None:
             pass
