@@ -10,10 +10,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from conftest import ClientFor
 from replay import Answer, Provider, Written, case
 
 import taximeter
+from conftest import ClientFor
 from taximeter.core.event import FIELD_NAMES
 from taximeter.core.expected import UNKNOWN_OUTPUT_TOKENS
 from taximeter.core.ids import attempt_id, unix_ms_of

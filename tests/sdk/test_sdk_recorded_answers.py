@@ -10,10 +10,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from conftest import ClientFor
 from replay import CASES, Provider, Written, agrees, case
 
 import taximeter
+from conftest import ClientFor
 
 # Recordings are older than the models in them are supported, and than the types of the library.
 pytestmark = [
