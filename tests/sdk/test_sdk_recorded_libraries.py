@@ -37,13 +37,14 @@ Ask = Callable[[str, dict[str, Any]], object]
 
 
 def model_of(recorded: dict[str, Any]) -> str:
-    """The model that was asked for, in the path or in the body."""
-    path = recorded["request"]["path"]
+    """The model that was asked for, in the body or in the path."""
+    path, body = recorded["request"]["path"], recorded["request"].get("body") or {}
+    if named := body.get("model") or body.get("foundationModel"):
+        return str(named)
     for before, after in (("/model/", "/"), ("models/", ":")):
         if before in path:
             return unquote(path.split(before, 1)[1].split("?")[0].rsplit(after, 1)[0])
-    body = recorded["request"].get("body") or {}
-    return str(body.get("model") or body.get("foundationModel") or recorded["expected"]["model"] or "m")
+    return str(recorded["expected"]["model"] or "m")
 
 
 def read(answer: Any, recorded: dict[str, Any]) -> None:

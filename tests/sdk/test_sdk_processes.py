@@ -1,0 +1,133 @@
+"""Forks, event loops in several threads, and functions that are frozen when they return."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import openai
+import pytest
+from mistralai.client import Mistral
+from replay import Provider, Written, case
+
+import taximeter
+from taximeter.simulator.running import RunningSimulator
+from taximeter.simulator.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[RunningSimulator]:
+    with RunningSimulator(Settings(output_tokens_median=5)) as running:
+        yield running
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={"PATH": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_workers_forked_from_an_instrumented_process_count_their_own_calls(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    """As gunicorn and Celery do it: the application is imported, then the workers are forked."""
+    done = run(
+        f"""
+        import os, sys, boto3, openai, taximeter
+        taximeter.init(service="app")
+        taximeter.instrument_all()
+
+        def work(name):
+            with taximeter.attribute(user=name):
+                with openai.OpenAI(base_url="{simulator.openai_url}", api_key="k") as gpt:
+                    gpt.chat.completions.create(model="gpt-4o", messages=[{{"role": "user", "content": "a b"}}])
+                bedrock = boto3.client("bedrock-runtime", region_name="eu-west-1", endpoint_url="{simulator.url}",
+                                       aws_access_key_id="k", aws_secret_access_key="s")
+                bedrock.converse(modelId="m", messages=[{{"role": "user", "content": [{{"text": "a b c"}}]}}])
+
+        work("parent")
+        workers = []
+        for name in ("one", "two"):
+            pid = os.fork()
+            if pid == 0:
+                work(name)
+                sys.exit()
+            workers.append(pid)
+        assert [os.waitpid(pid, 0)[1] for pid in workers] == [0, 0]
+        """,
+        TAXIMETER_DATA=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    events = Written(tmp_path).events
+    assert Counter((event["user_id"], event["provider"]) for event in events) == {
+        (name, provider): 1 for name in ("parent", "one", "two") for provider in ("openai", "aws")
+    }
+    assert len({event["event_id"] for event in events}) == 6
+
+
+def test_event_loops_in_several_threads_keep_their_calls_apart(simulator: RunningSimulator, written: Written) -> None:
+    async def gpt(words: int) -> None:
+        async with taximeter.instrument(openai.AsyncOpenAI(base_url=simulator.openai_url, api_key="k")) as client:
+            await client.chat.completions.create(
+                model="gpt-4o", messages=[{"role": "user", "content": "word " * words}]
+            )
+
+    async def mistral(words: int) -> None:
+        async with taximeter.instrument(Mistral(api_key="k", server_url=simulator.url + "/mistral")) as client:
+            stream = await client.chat.stream_async(
+                model="mistral-small-latest", messages=[{"role": "user", "content": "word " * words}]
+            )
+            async for _ in stream:
+                pass
+
+    async def all_of(thread: int) -> None:
+        calls = (way(10 * thread + number) for number in range(1, 6) for way in (gpt, mistral))
+        await asyncio.gather(*calls)
+
+    def loop(thread: int) -> None:
+        with taximeter.attribute(user=f"thread-{thread}"):
+            asyncio.run(all_of(thread))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(loop, range(3)))
+    assert len(written.events) == 30
+    for event in written.events:
+        assert event["user_id"] == f"thread-{event['input_tokens'] // 10}"
+        assert (event["status"], event["attempt"]) == ("ok", 1)
+
+
+def test_a_function_that_flushes_before_it_returns_loses_nothing_when_it_is_never_woken_again(
+    provider: Provider, tmp_path: Path
+) -> None:
+    provider.says(case("openai-chat-cached-4omini"))
+    done = run(
+        f"""
+        import os, signal, openai, taximeter
+        client = taximeter.instrument(openai.OpenAI(base_url="{provider.url}/elsewhere", api_key="k"))
+
+        def handler(event, context):
+            try:
+                client.chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": "?"}}])
+            finally:
+                taximeter.flush(timeout_seconds=20)
+
+        handler({{}}, None)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        TAXIMETER_DATA=str(tmp_path),
+        TAXIMETER_URL=provider.url,
+        TAXIMETER_KEY="k",
+    )
+    assert done.returncode == -9, done.stderr
+    (event,) = [line for line in provider.shipped if "record" not in line]
+    assert event["status"] == "ok"
