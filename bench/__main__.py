@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m bench [gateway|sdk|ingest|import|all] [--json] [--repeat N]`.
+"""All benchmarks: `python -m bench [gateway|sdk|ingest|import|prices|all] [--json] [--repeat N]`.
 
 What a benchmark needs beyond the development environment it installs itself where it may (nginx and wrk by apt, when
 root; LiteLLM by uv into a folder of the cache), and otherwise says what is left out, and why.
@@ -17,7 +17,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import first_token, gateway, import_time, ingest, sdk
+from bench import first_token, gateway, import_time, ingest, prices, sdk
 from bench.figures import Promise, Result, Row, median_of, show, wide_console
 
 GATEWAY_BOUND = 10.0
@@ -136,11 +136,16 @@ def run_import(chosen: Namespace) -> Result:
     return import_time.result(chosen.processes)
 
 
+def run_prices(chosen: Namespace) -> Result:
+    return prices.result(chosen.stored)
+
+
 BENCHMARKS: dict[str, Callable[[Namespace], Result]] = {
     "gateway": run_gateway,
     "sdk": run_sdk,
     "ingest": run_ingest,
     "import": run_import,
+    "prices": run_prices,
 }
 
 
@@ -185,6 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     of_ingest.add_argument("--events", type=int, default=ingest.EVENTS)
     of_import = parser.add_argument_group("import")
     of_import.add_argument("--processes", type=int, default=import_time.PROCESSES)
+    of_prices = parser.add_argument_group("prices")
+    of_prices.add_argument("--stored", type=int, default=prices.STORED, help="calls that are priced again")
     return parser
 
 

@@ -32,9 +32,11 @@ from taximeter.store.events.repricing import COST_COLUMNS, Kind, NewCost, Repric
 SLICE_CALLS: Final = 50_000
 """Calls that are gone through at a time, more only where a single hour has more."""
 
-PAGE_CALLS: Final = 5_000
-"""Calls that are read, priced and written at once. While rows become Python's values nothing else runs in the process,
-so this bounds what a gateway beside adds to a call."""
+PAGE_CALLS: Final = 10_000
+"""Calls that are read and priced at once."""
+
+WRITTEN_AT_ONCE: Final = 50_000
+"""New costs that are written in one transaction, where a slice has more: each transaction costs by itself."""
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -174,13 +176,16 @@ def perform(
             return run
         begin_us = run.cursor_us or calls.from_us
         before = {"examined": difference.examined}
+        changed: list[NewCost] = []
         for costs in _restated(store, replace(calls, from_us=begin_us, to_us=to_us), book, difference):
-            if costs and not dry:
+            changed += () if dry else costs
+            if len(changed) >= WRITTEN_AT_ONCE:
                 so_far = {**difference.as_dict(), **before}  # whoever goes on begins the slice anew
-                store.restate(costs, replace(run, outcome=so_far), clock.now_us())
+                store.restate(changed, replace(run, outcome=so_far), clock.now_us())
+                changed = []
             progress(difference.examined, expected)
         run = replace(run, cursor_us=to_us, outcome=difference.as_dict())
-        store.restate((), run, clock.now_us())
+        store.restate(changed, run, clock.now_us())
     run = replace(run, state="done", outcome=difference.as_dict())
     store.restate((), run, clock.now_us())
     return run
