@@ -26,7 +26,7 @@ from taximeter.pricing.price_file import parse
 from taximeter.reports.repricing import asked, perform
 from taximeter.store.events import DuckDBEvents
 
-STORED: Final = 100_000
+STORED: Final = 200_000
 MOST_US_A_CALL: Final = 5.0
 MOST_SECONDS_A_MILLION: Final = 60.0
 ROUNDS, CALLS_A_ROUND = 400, 50

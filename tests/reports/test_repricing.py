@@ -185,7 +185,7 @@ class CutOffError(Exception):
     pass
 
 
-@pytest.mark.parametrize("after_writes", range(0, 11, 2))
+@pytest.mark.parametrize("after_writes", range(6))
 def test_a_run_that_is_cut_off_goes_on_where_it_was(
     store: DuckDBEvents, book: PriceBook, monkeypatch: pytest.MonkeyPatch, after_writes: int
 ) -> None:
@@ -215,6 +215,17 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(
     assert done.outcome == told
     assert run(store, dearer, 3).outcome["calls"] == 0
     assert len(cost_history(store, call(3)["event_id"])["superseded"]) == 1
+
+
+def test_a_slice_with_more_than_one_transaction_takes_goes_on_within_itself(
+    store: DuckDBEvents, book: PriceBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repricing, "PAGE_CALLS", 20)
+    monkeypatch.setattr(repricing, "WRITTEN_AT_ONCE", 5)
+    dearer = other(book, DEARER)
+    told = run(store, dearer, 1, dry_run=True).outcome
+    assert run(store, dearer, 2).outcome == told
+    assert run(store, dearer, 3).outcome["calls"] == 0
 
 
 def test_a_run_that_is_stopped_is_still_running(store: DuckDBEvents, book: PriceBook) -> None:
@@ -250,7 +261,7 @@ def test_a_wrong_wish_is_named(request_: dict[str, Any], field: str) -> None:
 rates = st.decimals("0.01", "100", places=4).map(str)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chosen=st.sampled_from([model for _, model, _ in MODELS]),
     input_=rates,

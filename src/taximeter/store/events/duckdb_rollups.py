@@ -48,8 +48,11 @@ def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
 def mark(connection: duckdb.DuckDBPyConnection, starts_us: Iterable[int]) -> None:
     """The units in which events began at these moments are dirty now."""
     units = [[level, to_datetime(unit_us).replace(tzinfo=None)] for level, unit_us in rolling.units_of(starts_us)]
-    if units:
-        connection.executemany("INSERT OR IGNORE INTO rollup_dirty VALUES (?, ?)", units)
+    if units:  # in one statement: a thousand of them cost seconds
+        both = [[level for level, _ in units], [moment for _, moment in units]]
+        connection.execute(
+            "INSERT OR IGNORE INTO rollup_dirty SELECT unnest(?::VARCHAR[]), unnest(?::TIMESTAMP[])", both
+        )
 
 
 def dirty(cursor: duckdb.DuckDBPyConnection) -> set[tuple[str, int]]:
