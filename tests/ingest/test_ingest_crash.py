@@ -21,7 +21,7 @@ from taximeter.store.events import DuckDBEvents, parse_query
 KILLS = int(os.environ.get("INGEST_KILLS", "2"))
 
 SERVER = """
-    import asyncio, json, os, sys
+    import asyncio, json, os, sys, threading
     from pathlib import Path
     from taximeter.clock import SystemClock, rfc3339
     from taximeter.core.ids import uuid7
@@ -36,6 +36,12 @@ SERVER = """
     spool = Spool(data / "spool", clock=clock, writer="server")
     Collector(SpoolReader(data / "spool"), load_price_book(), store, clock).start()
     receiver = Receiver(spool, store.known_ids, clock)
+
+    def add_up():
+        while True:
+            store.roll_up(clock.now_us())
+
+    threading.Thread(target=add_up, daemon=True).start()
 
     def event():
         now_us = clock.now_us()
@@ -82,6 +88,11 @@ def test_an_event_posted_three_times_counts_once_also_with_crashes_between(tmp_p
     spooled = {line.split(b'"')[3] for line in _every_line(tmp_path / "spool")}
     assert totals["calls"] == len(spooled) >= len(acknowledged) > 0
     assert totals["cost_usd"] == f"{totals['calls'] * 125 / 10_000:.4f}".rstrip("0").rstrip(".")
+    store.roll_up(SystemClock().now_us())
+    assert store.query(parse_query(query, SystemClock().now_us())).totals == totals
+    verified = store.verify()
+    assert verified.differing == ()
+    assert sum(verified.checked.values()) > 0
     store.close()
 
 

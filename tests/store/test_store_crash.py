@@ -41,6 +41,7 @@ def test_a_killed_writer_loses_and_doubles_nothing(tmp_path: Path) -> None:
         (row,) = store.query(Query(from_us=0, to_us=2**53, measures=("calls", "cost_usd"))).rows
         assert row["calls"] == (mark + 1) * crashing_writer.LINES
         assert row["cost_usd"] == f"{row['calls'] / 1_000_000:.6f}".rstrip("0")
+        assert store.verify().differing == ()
         store.close()
 
 
