@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m bench [gateway|sdk|ingest|import|prices|all] [--json] [--repeat N]`.
+"""All benchmarks: `python -m bench [gateway|sdk|ingest|import|prices|store|all] [--json] [--repeat N]`.
 
 What a benchmark needs beyond the development environment it installs itself where it may (nginx and wrk by apt, when
 root; LiteLLM by uv into a folder of the cache), and otherwise says what is left out, and why.
@@ -17,7 +17,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import first_token, gateway, import_time, ingest, prices, sdk
+from bench import first_token, gateway, import_time, ingest, prices, sdk, store
 from bench.figures import Promise, Result, Row, median_of, show, wide_console
 
 GATEWAY_BOUND = 10.0
@@ -140,12 +140,17 @@ def run_prices(chosen: Namespace) -> Result:
     return prices.result(chosen.stored)
 
 
+def run_store(chosen: Namespace) -> Result:
+    return store.result(chosen.store_events, chosen.store_days, chosen.store_file)
+
+
 BENCHMARKS: dict[str, Callable[[Namespace], Result]] = {
     "gateway": run_gateway,
     "sdk": run_sdk,
     "ingest": run_ingest,
     "import": run_import,
     "prices": run_prices,
+    "store": run_store,
 }
 
 
@@ -192,6 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     of_import.add_argument("--processes", type=int, default=import_time.PROCESSES)
     of_prices = parser.add_argument_group("prices")
     of_prices.add_argument("--stored", type=int, default=prices.STORED, help="calls that are priced again")
+    of_store = parser.add_argument_group("store")
+    of_store.add_argument("--store-events", type=int, default=1_000_000, help="how long a history is made")
+    of_store.add_argument("--store-days", type=int, default=30, help="over how many days")
+    of_store.add_argument("--store-file", type=Path, help="a history that was made before")
     return parser
 
 

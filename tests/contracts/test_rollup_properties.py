@@ -35,7 +35,7 @@ def lines(records: list[dict[str, Any]]) -> list[bytes]:
     return [json.dumps(record).encode() for record in records]
 
 
-@tries(EXAMPLES // 2)
+@tries(max(EXAMPLES // 4, 1))
 @given(data=st.data(), history=at_random.histories())
 def test_an_answer_is_the_naive_one_before_and_after_late_events(
     events: EventStore, data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]

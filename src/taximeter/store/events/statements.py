@@ -45,6 +45,7 @@ LATE_SECONDS: Final = 300
 BUCKET: Final = "bucket"
 PLACE: Final = "place"
 RANK: Final = "ranked"
+WEIGHT: Final = "weight"
 CALLS: Final = "calls"
 """The view that is asked."""
 
@@ -243,8 +244,7 @@ def groups(query: Query, standing: Standing | None = None, first: Sequence[Seque
     parts = parts_of(query)
     grouped = _grouped(query, parts, None if standing is None else plan(query, parts, standing))
     keys = [key_name(index) for index in range(len(query.group_by))]
-    weight = _over_group(ranking_of(query), query, keys)
-    weighed = exp.select("*", exp.alias_(weight, "weight")).from_("grouped")
+    weighed = _weighed(query, parts, keys)
     rank = _rank(query, keys) if first is None else _given_rank(query, first)
     ranked = exp.select("*", exp.alias_(rank, RANK)).from_("weighed")
     place = _place(query) if first is None else exp.column(RANK)
@@ -297,14 +297,26 @@ def _from_calls(select: exp.Select, query: Query) -> exp.Select:
     return select.from_(exp.to_table(CALLS)).where(*_conditions(query.filters, query.from_us, query.to_us))
 
 
-def _over_group(ranking: Order, query: Query, keys: Sequence[str]) -> exp.Expr:
+def _weighed(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Select:
+    """Rows with the weight of their group. Without buckets a group becomes one row here, which is much cheaper than a
+    window over it."""
+    ranking = ranking_of(query)
+    if query.interval is not None:
+        weight = _over_group(ranking, query, lambda part: _window(part, keys))
+        return exp.select("*", exp.alias_(weight, WEIGHT)).from_("grouped")
+    columns: list[exp.Expr] = [exp.column(key) for key in keys]
+    weight = exp.alias_(_over_group(ranking, query, _over_rows), WEIGHT)
+    return _by_group(query, exp.select(*columns, *(_refolded(part) for part in parts), weight).from_("grouped"))
+
+
+def _over_group(ranking: Order, query: Query, total: Callable[[Part], exp.Expr]) -> exp.Expr:
     """What a group weighs, over all its buckets. Percentiles weigh as their largest bucket."""
     if ranking.name not in MEASURES:
         return exp.column(key_name(query.group_by.index(ranking.name)))
     measure = MEASURES[ranking.name]
-    weights = [_window(exp.Sum if part.kind == "sum" else exp.Max, part, keys) for part in measure.parts]
+    weights = [total(part) for part in measure.parts]
     weight = weights[0] if len(weights) == 1 else _quotient(weights[:-1], weights[-1])
-    return exp.Case(ifs=[exp.If(this=_cost_is_known(keys), true=weight)]) if measure.money else weight
+    return exp.Case(ifs=[exp.If(this=_cost_is_known(total), true=weight)]) if measure.money else weight
 
 
 def _quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
@@ -317,16 +329,20 @@ def _quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
     return exp.Div(this=exp.paren(total), expression=exp.Nullif(this=divisor, expression=none))
 
 
-def _cost_is_known(keys: Sequence[str]) -> exp.Expr:
+def _cost_is_known(total: Callable[[Part], exp.Expr]) -> exp.Expr:
     """What `vocabulary.cost_is_known` decides for a row, for a group over all its buckets."""
     none = exp.Literal.number(0)
-    return exp.or_(_window(exp.Sum, COST, keys).neq(none), _window(exp.Sum, UNPRICED, keys).eq(none.copy()))
+    return exp.or_(total(COST).neq(none), total(UNPRICED).eq(none.copy()))
 
 
-def _window(function: type[exp.AggFunc], part: Part, keys: Sequence[str]) -> exp.Expr:
-    return exp.Window(
-        this=function(this=exp.column(part.name, quoted=True)), partition_by=[exp.column(key) for key in keys]
-    )
+def _window(part: Part, keys: Sequence[str]) -> exp.Expr:
+    return exp.Window(this=_over_rows(part), partition_by=[exp.column(key) for key in keys])
+
+
+def _over_rows(part: Part) -> exp.Expr:
+    """A part over rows that are sums already."""
+    function = exp.Sum if part.kind == "sum" else exp.Max
+    return function(this=exp.column(part.name, quoted=True))
 
 
 def _rank(query: Query, keys: Sequence[str]) -> exp.Expr:
@@ -334,7 +350,7 @@ def _rank(query: Query, keys: Sequence[str]) -> exp.Expr:
     if not keys:
         return exp.Literal.number(1)
     descending = ranking_of(query).descending
-    order = [exp.Ordered(this=exp.column("weight"), desc=descending, nulls_first=False)]
+    order = [exp.Ordered(this=exp.column(WEIGHT), desc=descending, nulls_first=False)]
     order += [exp.Ordered(this=exp.column(key), desc=False, nulls_first=False) for key in keys]
     return exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
 
@@ -378,9 +394,7 @@ def _folded(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Sel
 
 
 def _refolded(part: Part) -> exp.Expr:
-    """A part over rows that are sums already."""
-    function = exp.Sum if part.kind == "sum" else exp.Max
-    return exp.alias_(function(this=exp.column(part.name, quoted=True)), part.name, quoted=True)
+    return exp.alias_(_over_rows(part), part.name, quoted=True)
 
 
 def whole(query: Query, parts: Sequence[Part]) -> exp.Select:

@@ -1,0 +1,157 @@
+"""The store of events: the page's overview and the named questions over a long history, with and without roll-ups.
+
+    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE]
+
+A history is made inside DuckDB (see `histories`), its roll-ups are added up, and every question is asked several times:
+first with nothing of the file in memory, then warm. Beside it stands plain DuckDB on the same events: the same
+statements without roll-ups. `--store-file` takes a history that is there already, and leaves it there.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.figures import Promise, Result, Row
+from bench.histories import fill, history_of
+from taximeter.reports.questions import QUESTIONS, answer_question
+from taximeter.store.events import DuckDBEvents, parse_query
+
+WARM_MS, COLD_MS, START_SECONDS = 300.0, 1500.0, 3.0
+EVENT_BYTES, RESIDENT_MB = 85.0, 1024.0
+TIMES: Final = 7
+ONE_USER: Final = {"filters": {"user_id": "user_7"}}
+
+_TABLE: Final = ["cost_usd", "calls", "total_tokens", "unpriced_calls"]
+OVERVIEW: Final[Mapping[str, Mapping[str, Any]]] = {
+    "page: tiles": {"measures": ["cost_usd", "calls", "total_tokens"]},
+    "page: chart by day, in Berlin": {
+        "measures": ["cost_usd", "calls"],
+        "group_by": ["model"],
+        "interval": "day",
+        "timezone": "Europe/Berlin",
+        "limit": 8,
+    },
+    "page: top users": {"measures": _TABLE, "group_by": ["user_id"], "limit": 10},
+    "page: top features": {"measures": _TABLE, "group_by": ["feature"], "limit": 10},
+    "page: top models": {"measures": _TABLE, "group_by": ["model"], "limit": 10},
+}
+
+Ask = Callable[[DuckDBEvents], object]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Wall times of one question in ms: the first, and the rest sorted; and the median of their CPU times."""
+
+    first_ms: float
+    warm_ms: list[float]
+    cpu_ms: float
+
+    @property
+    def p95_ms(self) -> float:
+        return self.warm_ms[-1]
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.warm_ms)
+
+
+def result(events: int, days: int, file: Path | None) -> Result:
+    if file is not None:
+        return _measured(file)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "events.duckdb"
+        fill(made, history_of(events, days))
+        return _measured(made)
+
+
+def _measured(file: Path) -> Result:
+    store = DuckDBEvents(file)
+    began, cpu = time.perf_counter(), time.process_time()
+    now_us, count = _end_and_count(store)
+    units = store.roll_up(now_us)
+    notes = [f"{units} units of roll-ups added up in {time.perf_counter() - began:.1f} s"]
+    notes.append(f"{time.process_time() - cpu:.1f} s of CPU for that")
+    store.close()
+    bytes_an_event = file.stat().st_size / count
+    asks = _asks(now_us)
+    forget_pages(file)
+    began = time.perf_counter()
+    store = DuckDBEvents(file)
+    asks["page: tiles"](store)
+    start_seconds = time.perf_counter() - began
+    ours = {name: timed(file, store, ask) for name, ask in asks.items()}
+    store.close()
+    plain = DuckDBEvents(file, use_rollups=False)
+    alone = {name: timed(file, plain, ask) for name, ask in asks.items()}
+    plain.close()
+    resident_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    promises = [
+        Promise("slowest question, warm, p95", max(one.p95_ms for one in ours.values()), WARM_MS, "ms"),
+        Promise("slowest question, cold", max(one.first_ms for one in ours.values()), COLD_MS, "ms"),
+        Promise("start until the first answer", start_seconds, START_SECONDS, "s"),
+        Promise("disk, roll-ups included", bytes_an_event, EVENT_BYTES, "bytes an event"),
+        Promise("resident memory", resident_mb, RESIDENT_MB, "MB"),
+    ]
+    rows = {name: _row(ours[name], alone[name]) for name in asks}
+    return Result("store", f"Store: {count:,} events", rows, promises, notes)
+
+
+def _end_and_count(store: DuckDBEvents) -> tuple[int, int]:
+    """The moment after the last event, and how many there are."""
+    with store.reading(None) as cursor:
+        found = cursor.execute("SELECT epoch_us(max(started_at)), count(*) FROM events").fetchone()
+    assert found is not None
+    return int(found[0]) + 1, int(found[1])
+
+
+def _asks(now_us: int) -> dict[str, Ask]:
+    page: dict[str, Ask] = {
+        name: lambda store, body=body: store.query(parse_query({"from": "30d", **body}, now_us))  # type: ignore[misc]
+        for name, body in OVERVIEW.items()
+    }
+    named: dict[str, Ask] = {
+        question.name: lambda store, question=question: answer_question(  # type: ignore[misc]
+            question.name, ONE_USER if question.needs else {}, store, now_us
+        )
+        for question in QUESTIONS
+    }
+    return {**page, **named}
+
+
+def timed(file: Path, store: DuckDBEvents, ask: Ask) -> Timed:
+    forget_pages(file)
+    walls, cpus = [], []
+    for _ in range(TIMES):
+        wall, cpu = time.perf_counter(), time.process_time()
+        ask(store)
+        walls.append((time.perf_counter() - wall) * 1000)
+        cpus.append((time.process_time() - cpu) * 1000)
+    return Timed(walls[0], sorted(walls[1:]), statistics.median(cpus[1:]))
+
+
+def forget_pages(file: Path) -> None:
+    """The system's memory of the file goes; what the engine itself keeps in memory stays."""
+    descriptor = os.open(file, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def _row(ours: Timed, alone: Timed) -> Row:
+    return {
+        "first ms": ours.first_ms,
+        "warm ms": ours.median_ms,
+        "warm p95 ms": ours.p95_ms,
+        "CPU ms": ours.cpu_ms,
+        "events alone, ms": alone.median_ms,
+        "events alone, CPU ms": alone.cpu_ms,
+        "x less CPU": alone.cpu_ms / ours.cpu_ms,
+    }
