@@ -105,3 +105,10 @@ def test_a_library_that_fails_while_it_is_imported_fails_as_ever(tmp_path: Path)
 def test_the_manual_names_every_library() -> None:
     manual = DOCS.read_text()
     assert [library.name for library in LIBRARIES if f"| `{library.name}` |" not in manual] == []
+
+
+def test_the_manual_says_who_yields_to_whom() -> None:
+    manual = DOCS.read_text()
+    for layer in (1, 2):
+        (row,) = [line for line in manual.splitlines() if line.startswith(f"| {layer} |")]
+        assert [library.name for library in LIBRARIES if (f"`{library.name}`" in row) != (library.layer == layer)] == []

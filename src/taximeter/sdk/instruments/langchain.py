@@ -123,7 +123,7 @@ class _LangChain:
             context.register_configure_hook(self._everywhere, True)
 
     def restore_classes(self) -> None:
-        """LangChain keeps its hooks for ever; ours is emptied in this context, and others begin anew."""
+        """LangChain offers no way to take a hook back, so ours is taken out of its list."""
         if self._everywhere is not None:
             hooks: Any = import_module("langchain_core.tracers.context")._configure_hooks
             hooks[:] = [hook for hook in hooks if hook[0] is not self._everywhere]

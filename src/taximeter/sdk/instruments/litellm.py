@@ -30,15 +30,19 @@ def _begin(path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Watch
     asked = dict(kwargs)
     for name, value in zip(("model", "input" if path in (RESPONSES, EMBEDDINGS) else "messages"), args, strict=False):
         asked.setdefault(name, value)
-    module = import_module("litellm")
-    model = str(asked.get("model"))
-    try:
-        name, provider = module.get_llm_provider(
-            model, custom_llm_provider=asked.get("custom_llm_provider"), api_base=asked.get("api_base")
-        )[:2]
-    except Exception:  # noqa: BLE001 - the library's own error for a model it does not know, raised again by its call
-        name, provider = model, "litellm"
+    name, provider = _model_and_provider(asked)
     return Watched(provider, path, {**asked, "model": name}, reads_usage_chunks=True)
+
+
+def _model_and_provider(asked: Mapping[str, Any]) -> tuple[str, str]:
+    module, model = import_module("litellm"), str(asked.get("model"))
+    try:
+        found = module.get_llm_provider(
+            model, custom_llm_provider=asked.get("custom_llm_provider"), api_base=asked.get("api_base")
+        )
+    except module.exceptions.BadRequestError:  # a model it does not know: the call will say so
+        return model, "litellm"
+    return found[0], found[1]
 
 
 def _done(watched: Watched, result: Any) -> None:
