@@ -334,7 +334,7 @@ def verdict(rows: Sequence[Measured]) -> list[str]:
     by_name = {row.name: row for row in rows}
     ours, base, peer = by_name["taximeter"], by_name["nginx"], by_name.get("LiteLLM")
     ratio = ours.us_a_request / base.us_a_request
-    lines = [f"{'holds ' if ratio <= 15 else 'BROKEN'}  a call costs {ratio:.1f}x nginx (at most 15x)"]
+    lines = [f"{'holds ' if ratio <= 10 else 'BROKEN'}  a call costs {ratio:.1f}x nginx (at most 10x)"]
     if ours.us_a_chunk and base.us_a_chunk:
         chunks = ours.us_a_chunk / base.us_a_chunk
         lines.append(

@@ -55,3 +55,13 @@ def test_a_proxy_that_is_no_address_is_a_mistake_and_not_shown() -> None:
         parse("providers: {openai: {proxy: 'socks5://me:PW@proxy'}}", {})
     assert "should begin with http://" in str(wrong.value)
     assert "PW" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("said", ["socks5://me:PW@proxy:1080", "https://proxy", "http://", "http://proxy:many"])
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_a_mistake_and_not_gone_around(said: str) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        parse("providers: {anthropic: {proxy: none}}", {"HTTPS_PROXY": said})
+    (told,) = wrong.value.mistakes
+    assert told.where == "providers.openai.proxy"
+    assert "what the environment says is no address" in str(wrong.value)
+    assert "PW" not in str(wrong.value)

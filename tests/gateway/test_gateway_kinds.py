@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.eventstream import EventStream
+from botocore.eventstream import EventStreamBuffer
+from botocore.exceptions import CredentialRetrievalError
 from gateway_rig import KEY, PROVIDER_KEY, SeenRequest, running, whole
 
 from taximeter.config.known import KNOWN, ProviderKind
@@ -139,16 +139,9 @@ def test_each_kind_has_a_shape_for_every_refusal(kind: Any) -> None:
 def test_bedrocks_error_in_a_stream_is_one_that_its_client_reads() -> None:
     frame = KINDS["bedrock"].stream_error(429, "limit_exceeded", "taximeter: used up")
 
-    class Raw(io.BytesIO):
-        def stream(self) -> Any:
-            yield self.getvalue()
-
-    from botocore.eventstream import EventStreamBuffer
-
     buffer = EventStreamBuffer()
     buffer.add_data(frame)
     (event,) = list(buffer)
-    assert EventStream is not None
     assert event.headers[":exception-type"] == "throttlingException"
     assert json.loads(event.payload) == {"message": "taximeter: used up"}
 
@@ -207,6 +200,18 @@ def test_the_signature_of_a_client_is_never_passed_on(monkeypatch: pytest.Monkey
         assert (reply.status, reply.headers["x-amzn-errortype"]) == (401, "UnrecognizedClientException")
         assert "no key for the provider 'bedrock'" in reply.json["message"]
         assert (rig.provider.seen, rig.log.lines) == ([], [])
+
+
+def test_credentials_that_cannot_be_fetched_again_are_refused_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Expired:
+        def get_frozen_credentials(self) -> Credentials:
+            raise CredentialRetrievalError(provider="sso", error_msg="expired")
+
+    monkeypatch.setattr("taximeter.gateway.kinds.sigv4._credentials_of_the_machine", Expired)
+    with running(more_providers=unkeyed) as rig:
+        reply = rig.ask(CONVERSE, raw=b"{}")
+        assert (reply.status, rig.provider.seen, rig.log.lines) == (401, [], [])
+        assert "no key for the provider" in reply.json["message"]
 
 
 def test_an_access_key_that_is_no_taximeter_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from taximeter.config import lines as yaml_lines
 from taximeter.config.known import KNOWN, protocol_of
 from taximeter.config.limits import Limit, LimitProblems, read_limits
 from taximeter.config.lines import Document, dotted
-from taximeter.config.proxies import proxy_for
+from taximeter.config.proxies import is_proxy, proxy_for
 from taximeter.config.settings import Provider, Retries, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
@@ -81,7 +81,7 @@ def parse(
     settings = _validated(known, document, mistakes)
     mistakes += _provider_names(known, document) + _missing_files(known, directory, document)
     if settings is not None:
-        mistakes += _wrong_fallbacks(settings, document)
+        mistakes += _wrong_fallbacks(settings, document) + _odd_proxies(settings, environment, document)
     if mistakes or settings is None:
         raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
     settings = _with_proxies(_with_absolute_paths(settings, directory), environment)
@@ -258,12 +258,29 @@ def _with_absolute_paths(settings: Settings, directory: Path | None) -> Settings
     return settings.model_copy(update={"prices": prices, "providers": providers, "alerts": alerts})
 
 
+def _proxy_of(provider: Provider, environment: Mapping[str, str]) -> str | None:
+    configured = None if provider.proxy is None else provider.proxy.get_secret_value()
+    return proxy_for(provider.base_url, configured, environment)
+
+
+def _odd_proxies(settings: Settings, environment: Mapping[str, str], document: Document) -> list[Mistake]:
+    """Proxies that cannot be used; going around them silently would be worse."""
+    found = []
+    for name, provider in settings.providers.items():
+        proxy = _proxy_of(provider, environment)
+        if proxy is not None and not is_proxy(proxy):
+            where = "its value" if provider.proxy is not None else "what the environment says"
+            path = ("providers", name, "proxy")
+            problem = f"{where} is no address such as http://host:3128; 'none' leads past a proxy"
+            found.append(Mistake(dotted(path), problem, document.line_of(path)))
+    return found
+
+
 def _with_proxies(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """The proxy of every provider, decided."""
     providers = {}
     for name, provider in settings.providers.items():
-        configured = None if provider.proxy is None else provider.proxy.get_secret_value()
-        proxy = proxy_for(provider.base_url, configured, environment)
+        proxy = _proxy_of(provider, environment)
         providers[name] = provider.model_copy(update={"proxy": None if proxy is None else SecretStr(proxy)})
     return settings.model_copy(update={"providers": providers})
 

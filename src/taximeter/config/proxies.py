@@ -24,6 +24,15 @@ def proxy_for(base_url: str, configured: str | None, environment: Mapping[str, s
     return said if "://" in said else f"http://{said}"
 
 
+def is_proxy(url: str) -> bool:
+    """Whether it is an address that can be used as a proxy: `http://name:password@host:port`."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
 def is_this_machine(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True

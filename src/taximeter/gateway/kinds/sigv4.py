@@ -44,7 +44,7 @@ class SigV4:
         if not self._asked:
             self._credentials = _credentials_of_the_machine()
             self._asked = self._credentials is not None
-        return None if self._credentials is None else self._credentials.get_frozen_credentials()
+        return None if self._credentials is None else _frozen(self._credentials)
 
     def _sign(self, request: Outgoing, credentials: Any) -> Outgoing:
         from botocore.auth import SigV4Auth
@@ -64,3 +64,13 @@ def _credentials_of_the_machine() -> Any:
     except ImportError:
         return None
     return get_session().get_credentials()
+
+
+def _frozen(credentials: Any) -> Any:
+    """Their values at this moment; None when they have expired and cannot be fetched again."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return credentials.get_frozen_credentials()
+    except BotoCoreError:
+        return None
