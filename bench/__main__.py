@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m bench [gateway|sdk|ingest|import|prices|store|all] [--json] [--repeat N]`.
+"""All benchmarks: `python -m bench [gateway|sdk|ingest|otlp|import|prices|store|all] [--json] [--repeat N]`.
 
 What a benchmark needs beyond the development environment it installs itself where it may (nginx and wrk by apt, when
 root; LiteLLM by uv into a folder of the cache), and otherwise says what is left out, and why.
@@ -17,7 +17,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import first_token, gateway, import_time, ingest, prices, sdk, store
+from bench import first_token, gateway, import_time, ingest, otlp, prices, sdk, store
 from bench.figures import Promise, Result, Row, median_of, show, wide_console
 
 GATEWAY_BOUND = 10.0
@@ -132,6 +132,10 @@ def run_ingest(chosen: Namespace) -> Result:
     return ingest.result(chosen.events)
 
 
+def run_otlp(chosen: Namespace) -> Result:
+    return otlp.result(chosen.spans)
+
+
 def run_import(chosen: Namespace) -> Result:
     return import_time.result(chosen.processes)
 
@@ -148,6 +152,7 @@ BENCHMARKS: dict[str, Callable[[Namespace], Result]] = {
     "gateway": run_gateway,
     "sdk": run_sdk,
     "ingest": run_ingest,
+    "otlp": run_otlp,
     "import": run_import,
     "prices": run_prices,
     "store": run_store,
@@ -193,6 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     of_sdk.add_argument("--calls", type=int, default=sdk.CALLS, help="calls in a round")
     of_ingest = parser.add_argument_group("ingest")
     of_ingest.add_argument("--events", type=int, default=ingest.EVENTS)
+    of_otlp = parser.add_argument_group("otlp")
+    of_otlp.add_argument("--spans", type=int, default=otlp.SPANS)
     of_import = parser.add_argument_group("import")
     of_import.add_argument("--processes", type=int, default=import_time.PROCESSES)
     of_prices = parser.add_argument_group("prices")

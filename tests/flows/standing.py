@@ -166,6 +166,12 @@ class Standing:
         """How many calls the store has."""
         return int(self.query(filters=filters)["totals"]["calls"] or 0)
 
+    def told_twice(self) -> int:
+        """Events left out because their calls count by another road."""
+        headers = {"Authorization": f"Bearer {self.key('read')}"}
+        status = httpx.get(self.url + "/api/v1/status", headers=headers, timeout=30).json()
+        return int(status["collector"]["told_twice_events"])
+
     def events(self, **filters: str) -> list[dict[str, Any]]:
         """All events that match, through all pages."""
         headers = {"Authorization": f"Bearer {self.key('read')}"}

@@ -407,6 +407,22 @@ def test_of_our_gateway_only_what_the_call_knows_better_is_told(
     assert {event.get("error_type") for event in written.events} == {"http_500", "connection_error"}
 
 
+def test_a_call_made_in_a_span_of_opentelemetry_names_it(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    provider.says(CHAT)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        with TracerProvider().get_tracer("app").start_as_current_span("answer") as span:
+            chat(client)
+        chat(client)
+    within, without = written.events
+    context = span.get_span_context()
+    assert (int(within["trace_id"], 16), int(within["span_id"], 16)) == (context.trace_id, context.span_id)
+    assert {"trace_id", "span_id"}.isdisjoint(without)
+
+
 def test_nothing_of_ours_is_sent_to_a_provider(provider: Provider, written: Written, client_for: ClientFor) -> None:
     provider.says(CHAT)
     with taximeter.instrument(client_for("openai", provider.url)) as client, taximeter.attribute(user="ann"):

@@ -22,6 +22,7 @@ from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.parsed_once import parsed
+from taximeter.sdk.spans import span_members
 from taximeter.sdk.yielding import counted, watching
 
 FIRST_ERROR_STATUS: Final = 400
@@ -55,7 +56,7 @@ class Call:
         about = meter.about(host.provider, facts.operation, facts.model, said)
         self._expected = about.expected
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
-        self._known = f',"started_at":"{rfc3339(now_us)}"{about.members}'
+        self._known = f',"started_at":"{rfc3339(now_us)}"{about.members}{span_members()}'
 
     def leave(self, meter: meters.Meter, further: str = "") -> None:
         """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
