@@ -1,5 +1,5 @@
-"""LiteLLM's spend logs: the rows of its table `LiteLLM_SpendLogs`, as CSV, as JSON (`/spend/logs`), or read from the
-table itself (`litellm_table`). One row is one call.
+"""LiteLLM's spend logs: the rows of its table `LiteLLM_SpendLogs`, as CSV or as JSON (`/spend/logs`).
+One row is one call.
 
 `prompt_tokens` holds the cached ones for most providers, but not for all releases: the rules of OTLP decide.
 """
