@@ -22,7 +22,7 @@ one line on stderr. `code` is stable, `message` may change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -148,5 +148,44 @@ class UnavailableError(TaximeterError):
 
 
 class LimitExceeded(TaximeterError):  # noqa: N818 - the name is fixed by the SDK's public interface
+    """A limit refuses the call, before it is made. Amounts are decimal strings for money, whole numbers otherwise.
+
+    `limit` is its name, `scope` whose spending it is about, `window` how long it is; `reset` is RFC 3339, None where
+    the amount is never there anew. `reason` is `limit`, or why the call has no upper bound.
+    """
+
     code = "limit_exceeded"
     http_status = 429
+
+    @property
+    def limit(self) -> str | None:
+        return self._text("limit")
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        scope = self.facts.get("scope")
+        return scope if isinstance(scope, Mapping) else {}
+
+    @property
+    def window(self) -> str | None:
+        return self._text("window")
+
+    @property
+    def spent(self) -> str | int | None:
+        return self._amount("spent")
+
+    @property
+    def held(self) -> str | int | None:
+        return self._amount("held")
+
+    @property
+    def reset(self) -> str | None:
+        return self._text("reset")
+
+    def _text(self, name: str) -> str | None:
+        value = self.facts.get(name)
+        return value if isinstance(value, str) else None
+
+    def _amount(self, name: str) -> str | int | None:
+        value = self.facts.get(name)
+        return value if isinstance(value, str | int) else None

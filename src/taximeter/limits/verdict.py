@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from taximeter.clock import rfc3339
 from taximeter.config.limits import DIMENSIONS, Limit, shown_amount
@@ -114,7 +114,7 @@ class Refused:
     resets_at: str | None = None
     retry_after_seconds: int = 1
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, Any]:
         """Everything but the message, for machines."""
         names = ("reason", "limit", "scope", "measure", "window", "amount", "spent", "held", "resets_at")
         return {name: value for name in names if (value := getattr(self, name)) is not None}

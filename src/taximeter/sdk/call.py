@@ -7,7 +7,7 @@ methods run under the guard of whoever calls them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.clock import rfc3339
 from taximeter.core.event import Status, usage_record
@@ -25,7 +25,12 @@ from taximeter.sdk.parsed_once import parsed
 from taximeter.sdk.spans import span_members
 from taximeter.sdk.yielding import counted, watching
 
+if TYPE_CHECKING:
+    from taximeter.sdk.limiting import Hold
+
 FIRST_ERROR_STATUS: Final = 400
+
+NOT_BILLED: Final = Reading(not_billed=True)
 
 LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of an answer that are kept to be read when it is complete; one that is longer is not counted."""
@@ -43,6 +48,7 @@ class Call:
     _http_status: int | None = None
     _successes = 0
     _never_left = False
+    hold: Hold | None = None
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, facts: RequestFacts, host: Host) -> None:
         clock = self._clock = meter.clock
@@ -84,11 +90,13 @@ class Call:
             self._first_id = self.event_id
             self._known += f',"request_id":"{self._first_id}"'
         reading = NOTHING_READ
+        hold, self.hold = self.hold, None  # the next attempt has it
         if response is not None:
             self._http_status = response.status_code
             content = response.content if response.is_stream_consumed else b""
             reading = self._flavour.read_answer(response.status_code, parsed(content))
         self.finish("error", reading, None if error is None else failure_kind(error))
+        self.hold = hold
         return True
 
     def again(self) -> None:
@@ -102,6 +110,15 @@ class Call:
         self._began = self._clock.monotonic()
         self._known = self._known.replace(former, rfc3339(self.started_at_us), 1)
         self.leave(meters.meter(), f',"attempt":{self._attempt}')
+
+    @property
+    def flavour_name(self) -> str:
+        return self._flavour.name
+
+    def refused(self) -> None:
+        """A limit refuses it: it never leaves."""
+        self._never_left = True
+        self.finish("refused", NOT_BILLED, "limit_exceeded")
 
     # -- how it can go ---------------------------------------------------------------------------------------
 
@@ -141,6 +158,8 @@ class Call:
         except IndexError:
             return
         self._expected.learn(plain.counts["output_tokens"])
+        if self.hold is not None:
+            self._settle(self.hold, plain.reading())
         # A float made into text is the dearest step of a line; two whole numbers are not.
         ms, us = divmod(int((self._clock.monotonic() - self._began) * 1_000_000), 1000)
         (meters.current or meters.meter()).append(
@@ -226,8 +245,15 @@ class Call:
             return
         if self.host.through_gateway and self._counts_better_there(reading):
             return
+        if self.hold is not None:
+            self._settle(self.hold, reading)
         outcome = self._outcome(status, reading, error_type)
         meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known}{outcome}}}')
+
+    def _settle(self, hold: Hold, reading: Reading) -> None:
+        self.hold = None
+        usage, estimated = self._usage(reading)
+        hold.settle(replace(reading, usage=usage), estimated, self._http_status)
 
     def _counts_better_there(self, reading: Reading) -> bool:
         """Whether our gateway has seen the call and knows more of it: it reads an answer to its end that we gave up

@@ -12,7 +12,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taximeter import config
 from taximeter.clock import Clock, SystemClock
@@ -25,6 +25,9 @@ from taximeter.sdk.guard import GUARD
 from taximeter.sdk.switches import switched_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taximeter.sdk.limiting import Limiter
     from taximeter.spool import Spool
     from taximeter.spool.sender import Sender
 
@@ -69,8 +72,11 @@ class About(NamedTuple):
 class Meter:
     """Takes records and keeps them in the spool. None of its methods raises because of the disk or the network."""
 
-    def __init__(self, settings: Settings, spool: Spool, sender: Sender | None, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, sender: Sender | None, clock: Clock, limiter: Limiter | None = None
+    ) -> None:
         self.settings = settings
+        self.limiter = limiter
         self.clock = clock
         self._spool = spool
         self._sender = sender
@@ -151,6 +157,8 @@ def init(
     data: str | os.PathLike[str] | None = None,
     ask_for_usage: bool | None = None,
     follow_threads: bool | None = None,
+    limits: Sequence[Any] | None = None,
+    admission: str | None = None,
 ) -> None:
     """Say who this process is and where its events go. May be called again; the last call holds.
 
@@ -160,7 +168,11 @@ def init(
     `follow_threads=False` (or `TAXIMETER_FOLLOW_THREADS=0`) leaves `threading` and thread pools as they are: attributes
     then end where a thread begins.
 
-    Opens no connection and raises nothing when the directory or the server is out of order: that is logged once to
+    `limits` is a list of definitions (docs/limits.md) that hold for this process alone. `admission` (with a `url`) asks
+    the server before each call, and says what holds while it does not answer: `deny`, `allow`, or `cached`. Either way
+    a call that does not fit raises `LimitExceeded` before it is made. Raises UsageError for limits that are wrong.
+
+    It opens no connection and raises nothing when the directory or the server is out of order: that is logged once to
     the logger `taximeter`, and counted.
     """
     base = attribution(
@@ -177,12 +189,26 @@ def init(
         ask_for_usage=switched_on("ASK_FOR_USAGE", ask_for_usage),
     )
     context.follow_threads(switched_on("FOLLOW_THREADS", follow_threads))
-    GUARD.run("init", _install, settings)
+    limiter = _limiter(settings, limits, admission or config.variable("ADMISSION"))
+    GUARD.run("init", _install, settings, limiter)
 
 
-def _install(settings: Settings) -> Meter:
+def _limiter(settings: Settings, limits: Sequence[Any] | None, admission: str | None) -> Limiter | None:
+    """Imported here: most programs have no limits, and start sooner without them. Raises UsageError."""
+    if limits:
+        from taximeter.sdk.local_limits import LocalLimits
+
+        return LocalLimits(limits, SystemClock())
+    if admission is None:
+        return None
+    from taximeter.sdk.server_limits import ServerLimits
+
+    return ServerLimits(settings.url, settings.key, admission, SystemClock())
+
+
+def _install(settings: Settings, limiter: Limiter | None = None) -> Meter:
     global current
-    fresh = _open(settings, SystemClock())
+    fresh = _open(settings, SystemClock(), limiter)
     with _lock:
         former, current = current, fresh
     if former is not None:
@@ -190,7 +216,7 @@ def _install(settings: Settings) -> Meter:
     return fresh
 
 
-def _open(settings: Settings, clock: Clock) -> Meter:
+def _open(settings: Settings, clock: Clock, limiter: Limiter | None = None) -> Meter:
     """A running meter. The spool is imported here, so that `import taximeter` stays small."""
     from taximeter.spool import Spool, SpoolLimits
 
@@ -200,7 +226,7 @@ def _open(settings: Settings, clock: Clock) -> Meter:
     # Registered after the spool's own exit handler, hence run before it.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
-    return Meter(settings, spool, sender, clock)
+    return Meter(settings, spool, sender, clock, limiter)
 
 
 def _sender(url: str, key: str | None, spool: Spool, clock: Clock) -> Sender | None:

@@ -70,6 +70,54 @@ class LimitCrossings(BaseModel):
     crossings: list[LimitCrossed]
 
 
+class CallBoundShape(BaseModel):
+    """What a call can come to at most, in tokens (`taximeter.limits.bounds`)."""
+
+    model_config = ConfigDict(extra="forbid")
+    input_tokens: int = Field(ge=0)
+    output_tokens: int | None = Field(default=None, ge=0, description="its allowance; null: it states none")
+    choices: int = Field(default=1, ge=1)
+    fixed_output: int = Field(default=0, ge=0)
+    least_output: int = Field(default=256, ge=0)
+    allowance_key: str | None = Field(default=None, description="where it can be given a smaller one")
+    leased: bool = False
+    caches_for_an_hour: bool = False
+    unbounded: str | None = Field(default=None, description="why nothing can be said")
+
+
+class CallKindShape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    provider: str | None = None
+    model: str | None = None
+    tier: str | None = None
+    team: str | None = None
+    tenant: str | None = None
+    with_audio: bool = False
+    caches_for_an_hour: bool = False
+
+
+class AdmissionWish(BaseModel):
+    """A call that wants to be made. Its event, with the same id, ends what is held for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    event_id: str = Field(max_length=64)
+    started_at: str = Field(description="RFC 3339")
+    subject: dict[str, str] = Field(description="user_id, team, feature, ..., model, tags.NAME")
+    kind: CallKindShape
+    size_bytes: int = Field(default=0, ge=0)
+    bound: CallBoundShape
+
+
+class AdmissionAnswer(BaseModel):
+    """`verdict`: admitted (with the allowance and model to use instead, where not null), wait, refused."""
+
+    model_config = ConfigDict(extra="allow")
+    verdict: str
+    allowance: int | None = None
+    model: str | None = None
+    refused: dict[str, Any] | None = None
+
+
 class SimulationWish(BaseModel):
     """`limit` is a definition, or the name of a limit."""
 

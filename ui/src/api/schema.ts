@@ -281,6 +281,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/limits/admit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Admit
+         * @description Whether a call may be made, and what is held for it until its event arrives: for the SDK.
+         */
+        post: operations["admit_api_v1_limits_admit_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/limits/crossings": {
         parameters: {
             query?: never;
@@ -886,6 +906,51 @@ export interface components {
             /** Unpriced Calls */
             unpriced_calls: number;
         };
+        /**
+         * AdmissionAnswer
+         * @description `verdict`: admitted (with the allowance and model to use instead, where not null), wait, refused.
+         */
+        AdmissionAnswer: {
+            /** Allowance */
+            allowance?: number | null;
+            /** Model */
+            model?: string | null;
+            /** Refused */
+            refused?: {
+                [key: string]: unknown;
+            } | null;
+            /** Verdict */
+            verdict: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * AdmissionWish
+         * @description A call that wants to be made. Its event, with the same id, ends what is held for it.
+         */
+        AdmissionWish: {
+            bound: components["schemas"]["CallBoundShape"];
+            /** Event Id */
+            event_id: string;
+            kind: components["schemas"]["CallKindShape"];
+            /**
+             * Size Bytes
+             * @default 0
+             */
+            size_bytes: number;
+            /**
+             * Started At
+             * @description RFC 3339
+             */
+            started_at: string;
+            /**
+             * Subject
+             * @description user_id, team, feature, ..., model, tags.NAME
+             */
+            subject: {
+                [key: string]: string;
+            };
+        };
         /** AgainstShape */
         AgainstShape: {
             /** From */
@@ -1486,6 +1551,77 @@ export interface components {
             user_id: string | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * CallBoundShape
+         * @description What a call can come to at most, in tokens (`taximeter.limits.bounds`).
+         */
+        CallBoundShape: {
+            /**
+             * Allowance Key
+             * @description where it can be given a smaller one
+             */
+            allowance_key?: string | null;
+            /**
+             * Caches For An Hour
+             * @default false
+             */
+            caches_for_an_hour: boolean;
+            /**
+             * Choices
+             * @default 1
+             */
+            choices: number;
+            /**
+             * Fixed Output
+             * @default 0
+             */
+            fixed_output: number;
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * Leased
+             * @default false
+             */
+            leased: boolean;
+            /**
+             * Least Output
+             * @default 256
+             */
+            least_output: number;
+            /**
+             * Output Tokens
+             * @description its allowance; null: it states none
+             */
+            output_tokens?: number | null;
+            /**
+             * Unbounded
+             * @description why nothing can be said
+             */
+            unbounded?: string | null;
+        };
+        /** CallKindShape */
+        CallKindShape: {
+            /**
+             * Caches For An Hour
+             * @default false
+             */
+            caches_for_an_hour: boolean;
+            /** Model */
+            model?: string | null;
+            /** Provider */
+            provider?: string | null;
+            /** Team */
+            team?: string | null;
+            /** Tenant */
+            tenant?: string | null;
+            /** Tier */
+            tier?: string | null;
+            /**
+             * With Audio
+             * @default false
+             */
+            with_audio: boolean;
         };
         /**
          * CallPage
@@ -4340,6 +4476,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LimitShape"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    admit_api_v1_limits_admit_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdmissionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionAnswer"];
                 };
             };
             /** @description no valid credential */

@@ -29,6 +29,7 @@ def anybody(request: Request) -> Caller:
 
 
 TheParts = Annotated[Parts, Depends(parts_of)]
+Sender = Annotated[Caller, Depends(_with("ingest"))]
 Reader = Annotated[Caller, Depends(_with("read"))]
 Admin = Annotated[Caller, Depends(_with("admin"))]
 Anybody = Annotated[Caller, Depends(anybody)]

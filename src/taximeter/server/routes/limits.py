@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -10,9 +11,14 @@ from fastapi.responses import JSONResponse, Response
 from taximeter.clock import rfc3339
 from taximeter.config.limits import shown_amount
 from taximeter.errors import UsageError
+from taximeter.limits.bounds import CallBound
+from taximeter.limits.verdict import Ask, CallKind, Refused, Verdict, Wait
 from taximeter.pricing.price_file import instant_us
+from taximeter.pricing.priceable import parse_instant
 from taximeter.server.access import Caller
 from taximeter.server.limit_shapes import (
+    AdmissionAnswer,
+    AdmissionWish,
     LimitCrossings,
     LimitHistory,
     LimitList,
@@ -20,7 +26,7 @@ from taximeter.server.limit_shapes import (
     SimulationAnswer,
     SimulationWish,
 )
-from taximeter.server.routes.dependencies import Admin, Reader, TheParts
+from taximeter.server.routes.dependencies import Admin, Reader, Sender, TheParts
 
 router: Final = APIRouter(tags=["limits"])
 
@@ -59,6 +65,41 @@ def crossings(
         for one in parts.limits.crossings(since_us)
     ]
     return JSONResponse({"crossings": found})
+
+
+@router.post("/limits/admit", response_model=AdmissionAnswer)
+def admit(wish: AdmissionWish, parts: TheParts, caller: Sender) -> Response:
+    """Whether a call may be made, and what is held for it until its event arrives: for the SDK."""
+    subject = {
+        **wish.subject,
+        **{k: v for k, v in caller.attributes.items() if caller.attributes_win or k not in wish.subject},
+    }
+    if caller.key_id is not None:
+        subject["api_key_id"] = caller.key_id
+    ask = Ask(
+        wish.event_id,
+        _instant(wish.started_at),
+        subject,
+        CallKind(**wish.kind.model_dump()),
+        CallBound(**wish.bound.model_dump()),
+        wish.size_bytes,
+    )
+    return JSONResponse(_told(parts.limits.guard.decide(ask, parts.clock.now_us())))
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    if isinstance(verdict, Wait):
+        return {"verdict": "wait", "refused": asdict(verdict.refused)}
+    if isinstance(verdict, Refused):
+        return {"verdict": "refused", "refused": asdict(verdict)}
+    return {"verdict": "admitted", "allowance": verdict.allowance, "model": verdict.model}
+
+
+def _instant(text: str) -> int:
+    try:
+        return parse_instant(text)
+    except (ValueError, TypeError):
+        raise UsageError(f"started_at: not RFC 3339: {text!r}", field="started_at") from None
 
 
 @router.post("/limits/simulate", response_model=SimulationAnswer)
