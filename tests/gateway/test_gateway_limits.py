@@ -1,0 +1,205 @@
+"""Limits before every call of the gateway, with the real guard and the official clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from gateway_rig import KEY, Rig, Stage, running, stream, whole
+
+from taximeter.clock import SystemClock
+from taximeter.config.limits import read_limits
+from taximeter.core.cost import Cost
+from taximeter.core.event import UsageEvent
+from taximeter.core.money import ZERO
+from taximeter.gateway.limiting import LimitedCalls
+from taximeter.limits.counters import CountersAway
+from taximeter.limits.counters.memory import MemoryCounters
+from taximeter.limits.guard import LimitGuard
+from taximeter.limits.rules import Rules
+from taximeter.limits.verdict import CallKind, Rates
+
+ASKED: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4000}
+CHAT = "/openai/v1/chat/completions"
+TOKENS = {"name": "tokens", "scope": "global", "measure": "total_tokens", "limit": 5000, "window": "day"}
+MONEY = {"name": "money", "scope": "global", "measure": "cost_usd", "limit": "1", "window": "day"}
+CHUNK = b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
+DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def answer(written: int) -> bytes:
+    usage = {"prompt_tokens": 9, "completion_tokens": written, "total_tokens": 9 + written}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    model = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini"}
+    return json.dumps({**model, "choices": [choice], "usage": usage}).encode()
+
+
+def price(event: UsageEvent) -> Cost:
+    """A dollar for a thousand output tokens."""
+    return Cost(ZERO, ZERO, ZERO, Decimal(event.usage.output_tokens or 0) / 1000, ZERO, "test", "test")
+
+
+def rates(kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+    return None if kind.model == "nobody-knows-it" else Rates(0, 1_000_000_000, 0)
+
+
+@contextmanager
+def limited(*definitions: dict[str, Any], **how: Any) -> Iterator[tuple[Rig, LimitGuard]]:
+    guard = LimitGuard(Rules(read_limits(definitions)), how.pop("counters", MemoryCounters()), rates, **how)
+    calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2, fail_closed=how.get("fail") != "open")
+    with running(admission=calls) as rig:
+        rig.plays(whole(answer(100)))
+        yield rig, guard
+
+
+def spent(guard: LimitGuard) -> tuple[int, int]:
+    now_us = SystemClock().now_us()
+    [found] = guard.counters.standings([one.bucket(now_us) for one in guard.rules.ruled()])
+    return found
+
+
+def test_a_call_is_held_before_and_settled_after() -> None:
+    with limited(TOKENS) as (rig, guard):
+        assert rig.ask(CHAT, ASKED).status == 200
+        (begin,) = rig.log.of("begin")
+        assert begin["held"]["output_tokens"] == 4000
+        assert spent(guard) == (109, 0)
+
+
+def test_an_allowance_that_does_not_fit_is_made_smaller() -> None:
+    with limited(TOKENS) as (rig, guard):
+        rig.ask(CHAT, {**ASKED, "max_tokens": 32_000})
+        assert 256 <= rig.provider.seen[0].json["max_tokens"] < 5000
+        assert spent(guard) == (109, 0)
+
+
+def test_a_request_without_an_allowance_is_given_one() -> None:
+    with limited({**TOKENS, "limit": 100_000}) as (rig, _):
+        rig.ask(CHAT, {key: value for key, value in ASKED.items() if key != "max_tokens"})
+        assert rig.provider.seen[0].json["max_tokens"] == 32_768
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/images/generations", "/openai/v1/audio/speech", "/openai/v1/unheard-of"])
+def test_no_route_leads_around_a_limit(path: str) -> None:
+    with limited(TOKENS) as (rig, guard):
+        reply = rig.ask(path, {"model": "m", "input": "hello", "prompt": "hello", "voice": "v"})
+        assert (reply.status, rig.provider.seen) == (429, [])
+        assert "no upper bound" in reply.json["error"]["message"]
+    with limited({**TOKENS, "measure": "requests", "limit": 1}) as (rig, guard):
+        rig.ask(path, {"model": "m", "input": "hello"})
+        assert rig.ask(path, {"model": "m", "input": "hello"}).status == 429
+        assert spent(guard) == (1, 0)
+
+
+def test_embeddings_hold_their_input_only() -> None:
+    with limited({**TOKENS, "limit": 200}) as (rig, guard):
+        rig.plays(whole(b'{"object":"list","data":[],"model":"m","usage":{"prompt_tokens":5,"total_tokens":5}}'))
+        assert rig.ask("/openai/v1/embeddings", {"model": "m", "input": "hello"}).status == 200
+        assert spent(guard) == (5, 0)
+
+
+def test_a_model_without_any_price_is_refused_under_a_limit_of_money_and_says_why() -> None:
+    with limited(MONEY) as (rig, _):
+        reply = rig.ask(CHAT, {**ASKED, "model": "nobody-knows-it"})
+        assert reply.status == 429
+        assert "no price bounds its model" in reply.json["error"]["message"]
+
+
+def test_the_official_clients_raise_their_rate_limit_error_at_once() -> None:
+    with limited({**TOKENS, "limit": 10}) as (rig, guard):
+        gpt = openai.OpenAI(base_url=rig.url + "/openai/v1", api_key=KEY)
+        with pytest.raises(openai.RateLimitError) as refused:
+            gpt.chat.completions.create(**ASKED)
+        assert refused.value.code == "limit_exceeded"
+        claude = anthropic.Anthropic(base_url=rig.url + "/anthropic", api_key=KEY)
+        with pytest.raises(anthropic.RateLimitError):
+            claude.messages.create(model="claude-opus-4-8", max_tokens=10, messages=ASKED["messages"])
+        assert guard.counts["refused"] == 2
+        assert int(refused.value.response.headers["retry-after"]) >= 1
+        assert [one["status"] for one in rig.log.wait_for(2)] == ["refused", "refused"]
+
+
+def test_a_stream_is_held_by_the_slice() -> None:
+    with limited(TOKENS) as (rig, _):
+        rig.plays(stream([CHUNK % b"word " * 40, DONE]))
+        reply = rig.ask(CHAT, {**ASKED, "model": "gpt-4o-mini", "stream": True})
+        assert reply.body.endswith(b"data: [DONE]\n\n")
+        (begin,) = rig.log.of("begin")
+        assert begin["held"]["output_tokens"] == 1024
+
+
+def test_a_stream_that_cannot_be_covered_is_cut_with_the_providers_error_and_stays_spent() -> None:
+    async def endless(stage: Stage) -> None:
+        stage.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
+        for _ in range(200):
+            await stage.chunk(CHUNK % (b"word " * 40))
+        await stage.until_gone()
+
+    with limited({**TOKENS, "limit": 4000}) as (rig, guard):
+        rig.plays(endless)
+        reply = rig.ask(CHAT, {**ASKED, "max_tokens": 30_000, "stream": True})
+        assert json.loads(reply.body.rstrip().rpartition(b"data: ")[2])["error"]["code"] == "limit_reached"
+        (event,) = rig.log.wait_for(1)
+        assert (event["status"], event["usage_estimated"]) == ("interrupted", True)
+        total, held = spent(guard)
+        assert held == 0
+        assert reply.body.count(b"word") < total <= 4000
+
+
+def test_text_that_is_not_ascii_counts_four_times() -> None:
+    with limited({**TOKENS, "limit": 4000}) as (rig, _):
+        rig.plays(stream([CHUNK % ("ß" * 100).encode()] * 20 + [DONE]))
+        reply = rig.ask(CHAT, {**ASKED, "max_tokens": 30_000, "stream": True})
+        assert b"limit_reached" in reply.body
+
+
+def test_a_call_downgraded_goes_to_the_other_model() -> None:
+    limit = {**TOKENS, "limit": 100, "action": {"downgrade": "gpt-4o-nano"}}
+    with limited(limit) as (rig, guard):
+        rig.ask(CHAT, ASKED)
+        rig.ask(CHAT, ASKED)
+        assert [one.json["model"] for one in rig.provider.seen] == ["gpt-4o-mini", "gpt-4o-nano"]
+        assert guard.counts["downgraded"] == 1
+        assert [one["request_model"] for one in rig.log.wait_for(2)] == ["gpt-4o-mini", "gpt-4o-nano"]
+
+
+def test_calls_queue_under_a_limit_that_throttles() -> None:
+    limit = {**TOKENS, "limit": 100, "action": {"throttle": "20/second"}}
+    with limited(limit) as (rig, guard):
+        for _ in range(4):
+            assert rig.ask(CHAT, ASKED).status == 200
+        assert guard.counts["throttled"] >= 1
+
+
+class Away(MemoryCounters):
+    def reserve(self, *_: Any, **__: Any) -> Any:
+        raise CountersAway("Redis does not answer")
+
+
+@pytest.mark.parametrize(("fail", "status"), [("closed", 503), ("open", 200)])
+def test_counters_that_are_away_are_met_with_the_policy_and_it_shows(fail: Any, status: int) -> None:
+    with limited(TOKENS, counters=Away(), fail=fail) as (rig, guard):
+        assert rig.ask(CHAT, ASKED).status == status
+        assert guard.away == "Redis does not answer"
+
+
+class Broken(MemoryCounters):
+    def reserve(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("a bug of ours")
+
+
+def test_a_mistake_of_our_own_breaks_no_call_under_soft_limits() -> None:
+    with limited({**TOKENS, "mode": "soft"}, counters=Broken()) as (rig, _):
+        assert rig.ask(CHAT, ASKED).status == 200
+        assert rig.gateway.failures == {"not_admitted": 1}
+
+
+def test_a_mistake_of_our_own_is_met_with_the_policy_under_hard_limits() -> None:
+    with limited(TOKENS, counters=Broken()) as (rig, _):
+        assert rig.ask(CHAT, ASKED).status == 503
