@@ -82,7 +82,7 @@ def test_an_allowance_that_does_not_fit_is_made_smaller() -> None:
 def test_a_request_without_an_allowance_is_given_one() -> None:
     with limited({**TOKENS, "limit": 100_000}) as (rig, _):
         rig.ask(CHAT, {key: value for key, value in ASKED.items() if key != "max_tokens"})
-        assert rig.provider.seen[0].json["max_tokens"] == 32_768
+        assert rig.provider.seen[0].json["max_tokens"] == 16_384
 
 
 @pytest.mark.parametrize("path", ["/openai/v1/images/generations", "/openai/v1/audio/speech", "/openai/v1/unheard-of"])

@@ -226,7 +226,7 @@ class AdmissionSettings(Section):
         "them through; they are counted when the counters are back.",
     )
     wait_seconds: float = Field(
-        default=5.0,
+        default=30.0,
         ge=0,
         description="How long a call waits at most while only what other calls hold stands in its way.",
     )

@@ -20,6 +20,18 @@ class Amounts(NamedTuple):
         """So much of a measure."""
         return self[_PLACES[measure]] if measure != "total_tokens" else self.input_tokens + self.output_tokens
 
+    def by_measure(self) -> dict[Measure, int]:
+        """So much of every measure."""
+        cost, read, written, requests = self
+        return {
+            "cost_usd": cost,
+            "input_tokens": read,
+            "output_tokens": written,
+            "total_tokens": read + written,
+            "requests": requests,
+            "concurrent": requests,
+        }
+
 
 NOTHING: Final = Amounts(0, 0, 0, 0)
 

@@ -33,6 +33,18 @@ IMAGE_TOKENS: Final[Mapping[str, int]] = {"anthropic": 5_000, "openai": 50_000}
 DEFAULT_ALLOWANCE: Final = 32_768
 """Output tokens allowed to a request that states none, under a limit that must not be overspent."""
 
+SMALLER_ALLOWANCES: Final = (
+    ("gpt-4o", 16_384),
+    ("chatgpt-4o", 16_384),
+    ("gpt-4.1", 32_768),
+    ("gpt-4", 4_096),
+    ("gpt-3.5", 4_096),
+)
+"""Models that write less at most, and refuse a request for more; the first beginning that fits."""
+
+ALLOWED_BEFORE_THINKING: Final = ("o1", "o3", "o4", "gpt-5")
+"""Models that know `max_completion_tokens` only. Compatible hosts mostly know `max_tokens` only."""
+
 LEAST_OUTPUT: Final = 256
 """A call is not cut down below so many output tokens: it is refused instead."""
 
@@ -76,6 +88,7 @@ class CallBound:
     leased: bool = False
     caches_for_an_hour: bool = False
     unbounded: str | None = None
+    usual_allowance: int = DEFAULT_ALLOWANCE
 
     @property
     def clampable(self) -> bool:
@@ -105,7 +118,10 @@ def bound_of(
         choices=_choices(payload),
         fixed_output=_size_of(payload.get("prediction")),
         least_output=LEAST_OUTPUT if thinking is None else thinking + AFTER_THINKING,
-        allowance_key=_allowance_key(flavour, payload),
+        allowance_key=_allowance_key(flavour, facts.model or "", payload),
+        usual_allowance=next(
+            (n for name, n in SMALLER_ALLOWANCES if (facts.model or "").startswith(name)), DEFAULT_ALLOWANCE
+        ),
         leased=facts.stream and thinking is None and _shows_all(facts.model, payload),
         caches_for_an_hour='"1h"' in str(payload.get("cache_control", "")) or _has_hour(payload),
         unbounded=_what_is_outside(payload),
@@ -181,9 +197,13 @@ def _shows_all(model: str | None, payload: Mapping[str, Any]) -> bool:
     return (model or "").startswith(LEASED_MODELS) and payload.get("modalities", ["text"]) == ["text"]
 
 
-def _allowance_key(flavour: str, payload: Mapping[str, Any]) -> str | None:
+def _allowance_key(flavour: str, model: str, payload: Mapping[str, Any]) -> str | None:
+    """The field that states the allowance, else the one that this model knows; None: there is none."""
     keys = _ALLOWANCES.get(flavour, ())
-    return next((key for key in keys if payload.get(key) is not None), keys[-1] if keys else None)
+    stated = next((key for key in keys if payload.get(key) is not None), None)
+    if stated is not None or not keys:
+        return stated
+    return keys[0] if model.startswith(ALLOWED_BEFORE_THINKING) else keys[-1]
 
 
 def _size_of(value: object) -> int:

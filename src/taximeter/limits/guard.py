@@ -20,7 +20,7 @@ from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.prompts import KnownPrompts
-from taximeter.limits.reservation import HOLD_SECONDS, SLICE_TOKENS, Reservation
+from taximeter.limits.reservation import HOLD_SECONDS, SLICE_TOKENS, Reservation, claims_of
 from taximeter.limits.rules import Ruled, Rules, Subject
 from taximeter.limits.verdict import (
     Admitted,
@@ -31,7 +31,6 @@ from taximeter.limits.verdict import (
     Unseen,
     Verdict,
     Wait,
-    is_exact,
     refusal,
     usual_of,
 )
@@ -189,7 +188,7 @@ class LimitGuard:
             return True
         cost = admitted.rates.nano_usd(0, more) - admitted.rates.fee
         extra = Amounts(cost, 0, more, 0)
-        exact = [one for one in admitted.ruled if is_exact(one.limit)]
+        exact = [one for one in admitted.ruled if one.exact]
         claims = [Claim(one.bucket(admitted.ask.at_us), extra.of(one.limit.measure)) for one in exact]
         try:
             refused = self.counters.extend(
@@ -216,9 +215,9 @@ class LimitGuard:
         if not admitted.ruled:
             return
         amounts = came_to or admitted.held
-        claims = [Claim(one.bucket(admitted.ask.at_us), amounts.of(one.limit.measure)) for one in admitted.ruled]
+        claims = claims_of(admitted.ruled, admitted.ask.at_us, amounts, amounts)
         known = came_to is not None and seen
-        if not known and any(is_exact(one.limit) for one in admitted.ruled):
+        if not known and any(one.exact for one in admitted.ruled):
             self._keep_bound(admitted.ask.event_id, admitted.ask.at_us, admitted.ask.subject, admitted.held, came_to)
         try:
             standings = self.counters.settle(admitted.ask.event_id, claims, now_us=now_us, at_least_held=not known)
@@ -238,7 +237,7 @@ class LimitGuard:
         claims = [
             Claim(replace(one.bucket(at_us), cap=None), held.of(one.limit.measure))
             for one in self.rules.about(subject)
-            if is_exact(one.limit)
+            if one.exact
         ]
         if claims:
             self.counters.reserve(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_SECONDS * 1_000_000)
@@ -246,7 +245,7 @@ class LimitGuard:
 
     def restore_ended(self, event_id: str, subject: Subject, at_us: int, held: Amounts) -> None:
         """Keep the bound of a call that was held, and whose event is an estimate."""
-        if any(is_exact(one.limit) for one in self.rules.about(subject)):
+        if any(one.exact for one in self.rules.about(subject)):
             self._unseen(Unseen(event_id, at_us, subject, held))
 
     def learn(self, admitted: Admitted, input_tokens: int | None, output_tokens: int | None) -> None:
@@ -314,9 +313,9 @@ class LimitGuard:
 
 def _exceeds(amounts: Amounts, admitted: Admitted) -> bool:
     """Whether a call came to more than its bound: then a rule of ours is wrong, and the product says so."""
-    if not any(is_exact(one.limit) for one in admitted.ruled) or admitted.uncounted:
+    if not any(one.exact for one in admitted.ruled) or admitted.uncounted:
         return False
-    measures = {one.limit.measure for one in admitted.ruled if is_exact(one.limit)}
+    measures = {one.limit.measure for one in admitted.ruled if one.exact}
     return any(amounts.of(measure) > admitted.held.of(measure) for measure in measures)
 
 

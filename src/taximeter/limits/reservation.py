@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, Literal
 
-from taximeter.config.limits import Limit
 from taximeter.limits.amounts import NOTHING, Amounts
-from taximeter.limits.bounds import DEFAULT_ALLOWANCE
 from taximeter.limits.counters import Claim, Counters, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.rules import Ruled
@@ -20,7 +19,6 @@ from taximeter.limits.verdict import (
     Refused,
     Verdict,
     Wait,
-    is_exact,
     refusal,
     usual_of,
 )
@@ -42,6 +40,20 @@ ROOMY_SHARE: Final = 0.99
 
 CLAMP_TRIES: Final = 3
 """Tries to reserve a smaller allowance, while other calls take what was left."""
+
+
+_COUNTED: Final = ("requests", "concurrent")
+"""Measures of which a call is one, whatever it costs."""
+
+
+def claims_of(ruled: Sequence[Ruled], at_us: int, exact: Amounts, usual: Amounts) -> list[Claim]:
+    """What a call claims of each limit: of those that must not be overspent `exact`, of the others `usual`."""
+    most, less = exact.by_measure(), usual.by_measure()
+    return [_claim((one.bucket(at_us), (most if one.exact else less)[one.limit.measure])) for one in ruled]
+
+
+_claim: Final = partial(tuple.__new__, Claim)
+"""A claim without the steps of its constructor: ten of them are made for a call."""
 
 
 class Reservation:
@@ -69,8 +81,9 @@ class Reservation:
         self._usual = NOTHING
 
     def verdict(self) -> Verdict:
-        exact = [one for one in self._ruled if is_exact(one.limit)]
-        unbound = self._why_unbound(exact)
+        exact = [one for one in self._ruled if one.exact]
+        bounded = [one for one in exact if one.limit.measure not in _COUNTED]
+        unbound = self._why_unbound(bounded)
         if unbound is not None:
             return unbound
         self._usual = self._usually() if len(exact) < len(self._ruled) else NOTHING
@@ -79,22 +92,21 @@ class Reservation:
         first = min(SLICE_TOKENS, wanted) if leased else wanted
         standings = self._reserve(first)
         if standings is None:
-            stated = self._bound.output_tokens is not None or not exact or not self._bound.clampable
+            stated = self._bound.output_tokens is not None or not bounded or not self._bound.clampable
             return self._admitted(first, wanted, None if stated else wanted)
-        if self._bound.clampable and exact:
+        if self._bound.clampable and bounded:
             return self._smaller(wanted, standings)
         return self._wait_or_refuse(first, standings)
 
-    def _why_unbound(self, exact: Sequence[Ruled]) -> Refused | None:
-        """Refuses a call that nobody can bound, under a limit that must not be overspent. Finds the rates."""
-        bounded = [one for one in exact if one.limit.measure not in ("requests", "concurrent")]
+    def _why_unbound(self, bounded: Sequence[Ruled]) -> Refused | None:
+        """Refuses a call that nobody can bound, under limits that must not be overspent. Finds the rates."""
         money = [one for one in self._ruled if one.limit.measure == "cost_usd"]
         if bounded and self._bound.unbounded is not None:
             return self._no_bound(bounded[0], self._bound.unbounded, "no_bound")
         if money:
             find = self._find_rates
             rates = None if find is None else find(self._ask.kind, self._bound.input_tokens, self._ask.at_us)
-            held_exactly = next((one for one in money if is_exact(one.limit)), None)
+            held_exactly = next((one for one in money if one.exact), None)
             if rates is None and held_exactly is not None:
                 return self._no_bound(held_exactly, "no price bounds its model", "no_price")
             self._rates = rates or NOT_PRICED
@@ -125,7 +137,7 @@ class Reservation:
     def _wanted(self) -> int:
         """The allowance for one choice, as asked for."""
         asked = self._bound.output_tokens
-        return DEFAULT_ALLOWANCE if asked is None else asked
+        return self._bound.usual_allowance if asked is None else asked
 
     def _written(self, allowance: int) -> int:
         return allowance * self._bound.choices + (self._bound.fixed_output if allowance else 0)
@@ -135,11 +147,7 @@ class Reservation:
         return Amounts(self._rates.nano_usd(read, written), read, written)
 
     def _reserve(self, allowance: int) -> Sequence[Standing] | None:
-        most, at_us = self._most(allowance), self._ask.at_us
-        claims = [
-            Claim(one.bucket(at_us), (most if is_exact(one.limit) else self._usual).of(one.limit.measure))
-            for one in self._ruled
-        ]
+        claims = claims_of(self._ruled, self._ask.at_us, self._most(allowance), self._usual)
         expires_us = self._now_us + HOLD_SECONDS * 1_000_000
         return self._counters.reserve(self._ask.event_id, claims, now_us=self._now_us, expires_us=expires_us)
 
@@ -184,12 +192,12 @@ class Reservation:
             cap = one.bucket(self._ask.at_us).cap
             if cap is not None:
                 left = cap - standing.spent - (standing.held if with_held else 0)
-                most = min(most, self._affordable_of(one.limit, left))
+                most = min(most, self._affordable_of(one, left))
         return most
 
-    def _affordable_of(self, limit: Limit, left: int) -> int:
-        read, measure = self._bound.input_tokens, limit.measure
-        if not is_exact(limit):
+    def _affordable_of(self, ruled: Ruled, left: int) -> int:
+        read, measure = self._bound.input_tokens, ruled.limit.measure
+        if not ruled.exact:
             return self._wanted() if self._usual.of(measure) <= left else -1
         if measure == "cost_usd":
             written = self._rates.affordable_output(left, read)
@@ -218,6 +226,6 @@ class Reservation:
         for held in (0, 1):
             for one, standing in capped:
                 cap = one.bucket(self._ask.at_us).cap or 0
-                if self._affordable_of(one.limit, cap - standing.spent - held * standing.held) < least:
+                if self._affordable_of(one, cap - standing.spent - held * standing.held) < least:
                     return one, standing
         return capped[0]

@@ -85,7 +85,12 @@ class Ruled:
 
     limit: Limit
     value: str
+    exact: bool = False
+    """Whether it refuses what does not fit, and must not be overspent."""
     _known: _Known | None = None
+
+    def __post_init__(self) -> None:
+        self.exact = self.limit.caps and self.limit.admission == "exact"
 
     def bucket(self, at_us: int) -> Bucket:
         """The bucket of an instant."""

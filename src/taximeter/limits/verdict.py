@@ -193,7 +193,3 @@ def scope_of(ruled: Ruled) -> dict[str, str]:
 def usual_of(learnt: Learnt, ask: Ask) -> Usual:
     """What calls like this one usually come to."""
     return learnt.of(ask.kind.provider, ask.kind.model, ask.subject.get("feature"))
-
-
-def is_exact(limit: Limit) -> bool:
-    return limit.caps and limit.admission == "exact"

@@ -83,6 +83,7 @@ class CallBoundShape(BaseModel):
     leased: bool = False
     caches_for_an_hour: bool = False
     unbounded: str | None = Field(default=None, description="why nothing can be said")
+    usual_allowance: int = Field(default=32_768, ge=0, description="given to a request that states none")
 
 
 class CallKindShape(BaseModel):

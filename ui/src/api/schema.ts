@@ -1599,6 +1599,12 @@ export interface components {
              * @description why nothing can be said
              */
             unbounded?: string | null;
+            /**
+             * Usual Allowance
+             * @description given to a request that states none
+             * @default 32768
+             */
+            usual_allowance: number;
         };
         /** CallKindShape */
         CallKindShape: {
