@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from taximeter.clock import SystemClock
 from taximeter.core.attribution import Attribution
 from taximeter.errors import LimitExceeded
 from taximeter.extract.reading import Reading
@@ -27,6 +28,8 @@ WAIT_SECONDS: Final = 5.0
 
 FIRST_PAUSE_SECONDS: Final = 0.02
 LONGEST_PAUSE_SECONDS: Final = 0.25
+
+_CLOCK: Final = SystemClock()
 
 
 class Limiter(Protocol):
@@ -90,14 +93,14 @@ class Patience:
     """How long to wait, and when to ask again."""
 
     def __init__(self) -> None:
-        self._ends = time.monotonic() + WAIT_SECONDS
+        self._ends = _CLOCK.monotonic() + WAIT_SECONDS
         self._pause = FIRST_PAUSE_SECONDS
 
     def pause(self) -> float | None:
         """Seconds until the next try; None when it is over."""
         pause = self._pause
         self._pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
-        return pause if time.monotonic() + pause <= self._ends else None
+        return pause if _CLOCK.monotonic() + pause <= self._ends else None
 
 
 def admit(limiter: Limiter, ask: Ask) -> Admitted | None:
