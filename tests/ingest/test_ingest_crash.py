@@ -85,7 +85,7 @@ def test_an_event_posted_three_times_counts_once_also_with_crashes_between(tmp_p
 
     query = {"measures": ["calls", "cost_usd"], "from": "2024-06-01", "to": "2024-07-01"}
     totals = store.query(parse_query(query, SystemClock().now_us())).totals
-    spooled = {line.split(b'"')[3] for line in _every_line(tmp_path / "spool")}
+    spooled = {line.split(b'"')[3] for line in _every_line(tmp_path / "spool") if line.endswith(b"}")}  # not torn
     assert totals["calls"] == len(spooled) >= len(acknowledged) > 0
     assert totals["cost_usd"] == f"{totals['calls'] * 125 / 10_000:.4f}".rstrip("0").rstrip(".")
     store.roll_up(SystemClock().now_us())
