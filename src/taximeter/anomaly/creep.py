@@ -49,6 +49,16 @@ class Creeps:
         self._open: dict[int, tuple[Incident, float, int]] = {}
         """Row → incident, level before it, the minute in which it was last seen to rise."""
 
+    def under_way(self) -> list[Incident]:
+        return [incident for incident, _, _ in self._open.values()]
+
+    def accept(self, incident: Incident, minute: int) -> None:
+        """The new level is normal: the incident ends."""
+        for row, (held, _, _) in list(self._open.items()):
+            if held is incident:
+                incident.ended = minute
+                del self._open[row]
+
     def look(
         self,
         history: History,

@@ -95,27 +95,51 @@ class Detection:
         self._quiet_until: dict[tuple[Watch, int], int] = {}
         self._openings: dict[tuple[Watch, int], list[int]] = {}
 
-    def run(self, minutes: Sequence[Minute]) -> list[Told]:
-        """Take in consecutive minutes of one slot (of 15 minutes), and tell what became of incidents."""
+    def run(self, minutes: Sequence[Minute], part: float = 1.0) -> list[Told]:
+        """Take in consecutive minutes of one slot (of 15 minutes), and tell what became of incidents.
+
+        Of the last one only `part` may have passed; it is to come again when it is complete.
+        """
         first, last = minutes[0].minute, minutes[-1].minute
         self._make_room(last)
         self._begin_slot(first)
         for one in minutes:
             self.panel.put(one.minute, one.cells, one.values, self.models.home)
         begins = first % SLOT_MINUTES
-        self.windows.take(first, self._expected[:, begins : begins + len(minutes)], self.ratios)
+        expected = self._expected[:, begins : begins + len(minutes)].copy()
+        expected[:, -1] *= part
+        self.windows.take(first, expected, self.ratios)
         told: list[Told] = []
         while first <= last:
-            news, first = self._until_news(first, last)
+            news, first = self._until_news(first, last, whole=part == 1.0)
             told += news
         return told
+
+    def amend(self, minutes: Sequence[Minute]) -> None:
+        """What is known now of minutes that were taken in before: events came late."""
+        self._make_room(self.panel.newest)
+        self._begin_slot(self.panel.newest)
+        for one in minutes:
+            if one.minute >= self.panel.oldest:
+                self.panel.put(one.minute, one.cells, one.values, self.models.home)
+                self.windows.retake(one.minute, self.ratios)
+
+    def under_way(self) -> list[Incident]:
+        return [*self.incidents, *self.creeps.under_way()]
+
+    def accept(self, incident: Incident) -> None:
+        """An operator says that this is nothing, or normal from now on: it ends, and is learnt."""
+        if incident in self.incidents:
+            self._closed(self.panel.newest, incident, lasting=True)
+        else:
+            self.creeps.accept(incident, self.panel.newest)
 
     @property
     def ratios(self) -> Ratios:
         assert self._ratios is not None
         return self._ratios
 
-    def _until_news(self, first: int, last: int) -> tuple[list[Told], int]:
+    def _until_news(self, first: int, last: int, *, whole: bool) -> tuple[list[Told], int]:
         """Go through minutes until one has news, and say which is next. The sums of all windows are made at once;
         an incident that begins or ends changes what they rest on."""
         learnt = self._learnt(first)
@@ -130,7 +154,7 @@ class Detection:
                     rows, places = np.nonzero(flags[:, at])
                     suspicions = detector.examine(learnt, minute, sums[:, :, at], rows, places)
                     news += self._open(learnt, minute, detector.watch, suspicions)
-            if (minute + 1) % SLOT_MINUTES == 0:
+            if whole and (minute + 1) % SLOT_MINUTES == 0:
                 self.spread.learn(minute // SLOT_MINUTES, sums[:, :, at], learnt.days_known >= LEARNING_DAYS)
                 news += self._creep(minute)
             if news:

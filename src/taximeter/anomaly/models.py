@@ -35,7 +35,7 @@ class Models:
     """`home[cell]`: 1 where a cell's model is at home in its feature, else 0. `unexpected`, `settled`: of rows."""
 
     def __init__(self, panel: Panel, allowed: AllowedModels | None, prices: Mapping[str, float]) -> None:
-        self._panel, self._allowed, self._prices = panel, allowed, prices
+        self._panel, self._allowed, self.prices = panel, allowed, dict(prices)
         self.home = np.zeros(0)
         self.unexpected = np.zeros(0, bool)
         self.settled = np.zeros(0, bool)
@@ -90,4 +90,4 @@ class Models:
         return main == row or price is None or usual is None or price > factor * usual
 
     def _price(self, row: int) -> float | None:
-        return self._prices.get(dict(self._panel.scopes[row])[MODEL])
+        return self.prices.get(dict(self._panel.scopes[row])[MODEL])

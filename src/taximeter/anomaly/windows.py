@@ -97,6 +97,21 @@ class Windows:
     def take(self, first_minute: int, expected: Floats, ratios: Ratios) -> None:
         """Take in what the panel has of the minutes from `first_minute` on, beside what was expected: `expected[row,
         minute]` calls."""
+        self._see(first_minute, expected, ratios)
+        self.judge(first_minute, expected.shape[1])
+
+    def retake(self, minute: int, ratios: Ratios) -> None:
+        """Take in again what the panel has of a minute, which is as good as it was."""
+        rows, column = self._panel.rows, self._panel.column(minute)
+        expected = self.all[Seen.EXPECTED, :rows, column : column + 1].copy()
+        self._see(minute, expected, ratios)
+        self.good[:, :rows, column] = self.all[:, :rows, column]
+        for watch, places in WATCHED.items():
+            spoiled = ~self.counts[watch, :rows, column]
+            for what in places:
+                self.good[what, :rows, column][spoiled] = 0
+
+    def _see(self, first_minute: int, expected: Floats, ratios: Ratios) -> None:
         panel, rows = self._panel, self._panel.rows
         span = self._columns(first_minute, expected.shape[1])
         raw = panel.raw[:, :rows, span]
@@ -113,7 +128,6 @@ class Windows:
         seen[Seen.COST_EXPECTED] = raw[Raw.HOME_CALLS] * ratios.cost[:, None]
         seen[Seen.INPUT], seen[Seen.CACHED] = raw[Raw.INPUT], raw[Raw.CACHED]
         seen[Seen.CACHED_EXPECTED] = raw[Raw.INPUT] * ratios.cached[:, None]
-        self.judge(first_minute, expected.shape[1])
 
     def judge(self, first_minute: int, minutes: int) -> None:
         """Which of these minutes are good, by the incidents there are now."""

@@ -23,12 +23,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from taximeter import __version__
+from taximeter.alerts.sources import Findings as OpenFindings
 from taximeter.alerts.sources import MeterHealth
+from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, open_alerting
+from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
@@ -113,6 +116,7 @@ class Collecting:
     otlp: OtlpIn
     jobs: Jobs
     repricer: Repricer
+    detecting: Detecting | None
 
 
 class Process:
@@ -166,7 +170,16 @@ class Process:
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
         if (kept := _retention(self.settings)).days:
             jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
-        return Collecting(store, collector, live, receiver, otlp, jobs, repricer)
+        detecting = self._open_detecting(store, jobs)
+        return Collecting(store, collector, live, receiver, otlp, jobs, repricer, detecting)
+
+    def _open_detecting(self, store: DuckDBEvents, jobs: Jobs) -> Detecting | None:
+        if not self.settings.anomalies.enabled:
+            return None
+        ids = EventIds(os.urandom)
+        detecting = Detecting(store, self.desk.findings, self.settings.anomalies, self.clock, ids)
+        jobs.every("detection", DETECT_SECONDS, detecting.turn)
+        return detecting
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:
         records = self.desk.alerting
@@ -180,7 +193,10 @@ class Process:
                 dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
             )
 
-        return open_alerting(self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url)
+        found = [OpenFindings(self.desk.findings.open, get_args(FindingKind))] if kept.detecting is not None else []
+        return open_alerting(
+            self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url, found
+        )
 
     def _expire(self, store: DuckDBEvents, kept: Retention) -> None:
         store.expire(kept, self.clock.now_us())
@@ -286,6 +302,8 @@ class Process:
         if self.collecting is not None:
             self._settling.cancel()
             self.collecting.repricer.stop()
+            if self.collecting.detecting is not None:
+                self.collecting.detecting.stop()
             await asyncio.to_thread(self.collecting.jobs.stop)
             await self.collecting.live.stop()
         if self.gateway is not None:
@@ -311,6 +329,7 @@ class Process:
             repricings=kept.repricer if kept else None,
             calculator_uses=self.desk.calculator_uses,
             alerting=self.alerting,
+            anomalies=kept.detecting if kept else None,
             limits=self.limiting.desk,
         )
         app = build_app(

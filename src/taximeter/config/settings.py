@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SkipValidation, model_validator
 
 from taximeter.config.alerting import AlertSettings, RuleSettings
+from taximeter.config.anomalies import AnomalySettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
 from taximeter.config.limits import Limit
 from taximeter.config.section import Section
@@ -308,6 +309,7 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings)
     rules: list[RuleSettings] = Field(default_factory=list, description="Rules of your own.")
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    anomalies: AnomalySettings = Field(default_factory=AnomalySettings)
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,7 @@ from taximeter.server.parts import Parts
 from taximeter.server.routes import (
     alerts,
     calculator,
+    findings,
     keeping,
     keys,
     limits,
@@ -55,6 +56,7 @@ _ROUTERS: Final = (
     repricing.router,
     limits.router,
     alerts.router,
+    findings.router,
 )
 
 

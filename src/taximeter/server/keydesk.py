@@ -30,6 +30,7 @@ class KeyDesk:
         self._sessions = metadata.sessions
         self.calculator_uses = metadata.calculator_uses
         self.alerting = metadata.alerting
+        self.findings = metadata.findings
         self.limits = metadata.limits
 
     def gateway_key(self, secret: str) -> Key | None:

@@ -19,7 +19,7 @@ from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
 from taximeter.store.events.repricing import Repricing
 from taximeter.store.metadata import Alerting as AlertRecords
-from taximeter.store.metadata import CalculatorUses
+from taximeter.store.metadata import CalculatorUses, Findings, JudgedFinding, Verdict
 
 
 class Keys(Protocol):
@@ -69,6 +69,19 @@ class Alerting(Protocol):
     def runbooks(self) -> Mapping[str, Runbook]: ...
 
 
+class Anomalies(Protocol):
+    """Findings, and what is said of them. All block, and may raise StoreError."""
+
+    @property
+    def findings(self) -> Findings: ...
+
+    def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
+        """Raises NotFoundError."""
+        ...
+
+    def backtest(self, from_us: int, to_us: int) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """`status` and `sign_in_url` may block. `store`, `live`, `alerting` are None in a process that keeps no events."""
@@ -85,6 +98,7 @@ class Parts:
     limits: LimitDesk
     repricings: Repricings | None = None
     alerting: Alerting | None = None
+    anomalies: Anomalies | None = None
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

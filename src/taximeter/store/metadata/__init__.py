@@ -10,17 +10,21 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
 from taximeter.store.metadata.sessions import Session, Sessions
 
 __all__ = [
     "SCOPES",
+    "VERDICTS",
     "Alerting",
     "Annotation",
     "CalculatorUse",
     "CalculatorUses",
+    "Findings",
     "IncidentRecord",
+    "JudgedFinding",
     "Key",
     "Keys",
     "Letter",
@@ -33,6 +37,7 @@ __all__ = [
     "Sessions",
     "SilenceRecord",
     "UnseenCall",
+    "Verdict",
 ]
 
 
@@ -55,6 +60,7 @@ class Metadata:
         self.sessions = Sessions(self._database, clock, draw)
         self.calculator_uses = CalculatorUses(self._database, clock)
         self.alerting = Alerting(self._database)
+        self.findings = Findings(self._database)
         self.limits = LimitBook(self._database, clock)
 
     def close(self) -> None:

@@ -147,3 +147,19 @@ LIMIT_UNSEEN: Final = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
 )
+
+FINDINGS: Final = Table(
+    "findings",
+    METADATA,
+    Column("finding_id", String(64), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("scope", JSON, nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("started_at_us", BigInteger, nullable=False),
+    Column("detected_at_us", BigInteger, nullable=False, index=True),
+    Column("updated_at_us", BigInteger, nullable=False),
+    Column("ended_at_us", BigInteger),
+    Column("content", JSON, nullable=False),
+    Column("verdict", String(20)),
+    Column("verdict_by", String(200)),
+)

@@ -1,0 +1,168 @@
+"""Detection in a process that keeps events: a job that follows the store and keeps findings.
+
+What is learnt is rebuilt from the stored history at the start, so a restart in the middle of an incident detects the
+same incident again; it goes on as the finding that is open in the metadata, and is neither forgotten nor told twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from taximeter.anomaly.detection import Detection
+from taximeter.anomaly.finding import Finding
+from taximeter.anomaly.incidents import Incident
+from taximeter.anomaly.telling import MINUTE_US, finding_of, scope_of
+from taximeter.clock import Clock
+from taximeter.config.anomalies import AnomalySettings
+from taximeter.core.ids import EventIds
+from taximeter.reports.backtest import backtest, detection_for, is_told
+from taximeter.reports.signals import HISTORY_US, Signals, blocks
+from taximeter.store.events import EventStore
+from taximeter.store.metadata import Findings, JudgedFinding, Verdict
+
+DETECT_SECONDS: Final = 5.0
+
+GRACE_US: Final = 4_000_000
+"""How long after its end a minute counts as complete: events come through spool and collector."""
+
+LATE_MINUTES: Final = 3
+"""Minutes that every turn reads again, for events that came late."""
+
+VERY_LATE_MINUTES: Final = 30
+"""Minutes that are read again when a new one is complete."""
+
+CHUNK_MINUTES: Final = 360
+"""How much of the history is read at once."""
+
+LOOK_UP_US: Final = 300_000_000
+"""How often the busiest users and the prices of models are looked up."""
+
+
+class Detecting:
+    """Its methods may be called from any thread; `turn` is the job's. All raise StoreError."""
+
+    def __init__(
+        self, store: EventStore, findings: Findings, settings: AnomalySettings, clock: Clock, ids: EventIds
+    ) -> None:
+        self._signals = Signals(store, detection_for(settings).panel.dimensions)
+        self.findings = findings
+        self._store, self._settings, self._clock, self._ids = store, settings, clock, ids
+        self._detection: Detection | None = None
+        self._told: dict[int, Finding] = {}
+        """Incident (by identity) → the finding it is."""
+        self._known: dict[int, Incident] = {}
+        self._complete = -1
+        """The last minute that was taken in as a whole."""
+        self._looked_up_us = 0
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """End a turn that rebuilds what is learnt; the next start does it again."""
+        self._stopping.set()
+
+    def turn(self) -> None:
+        now_us = self._clock.now_us()
+        with self._lock:
+            if self._detection is None:
+                self._detection = self._rebuilt(now_us)
+                if self._detection is None:
+                    return
+            if now_us - self._looked_up_us >= LOOK_UP_US:
+                self._look_up(self._detection, now_us)
+            self._follow(self._detection, now_us)
+            self._tell(self._detection, now_us)
+
+    def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
+        """What an operator says of a finding. What was nothing, or is the new normal, ends and is learnt."""
+        judged = self.findings.judge(finding_id, verdict, by)
+        if verdict != "confirmed":
+            with self._lock:
+                self._accept(finding_id)
+        return judged
+
+    def backtest(self, from_us: int, to_us: int) -> dict[str, Any]:
+        """What would have been told between two moments. Raises QueryStoppedError."""
+        return backtest(self._settings, self._store, from_us, to_us).as_dict()
+
+    # ── following the store ────────────────────────────────────────────────────────────────────────────────────
+
+    def _rebuilt(self, now_us: int) -> Detection | None:
+        """What the history teaches; None when we are to stop."""
+        detection = detection_for(self._settings)
+        self._look_up(detection, now_us)
+        last = (now_us - GRACE_US) // MINUTE_US - 1
+        begins = self._signals.first_minute(now_us - HISTORY_US, now_us)
+        for first in range(last if begins is None else begins, last + 1, CHUNK_MINUTES):
+            if self._stopping.is_set():
+                return None
+            for block in blocks(self._signals.minutes(detection.panel, first, min(first + CHUNK_MINUTES - 1, last))):
+                detection.run(block)
+        self._complete = last
+        self._take_up(detection)
+        return detection
+
+    def _take_up(self, detection: Detection) -> None:
+        """Incidents under way go on as the findings that are open."""
+        open_findings = {(one.kind, tuple(sorted(one.scope.items()))): one for one in self.findings.open()}
+        for incident in detection.under_way():
+            found = open_findings.pop((incident.kind, tuple(sorted(scope_of(incident).items()))), None)
+            if found is not None:
+                self._known[id(incident)], self._told[id(incident)] = incident, found
+        self.findings.keep(_ended(one, (self._complete + 1) * MINUTE_US) for one in open_findings.values())
+
+    def _look_up(self, detection: Detection, now_us: int) -> None:
+        self._signals.choose_spenders(now_us)
+        detection.models.prices.update(self._signals.model_prices(now_us))
+        self._looked_up_us = now_us
+
+    def _follow(self, detection: Detection, now_us: int) -> None:
+        """Take in the minutes that are complete, what came late for earlier ones, and the one under way in part."""
+        complete, under_way = (now_us - GRACE_US) // MINUTE_US - 1, now_us // MINUTE_US
+        again = VERY_LATE_MINUTES if complete > self._complete else LATE_MINUTES
+        first = max(min(self._complete - again + 1, complete), detection.panel.oldest)
+        for block in blocks(self._signals.minutes(detection.panel, first, under_way)):
+            late = [one for one in block if one.minute <= self._complete]
+            whole = [one for one in block if self._complete < one.minute <= complete]
+            if late:
+                detection.amend(late)
+            if whole:
+                detection.run(whole)
+                self._complete = whole[-1].minute
+            for one in block[len(late) + len(whole) :]:
+                part = min(1.0, (now_us - one.minute * MINUTE_US) / MINUTE_US)
+                detection.run([one], part=max(part, 1 / 60))
+
+    # ── telling ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell(self, detection: Detection, now_us: int) -> None:
+        under_way = {id(incident): incident for incident in detection.under_way()}
+        self._known.update(under_way)
+        self.findings.keep(list(self._changed(detection, now_us)))
+        for gone in set(self._known) - set(under_way):
+            self._known.pop(gone)
+            self._told.pop(gone, None)
+
+    def _changed(self, detection: Detection, now_us: int) -> Iterator[Finding]:
+        minute = min(now_us // MINUTE_US, detection.panel.newest)
+        for key, incident in self._known.items():
+            before = self._told.get(key)
+            finding_id = before.finding_id if before else self._ids.new(now_us // 1000)
+            finding = finding_of(detection, incident, minute, finding_id)
+            if before is None and (not finding.open or not is_told(self._settings, incident, finding)):
+                continue
+            if finding != before:
+                self._told[key] = finding
+                yield finding
+
+    def _accept(self, finding_id: str) -> None:
+        for key, finding in self._told.items():
+            if finding.finding_id == finding_id and self._detection is not None:
+                self._detection.accept(self._known[key])
+
+
+def _ended(finding: Finding, at_us: int) -> Finding:
+    return replace(finding, ended_at_us=at_us, updated_at_us=at_us)

@@ -1,0 +1,150 @@
+"""What detection looks at, asked of the store: calls, tokens and cost by minute and cell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+
+from taximeter.anomaly.calendar import SLOT_MINUTES
+from taximeter.anomaly.detection import Minute
+from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel
+from taximeter.errors import UsageError
+from taximeter.store.events import EventStore, Query
+
+MINUTE_US: Final = 60_000_000
+
+MEASURES: Final = (
+    "calls",
+    "refused",
+    "cached_calls",
+    "retries",
+    "input_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+    "cost_usd",
+    "cost_output_usd",
+)
+
+MOST_SPENDERS: Final = 1_000
+"""Users that are watched one by one: those with most calls in the last day."""
+
+DAY_US: Final = 86_400_000_000
+
+HISTORY_US: Final = 35 * DAY_US
+"""How much of the past detection learns from."""
+
+
+class Signals:
+    """Minutes of calls as detection takes them. Users beyond the busiest are not told apart."""
+
+    def __init__(self, store: EventStore, dimensions: Sequence[str]) -> None:
+        self._store, self._dimensions = store, tuple(dimensions)
+        self._spenders: Collection[tuple[str, str]] = frozenset()
+
+    def choose_spenders(self, now_us: int) -> None:
+        """Who is told apart from now on. Raises StoreError."""
+        busiest = self._store.query(
+            Query(
+                from_us=now_us - DAY_US,
+                to_us=now_us,
+                measures=("calls",),
+                group_by=(FEATURE, USER),
+                limit=MOST_SPENDERS,
+            )
+        )
+        told_apart = ((row.get(FEATURE) or "", row.get(USER)) for row in busiest.rows if not row.get("other"))
+        self._spenders = frozenset((feature, user) for feature, user in told_apart if user is not None)
+
+    def model_prices(self, now_us: int) -> dict[str, float]:
+        """What a token of output cost on each model in the last day, in USD. Raises StoreError."""
+        asked = Query(
+            from_us=now_us - DAY_US, to_us=now_us, measures=("cost_output_usd", "output_tokens"), group_by=(MODEL,)
+        )
+        return {
+            row[MODEL]: float(row["cost_output_usd"]) / row["output_tokens"]
+            for row in self._store.query(asked).rows
+            if row[MODEL] and row["cost_output_usd"] and row["output_tokens"]
+        }
+
+    def first_minute(self, from_us: int, to_us: int) -> int | None:
+        """The first hour of a range that has calls, as a minute; None when none has. Raises StoreError."""
+        rows = self._store.query(Query(from_us=from_us, to_us=to_us, measures=("calls",), interval="hour")).rows
+        starts = [_minute(row["time"]) for row in rows if row["calls"]]
+        return max(from_us // MINUTE_US, min(starts)) if starts else None
+
+    def minutes(self, panel: Panel, first: int, last: int) -> Iterator[Minute]:
+        """The minutes from `first` to `last`, also those without calls. Raises StoreError."""
+        by_minute: dict[int, dict[int, list[float]]] = {}
+        for row in self._rows(first * MINUTE_US, (last + 1) * MINUTE_US):
+            minute = _minute(row["time"])
+            values = _values(row)
+            if values[0] <= 0:
+                continue
+            cell = panel.cell(self._key(row), minute)
+            held = by_minute.setdefault(minute, {}).setdefault(cell, [0.0] * len(values))
+            for place, value in enumerate(values):
+                held[place] += value
+        for minute in range(first, last + 1):
+            cells = by_minute.get(minute, {})
+            yield Minute(
+                minute, np.fromiter(cells, np.int32, len(cells)), np.array(list(cells.values()), float).reshape(-1, 7)
+            )
+
+    def _rows(self, from_us: int, to_us: int) -> list[dict[str, Any]]:
+        """Asked in halves when there are too many rows."""
+        query = Query(from_us=from_us, to_us=to_us, measures=MEASURES, group_by=self._dimensions, interval="minute")
+        try:
+            return self._store.query(query).rows
+        except UsageError:
+            middle = from_us + (to_us - from_us) // (2 * MINUTE_US) * MINUTE_US
+            if middle == from_us:
+                raise
+            return [*self._rows(from_us, middle), *self._rows(middle, to_us)]
+
+    def _key(self, row: Mapping[str, Any]) -> tuple[str | None, ...]:
+        feature = row.get(FEATURE) or ""
+        user = row.get(USER)
+
+        def value(name: str) -> str | None:
+            if name == FEATURE:
+                return feature
+            if name == USER:
+                return user if (feature, user) in self._spenders else None
+            held = row.get(name)
+            return (held or "") if name == MODEL else held
+
+        return tuple(value(name) for name in self._dimensions)
+
+
+def _minute(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp()) // 60
+
+
+def _values(row: Mapping[str, Any]) -> tuple[float, ...]:
+    """In the order of `panel.Value`. Calls that no provider was asked for do not count."""
+    calls = row["calls"] - (row["refused"] or 0) - (row["cached_calls"] or 0)
+    cost, output = (float(row[name] or 0) for name in ("cost_usd", "cost_output_usd"))
+    return (
+        float(calls),
+        float(row["retries"] or 0),
+        float(row["input_tokens"] or 0),
+        float(row["cache_read_tokens"] or 0),
+        float(row["output_tokens"] or 0),
+        max(0.0, cost - output),
+        output,
+    )
+
+
+def blocks(minutes: Iterable[Minute]) -> Iterator[list[Minute]]:
+    """Consecutive minutes, in blocks that each belong to one slot."""
+    block: list[Minute] = []
+    for one in minutes:
+        if block and one.minute // SLOT_MINUTES != block[0].minute // SLOT_MINUTES:
+            yield block
+            block = []
+        block.append(one)
+    if block:
+        yield block
