@@ -10,10 +10,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from conftest import ClientFor
 from replay import Answer, Provider, Written, case
 
 import taximeter
+from conftest import ClientFor
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.instruments import stainless
 

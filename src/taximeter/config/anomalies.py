@@ -82,7 +82,7 @@ class AnomalySettings(Section):
     minimum_usd_per_hour: Decimal = Field(
         default=Decimal("0.01"), ge=0, description="Deviations that cost less than this are not told."
     )
-    thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings, description="Sizes that matter, by kind.")
     overrides: list[OverrideSettings] = Field(default_factory=list, description="Scopes of which less is told.")
 
     def allowed_minutes(self) -> dict[str, dict[str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Final, get_args, get_origin
@@ -65,7 +66,7 @@ def _default(field: FieldInfo) -> str:
         return "none"
     if isinstance(value, SecretStr | Enum | Path):
         value = str(value)
-    return f"`{json.dumps(value) if not isinstance(value, str) else value}`"
+    return f"`{value if isinstance(value, str | Decimal) else json.dumps(value)}`"
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {"settings": markdown, "providers": providers}

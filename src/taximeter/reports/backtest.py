@@ -47,7 +47,7 @@ def is_told(settings: AnomalySettings, incident: Incident, finding: Finding) -> 
     overrides = [
         one
         for one in settings.overrides
-        if _covers(one.scope, finding) and finding.kind in (one.kinds or [finding.kind])
+        if _covers(one.scope, finding) and (not one.kinds or finding.kind in one.kinds)
     ]
     least = max((one.minimum_usd_per_hour for one in overrides if one.minimum_usd_per_hour is not None), default=None)
     per_hour = finding.excess_usd_per_hour

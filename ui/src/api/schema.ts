@@ -213,6 +213,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Findings
+         * @description Findings, newest first.
+         */
+        get: operations["findings_api_v1_findings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/findings/{finding_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finding
+         * @description One finding: the band that was expected, what its calls were meanwhile, the evidence.
+         */
+        get: operations["finding_api_v1_findings__finding_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/findings/{finding_id}/verdict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Judge
+         * @description Say what a finding was. What was nothing, or is the new normal, ends at once and is learnt.
+         */
+        post: operations["judge_api_v1_findings__finding_id__verdict_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -682,6 +742,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Backtest
+         * @description What detection would have told over one's own history, and how to make it quieter.
+         */
+        post: operations["backtest_api_v1_rules_backtest_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runbooks": {
         parameters: {
             query?: never;
@@ -1080,6 +1160,67 @@ export interface components {
             totals: {
                 [key: string]: string | number | boolean | null;
             };
+        };
+        /**
+         * BacktestAnswer
+         * @description What detection would have told, and how to make it quieter.
+         */
+        BacktestAnswer: {
+            /** Advice */
+            advice: string[];
+            /** By Kind */
+            by_kind: {
+                [key: string]: number;
+            };
+            /** Excess Usd */
+            excess_usd: string;
+            /** Findings */
+            findings: components["schemas"]["BacktestFinding"][];
+            /** From */
+            from: string;
+            /** Learnt From */
+            learnt_from: string;
+            /** Per Week */
+            per_week: number;
+            /** To */
+            to: string;
+        };
+        /** BacktestFinding */
+        BacktestFinding: {
+            /** Detected At */
+            detected_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Excess Usd */
+            excess_usd: string | null;
+            /** Kind */
+            kind: string;
+            /** Minutes */
+            minutes: number;
+            /** Scope */
+            scope: {
+                [key: string]: string;
+            };
+            /** Severity */
+            severity: string;
+            /** Started At */
+            started_at: string;
+            /** Summary */
+            summary: string;
+        };
+        /** BacktestWish */
+        BacktestWish: {
+            /**
+             * From
+             * @description as for queries
+             * @default 30d
+             */
+            from: string;
+            /**
+             * To
+             * @default now
+             */
+            to: string;
         };
         /**
          * Between
@@ -1715,29 +1856,6 @@ export interface components {
             output: string;
         };
         /**
-         * ContributorShape
-         * @description A value of a dimension; its factors sum to its change.
-         */
-        ContributorShape: {
-            /** After Usd */
-            after_usd: string;
-            /** Before Usd */
-            before_usd: string;
-            /** Change Usd */
-            change_usd: string;
-            /** Dimension */
-            dimension: string;
-            /** Factors */
-            factors: components["schemas"]["FactorShape"][];
-            /**
-             * Share
-             * @description its part of the whole change; above 1 when others went the other way
-             */
-            share: number;
-            /** Value */
-            value: string | null;
-        };
-        /**
          * CostComponents
          * @description USD, as decimal strings; they add up to `cost_usd`.
          */
@@ -1901,6 +2019,24 @@ export interface components {
             error: components["schemas"]["Problem"];
         };
         /**
+         * ExpectationShape
+         * @description What was seen beside what was expected, in `unit`; 90 % lie between `low` and `high`. `basis`: from what.
+         */
+        ExpectationShape: {
+            /** Actual */
+            actual: number;
+            /** Basis */
+            basis: string;
+            /** Expected */
+            expected: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /** Unit */
+            unit: string;
+        };
+        /**
          * ExplainedCost
          * @description A call's cost with every rate applied, by today's price book; `stored` is what was written down with the call.
          */
@@ -1937,6 +2073,66 @@ export interface components {
             change_usd: string;
             /** Factor */
             factor: string;
+        };
+        /** FindingList */
+        FindingList: {
+            /** Findings */
+            findings: components["schemas"]["FindingShape"][];
+        };
+        /**
+         * FindingPage
+         * @description A finding and what its calls were from two hours before it began.
+         */
+        FindingPage: {
+            finding: components["schemas"]["FindingShape"];
+            /**
+             * Interval
+             * @enum {string}
+             */
+            interval: "minute" | "hour" | "day";
+            /** Series */
+            series: components["schemas"]["SeriesPoint"][];
+        };
+        /**
+         * FindingShape
+         * @description One incident at the scope that explains it. `ended_at` is null while it lasts; an empty scope is all calls.
+         */
+        FindingShape: {
+            /** Contributors */
+            contributors: components["schemas"]["taximeter__server__finding_shapes__ContributorShape"][];
+            /** Detected At */
+            detected_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Evidence */
+            evidence: {
+                [key: string]: unknown;
+            };
+            /** Excess Usd */
+            excess_usd: string | null;
+            /** Excess Usd Per Hour */
+            excess_usd_per_hour: string | null;
+            expectation: components["schemas"]["ExpectationShape"];
+            /** Finding Id */
+            finding_id: string;
+            /** Kind */
+            kind: string;
+            /** Scope */
+            scope: {
+                [key: string]: string;
+            };
+            /** Severity */
+            severity: string;
+            /** Started At */
+            started_at: string;
+            /** Summary */
+            summary: string;
+            /** Updated At */
+            updated_at: string;
+            /** Verdict */
+            verdict: string | null;
+            /** Verdict By */
+            verdict_by: string | null;
         };
         /** HypothesisShape */
         HypothesisShape: {
@@ -3019,6 +3215,26 @@ export interface components {
             title: string;
         };
         /**
+         * SeriesPoint
+         * @description A minute, ten or an hour of the finding's scope.
+         */
+        SeriesPoint: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Calls */
+            calls: number;
+            /** Cost Usd */
+            cost_usd: string | null;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Retries */
+            retries: number;
+            /** Time */
+            time: string;
+        };
+        /**
          * ShownPrice
          * @description All rates of a model at a host. `from` and `until` bound the period in which nothing of it changes.
          */
@@ -3302,6 +3518,17 @@ export interface components {
             unpriced_tokens: number;
         };
         /**
+         * VerdictWish
+         * @description `confirmed`: it was trouble. `new_level`: it is normal from now on. `false_alarm`: it was nothing.
+         */
+        VerdictWish: {
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "confirmed" | "new_level" | "false_alarm";
+        };
+        /**
          * VerificationAnswer
          * @description How many units were compared, by level, and which differ.
          */
@@ -3419,7 +3646,7 @@ export interface components {
             /** Change Usd */
             change_usd: string;
             /** Contributors */
-            contributors: components["schemas"]["ContributorShape"][];
+            contributors: components["schemas"]["taximeter__server__why_shapes__ContributorShape"][];
             coverage: components["schemas"]["WhyCoverage"];
             /** Factors */
             factors: components["schemas"]["FactorShape"][];
@@ -3499,6 +3726,40 @@ export interface components {
             input_tokens: number;
             /** Output Tokens */
             output_tokens: number;
+        };
+        /** ContributorShape */
+        taximeter__server__finding_shapes__ContributorShape: {
+            /** Change Usd */
+            change_usd: string;
+            /** Dimension */
+            dimension: string;
+            /** Share */
+            share: number;
+            /** Value */
+            value: string | null;
+        };
+        /**
+         * ContributorShape
+         * @description A value of a dimension; its factors sum to its change.
+         */
+        taximeter__server__why_shapes__ContributorShape: {
+            /** After Usd */
+            after_usd: string;
+            /** Before Usd */
+            before_usd: string;
+            /** Change Usd */
+            change_usd: string;
+            /** Dimension */
+            dimension: string;
+            /** Factors */
+            factors: components["schemas"]["FactorShape"][];
+            /**
+             * Share
+             * @description its part of the whole change; above 1 when others went the other way
+             */
+            share: number;
+            /** Value */
+            value: string | null;
         };
     };
     responses: never;
@@ -4190,6 +4451,188 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CallPage"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    findings_api_v1_findings_get: {
+        parameters: {
+            query?: {
+                /** @description those that last, or all */
+                state?: "open" | "all";
+                /** @description detected since then, as for queries */
+                since?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FindingList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    finding_api_v1_findings__finding_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                finding_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FindingPage"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    judge_api_v1_findings__finding_id__verdict_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                finding_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FindingShape"];
                 };
             };
             /** @description no valid credential */
@@ -5682,6 +6125,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NamedAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    backtest_api_v1_rules_backtest_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BacktestWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BacktestAnswer"];
                 };
             };
             /** @description no valid credential */

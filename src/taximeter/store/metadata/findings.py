@@ -48,7 +48,7 @@ class Findings:
     def open(self) -> list[Finding]:
         wanted = sa.select(FINDINGS).where(FINDINGS.c.ended_at_us.is_(None)).order_by(FINDINGS.c.started_at_us)
         with self._database.reading() as connection:
-            return [_finding(row._mapping) for row in connection.execute(wanted)]
+            return [_finding(row._asdict()) for row in connection.execute(wanted)]
 
     def list(self, *, open_only: bool = False, since_us: int | None = None, limit: int = 100) -> list[JudgedFinding]:
         """Newest first."""
@@ -58,7 +58,7 @@ class Findings:
         if since_us is not None:
             wanted = wanted.where(FINDINGS.c.detected_at_us >= since_us)
         with self._database.reading() as connection:
-            return [_judged(row._mapping) for row in connection.execute(wanted)]
+            return [_judged(row._asdict()) for row in connection.execute(wanted)]
 
     def get(self, finding_id: str) -> JudgedFinding:
         """Raises NotFoundError."""
@@ -66,7 +66,7 @@ class Findings:
             row = connection.execute(sa.select(FINDINGS).where(FINDINGS.c.finding_id == finding_id)).first()
         if row is None:
             raise NotFoundError(f"there is no finding {finding_id}", hint="see GET /api/v1/findings")
-        return _judged(row._mapping)
+        return _judged(row._asdict())
 
     def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
         """Keep what an operator says of a finding. Raises NotFoundError."""

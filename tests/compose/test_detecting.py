@@ -1,0 +1,183 @@
+"""Detection beside a real store: what is told once, what survives a restart, what is not told."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from taximeter.clock import rfc3339
+from taximeter.compose.detecting import Detecting
+from taximeter.config.anomalies import AnomalySettings, OverrideSettings
+from taximeter.core.ids import EventIds, uuid7
+from taximeter.store.events import DuckDBEvents
+from taximeter.store.metadata import Metadata
+
+MINUTE_US: Final = 60_000_000
+DAY: Final = 1440
+FIRST: Final = 29_800_000 - 29_800_000 % DAY
+NOW: Final = FIRST + 2 * DAY + 600
+"""Two days and ten hours of history."""
+
+CALLS_A_MINUTE: Final = 4
+
+
+class Clock:
+    def __init__(self, minute: float) -> None:
+        self.minute = minute
+
+    def now_us(self) -> int:
+        return int(self.minute * MINUTE_US)
+
+    def monotonic(self) -> float:
+        return self.minute * 60
+
+
+class History:
+    """A store that calls are put into, minute by minute."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = DuckDBEvents(folder / "events.duckdb")
+        self.metadata = Metadata(folder / "metadata.sqlite")
+        self._random = random.Random(7)
+        self._number = 0
+
+    def calls(self, first: int, last: int, factor: float = 1.0) -> None:
+        lines = []
+        for minute in range(first, last):
+            number = round(self._random.gauss(CALLS_A_MINUTE * factor, 1.2 * factor**0.5))
+            lines += [self._line(minute) for _ in range(max(number, 0))]
+        self.store.append(lines, {})
+
+    def _line(self, minute: int) -> bytes:
+        self._number += 1
+        at_us = minute * MINUTE_US + self._random.randrange(MINUTE_US)
+        event = {
+            "event_id": uuid7(at_us // 1000, self._number.to_bytes(10, "big")),
+            "started_at": rfc3339(at_us),
+            "ingested_at": rfc3339(at_us),
+            "provider": "openai",
+            "request_model": "gpt-4o-mini",
+            "feature": "chat",
+            "user_id": f"u{self._random.randrange(3)}",
+            "status": "ok",
+            "input_tokens": 1000,
+            "output_tokens": 200,
+            "cost_usd": "0.010000000000",
+            "cost": {"input": "0.004", "output": "0.006"},
+        }
+        return json.dumps(event).encode()
+
+    def detecting(self, clock: Clock, settings: AnomalySettings | None = None) -> Detecting:
+        ids = EventIds(lambda size: self._random.randbytes(size))
+        return Detecting(self.store, self.metadata.findings, settings or AnomalySettings(), clock, ids)
+
+    def close(self) -> None:
+        self.store.close()
+        self.metadata.close()
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    made = History(tmp_path)
+    made.calls(FIRST, NOW - 8)
+    yield made
+    made.close()
+
+
+def test_a_spike_is_one_finding_from_its_beginning_over_a_restart_to_its_end(history: History) -> None:
+    history.calls(NOW - 8, NOW + 10, factor=6)
+    clock = Clock(NOW + 0.1)
+    before = history.detecting(clock)
+    before.turn()
+    [found] = history.metadata.findings.open()
+    assert (found.kind, dict(found.scope), found.severity) == ("volume_spike", {"feature": "chat"}, "critical")
+    assert found.expectation.low < found.expectation.expected < found.expectation.high < found.expectation.actual
+    assert found.excess_usd is not None
+    assert found.excess_usd > 0
+
+    clock.minute = NOW + 5.1
+    before.turn()
+    after = history.detecting(clock)
+    after.turn()
+    clock.minute = NOW + 10.1
+    after.turn()
+    assert [one.finding_id for one in history.metadata.findings.open()] == [found.finding_id]
+
+    history.calls(NOW + 10, NOW + 40)
+    clock.minute = NOW + 40.1
+    after.turn()
+    [ended] = history.metadata.findings.list()
+    assert ended.finding.finding_id == found.finding_id
+    assert ended.finding.ended_at_us is not None
+
+
+def test_an_incident_that_ended_while_nobody_looked_has_ended(history: History) -> None:
+    history.calls(NOW - 8, NOW, factor=6)
+    history.detecting(Clock(NOW + 0.1)).turn()
+    assert len(history.metadata.findings.open()) == 1
+    history.calls(NOW, NOW + 60)
+    history.detecting(Clock(NOW + 60.1)).turn()
+    assert history.metadata.findings.open() == []
+
+
+def test_a_minute_under_way_is_enough_for_what_is_large(history: History) -> None:
+    clock = Clock(NOW - 8)
+    watching = history.detecting(clock)
+    watching.turn()
+    history.calls(NOW - 8, NOW - 6)
+    clock.minute = NOW - 6
+    watching.turn()
+    assert history.metadata.findings.open() == []
+    history.calls(NOW - 6, NOW - 5, factor=30)
+    clock.minute = NOW - 5.5
+    watching.turn()
+    assert len(history.metadata.findings.open()) == 1
+
+
+def test_calls_that_come_late_and_old_ones_that_are_imported_are_no_news(history: History) -> None:
+    clock = Clock(NOW - 8)
+    watching = history.detecting(clock)
+    watching.turn()
+    for minute in range(NOW - 8, NOW + 30, 2):
+        clock.minute = minute + 2.1
+        watching.turn()
+        history.calls(minute, minute + 2)
+    history.calls(FIRST - 3 * DAY, FIRST - 2 * DAY, factor=3)
+    clock.minute = NOW + 31
+    watching.turn()
+    assert history.metadata.findings.list() == []
+
+
+def test_what_an_operator_calls_nothing_ends_and_is_not_told_again(history: History) -> None:
+    history.calls(NOW - 8, NOW + 30, factor=6)
+    clock = Clock(NOW + 0.1)
+    watching = history.detecting(clock)
+    watching.turn()
+    [found] = history.metadata.findings.open()
+    watching.judge(found.finding_id, "false_alarm", "ann")
+    clock.minute = NOW + 25
+    watching.turn()
+    [judged] = history.metadata.findings.list()
+    assert (judged.verdict, judged.verdict_by, judged.finding.open) == ("false_alarm", "ann", False)
+
+
+def test_a_scope_that_was_switched_off_is_not_told(history: History) -> None:
+    history.calls(NOW - 8, NOW, factor=6)
+    quiet = AnomalySettings(overrides=[OverrideSettings(scope={"feature": "chat"}, off=True)])
+    history.detecting(Clock(NOW + 0.1), quiet).turn()
+    assert history.metadata.findings.list() == []
+
+
+def test_a_backtest_tells_what_would_have_been_told(history: History) -> None:
+    history.calls(NOW - 8, NOW + 20, factor=6)
+    history.calls(NOW + 20, NOW + 90)
+    told = history.detecting(Clock(NOW + 90)).backtest((NOW - DAY) * MINUTE_US, (NOW + 90) * MINUTE_US)
+    [found] = told["findings"]
+    assert (found["kind"], found["scope"]) == ("volume_spike", {"feature": "chat"})
+    assert 20 <= found["minutes"] <= 50
+    assert told["by_kind"] == {"volume_spike": 1}
