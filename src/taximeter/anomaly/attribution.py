@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.detectors import Learnt, Suspicion, storm_severity
+from taximeter.anomaly.detectors import BURST_MINUTES, SUDDEN, Learnt, Suspicion, storm_severity
 from taximeter.anomaly.panel import MODEL, Panel, Role
 from taximeter.anomaly.windows import Seen, Watch
 
@@ -36,7 +36,7 @@ def explain_volume(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> I
         culprit = _spending_alone(learnt, totals, top, spenders)
         row = top if culprit is None else culprit
         ratio = float(totals[Seen.CALLS, row] / max(totals[Seen.EXPECTED, row], 1e-9))
-        if ratio < learnt.thresholds.volume_warning:
+        if ratio < learnt.thresholds.volume_warning or (ratio < SUDDEN and best.window <= BURST_MINUTES):
             continue
         critical = ratio >= learnt.thresholds.volume_critical
         told = replace(best, row=row, ratio=ratio, severity="critical" if critical else "warning")

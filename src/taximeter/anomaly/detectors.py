@@ -96,8 +96,9 @@ LEAST_CALLS: Final = 8.0
 """Calls beyond the expected ones, below which nothing is worth a word; twice as many where hardly any are expected,
 for what comes so rarely is known poorly."""
 
-SPENDER_SCORE: Final = 0.5
-"""What a single user must score more: there are many of them, and their sessions come in clumps."""
+SPARSE_CALLS: Final = 5.0
+SPARSE_SCORE: Final = 1.0
+"""What a window must score more in which fewer calls are expected: the noise of the rare is known worst."""
 
 BURST_MINUTES: Final = 3
 """A burst this long is harmless below the size that needs no waiting."""
@@ -131,7 +132,7 @@ def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, pla
     calls, expected = sums[Seen.CALLS], sums[Seen.EXPECTED]
     dispersion = learnt.spread.dispersion[rows, places]
     scores = negative_binomial_tail(calls[rows, places], expected[rows, places], dispersion)
-    asked = learnt.thresholds.score + SPENDER_SCORE * (learnt.panel.role[rows] == Role.SPENDER)
+    asked = learnt.thresholds.score + SPARSE_SCORE * (expected[rows, places] < SPARSE_CALLS)
     enough = _worth_a_word(learnt, Watch.VOLUME, rows, places, scores, asked)
     least = _least_volume(learnt)
 
@@ -216,7 +217,7 @@ def _examine_cost(learnt: Learnt, minute: int, sums: Floats, rows: Places, place
     calls, cost, expected = (sums[what] for what in (Seen.PRICED, Seen.COST, Seen.COST_EXPECTED))
     variance = learnt.spread.cost_variance[rows] / calls[rows, places] + learnt.spread.cost_drift[rows]
     scores = gamma_tail(cost[rows, places] / expected[rows, places], variance)
-    enough = _worth_a_word(learnt, Watch.COST, rows, places, scores, learnt.thresholds.score - 0.5)
+    enough = _worth_a_word(learnt, Watch.COST, rows, places, scores, learnt.thresholds.score)
     least = _least_cost(learnt)
 
     def look(row: int, place: int, score: float) -> Suspicion | None:
@@ -276,7 +277,7 @@ def _examine_cache(learnt: Learnt, _minute: int, sums: Floats, rows: Places, pla
     usual, rate = sums[Seen.CACHED_EXPECTED][rows, places] / tokens, sums[Seen.CACHED][rows, places] / tokens
     chance = TOKEN_WEIGHT * usual * (1 - usual) / sums[Seen.INPUT_CALLS][rows, places]
     scores = (usual - rate) / np.sqrt(chance + CACHE_DRIFT**2)
-    enough = _worth_a_word(learnt, Watch.CACHE, rows, places, scores, learnt.thresholds.score - 0.5)
+    enough = _worth_a_word(learnt, Watch.CACHE, rows, places, scores, learnt.thresholds.score)
 
     def look(row: int, place: int, score: float) -> Suspicion | None:
         cached, expected, tokens = (

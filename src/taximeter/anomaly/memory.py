@@ -75,8 +75,11 @@ def _silent_minutes(panel: Panel, windows: Windows, begins: int) -> Flags:
     silent = np.zeros((rows, SLOT_MINUTES), bool)
     offset = begins - around.start
     known = panel.newest - panel.born[:rows] >= KNOWN_DAYS * MINUTES_A_DAY
+    if quiet.all(0).any():  # nothing at all came from anywhere: the collector was out
+        features = panel.of_role(Role.GROUP)
+        silent[:] = _silent(quiet.all(0), expected[features].sum(0))[offset : offset + SLOT_MINUTES]
     for row in np.flatnonzero(((expected * quiet).sum(1) >= SILENT_CALLS) & known):
-        silent[row] = _silent(quiet[row], expected[row])[offset : offset + SLOT_MINUTES]
+        silent[row] |= _silent(quiet[row], expected[row])[offset : offset + SLOT_MINUTES]
     return silent
 
 

@@ -23,6 +23,9 @@ AllowedModels = Mapping[str, Mapping[str, int]]
 MIGRATION_DAYS: Final = 10
 """How long after the day from which a model is allowed its share may change by plan."""
 
+HOUR_MINUTES: Final = 60
+"""Models are looked through once an hour: what is allowed within the next one is allowed."""
+
 RARE_SHARE: Final = 0.5
 """A model with a smaller share than this is watched for drift towards it."""
 
@@ -56,7 +59,7 @@ class Models:
         panel = self._panel
         feature_since = int(panel.born[panel.parent[row]])
         since = self._allowed_since(row)
-        if since is None or since > minute:
+        if since is None or since > minute + HOUR_MINUTES:
             self.unexpected[row], home[row] = True, False
         elif self._is_told(row) and since > feature_since + MINUTES_A_DAY:
             home[row] = True

@@ -34,13 +34,13 @@ LONG_WINDOW: Final = 7
 """Places in WINDOWS of the two by which per-call variance and drift of cost are told apart: 3 and 60 minutes."""
 
 COST_VARIANCE_GUESS: Final = 1.0
-COST_DRIFT_GUESS: Final = 0.008
-"""Squared coefficient of variation of one call's cost, and of the slow drift of the mean (9 %)."""
+COST_DRIFT_GUESS: Final = 0.01
+"""Squared coefficient of variation of one call's cost, and of the slow drift of the mean (10 %)."""
 
 SKEW: Final = 1.5
 """Answers are longer-tailed than a gamma variable of the same variance: it is taken to be this much larger."""
 
-LEAST_DRIFT: Final = 0.008
+LEAST_DRIFT: Final = 0.01
 
 
 class Spread:
@@ -121,7 +121,7 @@ class Spread:
 
 _COST: Final = (Seen.PRICED, Seen.COST, Seen.COST_EXPECTED)
 
-LEAST_OF_GUESS: Final = 0.4
+LEAST_OF_GUESS: Final = 0.25
 """What is learnt is never less than this part of the guess: calm weeks are followed by others."""
 
 LEAST_DISPERSION: Final = 0.004

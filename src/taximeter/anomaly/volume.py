@@ -113,11 +113,17 @@ class VolumeBaseline:
         # What is known of a user's days is little; the feature's days are the next best guess.
         trust = days_calls / (days_calls + SHRINK_CALLS)
         parent = self._panel.parent[:rows]
-        alone = np.where(days_calls > 0, before * trust + (1 - trust), 1.0)
+        alone = np.where(days_calls > 0, before * trust + (1 - trust) * self._any_day(similar, rows), 1.0)
         before = before * trust + np.where(parent >= 0, alone[parent], 1.0) * (1 - trust)
         mean = _robust_mean(own, known)
         calls = known.sum(1)
         return np.asarray((mean * calls + before * SHRINK_CALLS) / (calls + SHRINK_CALLS))
+
+    def _any_day(self, similar: list[int], rows: int) -> Floats:
+        """The time of day on the last days of whatever kind: a nightly job runs on Sundays, too. 1 where unknown."""
+        latest = max(similar)
+        values, known = self._normalised([latest - day * SLOTS_A_DAY for day in range(-6, 8)], rows)
+        return np.where(known.any(1), _mean(values, known), 1.0)
 
     def _normalised(self, slots: list[int], rows: int) -> tuple[Floats, Floats]:
         """Of every slot (with its neighbours): calls as a multiple of the level then, and the calls expected of the
