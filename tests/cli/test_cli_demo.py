@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from taximeter.cli import demo
 from taximeter.cli.companion import FURTHER_ARGUMENTS
 from taximeter.config import PREFIX
+from taximeter.config.file import parse
 
 
 def test_secrets_are_not_among_the_arguments_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +28,16 @@ def test_a_companion_takes_its_secrets_from_the_environment(capfd: pytest.Captur
     assert process.wait(30) == 2
     demo._stop(process)
     assert "argument --days" in capfd.readouterr().err
+
+
+def test_the_providers_are_simulated_and_all_else_is_as_it_was_written(tmp_path: Path) -> None:
+    text = """
+limits: [{name: monthly, scope: user, each: true, measure: total_tokens, limit: 1000, window: month}]
+rules: [{name: burn, measure: cost_usd, for: 5m, warning: "> 1"}]
+"""
+    written = parse(text, {})
+    running = demo.SampleTraffic(tmp_path)
+    running.url = "http://127.0.0.1:1"
+    simulated = running.pointed_at_simulator(written)
+    assert simulated.providers["openai"].base_url == "http://127.0.0.1:1/v1"
+    assert (simulated.limits, simulated.rules, simulated.gateway) == (written.limits, written.rules, written.gateway)

@@ -1,17 +1,13 @@
-import { Container, SimpleGrid, Stack } from "@mantine/core";
+import { Container, Skeleton, Stack } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { Suspense } from "react";
 
 import { ApiError, calls, whoAmI } from "./api/client";
 import { FilterChips, Header } from "./Header";
 import { useLive } from "./live/useLive";
-import { CallSheet } from "./panels/CallSheet";
-import { Coverage } from "./panels/Coverage";
-import { LastCalls } from "./panels/LastCalls";
-import { SpendChart } from "./panels/SpendChart";
-import { Tiles } from "./panels/Tiles";
-import { TopTable } from "./panels/TopTable";
+import { Navigation } from "./Navigation";
+import { PAGE_OF } from "./pages/registry";
 import { SignIn } from "./SignIn";
-import type { ChangeView, View } from "./view/state";
 import { useView } from "./view/useView";
 import { Welcome } from "./Welcome";
 
@@ -28,12 +24,22 @@ function Page() {
   const [view, change] = useView();
   const live = useLive();
   const isNew = useIsNew();
+  const Shown = PAGE_OF[view.page];
   return (
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
         <Header view={view} change={change} live={live} bare={isNew} />
+        {!isNew && <Navigation view={view} change={change} />}
         {!isNew && <FilterChips view={view} change={change} />}
-        <main>{isNew ? <Welcome /> : <Overview view={view} change={change} />}</main>
+        <main>
+          {isNew ? (
+            <Welcome />
+          ) : (
+            <Suspense fallback={<Skeleton height={320} aria-hidden />}>
+              <Shown view={view} change={change} />
+            </Suspense>
+          )}
+        </main>
       </Stack>
     </Container>
   );
@@ -47,21 +53,4 @@ function useIsNew(): boolean {
     refetchInterval: ({ state }) => (state.data?.events.length ? false : LOOK_FOR_FIRST_CALL_MS),
   });
   return any.data?.events.length === 0;
-}
-
-function Overview({ view, change }: { view: View; change: ChangeView }) {
-  return (
-    <Stack gap="md">
-      <Tiles view={view} />
-      <Coverage view={view} change={change} />
-      <SpendChart view={view} change={change} />
-      <SimpleGrid cols={{ base: 1, md: 2, lg: 3 }} spacing="md">
-        <TopTable title="Top users" dimension="user_id" view={view} change={change} />
-        <TopTable title="Top features" dimension="feature" view={view} change={change} />
-        <TopTable title="Top models" dimension="model" view={view} change={change} />
-      </SimpleGrid>
-      <LastCalls view={view} change={change} />
-      <CallSheet view={view} change={change} />
-    </Stack>
-  );
 }

@@ -116,10 +116,14 @@ def message_of(notification: Notification, incident: Incident, alerts: Alerts, p
 
 def title_of(alert: Alert) -> str:
     """What it is, whom it concerns, and the money: the whole of it in one line."""
-    concerned = ", ".join(f"{_short(name)} {value}" for name, value in alert.labels.items())
+    told = {name: value for name, value in alert.labels.items() if name not in _SAID_BY_THE_KIND}
+    concerned = ", ".join(f"{_short(name)} {value}" for name, value in told.items())
     money = alert.facts.get("usd_per_hour")
     said = [TITLES.get(alert.kind, alert.kind), f": {concerned}" if concerned else ""]
     return "".join([*said, f", ${money} an hour" if money else ""])
+
+
+_SAID_BY_THE_KIND: Final = frozenset({"trouble"})
 
 
 def _short(name: str) -> str:
@@ -136,9 +140,10 @@ def _facts(root: Alert, others: Sequence[Alert]) -> tuple[tuple[str, str], ...]:
 
 def links_of(incident: Incident, root: Alert, public_url: str) -> tuple[Link, ...]:
     """The incident, and the calls behind it, on the page."""
-    calls = urlencode([("from", rfc3339(root.started_at_us)), *sorted(root.labels.items())])
-    links = [
-        Link("Open the incident", f"{public_url}/alerts/{incident.incident_id}"),
-        Link("See the calls", f"{public_url}/calls?{calls}"),
-    ]
-    return tuple(links) if public_url else ()
+    if not public_url:
+        return ()
+    calls = urlencode([("range", "6h"), *sorted(root.labels.items())])
+    return (
+        Link("Open the incident", f"{public_url}/?{urlencode({'page': 'alerts', 'incident': incident.incident_id})}"),
+        Link("See the calls", f"{public_url}/?{calls}"),
+    )

@@ -70,12 +70,15 @@ class SampleTraffic:
 
     def pointed_at_simulator(self, settings: Settings) -> Settings:
         """The settings with `openai` and `anthropic` on this machine."""
-        from taximeter.config.settings import Settings
+        from pydantic import SecretStr
 
-        document = settings.model_dump()
-        for name, base_url in (("openai", f"{self.url}/v1"), ("anthropic", self.url)):
-            document["providers"][name] |= {"base_url": base_url, "api_key": SIMULATED_KEY}
-        return Settings.model_validate(document)
+        simulated = {
+            name: settings.providers[name].model_copy(
+                update={"base_url": base_url, "api_key": SecretStr(SIMULATED_KEY)}
+            )
+            for name, base_url in (("openai", f"{self.url}/v1"), ("anthropic", self.url))
+        }
+        return settings.model_copy(update={"providers": {**settings.providers, **simulated}})
 
     def start_application(self, process: Process, url: str) -> None:
         """Start the sample application with fresh keys; those of an earlier run are revoked."""

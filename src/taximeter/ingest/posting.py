@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -46,6 +47,7 @@ class PostingStore:
         self._post = post
         self._wanted = wanted
         self._pending: deque[dict[str, Any]] = deque()
+        self._posting = threading.Lock()
         self.overflowed = False
 
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
@@ -57,7 +59,8 @@ class PostingStore:
             if id(line) not in rejected:
                 self._pending.append(event)
         if len(self._pending) > MOST_PENDING:
-            self._pending.clear()
+            with self._posting:
+                self._pending.clear()
             self.overflowed = True
         self.post_pending()
         return appended
@@ -69,14 +72,15 @@ class PostingStore:
         self._store.forget_marks(names)
 
     def post_pending(self) -> None:
-        """Tell what waits."""
-        while self._pending:
-            event = self._pending[0]
-            try:
-                self._tell(event)
-            except CountersAway:
-                return
-            self._pending.popleft()
+        """Tell what waits. One thread at a time: of two, each would drop an event that the other has not told."""
+        with self._posting:
+            while self._pending:
+                event = self._pending[0]
+                try:
+                    self._tell(event)
+                except CountersAway:
+                    return
+                self._pending.popleft()
 
     def _new_events(self, lines: Sequence[bytes]) -> list[tuple[bytes, dict[str, Any]]]:
         decoded = [(line, event) for line in lines if (event := _decoded(line)) is not None]

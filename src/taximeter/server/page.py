@@ -7,6 +7,7 @@ sign-in page, which needs nothing beside itself.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import mimetypes
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ SECURITY_HEADERS: Final[Headers] = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 _FOREVER: Final = (b"cache-control", b"private, max-age=31536000, immutable")
+_COMPRESSED: Final = frozenset({".html", ".js", ".css", ".svg", ".json"})
 _ASK_EACH_TIME: Final = (b"cache-control", b"no-cache")
 
 NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</title>
@@ -70,6 +72,7 @@ class Page:
     def __init__(self, access: Access, directory: Path = BUILT) -> None:
         self._access = access
         self._directory = directory
+        self._compressed: dict[Path, tuple[int, bytes]] = {}
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """`/`: the page for those who are signed in, the sign-in page for the others."""
@@ -82,7 +85,7 @@ class Page:
         if not index.is_file():
             await answer_html(send, 200, NOT_BUILT.encode())
             return
-        await self._answer_file(send, index, _ASK_EACH_TIME)
+        await self._answer_file(send, index, _ASK_EACH_TIME, takes_gzip=_takes_gzip(scope))
 
     async def file(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """A file beside the index. Names in `assets/` carry a hash of their content, so they never change."""
@@ -93,7 +96,8 @@ class Page:
         except (AuthenticationError, NotFoundError) as error:
             await answer_error(send, error)
             return
-        await self._answer_file(send, wanted, _FOREVER if path.startswith("assets/") else _ASK_EACH_TIME)
+        caching = _FOREVER if path.startswith("assets/") else _ASK_EACH_TIME
+        await self._answer_file(send, wanted, caching, takes_gzip=_takes_gzip(scope))
 
     def has(self, path: str) -> bool:
         """Whether a path of one segment names a built file (a favicon, a manifest)."""
@@ -106,9 +110,26 @@ class Page:
             raise NotFoundError(f"there is nothing at /{path}")
         return wanted
 
-    async def _answer_file(self, send: Send, file: Path, caching: tuple[bytes, bytes]) -> None:
+    async def _answer_file(self, send: Send, file: Path, caching: tuple[bytes, bytes], *, takes_gzip: bool) -> None:
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if kind.startswith("text/") or kind == "application/javascript":
             kind += "; charset=utf-8"
-        body = await asyncio.to_thread(file.read_bytes)
-        await answer(send, 200, body, [(b"content-type", kind.encode()), caching, *SECURITY_HEADERS])
+        headers = [(b"content-type", kind.encode()), caching, (b"vary", b"accept-encoding"), *SECURITY_HEADERS]
+        if takes_gzip and file.suffix in _COMPRESSED:
+            body = await asyncio.to_thread(self._gzipped, file)
+            headers.append((b"content-encoding", b"gzip"))
+        else:
+            body = await asyncio.to_thread(file.read_bytes)
+        await answer(send, 200, body, headers)
+
+    def _gzipped(self, file: Path) -> bytes:
+        """A file compressed, once for each state of it. There are few, and they are ours."""
+        state = file.stat().st_mtime_ns
+        known = self._compressed.get(file)
+        if known is None or known[0] != state:
+            known = self._compressed[file] = state, gzip.compress(file.read_bytes(), mtime=0)
+        return known[1]
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])

@@ -1,7 +1,23 @@
 /** The one place that talks HTTP. */
 
 import type { Filters } from "../view/state";
-import type { Answer, Call, CallPage, KeyWish, Me, NewKey, Question } from "./types";
+import type {
+  Answer,
+  Calculation,
+  CalculatorWish,
+  Call,
+  CallPage,
+  Incident,
+  IncidentPage,
+  KeyWish,
+  Limit,
+  Me,
+  NewKey,
+  Question,
+  Runbook,
+  WhyAnswer,
+  WhyWish,
+} from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -63,4 +79,37 @@ export async function callById(eventId: string): Promise<Call | null> {
 
 export function createKey(wish: Pick<KeyWish, "name" | "scope">): Promise<NewKey> {
   return post<NewKey>("/api/v1/keys", wish);
+}
+
+export function why(wish: Partial<WhyWish>): Promise<WhyAnswer> {
+  return post<WhyAnswer>("/api/v1/why", wish);
+}
+
+export async function incidents(state: "open" | "all"): Promise<Incident[]> {
+  return (await call<{ incidents: Incident[] }>(`/api/v1/alerts?state=${state}`)).incidents;
+}
+
+export function incidentPage(id: string): Promise<IncidentPage> {
+  return call<IncidentPage>(`/api/v1/alerts/${encodeURIComponent(id)}`);
+}
+
+export function acknowledge(id: string): Promise<Incident> {
+  return post<Incident>(`/api/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {});
+}
+
+export function silence(match: Record<string, string>, hours: number): Promise<unknown> {
+  const to = new Date(Date.now() + hours * 3_600_000).toISOString();
+  return post("/api/v1/silences", { match, to, comment: "from the page" });
+}
+
+export async function runbooks(): Promise<Runbook[]> {
+  return (await call<{ runbooks: Runbook[] }>("/api/v1/runbooks")).runbooks;
+}
+
+export async function limits(): Promise<Limit[]> {
+  return (await call<{ limits: Limit[] }>("/api/v1/limits")).limits;
+}
+
+export function calculate(wish: CalculatorWish): Promise<Calculation> {
+  return post<Calculation>("/api/v1/calculator", wish);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { decodeView, DIMENSIONS, encodeView, filtered, type Dimension, type RangeName, RANGES, rangeStart } from "./state";
+import { decodeView, DIMENSIONS, encodeView, filtered, type Dimension, type PageName, PAGES, type RangeName, RANGES, rangeStart } from "./state";
 
 const HOME = "Europe/Berlin";
 
@@ -11,10 +11,11 @@ describe("the view in the URL", () => {
       for (const by of Object.keys(DIMENSIONS) as Dimension[])
         for (const timezone of [HOME, "UTC", "America/New_York"])
           for (const filters of everyFilters)
-            for (const call of [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"]) {
-              const view = { range, by, timezone, filters, call };
-              expect(decodeView(encodeView(view, HOME), HOME)).toEqual(view);
-            }
+            for (const id of [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"])
+              for (const page of Object.keys(PAGES) as PageName[]) {
+                const view = { page, range, by, timezone, filters, call: id, incident: id };
+                expect(decodeView(encodeView(view, HOME), HOME)).toEqual(view);
+              }
   });
   it("is empty for the standard view", () => expect(encodeView(decodeView("", HOME), HOME)).toBe(""));
   it.each(["?range=9y&by=shoe&tz=Mars/Olympus&shoe=42", "?range=toString&by=constructor&feature="])(

@@ -48,13 +48,26 @@ export const FILTERS = {
 export type FilterName = keyof typeof FILTERS;
 export type Filters = Partial<Record<FilterName, string>>;
 
+/** The pages, by their names in the URL, in the order of the navigation. */
+export const PAGES = {
+  overview: "Overview",
+  why: "Why",
+  alerts: "Alerts",
+  limits: "Limits",
+  calculator: "Calculator",
+} as const;
+export type PageName = keyof typeof PAGES;
+
 export interface View {
+  page: PageName;
   range: RangeName;
   by: Dimension;
   timezone: string;
   filters: Filters;
   /** The call whose sheet is open, by its event id. */
   call: string | null;
+  /** The incident that is looked at, by its id. */
+  incident: string | null;
 }
 
 export type ChangeView = (change: Partial<View>) => void;
@@ -63,17 +76,20 @@ export function decodeView(search: string, defaultTimezone: string): View {
   const given = new URLSearchParams(search);
   const range = given.get("range") ?? "";
   const by = given.get("by") ?? "";
+  const page = given.get("page") ?? "";
   const filters: Filters = {};
   for (const name of filterNames()) {
     const value = given.get(name);
     if (value) filters[name] = value;
   }
   return {
+    page: Object.hasOwn(PAGES, page) ? (page as PageName) : "overview",
     range: Object.hasOwn(RANGES, range) ? (range as RangeName) : "1h",
     by: Object.hasOwn(DIMENSIONS, by) ? (by as Dimension) : "feature",
     timezone: knownTimezone(given.get("tz")) ?? defaultTimezone,
     filters,
     call: given.get("call") || null,
+    incident: given.get("incident") || null,
   };
 }
 
@@ -81,11 +97,13 @@ export function decodeView(search: string, defaultTimezone: string): View {
 export function encodeView(view: View, defaultTimezone: string): string {
   const standard = decodeView("", defaultTimezone);
   const out = new URLSearchParams();
+  if (view.page !== standard.page) out.set("page", view.page);
   if (view.range !== standard.range) out.set("range", view.range);
   if (view.by !== standard.by) out.set("by", view.by);
   if (view.timezone !== standard.timezone) out.set("tz", view.timezone);
   for (const name of filterNames()) if (view.filters[name]) out.set(name, view.filters[name]);
   if (view.call) out.set("call", view.call);
+  if (view.incident) out.set("incident", view.incident);
   const text = out.toString();
   return text ? `?${text}` : "";
 }

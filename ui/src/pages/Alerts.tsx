@@ -1,0 +1,218 @@
+/** What is wrong, who was told, and what to do about it. */
+
+import { Badge, Button, Group, SegmentedControl, Stack, Table, Text, Timeline, Title, UnstyledButton } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { acknowledge, incidentPage, incidents, runbooks, silence } from "../api/client";
+import type { Incident, IncidentPage } from "../api/types";
+import { ago, counted, dateTime } from "../format";
+import { Markdown } from "../panels/Markdown";
+import { Panel, reasonOf } from "../panels/Panel";
+import { type ChangeView, filtered, type FilterName, FILTERS, type View } from "../view/state";
+import type { PageProps } from "./registry";
+
+const LOOK_AGAIN_MS = 5_000;
+const SILENT_HOURS = 4;
+
+export default function Alerts({ view, change }: PageProps) {
+  return view.incident === null ? (
+    <List view={view} change={change} />
+  ) : (
+    <One id={view.incident} view={view} change={change} />
+  );
+}
+
+function List({ view, change }: PageProps) {
+  const [state, setState] = useState<"open" | "all">("open");
+  const query = useQuery({ queryKey: ["incidents", state], queryFn: () => incidents(state), refetchInterval: LOOK_AGAIN_MS });
+  return (
+    <Panel
+      title="Incidents"
+      aside={
+        <SegmentedControl
+          size="xs"
+          aria-label="Which incidents"
+          data={[
+            { value: "open", label: "open" },
+            { value: "all", label: "resolved too" },
+          ]}
+          value={state}
+          onChange={(value) => setState(value as "open" | "all")}
+        />
+      }
+      query={query}
+      isEmpty={(found) => found.length === 0}
+      empty={state === "open" ? "Nothing is wrong." : "There were no incidents yet. Rules and channels: docs/alerts.md."}
+    >
+      {(found) => (
+        <Table fz="sm" verticalSpacing={6}>
+          <Table.Tbody>
+            {found.map((one) => (
+              <Table.Tr key={one.incident_id} className="clickable" onClick={() => change({ incident: one.incident_id })}>
+                <Table.Td w={96}>
+                  <SeverityMark incident={one} />
+                </Table.Td>
+                <Table.Td>
+                  <button type="button" className="row-button">
+                    {one.title}
+                  </button>
+                </Table.Td>
+                <Table.Td className="dim uncut" ta="right" title={dateTime(one.opened_at, view.timezone)}>
+                  {ago(one.opened_at, new Date())}
+                </Table.Td>
+                <Table.Td className="dim" visibleFrom="sm">
+                  {standing(one)}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      )}
+    </Panel>
+  );
+}
+
+function SeverityMark({ incident }: { incident: Incident }) {
+  const color = incident.resolved_at ? "gray" : incident.severity === "critical" ? "red" : "orange";
+  return (
+    <Badge variant="light" color={color} size="sm">
+      {incident.severity}
+    </Badge>
+  );
+}
+
+function standing(incident: Incident): string {
+  if (incident.resolved_at) return "resolved";
+  return incident.acknowledged_by ? `taken by ${incident.acknowledged_by}` : "open";
+}
+
+function One({ id, view, change }: PageProps & { id: string }) {
+  const query = useQuery({ queryKey: ["incident", id], queryFn: () => incidentPage(id), refetchInterval: LOOK_AGAIN_MS });
+  return (
+    <Stack gap="md">
+      <UnstyledButton className="link" fz="sm" onClick={() => change({ incident: null })}>
+        ← all incidents
+      </UnstyledButton>
+      <Panel title="Incident" query={query} height={320}>
+        {(page) => <Facts page={page} view={view} change={change} />}
+      </Panel>
+      <Panel title="Who was told" query={query} isEmpty={(page) => page.notifications.length === 0} empty="Nobody: no channel takes it.">
+        {(page) => <Told page={page} view={view} />}
+      </Panel>
+      {query.data && <RunbookPanel name={String(rootFacts(query.data)["runbook"] ?? "")} />}
+    </Stack>
+  );
+}
+
+function rootFacts(page: IncidentPage): Record<string, unknown> {
+  return (page.incident.alerts[0]?.facts as Record<string, unknown> | undefined) ?? {};
+}
+
+function Facts({ page, view, change }: { page: IncidentPage; view: View; change: ChangeView }) {
+  const { incident } = page;
+  const evidence = (rootFacts(page)["evidence"] as [string, string][] | undefined) ?? [];
+  return (
+    <Stack gap="xs">
+      <Group gap="xs">
+        <SeverityMark incident={incident} />
+        <Title order={3} size="h4">
+          {incident.title}
+        </Title>
+      </Group>
+      <Text size="sm" c="dimmed">
+        Since {dateTime(incident.opened_at, view.timezone)} · {counted(incident.alerts.length, "alert")} · {standing(incident)}
+      </Text>
+      {incident.alerts.slice(0, 8).map((alert) => (
+        <Text size="sm" key={alert.key} className="wrap-anywhere">
+          {alert.summary} <span className="dim">({alert.state})</span>
+        </Text>
+      ))}
+      {evidence.length > 0 && (
+        <dl className="evidence" aria-label="First steps, done already">
+          {evidence.map(([name, told]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{told}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {page.annotations.map((mark) => (
+        <Text size="sm" key={mark.annotation_id}>
+          <span className="dim">{dateTime(mark.at, view.timezone)}</span> {mark.text}
+        </Text>
+      ))}
+      <Actions incident={incident} view={view} change={change} />
+    </Stack>
+  );
+}
+
+function Actions({ incident, view, change }: { incident: Incident; view: View; change: ChangeView }) {
+  const queries = useQueryClient();
+  const again = () => queries.invalidateQueries({ queryKey: ["incident", incident.incident_id] });
+  const take = useMutation({ mutationFn: () => acknowledge(incident.incident_id), onSuccess: again });
+  const hush = useMutation({ mutationFn: () => silence(incident.labels, SILENT_HOURS), onSuccess: again });
+  const see = () => change({ page: "overview", incident: null, filters: filtersOf(incident, view) });
+  const failed = take.error ?? hush.error;
+  return (
+    <>
+      <Group gap="xs" mt="xs">
+        <Button size="xs" onClick={() => take.mutate()} loading={take.isPending} disabled={!!incident.acknowledged_by || !!incident.resolved_at}>
+          Take it
+        </Button>
+        <Button
+          size="xs"
+          variant="default"
+          onClick={() => hush.mutate()}
+          loading={hush.isPending}
+          disabled={hush.isSuccess || Object.keys(incident.labels).length === 0}
+        >
+          {hush.isSuccess ? `Silent for ${SILENT_HOURS} hours` : `Silence for ${SILENT_HOURS} hours`}
+        </Button>
+        <Button size="xs" variant="default" onClick={see}>
+          See the calls
+        </Button>
+      </Group>
+      {failed && (
+        <Text size="sm" className="bad" role="alert">
+          {reasonOf(failed)}
+        </Text>
+      )}
+    </>
+  );
+}
+
+function filtersOf(incident: Incident, view: View): View["filters"] {
+  const named = Object.entries(incident.labels).filter(([name]) => Object.hasOwn(FILTERS, name));
+  return named.reduce((filters, [name, value]) => filtered(filters, name as FilterName, value), view.filters);
+}
+
+function Told({ page, view }: { page: IncidentPage; view: View }) {
+  return (
+    <Timeline bulletSize={12} lineWidth={1} active={page.notifications.length}>
+      {[...page.notifications].reverse().map((one) => (
+        <Timeline.Item key={one.notification_id} title={`${one.channel}: ${one.event}`}>
+          <Text size="xs" className={one.state === "dead" ? "bad" : "dim"}>
+            {dateTime(one.created_at, view.timezone)} · {one.state}
+            {one.error && ` · ${one.error}`}
+          </Text>
+        </Timeline.Item>
+      ))}
+    </Timeline>
+  );
+}
+
+function RunbookPanel({ name }: { name: string }) {
+  const query = useQuery({ queryKey: ["runbooks"], queryFn: runbooks, staleTime: Infinity });
+  const book = query.data?.find((one) => one.name === name);
+  if (!book) return null;
+  return (
+    <section className="panel" aria-label="Runbook">
+      <Title order={2} size="h5" mb="xs">
+        Runbook: {book.title}
+      </Title>
+      <Markdown text={book.text.replace(/^# .*\n/, "")} />
+    </section>
+  );
+}

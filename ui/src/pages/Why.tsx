@@ -1,0 +1,149 @@
+/** Why spend changed: the range against the one before, as a waterfall, and who is behind it. */
+
+import { Group, SegmentedControl, Stack, Table, Text, UnstyledButton } from "@mantine/core";
+import { useState } from "react";
+
+import { why } from "../api/client";
+import type { WhyAnswer } from "../api/types";
+import { counted, dateTime, exactMoney, money, share } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { Panel } from "../panels/Panel";
+import { FACTORS, type Step, waterfall } from "../shape/waterfall";
+import { type ChangeView, filtered, type FilterName, FILTERS, RANGES, rangeStart, type View } from "../view/state";
+import type { PageProps } from "./registry";
+
+const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
+type Against = keyof typeof AGAINST;
+const SLOWEST_SECONDS = 30;
+
+export default function Why({ view, change }: PageProps) {
+  const [against, setAgainst] = useState<Against>("previous");
+  const { range, timezone, filters } = view;
+  const query = useLiveQuery({
+    key: ["why", range, timezone, filters, against],
+    paceSeconds: Math.max(SLOWEST_SECONDS, RANGES[range].paceSeconds),
+    ask: () => why({ from: rangeStart(range, timezone, new Date()), timezone, filters, against }),
+  });
+  return (
+    <Stack gap="md">
+      <Panel
+        title={`Why spend changed, last ${RANGES[range].label}`}
+        aside={
+          <SegmentedControl
+            size="xs"
+            aria-label="Compare with"
+            data={Object.entries(AGAINST).map(([value, label]) => ({ value, label }))}
+            value={against}
+            onChange={(value) => setAgainst(value as Against)}
+          />
+        }
+        query={query}
+        height={320}
+        isEmpty={(answer) => answer.factors.length === 0}
+        empty="Nothing changed, or there were no priced calls in either time."
+      >
+        {(answer) => <Change answer={answer} timezone={timezone} />}
+      </Panel>
+      <Panel title="Who is behind it" query={query} height={240} isEmpty={(answer) => answer.contributors.length === 0}>
+        {(answer) => <Contributors answer={answer} view={view} change={change} />}
+      </Panel>
+    </Stack>
+  );
+}
+
+function Change({ answer, timezone }: { answer: WhyAnswer; timezone: string }) {
+  const rose = Number(answer.change_usd) >= 0;
+  const missing = answer.coverage.unpriced_calls + answer.coverage.unpriced_calls_before;
+  return (
+    <>
+      <Group gap="xs" mb="sm" align="baseline">
+        <Text span className={`big number ${rose ? "bad" : "good"}`} title={exactMoney(answer.change_usd)} data-testid="change">
+          {rose ? "+" : ""}
+          {money(answer.change_usd)}
+        </Text>
+        <Text span c="dimmed" size="sm">
+          {share(Number(answer.change_usd), Number(answer.before_usd))} of {money(answer.before_usd)} since{" "}
+          {dateTime(answer.period.from, timezone)}
+          {Number(answer.against.scaled_by) !== 1 && "; the time before was scaled to the same length"}
+        </Text>
+      </Group>
+      <ol className="waterfall" aria-label="What the change consists of">
+        {waterfall(answer).map((step) => (
+          <WaterfallRow key={step.label} step={step} />
+        ))}
+      </ol>
+      {missing > 0 && (
+        <Text size="sm" className="warn" mt="xs">
+          {counted(missing, "call")} without a price: not in these amounts.
+        </Text>
+      )}
+    </>
+  );
+}
+
+function WaterfallRow({ step }: { step: Step }) {
+  const rises = Number(step.amount) > 0;
+  const look = step.isTotal ? "total" : rises ? "rise" : "fall";
+  return (
+    <li>
+      <span className="cut">{step.label}</span>
+      <span className="track" aria-hidden>
+        <span className={look} style={{ marginLeft: `${step.left}%`, width: `${Math.max(step.width, 0.4)}%` }} />
+      </span>
+      <span className="number" title={exactMoney(step.amount)}>
+        {!step.isTotal && rises && "+"}
+        {money(step.amount)}
+      </span>
+    </li>
+  );
+}
+
+function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View; change: ChangeView }) {
+  return (
+    <Table.ScrollContainer minWidth={560}>
+      <Table fz="sm" verticalSpacing={5}>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>What</Table.Th>
+            <Table.Th>Value</Table.Th>
+            <Table.Th ta="right">Before</Table.Th>
+            <Table.Th ta="right">After</Table.Th>
+            <Table.Th ta="right">Share of the change</Table.Th>
+            <Table.Th>Mostly</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {answer.contributors.slice(0, 12).map((one) => (
+            <Table.Tr key={`${one.dimension} ${one.value}`}>
+              <Table.Td className="dim">{FILTERS[one.dimension as FilterName] ?? one.dimension}</Table.Td>
+              <Table.Td>
+                <Value dimension={one.dimension} value={one.value} view={view} change={change} />
+              </Table.Td>
+              <Table.Td ta="right" className="number" title={exactMoney(one.before_usd)}>
+                {money(one.before_usd)}
+              </Table.Td>
+              <Table.Td ta="right" className="number" title={exactMoney(one.after_usd)}>
+                {money(one.after_usd)}
+              </Table.Td>
+              <Table.Td ta="right" className="number">
+                {share(one.share, 1)}
+              </Table.Td>
+              <Table.Td className="dim">{FACTORS[one.factors[0]?.factor ?? ""] ?? ""}</Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+function Value({ dimension, value, view, change }: { dimension: string; value: string | null; view: View; change: ChangeView }) {
+  if (value === null) return <span className="dim">(not set)</span>;
+  if (!Object.hasOwn(FILTERS, dimension)) return <>{value}</>;
+  const narrow = () => change({ filters: filtered(view.filters, dimension as FilterName, value), page: "overview" });
+  return (
+    <UnstyledButton className="link" fz="sm" title={`See the calls of ${value}`} onClick={narrow}>
+      {value}
+    </UnstyledButton>
+  );
+}

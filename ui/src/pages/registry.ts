@@ -1,0 +1,19 @@
+/** The pages as data. Those that are not looked at first are loaded when they are. */
+
+import { type ComponentType, lazy } from "react";
+
+import type { ChangeView, PageName, View } from "../view/state";
+import Overview from "./Overview";
+
+export interface PageProps {
+  view: View;
+  change: ChangeView;
+}
+
+export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
+  overview: Overview,
+  why: lazy(() => import("./Why")),
+  alerts: lazy(() => import("./Alerts")),
+  limits: lazy(() => import("./Limits")),
+  calculator: lazy(() => import("./Calculator")),
+};
