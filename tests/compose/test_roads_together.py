@@ -114,7 +114,7 @@ def test_without_an_answer_the_span_says_it(house: House, how: str, status: str)
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("gateway_first", [True, False])
 def test_a_failed_attempt_under_the_same_span_is_a_call_of_its_own(house: House, how: str, gateway_first: bool) -> None:
-    span = {"trace_id": TRACE, "span_id": SPAN}
+    span: dict[str, Any] = {"trace_id": TRACE, "span_id": SPAN}
     attempts = [told_by("gateway", **span, status="error"), told_by("gateway", **span, response_id=ANSWER, attempt=2)]
     otlp = told_by("otlp", **span, response_id=ANSWER)
     take(house, [*attempts, otlp] if gateway_first else [otlp, *attempts], how)

@@ -217,7 +217,7 @@ def test_more_values_than_are_looked_at_change_no_total(ask: Asking, monkeypatch
     assert reason.after_usd == 45 * Decimal("0.0045")
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field": ({"form": "x"}, "form"),
     "an unknown comparison": ({"against": "last year"}, "against"),
     "a range that ends before it begins": ({"from": "2026-11-20", "to": "2026-11-19"}, "from"),

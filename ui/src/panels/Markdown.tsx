@@ -16,7 +16,7 @@ const STARTS: [RegExp, Kind][] = [
 
 export function blocksOf(text: string): Block[] {
   const blocks: Block[] = [];
-  let open: Block | null = null;
+  let open = null as Block | null;
   for (const line of text.split("\n")) {
     const start = STARTS.find(([pattern]) => pattern.test(line));
     if (start) {
