@@ -152,11 +152,10 @@ class Mailbox:
 
 
 def mail_settings(controller: Controller) -> dict[str, Any]:
-    port = controller.server.sockets[0].getsockname()[1]
     return {
         "kind": "email",
         "host": "127.0.0.1",
-        "port": port,
+        "port": controller.port,
         "security": "none",
         "from": "m@a.example",
         "to": ["o@a.example"],
@@ -177,7 +176,7 @@ def test_mail_has_text_and_html_and_one_conversation_an_incident() -> None:
     assert first["Subject"] == OPENED.first_line
     assert first["References"] == last["References"]
     assert first["Message-ID"] != last["Message-ID"]
-    text, html = (first.get_body([kind]).get_content() for kind in ("plain", "html"))
+    text, html = (part.get_content() for kind in ("plain", "html") if (part := first.get_body([kind])) is not None)
     assert "user u1: 96% of the change" in text
     assert "&lt;from 6 Tuesdays&gt;" in html
 

@@ -40,6 +40,9 @@ TITLES: Final[Mapping[str, str]] = {
 }
 """Kind of trouble → what people call it."""
 
+COLOURS: Final = {"critical": "#d7263d", "warning": "#f5a623", "resolved": "#2e9e5b"}
+"""How channels with colours show what is wrong, and what is over."""
+
 EVENT_WORDS: Final[Mapping[Event, str]] = {
     "opened": "",
     "changed": "Changed: ",

@@ -15,8 +15,7 @@ from pydantic import Field, SecretStr
 
 from taximeter.alerts.channels.http import TIMEOUT_SECONDS
 from taximeter.alerts.channels.port import DeliveryError
-from taximeter.alerts.channels.slack import COLOURS
-from taximeter.alerts.message import Message
+from taximeter.alerts.message import COLOURS, Message
 from taximeter.config.alerting import Written
 
 SUBJECT_CHARACTERS: Final = 200

@@ -7,26 +7,61 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from taximeter.alerts.channels.alertmanager import Alertmanager, AlertmanagerSettings
-from taximeter.alerts.channels.apprise import Apprise, AppriseSettings
-from taximeter.alerts.channels.email import Email, EmailSettings
-from taximeter.alerts.channels.pagerduty import PagerDuty, PagerDutySettings
 from taximeter.alerts.channels.port import Channel, DeliveryError
-from taximeter.alerts.channels.slack import Slack, SlackSettings
-from taximeter.alerts.channels.webhook import Webhook, WebhookSettings
 from taximeter.clock import Clock
 from taximeter.config.alerting import Written
 from taximeter.errors import Mistake
 
 Kind = tuple[type[Written], Callable[[Any, Clock], Channel]]
+"""The model of a channel's settings, and how it is made from them."""
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "slack": (SlackSettings, lambda settings, _clock: Slack(settings)),
-    "pagerduty": (PagerDutySettings, lambda settings, _clock: PagerDuty(settings)),
-    "email": (EmailSettings, lambda settings, _clock: Email(settings)),
-    "webhook": (WebhookSettings, Webhook),
-    "alertmanager": (AlertmanagerSettings, lambda settings, _clock: Alertmanager(settings)),
-    "apprise": (AppriseSettings, lambda settings, _clock: Apprise(settings)),
+
+# A client library is only imported by those who use it: together they take a second of every start.
+
+
+def _slack() -> Kind:
+    from taximeter.alerts.channels.slack import Slack, SlackSettings
+
+    return SlackSettings, lambda settings, _clock: Slack(settings)
+
+
+def _pagerduty() -> Kind:
+    from taximeter.alerts.channels.pagerduty import PagerDuty, PagerDutySettings
+
+    return PagerDutySettings, lambda settings, _clock: PagerDuty(settings)
+
+
+def _email() -> Kind:
+    from taximeter.alerts.channels.email import Email, EmailSettings
+
+    return EmailSettings, lambda settings, _clock: Email(settings)
+
+
+def _webhook() -> Kind:
+    from taximeter.alerts.channels.webhook import Webhook, WebhookSettings
+
+    return WebhookSettings, Webhook
+
+
+def _alertmanager() -> Kind:
+    from taximeter.alerts.channels.alertmanager import Alertmanager, AlertmanagerSettings
+
+    return AlertmanagerSettings, lambda settings, _clock: Alertmanager(settings)
+
+
+def _apprise() -> Kind:
+    from taximeter.alerts.channels.apprise import Apprise, AppriseSettings
+
+    return AppriseSettings, lambda settings, _clock: Apprise(settings)
+
+
+KINDS: Final[Mapping[str, Callable[[], Kind]]] = {
+    "slack": _slack,
+    "pagerduty": _pagerduty,
+    "email": _email,
+    "webhook": _webhook,
+    "alertmanager": _alertmanager,
+    "apprise": _apprise,
 }
 
 
@@ -51,5 +86,5 @@ def _opened(settings: Mapping[str, Any], clock: Clock) -> Channel:
     kind = KINDS.get(str(settings.get("kind")))
     if kind is None:
         raise DeliveryError(f"kind should be one of {', '.join(KINDS)}", permanent=True)
-    model, make = kind
+    model, make = kind()
     return make(model.model_validate(settings), clock)

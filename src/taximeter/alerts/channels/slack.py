@@ -27,10 +27,9 @@ from slack_sdk.webhook import WebhookClient
 
 from taximeter.alerts.channels.http import TIMEOUT_SECONDS, refused
 from taximeter.alerts.channels.port import DeliveryError
-from taximeter.alerts.message import Message
+from taximeter.alerts.message import COLOURS, Message
 from taximeter.config.alerting import Written
 
-COLOURS: Final = {"critical": "#d7263d", "warning": "#f5a623", "resolved": "#2e9e5b"}
 HEADER_CHARACTERS: Final = 150
 SECTION_CHARACTERS: Final = 2900
 """Slack refuses a header over 150 characters and a section over 3,000."""
