@@ -19,6 +19,7 @@ from taximeter.errors import NotFoundError
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook
 from taximeter.reports.asking import Progress as Told
+from taximeter.reports.backtest import backtest
 from taximeter.reports.caching import caching
 from taximeter.reports.differences import differences
 from taximeter.reports.questions import answer_question
@@ -27,6 +28,7 @@ from taximeter.reports.unpriced import unpriced
 from taximeter.reports.what_if import what_if
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import parse_event_query, parse_query
+from taximeter.store.events.instants import parse_instant
 from taximeter.store.events.sql_answer import as_json
 
 LONG_BYTES: Final = 20 * 1024 * 1024
@@ -96,6 +98,12 @@ class OfflineSource:
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()
+
+    def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        now_us = self._clock.now_us()
+        from_us, to_us = (parse_instant(question[name], now_us, "UTC", field=name) for name in ("from", "to"))
+        return backtest(file.load().settings.anomalies, self._opened.store, from_us, to_us).as_dict()
 
     def reprice(self, request: Mapping[str, Any], progress: Told) -> dict[str, Any]:
         self.take_in()

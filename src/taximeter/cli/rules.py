@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 import yaml
 
-from taximeter.cli.console import ERR, note, write
-from taximeter.cli.options import ConfigOption, Form, FormOption
-from taximeter.cli.rendering import json_text
+from taximeter.cli.console import ERR, OUT, note, write
+from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption, UrlOption
+from taximeter.cli.rendering import json_text, usd
+from taximeter.cli.sources import open_source
 from taximeter.errors import UsageError
 
 app: Final = typer.Typer()
@@ -50,6 +52,39 @@ def check(
     else:
         _tell(results)
     return 1 if any(results.values()) else 0
+
+
+@app.command("backtest")
+def backtest(
+    since: Annotated[str, typer.Option("--since", metavar="T", help="From when, as for `report`.")] = "30d",
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="T", help="Until when, not included. [default: now]", show_default=False),
+    ] = None,
+    form: FormOption = Form.table,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> int:
+    """What detection would have told over the calls of the past, and how to make it quieter."""
+    with open_source(data, url) as source:
+        answer = source.backtest({"from": since, "to": until or "now"})
+    if form is Form.json:
+        write(json_text(answer))
+    else:
+        _show(answer)
+    return 0
+
+
+def _show(answer: Mapping[str, Any]) -> None:
+    for one in answer["findings"]:
+        about = "" if one["excess_usd"] is None else f", {usd(one['excess_usd'])} more than expected"
+        began = one["started_at"][:16].replace("T", " ")
+        line = f"{began} {one['severity']} {one['kind']}, {one['minutes']} minutes{about}"
+        OUT.print(line, highlight=False, markup=False)
+        OUT.print(f"  {one['summary']}", highlight=False, markup=False, soft_wrap=True)
+    note(f"{len(answer['findings'])} findings, {answer['per_week']} a week.")
+    for advice in answer["advice"]:
+        note(advice)
 
 
 def _tell(results: dict[str, list[str]]) -> None:

@@ -45,6 +45,10 @@ class Source(Protocol):
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """In the shape of `POST /api/v1/rules/backtest`."""
+        ...
+
     def reprice(self, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         """Run it to its end; the run as `GET /api/v1/prices/repricings/{id}` tells it."""
         ...
@@ -84,6 +88,10 @@ class ServerSource:
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/why", question)
+        return answer
+
+    def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/rules/backtest", question)
         return answer
 
     def reprice(self, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
