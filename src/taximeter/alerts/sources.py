@@ -11,8 +11,10 @@ from taximeter.alerts.alert import Observation
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, observed
 from taximeter.anomaly.finding import Contributor, Finding
+from taximeter.config.limits import shown_amount
 from taximeter.core.money import format_usd
 from taximeter.store.events import EventStore, Query
+from taximeter.store.metadata.limits import LimitCrossing
 
 UNPRICED_US: Final = 3600 * SECOND_US
 """How far back calls without a price are looked for."""
@@ -148,6 +150,47 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
             "shown": [("Calls", str(row["unpriced_calls"])), ("Tokens", str(row["total_tokens"]))],
             "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
         },
+    )
+
+
+# ── limits ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+LIMITS_RULE: Final = "limits"
+CROSSING_TOLD_US: Final = 900 * SECOND_US
+"""A threshold that was crossed is a trouble for so long: it is crossed once a window, and has to be seen."""
+
+_BURNS: Final = frozenset({"burn_fast", "burn_slow"})
+
+
+@dataclass(frozen=True, slots=True)
+class Crossings:
+    """Limits of which a threshold was just crossed, or which are burnt too fast."""
+
+    since: Callable[[int], Sequence[LimitCrossing]]
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [LIMITS_RULE]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        return [of_crossing(one) for one in self.since(now_us - CROSSING_TOLD_US)]
+
+
+def of_crossing(one: LimitCrossing) -> Observation:
+    full = one.kind not in _BURNS and one.percent >= 100
+    kind = "burn_rate" if one.kind in _BURNS else "limit_reached" if full else "limit_warning"
+    grave = (full and one.mode == "hard") or one.kind == "burn_fast"
+    spent, amount = (shown_amount(one.measure, number) for number in (one.spent, one.amount))
+    whose = f" of {one.value}" if one.value else ""
+    pace = ", and burns too fast to last" if kind == "burn_rate" else ""
+    return Observation(
+        rule=LIMITS_RULE,
+        kind=kind,
+        labels={"limit": one.name, **({"limited": one.value} if one.value else {})},
+        severity="critical" if grave else "warning",
+        summary=f"limit {one.name}{whose}: {spent} of {amount} {one.measure} is spent{pace}",
+        started_at_us=one.at_us,
+        facts={"shown": [("Spent", f"{spent} of {amount} {one.measure}"), ("Mode", one.mode)]},
     )
 
 

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from taximeter import __version__
+from taximeter.alerts.sources import Crossings, MeterHealth, Source
 from taximeter.alerts.sources import Findings as OpenFindings
-from taximeter.alerts.sources import MeterHealth
 from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, open_alerting
@@ -193,7 +193,9 @@ class Process:
                 dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
             )
 
-        found = [OpenFindings(self.desk.findings.open, get_args(FindingKind))] if kept.detecting is not None else []
+        found: list[Source] = [Crossings(self.limiting.desk.crossings)]
+        if kept.detecting is not None:
+            found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
             self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url, found
         )
