@@ -43,4 +43,4 @@ def came_from(sample: Path, columns: Mapping[str, str] | None = None) -> Came:
 
 
 def rows_in(content: bytes) -> list[Row | LeftOut]:
-    return list(rows_of(io.BufferedReader(io.BytesIO(content), buffer_size=1 << 17)))  # type: ignore[arg-type]
+    return list(rows_of(io.BufferedReader(io.BytesIO(content), buffer_size=1 << 17)))
