@@ -365,17 +365,18 @@ def test_a_gateway_without_a_collector_says_what_it_needs(tmp_path: Path) -> Non
 
 def test_a_bad_configuration_is_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("server:\n  prot: 1\nlimits:\n  - {name: x}\n")
+    wrong.write_text("server:\n  prot: 1\nlimits:\n  - {name: x, scope: user, limit: 5, window: day}\n")
     up = taximeter("up", "--config", str(wrong), "--data", str(tmp_path / "data"))
     assert (up.returncode, up.stderr.count("\n")) == (2, 1)
     checked = process("check", str(wrong))
     assert checked.returncode == 2
     assert checked.stderr.splitlines()[:2] == [
         "line 2: server.prot: there is no such setting; did you mean 'port'?",
-        "line 3: limits: not available in this version; nothing in it would be enforced",
+        "line 4: limits[0].measure: is needed: one of cost_usd, input_tokens, output_tokens, total_tokens, requests, "
+        "concurrent",
     ]
     as_json = taximeter("check", str(wrong), "--format", "json")
-    assert [mistake["line"] for mistake in json.loads(as_json.stdout)["mistakes"]] == [2, 3]
+    assert {mistake["line"] for mistake in json.loads(as_json.stdout)["mistakes"]} == {2, 4}
     monkeypatch.chdir(tmp_path)
     assert taximeter("check").returncode == 0
 
