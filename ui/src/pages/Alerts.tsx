@@ -73,10 +73,15 @@ function List({ view, change }: PageProps) {
   );
 }
 
+/** The colour behind the word, and that of the word: it has to be read on it. */
+const CRITICAL = ["red", "var(--bad)"] as const;
+const WARNING = ["orange", "var(--warn)"] as const;
+const OVER = ["gray", "var(--dim)"] as const;
+
 function SeverityMark({ incident }: { incident: Incident }) {
-  const color = incident.resolved_at ? "gray" : incident.severity === "critical" ? "red" : "orange";
+  const [color, text] = incident.resolved_at ? OVER : incident.severity === "critical" ? CRITICAL : WARNING;
   return (
-    <Badge variant="light" color={color} size="sm">
+    <Badge variant="light" color={color} c={text} size="sm">
       {incident.severity}
     </Badge>
   );
