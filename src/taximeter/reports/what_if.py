@@ -18,7 +18,6 @@ from typing import Any, Final
 from taximeter.clock import rfc3339
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.money import ZERO, add, exact, format_usd, multiply
-from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.errors import UsageError
 from taximeter.pricing import PriceBook, priceable_from_record
 from taximeter.reports import asking
@@ -26,6 +25,7 @@ from taximeter.reports.calculator import DAYS_PER_MONTH, divide, percent
 from taximeter.reports.hypothesis import SAME_TOKENS, Hypothesis, as_if
 from taximeter.reports.models import choose
 from taximeter.store.events import EventQuery, EventStore, Query, parse_query
+from taximeter.store.events.repricing import PRICED_BY
 
 PAGE_CALLS: Final = 20_000
 """Calls that are read at a time."""
@@ -33,23 +33,8 @@ PAGE_CALLS: Final = 20_000
 MOST_CALLS: Final = 1_000_000
 """Calls that one question may price again."""
 
-READ: Final = (
-    "provider",
-    "request_model",
-    "response_model",
-    "operation",
-    "service_tier",
-    "region",
-    "status",
-    "team",
-    "tenant",
-    *TOKEN_CLASSES,
-    "units",
-    "by_model",
-    "not_billed",
-    "usage_estimated",
-)
-"""What is read of a call: everything that its price may depend on."""
+READ: Final = (*(name for name in PRICED_BY if name != "reported_cost_usd"), "usage_estimated")
+"""What is read of a call: everything that its price by a book may depend on."""
 
 _KEYS: Final = ("model", "service_tier", "cached_share", "token_ratio", "at", "prices", *asking.RANGE)
 _MONTH_US: Final = DAYS_PER_MONTH * 86_400_000_000
