@@ -16,7 +16,6 @@ from taximeter.limits.counters import Bucket, Claim, CountersAway, Standing
 
 PREFIX: Final = "{taximeter}:"
 _INDEX: Final = PREFIX + "holds"
-_EPOCH: Final = PREFIX + "filled"
 
 ENDED_LIFE_MS: Final = 24 * 3600 * 1000
 """How long an ended call is remembered when nobody says that the store has it."""
@@ -80,13 +79,6 @@ class RedisCounters:
     def raise_to(self, claims: Sequence[Claim], *, now_us: int) -> None:
         if claims:
             self._run("raise", "", claims, now_us)
-
-    def filled(self) -> bool:
-        """Whether what the store knows was booked here since Redis was last empty."""
-        return bool(self._asked(lambda: self._client.exists(_EPOCH)))
-
-    def mark_filled(self) -> None:
-        self._asked(lambda: self._client.set(_EPOCH, "1"))
 
     def _run(
         self,
