@@ -61,13 +61,14 @@ def test_seven_calls_through_the_gateway(standing: Standing) -> None:
     assert_as_known(told(standing, "gateway"))
 
 
-def test_seven_calls_through_the_sdk(standing: Standing, simulator: RunningSimulator, tmp_path: Path) -> None:
-    key = standing.key("ingest")
-    through_the_sdk(
-        simulator, TAXIMETER_URL=standing.url, TAXIMETER_KEY=key, TAXIMETER_DATA=str(tmp_path / "application")
-    )
-    assert eventually(lambda: standing.calls(source="sdk", user_id=USER), lambda n: n >= 7) == 7
-    assert_as_known(told(standing, "sdk"))
+def test_seven_calls_through_the_sdk(simulator: RunningSimulator, tmp_path: Path) -> None:
+    """In a meter of their own: recorded answers keep their ids, by which the gateway's would be the same calls."""
+    with Standing(tmp_path, simulator.url) as alone:
+        key = alone.key("ingest")
+        application = str(tmp_path / "application")
+        through_the_sdk(simulator, TAXIMETER_URL=alone.url, TAXIMETER_KEY=key, TAXIMETER_DATA=application)
+        assert eventually(lambda: alone.calls(source="sdk", user_id=USER), lambda n: n >= 7) == 7
+        assert_as_known(told(alone, "sdk"))
 
 
 def test_without_a_server_the_events_wait_and_a_report_finds_them(simulator: RunningSimulator, tmp_path: Path) -> None:

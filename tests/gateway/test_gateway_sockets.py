@@ -175,6 +175,7 @@ def test_how_one_side_closes_is_told_to_the_other() -> None:
         with open_socket(rig, REALTIME) as connection:
             received(connection)
             assert (connection.close_code, connection.close_reason) == (4003, "insufficient_quota")
+        assert provider.left.wait(20)
         provider.left.clear()
         provider.scene = received_by_the_provider
         with open_socket(rig, REALTIME) as connection:

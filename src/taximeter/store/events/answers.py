@@ -37,9 +37,10 @@ class Folding:
 
     @property
     def first_keys(self) -> list[tuple[Any, ...]]:
-        """The keys of the groups that were not folded."""
+        """The keys of the groups that were not folded, the first place first."""
         keys = [key_name(index) for index in range(len(self.query.group_by))]
-        return list(dict.fromkeys(tuple(row[key] for key in keys) for row in self.found if not self._is_rest(row)))
+        first = sorted((row for row in self.found if not self._is_rest(row)), key=lambda row: row[PLACE])
+        return list(dict.fromkeys(tuple(row[key] for key in keys) for row in first))
 
     def answer(self, rest: Iterable[Found], whole: Found) -> Answer:
         """`rest` holds the whole parts of the folded groups by bucket, `whole` those of all calls.
