@@ -143,6 +143,13 @@ def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None
     assert rolled.verify().differing == ()
 
 
+def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
+    """An event of a wrong clock, ten years away, is one day more and not 3,650."""
+    rolled.append(lines([record(8, "2016-11-18T10:50:00Z")]), {})
+    rolled.roll_up(LATEST_US)
+    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2}
+
+
 def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
     rolled._writer.execute("DELETE FROM events")  # type: ignore[attr-defined]
     assert len(rolled.verify(repair=True).differing) == 3

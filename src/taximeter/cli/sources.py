@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
@@ -27,6 +27,8 @@ STARTING_SECONDS: Final = 10.0
 
 RETRY_SECONDS: Final = 0.05
 
+WHOLE_STORE_SECONDS: Final = 3600.0
+"""How long an answer that reads or writes the whole store is waited for."""
 
 POLL_SECONDS: Final = 0.2
 """Between two looks at a run under way."""
@@ -108,16 +110,20 @@ class ServerSource:
         return answer
 
     def verify(self, *, repair: bool) -> dict[str, Any]:
-        answer: dict[str, Any] = self.remote.post("/api/v1/verify", {"repair": repair})
+        answer: dict[str, Any] = self._patient.post("/api/v1/verify", {"repair": repair})
         return answer
 
     def delete_user(self, user_id: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.remote.post("/api/v1/deletions", {"user_id": user_id})
+        answer: dict[str, Any] = self._patient.post("/api/v1/deletions", {"user_id": user_id})
         return answer
 
     def price_report(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post(f"/api/v1/prices/{name}", request)
         return answer
+
+    @property
+    def _patient(self) -> Remote:
+        return replace(self.remote, timeout_seconds=WHOLE_STORE_SECONDS)
 
 
 def _parameters(asked: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -70,20 +70,11 @@ def add_up(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Seque
     connection.execute(f"DELETE FROM rollup_dirty WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
 
 
-def span(cursor: duckdb.DuckDBPyConnection) -> Stretch | None:
-    """From the first event or roll-up to the last; None when there are none."""
+def days(cursor: duckdb.DuckDBPyConnection) -> list[int]:
+    """The starts of the days, UTC, that hold events or roll-ups."""
     tables = ("events", *(level.table for level in LEVELS))
-    found = [_bounds(cursor, table) for table in tables]
-    known = [bounds for bounds in found if bounds is not None]
-    if not known:
-        return None
-    return min(first for first, _ in known), max(last for _, last in known) + 1
-
-
-def _bounds(cursor: duckdb.DuckDBPyConnection, table: str) -> Stretch | None:
-    bounds = f"SELECT min(started_at), max(started_at) FROM {table}"  # noqa: S608 - a name of ours
-    first, last = cursor.execute(bounds).fetchone() or (None, None)
-    return None if first is None else (_us(first), _us(last))
+    each = " UNION ".join(f"SELECT date_trunc('day', started_at)::TIMESTAMP AS day FROM {table}" for table in tables)  # noqa: S608 - names of ours
+    return [_us(day) for (day,) in cursor.execute(f"{each} ORDER BY day").fetchall()]
 
 
 def differing(cursor: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> list[int]:

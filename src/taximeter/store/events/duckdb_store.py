@@ -206,10 +206,9 @@ class DuckDBEvents:
             self.roll_up(LATEST_US)
         return verification
 
-    def _days(self) -> range:
+    def _days(self) -> list[int]:
         with self.reading(None) as cursor:
-            span = duckdb_rollups.span(cursor)
-        return range(0) if span is None else range(USER_DAYS.unit(span[0]), span[1], USER_DAYS.unit_us)
+            return duckdb_rollups.days(cursor)
 
     def _checked(self, level: Level, day_us: int) -> tuple[list[Stretch], list[int]]:
         """The clean units of a day, and the starts of those that differ from the events."""
