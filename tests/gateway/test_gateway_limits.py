@@ -152,6 +152,18 @@ def test_a_stream_that_cannot_be_covered_is_cut_with_the_providers_error_and_sta
         assert reply.body.count(b"word") < total <= 4000
 
 
+@pytest.mark.parametrize("seen", [[], [CHUNK % b"word "]])
+def test_a_stream_that_the_provider_ends_with_an_error_stays_spent_at_what_it_held(seen: list[bytes]) -> None:
+    error = b'data: {"error":{"message":"The server had an error.","type":"server_error"}}\n\n'
+    with limited(TOKENS) as (rig, guard):
+        rig.plays(stream([*seen, error]))
+        rig.ask(CHAT, {**ASKED, "stream": True})
+        (event,) = rig.log.wait_for(1)
+        assert event["status"] == "error"
+        total, held = spent(guard)
+        assert (held, total > 1024) == (0, True)
+
+
 def test_text_that_is_not_ascii_counts_four_times() -> None:
     with limited({**TOKENS, "limit": 4000}) as (rig, _):
         rig.plays(stream([CHUNK % ("ß" * 100).encode()] * 20 + [DONE]))

@@ -115,7 +115,7 @@ class LimitedCalls:
             self._do(guard.void, admitted)
             return
         came_to = came_to_of(event, self._price)
-        seen = not event.usage_estimated
+        seen = not event.usage_estimated and not _broke_off(event)
         if came_to is not None and seen:
             guard.learn(admitted, event.usage.input_tokens, event.usage.output_tokens)
         self._do(lambda: guard.settle(admitted, came_to, now_us, seen=seen))
@@ -201,12 +201,18 @@ def came_to_of(event: UsageEvent, price: Price) -> Amounts | None:
     usage = event.usage
     if event.not_billed or event.status == "cached":
         return Amounts()
-    if event.status == "error" and not usage.known:
+    if event.status == "error" and not usage.known and not _broke_off(event):
         return Amounts() if event.http_status is not None else None
     cost = price(event)
     if not isinstance(cost, Cost) or not usage.known:
         return None
     return Amounts(nano_usd(cost.total), usage.input_tokens or 0, usage.output_tokens or 0)
+
+
+def _broke_off(event: UsageEvent) -> bool:
+    """Whether an answer that had begun well ended with an error: what was written until then may be billed, and what
+    its usage says so far is not all."""
+    return event.status == "error" and (event.http_status or 500) < 400
 
 
 def _body_of(admitted: Admitted, asking: Asking) -> bytes | None:
