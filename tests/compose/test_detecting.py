@@ -2,91 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from stored_history import DAY, FIRST, MINUTE_US, NOW, Clock, History
 
-import pytest
-
-from taximeter.clock import rfc3339
-from taximeter.compose.detecting import Detecting
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
-from taximeter.core.ids import EventIds, uuid7
-from taximeter.store.events import DuckDBEvents
-from taximeter.store.metadata import Metadata
-
-MINUTE_US: Final = 60_000_000
-DAY: Final = 1440
-FIRST: Final = 29_800_000 - 29_800_000 % DAY
-NOW: Final = FIRST + 2 * DAY + 600
-"""Two days and ten hours of history."""
-
-CALLS_A_MINUTE: Final = 4
-
-
-class Clock:
-    def __init__(self, minute: float) -> None:
-        self.minute = minute
-
-    def now_us(self) -> int:
-        return int(self.minute * MINUTE_US)
-
-    def monotonic(self) -> float:
-        return self.minute * 60
-
-
-class History:
-    """A store that calls are put into, minute by minute."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = DuckDBEvents(folder / "events.duckdb")
-        self.metadata = Metadata(folder / "metadata.sqlite")
-        self._random = random.Random(7)
-        self._number = 0
-
-    def calls(self, first: int, last: int, factor: float = 1.0) -> None:
-        lines = []
-        for minute in range(first, last):
-            number = round(self._random.gauss(CALLS_A_MINUTE * factor, 1.2 * factor**0.5))
-            lines += [self._line(minute) for _ in range(max(number, 0))]
-        self.store.append(lines, {})
-
-    def _line(self, minute: int) -> bytes:
-        self._number += 1
-        at_us = minute * MINUTE_US + self._random.randrange(MINUTE_US)
-        event = {
-            "event_id": uuid7(at_us // 1000, self._number.to_bytes(10, "big")),
-            "started_at": rfc3339(at_us),
-            "ingested_at": rfc3339(at_us),
-            "provider": "openai",
-            "request_model": "gpt-4o-mini",
-            "feature": "chat",
-            "user_id": f"u{self._random.randrange(3)}",
-            "status": "ok",
-            "input_tokens": 1000,
-            "output_tokens": 200,
-            "cost_usd": "0.010000000000",
-            "cost": {"input": "0.004", "output": "0.006"},
-        }
-        return json.dumps(event).encode()
-
-    def detecting(self, clock: Clock, settings: AnomalySettings | None = None) -> Detecting:
-        ids = EventIds(lambda size: self._random.randbytes(size))
-        return Detecting(self.store, self.metadata.findings, settings or AnomalySettings(), clock, ids)
-
-    def close(self) -> None:
-        self.store.close()
-        self.metadata.close()
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    made = History(tmp_path)
-    made.calls(FIRST, NOW - 8)
-    yield made
-    made.close()
 
 
 def test_a_spike_is_one_finding_from_its_beginning_over_a_restart_to_its_end(history: History) -> None:

@@ -21,6 +21,9 @@ from taximeter.anomaly.windows import WINDOWS, Seen, Watch
 Floats = NDArray[np.floating[Any]]
 
 MINUTE_US: Final = 60_000_000
+MOST_MINUTES: Final = KEPT_MINUTES - 1
+"""The figures of a finding are of so many of its last minutes at most."""
+
 BAND_DEVIATIONS: Final = 1.645
 """90 % of a normal variable are within so many standard deviations."""
 
@@ -31,7 +34,7 @@ CENT: Final = Decimal("0.0001")
 def finding_of(detection: Detection, incident: Incident, minute: int, finding_id: str) -> Finding:
     """The finding that an incident is at the end of a minute. `minute` is the last one that was taken in."""
     last = min(minute, incident.ended if incident.ended is not None else minute)
-    minutes = int(np.clip(last - incident.start + 1, 1, KEPT_MINUTES - 1))
+    minutes = int(np.clip(last - incident.start + 1, 1, MOST_MINUTES))
     sums = detection.windows.last(incident.rows[0], last, minutes).sum(1)
     expectation = _expectation(detection, incident, sums, last)
     excess = _excess_usd(detection, incident, sums, last, minutes)

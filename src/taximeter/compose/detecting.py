@@ -6,6 +6,7 @@ same incident again; it goes on as the finding that is open in the metadata, and
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,9 @@ from taximeter.anomaly.telling import MINUTE_US, finding_of, scope_of
 from taximeter.clock import Clock
 from taximeter.config.anomalies import AnomalySettings
 from taximeter.core.ids import EventIds
+from taximeter.errors import UsageError
 from taximeter.reports.backtest import backtest, detection_for, is_told
+from taximeter.reports.behind import with_contributors
 from taximeter.reports.signals import HISTORY_US, Signals, blocks
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Findings, JudgedFinding, Verdict
@@ -54,6 +57,8 @@ class Detecting:
         self._told: dict[int, Finding] = {}
         """Incident (by identity) → the finding it is."""
         self._known: dict[int, Incident] = {}
+        self._explained: dict[int, Finding] = {}
+        """Incident (by identity) → the finding as it was when its contributors were looked up last."""
         self._complete = -1
         """The last minute that was taken in as a whole."""
         self._looked_up_us = 0
@@ -145,6 +150,7 @@ class Detecting:
         for gone in set(self._known) - set(under_way):
             self._known.pop(gone)
             self._told.pop(gone, None)
+            self._explained.pop(gone, None)
 
     def _changed(self, detection: Detection, now_us: int) -> Iterator[Finding]:
         minute = min(now_us // MINUTE_US, detection.panel.newest)
@@ -154,14 +160,36 @@ class Detecting:
             finding = finding_of(detection, incident, minute, finding_id)
             if before is None and (not finding.open or not is_told(self._settings, incident, finding)):
                 continue
+            finding = self._with_contributors(key, finding, now_us)
             if finding != before:
                 self._told[key] = finding
                 yield finding
+
+    def _with_contributors(self, key: int, finding: Finding, now_us: int) -> Finding:
+        """Looked up when there is twice as much to see as last time, so a long incident costs little."""
+        last = self._explained.get(key)
+        if last is not None and not _has_moved_on(finding, last):
+            return _explained_as(finding, last)
+        with contextlib.suppress(UsageError):  # features and models in too many groups: who is behind it stays open
+            finding = with_contributors(finding, self._store, now_us)
+        self._explained[key] = finding
+        return finding
 
     def _accept(self, finding_id: str) -> None:
         for key, finding in self._told.items():
             if finding.finding_id == finding_id and self._detection is not None:
                 self._detection.accept(self._known[key])
+
+
+def _has_moved_on(finding: Finding, since: Finding) -> bool:
+    changed = (finding.severity, finding.open) != (since.severity, since.open)
+    length, explained = (one.updated_at_us - one.started_at_us for one in (finding, since))
+    return changed or length >= 2 * explained
+
+
+def _explained_as(finding: Finding, last: Finding) -> Finding:
+    explained = {name: last.evidence[name] for name in last.evidence.keys() - finding.evidence.keys()}
+    return replace(finding, contributors=last.contributors, evidence={**finding.evidence, **explained})
 
 
 def _ended(finding: Finding, at_us: int) -> Finding:

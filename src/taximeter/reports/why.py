@@ -90,10 +90,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyQuestion:
-    """`period` is explained against `against`."""
+    """`period` is explained against `against`. `scaled_by`: what usage of `against` is multiplied by, instead of what
+    makes it as long as `period`."""
 
     period: Span
     against: Span
+    scaled_by: Decimal | None = None
     filters: tuple[Condition, ...] = ()
     timezone: str = "UTC"
     dimensions: tuple[str, ...] = DIMENSIONS
@@ -101,7 +103,9 @@ class WhyQuestion:
 
     @property
     def scale(self) -> Decimal:
-        """What usage of `against` is multiplied by, to be as long as `period`."""
+        """What usage of `against` is multiplied by."""
+        if self.scaled_by is not None:
+            return self.scaled_by
         same = self.period.length_us == self.against.length_us
         return ONE if same else _EXACT.divide(Decimal(self.period.length_us), Decimal(self.against.length_us))
 
