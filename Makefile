@@ -21,8 +21,7 @@ demo: $(VENV)/.run $(PAGE) ## start taximeter with live sample traffic, no accou
 	@$(BIN)/taximeter up --demo $(ARGS)
 
 test: lint type $(PAGE) ## lint, types and all tests
-	@$(PYTHON) scripts/ensure_browser.py || true
-	@$(PYTHON) scripts/ensure_redis.py || true
+	@$(PYTHON) scripts/ensure_programs.py || true
 	$(BIN)/python scripts/page.py test
 	$(BIN)/pytest $(PYTEST_ARGS)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ensure_browser import NAMES
+from ensure_programs import BROWSER
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ PICTURES = (
 
 
 def main(traffic_seconds: float) -> int:
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    chromium = next(filter(None, map(shutil.which, BROWSER.names)), None)
     if chromium is None:
         print("no Chromium found: install the package `chromium`", file=sys.stderr)
         return 1

@@ -73,6 +73,37 @@ def test_an_address_that_only_the_customer_knows_is_asked_for() -> None:
     assert mistakes("providers: {azure: {api_key: k}}") == ["line 1: providers.azure.base_url: is needed"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:secret@db:5432/taximeter",
+        "postgres://me:sec%40ret@a:1,b:2/taximeter?sslmode=require",
+        "postgresql://db?user=me&password=secret",
+        "postgresql:///taximeter",
+    ],
+)
+def test_metadata_may_be_on_postgresql(address: str) -> None:
+    settings = parse(f"store: {{metadata: '{address}'}}", {})
+    assert settings.store.metadata == address
+    assert address not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me:secret@db/taximeter",
+        "mysql://me:secret@db/taximeter",
+        "postgresql://me:se@cret@db/x",
+        "postgresql://me:se/secret@db/x",
+        "postgresql://me:1?secret@db/x",
+    ],
+)
+def test_what_is_no_address_of_metadata_is_refused_and_not_shown(address: str) -> None:
+    [mistake] = mistakes("", {"TAXIMETER_STORE_METADATA": address})
+    assert "store.metadata: should" in mistake
+    assert "secret" not in mistake
+
+
 def test_secrets_do_not_show() -> None:
     settings = parse("providers: {openai: {api_key: sk-very-secret}}", {})
     assert "sk-very-secret" not in repr(settings)

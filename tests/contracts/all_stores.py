@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from taximeter.store.events import DuckDBEvents, EventStore
 from taximeter.store.events.duckdb_store import FIRST_MOMENT_US
 from taximeter.store.events.rollups import LEVELS
-from taximeter.store.metadata import Metadata
 
 OpenEvents = Callable[[Path], EventStore]
 """Opens the store that is kept in a folder, which may be empty."""
@@ -37,12 +36,4 @@ def emptied(store: EventStore) -> EventStore:
     return store
 
 
-OpenMetadata = Callable[..., Metadata]
-"""Opens the metadata that is kept in a folder, which may be empty, with `clock` and `draw`."""
-
-
-def _sqlite(folder: Path, **given: Any) -> Metadata:
-    return Metadata(folder / "metadata.sqlite", **given)
-
-
-METADATA_STORES: Final[dict[str, OpenMetadata]] = {"sqlite": _sqlite}
+METADATA_STORES: Final = ("sqlite", "postgres")

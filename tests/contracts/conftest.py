@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from all_stores import EVENT_STORES, METADATA_STORES, OpenEvents, OpenMetadata, emptied
+from all_stores import EVENT_STORES, METADATA_STORES, OpenEvents, emptied
+from hand_clock import HandClock, counted_bytes
 
 from taximeter.store.events import EventStore
+from taximeter.store.metadata import Metadata
 
 
 @pytest.fixture(params=sorted(EVENT_STORES))
@@ -28,6 +31,35 @@ def events(standing_events: EventStore) -> EventStore:
     return emptied(standing_events)
 
 
-@pytest.fixture(params=sorted(METADATA_STORES))
-def open_metadata(request: pytest.FixtureRequest) -> OpenMetadata:
-    return METADATA_STORES[request.param]
+@pytest.fixture(params=METADATA_STORES)
+def metadata_place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store of metadata may be kept that does not know anything yet."""
+    if request.param == "sqlite":
+        return tmp_path / "metadata.sqlite"
+    address: str = request.getfixturevalue("postgres_database")
+    return address
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def reopen(metadata_place: Path | str, clock: HandClock) -> Iterator[Callable[[], Metadata]]:
+    """Opens the same store once more, as another process would."""
+    opened: list[Metadata] = []
+    draw = counted_bytes()
+
+    def again() -> Metadata:
+        opened.append(Metadata(metadata_place, clock=clock, draw=draw))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def metadata(reopen: Callable[[], Metadata]) -> Metadata:
+    return reopen()

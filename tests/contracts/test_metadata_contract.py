@@ -1,67 +1,19 @@
-"""What every store of metadata promises."""
+"""What every store of metadata promises of keys and sessions."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
-from all_stores import OpenMetadata
+from hand_clock import START_US, HandClock
 
 from taximeter.core.attribution import attribution
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.store.metadata import Metadata
 from taximeter.store.metadata.keys import LONGEST_NAME, RECHECK_SECONDS, SCOPES
-
-START_US = 1_795_000_000_000_000
-
-
-class HandClock:
-    """Time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now_us(self) -> int:
-        return START_US + int(self.seconds * 1_000_000)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-def counted_bytes() -> Callable[[int], bytes]:
-    """Bytes that look random and never repeat."""
-    numbers = itertools.count()
-    return lambda size: hashlib.shake_128(str(next(numbers)).encode()).digest(size)
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def reopen(open_metadata: OpenMetadata, tmp_path: Path, clock: HandClock) -> Iterator[Callable[[], Metadata]]:
-    """Opens the same store once more, as another process would."""
-    opened: list[Metadata] = []
-    draw = counted_bytes()
-
-    def again() -> Metadata:
-        opened.append(open_metadata(tmp_path, clock=clock, draw=draw))
-        return opened[-1]
-
-    yield again
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def metadata(reopen: Callable[[], Metadata]) -> Metadata:
-    return reopen()
-
 
 # --- keys ----------------------------------------------------------------------------------------------------------
 
@@ -83,10 +35,17 @@ def test_what_is_bound_to_a_key_wins_unless_it_says_otherwise(metadata: Metadata
     assert (usual.attributes_win, other.attributes_win) == (True, False)
 
 
-def test_the_secret_is_nowhere_to_be_found(metadata: Metadata, tmp_path: Path) -> None:
+def everything_in(place: Path | str) -> bytes:
+    if isinstance(place, Path):
+        return b"".join(file.read_bytes() for file in place.parent.iterdir())
+    with psycopg.connect(place) as connection:
+        return b"".join(line.encode() for (line,) in connection.execute("SELECT keys::text FROM keys"))
+
+
+def test_the_secret_is_nowhere_to_be_found(metadata: Metadata, metadata_place: Path | str) -> None:
     key, secret = metadata.keys.create("ci", "read")
     metadata.close()
-    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    kept = everything_in(metadata_place)
     assert key.id.encode() in kept
     assert secret.encode() not in kept
     assert secret.removeprefix("tm_read_").encode() not in kept

@@ -24,7 +24,7 @@ def redis_server(directory: Path, *, cluster: bool = False, port: int | None = N
     """The URL of a running server. With `cluster` it is a cluster of one node, which checks the keys of scripts."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        pytest.skip("no redis-server on this machine (scripts/ensure_redis.py installs it)")
+        pytest.skip("no redis-server on this machine (scripts/ensure_programs.py installs it)")
     port = port or free_port()
     arguments = ["--port", str(port), "--save", "", "--bind", "127.0.0.1", "--dir", str(directory)]
     if cluster:

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 
 from taximeter.errors import SchemaError, StoreError
 from taximeter.store.metadata import Metadata, database
+from taximeter.store.metadata.places import open_place
 from taximeter.store.metadata.tables import METADATA
 
 
@@ -29,15 +30,19 @@ def run(file: Path, sql: str) -> None:
         connection.executescript(sql)
 
 
-def test_the_steps_make_the_tables_that_statements_use(file: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{file}")
+def shape_of(table: sa.Table) -> dict[str, tuple[bool, bool]]:
+    return {column.name: (bool(column.nullable), column.primary_key) for column in table.columns}
+
+
+@pytest.mark.parametrize("engine_of", ["file", "postgres_database"])
+def test_the_steps_make_the_tables_that_statements_use(request: pytest.FixtureRequest, engine_of: str) -> None:
+    engine = open_place(request.getfixturevalue(engine_of)).engine
     found = sa.MetaData()
     found.reflect(engine)
     engine.dispose()
-    made = {table.name: {column.name: column.nullable for column in table.columns} for table in found.sorted_tables}
+    made = {table.name: shape_of(table) for table in found.sorted_tables}
     del made["alembic_version"]
-    used = {table.name: {column.name: column.nullable for column in table.columns} for table in METADATA.sorted_tables}
-    assert made == used
+    assert made == {table.name: shape_of(table) for table in METADATA.sorted_tables}
 
 
 def test_the_newest_step_is_the_last_one_there_is() -> None:

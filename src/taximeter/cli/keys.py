@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from taximeter.cli.console import OUT, note, write
-from taximeter.cli.options import DataOption, Form, FormOption
+from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption
 from taximeter.cli.rendering import json_text
 from taximeter.cli.sources import running_server
 from taximeter.config import data_directory
@@ -66,10 +66,11 @@ def create(
         ),
     ] = True,
     form: FormOption = Form.table,
+    config: ConfigOption = None,
     data: DataOption = None,
 ) -> int:
     """Create a key. It is shown this once; only its hash is kept."""
-    with _open(data) as keys:
+    with _open(config, data) as keys:
         made = keys.create(name, scope.value, _attributes(attribute or []), attributes_win)
     if form is Form.json:
         write(json_text({part: made[part] for part in ("id", "name", "scope", "key")}))
@@ -80,9 +81,9 @@ def create(
 
 
 @app.command("list")
-def list_(form: FormOption = Form.table, data: DataOption = None) -> int:
+def list_(form: FormOption = Form.table, config: ConfigOption = None, data: DataOption = None) -> int:
     """All keys, without the secrets."""
-    with _open(data) as keys:
+    with _open(config, data) as keys:
         found = keys.list()
     if form is Form.json:
         write(json_text({"keys": found}))
@@ -102,10 +103,11 @@ def list_(form: FormOption = Form.table, data: DataOption = None) -> int:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `keys list` shows.")],
     form: FormOption = Form.table,
+    config: ConfigOption = None,
     data: DataOption = None,
 ) -> int:
     """Revoke a key, at once."""
-    with _open(data) as keys:
+    with _open(config, data) as keys:
         gone = keys.revoke(key_id)
     if form is Form.json:
         write(json_text(gone))
@@ -153,15 +155,16 @@ class _ServerKeys:
 
 
 @contextmanager
-def _open(data: Path | None) -> Iterator[Keys]:
+def _open(config: Path | None, data: Path | None) -> Iterator[Keys]:
     directory = data or data_directory()
     server = running_server(directory)
     if server is not None:
         yield _ServerKeys(server)
         return
     from taximeter.compose.keys import open_keys
+    from taximeter.config.file import load
 
-    with open_keys(directory) as desk:
+    with open_keys(load(config).settings, directory) as desk:
         yield _DeskKeys(desk)
 
 

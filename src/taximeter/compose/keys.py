@@ -1,31 +1,34 @@
-"""The keys of a data directory."""
+"""The keys: of a data directory, or of a PostgreSQL that several share."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.keeping import METADATA_FILE
-from taximeter.config.settings import Settings
+from taximeter.config.settings import EMBEDDED, Settings
 from taximeter.server.keydesk import KeyDesk
 from taximeter.store.metadata import Metadata
 from taximeter.store.ownership import own
 
 
 @contextmanager
-def open_keys(data: Path) -> Iterator[KeyDesk]:
-    """The keys of a directory no server is running on. Raises DirectoryInUseError, StoreError."""
-    with own(data, pid=os.getpid(), brief=True), open_desk(data, Settings(), SystemClock()) as desk:
-        yield desk
+def open_keys(settings: Settings, data: Path) -> Iterator[KeyDesk]:
+    """The keys for a command, while no server runs on this directory. Raises DirectoryInUseError, StoreError."""
+    with ExitStack() as closing:
+        if settings.store.metadata == EMBEDDED:
+            closing.enter_context(own(data, pid=os.getpid(), brief=True))
+        yield closing.enter_context(open_desk(data, settings, SystemClock()))
 
 
 @contextmanager
 def open_desk(data: Path, settings: Settings, clock: Clock) -> Iterator[KeyDesk]:
-    """The keys of a directory that is ours. Raises StoreError."""
-    metadata = Metadata(data / METADATA_FILE, clock=clock)
+    """The keys of the settings: in a directory that is ours, or in a PostgreSQL. Raises StoreError."""
+    named = settings.store.metadata
+    metadata = Metadata(data / METADATA_FILE if named == EMBEDDED else named, clock=clock)
     try:
         yield KeyDesk(metadata, session_seconds=int(settings.server.session_hours * 3600))
     finally:

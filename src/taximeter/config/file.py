@@ -26,6 +26,8 @@ from taximeter.errors import ConfigurationError, Mistake
 
 FILE_NAME: Final = "taximeter.yaml"
 PROVIDER_FILES: Final = ("ca_file", "client_cert_file", "client_key_file")
+SECRETS: Final = frozenset({"api_key", "proxy", "metadata"})
+"""Settings whose value is never shown, whatever is wrong with it."""
 SECTIONS: Final = ("store", "prices", "gateway", "spool", "server", "admission")
 
 
@@ -215,7 +217,7 @@ def _sentence(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
     if kind == "missing":
         return "is needed"
     message = message.removeprefix("Value error, ").replace("Input should be", "should be")
-    if isinstance(error["input"], str | int | float) and path[-1:] not in (("api_key",), ("proxy",)):
+    if isinstance(error["input"], str | int | float) and not {*path[-1:]} & SECRETS:
         message += f", not {_without_password(repr(error['input']))}"
     return message
 

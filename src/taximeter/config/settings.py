@@ -47,6 +47,22 @@ def _embedded_only(text: str) -> str:
     return text
 
 
+EMBEDDED: Final = "embedded"
+POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
+
+
+def _embedded_or_postgres(text: str) -> str:
+    if text == EMBEDDED:
+        return text
+    if not text.startswith(POSTGRES_SCHEMES):
+        raise ValueError("should be 'embedded', or an address that begins with postgresql://")
+    netloc, *rest = re.split("[/?]", text.partition("://")[2], maxsplit=1)
+    if netloc.count("@") > 1 or "@" in "".join(rest):
+        # Otherwise a part of the password would be taken for a name that is shown.
+        raise ValueError("should have special characters of a name or password encoded: @ is %40, / is %2F, ? is %3F")
+    return text
+
+
 REDIS_SCHEMES: Final = ("redis://", "rediss://", "redis+cluster://")
 
 
@@ -141,8 +157,11 @@ class Store(Section):
     events: Annotated[str, AfterValidator(_embedded_only)] = Field(
         default="embedded", description="The events: `embedded` is DuckDB in the data directory."
     )
-    metadata: Annotated[str, AfterValidator(_embedded_only)] = Field(
-        default="embedded", description="Keys and sessions: `embedded` is SQLite in the data directory."
+    metadata: Annotated[str, AfterValidator(_embedded_or_postgres)] = Field(
+        default="embedded",
+        repr=False,
+        description="Keys, sessions, limits, findings, alerts: `embedded` is SQLite in the data directory, "
+        "`postgresql://USER:PASSWORD@HOST:5432/DATABASE` is shared by all that name it.",
     )
     counters: Annotated[str, AfterValidator(_memory_or_redis)] = Field(
         default="memory",

@@ -7,15 +7,14 @@ each goes out at least once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Table
 
 from taximeter.errors import NotFoundError
-from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.database import Database, add_new, put
 from taximeter.store.metadata.tables import ALERT_DESK, ANNOTATIONS, INCIDENTS, OUTBOX, SILENCES
 
 MOST_DELIVERED: Final = 10_000
@@ -93,13 +92,10 @@ class Alerting:
         """Keep the desk, the incidents that changed, and new letters: all or nothing. A letter that is known is not
         taken twice."""
         with self._database.writing() as connection:
-            _put(connection, ALERT_DESK, [{"id": _THE_DESK, "content": desk}])
-            _put(connection, INCIDENTS, [asdict(one) for one in incidents])
-            rows = [asdict(letter) for letter in letters]
-            known = _known(connection, [row["notification_id"] for row in rows])
-            new = [row for row in rows if row["notification_id"] not in known]
-            if new:
-                connection.execute(sa.insert(OUTBOX), new)
+            put(connection, ALERT_DESK, [{"id": _THE_DESK, "content": desk}])
+            put(connection, INCIDENTS, [asdict(one) for one in incidents])
+            for letter in letters:
+                add_new(connection, OUTBOX, asdict(letter))
 
     def incidents(self, *, open_only: bool = False, limit: int = 100) -> list[IncidentRecord]:
         """Newest first."""
@@ -188,7 +184,7 @@ class Alerting:
     def silence(self, silence: SilenceRecord) -> None:
         """Keep a silence; one of that id is replaced."""
         with self._database.writing() as connection:
-            _put(connection, SILENCES, [asdict(silence)])
+            put(connection, SILENCES, [asdict(silence)])
 
     def silences(self, now_us: int) -> list[SilenceRecord]:
         """Those that are not over, the soonest to end first."""
@@ -207,7 +203,7 @@ class Alerting:
     def annotate(self, annotation: Annotation) -> None:
         """Keep a mark; one of that id is replaced."""
         with self._database.writing() as connection:
-            _put(connection, ANNOTATIONS, [asdict(annotation)])
+            put(connection, ANNOTATIONS, [asdict(annotation)])
 
     def annotations(self, from_us: int, to_us: int, limit: int = 100) -> list[Annotation]:
         """Newest first; `to_us` is not included."""
@@ -219,17 +215,3 @@ class Alerting:
         )
         with self._database.reading() as connection:
             return [Annotation(**row._mapping) for row in connection.execute(wanted)]
-
-
-def _put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, in the place of those with the same key."""
-    if not rows:
-        return
-    (key,) = table.primary_key.columns
-    connection.execute(sa.delete(table).where(key.in_([row[key.name] for row in rows])))
-    connection.execute(sa.insert(table), list(rows))
-
-
-def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
-    wanted = sa.select(OUTBOX.c.notification_id).where(OUTBOX.c.notification_id.in_(ids))
-    return set(connection.execute(wanted).scalars())

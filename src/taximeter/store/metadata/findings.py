@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from taximeter.anomaly.finding import Contributor, Expectation, Finding
 from taximeter.core.money import format_usd
 from taximeter.errors import NotFoundError
-from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.database import Database, put
 from taximeter.store.metadata.tables import FINDINGS
 
 Verdict = Literal["confirmed", "new_level", "false_alarm"]
@@ -39,11 +39,7 @@ class Findings:
     def keep(self, findings: Iterable[Finding]) -> None:
         """Keep new findings, and what has become of known ones: all or none. Verdicts stay."""
         with self._database.writing() as connection:
-            for finding in findings:
-                row = _row(finding)
-                here = FINDINGS.c.finding_id == finding.finding_id
-                if connection.execute(sa.update(FINDINGS).where(here).values(**row)).rowcount == 0:
-                    connection.execute(sa.insert(FINDINGS).values(**row))
+            put(connection, FINDINGS, [_row(finding) for finding in findings])
 
     def open(self) -> list[Finding]:
         wanted = sa.select(FINDINGS).where(FINDINGS.c.ended_at_us.is_(None)).order_by(FINDINGS.c.started_at_us)

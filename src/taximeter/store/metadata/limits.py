@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Row
 
 from taximeter.clock import Clock
 from taximeter.errors import NotFoundError
-from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.database import Database, add_new
 from taximeter.store.metadata.tables import CHANGES, LIMIT_CROSSINGS, LIMIT_UNSEEN, LIMIT_VERSIONS
 
 CHANGE: Final = "limits"
@@ -104,12 +104,13 @@ class LimitBook:
 
     def _add(self, name: str, definition: Mapping[str, Any] | None, changed_by: str) -> LimitVersion:
         with self._database.writing() as connection:
+            # First, so that whoever else changes limits waits here, and sees this version.
+            counted = sa.update(CHANGES).where(CHANGES.c.name == CHANGE)
+            connection.execute(counted.values(number=CHANGES.c.number + 1))
             before = sa.select(sa.func.max(LIMIT_VERSIONS.c.version)).where(LIMIT_VERSIONS.c.name == name)
             version = int(connection.execute(before).scalar() or 0) + 1
             added = LimitVersion(name, version, definition, self._clock.now_us(), changed_by)
             connection.execute(sa.insert(LIMIT_VERSIONS).values({n: getattr(added, n) for n in LimitVersion.__slots__}))
-            counted = sa.update(CHANGES).where(CHANGES.c.name == CHANGE)
-            connection.execute(counted.values(number=CHANGES.c.number + 1))
         return added
 
     # ── thresholds ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +118,7 @@ class LimitBook:
     def note_crossings(self, crossings: Sequence[LimitCrossing]) -> list[LimitCrossing]:
         """Keep those that are new; each threshold counts once a window, whoever tells it. The new ones."""
         with self._database.writing() as connection:
-            return [one for one in crossings if _is_new(connection, one)]
+            return [one for one in crossings if add_new(connection, LIMIT_CROSSINGS, asdict(one))]
 
     def crossings(self, since_us: int, most: int = 1_000) -> list[LimitCrossing]:
         """Thresholds crossed since an instant, oldest first."""
@@ -132,10 +133,7 @@ class LimitBook:
         """Keep what is spent beyond the events of some calls; of a call that is known the first word stands."""
         with self._database.writing() as connection:
             for call in calls:
-                known = sa.select(LIMIT_UNSEEN.c.event_id).where(LIMIT_UNSEEN.c.event_id == call.event_id)
-                if connection.execute(known).first() is None:
-                    values = {name: getattr(call, name) for name in UnseenCall.__slots__}
-                    connection.execute(sa.insert(LIMIT_UNSEEN).values(values))
+                add_new(connection, LIMIT_UNSEEN, asdict(call))
 
     def unseen(self, since_us: int) -> list[UnseenCall]:
         """Such calls that began since an instant."""
@@ -143,16 +141,6 @@ class LimitBook:
         with self._database.reading() as connection:
             rows = connection.execute(wanted)
             return [UnseenCall(**{n: getattr(row, n) for n in UnseenCall.__slots__}) for row in rows]
-
-
-def _is_new(connection: Connection, crossing: LimitCrossing) -> bool:
-    columns, names = LIMIT_CROSSINGS.c, ("slot", "kind", "percent")
-    same = sa.and_(*(columns[name] == getattr(crossing, name) for name in names))
-    if connection.execute(sa.select(LIMIT_CROSSINGS.c.percent).where(same)).first() is not None:
-        return False
-    values = {name: getattr(crossing, name) for name in LimitCrossing.__slots__}
-    connection.execute(sa.insert(LIMIT_CROSSINGS).values(values))
-    return True
 
 
 def _version(row: Row[Any]) -> LimitVersion:

@@ -1,26 +1,39 @@
 """The tables, for statements. What creates and changes them are the numbered steps under `migrations/versions`.
 
-All times are microseconds since the epoch, UTC, as everywhere; nothing here knows which engine keeps them.
+All times are microseconds since the epoch, UTC, as everywhere; nothing here knows which engine keeps them. Texts have
+no longest length: what comes in is bounded where it comes in.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Dialect, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy.types import TypeDecorator
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere. PostgreSQL keeps no NUL, so the sign for it stands there, with every engine."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - what SQLAlchemy calls
+        return None if value is None else value.replace("\0", "\N{SYMBOL FOR NULL}")
+
 
 METADATA: Final = MetaData()
 
 KEYS: Final = Table(
     "keys",
     METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("scope", String(20), nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("scope", Words, nullable=False),
     Column("attributes", JSON, nullable=False),
     Column("attributes_win", Boolean, nullable=False),
     Column("hash", LargeBinary(32), nullable=False, unique=True),
-    Column("prefix", String(40), nullable=False),
+    Column("prefix", Words, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Column("revoked_at_us", BigInteger),
     Column("last_used_at_us", BigInteger),
@@ -30,7 +43,7 @@ SESSIONS: Final = Table(
     "sessions",
     METADATA,
     Column("hash", LargeBinary(32), primary_key=True),
-    Column("scope", String(20), nullable=False),
+    Column("scope", Words, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Column("expires_at_us", BigInteger, nullable=False),
 )
@@ -38,7 +51,7 @@ SESSIONS: Final = Table(
 CHANGES: Final = Table(
     "changes",
     METADATA,
-    Column("name", String(50), primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
 """How often a table was changed, for those who keep a copy of it in memory."""
@@ -48,10 +61,10 @@ CALCULATOR_USES: Final = Table(
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("at_us", BigInteger, nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("asked_by", String(20), nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("asked_by", Words, nullable=False),
     Column("user_selections", JSON, nullable=False),
-    Column("calculated_monthly_cost", String(80)),
+    Column("calculated_monthly_cost", Words),
     Column("comparison_delta", JSON, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -60,78 +73,78 @@ ALERT_DESK: Final = Table(
     "alert_desk",
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("content", Text, nullable=False),
+    Column("content", Words, nullable=False),
 )
 """One row: what alerting remembers from one evaluation to the next."""
 
 INCIDENTS: Final = Table(
     "incidents",
     METADATA,
-    Column("incident_id", String(64), primary_key=True),
-    Column("severity", String(20), nullable=False),
+    Column("incident_id", Words, primary_key=True),
+    Column("severity", Words, nullable=False),
     Column("opened_at_us", BigInteger, nullable=False, index=True),
     Column("resolved_at_us", BigInteger),
-    Column("acknowledged_by", String(200)),
+    Column("acknowledged_by", Words),
     Column("content", JSON, nullable=False),
 )
 
 OUTBOX: Final = Table(
     "outbox",
     METADATA,
-    Column("notification_id", String(300), primary_key=True),
-    Column("incident_id", String(64), nullable=False, index=True),
-    Column("channel", String(100), nullable=False),
-    Column("event", String(20), nullable=False),
+    Column("notification_id", Words, primary_key=True),
+    Column("incident_id", Words, nullable=False, index=True),
+    Column("channel", Words, nullable=False),
+    Column("event", Words, nullable=False),
     Column("content", JSON, nullable=False),
-    Column("state", String(20), nullable=False, index=True),
+    Column("state", Words, nullable=False, index=True),
     Column("tries", Integer, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Column("due_at_us", BigInteger, nullable=False),
     Column("delivered_at_us", BigInteger),
-    Column("error", Text),
+    Column("error", Words),
 )
 
 SILENCES: Final = Table(
     "silences",
     METADATA,
-    Column("silence_id", String(64), primary_key=True),
+    Column("silence_id", Words, primary_key=True),
     Column("matchers", JSON, nullable=False),
     Column("starts_at_us", BigInteger, nullable=False),
     Column("ends_at_us", BigInteger, nullable=False),
-    Column("author", String(200), nullable=False),
-    Column("comment", Text, nullable=False),
+    Column("author", Words, nullable=False),
+    Column("comment", Words, nullable=False),
 )
 
 ANNOTATIONS: Final = Table(
     "annotations",
     METADATA,
-    Column("annotation_id", String(64), primary_key=True),
+    Column("annotation_id", Words, primary_key=True),
     Column("at_us", BigInteger, nullable=False, index=True),
-    Column("text", Text, nullable=False),
-    Column("author", String(200), nullable=False),
+    Column("text", Words, nullable=False),
+    Column("author", Words, nullable=False),
     Column("labels", JSON, nullable=False),
 )
 """Marks in time, such as deployments."""
 LIMIT_VERSIONS: Final = Table(
     "limit_versions",
     METADATA,
-    Column("name", String(100), primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("definition", JSON(none_as_null=True)),
     Column("changed_at_us", BigInteger, nullable=False),
-    Column("changed_by", String(200), nullable=False),
+    Column("changed_by", Words, nullable=False),
 )
 
 LIMIT_CROSSINGS: Final = Table(
     "limit_crossings",
     METADATA,
-    Column("slot", String(1000), primary_key=True),
-    Column("kind", String(20), primary_key=True),
+    Column("slot", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
     Column("percent", Integer, primary_key=True),
-    Column("name", String(100), nullable=False),
-    Column("value", String(600), nullable=False),
-    Column("measure", String(20), nullable=False),
-    Column("mode", String(10), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("value", Words, nullable=False),
+    Column("measure", Words, nullable=False),
+    Column("mode", Words, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("spent", BigInteger, nullable=False),
     Column("at_us", BigInteger, nullable=False, index=True),
@@ -140,7 +153,7 @@ LIMIT_CROSSINGS: Final = Table(
 LIMIT_UNSEEN: Final = Table(
     "limit_unseen",
     METADATA,
-    Column("event_id", String(40), primary_key=True),
+    Column("event_id", Words, primary_key=True),
     Column("at_us", BigInteger, nullable=False, index=True),
     Column("subject", JSON, nullable=False),
     Column("cost_nano_usd", BigInteger, nullable=False),
@@ -151,15 +164,15 @@ LIMIT_UNSEEN: Final = Table(
 FINDINGS: Final = Table(
     "findings",
     METADATA,
-    Column("finding_id", String(64), primary_key=True),
-    Column("kind", String(40), nullable=False),
+    Column("finding_id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
     Column("scope", JSON, nullable=False),
-    Column("severity", String(20), nullable=False),
+    Column("severity", Words, nullable=False),
     Column("started_at_us", BigInteger, nullable=False),
     Column("detected_at_us", BigInteger, nullable=False, index=True),
     Column("updated_at_us", BigInteger, nullable=False),
     Column("ended_at_us", BigInteger),
     Column("content", JSON, nullable=False),
-    Column("verdict", String(20)),
-    Column("verdict_by", String(200)),
+    Column("verdict", Words),
+    Column("verdict_by", Words),
 )

@@ -14,10 +14,10 @@ def upgrade() -> None:
         "calculator_uses",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("at_us", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("asked_by", sa.String(20), nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("asked_by", sa.String, nullable=False),
         sa.Column("user_selections", sa.JSON, nullable=False),
-        sa.Column("calculated_monthly_cost", sa.String(80)),
+        sa.Column("calculated_monthly_cost", sa.String),
         sa.Column("comparison_delta", sa.JSON, nullable=False),
         sqlite_autoincrement=True,
     )

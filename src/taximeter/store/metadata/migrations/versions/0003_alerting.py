@@ -17,21 +17,21 @@ def upgrade() -> None:
     )
     op.create_table(
         "incidents",
-        sa.Column("incident_id", sa.String(64), primary_key=True),
-        sa.Column("severity", sa.String(20), nullable=False),
+        sa.Column("incident_id", sa.String, primary_key=True),
+        sa.Column("severity", sa.String, nullable=False),
         sa.Column("opened_at_us", sa.BigInteger, nullable=False, index=True),
         sa.Column("resolved_at_us", sa.BigInteger),
-        sa.Column("acknowledged_by", sa.String(200)),
+        sa.Column("acknowledged_by", sa.String),
         sa.Column("content", sa.JSON, nullable=False),
     )
     op.create_table(
         "outbox",
-        sa.Column("notification_id", sa.String(300), primary_key=True),
-        sa.Column("incident_id", sa.String(64), nullable=False, index=True),
-        sa.Column("channel", sa.String(100), nullable=False),
-        sa.Column("event", sa.String(20), nullable=False),
+        sa.Column("notification_id", sa.String, primary_key=True),
+        sa.Column("incident_id", sa.String, nullable=False, index=True),
+        sa.Column("channel", sa.String, nullable=False),
+        sa.Column("event", sa.String, nullable=False),
         sa.Column("content", sa.JSON, nullable=False),
-        sa.Column("state", sa.String(20), nullable=False, index=True),
+        sa.Column("state", sa.String, nullable=False, index=True),
         sa.Column("tries", sa.Integer, nullable=False),
         sa.Column("created_at_us", sa.BigInteger, nullable=False),
         sa.Column("due_at_us", sa.BigInteger, nullable=False),
@@ -40,19 +40,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "silences",
-        sa.Column("silence_id", sa.String(64), primary_key=True),
+        sa.Column("silence_id", sa.String, primary_key=True),
         sa.Column("matchers", sa.JSON, nullable=False),
         sa.Column("starts_at_us", sa.BigInteger, nullable=False),
         sa.Column("ends_at_us", sa.BigInteger, nullable=False),
-        sa.Column("author", sa.String(200), nullable=False),
+        sa.Column("author", sa.String, nullable=False),
         sa.Column("comment", sa.Text, nullable=False),
     )
     op.create_table(
         "annotations",
-        sa.Column("annotation_id", sa.String(64), primary_key=True),
+        sa.Column("annotation_id", sa.String, primary_key=True),
         sa.Column("at_us", sa.BigInteger, nullable=False, index=True),
         sa.Column("text", sa.Text, nullable=False),
-        sa.Column("author", sa.String(200), nullable=False),
+        sa.Column("author", sa.String, nullable=False),
         sa.Column("labels", sa.JSON, nullable=False),
     )
 

@@ -12,28 +12,28 @@ down_revision = "0003"
 def upgrade() -> None:
     op.create_table(
         "limit_versions",
-        sa.Column("name", sa.String(100), primary_key=True),
+        sa.Column("name", sa.String, primary_key=True),
         sa.Column("version", sa.Integer, primary_key=True),
         sa.Column("definition", sa.JSON(none_as_null=True)),
         sa.Column("changed_at_us", sa.BigInteger, nullable=False),
-        sa.Column("changed_by", sa.String(200), nullable=False),
+        sa.Column("changed_by", sa.String, nullable=False),
     )
     op.create_table(
         "limit_crossings",
-        sa.Column("slot", sa.String(1000), primary_key=True),
-        sa.Column("kind", sa.String(20), primary_key=True),
+        sa.Column("slot", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, primary_key=True),
         sa.Column("percent", sa.Integer, primary_key=True),
-        sa.Column("name", sa.String(100), nullable=False),
-        sa.Column("value", sa.String(600), nullable=False),
-        sa.Column("measure", sa.String(20), nullable=False),
-        sa.Column("mode", sa.String(10), nullable=False),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("value", sa.String, nullable=False),
+        sa.Column("measure", sa.String, nullable=False),
+        sa.Column("mode", sa.String, nullable=False),
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.Column("spent", sa.BigInteger, nullable=False),
         sa.Column("at_us", sa.BigInteger, nullable=False, index=True),
     )
     op.create_table(
         "limit_unseen",
-        sa.Column("event_id", sa.String(40), primary_key=True),
+        sa.Column("event_id", sa.String, primary_key=True),
         sa.Column("at_us", sa.BigInteger, nullable=False, index=True),
         sa.Column("subject", sa.JSON, nullable=False),
         sa.Column("cost_nano_usd", sa.BigInteger, nullable=False),

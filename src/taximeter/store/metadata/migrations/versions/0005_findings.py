@@ -12,17 +12,17 @@ down_revision = "0004"
 def upgrade() -> None:
     op.create_table(
         "findings",
-        sa.Column("finding_id", sa.String(64), primary_key=True),
-        sa.Column("kind", sa.String(40), nullable=False),
+        sa.Column("finding_id", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, nullable=False),
         sa.Column("scope", sa.JSON, nullable=False),
-        sa.Column("severity", sa.String(20), nullable=False),
+        sa.Column("severity", sa.String, nullable=False),
         sa.Column("started_at_us", sa.BigInteger, nullable=False),
         sa.Column("detected_at_us", sa.BigInteger, nullable=False, index=True),
         sa.Column("updated_at_us", sa.BigInteger, nullable=False),
         sa.Column("ended_at_us", sa.BigInteger),
         sa.Column("content", sa.JSON, nullable=False),
-        sa.Column("verdict", sa.String(20)),
-        sa.Column("verdict_by", sa.String(200)),
+        sa.Column("verdict", sa.String),
+        sa.Column("verdict_by", sa.String),
     )
 
 
