@@ -25,6 +25,7 @@ PROGRAMS = (
     BROWSER,
     Program(("redis-server", "valkey-server"), "redis-server", "shared counters"),
     Program(("initdb", "/usr/lib/postgresql/*/bin/initdb"), "postgresql", "metadata on PostgreSQL"),
+    Program(("promtool",), "prometheus", "metrics and rules of Prometheus"),
 )
 
 

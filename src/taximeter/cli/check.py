@@ -39,7 +39,7 @@ def check(
     except ConfigurationError as error:
         _show(form, place, (*error.mistakes, *_price_mistakes(file.named_price_file(named))))
         return error.exit_code
-    mistakes = [*_price_mistakes(loaded.settings.prices.overrides), *_alert_mistakes(loaded.settings)]
+    mistakes = [*_price_mistakes(loaded.settings.prices.overrides), *_deeper_mistakes(loaded.settings)]
     _show(form, place, mistakes)
     if form is Form.table and not mistakes:
         _show_providers(loaded)
@@ -56,10 +56,10 @@ def _price_mistakes(overrides: Path | None) -> Sequence[Mistake]:
     return ()
 
 
-def _alert_mistakes(settings: Settings) -> Sequence[Mistake]:
-    from taximeter.compose.alerting import mistakes
+def _deeper_mistakes(settings: Settings) -> Sequence[Mistake]:
+    from taximeter.compose import alerting, exporting
 
-    return mistakes(settings)
+    return [*alerting.mistakes(settings), *exporting.mistakes(settings)]
 
 
 def _show(form: Form, place: str, mistakes: Sequence[Mistake]) -> None:

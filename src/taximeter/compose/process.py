@@ -32,6 +32,8 @@ from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, open_alerting
 from taximeter.compose.detecting import DETECT_SECONDS, Detecting
+from taximeter.compose.exporting import Exporting, open_exporting
+from taximeter.compose.exporting import mistakes as exporter_mistakes
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
@@ -140,6 +142,7 @@ class Process:
         self.gateway = self._open_gateway() if role != "collector" else None
         self.standing = self._standing()
         self.alerting = self._open_alerting(self.collecting) if self.collecting is not None else None
+        self.exporting = self._open_exporting(self.collecting) if self.collecting is not None else None
         self._links = SignInLinks(self.clock)
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
@@ -198,6 +201,14 @@ class Process:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
             self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url, found
+        )
+
+    def _open_exporting(self, kept: Collecting) -> Exporting:
+        if wrong := exporter_mistakes(self.settings):
+            raise ConfigurationError("configuration", wrong)
+        desk = self.desk
+        return open_exporting(
+            self.settings, kept.store, desk.exports, self.clock, kept.jobs, self.limiting.desk.live, desk.alerting
         )
 
     def _expire(self, store: DuckDBEvents, kept: Retention) -> None:
@@ -346,6 +357,7 @@ class Process:
                 api=build_api(parts, __version__),
                 sign_in=SignIn(access, self.desk, self._links, self._url.startswith("https://")) if kept else None,
                 page=Page(access) if kept else None,
+                metrics=self.exporting.collectors if self.exporting else (),
             )
         )
         return only_for_hosts(app, self._own_hosts()) if open_to_all else app

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SkipVali
 
 from taximeter.config.alerting import AlertSettings, RuleSettings
 from taximeter.config.anomalies import AnomalySettings
+from taximeter.config.exporting import ExporterSettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
 from taximeter.config.limits import Limit
 from taximeter.config.section import Section
@@ -329,6 +330,7 @@ class Settings(Section):
     rules: list[RuleSettings] = Field(default_factory=list, description="Rules of your own.")
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     anomalies: AnomalySettings = Field(default_factory=AnomalySettings)
+    exporters: ExporterSettings = Field(default_factory=ExporterSettings)
 
     @model_validator(mode="before")
     @classmethod

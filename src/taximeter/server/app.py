@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from prometheus_client.registry import Collector
+
 from taximeter.errors import NotFoundError, TaximeterError
 from taximeter.server.access import Access
 from taximeter.server.answers import App, Receive, Scope, Send, answer_error
@@ -31,6 +33,7 @@ class Faces:
     api: App | None = None
     sign_in: SignIn | None = None
     page: Page | None = None
+    metrics: Sequence[Collector] = ()
 
 
 def build_app(faces: Faces) -> App:
@@ -38,7 +41,7 @@ def build_app(faces: Faces) -> App:
     by_segment: dict[str, App] = {
         "healthz": _exactly("/healthz", healthz, faces),
         "readyz": _exactly("/readyz", readyz_face(faces.problems), faces),
-        "metrics": _exactly("/metrics", metrics_face(faces.access, faces.counts), faces),
+        "metrics": _exactly("/metrics", metrics_face(faces.access, faces.counts, faces.metrics), faces),
     }
     sockets: dict[str, App] = {}
     if faces.gateway is not None:

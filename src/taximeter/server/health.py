@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from taximeter.errors import TaximeterError
 from taximeter.server.access import Access
 from taximeter.server.answers import App, Receive, Scope, Send, answer, answer_error, answer_json
-
-EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ METRICS: Final = (
 _ABOUT: Final = {metric.name: metric for metric in METRICS}
 
 
-class _FromCounts:
+class _FromCounts(Collector):
     """Reads the counts anew at every scrape."""
 
     def __init__(self, counts: Callable[[], Counts]) -> None:
@@ -113,15 +114,18 @@ def _gauge(name: str, value: float | None) -> Sequence[Metric]:
     return [] if value is None else [GaugeMetricFamily(name, _ABOUT[name].about, value=value)]
 
 
-def exposition(counts: Callable[[], Counts]) -> bytes:
-    """The Prometheus text of the counts."""
+def exposition(collectors: Iterable[Collector], accepted: str) -> tuple[bytes, bytes]:
+    """The metrics in the best form that the header `Accept` takes (OpenMetrics or Prometheus text), and its type."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_FromCounts(counts))
-    return generate_latest(registry)
+    for collector in collectors:
+        registry.register(collector)
+    encode, content_type = choose_encoder(accepted)
+    return encode(registry), content_type.encode()
 
 
-def metrics_face(access: Access, counts: Callable[[], Counts]) -> App:
-    """`/metrics`, for whoever may read."""
+def metrics_face(access: Access, counts: Callable[[], Counts], further: Sequence[Collector] = ()) -> App:
+    """`/metrics`, for whoever may read. `further` is what other rooms tell."""
+    collectors = (_FromCounts(counts), *further)
 
     async def metrics(scope: Scope, _receive: Receive, send: Send) -> None:
         try:
@@ -129,7 +133,9 @@ def metrics_face(access: Access, counts: Callable[[], Counts]) -> App:
         except TaximeterError as error:
             await answer_error(send, error)
             return
-        await answer(send, 200, exposition(counts), [(b"content-type", EXPOSITION)])
+        accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        content, content_type = await asyncio.to_thread(exposition, collectors, accepted)
+        await answer(send, 200, content, [(b"content-type", content_type)])
 
     return metrics
 

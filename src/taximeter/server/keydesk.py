@@ -31,6 +31,7 @@ class KeyDesk:
         self.calculator_uses = metadata.calculator_uses
         self.alerting = metadata.alerting
         self.findings = metadata.findings
+        self.exports = metadata.exports
         self.limits = metadata.limits
 
     def gateway_key(self, secret: str) -> Key | None:

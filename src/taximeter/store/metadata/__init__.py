@@ -10,6 +10,7 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
+from taximeter.store.metadata.exports import ExportedDay, Exports
 from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
@@ -22,6 +23,8 @@ __all__ = [
     "Annotation",
     "CalculatorUse",
     "CalculatorUses",
+    "ExportedDay",
+    "Exports",
     "Findings",
     "IncidentRecord",
     "JudgedFinding",
@@ -61,6 +64,7 @@ class Metadata:
         self.calculator_uses = CalculatorUses(self._database, clock)
         self.alerting = Alerting(self._database)
         self.findings = Findings(self._database)
+        self.exports = Exports(self._database)
         self.limits = LimitBook(self._database, clock)
 
     def close(self) -> None:

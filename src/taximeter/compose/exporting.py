@@ -1,0 +1,154 @@
+"""Exports of a server, put together: the feeds that follow the store, what `/metrics` shows of them, who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from prometheus_client.registry import Collector
+
+from taximeter.anomaly.finding import SEVERITIES
+from taximeter.clock import Clock
+from taximeter.compose.jobs import Jobs
+from taximeter.config.settings import Settings
+from taximeter.errors import Mistake, UsageError
+from taximeter.exporters.feed import Feed, Grouping
+from taximeter.exporters.prometheus import (
+    BY_USER,
+    SPEND,
+    USER_MEASURES,
+    Reading,
+    ReadingsCollector,
+    SpendCollector,
+    StandingCollector,
+)
+from taximeter.store.events import EventStore, parse_query
+from taximeter.store.events.vocabulary import dimension
+from taximeter.store.metadata import Alerting, Exports
+
+LATENCY_MODELS: Final = 20
+"""Models whose latencies are told; the rest together is `other`."""
+
+QUANTILES: Final = {"0.5": "latency_ms_p50", "0.95": "latency_ms_p95", "0.99": "latency_ms_p99"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What a process tells others. `collectors` are for `/metrics`."""
+
+    spend: Feed
+    collectors: Sequence[Collector]
+
+
+def mistakes(settings: Settings) -> list[Mistake]:
+    """Everything wrong in `exporters` that its form alone does not tell."""
+    found = []
+    for number, label in enumerate(settings.exporters.labels):
+        try:
+            dimension(label, field="labels")
+        except UsageError as error:
+            found.append(Mistake(f"exporters.labels.{number}", error.message))
+    return found
+
+
+def open_exporting(
+    settings: Settings,
+    store: EventStore,
+    kept: Exports,
+    clock: Clock,
+    jobs: Jobs,
+    limits: Callable[[], Sequence[Mapping[str, Any]]],
+    alerting: Alerting,
+) -> Exporting:
+    """Raises StoreError. `limits` are as `GET /api/v1/limits` tells them."""
+    chosen = settings.exporters
+    spend = Feed(Grouping("spend", chosen.labels, chosen.series), store, kept, clock, kept_days=_kept_days(settings))
+    spend.begin()
+    jobs.every("exports", chosen.every_seconds, spend.turn)
+    latencies = Latencies(store, clock)
+    jobs.every("latencies", chosen.every_seconds, latencies.turn)
+    collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]
+    if chosen.user_series:
+        users = Grouping("users", ("user_id",), chosen.user_series, USER_MEASURES)
+        by_user = Feed(users, store, kept, clock, kept_days=_kept_days(settings))
+        jobs.every("exports by user", chosen.every_seconds, by_user.turn)
+        collectors.append(SpendCollector(by_user, BY_USER))
+
+    def readings() -> list[Reading]:
+        return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *_jobs_read(jobs)]
+
+    return Exporting(spend, [*collectors, ReadingsCollector(readings)])
+
+
+def _kept_days(settings: Settings) -> int | None:
+    """For how long everything is there that a feed may ask for."""
+    kept = settings.retention
+    days = [days for days in (kept.events_days, kept.hourly_sums_days, kept.daily_user_sums_days) if days is not None]
+    return min(days, default=None)
+
+
+class Latencies:
+    """How long the calls of the last minutes took."""
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self.reading = Reading("taximeter_latency_seconds", ("model", "quantile"), ())
+
+    def turn(self) -> None:
+        asked = {
+            "measures": ["calls", *QUANTILES.values()],
+            "group_by": ["model"],
+            "from": "5m",
+            "limit": LATENCY_MODELS,
+        }
+        rows = self._store.query(parse_query(asked, self._clock.now_us())).rows
+        self.reading = Reading(
+            self.reading.name,
+            self.reading.labels,
+            [
+                (("other" if row.get("other") else row["model"] or "", quantile), row[measure] / 1000)
+                for row in rows
+                for quantile, measure in QUANTILES.items()
+                if row[measure] is not None
+            ],
+        )
+
+
+def _limits_read(limits: Sequence[Mapping[str, Any]]) -> list[Reading]:
+    values = [(limit["name"], value) for limit in limits for value in limit["values"]]
+
+    def part(of: str) -> list[tuple[tuple[str, ...], float]]:
+        return [
+            ((name, value["value"]), float(Decimal(value[of]) / Decimal(value["amount"])))
+            for name, value in values
+            if Decimal(value["amount"])
+        ]
+
+    labels = ("limit", "value")
+    return [
+        Reading("taximeter_limit_used_ratio", labels, part("spent")),
+        Reading("taximeter_limit_held_ratio", labels, part("held")),
+    ]
+
+
+def _incidents_read(alerting: Alerting) -> Reading:
+    found = [incident.severity for incident in alerting.incidents(open_only=True, limit=1000)]
+    counted = [((severity,), float(found.count(severity))) for severity in SEVERITIES]
+    return Reading("taximeter_open_incidents", ("severity",), counted)
+
+
+def _jobs_read(jobs: Jobs) -> list[Reading]:
+    status = jobs.status
+    succeeded = {name: job.last_success_at for name, job in status.items() if job.last_success_at is not None}
+    return [
+        Reading("taximeter_task_runs_total", ("task",), [((name,), job.runs) for name, job in status.items()]),
+        Reading("taximeter_task_failures_total", ("task",), [((name,), job.failures) for name, job in status.items()]),
+        Reading(
+            "taximeter_task_last_success_timestamp_seconds",
+            ("task",),
+            [((name,), datetime.fromisoformat(at).timestamp()) for name, at in succeeded.items()],
+        ),
+    ]

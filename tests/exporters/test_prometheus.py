@@ -1,0 +1,302 @@
+"""What Prometheus sees: a running server under load, every rule and every panel; counters that never go back."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from export_rig import World, record
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from taximeter.clock import SystemClock
+from taximeter.exporters.feed import Feed, Grouping
+from taximeter.exporters.prometheus import BY_USER, GAUGES, SPEND, USER_MEASURES, SpendCollector, StandingCollector
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+MANUAL = ROOT / "docs" / "integrations" / "prometheus.md"
+PATIENCE_SECONDS = 90.0
+
+promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="no promtool (scripts/ensure_programs.py installs it)"
+)
+
+
+def dashboard_script() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("dashboards", ROOT / "scripts" / "dashboards.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["dashboards"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def exposed(*feeds: Feed) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    for feed in feeds:
+        registry.register(SpendCollector(feed, BY_USER if feed.grouping.name == "users" else SPEND))
+        if feed.grouping.name != "users":
+            registry.register(StandingCollector(feed))
+    return generate_latest(registry).decode()
+
+
+def spend(here: World) -> Feed:
+    return Feed(Grouping("spend", ("model", "feature"), 20), here.store, here.metadata.exports, here.clock)
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    families = text_string_to_metric_families(text)
+    return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+
+
+@promtool
+def test_the_metrics_pass_promtool(here: World) -> None:
+    here.traffic(Random(3), 100)
+    users = Feed(Grouping("users", ("user_id",), 5, USER_MEASURES), here.store, here.metadata.exports, here.clock)
+    one = spend(here)
+    for feed in (one, users):
+        feed.turn()
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=exposed(one, users), capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_they_are_openmetrics_too(here: World) -> None:
+    here.call()
+    one = spend(here)
+    one.turn()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(SpendCollector(one, SPEND))
+    text = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+    assert 'taximeter_cost_usd_total{feature="chat",model="gpt-4o"} 0.0125' in text
+    assert text.endswith("# EOF\n")
+
+
+def test_counters_never_go_back_across_restarts_corrections_and_new_names(here: World) -> None:
+    chance = Random(4)
+    before: dict[Any, float] = {}
+    for turn in range(6):
+        here.traffic(chance, 60)
+        if turn == 3:
+            here.store.delete_user("user-1", here.clock.at_us + 1)
+        one = spend(here)
+        one.turn()
+        now = {name: value for name, value in samples(exposed(one)).items() if name[0].endswith("_total")}
+        assert {name: now[name] for name in before if now[name] < before[name]} == {}
+        before = now
+        here.clock.at_us += 3_600_000_000
+    assert before
+
+
+def test_a_feed_that_has_not_begun_has_no_counters(here: World) -> None:
+    assert exposed(spend(here)) == ""
+
+
+@promtool
+def test_rules_and_configuration_pass_promtool_and_every_alert_fires_when_it_should(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "prometheus", tmp_path, dirs_exist_ok=True)
+    shutil.copy(Path(__file__).with_name("rules_test.yml"), tmp_path)
+    (tmp_path / "taximeter.key").write_text("tm_read_x")
+    for command in (["check", "config", "prometheus.yml"], ["test", "rules", "rules_test.yml"]):
+        said = subprocess.run(["promtool", *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_every_alert_has_a_test() -> None:
+    tested = Path(__file__).with_name("rules_test.yml").read_text()
+    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
+    assert alerts
+    assert [alert for alert in alerts if f"alertname: {alert}," not in tested] == []
+
+
+def test_the_dashboards_are_those_of_the_code() -> None:
+    kept = {file.name: file.read_text() for file in (DEPLOY / "grafana" / "dashboards").iterdir()}
+    assert kept == dashboard_script().built(), "run: python scripts/dashboards.py"
+
+
+def test_every_metric_of_spend_is_in_the_manual() -> None:
+    text = MANUAL.read_text()
+    for name in (*(metric.name for metric in (*SPEND, *BY_USER)), *GAUGES):
+        assert f"`{name}`" in text
+
+
+# ── a real server, a real Prometheus ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.timeout(4 * PATIENCE_SECONDS)
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus (scripts/ensure_programs.py installs it)")
+def test_every_recording_rule_and_every_panel_returns_data_from_a_server_under_load(tmp_path: Path) -> None:
+    with server(tmp_path) as (url, key), loaded(url, key), prometheus(tmp_path, url, key) as ask:
+        recording = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
+        wanted = recording | panels() | dict(enumerate(examples()))
+        missing = set(wanted)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while missing and time.monotonic() < deadline:
+            missing = {name for name in missing if not ask(wanted[name])}
+            time.sleep(2 if missing else 0)
+        assert missing == set()
+        assert {name for name in recording if not eventually(partial(ask, name))} == set()
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def examples() -> list[str]:
+    """Those of the manual, over a time that has something so soon."""
+    found = re.findall(r"```promql\n(.*?)\n```", MANUAL.read_text(), re.DOTALL)
+    assert found
+    return found
+
+
+def panels() -> dict[str, str]:
+    """The query of every panel as Grafana would ask it, everything chosen."""
+    found = {}
+    for file in sorted((DEPLOY / "grafana" / "dashboards").iterdir()):
+        board = json.loads(file.read_text())
+        for panel in board["panels"]:
+            for number, target in enumerate(panel["targets"]):
+                query = target["expr"].replace("$__rate_interval", "20s").replace("$__range", "5m")
+                found[f"{file.stem}/{panel['title']}/{number}"] = re.sub(r"\$\{?\w+\}?", ".*", query)
+    return found
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (seen := look()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return seen
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+SETTINGS = """
+exporters: {every_seconds: 1}
+limits:
+  - {name: daily, scope: user, each: true, measure: total_tokens, limit: 1000000000, window: day, mode: soft}
+"""
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[tuple[str, str]]:
+    """The address of a running taximeter, and a key that may everything."""
+    port, data, config = free_port(), folder / "data", folder / "taximeter.yaml"
+    config.write_text(SETTINGS)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAXIMETER_")}
+    program = [sys.executable, "-m", "taximeter"]
+    command = [*program, "up", "--config", str(config), "--data", str(data), "--port", str(port)]
+    with (
+        (folder / "server.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            assert eventually(lambda: answers(url + "/readyz")), (folder / "server.log").read_text()
+            made = subprocess.run(
+                [*program, "keys", "create", "--name", "k", "--scope", "admin", "--data", data, "--format", "json"],
+                capture_output=True, text=True, check=True, env=environment,
+            )  # fmt: skip
+            yield url, json.loads(made.stdout)["key"]
+        finally:
+            process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def loaded(url: str, key: str) -> Iterator[None]:
+    """Calls of every kind come in all the time."""
+    stop = threading.Event()
+    chance = Random(5)
+
+    def post() -> None:
+        number = 0
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}) as client:
+            while not stop.is_set():
+                events = [call(chance, number := number + 1) for _ in range(40)]
+                client.post(url + "/v1/events", json=events, timeout=60).raise_for_status()
+                stop.wait(1)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def call(chance: Random, number: int) -> dict[str, Any]:
+    told = record(
+        SystemClock().now_us(),
+        number,
+        feature=chance.choice(("chat", "search")),
+        request_model=chance.choice(("gpt-4o", "gpt-4o", "nobody-knows")),
+        status=chance.choice(("ok", "ok", "ok", "error", "refused")),
+        attempt=chance.choice((1, 1, 2)),
+        cache_read_tokens=500,
+    )
+    del told["cost_usd"]
+    return told
+
+
+@contextmanager
+def prometheus(folder: Path, url: str, key: str) -> Iterator[Callable[[str], list[Any]]]:
+    """A Prometheus that scrapes every second by the shipped configuration; asks it a query."""
+    home = folder / "prometheus"
+    shutil.copytree(DEPLOY / "prometheus", home)
+    (home / "taximeter.key").write_text(key)
+    file, port = home / "prometheus.yml", free_port()
+    text = file.read_text().replace("127.0.0.1:8787", url.removeprefix("http://"))
+    file.write_text(re.sub(r"(scrape|evaluation)_interval: \d+s", r"\1_interval: 1s", text))
+    shipped = home / "rules.yml"
+    shipped.write_text(shipped.read_text().replace("interval: 30s", "interval: 1s"))
+    own = [f"--web.listen-address=127.0.0.1:{port}", f"--config.file={file}", f"--storage.tsdb.path={home / 'tsdb'}"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(["prometheus", *own], stdout=quiet, stderr=quiet) as process:
+        try:
+            here = f"http://127.0.0.1:{port}"
+            assert eventually(lambda: answers(here + "/-/ready"))
+
+            def ask(query: str) -> list[Any]:
+                answer = httpx.get(here + "/api/v1/query", params={"query": query}, timeout=30).json()
+                assert answer["status"] == "success", (query, answer)
+                found: list[Any] = answer["data"]["result"]
+                return found
+
+            yield ask
+        finally:
+            process.terminate()
+            process.wait(30)
