@@ -180,26 +180,26 @@ FINDINGS: Final = Table(
 EXPORT_STATES: Final = Table(
     "export_states",
     METADATA,
-    Column("name", String(200), primary_key=True),
-    Column("content", Text, nullable=False),
+    Column("name", String, primary_key=True),
+    Column("content", String, nullable=False),
 )
 """Where each feed and each exporter stands."""
 
 EXPORT_DAYS: Final = Table(
     "export_days",
     METADATA,
-    Column("feed", String(100), primary_key=True),
+    Column("feed", String, primary_key=True),
     Column("day_us", BigInteger, primary_key=True),
-    Column("totals", Text, nullable=False),
-    Column("sums", Text, nullable=False),
+    Column("totals", String, nullable=False),
+    Column("sums", String, nullable=False),
 )
 """What a feed has told of each day."""
 
 EXPORT_WINDOWS: Final = Table(
     "export_windows",
     METADATA,
-    Column("feed", String(100), primary_key=True),
+    Column("feed", String, primary_key=True),
     Column("number", BigInteger, primary_key=True),
-    Column("content", Text, nullable=False),
+    Column("content", String, nullable=False),
 )
 """Windows of a feed that some exporter has not sent yet."""
