@@ -12,7 +12,11 @@ from taximeter.cli.options import DataOption, UrlOption
 def import_files(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Files, or directories of them.", show_default=False),
+        typer.Argument(
+            metavar="FILE...",
+            help="Files, directories of them, or LiteLLM's database: postgresql://...",
+            show_default=False,
+        ),
     ],
     format_: Annotated[
         str | None,

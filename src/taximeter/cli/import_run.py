@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
@@ -24,6 +24,7 @@ from taximeter.ingest.imports import generic, registry
 from taximeter.ingest.imports.engine import Import, PriceRecord, Sink, Tally, told
 from taximeter.ingest.imports.files import RowFile
 from taximeter.ingest.imports.row import Format, LeftOut, Options, Row
+from taximeter.ingest.imports.spend_table import SpendTable, is_address
 from taximeter.pricing import load_price_book, priceable_from_record
 from taximeter.pricing.shelf import PRICES_DIRECTORY
 
@@ -75,8 +76,13 @@ def _mapped(columns: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _places(named: str) -> list[Path]:
-    """The file, or the files in a directory, in the order of their names. Raises NotFoundError."""
+def _places(named: str) -> list[Path | str]:
+    """The file, the files in a directory in the order of their names, or the address of a database.
+
+    Raises NotFoundError.
+    """
+    if is_address(named):
+        return [named]
     path = Path(named).expanduser()
     if not path.exists():
         raise NotFoundError(f"there is no file {named}")
@@ -109,21 +115,19 @@ def _destination(data: Path, url: str | None, *, dry_run: bool) -> Iterator[tupl
 # ── taking in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _take_all(run: Import, places: Sequence[Path], form: Format | None, *, alone: bool) -> None:
-    with ExitStack() as closing:
-        bar = closing.enter_context(_bar()) if ERR.is_terminal else None
-        total = sum(place.stat().st_size for place in places)
-        task = bar.add_task("importing", total=total) if bar else None
-        before = 0
+def _take_all(run: Import, places: Sequence[Path | str], form: Format | None, *, alone: bool) -> None:
+    with _bar() if ERR.is_terminal else nullcontext() as bar:
         for place in places:
-            with RowFile(place) as opened:
+            with SpendTable(place) if isinstance(place, str) else RowFile(place) as opened:
+                task = bar.add_task(f"importing {opened.name}", total=opened.size) if bar else None
 
-                def moved(opened: RowFile = opened, before: int = before) -> None:
+                def moved(opened: RowFile | SpendTable = opened, task: TaskID | None = task) -> None:
                     if bar is not None and task is not None:
-                        bar.update(task, completed=before + opened.read_bytes)
+                        bar.update(task, completed=opened.read)
 
-                _take_one(run, str(place), opened.rows(), form, moved, alone=alone)
-                before += opened.size_bytes
+                _take_one(run, opened.name, opened.rows(), form, moved, alone=alone)
+                if bar is not None and task is not None:
+                    bar.remove_task(task)
 
 
 def _take_one(

@@ -35,10 +35,11 @@ _TOO_LARGE: Final = f"larger than {MOST_ITEM_BYTES >> 20} MiB"
 
 
 class RowFile:
-    """A file that is read once, from its beginning. Use it in a `with` block. Raises OSError."""
+    """A file that is read once, from its beginning. Use it in a `with` block. `size` is in bytes. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self.size_bytes = path.stat().st_size
+        self.name: Final = str(path)
+        self.size = path.stat().st_size
         self._raw = path.open("rb")
         packed = self._raw.peek(2)[:2] == _GZIP
         self._content: io.BufferedReader[Any] = (
@@ -52,9 +53,9 @@ class RowFile:
         self._raw.close()
 
     @property
-    def read_bytes(self) -> int:
+    def read(self) -> int:
         """How far it is read, in bytes on disk."""
-        return self._raw.tell() if not self._raw.closed else self.size_bytes
+        return self._raw.tell() if not self._raw.closed else self.size
 
     def rows(self) -> Iterator[Row | LeftOut]:
         """The rows in their order; what is no row, with its reason."""
@@ -112,7 +113,7 @@ def _line_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
             _skip_line(content)
             yield LeftOut(place, _TOO_LARGE)
         elif line.strip():
-            yield from _rows_in(place, line)
+            yield from rows_in(place, line)
 
 
 def _skip_line(content: IO[bytes]) -> None:
@@ -120,7 +121,7 @@ def _skip_line(content: IO[bytes]) -> None:
         pass
 
 
-def _rows_in(place: int, written: bytes) -> Iterator[Row | LeftOut]:
+def rows_in(place: int, written: bytes) -> Iterator[Row | LeftOut]:
     """The row that an object is, or the rows that lie in it."""
     values = _object(written)
     if values is None:
@@ -136,7 +137,7 @@ def _document_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
     while chunk := content.read(CHUNK_BYTES):
         for written in items.feed(chunk):
             place += 1
-            yield from _rows_in(place, written)
+            yield from rows_in(place, written)
         if items.kept_bytes > MOST_ITEM_BYTES:
             yield LeftOut(place + 1, f"{_TOO_LARGE}; what follows is not read")
             return
