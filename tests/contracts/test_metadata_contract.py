@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -169,6 +170,16 @@ def test_many_threads_find_keys_while_another_makes_them(metadata: Metadata) -> 
     for finder in finders:
         finder.join()
     assert wrong == []
+
+
+def test_of_processes_that_start_at_once_one_makes_the_first_keys(reopen: Callable[[], Metadata]) -> None:
+    several = [reopen().keys for _ in range(4)]
+    with ThreadPoolExecutor(len(several)) as threads:
+        made = list(threads.map(lambda keys: keys.create_first([("a", "gateway"), ("b", "ingest")]), several))
+    assert sorted(map(len, made)) == [0, 0, 0, 2]
+    assert sorted(key.name for key in several[0].list()) == ["a", "b"]
+    [(key, secret)] = [one for keys in made for one in keys if one[0].scope == "ingest"]
+    assert several[0].find(secret) == key
 
 
 # --- sessions ------------------------------------------------------------------------------------------------------

@@ -13,10 +13,24 @@ import pytest
 
 from taximeter.errors import ConfigurationError, SchemaError, StoreError
 from taximeter.store.metadata import Metadata
+from taximeter.store.metadata.keys import RECHECK_SECONDS, TRUSTED_SECONDS
 
 if TYPE_CHECKING:
     Postgres = Any
 """`tests/postgres_here.py` gives the fixtures."""
+
+
+class HandClock:
+    """Time that passes when it is told to."""
+
+    seconds = 0.0
+
+    def now_us(self) -> int:
+        return int(self.seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
 
 SECRET = "s3cret-of-the-database"
 
@@ -138,6 +152,28 @@ def test_what_a_server_that_went_cannot_do_it_does_when_it_is_back(own_postgres:
     assert [one.version for one in metadata.limits.current()] == [1]
     metadata.limits.set("chat", {"limit": 2}, "ann")
     assert [one.version for one in metadata.limits.current()] == [2]
+    metadata.close()
+
+
+def test_known_keys_hold_for_a_while_when_the_server_has_gone(own_postgres: Postgres) -> None:
+    clock = HandClock()
+    metadata = Metadata(own_postgres.database(), clock=clock)
+    key, secret = metadata.keys.create("ci", "read")
+    assert metadata.keys.find(secret) == key
+    own_postgres.stop()
+    clock.seconds += RECHECK_SECONDS
+    assert metadata.keys.find(secret) == key
+    assert "cannot do it now" in str(metadata.keys.problem)
+    assert metadata.keys.find("sk-of-a-provider") is None
+    with pytest.raises(StoreError):
+        metadata.keys.find("tm_read_unknown")
+    clock.seconds = TRUSTED_SECONDS
+    with pytest.raises(StoreError):
+        metadata.keys.find(secret)
+    own_postgres.start()
+    clock.seconds += RECHECK_SECONDS
+    assert metadata.keys.find(secret) == key
+    assert metadata.keys.problem is None
     metadata.close()
 
 

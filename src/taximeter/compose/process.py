@@ -256,6 +256,7 @@ class Process:
             clock=self.clock,
             spool=self.spool,
             taken_in=TakenIn(),
+            metadata_problem=lambda: self.desk.problem,
             store=self.collecting.store if self.collecting else None,
             collector=self.collecting.collector if self.collecting else None,
             otlp=self.collecting.otlp if self.collecting else None,
@@ -293,6 +294,7 @@ class Process:
             if self.sender is not None:
                 self.sender.start()
             self._noting = asyncio.create_task(self.desk.keep_noting_uses())
+            self._knowing_keys = asyncio.create_task(self.desk.keep_knowing_keys())
             self._watching_prices = asyncio.create_task(self._keep_prices())
             announce(told)
 
@@ -311,6 +313,7 @@ class Process:
 
     async def _on_end(self) -> None:
         self._noting.cancel()
+        self._knowing_keys.cancel()
         self._watching_prices.cancel()
         if self.collecting is not None:
             self._settling.cancel()

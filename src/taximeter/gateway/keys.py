@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from taximeter.core.attribution import Attribution, attribution
+from taximeter.errors import StoreError
 from taximeter.gateway.heads import RequestHead, is_signature, secret_in, text_of
 from taximeter.gateway.providers import Mount
-from taximeter.gateway.refusals import no_key, no_provider_key, wrong_key, wrong_scope
+from taximeter.gateway.refusals import keys_unknown, no_key, no_provider_key, wrong_key, wrong_scope
 from taximeter.gateway.upstream import Headers
 
 MOST_REMEMBERED: Final = 1024
@@ -32,7 +33,8 @@ class Key(Protocol):
 
 
 KeyCheck = Callable[[str], Key | None]
-"""The key of a secret, None when there is none or it was revoked. Called for every request: it must be quick."""
+"""The key of a secret, None when there is none or it was revoked; StoreError when nobody can tell now. Called for every
+request: it must be quick."""
 
 
 def admit(head: RequestHead, mount: Mount, find: KeyCheck | None) -> tuple[Key | None, Headers]:
@@ -65,7 +67,10 @@ def _usable(secrets: Headers) -> Headers:
 def identified(head: RequestHead, find: KeyCheck) -> Key:
     """The taximeter key of a request. Raises Refusal when there is none that is good for the gateway."""
     separate = head.ours.get(b"key")
-    key = _find_in_place(head.secrets, find) if separate is None else find(text_of(separate.strip()))
+    try:
+        key = _find_in_place(head.secrets, find) if separate is None else find(text_of(separate.strip()))
+    except StoreError:
+        raise keys_unknown() from None
     if key is None:
         raise wrong_key()
     if key.scope not in SCOPES:
@@ -82,7 +87,10 @@ def _find_in_place(secrets: Headers, find: KeyCheck) -> Key | None:
 
 def _is_ours(header: tuple[bytes, bytes], find: KeyCheck) -> bool:
     secret = secret_in(*header)
-    return secret is not None and find(secret) is not None
+    try:
+        return secret is not None and find(secret) is not None
+    except StoreError:
+        raise keys_unknown() from None
 
 
 def attributed(key: Key | None, said: Attribution) -> Attribution:

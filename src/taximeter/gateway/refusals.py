@@ -52,6 +52,11 @@ def wrong_key() -> Refusal:
     return Refusal(401, "invalid_api_key", "taximeter: incorrect API key provided; it is unknown or revoked.")
 
 
+def keys_unknown() -> Refusal:
+    message = "taximeter: its store of keys does not answer, so nobody can tell whether this key is good; try again."
+    return Refusal(503, "keys_unavailable", message, [(b"retry-after", b"1")])
+
+
 def wrong_scope(scope: str) -> Refusal:
     return Refusal(403, "wrong_scope", f"taximeter: this key has the scope '{scope}'; the gateway needs 'gateway'.")
 

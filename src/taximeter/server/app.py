@@ -53,9 +53,21 @@ def build_app(faces: Faces) -> App:
     if faces.api is not None:
         by_segment["api"] = faces.api
     if faces.sign_in is not None and faces.page is not None:
-        by_segment |= {"signin": faces.sign_in, "signout": faces.sign_in.sign_out, "assets": faces.page.file}
-        by_segment[""] = _exactly("/", faces.page, faces)
+        by_segment |= {"signin": _told(faces.sign_in), "signout": _told(faces.sign_in.sign_out)}
+        by_segment |= {"assets": _told(faces.page.file), "": _exactly("/", _told(faces.page), faces)}
     return Front(by_segment, _lost(faces), sockets)
+
+
+def _told(face: App) -> App:
+    """What goes wrong before the answer has begun, such as a store of sessions that is away."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await face(scope, receive, send)
+        except TaximeterError as error:
+            await answer_error(send, error)
+
+    return told
 
 
 def _exactly(path: str, face: App, faces: Faces) -> App:
@@ -77,7 +89,7 @@ def _lost(faces: Faces) -> App:
     async def lost(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if faces.page is not None and faces.page.has(path):
-            await faces.page.file(scope, receive, send)
+            await _told(faces.page.file)(scope, receive, send)
             return
         try:
             faces.access.caller(scope)

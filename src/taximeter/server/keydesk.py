@@ -17,6 +17,7 @@ FIRST_KEYS: Final = (("default gateway key", "gateway"), ("default SDK key", "in
 """Name and scope of what the first start makes."""
 
 NOTE_USES_SECONDS: Final = 30.0
+REFRESH_SECONDS: Final = 0.5
 
 _log: Final = logging.getLogger(__name__)
 
@@ -69,9 +70,19 @@ class KeyDesk:
 
     def first_keys(self) -> Sequence[NewKey]:
         """The keys of the first start; none when there are, or were, any."""
-        if self._keys.list():
-            return []
-        return [self.create(name, scope, {}) for name, scope in FIRST_KEYS]
+        made = self._keys.create_first(FIRST_KEYS)
+        return [NewKey(id=key.id, name=key.name, scope=key.scope, key=secret) for key, secret in made]
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store does not answer; None while it does."""
+        return self._keys.problem
+
+    async def keep_knowing_keys(self) -> None:
+        """Take up what was changed elsewhere until cancelled, so that no request waits for the store."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.to_thread(self._keys.refresh)
 
     async def keep_noting_uses(self) -> None:
         """Write down which keys were used, every `NOTE_USES_SECONDS` until cancelled."""

@@ -77,7 +77,7 @@ class Page:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """`/`: the page for those who are signed in, the sign-in page for the others."""
         try:
-            self._access.caller(scope)
+            await asyncio.to_thread(self._access.caller, scope)  # a session is looked up in the store
         except AuthenticationError:
             await answer_html(send, 401, sign_in_page())
             return
@@ -91,7 +91,7 @@ class Page:
         """A file beside the index. Names in `assets/` carry a hash of their content, so they never change."""
         path = scope["path"].lstrip("/")
         try:
-            self._access.caller(scope)
+            await asyncio.to_thread(self._access.caller, scope)  # a session is looked up in the store
             wanted = self._inside(path)
         except (AuthenticationError, NotFoundError) as error:
             await answer_error(send, error)

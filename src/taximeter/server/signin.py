@@ -7,6 +7,7 @@ navigation, in which a browser that came from elsewhere does not send a `SameSit
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -90,7 +91,7 @@ class SignIn:
             reason = "This link has expired or is wrong. Take the newest one."
             await answer_html(send, refused, sign_in_page(reason))
             return
-        session = self._cookie(self.sessions.open_session(), self.sessions.session_seconds)
+        session = self._cookie(await asyncio.to_thread(self.sessions.open_session), self.sessions.session_seconds)
         await answer_html(send, 200, _ONWARD, [session])
 
     def _is_admin_key(self, token: str) -> bool:
@@ -104,7 +105,7 @@ class SignIn:
             return
         token = cookie_in(scope, self.access.cookie)
         if token:
-            self.sessions.end_session(token)
+            await asyncio.to_thread(self.sessions.end_session, token)
         await answer_html(send, 200, sign_in_page("You are signed out."), [self._cookie("", 0)])
 
     def _cookie(self, value: str, seconds: int) -> tuple[bytes, bytes]:

@@ -100,6 +100,7 @@ class Standing:
     clock: Clock
     spool: Spool
     taken_in: TakenIn
+    metadata_problem: Callable[[], str | None] = lambda: None
     store: EventStore | None = None
     collector: Collector | None = None
     sender: Sender | None = None
@@ -116,6 +117,9 @@ class Standing:
                 found.append("the collector does not run")
             if collector.last_error:
                 found.append(f"the store does not take events: {collector.last_error}")
+        metadata = self.metadata_problem()
+        if metadata is not None:
+            found.append(f"the metadata cannot be read: {metadata}")
         trouble = self.spool.health().problem
         return [*found, f"the spool cannot write: {trouble}"] if trouble else found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Row
 
 from taximeter.clock import Clock
 from taximeter.core.attribution import DIMENSIONS, SHORT_NAMES, TAG_PREFIX
-from taximeter.errors import NotFoundError, UsageError
+from taximeter.errors import NotFoundError, StoreError, UsageError
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.tables import CHANGES, KEYS
 
@@ -22,6 +23,9 @@ SCOPES: Final[tuple[Scope, ...]] = ("gateway", "ingest", "read", "admin")
 
 RECHECK_SECONDS: Final = 1.0
 """How long another process's revocation may go unnoticed. Our own counts at once, and so does a new key."""
+
+TRUSTED_SECONDS: Final = 600.0
+"""How long keys that were known hold while the database does not answer."""
 
 USE_IS_COARSE_TO_US: Final = 60_000_000
 """`last_used_at_us` is the minute, not the moment."""
@@ -56,7 +60,7 @@ class Keys:
     """The keys of a database. `draw` gives that many random bytes.
 
     `find` answers from memory; every other method blocks on the database, and all raise StoreError when it cannot
-    do it now.
+    do it now. Whoever must not be held up by `find` calls `refresh` twice a second from another thread.
     """
 
     def __init__(self, database: Database, clock: Clock, draw: Callable[[int], bytes]) -> None:
@@ -65,14 +69,36 @@ class Keys:
         self._draw = draw
         self._active: dict[bytes, Key] = {}
         self._change: int | None = None
-        self._recheck_at = float("-inf")
+        self._recheck_at = self._trusted_until = float("-inf")
         self._used: set[str] = set()
+        self._asking = threading.Lock()
+        self._problem: StoreError | None = None
 
     def create(
         self, name: str, scope: str, attributes: Mapping[str, str] | None = None, *, attributes_win: bool = True
     ) -> tuple[Key, str]:
         """A new key and its secret, which is not kept. Raises UsageError for a scope, a name or an attribute that is
         not allowed."""
+        key, secret = self._made(name, scope, attributes, attributes_win=attributes_win)
+        with self._database.writing() as connection:
+            _add(connection, key, secret)
+        return key, secret
+
+    def create_first(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Key, str]]:
+        """Keys of these names and scopes with their secrets, unless there are or were any: of several processes that
+        start at once, one makes them."""
+        made = [self._made(name, scope) for name, scope in wanted]
+        with self._database.writing() as connection:
+            _count_change(connection)  # others wait here
+            if connection.execute(sa.select(KEYS.c.id).limit(1)).first() is not None:
+                return []
+            for key, secret in made:
+                _add(connection, key, secret)
+        return made
+
+    def _made(
+        self, name: str, scope: str, attributes: Mapping[str, str] | None = None, *, attributes_win: bool = True
+    ) -> tuple[Key, str]:
         checked = _scope(scope)
         if not 1 <= len(name.strip()) <= LONGEST_NAME:
             raise UsageError(f"a key needs a name of 1 to {LONGEST_NAME} characters", field="name")
@@ -86,26 +112,46 @@ class Keys:
             prefix=secret[: len(_MARK) + len(checked) + 1 + _SHOWN_CHARACTERS],
             created_at_us=self._clock.now_us(),
         )
-        with self._database.writing() as connection:
-            connection.execute(sa.insert(KEYS).values(hash=_hash(secret), **_values(key)))
-            _count_change(connection)
         return key, secret
 
     def find(self, secret: str) -> Key | None:
-        """The key of a secret; None when there is none or it was revoked. About a microsecond."""
+        """The key of a secret; None when there is none or it was revoked. About a microsecond.
+
+        While the database does not answer, what was known holds for `TRUSTED_SECONDS`; of what was not known nobody
+        can tell: StoreError.
+        """
         now = self._clock.monotonic()
         if now >= self._recheck_at:
-            self._recheck(now)
+            self.refresh()
         digest = _hash(secret)
         key = self._active.get(digest)
         if key is None:
             if not secret.startswith(_MARK):
                 return None
-            self._recheck(now)
+            self._ask_again(now)
             key = self._active.get(digest)
+        if self._problem is not None and now >= self._trusted_until:
+            raise self._problem
         if key is not None:
             self._used.add(key.id)
         return key
+
+    def refresh(self) -> None:
+        """Take up what was changed, by whomever, unless somebody is at it. A database that does not answer is
+        `problem`."""
+        if self._asking.acquire(blocking=False):
+            try:
+                self._recheck(self._clock.monotonic())
+            except StoreError as error:
+                self._problem = error
+            finally:
+                self._recheck_at = self._clock.monotonic() + RECHECK_SECONDS
+                self._asking.release()
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is not known now which keys there are."""
+        return None if self._problem is None else str(self._problem)
 
     def revoke(self, key_id: str) -> Key:
         """Revoke a key, and answer it; revoked again it keeps its first date. Raises NotFoundError."""
@@ -115,7 +161,8 @@ class Keys:
             connection.execute(revoked.values(revoked_at_us=now_us))
             row = connection.execute(sa.select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
             _count_change(connection)
-        self._recheck_at = float("-inf")
+        with self._asking:
+            self._recheck(self._clock.monotonic())
         if row is None:
             raise NotFoundError(f"there is no key {key_id}", hint="see `taximeter keys list`")
         return _key(row)
@@ -134,8 +181,15 @@ class Keys:
         with self._database.writing() as connection:
             connection.execute(sa.update(KEYS).where(KEYS.c.id.in_(used)).values(last_used_at_us=minute_us))
 
+    def _ask_again(self, now: float) -> None:
+        """A key may have been made just now. Raises StoreError at once where the database has just not answered."""
+        if self._problem is not None:
+            raise self._problem
+        with self._asking:
+            self._recheck(now)
+
     def _recheck(self, now: float) -> None:
-        """Read the keys again when they were changed, by whomever."""
+        """Read the keys again when they were changed."""
         with self._database.reading() as connection:
             change = connection.execute(_LAST_CHANGE).scalar_one()
             if change != self._change:
@@ -143,9 +197,16 @@ class Keys:
                 self._active = {row.hash: _key(row) for row in active}
                 self._change = change
         self._recheck_at = now + RECHECK_SECONDS
+        self._trusted_until = now + TRUSTED_SECONDS
+        self._problem = None
 
 
 _LAST_CHANGE: Final = sa.select(CHANGES.c.number).where(CHANGES.c.name == "keys")
+
+
+def _add(connection: Connection, key: Key, secret: str) -> None:
+    connection.execute(sa.insert(KEYS).values(hash=_hash(secret), **_values(key)))
+    _count_change(connection)
 
 
 def _count_change(connection: Connection) -> None:
