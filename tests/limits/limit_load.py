@@ -114,7 +114,7 @@ class Taximeter:
     def start(self) -> None:
         here = self._directory
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TAXIMETER_")}
-        where = ["--config", here / "taximeter.yaml", "--data", here / "data", "--port", str(self.port)]
+        where = ["--config", str(here / "taximeter.yaml"), "--data", str(here / "data"), "--port", str(self.port)]
         with (here / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "taximeter", "up", *where, "--role", self._role],
@@ -163,7 +163,7 @@ class Taximeter:
 def processes(
     directory: Path, providers_url: str, gateways: int, calls: int, counters: str, on_hangup: str
 ) -> Iterator[tuple[Taximeter, Sequence[Taximeter]]]:
-    """Who counts, and the gateways: one process that is both, or a collector and gateways beside it."""
+    """Who counts, and the gateways: the first is both."""
     settings = {
         "providers": {
             "openai": {"base_url": providers_url + "/v1", "api_key": "sk-real"},
@@ -176,17 +176,16 @@ def processes(
         "limits": limits_for(calls),
     }
     with ExitStack() as closing:
-        counting = Taximeter(directory / "collector", settings, "all" if gateways == 1 else "collector")
-        asked = [counting]
-        if gateways > 1:
-            asked = [
-                Taximeter(directory / f"gateway-{number}", settings, "gateway", counting.url)
-                for number in range(gateways)
-            ]
-        for one in {counting, *asked}:
+        counting = Taximeter(directory / "gateway-0", settings, "all")
+        others = [
+            Taximeter(directory / f"gateway-{number}", settings, "gateway", counting.url)
+            for number in range(1, gateways)
+        ]
+        asked = [counting, *others]
+        for one in asked:
             closing.callback(one.kill)
             one.start()
-        for one in {counting, *asked}:
+        for one in asked:
             one.wait_until_ready()
         yield counting, asked
 

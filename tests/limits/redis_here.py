@@ -71,4 +71,6 @@ def fresh_counters(request: pytest.FixtureRequest, kind: str) -> Counters:
     emptied = redis.Redis.from_url(url.replace("+cluster", ""))
     emptied.flushall()
     emptied.close()
-    return RedisCounters(url, SystemClock())
+    counters = RedisCounters(url, SystemClock())
+    counters.filled("first")
+    return counters

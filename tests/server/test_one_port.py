@@ -137,6 +137,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
         gateway_lost_records={"begin": 1},
         gateway_failures={"tap": 1},
         gateway_refusals={"wrong_key": 1},
+        limit_counters_away=1,
     )
 
     async def check() -> None:
@@ -145,6 +146,7 @@ def test_every_metric_is_exposed_with_its_help(house: House) -> None:
         for metric in METRICS:
             assert f"# HELP {metric.name} {metric.about}" in text
         assert "taximeter_spool_refused 1.0" in text
+        assert "taximeter_limit_counters_away 1.0" in text
         assert 'taximeter_events_total{result="accepted"} 7.0' in text
         assert 'taximeter_losses_total{reason="disk_full"} 2.0' in text
         assert 'taximeter_set_aside_lines_total{reason="not_storable"} 3.0' in text

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from taximeter.clock import Clock, SystemClock
+from taximeter.clock import Clock, SystemClock, rfc3339
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keys import open_desk
 from taximeter.compose.offline import offline
@@ -49,6 +49,10 @@ SAMPLE_SECONDS: Final = 10.0
 FILL_SECONDS: Final = 300.0
 """How soon what was priced late, or posted to counters that were away, is booked from the store."""
 
+HOLD_AGAIN_SECONDS: Final = 5.0
+"""How long counters that came back empty admit nobody: every process holds again what its calls under way hold, and
+what has ended meanwhile comes to the store."""
+
 BACKGROUND_THREADS: Final = 16
 """Threads that talk to Redis for the gateway."""
 
@@ -75,6 +79,9 @@ class Limiting:
         self.desk = LimitDesk(
             settings.limits, book, counters, HighestRates(prices), clock, store=store, fail=settings.admission.fail
         )
+        self._counters = counters
+        self._generation: str | None = None
+        self._empty_since: float | None = None
         self._posting: PostingStore | None = None
 
     def posting(self, store: KnowingStore) -> PostingStore:
@@ -107,6 +114,7 @@ class Limiting:
                     pass
             self.desk.write_down()
             self.desk.fill()
+            self._counters.filled(self._new_generation())
         except CountersAway as error:
             self.desk.guard.away = str(error)
             _log.warning("limits: %s", error)
@@ -123,22 +131,52 @@ class Limiting:
 
     def look_after(self, jobs: Jobs) -> None:
         """The periodic work."""
-        jobs.every("limits_refresh", REFRESH_SECONDS, self._refresh)
-        jobs.every("limits_expire", EXPIRE_SECONDS, self._expire)
+        jobs.every("limits_refresh", REFRESH_SECONDS, self._quietly(self._refresh))
+        jobs.every("limits_expire", EXPIRE_SECONDS, self._quietly(self.desk.expire))
         jobs.every("limits_burn", SAMPLE_SECONDS, self._quietly(self.desk.sample))
-        jobs.every("limits_fill", FILL_SECONDS, self._quietly(self.desk.fill))
+        jobs.every("limits_fill", FILL_SECONDS, self._quietly(self._fill))
 
     def _refresh(self) -> None:
-        self.desk.refresh()
         self.desk.write_down()
+        self.desk.refresh()
+        self._look_at_counters()
         if self._posting is not None:
             self._posting.post_pending()
             if self._posting.overflowed:
-                self._posting.overflowed = False
-                self._quietly(self.desk.fill)()
+                self._posting.fill_instead(self.desk.fill, self._counters.void)
 
-    def _expire(self) -> None:
-        self._quietly(self.desk.expire)()
+    def _look_at_counters(self) -> None:
+        """Counters that came back empty are told, before they admit anybody,
+          1. what is held: by every process, for its calls under way   (a call that ends now is told by its event)
+          2. what is spent: by whoever has a store                     (and what waits to be told is in there)
+        Raises CountersAway.
+        """
+        generation = self._counters.generation()
+        if generation is None or generation != self._generation:
+            self.desk.guard.hold_again(self._clock.now_us())
+        if generation is None and self._posting is not None and self._were_empty_for(HOLD_AGAIN_SECONDS):
+            self._posting.fill_instead(self.desk.fill, self._counters.void)
+            self._counters.filled(generation := self._new_generation())
+        self._generation = generation
+        if generation is None:
+            self.desk.guard.away = "the counters came back empty, and are being filled"
+        else:
+            self._empty_since = self.desk.guard.away = None
+
+    def _were_empty_for(self, seconds: float) -> bool:
+        """Whether they are seen empty for so long already."""
+        now = self._clock.monotonic()
+        if self._empty_since is None:
+            self._empty_since = now
+        return now - self._empty_since >= seconds
+
+    def _new_generation(self) -> str:
+        return rfc3339(self._clock.now_us())
+
+    def _fill(self) -> None:
+        """Book what the store knows: what was priced late. Raises CountersAway and StoreError."""
+        if self._posting is not None:
+            self._posting.fill_beside(self.desk.fill)
 
     def _quietly(self, function: Callable[[], None]) -> Callable[[], None]:
         """Counters that are away are told by the guard, not by every job."""
@@ -146,7 +184,6 @@ class Limiting:
         def run() -> None:
             try:
                 function()
-                self.desk.guard.away = None
             except CountersAway as error:
                 self.desk.guard.away = str(error)
 

@@ -133,6 +133,7 @@ class Process:
             data / PRICES_DIRECTORY, settings.prices.overrides, self._started_at_us, settings.prices.prefer_reported
         )
         self.desk = closing.enter_context(open_desk(data, settings, self.clock))
+        self.jobs = Jobs(self.clock)
         self.spool = Spool(data / SPOOL_DIRECTORY, clock=self.clock, writer="server", limits=_spool_limits(settings))
         self._events = self._open_store(closing) if role != "gateway" else None
         self.limiting = self._open_limiting()
@@ -168,7 +169,7 @@ class Process:
         receiver = Receiver(self.spool, store.known_ids, self.clock)
         otlp = open_otlp(self.data, receiver, store, self.clock)
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
-        jobs = Jobs(self.clock)
+        jobs = self.jobs
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
         if (kept := _retention(self.settings)).days:
@@ -260,7 +261,8 @@ class Process:
             store=self.collecting.store if self.collecting else None,
             collector=self.collecting.collector if self.collecting else None,
             otlp=self.collecting.otlp if self.collecting else None,
-            jobs=self.collecting.jobs if self.collecting else None,
+            jobs=self.jobs,
+            limits=self.limiting.desk,
             sender=self.sender,
             gateway=self.gateway,
         )
@@ -283,14 +285,14 @@ class Process:
 
         if self.collecting is not None:
             self.limiting.begin(self.data / SPOOL_DIRECTORY, self.collecting.collector)
-            self.limiting.look_after(self.collecting.jobs)
+        self.limiting.look_after(self.jobs)
 
         async def on_start() -> None:
             if self.collecting is not None:
                 self.collecting.live.start()
                 self.collecting.collector.start()
-                self.collecting.jobs.start()
                 self._settling = asyncio.create_task(self.collecting.otlp.keep_settling())
+            self.jobs.start()
             if self.sender is not None:
                 self.sender.start()
             self._noting = asyncio.create_task(self.desk.keep_noting_uses())
@@ -320,8 +322,8 @@ class Process:
             self.collecting.repricer.stop()
             if self.collecting.detecting is not None:
                 self.collecting.detecting.stop()
-            await asyncio.to_thread(self.collecting.jobs.stop)
             await self.collecting.live.stop()
+        await asyncio.to_thread(self.jobs.stop)
         if self.gateway is not None:
             await self.gateway.aclose()
         await asyncio.to_thread(self.desk.note_uses)

@@ -18,7 +18,7 @@ from taximeter.extract import Reading
 from taximeter.gateway.admission import Asking, Hold
 from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable
 from taximeter.gateway.tools import Price
-from taximeter.limits.amounts import Amounts, nano_usd
+from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.bounds import bound_of
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
@@ -202,7 +202,7 @@ def came_to_of(event: UsageEvent, price: Price) -> Amounts | None:
     if event.not_billed or event.status == "cached":
         return Amounts()
     if event.status == "error" and not usage.known and not _broke_off(event):
-        return Amounts() if event.http_status is not None else None
+        return Amounts()
     cost = price(event)
     if not isinstance(cost, Cost) or not usage.known:
         return None
@@ -210,9 +210,7 @@ def came_to_of(event: UsageEvent, price: Price) -> Amounts | None:
 
 
 def _broke_off(event: UsageEvent) -> bool:
-    """Whether an answer that had begun well ended with an error: what was written until then may be billed, and what
-    its usage says so far is not all."""
-    return event.status == "error" and (event.http_status or 500) < 400
+    return broke_off(event.status, event.http_status, event.not_billed)
 
 
 def _body_of(admitted: Admitted, asking: Asking) -> bytes | None:

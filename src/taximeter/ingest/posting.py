@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from taximeter.ingest.collector import Appended, Store
-from taximeter.limits.amounts import Amounts, nano_usd
+from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.counters import CountersAway
 from taximeter.limits.rules import Subject, subject_of_record
 from taximeter.pricing.priceable import parse_instant
@@ -53,17 +54,38 @@ class PostingStore:
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
         """Store first, post then: a crash in between is made good from the store at the next start."""
         events = self._new_events(lines) if self._wanted() else []
-        appended = self._store.append(lines, marks)
-        rejected = set(map(id, appended.rejected))
-        for line, event in events:
-            if id(line) not in rejected:
-                self._pending.append(event)
-        if len(self._pending) > MOST_PENDING:
-            with self._posting:
+        with self._posting:
+            appended = self._store.append(lines, marks)
+            rejected = set(map(id, appended.rejected))
+            for line, event in events:
+                if id(line) not in rejected:
+                    self._pending.append(event)
+            if len(self._pending) > MOST_PENDING:
                 self._pending.clear()
-            self.overflowed = True
+                self.overflowed = True
         self.post_pending()
         return appended
+
+    def fill_beside(self, fill: Callable[[], None]) -> None:
+        """Tell what waits, then fill the counters from the store. Raises CountersAway and StoreError.
+
+        Nothing is stored meanwhile: what is filled and then told would count twice.
+        """
+        with self._posting:
+            self._tell_waiting()
+            fill()
+
+    def fill_instead(self, fill: Callable[[], None], let_go: Callable[[str], None]) -> None:
+        """Fill the counters from the store, which has everything that waits: that is let go of, and told no more.
+
+        Nothing is stored meanwhile, so that no event is both filled and told. Raises CountersAway and StoreError.
+        """
+        with self._posting:
+            fill()
+            for event in self._pending:
+                let_go(event["event_id"])
+            self._pending.clear()
+            self.overflowed = False
 
     def marks(self) -> dict[str, int]:
         return self._store.marks()
@@ -73,14 +95,13 @@ class PostingStore:
 
     def post_pending(self) -> None:
         """Tell what waits. One thread at a time: of two, each would drop an event that the other has not told."""
-        with self._posting:
-            while self._pending:
-                event = self._pending[0]
-                try:
-                    self._tell(event)
-                except CountersAway:
-                    return
-                self._pending.popleft()
+        with self._posting, suppress(CountersAway):
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        while self._pending:
+            self._tell(self._pending[0])
+            self._pending.popleft()
 
     def _new_events(self, lines: Sequence[bytes]) -> list[tuple[bytes, dict[str, Any]]]:
         decoded = [(line, event) for line in lines if (event := _decoded(line)) is not None]
@@ -97,7 +118,11 @@ class PostingStore:
         amounts = Amounts(
             nano_usd(Decimal(cost)) if cost else 0, event.get("input_tokens") or 0, event.get("output_tokens") or 0
         )
-        seen = not event.get("usage_estimated") and (cost is not None or bool(event.get("not_billed")))
+        not_billed = bool(event.get("not_billed"))
+        whole = not event.get("usage_estimated") and not broke_off(
+            event.get("status"), event.get("http_status"), not_billed
+        )
+        seen = whole and (cost is not None or not_billed)
         at_us = parse_instant(event["started_at"])
         self._post(event["event_id"], subject_of_record(event), at_us, amounts, seen=seen)
 

@@ -20,22 +20,30 @@ class Amounts(NamedTuple):
         """So much of a measure."""
         return self[_PLACES[measure]] if measure != "total_tokens" else self.input_tokens + self.output_tokens
 
-    def by_measure(self) -> dict[Measure, int]:
-        """So much of every measure."""
+    def by_measure(self) -> tuple[int, ...]:
+        """So much of every measure, in the order of `MEASURES`."""
         cost, read, written, requests = self
-        return {
-            "cost_usd": cost,
-            "input_tokens": read,
-            "output_tokens": written,
-            "total_tokens": read + written,
-            "requests": requests,
-            "concurrent": requests,
-        }
+        return (cost, read, written, read + written, requests, requests)
 
 
 NOTHING: Final = Amounts(0, 0, 0, 0)
 
+MEASURES: Final[tuple[Measure, ...]] = (
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "requests",
+    "concurrent",
+)
+
 _PLACES: Final = {"cost_usd": 0, "input_tokens": 1, "output_tokens": 2, "requests": 3, "concurrent": 3}
+
+
+def broke_off(status: str | None, http_status: int | None, not_billed: bool) -> bool:
+    """Whether a call failed in an answer that had begun well, or after it had left without any: it may be billed all
+    the same, and what its usage says is not all. Its bound stands."""
+    return status == "error" and (not not_billed if http_status is None else http_status < 400)
 
 
 def nano_usd(amount: Decimal) -> int:

@@ -20,8 +20,8 @@ from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.prompts import KnownPrompts
-from taximeter.limits.reservation import HOLD_SECONDS, SLICE_TOKENS, Reservation, claims_of
-from taximeter.limits.rules import Ruled, Rules, Subject
+from taximeter.limits.reservation import HOLD_US, SLICE_TOKENS, Reservation
+from taximeter.limits.rules import Applicable, Ruled, Rules, Subject
 from taximeter.limits.verdict import (
     Admitted,
     Ask,
@@ -34,6 +34,9 @@ from taximeter.limits.verdict import (
     refusal,
     usual_of,
 )
+
+MOST_OPEN: Final = 50_000
+"""Calls under way that are remembered, to be held again in counters that lost them."""
 
 AHEAD_TOKENS: Final = 256
 """Output tokens that a provider may have written, and billed, beyond what was seen of a stream that is cut."""
@@ -78,6 +81,7 @@ class LimitGuard:
         self._told: dict[str, int] = {}
         self._queue: dict[str, int] = {}
         self._restored: dict[str, Amounts] = {}
+        self._open: dict[str, Admitted] = {}
 
     # ── before the call ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,34 +105,34 @@ class LimitGuard:
         elif isinstance(verdict, Wait):
             self.counts["waited"] += 1
         else:
-            self.counts["admitted"] += 1
-            for name, happened in (
-                ("clamped", verdict.allowance is not None),
-                ("downgraded", verdict.model is not None),
-                ("throttled", verdict.delay_seconds > 0),
-                ("uncounted", verdict.uncounted),
-            ):
-                self.counts[name] += happened
+            counts = self.counts
+            counts["admitted"] += 1
+            counts["clamped"] += verdict.allowance is not None
+            counts["downgraded"] += verdict.model is not None
+            counts["throttled"] += verdict.delay_seconds > 0
+            counts["uncounted"] += verdict.uncounted
 
-    def _without_counters(self, ask: Ask, ruled: Sequence[Ruled]) -> Verdict:
+    def _without_counters(self, ask: Ask, ruled: Applicable) -> Verdict:
         if self._fail == "closed" and any(one.limit.caps for one in ruled):
             message = "the counters of its limits do not answer, and calls are configured to be refused then"
             return Refused("counters_away", message, retry_after_seconds=1)
         return Admitted(ask, ruled, uncounted=True)
 
-    def _decide(self, ask: Ask, ruled: Sequence[Ruled], now_us: int) -> Verdict:
-        acting = [one for one in ruled if one.limit.action.kind in ("downgrade", "throttle")]
-        over = self._over(acting, ask.at_us, now_us) if acting else []
+    def _decide(self, ask: Ask, ruled: Applicable, now_us: int) -> Verdict:
+        over = self._over(ruled.acting, ask.at_us, now_us) if ruled.acting else []
         for one in over:
             model = one.limit.action.model
             if model is not None and model != ask.kind.model:
                 return self._downgraded(ask, model, now_us)
-        delay_seconds = max((self._queued(one, ask.at_us, now_us) for one in over), default=0.0)
+        delay_seconds = max([self._queued(one, ask.at_us, now_us) for one in over]) if over else 0.0
         if delay_seconds > LONGEST_THROTTLE_SECONDS:
             return refusal(over[0], ask.at_us, self._standing(over[0], ask.at_us), now_us, delay_seconds)
         verdict = Reservation(self.counters, self._rates, self.learnt, ask, ruled, now_us).verdict()
         if isinstance(verdict, Admitted):
             verdict.delay_seconds = delay_seconds
+            if len(self._open) >= MOST_OPEN:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[ask.event_id] = verdict
         return verdict
 
     def _standing(self, ruled: Ruled, at_us: int) -> Standing:
@@ -188,12 +192,10 @@ class LimitGuard:
             return True
         cost = admitted.rates.nano_usd(0, more) - admitted.rates.fee
         extra = Amounts(cost, 0, more, 0)
-        exact = [one for one in admitted.ruled if one.exact]
-        claims = [Claim(one.bucket(admitted.ask.at_us), extra.of(one.limit.measure)) for one in exact]
+        at_us = admitted.ask.at_us
+        claims = [Claim(one.bucket(at_us), extra.of(one.limit.measure)) for one in admitted.ruled.exact]
         try:
-            refused = self.counters.extend(
-                admitted.ask.event_id, claims, now_us=now_us, expires_us=now_us + HOLD_SECONDS * 1_000_000
-            )
+            refused = self.counters.extend(admitted.ask.event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
         except CountersAway as error:
             self.away = str(error)
             refused = None if self._fail == "open" else []
@@ -214,10 +216,11 @@ class LimitGuard:
         """
         if not admitted.ruled:
             return
+        self._open.pop(admitted.ask.event_id, None)
         amounts = came_to or admitted.held
-        claims = claims_of(admitted.ruled, admitted.ask.at_us, amounts, amounts)
+        claims = admitted.ruled.claims(admitted.ask.at_us, amounts, amounts)
         known = came_to is not None and seen
-        if not known and any(one.exact for one in admitted.ruled):
+        if not known and admitted.ruled.exact:
             self._keep_bound(admitted.ask.event_id, admitted.ask.at_us, admitted.ask.subject, admitted.held, came_to)
         try:
             standings = self.counters.settle(admitted.ask.event_id, claims, now_us=now_us, at_least_held=not known)
@@ -234,18 +237,26 @@ class LimitGuard:
 
     def restore(self, event_id: str, subject: Subject, at_us: int, held: Amounts, now_us: int) -> None:
         """Hold again what a call held whose process died. Nothing is refused: it has left already."""
-        claims = [
-            Claim(replace(one.bucket(at_us), cap=None), held.of(one.limit.measure))
-            for one in self.rules.about(subject)
-            if one.exact
-        ]
-        if claims:
-            self.counters.reserve(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_SECONDS * 1_000_000)
+        exact = Applicable(self.rules.about(subject).exact)
+        if exact:
+            self._hold_whatever(event_id, exact, at_us, held, now_us)
             self._restored[event_id] = held
+
+    def hold_again(self, now_us: int) -> None:
+        """Hold what the calls under way hold, in counters that may have lost it. Raises CountersAway."""
+        for event_id, one in list(self._open.items()):
+            if one.ask.at_us + HOLD_US < now_us and one.leased is None:
+                self._open.pop(event_id, None)  # nobody will settle it here; its event does
+            else:
+                self._hold_whatever(event_id, one.ruled, one.ask.at_us, one.held, now_us)
+
+    def _hold_whatever(self, event_id: str, ruled: Applicable, at_us: int, held: Amounts, now_us: int) -> None:
+        claims = [Claim(replace(bucket, cap=None), amount) for bucket, amount in ruled.claims(at_us, held, held)]
+        self.counters.reserve(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
 
     def restore_ended(self, event_id: str, subject: Subject, at_us: int, held: Amounts) -> None:
         """Keep the bound of a call that was held, and whose event is an estimate."""
-        if any(one.exact for one in self.rules.about(subject)):
+        if self.rules.about(subject).exact:
             self._unseen(Unseen(event_id, at_us, subject, held))
 
     def learn(self, admitted: Admitted, input_tokens: int | None, output_tokens: int | None) -> None:
@@ -260,6 +271,7 @@ class LimitGuard:
         """The call was not made, or costs nothing."""
         if not admitted.ruled:
             return
+        self._open.pop(admitted.ask.event_id, None)
         try:
             self.counters.void(admitted.ask.event_id)
         except CountersAway as error:
@@ -273,6 +285,7 @@ class LimitGuard:
         ruled = self.rules.about(subject)
         if not ruled:
             return
+        self._open.pop(event_id, None)
         held = self._restored.pop(event_id, None)
         if held is not None and not seen:
             self._keep_bound(event_id, at_us, subject, held, came_to)
@@ -291,7 +304,7 @@ class LimitGuard:
         self, ruled: Sequence[Ruled], standings: Sequence[Standing], at_us: int, now_us: int
     ) -> None:
         for one, standing in zip(ruled, standings, strict=False):
-            if one.limit.warn_at and one.limit.measure != "concurrent":
+            if standing[0] >= one.first_told:
                 self._look(one, standing.spent, at_us, now_us)
 
     def _look(self, ruled: Ruled, spent: int, at_us: int, now_us: int) -> None:
@@ -313,10 +326,10 @@ class LimitGuard:
 
 def _exceeds(amounts: Amounts, admitted: Admitted) -> bool:
     """Whether a call came to more than its bound: then a rule of ours is wrong, and the product says so."""
-    if not any(one.exact for one in admitted.ruled) or admitted.uncounted:
+    if admitted.uncounted:
         return False
-    measures = {one.limit.measure for one in admitted.ruled if one.exact}
-    return any(amounts.of(measure) > admitted.held.of(measure) for measure in measures)
+    came_to, held = amounts.by_measure(), admitted.held.by_measure()
+    return any(came_to[place] > held[place] for place in admitted.ruled.places_of_exact)
 
 
 def _window_of(ruled: Ruled, at_us: int) -> str:

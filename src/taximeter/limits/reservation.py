@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, Literal
 
 from taximeter.limits.amounts import NOTHING, Amounts
-from taximeter.limits.counters import Claim, Counters, Standing
+from taximeter.limits.counters import Counters, Standing
 from taximeter.limits.learnt import Learnt
-from taximeter.limits.rules import Ruled
+from taximeter.limits.rules import Applicable, Ruled
 from taximeter.limits.verdict import (
     NEVER_AGAIN_SECONDS,
     NOT_PRICED,
@@ -24,6 +23,7 @@ from taximeter.limits.verdict import (
 )
 
 HOLD_SECONDS: Final = 900
+HOLD_US: Final = HOLD_SECONDS * 1_000_000
 """A hold that is neither settled nor extended for so long has lost its owner, and is spent in full."""
 
 SLICE_TOKENS: Final = 1_024
@@ -42,24 +42,21 @@ CLAMP_TRIES: Final = 3
 """Tries to reserve a smaller allowance, while other calls take what was left."""
 
 
-_COUNTED: Final = ("requests", "concurrent")
-"""Measures of which a call is one, whatever it costs."""
-
-
-def claims_of(ruled: Sequence[Ruled], at_us: int, exact: Amounts, usual: Amounts) -> list[Claim]:
-    """What a call claims of each limit: of those that must not be overspent `exact`, of the others `usual`."""
-    most, less = exact.by_measure(), usual.by_measure()
-    return [_claim((one.bucket(at_us), (most if one.exact else less)[one.limit.measure])) for one in ruled]
-
-
-_claim: Final = partial(tuple.__new__, Claim)
-"""A claim without the steps of its constructor: ten of them are made for a call."""
-
-
 class Reservation:
     """One attempt to reserve a call: in full, then with a smaller allowance."""
 
-    __slots__ = ("_ask", "_bound", "_counters", "_find_rates", "_learnt", "_now_us", "_rates", "_ruled", "_usual")
+    __slots__ = (
+        "_ask",
+        "_bound",
+        "_counters",
+        "_find_rates",
+        "_held",
+        "_learnt",
+        "_now_us",
+        "_rates",
+        "_ruled",
+        "_usual",
+    )
 
     def __init__(
         self,
@@ -67,7 +64,7 @@ class Reservation:
         rates: HighestRates | None,
         learnt: Learnt,
         ask: Ask,
-        ruled: Sequence[Ruled],
+        ruled: Applicable,
         now_us: int,
     ) -> None:
         self._counters = counters
@@ -78,15 +75,15 @@ class Reservation:
         self._ruled = ruled
         self._now_us = now_us
         self._rates = NOT_PRICED
-        self._usual = NOTHING
+        self._usual = self._held = NOTHING
 
     def verdict(self) -> Verdict:
-        exact = [one for one in self._ruled if one.exact]
-        bounded = [one for one in exact if one.limit.measure not in _COUNTED]
-        unbound = self._why_unbound(bounded)
+        bounded = self._ruled.bounded
+        unbound = self._why_unbound()
         if unbound is not None:
             return unbound
-        self._usual = self._usually() if len(exact) < len(self._ruled) else NOTHING
+        if len(self._ruled.exact) < len(self._ruled):
+            self._usual = self._usually()
         wanted = self._wanted()
         leased = self._bound.leased and self._bound.clampable
         first = min(SLICE_TOKENS, wanted) if leased else wanted
@@ -98,9 +95,9 @@ class Reservation:
             return self._smaller(wanted, standings)
         return self._wait_or_refuse(first, standings)
 
-    def _why_unbound(self, bounded: Sequence[Ruled]) -> Refused | None:
+    def _why_unbound(self) -> Refused | None:
         """Refuses a call that nobody can bound, under limits that must not be overspent. Finds the rates."""
-        money = [one for one in self._ruled if one.limit.measure == "cost_usd"]
+        bounded, money = self._ruled.bounded, self._ruled.money
         if bounded and self._bound.unbounded is not None:
             return self._no_bound(bounded[0], self._bound.unbounded, "no_bound")
         if money:
@@ -147,15 +144,17 @@ class Reservation:
         return Amounts(self._rates.nano_usd(read, written), read, written)
 
     def _reserve(self, allowance: int) -> Sequence[Standing] | None:
-        claims = claims_of(self._ruled, self._ask.at_us, self._most(allowance), self._usual)
-        expires_us = self._now_us + HOLD_SECONDS * 1_000_000
-        return self._counters.reserve(self._ask.event_id, claims, now_us=self._now_us, expires_us=expires_us)
+        ask, now_us = self._ask, self._now_us
+        self._held = self._most(allowance)
+        claims = self._ruled.claims(ask.at_us, self._held, self._usual)
+        return self._counters.reserve(ask.event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
 
     def _admitted(self, held_output: int, allowed: int, allowance: int | None) -> Admitted:
+        """What was reserved last, for so much output of what is allowed."""
         return Admitted(
             self._ask,
             self._ruled,
-            held=self._most(held_output),
+            held=self._held,
             rates=self._rates,
             allowance=allowance,
             leased=self._written(held_output) if held_output < allowed else None,

@@ -7,17 +7,22 @@ each as long as its window lasts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from taximeter.config.limits import Limit
 from taximeter.core.attribution import TAG_PREFIX, Attribution
-from taximeter.limits.counters import Bucket
+from taximeter.limits.amounts import MEASURES, Amounts
+from taximeter.limits.counters import Bucket, Claim
 from taximeter.limits.window import FOREVER_US, Span, reach_of, resets_at, span_at, step_of
 
 MOST_SUBJECTS: Final = 20_000
 """Subjects whose limits are remembered; beyond it all are found anew."""
+
+COUNTED: Final = ("requests", "concurrent")
+"""Measures of which a call is one, whatever it costs."""
 
 KEEP_US: Final = 2 * 86_400 * 1_000_000
 """How long the counter of a window outlives it: for calls that end late, and for clocks that jump back."""
@@ -71,7 +76,7 @@ _IN_RECORDS: Final = (
 )
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """A bucket and when it holds."""
 
     from_us: int
@@ -87,19 +92,29 @@ class Ruled:
     value: str
     exact: bool = False
     """Whether it refuses what does not fit, and must not be overspent."""
-    _known: _Known | None = None
+    first_told: int = FOREVER_US
+    """What is spent when its first threshold may be reached."""
+    _known: Known | None = None
 
     def __post_init__(self) -> None:
-        self.exact = self.limit.caps and self.limit.admission == "exact"
+        limit = self.limit
+        self.exact = limit.caps and limit.admission == "exact"
+        if limit.warn_at and limit.measure != "concurrent":
+            least = limit.overrides.get(self.value, limit.amount)  # a raise only adds to it
+            self.first_told = -(-limit.warn_at[0] * least // 100)
 
     def bucket(self, at_us: int) -> Bucket:
         """The bucket of an instant."""
+        return self.known(at_us).bucket
+
+    def known(self, at_us: int) -> Known:
+        """The bucket of an instant, and when it holds."""
         known = self._known
         if known is None or not known.from_us <= at_us < known.until_us:
             span = span_at(self.limit.window, at_us)
             bucket = bucket_of(self.limit, self.value, span, at_us)
-            known = self._known = _Known(span.start_us, _next_change(self.limit, span, at_us), bucket)
-        return known.bucket
+            known = self._known = Known(span.start_us, _next_change(self.limit, span, at_us), bucket)
+        return known
 
     def span(self, at_us: int) -> Span:
         """The window of an instant; of a rolling one all that counts then."""
@@ -137,16 +152,52 @@ def fingerprint(limit: Limit) -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
+class Applicable(tuple[Ruled, ...]):
+    """The limits that calls of one kind fall under, with what admission asks of them found once."""
+
+    def __init__(self, _ruled: Iterable[Ruled] = ()) -> None:
+        self.exact: Final = tuple([one for one in self if one.exact])
+        self.bounded: Final = tuple([one for one in self.exact if one.limit.measure not in COUNTED])
+        """Those that need an upper bound of the call."""
+        self.money: Final = tuple([one for one in self if one.limit.measure == "cost_usd"])
+        self.acting: Final = tuple([one for one in self if one.limit.action.kind in ("downgrade", "throttle")])
+        self.places_of_exact: Final = sorted({MEASURES.index(one.limit.measure) for one in self.exact})
+        """In the order of `MEASURES`."""
+        self._places = [MEASURES.index(one.limit.measure) + (0 if one.exact else len(MEASURES)) for one in self]
+        self._known: tuple[int, int, tuple[Bucket, ...]] = (0, 0, ())
+
+    def buckets(self, at_us: int) -> tuple[Bucket, ...]:
+        """The bucket of each at an instant."""
+        from_us, until_us, buckets = self._known
+        if not from_us <= at_us < until_us:
+            known = [one.known(at_us) for one in self]
+            buckets = tuple([one.bucket for one in known])
+            from_us, until_us = max([one.from_us for one in known]), min([one.until_us for one in known])
+            self._known = (from_us, until_us, buckets)
+        return buckets
+
+    def claims(self, at_us: int, exact: Amounts, usual: Amounts) -> list[Claim]:
+        """What a call claims of each: of those that must not be overspent `exact`, of the others `usual`."""
+        amounts = (*exact.by_measure(), *usual.by_measure())
+        return list(map(_claim, zip(self.buckets(at_us), map(amounts.__getitem__, self._places), strict=True)))
+
+
+_claim: Final = partial(tuple.__new__, Claim)
+"""A claim without the steps of its constructor: ten of them are made for a call."""
+
+NO_LIMITS: Final = Applicable()
+
+
 class Rules:
     """The limits in force. Immutable but for what it remembers; safe to share between threads."""
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.limits: Final = tuple(limits)
         self._names = sorted({name for limit in limits for name in (*dict(limit.where), *limit.each)})
-        self._known: dict[tuple[str | None, ...], tuple[Ruled, ...]] = {}
+        self._known: dict[tuple[str | None, ...], Applicable] = {}
         self._met: dict[tuple[str, str], Ruled] = {}
 
-    def about(self, subject: Subject) -> tuple[Ruled, ...]:
+    def about(self, subject: Subject) -> Applicable:
         """The limits that a subject falls under."""
         get = subject.get
         key = tuple([get(name) for name in self._names])
@@ -155,7 +206,7 @@ class Rules:
             if len(self._known) >= MOST_SUBJECTS:
                 self._known.clear()
             values = [(limit, value_of(limit, subject)) for limit in self.limits]
-            found = tuple([self.meet(limit, value) for limit, value in values if value is not None])
+            found = Applicable([self.meet(limit, value) for limit, value in values if value is not None])
             self._known[key] = found
         return found
 

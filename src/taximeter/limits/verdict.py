@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from taximeter.limits.bounds import DEFAULT_ALLOWANCE, CallBound
 from taximeter.limits.counters import Standing
 from taximeter.limits.learnt import Learnt, Usual
 from taximeter.limits.prompts import Prompt
-from taximeter.limits.rules import Ruled, Subject
+from taximeter.limits.rules import NO_LIMITS, Applicable, Ruled, Subject
 
 NEVER_AGAIN_SECONDS: Final = 3600
 """Retry-After of a limit that does not reset by itself: it may be raised."""
@@ -78,7 +78,7 @@ class Admitted:
     """
 
     ask: Ask
-    ruled: Sequence[Ruled] = ()
+    ruled: Applicable = NO_LIMITS
     held: Amounts = NOTHING
     rates: Rates = NOT_PRICED
     allowance: int | None = None

@@ -41,6 +41,8 @@ class Counts:
     gateway_lost_records: Mapping[str, int] = field(default_factory=dict)
     gateway_failures: Mapping[str, int] = field(default_factory=dict)
     gateway_refusals: Mapping[str, int] = field(default_factory=dict)
+    admissions: Mapping[str, int] = field(default_factory=dict)
+    limit_counters_away: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ METRICS: Final = (
     MetricInfo("taximeter_gateway_lost_records_total", "records the gateway could not write, by kind", "kind"),
     MetricInfo("taximeter_gateway_failures_total", "what went wrong in the gateway, by reason", "reason"),
     MetricInfo("taximeter_gateway_refusals_total", "requests the gateway refused, by code", "code"),
+    MetricInfo(
+        "taximeter_admissions_total",
+        "calls that limits decided about: admitted, refused, waited, clamped, downgraded, throttled, uncounted (let "
+        "through while the counters were away), cut, and overshoots (came to more than was held)",
+        "result",
+    ),
+    MetricInfo(
+        "taximeter_limit_counters_away",
+        "1 while the counters of limits do not answer or are being filled anew (`admission.fail` holds), otherwise 0",
+    ),
     MetricInfo("taximeter_otlp_held_spans", "spans that wait for calls below them"),
     MetricInfo("taximeter_stored_events", "events stored since the start"),
     MetricInfo("taximeter_told_twice_events", "events left out since the start: their calls count by another road"),
@@ -93,6 +105,8 @@ class _FromCounts(Collector):
         yield _counter("taximeter_gateway_lost_records_total", now.gateway_lost_records)
         yield _counter("taximeter_gateway_failures_total", now.gateway_failures)
         yield _counter("taximeter_gateway_refusals_total", now.gateway_refusals)
+        yield _counter("taximeter_admissions_total", now.admissions)
+        yield from _gauge("taximeter_limit_counters_away", now.limit_counters_away)
         yield from _gauge("taximeter_spool_waiting_lines", now.spool_waiting_lines)
         yield from _gauge("taximeter_spool_waiting_bytes", now.spool_waiting_bytes)
         yield from _gauge("taximeter_spool_refused", now.spool_refused)

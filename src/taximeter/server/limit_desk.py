@@ -301,7 +301,15 @@ class LimitDesk:
 
     def health(self) -> dict[str, Any]:
         """Counters of admission, and whether its counters answer."""
-        return {"counters_away": self.guard.away, **self.guard.counts}
+        return {"counters_away": self.counters_away, **self.decided}
+
+    @property
+    def decided(self) -> Mapping[str, int]:
+        return self.guard.counts
+
+    @property
+    def counters_away(self) -> str | None:
+        return self.guard.away
 
 
 def _read(definition: Mapping[str, Any]) -> Limit:

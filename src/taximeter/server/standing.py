@@ -77,6 +77,15 @@ class Recorder(Protocol):
     def lost(self) -> Mapping[str, int]: ...
 
 
+class Limits(Protocol):
+    """Calls by what limits decided about them, and whether what counts them is away."""
+
+    @property
+    def decided(self) -> Mapping[str, int]: ...
+    @property
+    def counters_away(self) -> str | None: ...
+
+
 class Gateway(Protocol):
     """What a gateway counts: failures by reason, refusals by code."""
 
@@ -107,6 +116,7 @@ class Standing:
     gateway: Gateway | None = None
     otlp: Otlp | None = None
     jobs: Jobs | None = None
+    limits: Limits | None = None
 
     def problems(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
@@ -144,6 +154,8 @@ class Standing:
             gateway_lost_records=gateway.recorder.lost if gateway else {},
             gateway_failures=gateway.failures if gateway else {},
             gateway_refusals=gateway.refused if gateway else {},
+            admissions=self.limits.decided if self.limits else {},
+            limit_counters_away=int(self.limits.counters_away is not None) if self.limits else None,
         )
 
     def status(self) -> Status:

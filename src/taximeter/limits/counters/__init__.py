@@ -89,6 +89,17 @@ class Counters(Protocol):
         """See to it that at least so much is booked as spent: what the store knows, at a start."""
         ...
 
+    def generation(self) -> str | None:
+        """A name of these counters that lasts until they lose what they counted; None: they came back empty.
+
+        Empty ones hold and post nothing that has a cap (CountersAway), until they are `filled`.
+        """
+        ...
+
+    def filled(self, generation: str) -> None:
+        """They have been told what is spent and held, and go on under this name unless they have one."""
+        ...
+
 
 class CountersAway(Exception):  # noqa: N818 - it is a state, and the policy decides what it means
     """The counters do not answer."""

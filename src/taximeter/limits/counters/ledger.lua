@@ -1,23 +1,24 @@
 -- One step of the ledger, atomic over all buckets of a call. Every key has the hash tag {taximeter}: one slot, one node.
 --
--- KEYS  1 the hold, 2 the index of holds by expiry, 3.. the buckets
+-- KEYS  1 the hold, 2 the index of holds by expiry, 3 the generation of these counters, 4.. the buckets
 -- ARGV  1 operation, 2 now (us), 3 expiry of the hold (us), 4 event id, 5 flags, 6 life of an ended hold (ms);
 --       then for each bucket: amount, cap or -1, step or "", reach, life of the counter (ms), transient 0|1
 --
 -- A bucket is a hash: `h` held, `s` spent; of a rolling window a field for each step instead of `s`.
 -- A hold is a hash: `state`, and for each bucket's key `h:` held, `p:` posted, `m:` its step, `t:` transient.
--- Answers {1, ...} done, {0, ...} does not fit, {2} ended before, {3, keys...} buckets of the hold were not named;
+-- Answers {1, ...} done, {0, ...} does not fit, {2} ended before, {3, keys...} buckets of the hold were not named,
+-- {4} these counters have no generation: they came back empty, so nothing fits and nothing ends until they are filled;
 -- ... is spent and held of each bucket. Whole numbers up to 2^53 are exact in Lua; beyond it no limit can go.
 local operation, now, expires, event_id, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local hold, index = KEYS[1], KEYS[2]
-local buckets = #KEYS - 2
+local buckets = #KEYS - 3
 
 local function given(i, what) return ARGV[6 + (i - 1) * 6 + what] end
 local function whole(number) return string.format('%.0f', number) end
 
 local function spent_of(i)
-  if given(i, 3) == '' then return tonumber(redis.call('HGET', KEYS[2 + i], 's') or '0') end
-  local reach, sum, rows = tonumber(given(i, 4)), 0, redis.call('HGETALL', KEYS[2 + i])
+  if given(i, 3) == '' then return tonumber(redis.call('HGET', KEYS[3 + i], 's') or '0') end
+  local reach, sum, rows = tonumber(given(i, 4)), 0, redis.call('HGETALL', KEYS[3 + i])
   for r = 1, #rows, 2 do
     local step = tonumber(rows[r])
     if step and step >= reach then sum = sum + tonumber(rows[r + 1]) end
@@ -25,7 +26,7 @@ local function spent_of(i)
   return sum
 end
 
-local function held_of(i) return tonumber(redis.call('HGET', KEYS[2 + i], 'h') or '0') end
+local function held_of(i) return tonumber(redis.call('HGET', KEYS[3 + i], 'h') or '0') end
 
 local function standings(first)
   local answer = {first}
@@ -36,6 +37,8 @@ local function standings(first)
   return answer
 end
 
+local function empty() return redis.call('EXISTS', KEYS[3]) == 0 end
+
 local function post(key, step, amount)
   if amount ~= 0 then redis.call('HINCRBY', key, step == '' and 's' or step, whole(amount)) end
 end
@@ -43,10 +46,11 @@ end
 local function hold_more()
   for i = 1, buckets do
     local cap = tonumber(given(i, 2))
+    if cap >= 0 and empty() then return {4} end
     if cap >= 0 and spent_of(i) + held_of(i) + tonumber(given(i, 1)) > cap then return standings(0) end
   end
   for i = 1, buckets do
-    local key = KEYS[2 + i]
+    local key = KEYS[3 + i]
     redis.call('HINCRBY', key, 'h', given(i, 1))
     redis.call('PEXPIRE', key, given(i, 5))
     redis.call('HINCRBY', hold, 'h:' .. key, given(i, 1))
@@ -67,7 +71,7 @@ local function posted_of(key) return tonumber(redis.call('HGET', hold, 'p:' .. k
 
 local function unnamed()
   local named, missing, fields = {}, {3}, redis.call('HKEYS', hold)
-  for i = 1, buckets do named[KEYS[2 + i]] = true end
+  for i = 1, buckets do named[KEYS[3 + i]] = true end
   for _, field in ipairs(fields) do
     if string.sub(field, 1, 2) == 'm:' and not named[string.sub(field, 3)] then
       missing[#missing + 1] = string.sub(field, 3)
@@ -78,6 +82,7 @@ end
 
 -- A bucket with the amount "" was named only because the hold has something there: it is given back.
 local function settle()
+  if empty() then return {4} end
   local state = redis.call('HGET', hold, 'state')
   if state == 'ended' then
     if flags == 'last' then redis.call('PEXPIRE', hold, ARGV[6]) end
@@ -86,7 +91,7 @@ local function settle()
   local missing = unnamed()
   if #missing > 1 then return missing end
   for i = 1, buckets do
-    local key, amount = KEYS[2 + i], tonumber(given(i, 1) == '' and '0' or given(i, 1))
+    local key, amount = KEYS[3 + i], tonumber(given(i, 1) == '' and '0' or given(i, 1))
     local posted, held = posted_of(key), release(key)
     if string.find(flags, 'bound') and amount < held + posted then amount = held + posted end
     if given(i, 6) ~= '1' then
@@ -108,7 +113,7 @@ local function void_or_expire()
   local missing = unnamed()
   if #missing > 1 then return missing end
   for i = 1, buckets do
-    local key = KEYS[2 + i]
+    local key = KEYS[3 + i]
     local posted, held = posted_of(key), release(key)
     local step, transient = redis.call('HGET', hold, 'm:' .. key) or '', redis.call('HGET', hold, 't:' .. key)
     if operation == 'void' and transient ~= '1' then
@@ -133,7 +138,7 @@ end
 
 local function raise()
   for i = 1, buckets do
-    local key, field = KEYS[2 + i], given(i, 3) == '' and 's' or given(i, 3)
+    local key, field = KEYS[3 + i], given(i, 3) == '' and 's' or given(i, 3)
     local missing = tonumber(given(i, 1)) - tonumber(redis.call('HGET', key, field) or '0')
     if missing > 0 then redis.call('HINCRBY', key, field, whole(missing)) end
     redis.call('PEXPIRE', key, given(i, 5))
@@ -145,6 +150,7 @@ if operation == 'reserve' then
   if redis.call('EXISTS', hold) == 1 then return {1} end
   return hold_more()
 elseif operation == 'extend' then
+  if empty() then return {4} end
   if redis.call('HGET', hold, 'state') ~= 'open' then return standings(0) end
   return hold_more()
 elseif operation == 'settle' then

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from taximeter.limits.counters import Bucket, Claim, Standing
@@ -14,6 +14,10 @@ MOST_ENDED: Final = 1_000_000
 
 SWEEP_EVERY: Final = 4_096
 """New counters between two looks for those that may be forgotten."""
+
+
+_standing: Final = partial(tuple.__new__, Standing)
+"""A standing without the steps of its constructor."""
 
 
 class _Counter:
@@ -52,21 +56,25 @@ class _Counter:
             del self.steps[step_us]
 
 
-@dataclass(slots=True)
-class _Part:
-    """What a call has in one bucket."""
-
-    counter: _Counter
-    bucket: Bucket
-    held: int
-    posted: int = 0
-
-
-@dataclass(slots=True)
 class _Hold:
-    expires_us: int
-    parts: dict[str, _Part] = field(default_factory=dict)
-    expired: bool = False
+    """What a call holds. When it is `expired`, all of it is posted."""
+
+    __slots__ = ("claims", "expired", "expires_us")
+
+    def __init__(self, claims: Sequence[Claim], expires_us: int) -> None:
+        self.claims = claims
+        self.expires_us = expires_us
+        self.expired = False
+
+    def grow(self, claims: Sequence[Claim]) -> None:
+        more = {bucket.slot: amount for bucket, amount in claims}
+        grown = [Claim(bucket, amount + more.pop(bucket.slot, 0)) for bucket, amount in self.claims]
+        self.claims = grown + [claim for claim in claims if claim.bucket.slot in more]
+
+    def at_least(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Claims, each raised to what is held of it."""
+        held = {bucket.slot: amount for bucket, amount in self.claims}
+        return [Claim(bucket, max(amount, held.get(bucket.slot, 0))) for bucket, amount in claims]
 
 
 class MemoryCounters:
@@ -90,11 +98,9 @@ class MemoryCounters:
             counters = self._fitting(claims, now_us)
             if counters is None:
                 return self._standings([bucket for bucket, _ in claims])
-            parts = {}
-            for (bucket, amount), counter in zip(claims, counters, strict=True):
+            for (_, amount), counter in zip(claims, counters, strict=True):
                 counter.held += amount
-                parts[bucket.slot] = _Part(counter, bucket, amount)
-            self._holds[event_id] = _Hold(expires_us, parts)
+            self._holds[event_id] = _Hold(claims, expires_us)
             return None
 
     def extend(
@@ -107,14 +113,10 @@ class MemoryCounters:
             counters = self._fitting(claims, now_us)
             if counters is None:
                 return self._standings([bucket for bucket, _ in claims])
-            hold.expires_us = expires_us
-            for (bucket, amount), counter in zip(claims, counters, strict=True):
+            for (_, amount), counter in zip(claims, counters, strict=True):
                 counter.held += amount
-                part = hold.parts.get(bucket.slot)
-                if part is None:
-                    hold.parts[bucket.slot] = _Part(counter, bucket, amount)
-                else:
-                    part.held += amount
+            hold.expires_us = expires_us
+            hold.grow(claims)
             return None
 
     def settle(
@@ -126,29 +128,27 @@ class MemoryCounters:
                     del self._ended[event_id]
                 return None
             hold = self._holds.pop(event_id, None)
-            parts = {} if hold is None else hold.parts
-            for bucket, amount in claims:
-                part = parts.pop(bucket.slot, None) or _Part(self._counter(bucket, now_us), bucket, 0)
-                _end(part, max(amount, part.held + part.posted) if at_least_held else amount)
-            for part in parts.values():  # of limits that are no more
-                _end(part, 0)
+            if hold is not None:
+                self._give_back(hold)
+                if at_least_held:
+                    claims = hold.at_least(claims)
             if not last:
                 self._remember(event_id)
-            return self._standings([bucket for bucket, _ in claims])
+            return self._posted(claims, now_us)
 
     def void(self, event_id: str) -> None:
         with self._lock:
             hold = self._holds.pop(event_id, None)
-            for part in hold.parts.values() if hold else ():
-                _end(part, 0)
+            if hold is not None:
+                self._give_back(hold)
 
     def expire(self, *, now_us: int) -> int:
         with self._lock:
             late = [hold for hold in self._holds.values() if not hold.expired and hold.expires_us <= now_us]
             for hold in late:
+                self._give_back(hold)
+                self._posted(hold.claims, now_us)
                 hold.expired = True
-                for part in hold.parts.values():
-                    _post_in_full(part)
             self._forget_holds(now_us)
             return len(late)
 
@@ -165,6 +165,37 @@ class MemoryCounters:
                 if amount > known:
                     counter.post(amount - known, bucket.step_us)
 
+    def generation(self) -> str | None:
+        return "memory"
+
+    def filled(self, generation: str) -> None:
+        """Nothing to do: they live and die with their process, which fills them before it serves."""
+
+    def _give_back(self, hold: _Hold) -> None:
+        """Undo what a hold did: nothing of it is held, or posted, any more."""
+        known = self._counters
+        for bucket, amount in hold.claims:
+            counter = known.get(bucket.slot)
+            if counter is None:
+                continue  # its window is over for good
+            if not hold.expired:
+                counter.held -= amount
+            elif not bucket.transient:
+                counter.post(-amount, bucket.step_us)
+
+    def _posted(self, claims: Sequence[Claim], now_us: int) -> list[Standing]:
+        """Post what a call came to; how its buckets stand then."""
+        known, standings = self._counters, []
+        for bucket, amount in claims:
+            counter = known.get(bucket.slot) or self._counter(bucket, now_us)
+            if counter.steps is None:
+                counter.spent += 0 if bucket.transient else amount
+            else:
+                counter.post(amount, bucket.step_us)
+            spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket)
+            standings.append(_standing((spent, counter.held)))
+        return standings
+
     def _fitting(self, claims: Sequence[Claim], now_us: int) -> list[_Counter] | None:
         """The counters of claims that all fit, otherwise None."""
         counters = []
@@ -174,8 +205,10 @@ class MemoryCounters:
             if counter is None:
                 counter = self._counter(bucket, now_us)
             cap = bucket.cap
-            if cap is not None and counter.spent_in(bucket) + counter.held + amount > cap:
-                return None
+            if cap is not None:
+                spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket)
+                if spent + counter.held + amount > cap:
+                    return None
             counters.append(counter)
         return counters
 
@@ -212,22 +245,7 @@ class MemoryCounters:
         gone = [
             event_id
             for event_id, hold in self._holds.items()
-            if hold.expired and all(part.bucket.keep_until_us < now_us for part in hold.parts.values())
+            if hold.expired and all(bucket.keep_until_us < now_us for bucket, _ in hold.claims)
         ]
         for event_id in gone:
             del self._holds[event_id]
-
-
-def _end(part: _Part, amount: int) -> None:
-    """Give back what is held, and post what is missing to the amount."""
-    part.counter.held -= part.held
-    if not part.bucket.transient:
-        part.counter.post(amount - part.posted, part.bucket.step_us)
-
-
-def _post_in_full(part: _Part) -> None:
-    amount = 0 if part.bucket.transient else part.held
-    part.counter.held -= part.held
-    part.counter.post(amount, part.bucket.step_us)
-    part.posted += amount
-    part.held = 0

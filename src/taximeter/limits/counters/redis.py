@@ -16,6 +16,7 @@ from taximeter.limits.counters import Bucket, Claim, CountersAway, Standing
 
 PREFIX: Final = "{taximeter}:"
 _INDEX: Final = PREFIX + "holds"
+_GENERATION: Final = PREFIX + "generation"
 
 ENDED_LIFE_MS: Final = 24 * 3600 * 1000
 """How long an ended call is remembered when nobody says that the store has it."""
@@ -30,7 +31,7 @@ PAUSE_SECONDS: Final = 1.0
 
 MOST_EXPIRED_AT_ONCE: Final = 1_000
 
-_DONE, _ENDED_BEFORE, _UNNAMED = 1, 2, 3
+_DONE, _ENDED_BEFORE, _UNNAMED, _EMPTY = 1, 2, 3, 4
 
 
 class RedisCounters:
@@ -80,6 +81,13 @@ class RedisCounters:
         if claims:
             self._run("raise", "", claims, now_us)
 
+    def generation(self) -> str | None:
+        found: str | None = self._asked(lambda: self._client.get(_GENERATION))
+        return found
+
+    def filled(self, generation: str) -> None:
+        self._asked(lambda: self._client.set(_GENERATION, generation, nx=True))
+
     def _run(
         self,
         operation: str,
@@ -91,7 +99,7 @@ class RedisCounters:
         flags: str = "",
         life_ms: int = ENDED_LIFE_MS,
     ) -> list[Any]:
-        keys = [PREFIX + "h:" + event_id, _INDEX, *(PREFIX + "b:" + bucket.slot for bucket, _ in claims)]
+        keys = [PREFIX + "h:" + event_id, _INDEX, _GENERATION, *(PREFIX + "b:" + bucket.slot for bucket, _ in claims)]
         arguments: list[object] = [operation, now_us, expires_us, event_id, flags, life_ms]
         for bucket, amount in claims:
             arguments += _arguments(bucket, amount, now_us)
@@ -100,6 +108,8 @@ class RedisCounters:
             keys += answer[1:]
             arguments += ["", -1, "", 0, ENDED_LIFE_MS, 0] * (len(answer) - 1)
             answer = self._asked(lambda: self._script(keys=keys, args=arguments))
+        if answer[0] == _EMPTY:
+            raise CountersAway("Redis has lost what was counted; it is being counted anew")
         return list(answer)
 
     def _asked(self, ask: Any) -> Any:

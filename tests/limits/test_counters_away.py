@@ -1,0 +1,211 @@
+"""A Redis that is stopped and started again, with what it had counted or without.
+
+Meanwhile the policy holds; afterwards nothing has leaked and nothing counts twice. Store, collector, limits and their
+jobs are the product's, put together as in a process; time is moved by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis_here import free_port, redis_server
+
+from taximeter.clock import SystemClock, rfc3339
+from taximeter.compose.jobs import Job, Jobs
+from taximeter.compose.keeping import collector_of
+from taximeter.compose.keys import open_desk
+from taximeter.compose.limits import Limiting
+from taximeter.config.limits import read_limits
+from taximeter.config.settings import Settings
+from taximeter.core.ids import uuid7
+from taximeter.limits.amounts import Amounts
+from taximeter.limits.bounds import CallBound
+from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict
+from taximeter.pricing import load_price_book
+from taximeter.spool import Spool
+from taximeter.store.events import DuckDBEvents
+
+TOKENS = {"name": "tokens", "scope": "global", "measure": "total_tokens", "limit": 1000, "window": "month"}
+READ = 50
+
+
+class Moved:
+    """The system's time, and what it was moved by."""
+
+    def __init__(self) -> None:
+        self._real = SystemClock()
+        self._added_seconds = 0.0
+
+    def now_us(self) -> int:
+        return self._real.now_us() + int(self._added_seconds * 1_000_000)
+
+    def monotonic(self) -> float:
+        return self._real.monotonic() + self._added_seconds
+
+    def move(self, seconds: float) -> None:
+        self._added_seconds += seconds
+
+
+class ByHand(Jobs):
+    """Jobs that run when they are told."""
+
+    def __init__(self, clock: Moved) -> None:
+        super().__init__(clock)
+        self._made: list[Job] = []
+
+    def every(self, name: str, seconds: float, run: Callable[[], None]) -> Job:
+        self._made.append(job := super().every(name, seconds, run))
+        return job
+
+    def turn(self) -> None:
+        for job in self._made:
+            job.turn()
+            assert job.status.last_error is None
+
+
+class Counting:
+    """What a process has that counts in Redis."""
+
+    def __init__(self, data: Path, url: str, fail: str, closing: ExitStack) -> None:
+        self.clock = Moved()
+        settings = Settings.model_validate(
+            {"limits": read_limits([TOKENS]), "store": {"counters": url}, "admission": {"fail": fail}}
+        )
+        data.mkdir()
+        book = load_price_book(None, data)
+        keys = closing.enter_context(open_desk(data, settings, self.clock))
+        store = DuckDBEvents(data / "events.duckdb")
+        closing.callback(store.close)
+        limiting = Limiting(settings, keys.limits, lambda: book, self.clock, store)
+        self._collector = collector_of(data, book, store, self.clock, into=limiting.posting(store))
+        self._spool = Spool(data / "spool", clock=self.clock, writer="test")
+        closing.callback(self._spool.close)
+        limiting.begin(data / "spool", self._collector)
+        self.jobs = ByHand(self.clock)
+        limiting.look_after(self.jobs)
+        self.desk, self.guard = limiting.desk, limiting.desk.guard
+        self._calls = 0
+
+    def ask(self, tokens: int) -> Verdict:
+        """Whether a call of so many tokens may be made."""
+        self._calls += 1
+        now_us = self.clock.now_us()
+        event_id = uuid7(now_us // 1000, self._calls.to_bytes(10, "big"))
+        ask = Ask(event_id, now_us, {}, CallKind("openai", "gpt-4o"), CallBound(READ, tokens - READ))
+        return self.guard.decide(ask, now_us)
+
+    def admitted(self, tokens: int) -> Admitted:
+        verdict = self.ask(tokens)
+        assert isinstance(verdict, Admitted)
+        return verdict
+
+    def ends(self, call: Admitted, tokens: int) -> None:
+        """A call ends in its gateway, which writes its event."""
+        self.guard.settle(call, Amounts(0, READ, tokens - READ), self.clock.now_us())
+        self.stored(call.ask.event_id, tokens)
+
+    def away(self) -> bool:
+        return self.desk.counters_away is not None
+
+    def stored(self, event_id: str, tokens: int, **more: Any) -> None:
+        event: dict[str, Any] = {
+            "event_id": event_id,
+            "started_at": rfc3339(self.clock.now_us()),
+            "source": "gateway",
+            "provider": "openai",
+            "request_model": "gpt-4o",
+            "status": "ok",
+            "input_tokens": READ,
+            "output_tokens": tokens - READ,
+            **more,
+        }
+        assert self._spool.extend([json.dumps(event).encode()])
+        while self._collector.step():
+            pass
+
+    def standing(self) -> tuple[int, int]:
+        [limit] = self.desk.live()
+        [value] = limit["values"]
+        return value["spent"], value["held"]
+
+
+class Redis:
+    """A server that may be stopped, keeping what it has or not, and started again at the same place."""
+
+    def __init__(self, directory: Path, closing: ExitStack) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self._running = closing.enter_context(ExitStack())
+        self.url = self.start()
+
+    def start(self) -> str:
+        return self._running.enter_context(redis_server(self._directory, port=self._port))
+
+    def stop(self, *, keeps: bool) -> None:
+        if keeps:
+            with redis.Redis(port=self._port) as client:
+                client.save()
+        self._running.close()
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["with its counts", "empty"])
+@pytest.mark.parametrize("fail", ["closed", "open"])
+def test_after_redis_was_away_nothing_has_leaked_and_nothing_counts_twice(
+    tmp_path: Path, closing: ExitStack, keeps: bool, fail: str
+) -> None:
+    server = Redis(tmp_path, closing)
+    counting = Counting(tmp_path / "data", server.url, fail, closing)
+    counting.ends(counting.admitted(400), 300)
+    under_way, ends_meanwhile = counting.admitted(200), counting.admitted(200)
+    assert counting.standing() == (300, 400)
+
+    server.stop(keeps=keeps)
+    verdict = counting.ask(100)
+    assert counting.away()
+    if fail == "closed":
+        assert isinstance(verdict, Refused)
+        assert verdict.reason == "counters_away"
+    else:
+        assert isinstance(verdict, Admitted)
+        assert verdict.uncounted
+        counting.ends(verdict, 100)
+    counting.ends(ends_meanwhile, 150)
+    counting.jobs.turn()
+
+    server.start()
+    counting.clock.move(2)
+    counting.jobs.turn()
+    if not keeps:
+        assert fail == "open" or isinstance(counting.ask(100), Refused), "nobody knows yet what is spent"
+        assert counting.away()
+        counting.clock.move(6)
+        counting.jobs.turn()
+    assert not counting.away()
+
+    spent = 450 if fail == "closed" else 550
+    assert counting.standing() == (spent, 200)
+    assert not isinstance(counting.ask(1000 - spent - 200 + 1), Admitted)
+    counting.ends(under_way, 120)
+    counting.jobs.turn()
+    assert counting.standing() == (spent + 120, 0)
+
+
+@pytest.mark.parametrize("failed", [{"status": "error", "http_status": 200}, {"status": "error"}])
+def test_a_call_that_broke_off_stays_spent_at_its_bound_also_when_its_event_is_stored_before_its_gateway_ends_it(
+    tmp_path: Path, closing: ExitStack, failed: dict[str, Any]
+) -> None:
+    counting = Counting(tmp_path / "data", "memory", "closed", closing)
+    counting.stored(counting.admitted(200).ask.event_id, 60, **failed)
+    assert counting.standing() == (200, 0)
