@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from vendors import Vendor, certificate, free_port, vendor
 
-from taximeter.alerts.sources import Crossings, MeterHealth
+from taximeter.alerts.sources import Crossings, MeterHealth, Source
 from taximeter.alerts.sources import Findings as OpenFindings
 from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, rfc3339
@@ -73,18 +73,17 @@ class Calls:
     def minute(self, feature: str, habit: Habit, minute: int) -> Iterator[bytes]:
         for _ in range(max(0, round(self._random.gauss(habit.calls, 0.3 * habit.calls**0.5)))):
             user = f"u{self._random.randrange(2)}"
-            attempts = 1 + round(habit.retries)
-            for attempt in range(1, attempts + 1):
-                yield self.line(feature, habit, minute, user=user, attempt=attempt)
+            for attempt in range(1, 2 + round(habit.retries)):
+                yield self._line(feature, habit, minute, user, attempt)
 
-    def line(self, feature: str, habit: Habit, minute: int, **more: Any) -> bytes:
+    def _line(self, feature: str, habit: Habit, minute: int, user: str, attempt: int) -> bytes:
         self._number += 1
         at_us = minute * MINUTE_US + self._random.randrange(MINUTE_US)
         tokens = max(1, round(self._random.gauss(habit.input_tokens, habit.input_tokens / 10)))
         cached = min(tokens, max(0, round(tokens * self._random.gauss(habit.cached, 0.05))))
         price = PRICES.get(habit.model)
         input_usd, output_usd = (tokens - cached * 0.5) * (price or 0), 200 * (price or 0)
-        cost = {"cost_usd": None, "unpriced_reason": "unknown_model"}
+        cost: dict[str, Any] = {"cost_usd": None, "unpriced_reason": "unknown_model"}
         if price is not None:
             parts = {"input": f"{input_usd:.12f}", "output": f"{output_usd:.12f}"}
             cost = {"cost_usd": f"{input_usd + output_usd:.12f}", "cost": parts}
@@ -95,8 +94,8 @@ class Calls:
             "provider": "openai",
             "request_model": habit.model,
             "feature": feature,
-            "user_id": more.get("user", "u0"),
-            "attempt": more.get("attempt", 1),
+            "user_id": user,
+            "attempt": attempt,
             "status": "ok",
             "input_tokens": tokens,
             "cache_read_tokens": cached,
@@ -185,7 +184,7 @@ def receivers(folder: Path) -> Iterator[Receivers]:
         mail.start()
         open_servers.callback(mail.stop)
         addresses = {"from": "meter@example.com", "to": ["owner@example.com"]}
-        settings = {
+        settings: dict[str, dict[str, Any]] = {
             "slack": {"kind": "slack", "webhook_url": f"{slack.url}/services/T/B/x"},
             "pager": {
                 "kind": "pagerduty",
@@ -219,7 +218,7 @@ class Night:
         self.detecting = Detecting(self.store, self.metadata.findings, settings.anomalies, clock, ids)
 
     def _open_alerting(self, clock: Clock) -> AlertingParts:
-        further = [self.crossings, OpenFindings(self.metadata.findings.open, get_args(FindingKind))]
+        further: list[Source] = [self.crossings, OpenFindings(self.metadata.findings.open, get_args(FindingKind))]
         return open_alerting(
             self.settings,
             self.store,

@@ -146,5 +146,5 @@ def test_after_a_day_a_letter_is_given_up_and_says_why(rig: Rig) -> None:
 
 def test_a_channel_that_is_gone_from_the_configuration_is_no_reason_to_wait(rig: Rig) -> None:
     rig.post("n1", channel="removed")
-    rig.pass_seconds(1)
+    rig.delivery.tidy()
     assert [letter.state for letter in rig.outbox.letters()] == ["dead"]

@@ -22,6 +22,8 @@ LATEST_US: Final = 60 * SECOND_US
 
 SPENDING: Final = ("slack", "pager", "hook")
 METER: Final = ("pager", "mail")
+pytestmark = pytest.mark.timeout(600)
+
 ROUTES: Final = [{"match": {"family": "meter"}, "channels": list(METER)}, {"channels": list(SPENDING)}]
 
 
@@ -32,7 +34,7 @@ def settings_for(told: Receivers, **more: Any) -> dict[str, Any]:
 # ── what detection finds ───────────────────────────────────────────────────────────────────────────────────
 
 USUAL: Final = Habit(calls=3.0)
-LEARNT_MINUTES: Final = 1440 + 60
+LEARNT_MINUTES: Final = 1440 + 120
 NOW: Final = FIRST + LEARNT_MINUTES
 LASTS_MINUTES: Final = 8
 
@@ -82,7 +84,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """A day and an hour of calls, then five incidents, four minutes apart, and what became of them."""
+    """A day and two hours of calls, then five incidents, four minutes apart, and what became of them."""
     folder = tmp_path_factory.mktemp("night")
     allowed = {feature: {USUAL.model: None} for feature in DETECTED}
     anomalies = {"dimensions": [], "allowed_models": allowed}
@@ -181,7 +183,7 @@ def creeping(on: Night, *, ended: bool = False) -> None:
     on.metadata.findings.keep([found])
 
 
-RULES: Final = [
+RULES: Final[list[dict[str, Any]]] = [
     {"name": "burn", "measure": "cost_usd", "over": "10m", "each": ["feature"], "critical": "> 0.001", "for": "2m"},
     {"name": "heartbeat", "measure": "calls", "over": "10m", "warning": "> 1000000", "no_data": "alert"},
 ]

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +17,16 @@ from typing import Any
 
 @dataclass
 class Vendor:
-    """`answers` are given in turn (status, headers, body), the last one for ever; `taken` are the requests."""
+    """`answers` are given in turn (status, headers, body), the last one for ever; `taken` are the requests.
+
+    `before` and `after` are called around each answer, with the number of requests so far.
+    """
 
     url: str = ""
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=lambda: [(200, {}, b"ok")])
     taken: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    before: Callable[[int], object] = lambda _number: None
+    after: Callable[[int], object] = lambda _number: None
 
     @property
     def bodies(self) -> list[Any]:
@@ -47,24 +52,29 @@ def free_port() -> int:
 
 
 @contextmanager
-def vendor(*answers: tuple[int, dict[str, str], bytes], tls: tuple[Path, Path] | None = None) -> Iterator[Vendor]:
+def vendor(
+    *answers: tuple[int, dict[str, str], bytes], tls: tuple[Path, Path] | None = None, port: int = 0
+) -> Iterator[Vendor]:
     told = Vendor(answers=list(answers)) if answers else Vendor()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.taken.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            number = len(told.taken)
+            told.before(number)
             status, headers, content = told.answer()
             self.send_response(status)
             for name, value in {"content-length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+            told.after(number)
 
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls[1], tls[0])

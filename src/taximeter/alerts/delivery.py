@@ -5,7 +5,8 @@
 3. Note the delivery, or when to try again: after 5 s, 10 s, 20 s, ... up to 10 minutes, for a day. After that, and
    when a service says that it never will, the letter is dead: it stays to be seen, and is a trouble of its own.
 
-Letters of one incident to one channel keep their order: while one waits, those behind it wait too.
+Letters of one incident to one channel keep their order: while one waits, those behind it wait too. Channels do not
+wait for each other: each is delivered to by a job of its own.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ _log = logging.getLogger(__name__)
 class Outbox(Protocol):
     """What delivery needs of the metadata store."""
 
-    def due(self, now_us: int, limit: int = 100) -> list[Letter]: ...
+    def due(self, now_us: int, channel: str | None = None, limit: int = 100) -> list[Letter]: ...
 
     def delivered(self, notification_id: str, at_us: int) -> None: ...
 
     def failed(self, notification_id: str, error: str, due_at_us: int | None) -> None: ...
+
+    def tidy(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -49,13 +52,22 @@ class Delivery:
     clock: Clock
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """Everything that is due now. Raises StoreError when the outbox cannot be read or written."""
+    def run(self, channel: str | None = None) -> None:
+        """Everything that is due now, to one channel or to all. Raises StoreError when the outbox cannot be read or
+        written."""
         held_up: set[tuple[str, str]] = set()
-        for letter in self.outbox.due(self.clock.now_us()):
+        for letter in self.outbox.due(self.clock.now_us(), channel):
             place = letter.channel, letter.incident_id
             if place not in held_up and not self._delivered(letter):
                 held_up.add(place)
+
+    def tidy(self) -> None:
+        """Give up what is for channels that the configuration does not have any more, and forget what is old. Raises
+        StoreError."""
+        for letter in self.outbox.due(self.clock.now_us()):
+            if letter.channel not in self.channels:
+                self._delivered(letter)
+        self.outbox.tidy()
 
     def _delivered(self, letter: Letter) -> bool:
         channel = self.channels.get(letter.channel)

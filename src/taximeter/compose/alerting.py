@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from taximeter.alerts import runbook
@@ -11,6 +13,7 @@ from taximeter.alerts.channels.registry import open_channels
 from taximeter.alerts.delivery import Delivery
 from taximeter.alerts.desk import Policy
 from taximeter.alerts.evidence import Investigator
+from taximeter.alerts.lifeline import Lifeline
 from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.policy import patience_of, root_of, unknown_channels
 from taximeter.alerts.runbook import Runbook
@@ -21,6 +24,7 @@ from taximeter.alerts.watch import EVALUATE_SECONDS, Watch
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.jobs import Jobs
 from taximeter.config.settings import Settings
+from taximeter.core.ids import uuid7
 from taximeter.errors import ConfigurationError, Mistake, UsageError
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
@@ -80,8 +84,9 @@ def open_alerting(
     jobs: Jobs,
     public_url: Callable[[], str],
     further: Sequence[Source] = (),
+    draw: Callable[[int], bytes] = os.urandom,
 ) -> AlertingParts:
-    """Raises ConfigurationError with all mistakes. `further` are sources that other rooms bring."""
+    """Raises ConfigurationError with all mistakes. `further` are sources that other rooms bring; `draw` draws bytes."""
     wrong = mistakes(settings)
     if wrong:
         raise ConfigurationError("configuration", wrong)
@@ -101,9 +106,11 @@ def open_alerting(
     investigator = Investigator(store, records, explain, books, clock.now_us)
     watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator)
     delivery = Delivery(records, channels, clock)
-    jobs.every("alerts", EVALUATE_SECONDS, watch.evaluate)
-    jobs.every("delivery", DELIVER_SECONDS, delivery.run)
-    jobs.every("outbox", TIDY_SECONDS, records.tidy)
+    lifeline = Lifeline(watch.evaluate, channels, root, clock, f"taximeter/{uuid7(clock.now_us() // 1000, draw(10))}")
+    jobs.every("alerts", EVALUATE_SECONDS, lifeline.turn)
+    for name in channels:
+        jobs.every(f"delivery_{name}", DELIVER_SECONDS, partial(delivery.run, name))
+    jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
     return AlertingParts(watch, delivery, records, kinds, books)
 

@@ -115,8 +115,9 @@ class Alerting:
 
     # ── the outbox ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def due(self, now_us: int, limit: int = 100) -> list[Letter]:
-        """Letters whose time has come, oldest first. They stay due until their delivery or failure is noted.
+    def due(self, now_us: int, channel: str | None = None, limit: int = 100) -> list[Letter]:
+        """Letters to a channel (None: to all) whose time has come, oldest first. They stay due until their delivery or
+        failure is noted.
 
         Those of one incident to one channel go in order: while one waits for its next try, so do those behind it.
         """
@@ -134,6 +135,8 @@ class Alerting:
             .order_by(OUTBOX.c.created_at_us, OUTBOX.c.notification_id)
             .limit(limit)
         )
+        if channel is not None:
+            wanted = wanted.where(OUTBOX.c.channel == channel)
         with self._database.reading() as connection:
             return [Letter(**row._mapping) for row in connection.execute(wanted)]
 
