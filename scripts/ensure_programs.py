@@ -26,6 +26,7 @@ PROGRAMS = (
     Program(("redis-server", "valkey-server"), "redis-server", "shared counters"),
     Program(("initdb", "/usr/lib/postgresql/*/bin/initdb"), "postgresql", "metadata on PostgreSQL"),
     Program(("promtool",), "prometheus", "metrics and rules of Prometheus"),
+    Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager", "alerts to Alertmanager"),
 )
 
 

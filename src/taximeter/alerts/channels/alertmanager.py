@@ -47,10 +47,10 @@ def alert(message: Message) -> dict[str, Any]:
     ends = at if not message.open else at + LASTS
     return {
         "labels": {
-            "alertname": message.kind,
             "service": "taximeter",
+            **{_label(name): value for name, value in message.labels.items()},
+            "alertname": message.kind,
             "incident": message.dedup_key,
-            **{_NO_LABEL.sub("_", name): value for name, value in message.labels.items()},
         },
         "annotations": {
             "summary": message.first_line,
@@ -62,3 +62,9 @@ def alert(message: Message) -> dict[str, Any]:
         "endsAt": ends.isoformat(),
         "generatorURL": message.links[0].url if message.links else "",
     }
+
+
+def _label(name: str) -> str:
+    """A name that Prometheus allows: letters, digits and `_`, no digit first."""
+    allowed = _NO_LABEL.sub("_", name)
+    return f"_{allowed}" if allowed[:1].isdigit() else allowed
