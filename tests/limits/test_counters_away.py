@@ -92,12 +92,14 @@ class Counting:
         self.desk, self.guard = limiting.desk, limiting.desk.guard
         self._calls = 0
 
+    def new_id(self) -> str:
+        self._calls += 1
+        return uuid7(self.clock.now_us() // 1000, self._calls.to_bytes(10, "big"))
+
     def ask(self, tokens: int) -> Verdict:
         """Whether a call of so many tokens may be made."""
-        self._calls += 1
         now_us = self.clock.now_us()
-        event_id = uuid7(now_us // 1000, self._calls.to_bytes(10, "big"))
-        ask = Ask(event_id, now_us, {}, CallKind("openai", "gpt-4o"), CallBound(READ, tokens - READ))
+        ask = Ask(self.new_id(), now_us, {}, CallKind("openai", "gpt-4o"), CallBound(READ, tokens - READ))
         return self.guard.decide(ask, now_us)
 
     def admitted(self, tokens: int) -> Admitted:
@@ -168,6 +170,7 @@ def test_after_redis_was_away_nothing_has_leaked_and_nothing_counts_twice(
     server = Redis(tmp_path, closing)
     counting = Counting(tmp_path / "data", server.url, fail, closing)
     counting.ends(counting.admitted(400), 300)
+    counting.stored(counting.new_id(), 500, status="cached")
     under_way, ends_meanwhile = counting.admitted(200), counting.admitted(200)
     assert counting.standing() == (300, 400)
 

@@ -57,7 +57,8 @@ TODAY = parse_instant("2026-11-20T12:00:00Z")
             "0.0316",
         ),
         ("openai", "gpt-4o", {}, Usage(input_tokens=1_000, output_tokens=10), "0"),
-        ("openai", "gpt-4o", {"status": "cached"}, Usage(input_tokens=1_000, cache_read_tokens=1_000), "0"),
+        # given again from a cache of answers: all that it would have cost
+        ("openai", "gpt-4o", {"status": "cached"}, Usage(input_tokens=1_000, cache_read_tokens=1_000), "0.00125"),
         ("openai", "gpt-4o", {"not_billed": True}, Usage(input_tokens=1_000, cache_read_tokens=1_000), "0"),
     ],
 )

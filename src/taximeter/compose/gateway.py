@@ -9,6 +9,7 @@ from taximeter.clock import Clock
 from taximeter.config.settings import Provider, Settings
 from taximeter.gateway import GatewaySettings, KnownAnswers, Policy
 from taximeter.gateway import Provider as Upstream
+from taximeter.gateway.settings import ResponseCache
 from taximeter.store.events import EventQuery, EventStore
 from taximeter.store.events.filters import Condition
 
@@ -75,4 +76,7 @@ def known_answers(store: EventStore, clock: Clock) -> KnownAnswers:
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
-    return GatewaySettings(**settings.gateway.model_dump())
+    cached = settings.response_cache
+    sizes = cached.model_dump(exclude={"features", "keys"})
+    cache = ResponseCache(features=frozenset(cached.features), keys=frozenset(cached.keys), **sizes)
+    return GatewaySettings(**settings.gateway.model_dump(), response_cache=cache)

@@ -205,6 +205,19 @@ class Prices(Section):
     )
 
 
+class ResponseCacheSettings(Section):
+    """Whole answers that are given again to identical requests of the same tenant and key; off unless features or keys
+    are named."""
+
+    features: tuple[str, ...] = Field(default=(), description="Features whose answers are kept.")
+    keys: tuple[str, ...] = Field(default=(), description="Ids of keys whose answers are kept.")
+    ttl_seconds: float = Field(default=3600.0, gt=0, description="How long an answer is given again.")
+    size_bytes: int = Field(
+        default=64 * MEBIBYTE, gt=0, description="Most that is kept; beyond, the answer used least lately goes."
+    )
+    answer_bytes: int = Field(default=MEBIBYTE, gt=0, description="Largest answer that is kept.")
+
+
 class GatewaySettings(Section):
     """The reverse proxy in front of the providers."""
 
@@ -323,6 +336,7 @@ class Settings(Section):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     spool: SpoolSettings = Field(default_factory=SpoolSettings)
     admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+    response_cache: ResponseCacheSettings = Field(default_factory=ResponseCacheSettings)
     limits: Annotated[tuple[Limit, ...], SkipValidation] = Field(
         default=(), description="What may be spent; see the manual on limits."
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from taximeter.clock import Clock
 from taximeter.extract import flavour_for
 from taximeter.gateway.admission import Admission
+from taximeter.gateway.answer_cache import AnswerCache, Kept, cached_event
 from taximeter.gateway.asked import Asked, read_head
 from taximeter.gateway.attempts import Tries
 from taximeter.gateway.call import Call
 from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
+from taximeter.gateway.delivery import COST_HEADER
 from taximeter.gateway.departure import attempt, new_call
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange
 from taximeter.gateway.guard import Guard
+from taximeter.gateway.heads import OURS
 from taximeter.gateway.http1 import Http1
 from taximeter.gateway.identities import Identities, KnownIds, request_id_of
 from taximeter.gateway.keys import KeyCheck, attributed
@@ -27,6 +31,9 @@ from taximeter.gateway.settings import GatewaySettings
 from taximeter.gateway.sockets import Sockets, WebSockets
 from taximeter.gateway.tools import Price, Tools
 from taximeter.gateway.upstream import Headers, Upstream
+
+CACHE_HEADER: Final = OURS + b"cache"
+"""On answers that were given again."""
 
 
 class Gateway:
@@ -59,6 +66,7 @@ class Gateway:
         self.refused: dict[str, int] = {}
         self.open_calls = 0
         self._guard = Guard()
+        self._answers = AnswerCache(settings.response_cache, clock, settings.body_limit_bytes)
         self._mounts = Mounts(providers)
         self._keys = keys
         self._settings = settings
@@ -93,17 +101,46 @@ class Gateway:
             asked = self._read_head(scope, scope["method"], mount, rest)
             call = await new_call(self._tools, asked) if asked.method == "POST" else None
             body = await client.body(self._settings.body_limit_bytes)
-            exchange = await self._exchange(client, asked, call, body)
-            del body
-            self.open_calls += 1
-            try:
-                await exchange.run()
-            finally:
-                self.open_calls -= 1
+            if call is not None and self._settings.response_cache.is_on:
+                await self._run_cached(receive, send, asked, call, body)
+            else:
+                await self._run(await self._exchange(client, asked, call, body))
         except Refusal as refusal:
             await self._refuse(client, mount, call, refusal)
         except ClientGone:
             self._guard.count("client_left_early")
+
+    async def _run(self, exchange: Exchange) -> None:
+        self.open_calls += 1
+        try:
+            await exchange.run()
+        finally:
+            self.open_calls -= 1
+
+    async def _run_cached(self, receive: Receive, send: Send, asked: Asked, call: Call, body: bytes) -> None:
+        """Answer from the response cache, or keep the answer for it. Raises Refusal."""
+        answers, guard = self._answers, self._guard
+        fingerprint = guard("cache_unread", answers.fingerprint, asked, call, body)
+        kept = None if fingerprint is None else answers.find(fingerprint)
+        client = answers.client(receive, send)
+        if kept is not None:
+            await self._give_again(client, call, kept)
+            return
+        exchange = await self._exchange(client, asked, call, body)
+        await self._run(exchange)
+        if fingerprint is not None:
+            guard("answer_unkept", answers.keep, fingerprint, client, exchange.event)
+
+    async def _give_again(self, client: Client, call: Call, kept: Kept) -> None:
+        event = cached_event(call, kept, self._clock.monotonic())
+        if not self._guard("event_unrecorded", self.recorder.end, event):
+            self._guard.count("event_lost")
+        self._answers.given += 1
+        mine = [(EVENT_ID_HEADER, call.event_id.encode()), (CACHE_HEADER, b"hit"), (COST_HEADER, b"0")]
+        await client.start(200, [*kept.headers, *mine])
+        for chunk in kept.chunks[:-1]:
+            await client.part(chunk, more=True)
+        await client.part(kept.chunks[-1], more=False)
 
     async def _exchange(self, client: Client, asked: Asked, call: Call | None, body: bytes) -> Exchange:
         """The exchange, its first attempt begun. Raises Refusal."""

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from taximeter.core.event import Status
+from taximeter.core.event import Status, UsageEvent
 from taximeter.extract import Reading
 from taximeter.gateway.attempts import Step, Tries
 from taximeter.gateway.call import NOTHING_READ
@@ -71,6 +71,11 @@ class Exchange:
         self._stopping = False
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def event(self) -> UsageEvent | None:
+        """The event of the attempt that gave the answer, when it has ended."""
+        return None if self._record is None else self._record.event
 
     async def run(self) -> None:
         """Forward the request and its answer. Raises Refusal when the provider did not answer."""

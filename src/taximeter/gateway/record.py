@@ -25,7 +25,7 @@ class Record:
     """The event is written before the last bytes of the answer go to the client: a gateway killed at any moment has
     either recorded an answered call, or left its begin record."""
 
-    __slots__ = ("_client", "_tools", "call", "ended", "hold", "http_status")
+    __slots__ = ("_client", "_tools", "call", "ended", "event", "hold", "http_status")
 
     def __init__(self, tools: Tools, client: Client, call: Call, hold: Hold | None = None) -> None:
         self._tools = tools
@@ -34,6 +34,7 @@ class Record:
         self.hold = hold
         self.http_status: int | None = None
         self.ended = False
+        self.event: UsageEvent | None = None
 
     def begin(self) -> None:
         """Write that the call leaves. Raises Refusal when that is not on disk and calls are to be refused then.
@@ -119,6 +120,7 @@ class Record:
             not_billed=not_billed,
             estimate=estimate,
         )
+        self.event = event
         self._settle(event)
         if not tools.recorder.end(event):
             tools.guard.count("event_lost")

@@ -11,6 +11,22 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseCache:
+    """Whose answers are given again to identical requests: of these features, and of the keys with these ids."""
+
+    features: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    ttl_seconds: float = 3600.0
+    size_bytes: int = 64 * MEBIBYTE
+    answer_bytes: int = MEBIBYTE
+    """A larger answer is not kept."""
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.features or self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """Defaults suit one server in front of public providers."""
 
@@ -31,6 +47,8 @@ class GatewaySettings:
     """Shortest time between two progress records of one stream."""
     when_unrecordable: Literal["serve", "refuse"] = "serve"
     """What happens to a call whose begin record the spool does not take: the loss is counted, or HTTP 503."""
+
+    response_cache: ResponseCache = ResponseCache()
 
     def upstream(self) -> UpstreamSettings:
         """The part that the HTTP/1.1 adapter needs."""

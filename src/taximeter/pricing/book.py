@@ -102,12 +102,18 @@ class PriceBook:
         if call.not_billed:
             return free(self.version, "rule:not_billed")
         if call.status == "cached":
-            return free(self.version, "rule:cached")
+            return self._saved(call)
         if call.usage.known or call.by_model:
             return None
         if call.status in NO_USAGE_NO_CHARGE:
             return free(self.version, f"rule:{call.status}_without_usage")
         return Unpriced("usage_unknown", self.version)
+
+    def _saved(self, call: Priceable) -> Cost:
+        """A call that was answered from a cache of answers: it cost nothing, and saved what it would have cost."""
+        nothing = free(self.version, "rule:cached")
+        would = self._price(replace(call, status="ok"))
+        return nothing if isinstance(would, Unpriced) else replace(nothing, cache_read_saving=would.total)
 
     def _shares(self, call: Priceable) -> Cost | Unpriced:
         """A call of several models: each share at its model's price."""
@@ -154,7 +160,7 @@ class PriceBook:
         """What caching saved this call, USD: cached tokens x (input rate - read rate) - the surcharge on writes.
 
         Negative when writing cost more than reading saved. None when a price for it is not known; 0 for calls that
-        cost nothing anyway.
+        cost nothing anyway, but for one that was given again from a cache of answers: all that it would have cost.
         """
         cost = self.price(call)
         return cost.cache_saving if isinstance(cost, Cost) else None

@@ -20,7 +20,10 @@ ROLLING_QUESTIONS: Final = 6
 EPOCH_OF_EVENTS_US: Final = 1_262_304_000_000_000
 """2010: no event is older, and lifetimes are asked for from here."""
 
-_MEASURES: Final = ("cost_usd", "input_tokens", "output_tokens", "calls", "refused", "cached_calls")
+_MEASURES: Final = ("cost_usd", "input_tokens", "output_tokens", "calls")
+
+_NOT_SPENT: Final = ("cached", "refused")
+"""What was given again from a cache has tokens that were spent once."""
 _STORED_AS: Final = {"model": "request_model"}
 
 
@@ -55,11 +58,15 @@ def _rows(limit: Limit, span: Span, store: EventStore, now_us: int) -> Sequence[
     question = {
         "measures": list(_MEASURES),
         "group_by": [_STORED_AS.get(name, name) for name in limit.each],
-        "filters": {_STORED_AS.get(name, name): {"in": sorted(values)} for name, values in limit.where},
+        "filters": {"status": {"not": list(_NOT_SPENT)}, **_where(limit)},
         "from": rfc3339(span.start_us),
         "to": rfc3339(span.end_us),
     }
     return store.query(parse_query(question, now_us)).rows
+
+
+def _where(limit: Limit) -> dict[str, Any]:
+    return {_STORED_AS.get(name, name): {"in": sorted(values)} for name, values in limit.where}
 
 
 def _everything(limit: Limit) -> dict[str, str]:
@@ -74,5 +81,4 @@ def _subject(row: Mapping[str, Any], limit: Limit) -> dict[str, str]:
 
 def _amounts(row: Mapping[str, Any]) -> Amounts:
     cost = row["cost_usd"]
-    requests = row["calls"] - row["refused"] - row["cached_calls"]
-    return Amounts(nano_usd(Decimal(cost)) if cost else 0, row["input_tokens"], row["output_tokens"], requests)
+    return Amounts(nano_usd(Decimal(cost)) if cost else 0, row["input_tokens"], row["output_tokens"], row["calls"])

@@ -152,7 +152,8 @@ def _whole(name: str) -> tuple[Part, ...]:
 
 COST_MEASURES: Final = {f"cost_{component}_usd": component for component in COMPONENTS}
 CACHE_MEASURES: Final = {
-    "cache_read_saving_usd": "what reading from the cache saved: the tokens x (input rate - read rate)",
+    "cache_read_saving_usd": "what reading from the cache saved: the tokens x (input rate - read rate); of a call "
+    "answered from the response cache all that it would have cost",
     "cache_write_surcharge_usd": "what writing to the cache cost more than plain input",
     "cache_saving_usd": "what caching saved: the one less the other",
 }

@@ -1,0 +1,124 @@
+"""The response cache: an identical request of the same tenant is answered without the provider, and costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from gateway_rig import Rig, running, stream, whole
+
+from taximeter.compose.gateway import gateway_settings
+from taximeter.config.settings import Settings
+from taximeter.gateway import GatewaySettings
+from taximeter.gateway.settings import ResponseCache
+
+CHAT = "/openai/v1/chat/completions"
+ASKED: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+HEAD = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
+ANSWER = json.dumps(
+    {
+        **HEAD,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+        "usage": USAGE,
+    }
+).encode()
+STREAM = [
+    b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n',
+    b'data: {"id":"c","model":"gpt-4o-mini","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    b'data: {"id":"c","model":"gpt-4o-mini","choices":[],"usage":' + json.dumps(USAGE).encode() + b"}\n\n",
+    b"data: [DONE]\n\n",
+]
+OF_FAQ = {"X-Taximeter-Feature": "faq"}
+
+
+@contextmanager
+def caching(**wanted: Any) -> Iterator[Rig]:
+    cache = ResponseCache(**{"features": frozenset({"faq"}), **wanted})
+    with running(settings=GatewaySettings(response_cache=cache)) as rig:
+        rig.plays(whole(ANSWER))
+        yield rig
+
+
+def asked_twice(rig: Rig, first: dict[str, str], second: dict[str, str], body: dict[str, Any] = ASKED) -> int:
+    """How many of two requests came to the provider."""
+    rig.ask(CHAT, body, given=first)
+    assert rig.ask(CHAT, body, given=second).status == 200
+    return len(rig.provider.seen)
+
+
+def test_an_identical_request_is_answered_without_the_provider() -> None:
+    with caching() as rig:
+        first = rig.ask(CHAT, ASKED, given=OF_FAQ)
+        second = rig.ask(CHAT, dict(reversed(ASKED.items())), given=OF_FAQ)
+        assert (second.status, second.body) == (200, first.body)
+        assert second.headers["x-taximeter-cache"] == "hit"
+        assert second.headers["x-taximeter-event-id"] != first.headers["x-taximeter-event-id"]
+        assert len(rig.provider.seen) == 1
+        called, cached = rig.log.wait_for(2)
+        assert (called["status"], cached["status"]) == ("ok", "cached")
+        assert (cached["input_tokens"], cached["output_tokens"], cached["feature"]) == (9, 2, "faq")
+        assert cached["request_model"] == "gpt-4o-mini"
+
+
+def test_a_stream_is_given_again_as_the_client_got_it() -> None:
+    with caching() as rig:
+        rig.plays(stream(STREAM))
+        body = {**ASKED, "stream": True}
+        first, second = rig.ask(CHAT, body, given=OF_FAQ), rig.ask(CHAT, body, given=OF_FAQ)
+        assert (second.body, len(rig.provider.seen)) == (first.body, 1)
+        assert second.headers["content-type"] == first.headers["content-type"]
+        assert [one["status"] for one in rig.log.wait_for(2)] == ["ok", "cached"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {}),
+        (OF_FAQ, {"X-Taximeter-Feature": "chat"}),
+        ({**OF_FAQ, "X-Taximeter-Tenant": "a"}, {**OF_FAQ, "X-Taximeter-Tenant": "b"}),
+        (OF_FAQ, {**OF_FAQ, "X-Taximeter-Key": "tm-admin-key"}),
+        (OF_FAQ, {**OF_FAQ, "Cache-Control": "no-cache"}),
+    ],
+    ids=["not asked for", "another feature", "another tenant", "another key", "not wanted"],
+)
+def test_what_is_not_the_same_goes_to_the_provider(first: dict[str, str], second: dict[str, str]) -> None:
+    with caching() as rig:
+        assert asked_twice(rig, first, second) == 2
+
+
+def test_a_key_may_ask_for_it_instead_of_a_feature() -> None:
+    with caching(features=frozenset(), keys=frozenset({"key_1"})) as rig:
+        assert asked_twice(rig, {}, {}) == 1
+
+
+@pytest.mark.parametrize("field", [{"temperature": 1}, {"stream": True}, {"model": "gpt-4o"}])
+def test_another_request_is_another(field: dict[str, Any]) -> None:
+    with caching() as rig:
+        rig.ask(CHAT, ASKED, given=OF_FAQ)
+        rig.ask(CHAT, {**ASKED, **field}, given=OF_FAQ)
+        assert len(rig.provider.seen) == 2
+
+
+@pytest.mark.parametrize("wanted", [{"ttl_seconds": 1e-9}, {"size_bytes": 10}, {"answer_bytes": 10}])
+def test_what_is_too_old_or_too_large_is_not_given_again(wanted: dict[str, Any]) -> None:
+    with caching(**wanted) as rig:
+        assert asked_twice(rig, OF_FAQ, OF_FAQ) == 2
+
+
+def test_it_is_off_until_the_settings_name_somebody() -> None:
+    assert not gateway_settings(Settings()).response_cache.is_on
+    named = Settings.model_validate({"response_cache": {"features": ["faq"], "ttl_seconds": 60}})
+    wanted = gateway_settings(named).response_cache
+    assert (wanted.is_on, wanted.features, wanted.ttl_seconds) == (True, frozenset({"faq"}), 60.0)
+
+
+def test_failures_are_not_kept() -> None:
+    with caching() as rig:
+        rig.plays(whole(b'{"error":{"message":"no","type":"server_error"}}', status=500))
+        rig.ask(CHAT, ASKED, given=OF_FAQ)
+        rig.plays(whole(ANSWER))
+        assert rig.ask(CHAT, ASKED, given=OF_FAQ).status == 200
