@@ -34,6 +34,15 @@ def test_a_spike_is_one_finding_from_its_beginning_over_a_restart_to_its_end(his
     assert ended.finding.ended_at_us is not None
 
 
+def test_a_process_that_restarts_at_every_turn_tells_one_finding(history: History) -> None:
+    history.calls(NOW - 8, NOW + 6, factor=6)
+    for minute in (NOW - 1.5, NOW + 0.1, NOW + 3.3, NOW + 6.1):
+        history.detecting(Clock(minute)).turn()
+    [found] = history.metadata.findings.list()
+    assert found.finding.open
+    assert found.finding.detected_at_us <= (NOW + 1) * MINUTE_US
+
+
 def test_an_incident_that_ended_while_nobody_looked_has_ended(history: History) -> None:
     history.calls(NOW - 8, NOW, factor=6)
     history.detecting(Clock(NOW + 0.1)).turn()
@@ -68,6 +77,19 @@ def test_calls_that_come_late_and_old_ones_that_are_imported_are_no_news(history
     history.calls(FIRST - 3 * DAY, FIRST - 2 * DAY, factor=3)
     clock.minute = NOW + 31
     watching.turn()
+    assert history.metadata.findings.list() == []
+
+
+def test_hours_without_calls_and_clocks_that_are_wrong_are_no_news(history: History) -> None:
+    clock = Clock(NOW - 8)
+    watching = history.detecting(clock)
+    watching.turn()
+    for minute in range(NOW + 120, NOW + 160, 4):  # two hours without a call; then half of them told ahead and behind
+        clock.minute = minute + 4.1
+        history.calls(minute, minute + 4, factor=0.5)
+        history.calls(minute + 7, minute + 11, factor=0.25)
+        history.calls(minute - 11, minute - 7, factor=0.25)
+        watching.turn()
     assert history.metadata.findings.list() == []
 
 

@@ -15,7 +15,7 @@ from taximeter.anomaly.creep import Creeps
 from taximeter.anomaly.detectors import DETECTORS, Learnt, Suspicion
 from taximeter.anomaly.history import History
 from taximeter.anomaly.incidents import CAP_MINUTES, NEW_COURSE_MINUTES, Incident, begun, standing
-from taximeter.anomaly.memory import remembered
+from taximeter.anomaly.memory import KNOWN_DAYS, remembered
 from taximeter.anomaly.models import AllowedModels, Models
 from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel, Role
 from taximeter.anomaly.peaks import WATCHES, Peaks
@@ -29,9 +29,6 @@ Floats = NDArray[np.floating[Any]]
 
 LAG_SLOTS: Final = 4
 """History takes in a slot an hour after it ended: by then an incident in it has shown."""
-
-LEARNING_DAYS: Final = 7.0
-"""Rows known for less than this keep all their minutes: what looks odd may be the week's rhythm."""
 
 SHORT_INCIDENT_MINUTES: Final = 30
 """An incident that was over this soon was noise, most likely: its score is remembered as such."""
@@ -155,7 +152,7 @@ class Detection:
                     suspicions = detector.examine(learnt, minute, sums[:, :, at], rows, places)
                     news += self._open(learnt, minute, detector.watch, suspicions)
             if whole and (minute + 1) % SLOT_MINUTES == 0:
-                self.spread.learn(minute // SLOT_MINUTES, sums[:, :, at], learnt.days_known >= LEARNING_DAYS)
+                self.spread.learn(minute // SLOT_MINUTES, sums[:, :, at], learnt.days_known >= KNOWN_DAYS)
                 news += self._creep(minute)
             if news:
                 self.windows.judge(minute + 1, last - minute)
@@ -198,7 +195,7 @@ class Detection:
             return
         while self.history.done < slot - LAG_SLOTS:
             done = self.history.done
-            counted = remembered(self.panel, self.windows, done)
+            counted = remembered(self.panel, self.windows, self.baseline.level, done)
             self.history.remember(done, counted.calls, counted.minutes, counted.hourly)
             self.baseline.remember(done, counted.calls, counted.minutes)
         self._slot = slot
@@ -250,7 +247,7 @@ class Detection:
         for row in rows:
             self.windows.bad[suspicion.watch, row] = True
             self.windows.exclude(suspicion.watch, row, incident.start)
-            if suspicion.watch is Watch.VOLUME and (minute - self.panel.born[row]) >= LEARNING_DAYS * MINUTES_A_DAY:
+            if suspicion.watch is Watch.VOLUME and (minute - self.panel.born[row]) >= KNOWN_DAYS * MINUTES_A_DAY:
                 self.history.forget(row, incident.start // SLOT_MINUTES)
         return Told("opened", minute, incident)
 

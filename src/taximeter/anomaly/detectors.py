@@ -93,10 +93,10 @@ def _worth_a_word(learnt: Learnt, watch: Watch, rows: Places, places: Places, sc
 # ── volume ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 LEAST_CALLS: Final = 8.0
-"""Calls beyond the expected ones, below which nothing is worth a word; twice as many where hardly any are expected,
-for what comes so rarely is known poorly."""
+"""Calls beyond the expected ones, below which nothing is worth a word; three times as many where hardly any are
+expected, for what comes so rarely is known poorly: a user's session of a few minutes is no incident."""
 
-SPARSE_CALLS: Final = 5.0
+SPARSE_CALLS: Final = 10.0
 SPARSE_SCORE: Final = 1.0
 """What a window must score more in which fewer calls are expected: the noise of the rare is known worst."""
 
@@ -124,7 +124,7 @@ def _screen_volume(learnt: Learnt, sums: Floats) -> Flags:
     eligible = learnt.panel.of_role(Role.GROUP, Role.SPENDER) & (learnt.days_known >= 1)
     least = _least_volume(learnt)[:, None, None]
     large = (calls >= least * expected) & (expected > 0)
-    large &= calls - expected >= LEAST_CALLS * (1 + 1 / (1 + expected))
+    large &= calls - expected >= LEAST_CALLS * (1 + 2 / (1 + expected))
     return np.asarray(large & eligible[:, None, None])
 
 
@@ -194,6 +194,12 @@ def storm_severity(first: float, again: float, thresholds: Thresholds) -> Severi
 # ── cost per call ──────────────────────────────────────────────────────────────────────────────────────────────
 
 LEAST_PRICED: Final = 10.0
+CLUMP_MINUTES: Final = 13
+CLUMP_CALLS: Final = 100.0
+CLUMP_SCORE: Final = 2.0
+"""What a window must score more that is as short and has fewer calls: those of a few minutes are of few users and
+alike, and the cost of answers has a longer tail than any that is fitted to its variance."""
+
 DENSE_CALLS: Final = 30.0
 """With so many calls a minute, one endless answer does not move a minute's mean."""
 
@@ -217,7 +223,9 @@ def _examine_cost(learnt: Learnt, minute: int, sums: Floats, rows: Places, place
     calls, cost, expected = (sums[what] for what in (Seen.PRICED, Seen.COST, Seen.COST_EXPECTED))
     variance = learnt.spread.cost_variance[rows] / calls[rows, places] + learnt.spread.cost_drift[rows]
     scores = gamma_tail(cost[rows, places] / expected[rows, places], variance)
-    enough = _worth_a_word(learnt, Watch.COST, rows, places, scores, learnt.thresholds.score)
+    clumped = (calls[rows, places] < CLUMP_CALLS) & (np.array(WINDOWS)[places] <= CLUMP_MINUTES)
+    asked = learnt.thresholds.score + CLUMP_SCORE * clumped
+    enough = _worth_a_word(learnt, Watch.COST, rows, places, scores, asked)
     least = _least_cost(learnt)
 
     def look(row: int, place: int, score: float) -> Suspicion | None:
@@ -256,6 +264,9 @@ EARNED_RATE: Final = 0.55
 CACHE_DROP: Final = 0.77
 """The rate must have fallen to this part of the expected one, besides the absolute threshold."""
 
+QUIET: Final = 0.5
+"""Below this part of the expected calls a cache cools down by itself, as on a day off: the rate must fall further."""
+
 TOKEN_WEIGHT: Final = 2.0
 """Calls are weighed by their input tokens, whose squared coefficient of variation is about 1: the variance doubles."""
 
@@ -267,7 +278,8 @@ def _screen_cache(learnt: Learnt, sums: Floats) -> Flags:
     calls, tokens, cached, expected = (
         sums[what] for what in (Seen.INPUT_CALLS, Seen.INPUT, Seen.CACHED, Seen.CACHED_EXPECTED)
     )
-    low = (calls >= LEAST_PRICED) & (expected >= EARNED_RATE * tokens) & (cached <= CACHE_DROP * expected)
+    warmth = np.sqrt(np.clip(sums[Seen.CALLS] / np.maximum(QUIET * sums[Seen.EXPECTED], 1e-9), 0, 1))
+    low = (calls >= LEAST_PRICED) & (expected >= EARNED_RATE * tokens) & (cached <= CACHE_DROP * warmth * expected)
     low &= cached <= learnt.thresholds.cache_warning * tokens
     return np.asarray(low & (learnt.panel.of_role(Role.GROUP) & (learnt.days_known >= 1))[:, None, None])
 

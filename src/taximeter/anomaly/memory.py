@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from taximeter.anomaly.calendar import MINUTES_A_DAY, SLOT_MINUTES
 from taximeter.anomaly.history import Hourly
 from taximeter.anomaly.panel import Panel, Raw, Role
+from taximeter.anomaly.volume import LEAST_SHAPE
 from taximeter.anomaly.windows import Seen, Watch, Windows
 
 Floats = NDArray[np.floating[Any]]
@@ -21,7 +22,12 @@ SILENT_CALLS: Final = 8.0
 
 
 KNOWN_DAYS: Final = 7
-"""Silence tells of a gap only once the week's rhythm is known: before, it may be the pause of a nightly job."""
+"""Once the week's rhythm is known, silence tells of a gap, and minutes of an incident are not normal ones. Before, they
+may be the pause of a nightly job and the job itself: left out, it would be news every night and every week."""
+
+
+QUIET_SHAPE: Final = 2 * LEAST_SHAPE
+"""Below this part of the level silence tells nothing of a row: between its jobs nothing comes, though something may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +39,23 @@ class Remembered:
     hourly: Floats
 
 
-def remembered(panel: Panel, windows: Windows, slot: int) -> Remembered:
+def remembered(panel: Panel, windows: Windows, level: Floats, slot: int) -> Remembered:
+    """`level`: calls a minute of each row, on average."""
     rows, begins = panel.rows, panel.column(slot * SLOT_MINUTES)
     if begins < 0:
         return Remembered(np.zeros(rows), np.zeros(rows), np.zeros((len(Hourly), rows)))
     span = slice(begins, begins + SLOT_MINUTES)
     minutes = np.arange(slot * SLOT_MINUTES, (slot + 1) * SLOT_MINUTES)
-    counted = windows.counts[Watch.VOLUME, :rows, span] & ~_silent_minutes(panel, windows, begins)
+    counted = windows.counts[Watch.VOLUME, :rows, span] | ~_is_known(panel)[:, None]
+    counted &= ~_silent_minutes(panel, windows, level, begins)
     counted &= minutes[None, :] >= panel.born[:rows, None]
     calls = (windows.all[Seen.CALLS, :rows, span] * counted).sum(1)
     return Remembered(calls, counted.sum(1).astype(float), _hourly(panel, windows, rows, span))
+
+
+def _is_known(panel: Panel) -> Flags:
+    """Which rows have been there for a week."""
+    return np.asarray(panel.newest - panel.born[: panel.rows] >= KNOWN_DAYS * MINUTES_A_DAY)
 
 
 def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
@@ -66,17 +79,19 @@ def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
     return hourly
 
 
-def _silent_minutes(panel: Panel, windows: Windows, begins: int) -> Flags:
+def _silent_minutes(panel: Panel, windows: Windows, level: Floats, begins: int) -> Flags:
     """Minutes of a slot in a stretch in which nothing came though something should have: [row, minute]."""
     rows = panel.rows
     around = slice(max(begins - SLOT_MINUTES, 0), begins + 2 * SLOT_MINUTES)
     quiet = panel.raw[Raw.CALLS, :rows, around] == 0
     expected = windows.all[Seen.EXPECTED, :rows, around]
+    least = np.zeros(rows)
+    least[: len(level)] = QUIET_SHAPE * level[:rows]
+    expected = np.where(expected > least[:, None], expected, 0)
     silent = np.zeros((rows, SLOT_MINUTES), bool)
-    offset = begins - around.start
-    known = panel.newest - panel.born[:rows] >= KNOWN_DAYS * MINUTES_A_DAY
+    offset, known = begins - around.start, _is_known(panel)
     if quiet.all(0).any():  # nothing at all came from anywhere: the collector was out
-        features = panel.of_role(Role.GROUP)
+        features = panel.of_role(Role.GROUP) & known
         silent[:] = _silent(quiet.all(0), expected[features].sum(0))[offset : offset + SLOT_MINUTES]
     for row in np.flatnonzero(((expected * quiet).sum(1) >= SILENT_CALLS) & known):
         silent[row] |= _silent(quiet[row], expected[row])[offset : offset + SLOT_MINUTES]

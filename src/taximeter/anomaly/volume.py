@@ -13,7 +13,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.calendar import SATURDAY, SLOT_MINUTES, SLOTS_A_DAY, SLOTS_A_WEEK, SUNDAY, Calendar, day_kind
+from taximeter.anomaly.calendar import (
+    MINUTES_A_DAY,
+    SATURDAY,
+    SLOT_MINUTES,
+    SLOTS_A_DAY,
+    SLOTS_A_WEEK,
+    SUNDAY,
+    Calendar,
+    day_kind,
+)
 from taximeter.anomaly.history import KEPT_DAYS, KEPT_SLOTS, History
 from taximeter.anomaly.panel import Panel
 
@@ -40,7 +49,12 @@ LEVEL_HOURS: Final = 168
 RECENT_HALF_LIFE_HOURS: Final = 12.0
 LASTING_HALF_LIFE_HOURS: Final = 84.0
 EVIDENCE_CALLS: Final = 20.0
-"""An hour with so many expected calls tells half of what one hour can tell of the level."""
+"""An hour with so many expected calls tells half of what one hour can tell of the level. One with fewer than the hours
+that have most of the calls tells less: next to a job that comes a little early or late nothing may be seen."""
+
+YOUNG_DAYS: Final = 14
+"""Until a row has seen two weeks its level is at least the average of its days: the first weekend, of which nobody knew
+that it would be quiet, must not make the Monday after it look busy."""
 
 
 MEDIAN_CALLS: Final = 10.0
@@ -59,6 +73,7 @@ class VolumeBaseline:
         self._levels_of = -1
         self._seen = np.zeros((0, LEVEL_HOURS), np.float32)
         self._shaped = np.zeros((0, LEVEL_HOURS), np.float32)
+        self._expected = np.zeros((0, LEVEL_HOURS), np.float32)
         self._shapes: dict[int, Floats] = {}
         self.level = np.zeros(0)
         self.basis_weeks = np.zeros(0, np.int8)
@@ -152,28 +167,38 @@ class VolumeBaseline:
     # ── the level ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def remember(self, slot: int, count: Floats, minutes: Floats) -> None:
-        """A slot that is over, for the level: its good calls beside the shape that it was expected to have."""
+        """A slot that is over, for the level: its good calls beside the shape that it was expected to have, and how
+        many calls that meant then."""
         rows, hour = len(count), slot // 4 % LEVEL_HOURS
         if rows > len(self._seen):
             more = np.zeros((rows + 64 - len(self._seen), LEVEL_HOURS), np.float32)
-            self._seen, self._shaped = np.concatenate([self._seen, more]), np.concatenate([self._shaped, more])
+            self._seen, self._shaped, self._expected = (
+                np.concatenate([held, more]) for held in (self._seen, self._shaped, self._expected)
+            )
         if slot % 4 == 0:
-            self._seen[:, hour] = self._shaped[:, hour] = 0
+            self._seen[:, hour] = self._shaped[:, hour] = self._expected[:, hour] = 0
         if self._calendar.is_unlike_itself(self._calendar.local(slot)):
             return
+        shaped = minutes * self.shape(slot, rows)
         self._seen[:rows, hour] += count
-        self._shaped[:rows, hour] += minutes * self.shape(slot, rows)
+        self._shaped[:rows, hour] += shaped
+        self._expected[:rows, hour] += shaped * self._usual(rows)
+
+    def _usual(self, rows: int) -> Floats:
+        """Calls a minute, on average of the last week."""
+        self._learn_levels(rows)
+        return self._levels[:rows, self._history.done // SLOTS_A_DAY % KEPT_DAYS]
 
     def learn_level(self, rows: int) -> None:
         """Median of the last hours and of the last days, each as a multiple of its shape; the larger one."""
-        self._learn_levels(rows)
         if len(self._seen) < rows:
             self.remember(self._history.done, np.zeros(rows), np.zeros(rows))
         seen, shaped = self._seen[:rows], self._shaped[:rows]
         ratio = np.divide(seen, shaped, out=np.zeros_like(seen), where=shaped > 0)
-        usual = self._levels[:rows, self._history.done // SLOTS_A_DAY % KEPT_DAYS]
-        expected = shaped * usual[:, None]
-        weight = expected**2 / (expected**2 + EVIDENCE_CALLS**2)
+        # What an hour tells is by what was expected of it then: before a job was known, the hours without it were not.
+        usual, expected = self._usual(rows), self._expected[:rows]
+        rush = (expected**2).sum(1) / np.maximum(expected.sum(1), 1e-12)
+        weight = expected**2 / (expected**2 + EVIDENCE_CALLS**2) * np.minimum(1, expected / (rush[:, None] + 1e-12))
         age = (self._history.done // 4 - np.arange(LEVEL_HOURS)) % LEVEL_HOURS
         order = ratio.argsort(1)
         # Of few calls the median is biased; there the mean is safer than its outliers are dangerous.
@@ -187,7 +212,9 @@ class VolumeBaseline:
             return np.asarray(trust * middle + (1 - trust) * mean)
 
         recent, lasting = level(RECENT_HALF_LIFE_HOURS), level(LASTING_HALF_LIFE_HOURS)
-        self.level = np.where(weight.any(1), np.maximum(recent, lasting), usual)
+        level_now = np.where(weight.any(1), np.maximum(recent, lasting), usual)
+        young = self._history.done * SLOT_MINUTES - self._panel.born[:rows] < YOUNG_DAYS * MINUTES_A_DAY
+        self.level = np.where(young, np.maximum(level_now, usual), level_now)
 
     def expected(self, slot: int, rows: int) -> Floats:
         """Calls a minute in each of the minutes of a slot: [row, minute]."""
