@@ -90,7 +90,9 @@ def hourly_spend(held: Minutes) -> dict[str, Series]:
     usd = held.values[: len(minute), Value.INPUT_USD] + held.values[: len(minute), Value.OUTPUT_USD]
     names = np.array([feature for feature, _, _ in held.cells])[held.cell[: len(minute)]]
     return {
-        feature: np.bincount(minute[names == feature] // 60, usd[names == feature], minlength=minutes // 60)
+        feature: np.bincount(minute[names == feature] // 60, usd[names == feature], minlength=minutes // 60).astype(
+            float
+        )
         for feature in sorted({feature for feature, _, _ in held.cells})
     }
 

@@ -195,7 +195,7 @@ def storm_severity(first: float, again: float, thresholds: Thresholds) -> Severi
 
 LEAST_PRICED: Final = 10.0
 CLUMP_MINUTES: Final = 13
-CLUMP_CALLS: Final = 100.0
+CLUMP_CALLS: Final = 150.0
 CLUMP_SCORE: Final = 2.0
 """What a window must score more that is as short and has fewer calls: those of a few minutes are of few users and
 alike, and the cost of answers has a longer tail than any that is fitted to its variance."""
