@@ -25,9 +25,15 @@ from taximeter.exporters.prometheus import (
     SpendCollector,
     StandingCollector,
 )
+from taximeter.exporters.registry import open_exporters
+from taximeter.exporters.shipping import Shipping
 from taximeter.store.events import EventStore, parse_query
 from taximeter.store.events.vocabulary import dimension
 from taximeter.store.metadata import Alerting, Exports
+
+SPEND_FEED: Final = "spend"
+TIDY_SECONDS: Final = 600.0
+"""How often is deleted what every exporter has."""
 
 LATENCY_MODELS: Final = 20
 """Models whose latencies are told; the rest together is `other`."""
@@ -51,7 +57,7 @@ def mistakes(settings: Settings) -> list[Mistake]:
             dimension(label, field="labels")
         except UsageError as error:
             found.append(Mistake(f"exporters.labels.{number}", error.message))
-    return found
+    return [*found, *open_exporters(settings.exporters.to)[1]]
 
 
 def open_exporting(
@@ -65,9 +71,23 @@ def open_exporting(
 ) -> Exporting:
     """Raises StoreError. `limits` are as `GET /api/v1/limits` tells them."""
     chosen = settings.exporters
-    spend = Feed(Grouping("spend", chosen.labels, chosen.series), store, kept, clock, kept_days=_kept_days(settings))
-    spend.begin()
+    exporters, _ = open_exporters(chosen.to)
+    spend = Feed(
+        Grouping(SPEND_FEED, chosen.labels, chosen.series),
+        store,
+        kept,
+        clock,
+        kept_days=_kept_days(settings),
+        keep_windows=bool(exporters),
+    )
+    state = spend.begin()
     jobs.every("exports", chosen.every_seconds, spend.turn)
+    ways = [Shipping(name, exporter, SPEND_FEED, kept, clock) for name, exporter in exporters.items()]
+    for way in ways:
+        way.begin(state)
+        jobs.every(f"export to {way.name}", chosen.send_seconds, way.turn)
+    if ways:
+        jobs.every("exported", TIDY_SECONDS, lambda: kept.forget_windows(SPEND_FEED, min(way.after for way in ways)))
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
     collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
@@ -28,3 +28,7 @@ class ExporterSettings(Section):
     )
     user_series: int = Field(default=100, ge=0, le=10_000, description="Users named in `/metrics`; 0: none are told.")
     every_seconds: float = Field(default=15.0, gt=0, description="How often is looked for what changed.")
+    send_seconds: float = Field(default=60.0, gt=0, description="How often what changed is sent to each of `to`.")
+    to: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Exporters by name; `kind` says which, the rest is the exporter's own."
+    )

@@ -67,6 +67,7 @@ class Window(msgspec.Struct, frozen=True):
     number: int
     from_us: int
     to_us: int
+    labels: list[str]
     amounts: Sums
     whole: bool = False
 
@@ -182,7 +183,7 @@ class Feed:
         self._choose(after, now_us, changed, came)
         whole = state.until_us == 0
         since_us = now_us if whole else state.until_us
-        window = Window(state.number + 1, since_us, now_us, self._bounded(after, came), whole)
+        window = Window(state.number + 1, since_us, now_us, state.labels, self._bounded(after, came), whole)
         _book(after, window)
         self._kept.advance(
             self.grouping.name,

@@ -1,0 +1,124 @@
+"""Windows of a feed to one exporter, each once.
+
+1. Put the windows that wait together into a parcel, and keep it with the position. From here on its content and its
+   stamp are fixed.
+2. Send it. A crash or an answer that got lost leaves it kept: it is sent again as it was, and the exporter does not
+   count it twice. Only what was surely refused is put together anew, with all that came meanwhile.
+3. Keep the position behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from taximeter.clock import Clock
+from taximeter.exporters.feed import State, Window
+from taximeter.exporters.port import Exporter, NotTakenError, Parcel
+from taximeter.exporters.series import Sums, add
+from taximeter.store.metadata import Exports
+
+MOST_WINDOWS: Final = 1000
+"""Windows of one parcel."""
+
+SECOND_US: Final = 1_000_000
+
+
+class Position(msgspec.Struct):
+    """How far an exporter is: the last window that it has, and what it was told in all since `since_us`."""
+
+    after: int
+    since_us: int
+    stamp_us: int = 0
+    totals: Sums = {}
+    under_way: Parcel | None = None
+    until: int = 0
+    """The last window of the parcel that is under way."""
+
+
+class Shipping:
+    """One exporter's way through the windows of the feed `feed`. `turn` raises ExportError and StoreError."""
+
+    def __init__(self, name: str, exporter: Exporter, feed: str, kept: Exports, clock: Clock) -> None:
+        self.name, self._exporter, self._feed, self._kept, self._clock = name, exporter, feed, kept, clock
+        self._position: Position | None = None
+
+    def begin(self, state: State) -> None:
+        """A new exporter begins where the feed stands; what was there before is no news."""
+        told = self._kept.state(self._key)
+        if told is not None:
+            self._position = msgspec.json.decode(told, type=Position)
+            return
+        self._keep(Position(state.number, self._clock.now_us()))
+
+    @property
+    def _key(self) -> str:
+        return f"exporter {self.name}"
+
+    @property
+    def after(self) -> int:
+        """The last window that it has."""
+        return 0 if self._position is None else self._position.after
+
+    def turn(self) -> None:
+        """Send what waits."""
+        position = self._position
+        if position is None:
+            return
+        if position.under_way is None:
+            position = self._put_together(position)
+            if position.under_way is None:
+                return
+            self._send(position, position.under_way)
+        else:
+            self._send(position, msgspec.structs.replace(position.under_way, again=True))
+
+    def _put_together(self, position: Position) -> Position:
+        waiting = self._kept.windows(self._feed, position.after, MOST_WINDOWS)
+        windows = [msgspec.json.decode(text, type=Window) for text in waiting]
+        amounts: Sums = {}
+        for window in windows:
+            if not window.whole:
+                for key, came in window.amounts.items():
+                    add(amounts, key, came)
+        if not windows:
+            return position
+        until = windows[-1].number
+        if not amounts:
+            return self._keep(msgspec.structs.replace(position, after=until))
+        return self._keep(self._with_parcel(position, windows, amounts))
+
+    def _with_parcel(self, position: Position, windows: list[Window], amounts: Sums) -> Position:
+        totals = {key: dict(told) for key, told in position.totals.items()}
+        for key, came in amounts.items():
+            add(totals, key, came)
+        now_us = self._clock.now_us() // SECOND_US * SECOND_US
+        at_us = max(now_us, position.stamp_us + SECOND_US)
+        until = windows[-1].number
+        parcel = Parcel(
+            id=f"{self.name}-{position.since_us}-{position.after + 1}-{until}",
+            at_us=at_us,
+            from_us=windows[0].from_us,
+            to_us=windows[-1].to_us,
+            labels=windows[-1].labels,
+            amounts=amounts,
+            since_us=position.since_us,
+            totals=totals,
+        )
+        return msgspec.structs.replace(position, under_way=parcel, until=until, stamp_us=at_us)
+
+    def _send(self, position: Position, parcel: Parcel) -> None:
+        try:
+            self._exporter.send(parcel)
+        except NotTakenError:
+            if not parcel.again:
+                self._keep(msgspec.structs.replace(position, under_way=None))
+            raise
+        done = msgspec.structs.replace(position, after=position.until, totals=parcel.totals, under_way=None)
+        self._keep(done)
+
+    def _keep(self, position: Position) -> Position:
+        self._kept.keep(self._key, msgspec.json.encode(position).decode())
+        self._position = position
+        return position

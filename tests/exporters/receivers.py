@@ -1,0 +1,181 @@
+"""What exporters talk to, true to each protocol: they add up what came, as the real ones do."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+Take = Callable[[str, Mapping[str, str], bytes], int]
+"""Takes path, headers (small letters) and body of a POST; the status of the answer, 0 to hang up without one."""
+
+
+@contextmanager
+def listening(take: Take) -> Iterator[str]:
+    """The address at which `take` answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            status = take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            if status == 0:
+                self.close_connection = True
+                return
+            answer = b'{"errors":[]}'
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class DatadogIntake:
+    """`POST /api/v2/series`: a point replaces the one of the same metric, tags and second."""
+
+    KEY = "dd-key"
+    LARGEST_BYTES = 500_000
+    LARGEST_UNPACKED = 5_000_000
+
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, tuple[str, ...], int], Decimal] = {}
+
+    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        if headers.get("dd-api-key") != self.KEY:
+            return 403
+        if path != "/api/v2/series" or headers.get("content-type") != "application/json":
+            return 404
+        unpacked = gzip.decompress(body)
+        if len(body) > self.LARGEST_BYTES or len(unpacked) > self.LARGEST_UNPACKED:
+            return 413
+        for series in json.loads(unpacked, parse_float=Decimal, parse_int=Decimal)["series"]:
+            assert set(series) == {"metric", "type", "points", "tags"}
+            assert series["type"] == 1
+            assert all(len(tag) <= 200 for tag in series["tags"])
+            for point in series["points"]:
+                at = int(point["timestamp"])
+                self.points[series["metric"], tuple(sorted(series["tags"])), at] = Decimal(point["value"])
+        return 202
+
+    def sums(self) -> dict[str, Decimal]:
+        sums: dict[str, Decimal] = {}
+        for (metric, tags, _), value in self.points.items():
+            kinds = [tag.removeprefix("token_class:") for tag in tags if tag.startswith("token_class:")]
+            name = f"{kinds[0]}_tokens" if kinds else metric.removeprefix("llm.").replace("refused_calls", "refused")
+            sums[name] = sums.get(name, Decimal(0)) + value
+        return sums
+
+
+class WebhookReceiver:
+    """Keeps each `Idempotency-Key` once."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.headers: list[Mapping[str, str]] = []
+
+    def take(self, _path: str, headers: Mapping[str, str], body: bytes) -> int:
+        self.headers.append(headers)
+        known = self.bodies.setdefault(headers["idempotency-key"], body)
+        return 204 if known == body else 409
+
+    def sums(self) -> dict[str, Decimal]:
+        sums: dict[str, Decimal] = {}
+        for body in self.bodies.values():
+            for amounts in json.loads(body)["amounts"]:
+                for name, value in amounts.items():
+                    if name.endswith(("_usd", "_tokens", "calls")) or name in ("refused", "retries"):
+                        sums[name] = sums.get(name, Decimal(0)) + Decimal(value)
+        return sums
+
+
+class OtlpReceiver:
+    """Keeps the last point of each stream of sums."""
+
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, tuple[tuple[str, str], ...], int], Decimal] = {}
+        self.usage: dict[tuple[tuple[str, str], ...], tuple[int, float]] = {}
+
+    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        if path != "/v1/metrics" or headers.get("content-type") != "application/x-protobuf":
+            return 404
+        request = ExportMetricsServiceRequest.FromString(body)
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    self._take(metric)
+        return 200
+
+    def _take(self, metric: Any) -> None:
+        for point in metric.sum.data_points:
+            assert metric.sum.aggregation_temporality == 2
+            assert point.start_time_unix_nano <= point.time_unix_nano
+            value = Decimal(point.as_int) if point.HasField("as_int") else Decimal(str(point.as_double))
+            self.points[metric.name, _attributes(point), point.start_time_unix_nano] = value
+        for point in metric.histogram.data_points:
+            assert sum(point.bucket_counts) == point.count
+            self.usage[_attributes(point)] = (point.count, point.sum)
+
+    def sums(self) -> dict[str, Decimal]:
+        sums: dict[str, Decimal] = {}
+        renamed = {"cost": "cost_usd", "retry_cost": "retry_cost_usd", "refused_calls": "refused"}
+        for (metric, attributes, _), value in self.points.items():
+            short = metric.removeprefix("taximeter.")
+            name = f"{dict(attributes)['token_class']}_tokens" if short == "tokens" else renamed.get(short, short)
+            sums[name] = sums.get(name, Decimal(0)) + value
+        return sums
+
+
+def _attributes(point: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((one.key, one.value.string_value) for one in point.attributes))
+
+
+class CloudWatchLogs:
+    """moto's server; the sums of the metrics in the records of the log."""
+
+    def __init__(self, url: str, group: str) -> None:
+        self._group = group
+        self._logs = boto3.client("logs", region_name="us-east-1", endpoint_url=url)
+
+    def records(self) -> list[dict[str, Any]]:
+        pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=self._group)
+        texts = [event["message"] for page in pages for event in page["events"]]
+        return [json.loads(text, parse_float=Decimal, parse_int=Decimal) for text in texts]
+
+    def sums(self) -> dict[str, Decimal]:
+        sums: dict[str, Decimal] = {}
+        for record in self.records():
+            for metric in record["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                name = metric["Name"]
+                sums[name] = sums.get(name, Decimal(0)) + record[name]
+        return sums
+
+
+@contextmanager
+def aws() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()

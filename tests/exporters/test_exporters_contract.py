@@ -1,0 +1,185 @@
+"""Every exporter tells the store's sums to the last digit, through crashes and outages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+from export_rig import World
+from receivers import CloudWatchLogs, DatadogIntake, OtlpReceiver, WebhookReceiver, aws, listening
+
+from taximeter.exporters.feed import Feed, Grouping
+from taximeter.exporters.port import Exporter, ExportError, NotTakenError, Parcel
+from taximeter.exporters.registry import KINDS, open_exporters
+from taximeter.exporters.shipping import Shipping
+from taximeter.store.events import Query
+from taximeter.store.events.instants import LATEST_US
+
+LABELS = ("provider", "model", "feature")
+TOLD = ("cost_usd", "retry_cost_usd", "calls", "failed_calls", "retries", "unpriced_calls", "input_tokens",
+        "output_tokens")  # fmt: skip
+"""Measures that every exporter tells."""
+
+
+class Receiver(Protocol):
+    def sums(self) -> dict[str, Decimal]: ...
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Troubled:
+    """An exporter with trouble on the way, one for each time it sends; then none."""
+
+    exporter: Exporter
+    troubles: list[str] = field(default_factory=list)
+
+    def send(self, parcel: Parcel) -> None:
+        trouble = self.troubles.pop(0) if self.troubles else "none"
+        if trouble == "unreachable":
+            raise NotTakenError("nobody there")
+        if trouble == "crash before":
+            raise Crash
+        self.exporter.send(parcel)
+        if trouble == "crash after":
+            raise Crash
+        if trouble == "answer lost":
+            raise ExportError("no answer")
+
+
+def opened(kind: str, **settings: Any) -> Exporter:
+    exporters, mistakes = open_exporters({"it": {"kind": kind, **settings}})
+    assert mistakes == []
+    return exporters["it"]
+
+
+@contextmanager
+def datadog() -> Iterator[tuple[Exporter, Receiver]]:
+    intake = DatadogIntake()
+    with listening(intake.take) as url:
+        yield opened("datadog", api_key=DatadogIntake.KEY, url=url), intake
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[Exporter, Receiver]]:
+    receiver = WebhookReceiver()
+    with listening(receiver.take) as url:
+        yield opened("webhook", url=url), receiver
+
+
+@contextmanager
+def otlp() -> Iterator[tuple[Exporter, Receiver]]:
+    receiver = OtlpReceiver()
+    with listening(receiver.take) as url:
+        yield opened("otlp", url=url + "/v1/metrics"), receiver
+
+
+@contextmanager
+def cloudwatch() -> Iterator[tuple[Exporter, Receiver]]:
+    group = f"/taximeter/{uuid4()}"  # moto keeps what it has as long as this process lives
+    with aws() as url:
+        it = opened("cloudwatch", region="us-east-1", endpoint_url=url, log_group=group)
+        yield it, CloudWatchLogs(url, group)
+
+
+PLACES = {"datadog": datadog, "webhook": webhook, "otlp": otlp, "cloudwatch": cloudwatch}
+Place = tuple[Exporter, Receiver]
+
+
+@pytest.fixture(params=sorted(PLACES))
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with PLACES[request.param]() as opened_place:
+        yield opened_place
+
+
+def test_every_kind_keeps_the_contract() -> None:
+    assert set(PLACES) == set(KINDS)
+
+
+@dataclass
+class Server:
+    """What a process has of exports; another one may be opened over the same files."""
+
+    here: World
+    exporter: Exporter
+
+    def __post_init__(self) -> None:
+        here, kept = self.here, self.here.metadata.exports
+        self.feed = Feed(Grouping("spend", LABELS, 50), here.store, kept, here.clock, keep_windows=True)
+        self.shipping = Shipping("it", self.exporter, "spend", kept, here.clock)
+        self.shipping.begin(self.feed.begin())
+
+    def turn(self) -> str:
+        """One turn of both jobs; what became of it."""
+        self.feed.turn()
+        self.here.clock.at_us += 60_000_000
+        try:
+            self.shipping.turn()
+        except ExportError as error:
+            return type(error).__name__
+        except Crash:
+            return "crashed"
+        return "sent"
+
+
+def stored(here: World) -> dict[str, Decimal]:
+    totals = here.store.query(Query(from_us=0, to_us=LATEST_US, measures=TOLD)).totals
+    return {name: Decimal(amount) for name, amount in totals.items()}
+
+
+def told(receiver: Receiver) -> dict[str, Decimal]:
+    sums = receiver.sums()
+    return {name: sums.get(name, Decimal(0)) for name in TOLD}
+
+
+def close_to(receiver: Receiver) -> Callable[[dict[str, Decimal]], dict[str, Decimal]]:
+    """OTLP has floating-point numbers for money: sums of them are right to the micro-dollar, all else exactly."""
+    if not isinstance(receiver, OtlpReceiver):
+        return lambda sums: sums
+    return lambda sums: {name: round(amount, 9) for name, amount in sums.items()}
+
+
+def test_ten_thousand_events_three_crashes_two_outages(here: World, place: Place) -> None:
+    exporter, receiver = place
+    troubled, chance = Troubled(exporter), Random(7)
+    server = Server(here, troubled)
+    plan = ["none", "crash before", "unreachable", "none", "crash after", "answer lost", "crash after", "none"]
+    for trouble in plan:
+        here.traffic(chance, 10_000 // len(plan))
+        troubled.troubles = [trouble]
+        if server.turn() == "crashed":
+            server = Server(here, troubled)
+    assert server.turn() == "sent"
+    rounded = close_to(receiver)
+    assert stored(here)["calls"] == 10_000
+    assert rounded(told(receiver)) == rounded(stored(here))
+
+
+def test_corrections_are_told_too(here: World, place: Place) -> None:
+    exporter, receiver = place
+    server = Server(here, exporter)
+    here.call(user_id="bob")
+    here.call(user_id="ann")
+    server.turn()
+    here.store.delete_user("bob", here.clock.at_us + 1)
+    server.turn()
+    assert told(receiver)["calls"] == 1
+    assert told(receiver)["cost_usd"] == Decimal("0.0125")
+
+
+def test_nothing_new_is_nothing_sent(here: World, place: Place) -> None:
+    exporter, _ = place
+    server = Server(here, exporter)
+    here.call()
+    server.turn()
+    assert Server(here, Troubled(exporter, ["crash before"])).turn() == "sent"
