@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from page_rig import CHROMIUM_FLAGS, Pages, Server, chromium, now, sample
-from playwright.sync_api import Browser, Page, sync_playwright
+from page_rig import CHROMIUM_FLAGS, PATIENCE_SECONDS, Pages, Server, chromium, now, sample
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from taximeter.server.page import BUILT
 from taximeter.simulator.running import RunningSimulator
@@ -21,6 +21,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium found: install the package `chromium`")
     assert (BUILT / "index.html").is_file(), "the page is not built: run `make page`"
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_SECONDS * 1000)
         running = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield running
         running.close()

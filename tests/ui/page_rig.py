@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from taximeter.core.ids import RANDOM_BYTES, uuid7
 
 ZONE = "Europe/Berlin"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+"""A busy machine takes its time; nobody waits that long where it does not."""
 POLL_SECONDS = 0.05
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
@@ -121,13 +122,15 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "taximeter", *arguments], stdout=out, stderr=out, env=environment()
             )
-        assert eventually(self._is_ready, bool), log.read_text()
+        if not eventually(self._is_ready, bool):
+            self.stop()
+            raise AssertionError(log.read_text())
 
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.directory / "server.log").read_text()
         try:
-            return httpx.get(self.url + "/readyz").status_code == 200
+            return httpx.get(self.url + "/readyz", timeout=PATIENCE_SECONDS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -161,7 +164,9 @@ class Server:
 
     def post(self, *events: dict[str, Any]) -> None:
         """Events by the front door; afterwards the store has them."""
-        said = httpx.post(self.url + "/v1/events", json=events, headers=self._headers("ingest")).json()
+        said = httpx.post(
+            self.url + "/v1/events", json=events, headers=self._headers("ingest"), timeout=PATIENCE_SECONDS
+        ).json()
         assert said["accepted"] == len(events), said
         assert eventually(
             lambda: self.events(event_id=[e["event_id"] for e in events]), lambda f: len(f) == len(events)
@@ -169,13 +174,17 @@ class Server:
 
     def query(self, *measures: str, **question: Any) -> dict[str, Any]:
         body = {"measures": measures, "timezone": ZONE, **question}
-        answer = httpx.post(self.url + "/api/v1/query", json=body, headers=self._headers("read"))
+        answer = httpx.post(
+            self.url + "/api/v1/query", json=body, headers=self._headers("read"), timeout=PATIENCE_SECONDS
+        )
         assert answer.status_code == 200, answer.text
         said: dict[str, Any] = answer.json()
         return said
 
     def events(self, **filters: Any) -> list[dict[str, Any]]:
-        answer = httpx.get(self.url + "/api/v1/events", params=filters, headers=self._headers("read"))
+        answer = httpx.get(
+            self.url + "/api/v1/events", params=filters, headers=self._headers("read"), timeout=PATIENCE_SECONDS
+        )
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["events"]
         return found
@@ -183,7 +192,7 @@ class Server:
     def session(self) -> tuple[str, str]:
         """The cookie of a signed-in browser, name and value; signed in once for all pages."""
         if self._session is None:
-            self._session = next(iter(httpx.get(self.sign_in_link()).cookies.items()))
+            self._session = next(iter(httpx.get(self.sign_in_link(), timeout=PATIENCE_SECONDS).cookies.items()))
         return self._session
 
 
@@ -207,6 +216,7 @@ class Pages:
     def blank(self, **context: Any) -> Page:
         settings = {"timezone_id": ZONE, "locale": "en-GB", "viewport": {"width": 1440, "height": 1000}, **context}
         page = self.browser.new_context(**settings).new_page()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.mistakes.append(str(error)))
         return page

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from taximeter.store.events.vocabulary import GROUPABLE, MEASURES, MOMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 UI = ROOT / "ui"
@@ -37,3 +40,17 @@ def test_the_committed_types_are_made_from_the_description() -> None:
         [GENERATOR, "openapi.json"], cwd=UI, env=page_script().with_node(), capture_output=True, text=True, check=True
     )
     assert made.stdout.strip() == (UI / "src" / "api" / "schema.ts").read_text().strip(), AFRESH
+
+
+def names_in(file: str, line: str) -> set[str]:
+    return set(re.findall(line, (UI / "src" / "view" / file).read_text(), re.MULTILINE))
+
+
+def test_the_page_offers_every_measure_of_the_server() -> None:
+    assert names_in("measures.ts", r"^  (\w+): (?:sum|rate)\(") == MEASURES.keys() - MOMENTS.keys()
+
+
+def test_the_page_groups_by_what_the_server_knows() -> None:
+    named = names_in("names.ts", r'^  (\w+): "')
+    assert "feature" in named
+    assert named <= set(GROUPABLE)

@@ -49,7 +49,7 @@ function Page() {
 function useIsNew(): boolean {
   const any = useQuery({
     queryKey: ["any call"],
-    queryFn: () => calls({ limit: 1 }),
+    queryFn: () => calls({}, { limit: 1 }),
     refetchInterval: ({ state }) => (state.data?.events.length ? false : LOOK_FOR_FIRST_CALL_MS),
   });
   return any.data?.events.length === 0;

@@ -6,7 +6,10 @@ import { useMemo } from "react";
 
 import type { Live } from "./live/useLive";
 import { clockTime } from "./format";
-import { type ChangeView, type Dimension, DIMENSIONS, filtered, filterNames, FILTERS, type RangeName, RANGES, type View } from "./view/state";
+import { AddFilter } from "./panels/AddFilter";
+import { useDimensions } from "./panels/useDimensions";
+import { type Dimension, filtered, filterNames, nameInText, nameOf } from "./view/names";
+import { type ChangeView, type RangeName, RANGES, type View } from "./view/state";
 
 interface Props {
   view: View;
@@ -42,17 +45,26 @@ function Controls({ view, change }: Omit<Props, "live">) {
         value={view.range}
         onChange={(range) => change({ range: range as RangeName })}
       />
-      <Select
-        aria-label="Group the chart by"
-        size="xs"
-        w={158}
-        allowDeselect={false}
-        data={Object.entries(DIMENSIONS).map(([value, label]) => ({ value, label: `by ${label.toLowerCase()}` }))}
-        value={view.by}
-        onChange={(by) => by && change({ by: by as Dimension })}
-      />
+      {view.page === "overview" && <GroupSelect view={view} change={change} />}
       <ZoneSelect view={view} change={change} />
+      <AddFilter view={view} change={change} />
     </>
+  );
+}
+
+function GroupSelect({ view, change }: Omit<Props, "live">) {
+  const options = useDimensions(view.by);
+  return (
+    <Select
+      aria-label="Group the chart by"
+      size="xs"
+      w={158}
+      searchable
+      allowDeselect={false}
+      data={options.map(({ group, items }) => ({ group, items: items.map(({ value }) => ({ value, label: `by ${nameInText(value)}` })) }))}
+      value={view.by}
+      onChange={(by) => by && change({ by: by as Dimension })}
+    />
   );
 }
 
@@ -103,7 +115,7 @@ function SchemeSwitch() {
 
 /** What the page is narrowed to; each can be taken away. */
 export function FilterChips({ view, change }: Omit<Props, "live">) {
-  const names = filterNames().filter((name) => view.filters[name] !== undefined);
+  const names = filterNames(view.filters);
   if (!names.length) return null;
   return (
     <Group component="section" gap="xs" aria-label="Filters">
@@ -114,10 +126,10 @@ export function FilterChips({ view, change }: Omit<Props, "live">) {
           variant="light"
           className="chip"
           rightSection={<IconX size={13} />}
-          aria-label={`Remove the filter ${FILTERS[name]}: ${view.filters[name]}`}
+          aria-label={`Remove the filter ${nameOf(name)}: ${view.filters[name]}`}
           onClick={() => change({ filters: filtered(view.filters, name, null) })}
         >
-          {FILTERS[name]}:&nbsp;<strong>{view.filters[name]}</strong>
+          {nameOf(name)}:&nbsp;<strong>{view.filters[name]}</strong>
         </Button>
       ))}
       {names.length > 1 && (

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { ago, bucketWords, count, dateTime, exactMoney, counted, milliseconds, money, share, shortMoney } from "./format";
+import { ago, bucketWords, bytes, count, dateTime, exactMoney, counted, milliseconds, money, share, shortMoney, changeWords, exactly, measured, shortly } from "./format";
 
 describe("money", () => {
   test.each([
@@ -66,3 +66,35 @@ test.each([
   ["12.5", "$12.50"],
   [null, "–"],
 ])("in narrow places %s reads %s", (amount, text) => expect(shortMoney(amount)).toBe(text));
+
+test.each([
+  ["money", "0.0034", "$0.0034", "$0.0034", "$0.0034"],
+  ["money", null, "–", "–", "not priced"],
+  ["count", 12345, "12,345", "12.3K", "12345"],
+  ["share", 0.1234, "12%", "12%", "0.1234"],
+  ["milliseconds", 1234.5, "1.2 s", "1.2 s", "1234.5"],
+  ["number", 1234.56, "1,234.6", "1.2K", "1234.56"],
+  ["number", null, "–", "–", "not known"],
+] as const)("a %s of %s is %s, shortly %s, exactly %s", (kind, value, words, short, exact) => {
+  expect([measured(kind, value), shortly(kind, value), exactly(kind, value)]).toEqual([words, short, exact]);
+});
+
+test.each([
+  ["2", "3", "+50%"],
+  ["3", "2", "−33%"],
+  ["0", "2", "new"],
+  ["0", "0", "0%"],
+  [100, 3.4, "−97%"],
+  [1, 1.012, "+1.2%"],
+  ["0.001", "9", "+899.9K%"],
+  [null, 2, "–"],
+])("from %s to %s is %s", (before, after, words) => expect(changeWords(before, after)).toBe(words));
+
+test.each([
+  [0, "0 B"],
+  [999, "999 B"],
+  [1000, "1.0 kB"],
+  [5_360_051, "5.4 MB"],
+  [7e15, "7000.0 TB"],
+  [null, "–"],
+])("%s bytes are %s", (n, words) => expect(bytes(n)).toBe(words));

@@ -1,6 +1,8 @@
 /** How amounts, counts and times are shown. Money arrives as an exact decimal string and is rounded here only. */
 
 import { roundDecimal } from "./decimal";
+import type { Kind } from "./view/measures";
+import type { Interval } from "./view/zone";
 
 /** `$1,234.57`, `$0.0034` (two significant digits below a cent), `$0`; an unknown amount is a dash, never zero. */
 export function money(amount: string | null | undefined): string {
@@ -42,6 +44,15 @@ export function compact(n: number | null | undefined): string {
   return new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(n);
 }
 
+/** `0 B`, `12.3 kB`, `5.4 MB`. */
+export function bytes(n: number | null | undefined): string {
+  if (n === null || n === undefined) return "–";
+  const step = Math.min(BYTE_UNITS.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3));
+  return `${step ? (n / 1000 ** step).toFixed(1) : n} ${BYTE_UNITS[step]}`;
+}
+
+const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"];
+
 export function milliseconds(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
@@ -58,6 +69,11 @@ export function clockTime(iso: string, timezone: string): string {
   return new Date(iso).toLocaleTimeString("en-GB", { timeZone: timezone, hour12: false });
 }
 
+/** `21 Nov`. */
+export function dayAndMonth(iso: string, timezone: string): string {
+  return new Date(iso).toLocaleDateString("en-GB", { timeZone: timezone, day: "numeric", month: "short" });
+}
+
 /** `Sat 21 Nov 2026, 03:06:23`. */
 export function dateTime(iso: string, timezone: string): string {
   const date = new Date(iso).toLocaleDateString("en-GB", {
@@ -70,13 +86,59 @@ export function dateTime(iso: string, timezone: string): string {
   return `${date.replace(",", "")}, ${clockTime(iso, timezone)}`;
 }
 
-/** The time a bar of a chart stands for: `03:04 – 03:05`, `Sat 21 Nov, 03:00 – 04:00`, `Sat 21 Nov`. Seconds. */
-export function bucketWords(start: number, end: number, interval: "minute" | "hour" | "day", timezone: string): string {
+/** The time a bar of a chart stands for: `03:04 – 03:05`, `Sat 21 Nov, 03:00 – 04:00`, `Sat 21 Nov`, `week from Mon
+ * 16 Nov`, `Nov 2026`. Seconds. */
+export function bucketWords(start: number, end: number, interval: Interval, timezone: string): string {
   const time = (at: number) => clockTime(new Date(at * 1000).toISOString(), timezone).slice(0, 5);
   const day = dateTime(new Date(start * 1000).toISOString(), timezone).split(" ").slice(0, 3).join(" ");
   if (interval === "day") return day;
+  if (interval === "week") return `week from ${day}`;
+  if (interval === "month") return monthWords(start, timezone);
   const span = `${time(start)} – ${time(end)}`;
   return interval === "minute" ? span : `${day}, ${span}`;
+}
+
+function monthWords(start: number, timezone: string): string {
+  return new Date(start * 1000).toLocaleDateString("en-GB", { timeZone: timezone, month: "short", year: "numeric" });
+}
+
+/** A measured value in words; what is not known is a dash. */
+export function measured(kind: Kind, value: Value): string {
+  if (value === null || value === undefined) return "–";
+  if (kind === "money") return money(String(value));
+  const n = Number(value);
+  if (kind === "share") return share(n, 1);
+  if (kind === "milliseconds") return milliseconds(n);
+  return kind === "count" ? count(n) : count(Math.round(n * 10) / 10);
+}
+
+/** As `measured`, for narrow places. */
+export function shortly(kind: Kind, value: Value): string {
+  if (kind === "money") return shortMoney(textOf(value));
+  return kind === "count" || kind === "number" ? compact(value == null ? null : Number(value)) : measured(kind, value);
+}
+
+/** To the last digit, for titles. */
+export function exactly(kind: Kind, value: Value): string {
+  if (kind === "money") return exactMoney(textOf(value));
+  return value === null || value === undefined ? "not known" : String(value);
+}
+
+type Value = string | number | boolean | null | undefined;
+
+function textOf(value: Value): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
+
+/** By how much something became more or less: `+12%`, `−3.4%`, `new`. */
+export function changeWords(before: Value, after: Value): string {
+  if (before == null || after == null) return "–";
+  const [from, to] = [Number(before), Number(after)];
+  if (from === to) return "0%";
+  if (from === 0) return "new";
+  const percent = (100 * (to - from)) / Math.abs(from);
+  const size = Math.abs(percent);
+  return `${percent < 0 ? "−" : "+"}${size >= 1000 ? compact(Math.round(size)) : size.toFixed(size < 10 ? 1 : 0)}%`;
 }
 
 /** `just now`, `4 minutes ago`, `yesterday`, `3 days ago`. */

@@ -1,20 +1,28 @@
 /** The one place that talks HTTP. */
 
-import type { Filters } from "../view/state";
+import { type Filters, forApi } from "../view/names";
 import type {
   Answer,
   Calculation,
   CalculatorWish,
   Call,
   CallPage,
+  CostHistory,
+  ExplainedCost,
   Incident,
   IncidentPage,
+  KeyInfo,
   KeyWish,
   Limit,
   Me,
   NewKey,
   Question,
+  Repricing,
+  RepriceWish,
   Runbook,
+  ShownPrice,
+  Status,
+  UnpricedAnswer,
   WhyAnswer,
   WhyWish,
 } from "./types";
@@ -63,12 +71,20 @@ export function whoAmI(): Promise<Me> {
 }
 
 export function ask(question: Question): Promise<Answer> {
-  return post<Answer>("/api/v1/query", question);
+  return post<Answer>("/api/v1/query", { ...question, filters: forApi(question.filters ?? {}) });
 }
 
-export function calls(filters: Filters & { from?: string; timezone?: string; limit?: number }): Promise<CallPage> {
-  const given = Object.entries(filters).map(([name, value]) => [name, String(value)]);
-  return call<CallPage>(`/api/v1/events?${new URLSearchParams(given)}`);
+export interface CallWish {
+  from?: string;
+  timezone?: string;
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string;
+}
+
+export function calls(filters: Filters, wish: CallWish = {}): Promise<CallPage> {
+  const given = Object.entries(wish).map(([name, value]) => [name, String(value)]);
+  return call<CallPage>(`/api/v1/events?${new URLSearchParams([...given, ["filters", JSON.stringify(forApi(filters))]])}`);
 }
 
 /** One call; null when there is none with this id. */
@@ -77,12 +93,50 @@ export async function callById(eventId: string): Promise<Call | null> {
   return events[0] ?? null;
 }
 
-export function createKey(wish: Pick<KeyWish, "name" | "scope">): Promise<NewKey> {
+export function explainCost(eventId: string): Promise<ExplainedCost> {
+  return call<ExplainedCost>(`/api/v1/prices/explain?${new URLSearchParams({ event_id: eventId })}`);
+}
+
+export function costHistory(eventId: string): Promise<CostHistory> {
+  return call<CostHistory>(`/api/v1/prices/history?${new URLSearchParams({ event_id: eventId })}`);
+}
+
+/** Rates of a model; `at` is a day or a moment, now when left out. */
+export async function prices(wish: { model: string; at?: string; tier?: string }): Promise<ShownPrice[]> {
+  const given = Object.entries(wish).filter(([, value]) => value);
+  return (await call<{ prices: ShownPrice[] }>(`/api/v1/prices?${new URLSearchParams(given)}`)).prices;
+}
+
+export function unpriced(): Promise<UnpricedAnswer> {
+  return post<UnpricedAnswer>("/api/v1/prices/unpriced", {});
+}
+
+export async function repricings(): Promise<Repricing[]> {
+  return (await call<{ repricings: Repricing[] }>("/api/v1/prices/repricings")).repricings;
+}
+
+export function reprice(wish: RepriceWish): Promise<Repricing> {
+  return post<Repricing>("/api/v1/prices/reprice", wish);
+}
+
+export async function keys(): Promise<KeyInfo[]> {
+  return (await call<{ keys: KeyInfo[] }>("/api/v1/keys")).keys;
+}
+
+export function revokeKey(id: string): Promise<KeyInfo> {
+  return call<KeyInfo>(`/api/v1/keys/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+export function status(): Promise<Status> {
+  return call<Status>("/api/v1/status");
+}
+
+export function createKey(wish: Pick<KeyWish, "name" | "scope"> & Partial<KeyWish>): Promise<NewKey> {
   return post<NewKey>("/api/v1/keys", wish);
 }
 
 export function why(wish: Partial<WhyWish>): Promise<WhyAnswer> {
-  return post<WhyAnswer>("/api/v1/why", wish);
+  return post<WhyAnswer>("/api/v1/why", { ...wish, filters: forApi(wish.filters ?? {}) });
 }
 
 export async function incidents(state: "open" | "all"): Promise<Incident[]> {

@@ -10,16 +10,18 @@ interface LiveQuestion<T> {
   /** How long the answer may stay as it is while calls come in. */
   paceSeconds: number;
   ask: () => Promise<T>;
+  /** Whether it stays as it is: it does not follow the stream. */
+  still?: boolean;
 }
 
 /** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen. */
-export function useLiveQuery<T>({ key, paceSeconds, ask }: LiveQuestion<T>): UseQueryResult<T> {
-  const queryKey = [LIVE, ...key];
+export function useLiveQuery<T>({ key, paceSeconds, ask, still = false }: LiveQuestion<T>): UseQueryResult<T> {
+  const queryKey = still ? key : [LIVE, ...key];
   return useQuery<T>({
     queryKey,
     queryFn: () => timed(hashKey(queryKey), ask),
     meta: { paceSeconds } satisfies LiveMeta,
-    refetchInterval: Math.max(OLDEST_MS, paceSeconds * 1000),
+    refetchInterval: !still && Math.max(OLDEST_MS, paceSeconds * 1000),
     placeholderData: (previous: T | undefined) => previous as never,
   });
 }

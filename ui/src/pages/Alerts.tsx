@@ -9,7 +9,8 @@ import type { Incident, IncidentPage } from "../api/types";
 import { ago, counted, dateTime } from "../format";
 import { Markdown } from "../panels/Markdown";
 import { Panel, reasonOf } from "../panels/Panel";
-import { type ChangeView, filtered, type FilterName, FILTERS, type View } from "../view/state";
+import { filtered, isFilter } from "../view/names";
+import { type ChangeView, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const LOOK_AGAIN_MS = 5_000;
@@ -189,8 +190,10 @@ function Actions({ incident, view, change }: { incident: Incident; view: View; c
 }
 
 function filtersOf(incident: Incident, view: View): View["filters"] {
-  const named = Object.entries(incident.labels).filter(([name]) => Object.hasOwn(FILTERS, name));
-  return named.reduce((filters, [name, value]) => filtered(filters, name as FilterName, value), view.filters);
+  return Object.entries(incident.labels).reduce(
+    (filters, [name, value]) => (isFilter(name) ? filtered(filters, name, value) : filters),
+    view.filters,
+  );
 }
 
 function Told({ page, view }: { page: IncidentPage; view: View }) {

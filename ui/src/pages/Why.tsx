@@ -9,7 +9,8 @@ import { counted, dateTime, exactMoney, money, share } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { Panel } from "../panels/Panel";
 import { FACTORS, type Step, waterfall } from "../shape/waterfall";
-import { type ChangeView, filtered, type FilterName, FILTERS, RANGES, rangeStart, type View } from "../view/state";
+import { filtered, isFilter, nameOf } from "../view/names";
+import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
@@ -115,7 +116,7 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
         <Table.Tbody>
           {answer.contributors.slice(0, 12).map((one) => (
             <Table.Tr key={`${one.dimension} ${one.value}`}>
-              <Table.Td className="dim">{FILTERS[one.dimension as FilterName] ?? one.dimension}</Table.Td>
+              <Table.Td className="dim">{nameOf(one.dimension)}</Table.Td>
               <Table.Td>
                 <Value dimension={one.dimension} value={one.value} view={view} change={change} />
               </Table.Td>
@@ -139,8 +140,8 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
 
 function Value({ dimension, value, view, change }: { dimension: string; value: string | null; view: View; change: ChangeView }) {
   if (value === null) return <span className="dim">(not set)</span>;
-  if (!Object.hasOwn(FILTERS, dimension)) return <>{value}</>;
-  const narrow = () => change({ filters: filtered(view.filters, dimension as FilterName, value), page: "overview" });
+  if (!isFilter(dimension)) return <>{value}</>;
+  const narrow = () => change({ filters: filtered(view.filters, dimension, value), page: "overview" });
   return (
     <UnstyledButton className="link" fz="sm" title={`See the calls of ${value}`} onClick={narrow}>
       {value}

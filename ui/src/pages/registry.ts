@@ -12,8 +12,13 @@ export interface PageProps {
 
 export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
   overview: Overview,
+  explore: lazy(() => import("./Explore")),
+  calls: lazy(() => import("./Calls")),
   why: lazy(() => import("./Why")),
   alerts: lazy(() => import("./Alerts")),
   limits: lazy(() => import("./Limits")),
   calculator: lazy(() => import("./Calculator")),
+  prices: lazy(() => import("./Prices")),
+  keys: lazy(() => import("./Keys")),
+  health: lazy(() => import("./Health")),
 };

@@ -2,15 +2,19 @@
 
 import { Alert, Button, CopyButton, Drawer, Group, Stack, Table, Text, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useRef } from "react";
+import { lazy, type ReactNode, Suspense, useRef } from "react";
 
 import { callById, calls } from "../api/client";
 import type { Call } from "../api/types";
 import { count, dateTime, exactMoney, milliseconds, money } from "../format";
 import { costLines, reasonInWords, tokenLines } from "../shape/costSheet";
-import { type ChangeView, filtered, type FilterName, type View } from "../view/state";
+import { filtered, type FilterName, type Filters } from "../view/names";
+import { type ChangeView, type View } from "../view/state";
+import { PageLink } from "./PageLink";
 import { Body } from "./Panel";
 import { StatusMark } from "./StatusMark";
+
+const CallPrice = lazy(() => import("./CallPrice"));
 
 interface Props {
   view: View;
@@ -62,10 +66,13 @@ function Facts({ call, view, change }: Props & { call: Call }) {
       <Amount call={call} />
       <Section title="Cost">
         <CostTable call={call} />
+        <Suspense>
+          <CallPrice call={call} view={view} />
+        </Suspense>
         <Lines>
           <Line label="Price rule" value={call.price_rule} mono />
           <Line label="Price version" value={call.price_version} mono />
-          <Line label="Reported by sender" value={call.reported_cost_usd && exactMoney(call.reported_cost_usd)} />
+          <Line label="The provider's own amount" value={call.reported_cost_usd && exactMoney(call.reported_cost_usd)} />
           <Line label="Not billed" value={call.not_billed ? "the provider does not charge for this call" : null} />
         </Lines>
       </Section>
@@ -112,15 +119,27 @@ function Facts({ call, view, change }: Props & { call: Call }) {
           <Line label="Span" value={call.span_id} mono copy />
         </Lines>
       </Section>
-      <CopyButton value={JSON.stringify(call, null, 2)}>
-        {({ copied, copy }) => (
-          <Button variant="default" size="xs" onClick={copy} w="fit-content">
-            {copied ? "Copied" : "Copy as JSON"}
-          </Button>
-        )}
-      </CopyButton>
+      <Group gap="sm">
+        <CopyButton value={JSON.stringify(call, null, 2)}>
+          {({ copied, copy }) => (
+            <Button variant="default" size="xs" onClick={copy}>
+              {copied ? "Copied" : "Copy as JSON"}
+            </Button>
+          )}
+        </CopyButton>
+        <PageLink view={view} change={change} to={{ page: "why", filters: alike(call), call: null }} className="link text">
+          Why did such calls change?
+        </PageLink>
+      </Group>
     </Stack>
   );
+}
+
+/** Filters for the calls that do the same: those of its feature, otherwise of its model. */
+function alike(call: Call): Filters {
+  const model = call.response_model ?? call.request_model;
+  if (call.feature) return { feature: call.feature };
+  return model ? { model } : {};
 }
 
 function Amount({ call }: { call: Call }) {
@@ -223,7 +242,7 @@ function TokenTable({ call }: { call: Call }) {
 function Attempts({ call, change }: { call: Call; change: ChangeView }) {
   const { data } = useQuery({
     queryKey: ["attempts", call.request_id],
-    queryFn: () => calls({ request_id: call.request_id!, limit: 20 }),
+    queryFn: () => calls({ request_id: call.request_id! }, { limit: 20 }),
     enabled: !!call.request_id,
   });
   if (!data || data.events.length < 2) return null;

@@ -8,8 +8,9 @@ import type { ReactNode } from "react";
 import { ask } from "../api/client";
 import { count, counted } from "../format";
 import { reasonInWords } from "../shape/costSheet";
-import { rowName, rowValue } from "../shape/series";
-import { type ChangeView, filtered, RANGES, rangeStart, type View } from "../view/state";
+import { rowKey, rowName, rowValue } from "../shape/series";
+import { filtered } from "../view/names";
+import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import { useSpendOverTime } from "./useSpendOverTime";
 
 interface Props {
@@ -102,7 +103,7 @@ function UnpricedModels({ view, change }: Props) {
       <Table fz="sm" my="xs" verticalSpacing={4} horizontalSpacing={6}>
         <Table.Tbody>
           {data.rows.map((row) => (
-            <Table.Tr key={`${row["other"] === true} ${rowName(row, "model")} ${row["unpriced_reason"]}`}>
+            <Table.Tr key={rowKey(row, "model", "unpriced_reason")}>
               <Table.Td>
                 <ModelName value={rowValue(row, "model")} name={rowName(row, "model")} view={view} change={change} />
               </Table.Td>

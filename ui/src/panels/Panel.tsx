@@ -10,6 +10,8 @@ import { ApiError } from "../api/client";
 interface Props<T> {
   title: string;
   aside?: ReactNode;
+  /** What stays whatever the query says, such as what it asks. */
+  above?: ReactNode;
   query: UseQueryResult<T>;
   isEmpty?: (data: T) => boolean;
   empty?: ReactNode;
@@ -17,7 +19,7 @@ interface Props<T> {
   children: (data: T) => ReactNode;
 }
 
-export function Panel<T>({ title, aside, ...body }: Props<T>) {
+export function Panel<T>({ title, aside, above, ...body }: Props<T>) {
   return (
     <section className="panel" aria-label={title} aria-busy={body.query.isPending}>
       <Group justify="space-between" mb="xs" gap="xs" wrap="nowrap" align="baseline">
@@ -26,12 +28,13 @@ export function Panel<T>({ title, aside, ...body }: Props<T>) {
         </Title>
         {aside}
       </Group>
+      {above}
       <Body {...body} />
     </section>
   );
 }
 
-export function Body<T>({ query, isEmpty, empty, height = 160, children }: Omit<Props<T>, "title" | "aside">) {
+export function Body<T>({ query, isEmpty, empty, height = 160, children }: Omit<Props<T>, "title" | "aside" | "above">) {
   const retry = () => void query.refetch();
   if (query.data === undefined) {
     if (query.isError) return <Failed error={query.error} retry={retry} busy={query.isFetching} />;

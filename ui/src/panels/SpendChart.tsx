@@ -1,16 +1,18 @@
 /** Cost over time, stacked by the chosen dimension, and what the range came to. */
 
-import { Button, Group, Text, UnstyledButton } from "@mantine/core";
-import { useMemo, useRef } from "react";
+import { Button, Group, Text } from "@mantine/core";
 
 import type { Money } from "../api/types";
-import { counted, exactMoney, money, shortMoney } from "../format";
-import { colourSlots, type Group as SpendGroup, type Series } from "../shape/series";
-import { MOST_GROUPS, REST_COLOUR, SERIES_COLOURS } from "../theme";
-import { type ChangeView, DIMENSIONS, filtered, RANGES, type View } from "../view/state";
+import { counted, exactMoney, money } from "../format";
+import type { Group as SpendGroup } from "../shape/series";
+import { filtered, nameInText } from "../view/names";
+import { MEASURES } from "../view/measures";
+import { type ChangeView, RANGES, type View } from "../view/state";
+import { Legend } from "./Legend";
 import { HEIGHT } from "./plotOptions";
 import { Panel } from "./Panel";
-import { StackedChart } from "./StackedChart";
+import { TimeChart } from "./TimeChart";
+import { useColours } from "./useColours";
 import { useSpendOverTime } from "./useSpendOverTime";
 
 export function SpendChart({ view, change }: { view: View; change: ChangeView }) {
@@ -21,7 +23,7 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
   const total = query.data?.totals["cost_usd"] as Money | null | undefined;
   return (
     <Panel
-      title={`Spend by ${DIMENSIONS[view.by].toLowerCase()}, last ${range.label}`}
+      title={`Spend by ${nameInText(view.by)}, last ${range.label}`}
       aside={
         series && (
           <Text size="sm" c="dimmed" ta="right" component="div">
@@ -42,7 +44,8 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
     >
       {(data) => (
         <>
-          <StackedChart
+          <TimeChart
+            measure={MEASURES.cost_usd}
             series={data.series}
             end={data.end}
             colours={colours}
@@ -50,49 +53,15 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
             timezone={view.timezone}
             label={`Cost per ${range.interval}: ${data.series.groups.map(groupWords).join(", ")}. Arrow keys read the bars.`}
           />
-          <Legend series={data.series} colours={colours} view={view} change={change} />
+          <Legend
+            series={data.series}
+            colours={colours}
+            kind="money"
+            pick={({ value }) => (value === null || view.filters[view.by] === value ? null : () => change({ filters: filtered(view.filters, view.by, value) }))}
+          />
         </>
       )}
     </Panel>
-  );
-}
-
-function useColours(series: Series | undefined, by: string): string[] {
-  const slots = useRef({ by, of: new Map<string, number>() });
-  return useMemo(() => {
-    const named = series?.groups.filter((group) => !group.isRest).map((group) => group.name) ?? [];
-    const before = slots.current.by === by ? slots.current.of : new Map<string, number>();
-    slots.current = { by, of: colourSlots(before, named, MOST_GROUPS) };
-    return series?.groups.map((g) => (g.isRest ? REST_COLOUR : SERIES_COLOURS[slots.current.of.get(g.name)!]!)) ?? [];
-  }, [series, by]);
-}
-
-interface LegendProps {
-  series: Series;
-  colours: string[];
-  view: View;
-  change: ChangeView;
-}
-
-function Legend({ series, colours, view, change }: LegendProps) {
-  return (
-    <Group gap="4px 16px" mt="xs">
-      {series.groups.map((group, index) => (
-        <UnstyledButton
-          key={`${group.isRest} ${group.name}`}
-          className="legend"
-          disabled={group.value === null || view.filters[view.by] === group.value}
-          onClick={() => change({ filters: filtered(view.filters, view.by, group.value) })}
-          title={group.value === null ? undefined : `Show only ${group.name}`}
-        >
-          <span className="swatch" style={{ background: colours[index] }} />
-          <span className="cut">{group.name}</span>
-          <span className="dim number" title={exactMoney(group.total)}>
-            {group.total === null ? "not priced" : shortMoney(group.total)}
-          </span>
-        </UnstyledButton>
-      ))}
-    </Group>
   );
 }
 

@@ -7,7 +7,7 @@ import type { ReactNode } from "react";
 import { ask } from "../api/client";
 import type { Answer, Money } from "../api/types";
 import { multiply } from "../decimal";
-import { compact, count, counted, exactMoney, money } from "../format";
+import { compact, count, counted, dayAndMonth, exactMoney, money } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import type { View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
@@ -45,7 +45,7 @@ export function Tiles({ view }: { view: View }) {
           </>
         )}
       </Tile>
-      <Tile label="Month to date" since={`since ${dayAndMonth(month)}`} query={useTotals(month, view, 2)}>
+      <Tile label="Month to date" since={`since ${dayAndMonth(month, "UTC")}`} query={useTotals(month, view, 2)}>
         {(answer) => (
           <>
             <Amount name="month-to-date" amount={cost(answer)} />
@@ -169,8 +169,4 @@ function number(answer: Answer, measure: string): number {
 function hitRate(answer: Answer): string {
   const rate = answer.totals["cache_hit_rate"];
   return rate === null ? "" : ` · ${Math.round(Number(rate) * 100)}% cached`;
-}
-
-function dayAndMonth(date: string): string {
-  return new Date(`${date}T00:00:00Z`).toLocaleDateString("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
 }

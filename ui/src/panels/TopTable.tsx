@@ -6,8 +6,9 @@ import { ask } from "../api/client";
 import type { Answer, Money, Row } from "../api/types";
 import { compact, count, counted, exactMoney, share, shortMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
-import { NOT_SET, rowName, rowValue } from "../shape/series";
-import { type ChangeView, type Dimension, DIMENSIONS, filtered, RANGES, rangeStart, type View } from "../view/state";
+import { rowKey, rowName, rowValue } from "../shape/series";
+import { type Dimension, filtered, nameOf } from "../view/names";
+import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import { Panel } from "./Panel";
 
 const MOST_ROWS = 7;
@@ -56,7 +57,7 @@ function Spenders({ answer, dimension, picked, pick }: SpendersProps) {
     <Table className="spenders" verticalSpacing={5} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
       <Table.Thead>
         <Table.Tr>
-          <Table.Th>{DIMENSIONS[dimension]}</Table.Th>
+          <Table.Th>{nameOf(dimension)}</Table.Th>
           <Table.Th ta="right" w={84}>
             Cost
           </Table.Th>
@@ -74,7 +75,7 @@ function Spenders({ answer, dimension, picked, pick }: SpendersProps) {
           const canPick = value !== null && value !== picked;
           return (
             <SpenderRow
-              key={`${row["other"] === true} ${rowName(row, dimension)}`}
+              key={rowKey(row, dimension)}
               row={row}
               name={rowName(row, dimension)}
               whole={whole}
@@ -99,7 +100,6 @@ function SpenderRow({ row, name, whole, pick }: RowProps) {
   const unpriced = Number(row["unpriced_calls"] ?? 0);
   // Beside calls without a price, the nothing that others cost is not what was spent.
   const isKnown = amount !== null && !(unpriced > 0 && Number(amount) === 0);
-  const isNamed = !row["other"] && name !== NOT_SET;
   return (
     <Table.Tr className={pick && "clickable"} onClick={pick}>
       <Table.Td>
@@ -109,7 +109,7 @@ function SpenderRow({ row, name, whole, pick }: RowProps) {
             {name}
           </button>
         ) : (
-          <div className={isNamed ? "cut" : "cut dim"} title={name}>
+          <div className={row["other"] ? "cut dim" : "cut"} title={name}>
             {name}
           </div>
         )}

@@ -6,7 +6,7 @@ import { useLiveQuery } from "../live/useLiveQuery";
 import { type Series, series } from "../shape/series";
 import { MOST_GROUPS } from "../theme";
 import { RANGES, rangeStart, type View } from "../view/state";
-import { bucketStarts, endOfBucket, startOfDay } from "../view/zone";
+import { bucketStarts, endOfBucket, startOf } from "../view/zone";
 
 export interface SpendOverTime {
   series: Series;
@@ -39,7 +39,7 @@ async function load({ range, by, timezone, filters }: View, now: Date): Promise<
     order_by: "-cost_usd",
     limit: MOST_GROUPS,
   });
-  const start = interval === "day" ? startOfDay(from, timezone) : Date.parse(from) / 1000;
-  const found = series(rows, by, "cost_usd", bucketStarts(interval, start, now.getTime() / 1000, timezone));
+  const buckets = bucketStarts(interval, startOf(from, timezone), now.getTime() / 1000, timezone);
+  const found = series(rows, by, "cost_usd", buckets);
   return { series: found, end: endOfBucket(interval, found.times.at(-1)!, timezone), totals, coverage };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it, test } from "vitest";
 
 import type { Row } from "../api/types";
-import { bucketAt, colourSlots, heights, NOT_SET, REST, rowValue, series } from "./series";
+import { NOT_SET } from "../view/names";
+import { bucketAt, colourSlots, heights, levels, REST, rowName, rowValue, series, totalsByBucket } from "./series";
 
 const at = (minute: number) => `2026-11-20T10:0${minute}:00+00:00`;
 const seconds = (minute: number) => Date.parse(at(minute)) / 1000;
@@ -42,10 +43,33 @@ describe("stacking", () => {
   });
 });
 
+describe("two dimensions", () => {
+  const rows: Row[] = [
+    { time: at(0), feature: "chat", model: "a", calls: 3 },
+    { time: at(0), feature: "chat", model: null, calls: 2 },
+    { time: at(1), feature: null, model: null, calls: 1, other: true },
+  ];
+  it("name a group by both", () => expect(rows.map((row) => rowName(row, "feature", "model"))).toEqual(["chat · a", `chat · ${NOT_SET}`, REST]));
+  it("make a group of each pair", () => {
+    expect(series(rows, ["feature", "model"], "calls", []).groups.map(({ total }) => total)).toEqual(["3", "2", "1"]);
+  });
+});
+
+describe("lines", () => {
+  it("break where nothing is known", () => expect(levels(SERIES)[1]).toEqual([1.1, null, null]));
+  it("show rates as they are", () => {
+    const rows = [{ time: at(0), feature: "chat", error_rate: 1 / 3 }];
+    expect(series(rows, "feature", "error_rate", []).groups[0]!.amounts).toEqual(["0.333333333333"]);
+  });
+});
+
+test("the time before is added up by its own buckets", () => {
+  expect(totalsByBucket(ROWS, "cost_usd", [0, 1, 2].map(seconds))).toEqual([13.1, 0, 5.000000000001]);
+});
+
 test.each([
   [{ feature: "chat" }, "chat"],
-  [{ feature: null }, null],
-  [{ feature: NOT_SET }, null],
+  [{ feature: null }, NOT_SET],
   [{ feature: null, other: true }, null],
 ])("%o can be narrowed to %s", (row, value) => expect(rowValue(row, "feature")).toBe(value));
 

@@ -2,6 +2,7 @@
 
 import type { Money, Row } from "../api/types";
 import { sumKnown } from "../decimal";
+import { NOT_SET } from "../view/names";
 
 export interface Series {
   /** Bucket starts, seconds since the epoch, ascending. */
@@ -21,43 +22,54 @@ export interface Group {
   total: Money | null;
 }
 
-export const NOT_SET = "(not set)";
 export const REST = "all others";
 
 export function groupName(value: Row[string] | undefined): string {
   return value === null || value === undefined || value === "" ? NOT_SET : String(value);
 }
 
-export function rowName(row: Row, dimension: string): string {
-  return row["other"] ? REST : groupName(row[dimension]);
+/** Of several dimensions, their values one after the other. */
+export function rowName(row: Row, ...dimensions: string[]): string {
+  return row["other"] ? REST : dimensions.map((dimension) => groupName(row[dimension])).join(" · ");
 }
 
 export function rowValue(row: Row, dimension: string): string | null {
-  const name = rowName(row, dimension);
-  return name === NOT_SET || row["other"] ? null : name;
+  return row["other"] ? null : groupName(row[dimension]);
 }
 
-/** Rows of one dimension and time as groups over all `buckets` (and any other bucket that a row names). */
-export function series(rows: Row[], dimension: string, measure: string, buckets: number[]): Series {
+/** Rows of time and of dimensions as groups over all `buckets` (and any other bucket that a row names). */
+export function series(rows: Row[], dimensions: string | string[], measure: string, buckets: number[]): Series {
+  const by = [dimensions].flat();
   const times = [...new Set([...buckets, ...rows.map(bucketOf)])].sort((a, b) => a - b);
   const position = new Map(times.map((time, index) => [time, index]));
   const groups = new Map<string, Group>();
   for (const row of rows) {
-    const group = groups.get(keyOf(row, dimension)) ?? newGroup(row, dimension, times.length);
-    groups.set(keyOf(row, dimension), group);
-    group.amounts[position.get(bucketOf(row))!] = row[measure] as Money | null;
+    const key = rowKey(row, ...by);
+    const group = groups.get(key) ?? newGroup(row, by, times.length);
+    groups.set(key, group);
+    group.amounts[position.get(bucketOf(row))!] = decimalText(row[measure]);
   }
   const summed = [...groups.values()].map((group) => ({ ...group, total: sumKnown(group.amounts) }));
   return { times, groups: summed.sort((a, b) => Number(a.isRest) - Number(b.isRest) || size(b) - size(a)) };
 }
 
-function keyOf(row: Row, dimension: string): string {
-  return `${row["other"] ? "rest" : "group"} ${groupName(row[dimension])}`;
+/** What tells a row from the others; a group that is called like the rest is not the rest. */
+export function rowKey(row: Row, ...dimensions: string[]): string {
+  return row["other"] ? "rest" : JSON.stringify(dimensions.map((dimension) => row[dimension] ?? null));
 }
 
-function newGroup(row: Row, dimension: string, buckets: number): Group {
+const SMALL_PLACES = 12;
+
+/** A value of the API as an exact decimal, as far as it is one. */
+export function decimalText(value: Row[string] | undefined): Money | null {
+  if (value === null || value === undefined) return null;
+  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(SMALL_PLACES) : String(value);
+}
+
+function newGroup(row: Row, by: string[], buckets: number): Group {
   const amounts = new Array<undefined>(buckets).fill(undefined);
-  return { name: rowName(row, dimension), value: rowValue(row, dimension), isRest: row["other"] === true, amounts, total: null };
+  const value = by.length === 1 ? rowValue(row, by[0]!) : null;
+  return { name: rowName(row, ...by), value, isRest: row["other"] === true, amounts, total: null };
 }
 
 /** For ranking only. */
@@ -73,6 +85,21 @@ function bucketOf(row: Row): number {
 export function heights({ groups }: Series): number[][] {
   let below: number[] = [];
   return groups.map((group) => (below = group.amounts.map((amount, index) => Number(amount ?? 0) + (below[index] ?? 0))));
+}
+
+/** Each group's own height; nothing is drawn where nothing is known. */
+export function levels({ groups }: Series): (number | null)[][] {
+  return groups.map((group) => group.amounts.map((amount) => (amount == null ? null : Number(amount))));
+}
+
+/** What all groups of another time came to, bucket by bucket from its beginning. */
+export function totalsByBucket(rows: Row[], measure: string, buckets: number[]): number[] {
+  const totals = buckets.map(() => 0);
+  for (const row of rows) {
+    const bucket = bucketAt(buckets, bucketOf(row));
+    if (bucket !== null) totals[bucket]! += Number(row[measure] ?? 0);
+  }
+  return totals;
 }
 
 /** The bucket that an instant lies in; null before the first. */

@@ -1,35 +1,55 @@
 import { describe, expect, it, test } from "vitest";
 
-import { decodeView, DIMENSIONS, encodeView, filtered, type Dimension, type PageName, PAGES, type RangeName, RANGES, rangeStart } from "./state";
+import { chartOf, type ChartName, CHARTS, decodeView, encodeView, intervalOf, type PageName, PAGES, type RangeName, RANGES, rangeStart, TOPS, type View } from "./state";
+import { MEASURES, type MeasureName } from "./measures";
+import { type Dimension, DIMENSIONS } from "./names";
 
 const HOME = "Europe/Berlin";
+const STANDARD = decodeView("", HOME);
 
 describe("the view in the URL", () => {
-  it("survives being written and read, whatever is looked at", () => {
-    const everyFilters = [{}, { feature: "smart-reply" }, { user_id: "a&b=c ü", model: "gpt-4o", session_id: "s/1" }];
-    for (const range of Object.keys(RANGES) as RangeName[])
-      for (const by of Object.keys(DIMENSIONS) as Dimension[])
-        for (const timezone of [HOME, "UTC", "America/New_York"])
-          for (const filters of everyFilters)
-            for (const id of [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"])
-              for (const page of Object.keys(PAGES) as PageName[]) {
-                const view = { page, range, by, timezone, filters, call: id, incident: id };
-                expect(decodeView(encodeView(view, HOME), HOME)).toEqual(view);
-              }
+  const ALTERNATIVES: { [name in keyof View]?: View[name][] } = {
+    page: Object.keys(PAGES) as PageName[],
+    range: Object.keys(RANGES) as RangeName[],
+    by: [...(Object.keys(DIMENSIONS) as Dimension[]), "tags.tier", "tags.a&b"],
+    then: [null, "model", "tags.region"],
+    timezone: [HOME, "UTC", "America/New_York"],
+    filters: [{}, { feature: "smart-reply" }, { user_id: "a&b=c ü", model: "gpt-4o", session_id: "s/1", "tags.t": "(not set)" }],
+    measure: Object.keys(MEASURES) as MeasureName[],
+    chart: Object.keys(CHARTS) as ChartName[],
+    interval: [null, "hour", "day"],
+    top: [...TOPS],
+    compare: [true, false],
+    call: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
+    incident: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
+  };
+  const OTHER: View = { ...STANDARD, page: "explore", range: "7d", by: "team", timezone: "UTC", filters: { team: "core" }, chart: "bars", compare: true };
+  it.each(Object.entries(ALTERNATIVES))("survives being written and read with any %s", (name, values) => {
+    for (const value of values)
+      for (const base of name === "interval" ? [OTHER] : [STANDARD, OTHER]) {
+        const view = { ...base, [name]: value };
+        expect(decodeView(encodeView(view, HOME), HOME)).toEqual(view);
+      }
   });
   it("is empty for the standard view", () => expect(encodeView(decodeView("", HOME), HOME)).toBe(""));
-  it.each(["?range=9y&by=shoe&tz=Mars/Olympus&shoe=42", "?range=toString&by=constructor&feature="])(
+  it.each(["?range=9y&by=shoe&tz=Mars/Olympus&shoe=42", "?range=toString&by=constructor&feature=", "?measure=love&chart=pie&top=7&interval=month&then=feature&compare=yes&tags.="])(
     "falls back on what it does not understand: %s",
     (search) => expect(decodeView(search, HOME)).toEqual(decodeView("", HOME)),
   );
 });
 
-describe("filters", () => {
-  it("hold one value a dimension", () => {
-    expect(filtered({ feature: "a", team: "t" }, "feature", "b")).toEqual({ feature: "b", team: "t" });
-  });
-  it("can be taken away", () => expect(filtered({ feature: "a", team: "t" }, "feature", null)).toEqual({ team: "t" }));
-});
+test.each([
+  ["30d", "week", "week"],
+  ["30d", null, "day"],
+  ["1h", "month", "minute"],
+  ["1y", "minute", "month"],
+] as const)("%s in steps of a %s has steps of a %s", (range, interval, shown) => expect(intervalOf({ range, interval })).toBe(shown));
+
+test.each([
+  ["cost_usd", "stacked", "stacked"],
+  ["error_rate", "stacked", "lines"],
+  ["latency_ms_p95", "table", "table"],
+] as const)("%s as %s is drawn as %s", (measure, chart, drawn) => expect(chartOf({ measure, chart })).toBe(drawn));
 
 test.each([
   ["1h", HOME, "2026-11-20T22:30:00.000Z"],

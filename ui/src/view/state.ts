@@ -1,12 +1,16 @@
 /** What is being looked at lives in the URL, so that a view can be shared, reloaded and gone back to. */
 
-import { dateIn, floorTo, type Interval, knownTimezone, shiftedDate } from "./zone";
+import { MEASURES, type MeasureName } from "./measures";
+import { type Dimension, filterNames, type Filters, isDimension, isFilter } from "./names";
+import { dateIn, floorTo, type Interval, isOfDays, knownTimezone, shiftedDate } from "./zone";
 
 const HOUR_SECONDS = 3600;
 
 interface Range {
   label: string;
   interval: Interval;
+  /** The intervals it may be looked at in, so that no chart has thousands of bars. */
+  intervals: readonly Interval[];
   /** How far back, in seconds; of days, whole ones are meant, today included. */
   seconds: number;
   /** How long its numbers may stay as they are while calls come in. */
@@ -14,56 +18,53 @@ interface Range {
 }
 
 export const RANGES = {
-  "1h": { label: "hour", interval: "minute", seconds: HOUR_SECONDS, paceSeconds: 1 },
-  "6h": { label: "6 hours", interval: "minute", seconds: 6 * HOUR_SECONDS, paceSeconds: 1 },
-  "24h": { label: "24 hours", interval: "hour", seconds: 24 * HOUR_SECONDS, paceSeconds: 2 },
-  "7d": { label: "7 days", interval: "hour", seconds: 7 * 24 * HOUR_SECONDS, paceSeconds: 10 },
-  "30d": { label: "30 days", interval: "day", seconds: 30 * 24 * HOUR_SECONDS, paceSeconds: 30 },
+  "1h": { label: "hour", interval: "minute", intervals: ["minute"], seconds: HOUR_SECONDS, paceSeconds: 1 },
+  "6h": { label: "6 hours", interval: "minute", intervals: ["minute", "hour"], seconds: 6 * HOUR_SECONDS, paceSeconds: 1 },
+  "24h": { label: "24 hours", interval: "hour", intervals: ["minute", "hour"], seconds: 24 * HOUR_SECONDS, paceSeconds: 2 },
+  "7d": { label: "7 days", interval: "hour", intervals: ["hour", "day"], seconds: 7 * 24 * HOUR_SECONDS, paceSeconds: 10 },
+  "30d": { label: "30 days", interval: "day", intervals: ["hour", "day", "week"], seconds: 30 * 24 * HOUR_SECONDS, paceSeconds: 30 },
+  "90d": { label: "90 days", interval: "day", intervals: ["day", "week", "month"], seconds: 90 * 24 * HOUR_SECONDS, paceSeconds: 60 },
+  "1y": { label: "year", interval: "month", intervals: ["day", "week", "month"], seconds: 365 * 24 * HOUR_SECONDS, paceSeconds: 60 },
 } as const satisfies Record<string, Range>;
 export type RangeName = keyof typeof RANGES;
-
-/** What the chart can be stacked by. */
-export const DIMENSIONS = {
-  feature: "Feature",
-  user_id: "User",
-  model: "Model",
-  team: "Team",
-  tenant: "Tenant",
-  environment: "Environment",
-  provider: "Provider",
-  prompt_version: "Prompt version",
-} as const;
-export type Dimension = keyof typeof DIMENSIONS;
-
-/** What the page can be narrowed to. */
-export const FILTERS = {
-  ...DIMENSIONS,
-  status: "Status",
-  service: "Service",
-  endpoint: "Endpoint",
-  session_id: "Session",
-  request_id: "Request",
-  api_key_id: "Key",
-} as const;
-export type FilterName = keyof typeof FILTERS;
-export type Filters = Partial<Record<FilterName, string>>;
 
 /** The pages, by their names in the URL, in the order of the navigation. */
 export const PAGES = {
   overview: "Overview",
+  explore: "Explore",
+  calls: "Calls",
   why: "Why",
   alerts: "Alerts",
   limits: "Limits",
   calculator: "Calculator",
+  prices: "Prices",
+  keys: "Keys",
+  health: "Health",
 } as const;
 export type PageName = keyof typeof PAGES;
+
+export const CHARTS = { stacked: "Stacked", lines: "Lines", bars: "Bars", table: "Table" } as const;
+export type ChartName = keyof typeof CHARTS;
+
+export const TOPS = [5, 10, 20, 50] as const;
+const STANDARD_TOP = 10;
 
 export interface View {
   page: PageName;
   range: RangeName;
   by: Dimension;
+  /** What each group is divided by once more. */
+  then: Dimension | null;
   timezone: string;
   filters: Filters;
+  measure: MeasureName;
+  chart: ChartName;
+  /** Null: what the range is looked at in unless told otherwise. */
+  interval: Interval | null;
+  /** Groups of their own; all others are one. */
+  top: number;
+  /** Whether the time before stands beside it. */
+  compare: boolean;
   /** The call whose sheet is open, by its event id. */
   call: string | null;
   /** The incident that is looked at, by its id. */
@@ -74,23 +75,34 @@ export type ChangeView = (change: Partial<View>) => void;
 
 export function decodeView(search: string, defaultTimezone: string): View {
   const given = new URLSearchParams(search);
-  const range = given.get("range") ?? "";
-  const by = given.get("by") ?? "";
-  const page = given.get("page") ?? "";
-  const filters: Filters = {};
-  for (const name of filterNames()) {
-    const value = given.get(name);
-    if (value) filters[name] = value;
-  }
+  const by = dimensionOr("feature", given.get("by"));
+  const then = dimensionOr(null, given.get("then"));
+  const interval = given.get("interval") as Interval | null;
+  const range = oneOf(RANGES, given.get("range"), "1h");
+  const top = Number(given.get("top"));
   return {
-    page: Object.hasOwn(PAGES, page) ? (page as PageName) : "overview",
-    range: Object.hasOwn(RANGES, range) ? (range as RangeName) : "1h",
-    by: Object.hasOwn(DIMENSIONS, by) ? (by as Dimension) : "feature",
+    page: oneOf(PAGES, given.get("page"), "overview"),
+    range,
+    by,
+    then: then === by ? null : then,
     timezone: knownTimezone(given.get("tz")) ?? defaultTimezone,
-    filters,
+    filters: Object.fromEntries([...given].filter(([name, value]) => isFilter(name) && value)),
+    measure: oneOf(MEASURES, given.get("measure"), "cost_usd"),
+    chart: oneOf(CHARTS, given.get("chart"), "stacked"),
+    interval: interval && isOfRange(interval, range) ? interval : null,
+    top: TOPS.find((known) => known === top) ?? STANDARD_TOP,
+    compare: given.get("compare") === "1",
     call: given.get("call") || null,
     incident: given.get("incident") || null,
   };
+}
+
+function dimensionOr<T>(standard: T, name: string | null): Dimension | T {
+  return name !== null && isDimension(name) ? name : standard;
+}
+
+function oneOf<T extends string>(known: Record<T, unknown>, name: string | null, standard: T): T {
+  return name !== null && Object.hasOwn(known, name) ? (name as T) : standard;
 }
 
 /** Only what differs from the default is written, so that links stay short. */
@@ -100,27 +112,37 @@ export function encodeView(view: View, defaultTimezone: string): string {
   if (view.page !== standard.page) out.set("page", view.page);
   if (view.range !== standard.range) out.set("range", view.range);
   if (view.by !== standard.by) out.set("by", view.by);
+  if (view.then) out.set("then", view.then);
   if (view.timezone !== standard.timezone) out.set("tz", view.timezone);
-  for (const name of filterNames()) if (view.filters[name]) out.set(name, view.filters[name]);
+  for (const name of filterNames(view.filters)) out.set(name, view.filters[name]!);
+  if (view.measure !== standard.measure) out.set("measure", view.measure);
+  if (view.chart !== standard.chart) out.set("chart", view.chart);
+  if (view.interval) out.set("interval", view.interval);
+  if (view.top !== standard.top) out.set("top", String(view.top));
+  if (view.compare) out.set("compare", "1");
   if (view.call) out.set("call", view.call);
   if (view.incident) out.set("incident", view.incident);
   const text = out.toString();
   return text ? `?${text}` : "";
 }
 
-export function filterNames(): FilterName[] {
-  return Object.keys(FILTERS) as FilterName[];
+/** What the range is looked at in. */
+export function intervalOf({ range, interval }: Pick<View, "range" | "interval">): Interval {
+  return interval && isOfRange(interval, range) ? interval : RANGES[range].interval;
 }
 
-/** The same filters with one of them set, or taken away by null. */
-export function filtered(filters: Filters, name: FilterName, value: string | null): Filters {
-  const { [name]: _before, ...others } = filters;
-  return value === null ? others : { ...others, [name]: value };
+/** What does not add up is not stacked. */
+export function chartOf({ chart, measure }: Pick<View, "chart" | "measure">): ChartName {
+  return chart === "stacked" && !MEASURES[measure].adds ? "lines" : chart;
+}
+
+function isOfRange(interval: Interval, range: RangeName): boolean {
+  return (RANGES[range].intervals as readonly Interval[]).includes(interval);
 }
 
 /** Where a range begins, so that its first bucket is a whole one; a moment as the API takes it. */
 export function rangeStart(range: RangeName, timezone: string, now: Date): string {
   const { interval, seconds } = RANGES[range];
-  if (interval === "day") return shiftedDate(dateIn(timezone, now), 1 - seconds / (24 * HOUR_SECONDS));
+  if (isOfDays(interval)) return shiftedDate(dateIn(timezone, now), 1 - seconds / (24 * HOUR_SECONDS));
   return new Date(floorTo(interval, now.getTime() / 1000 - seconds, timezone) * 1000).toISOString();
 }

@@ -42,33 +42,57 @@ export function startOfDay(date: string, timezone: string): number {
   return Math.min(...inside);
 }
 
-export type Interval = "minute" | "hour" | "day";
+/** A date, or a moment in RFC 3339, in seconds since the epoch. */
+export function startOf(from: string, timezone: string): number {
+  return from.includes("T") ? Date.parse(from) / 1000 : startOfDay(from, timezone);
+}
+
+export type Interval = "minute" | "hour" | "day" | "week" | "month";
+type Short = "minute" | "hour";
 export const STEP_SECONDS = { minute: 60, hour: 3600 } as const;
+const WEEK_DAYS = 7;
+
+/** Whether it consists of whole days of the calendar. */
+export function isOfDays(interval: Interval): interval is Exclude<Interval, Short> {
+  return interval !== "minute" && interval !== "hour";
+}
 
 /** The start of the minute or of the zone's hour that an instant lies in. */
-export function floorTo(interval: "minute" | "hour", at: number, timezone: string): number {
+export function floorTo(interval: Short, at: number, timezone: string): number {
   const local = at + offsetSeconds(timezone, at);
   return Math.floor(at) - Math.floor(local % STEP_SECONDS[interval]);
+}
+
+/** The first date of the day, week (from Monday) or month that a date lies in. */
+function firstDate(interval: Exclude<Interval, Short>, date: string): string {
+  if (interval === "month") return firstOfMonth(date);
+  const sinceMonday = (new Date(`${date}T00:00:00Z`).getUTCDay() + WEEK_DAYS - 1) % WEEK_DAYS;
+  return interval === "week" ? shiftedDate(date, -sinceMonday) : date;
+}
+
+function nextDate(interval: Exclude<Interval, Short>, first: string): string {
+  if (interval === "month") return firstOfMonth(shiftedDate(first, 31));
+  return shiftedDate(first, interval === "week" ? WEEK_DAYS : 1);
 }
 
 /** The starts of all buckets from `start` until now, so that quiet ones are drawn as nothing rather than skipped. */
 export function bucketStarts(interval: Interval, start: number, now: number, timezone: string): number[] {
   const starts: number[] = [];
-  if (interval === "day") {
-    for (let date = dateIn(timezone, new Date(start * 1000)); ; date = shiftedDate(date, 1)) {
+  if (isOfDays(interval)) {
+    for (let date = firstDate(interval, dateIn(timezone, new Date(start * 1000))); ; date = nextDate(interval, date)) {
       const at = startOfDay(date, timezone);
       if (at > now) return starts;
       starts.push(at);
     }
   }
-  for (let at = start; at <= now; at += STEP_SECONDS[interval]) starts.push(at);
+  for (let at = floorTo(interval, start, timezone); at <= now; at += STEP_SECONDS[interval]) starts.push(at);
   return starts;
 }
 
 /** Where the bucket after the last one would begin. */
 export function endOfBucket(interval: Interval, start: number, timezone: string): number {
-  if (interval !== "day") return start + STEP_SECONDS[interval];
-  return startOfDay(shiftedDate(dateIn(timezone, new Date(start * 1000)), 1), timezone);
+  if (!isOfDays(interval)) return start + STEP_SECONDS[interval];
+  return startOfDay(nextDate(interval, dateIn(timezone, new Date(start * 1000))), timezone);
 }
 
 export function knownTimezone(name: string | null): string | null {

@@ -1,4 +1,4 @@
-/** Bars over time, stacked by group, with the values of the bar under the pointer. */
+/** Groups over time, as stacked bars or as lines, with the values under the pointer. */
 
 import { useComputedColorScheme } from "@mantine/core";
 import { useElementSize } from "@mantine/hooks";
@@ -6,8 +6,9 @@ import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 
 import { sumKnown } from "../decimal";
-import { bucketWords, exactMoney, shortMoney } from "../format";
-import { bucketAt, heights, type Series } from "../shape/series";
+import { bucketWords, exactly, shortly } from "../format";
+import { bucketAt, heights, levels, type Series } from "../shape/series";
+import type { Measure } from "../view/measures";
 import type { Interval } from "../view/zone";
 import { HEIGHT, plotOptions } from "./plotOptions";
 
@@ -19,6 +20,10 @@ interface Props {
   interval: Interval;
   timezone: string;
   label: string;
+  measure: Measure;
+  lines?: boolean;
+  /** What all groups came to in the buckets of the time before. */
+  before?: number[];
 }
 
 interface Hover {
@@ -27,7 +32,7 @@ interface Hover {
   left: number;
 }
 
-export function StackedChart({ series, end, colours, interval, timezone, label }: Props) {
+export function TimeChart({ series, end, colours, interval, timezone, label, measure, lines = false, before }: Props) {
   const { ref, width } = useElementSize();
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -36,7 +41,7 @@ export function StackedChart({ series, end, colours, interval, timezone, label }
   // What the plot asks for while it lives: it is built anew only when its look changes.
   const shown = useRef({ series, end });
   shown.current = { series, end };
-  const look = [...colours, width, dark, interval, timezone].join();
+  const look = [...colours, width, dark, interval, timezone, lines, measure.label, before !== undefined].join();
 
   useEffect(() => {
     if (!holder.current || width === 0) return;
@@ -45,12 +50,12 @@ export function StackedChart({ series, end, colours, interval, timezone, label }
       const bucket = at === null ? null : bucketAt(shown.current.series.times, at);
       setHover(bucket === null ? null : { bucket, left });
     };
-    const options = plotOptions({ width, interval, dark, timezone, colours }, edges, onHover);
-    plot.current = new uPlot(options, dataOf(shown.current.series), holder.current);
+    const options = plotOptions({ width, interval, dark, timezone, colours, lines, kind: measure.kind, compares: before !== undefined }, edges, onHover);
+    plot.current = new uPlot(options, dataOf(series, lines, before), holder.current);
     return () => plot.current?.destroy();
   }, [look]);
 
-  useEffect(() => plot.current?.setData(dataOf(series)), [series]);
+  useEffect(() => plot.current?.setData(dataOf(series, lines, before)), [series, before]);
 
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -67,18 +72,21 @@ export function StackedChart({ series, end, colours, interval, timezone, label }
     <div ref={ref} className="chart" tabIndex={0} role="img" aria-label={label} onKeyDown={onKeyDown} onBlur={() => setHover(null)}>
       <div ref={holder} style={{ height: HEIGHT }} />
       {hover && hover.bucket < series.times.length && (
-        <Values series={series} end={end} colours={colours} interval={interval} timezone={timezone} width={width} hover={hover} />
+        <Values {...{ series, end, colours, interval, timezone, measure, before, width, hover }} />
       )}
     </div>
   );
 }
 
-/** Drawn back to front: the tallest sum first, each smaller one over it. */
-function dataOf(series: Series): uPlot.AlignedData {
-  return [series.times, ...heights(series).reverse()];
+/** Drawn back to front: of stacked ones the tallest sum first, each smaller one over it. */
+function dataOf(series: Series, lines: boolean, before: number[] | undefined): uPlot.AlignedData {
+  const drawn: (number | null)[][] = lines ? levels(series) : heights(series);
+  return [series.times, ...drawn.reverse(), ...(before ? [series.times.map((_, index) => before[index] ?? null)] : [])];
 }
 
-function Values({ series, end, colours, interval, timezone, width, hover }: Omit<Props, "label"> & { width: number; hover: Hover }) {
+type ValuesProps = Omit<Props, "label" | "lines"> & { width: number; hover: Hover };
+
+function Values({ series, end, colours, interval, timezone, measure, before, width, hover }: ValuesProps) {
   const { bucket, left } = hover;
   const lines = series.groups.flatMap((group, index) => {
     const amount = group.amounts[bucket];
@@ -90,21 +98,29 @@ function Values({ series, end, colours, interval, timezone, width, hover }: Omit
     <div className="chart-values" style={side} role="status" data-testid="chart-values">
       <div className="chart-values-head">
         <span>{bucketWords(series.times[bucket]!, series.times[bucket + 1] ?? end, interval, timezone)}</span>
-        <strong className="number" title={exactMoney(total)}>
-          {lines.length ? amountWords(total) : "no calls"}
-        </strong>
+        {(measure.adds || !lines.length) && (
+          <strong className="number" title={exactly(measure.kind, total)}>
+            {lines.length ? amountWords(measure, total) : "no calls"}
+          </strong>
+        )}
       </div>
       {lines.map((line) => (
         <div key={line.name} className="chart-values-line">
           <span className="swatch" style={{ background: line.colour }} />
           <span className="cut">{line.name}</span>
-          <span className="number">{amountWords(line.amount)}</span>
+          <span className="number">{amountWords(measure, line.amount)}</span>
         </div>
       ))}
+      {before?.[bucket] !== undefined && (
+        <div className="chart-values-line dim">
+          <span>the time before</span>
+          <span className="number">{shortly(measure.kind, before[bucket].toFixed(12))}</span>
+        </div>
+      )}
     </div>
   );
 }
 
-function amountWords(amount: string | null): string {
-  return amount === null ? "not priced" : shortMoney(amount);
+function amountWords(measure: Measure, amount: string | null): string {
+  return amount === null && measure.kind === "money" ? "not priced" : shortly(measure.kind, amount);
 }

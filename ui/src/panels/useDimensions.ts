@@ -1,0 +1,31 @@
+import { useQuery } from "@tanstack/react-query";
+
+import { calls } from "../api/client";
+import { type Dimension, DIMENSIONS, nameOf, tagNamed } from "../view/names";
+
+const CALLS_LOOKED_AT = 200;
+const STALE_MS = 60_000;
+
+interface Option {
+  value: string;
+  label: string;
+}
+
+interface Options {
+  group: string;
+  items: Option[];
+}
+
+/** What can be grouped by: fields, the tags of the last calls, and what is chosen already. */
+export function useDimensions(...chosen: (Dimension | null)[]): Options[] {
+  const { data } = useQuery({ queryKey: ["tags"], queryFn: tagNames, staleTime: STALE_MS });
+  const fields = Object.entries(DIMENSIONS).map(([value, label]) => ({ value, label }));
+  const others = chosen.filter((name): name is Dimension => name !== null && !Object.hasOwn(DIMENSIONS, name));
+  const tags = [...new Set([...(data ?? []).map(tagNamed), ...others])].map((value) => ({ value, label: nameOf(value) }));
+  return [{ group: "Fields", items: fields }, ...(tags.length ? [{ group: "Tags", items: tags }] : [])];
+}
+
+async function tagNames(): Promise<string[]> {
+  const { events } = await calls({}, { limit: CALLS_LOOKED_AT });
+  return [...new Set(events.flatMap((event) => Object.keys(event.tags ?? {})))].sort();
+}
