@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from taximeter.core.ids import RANDOM_BYTES, uuid7
 
 ZONE = "Europe/Berlin"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0
 """A busy machine takes its time; nobody waits that long where it does not."""
 POLL_SECONDS = 0.05
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -95,7 +95,7 @@ def test_what_is_explored_is_in_the_url_and_survives_a_reload(page: Page, server
     page.get_by_role("option", name="Model", exact=True).click()
     page.get_by_role("combobox", name="Interval").click()
     page.get_by_role("option", name="week").click()
-    page.get_by_text("compare with the time before").click()
+    page.get_by_role("switch", name="compare with the time before").click()
     address = f"{server.url}/?page=explore&range=30d&by=model&measure=latency_ms_p95&interval=week&compare=1"
     expect(page).to_have_url(address)
     page.reload()

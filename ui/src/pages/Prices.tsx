@@ -58,7 +58,7 @@ function LookUp({ view }: { view: View }) {
       }
     >
       {(found) => (
-        <SimpleGrid cols={{ base: 1, md: found.length > 1 ? 2 : 1 }} spacing="lg">
+        <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
           {found.map((price) => (
             <Rates key={`${price.provider} ${price.model}`} price={price} view={view} />
           ))}
