@@ -45,7 +45,7 @@ function Controls({ view, change }: Omit<Props, "live">) {
         value={view.range}
         onChange={(range) => change({ range: range as RangeName })}
       />
-      {view.page === "overview" && <GroupSelect view={view} change={change} />}
+      {(view.page === "overview" || view.of !== null) && <GroupSelect view={view} change={change} />}
       <ZoneSelect view={view} change={change} />
       <AddFilter view={view} change={change} />
     </>

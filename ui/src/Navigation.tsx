@@ -13,7 +13,7 @@ export function Navigation({ view, change }: { view: View; change: ChangeView })
   return (
     <nav className="pages" aria-label="Pages">
       {(Object.keys(PAGES) as PageName[]).map((page) => (
-        <PageLink key={page} view={view} change={change} to={{ page, call: null, incident: null }} current={page === view.page}>
+        <PageLink key={page} view={view} change={change} to={{ page, of: null, call: null, incident: null }} current={page === view.page}>
           {PAGES[page]}
           {page === "alerts" && !!open.data?.length && (
             <span className="alarm" aria-label={`${open.data.length} open`}>

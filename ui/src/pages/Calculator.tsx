@@ -9,6 +9,7 @@ import { calculate } from "../api/client";
 import type { Calculation } from "../api/types";
 import { count, exactMoney, money } from "../format";
 import { Panel } from "../panels/Panel";
+import { WideTable } from "../panels/WideTable";
 
 const STARTING = {
   model: "gpt-4o",
@@ -66,7 +67,7 @@ function Tokens({ label, value, set }: { label: string; value: number; set: (val
 
 function Models({ answer }: { answer: Calculation }) {
   return (
-    <Table.ScrollContainer minWidth={720}>
+    <WideTable minWidth={720}>
       <Table fz="sm" verticalSpacing={6}>
         <Table.Thead>
           <Table.Tr>
@@ -97,7 +98,7 @@ function Models({ answer }: { answer: Calculation }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -11,6 +11,7 @@ import { Coverage } from "../panels/Coverage";
 import { Panel } from "../panels/Panel";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
+import { WideTable } from "../panels/WideTable";
 
 const LOOK_AGAIN_MS = 2_000;
 
@@ -102,7 +103,7 @@ function Facts({ of, without }: { of: Record<string, unknown> | null; without: s
 
 function Jobs({ now, view }: { now: Status; view: View }) {
   return (
-    <Table.ScrollContainer minWidth={560}>
+    <WideTable minWidth={560}>
       <Table className="calls" fz="sm" verticalSpacing={5}>
         <Table.Thead>
           <Table.Tr>
@@ -140,7 +141,7 @@ function Jobs({ now, view }: { now: Status; view: View }) {
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

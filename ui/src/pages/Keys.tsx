@@ -11,6 +11,7 @@ import { Panel, reasonOf } from "../panels/Panel";
 import { attributesOf } from "../shape/attributes";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
+import { WideTable } from "../panels/WideTable";
 
 const SCOPES: Record<KeyWish["scope"], string> = {
   gateway: "gateway: makes calls through it",
@@ -117,7 +118,7 @@ function Secret({ made, forget }: { made: NewKey; forget: () => void }) {
 
 function KeyTable({ found, view, revoked }: { found: KeyInfo[]; view: View; revoked: () => void }) {
   return (
-    <Table.ScrollContainer minWidth={680}>
+    <WideTable minWidth={680}>
       <Table className="calls" fz="sm" verticalSpacing={6}>
         <Table.Thead>
           <Table.Tr>
@@ -136,7 +137,7 @@ function KeyTable({ found, view, revoked }: { found: KeyInfo[]; view: View; revo
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -14,6 +14,7 @@ import { reasonInWords } from "../shape/costSheet";
 import { forApi, nameInText, filterNames } from "../view/names";
 import { RANGES, rangeStart, type View } from "../view/state";
 import type { PageProps } from "./registry";
+import { WideTable } from "../panels/WideTable";
 
 const PAUSE_MS = 300;
 const LOOK_AGAIN_MS = 1_000;
@@ -123,7 +124,7 @@ function Unpriced({ view, change }: PageProps) {
 
 function UnpricedTable({ found, view, change }: PageProps & { found: UnpricedAnswer }) {
   return (
-    <Table.ScrollContainer minWidth={620}>
+    <WideTable minWidth={620}>
       <Table fz="sm" verticalSpacing={5} className="calls" data-testid="unpriced">
         <Table.Thead>
           <Table.Tr>
@@ -157,7 +158,7 @@ function UnpricedTable({ found, view, change }: PageProps & { found: UnpricedAns
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 
@@ -283,7 +284,7 @@ function Outcome({ outcome, isDry }: { outcome: NonNullable<Repricing["outcome"]
         </span>
       </Text>
       {outcome.by.length > 0 && (
-        <Table.ScrollContainer minWidth={520}>
+        <WideTable minWidth={520}>
           <Table fz="xs" verticalSpacing={3} className="calls">
             <Table.Tbody>
               {outcome.by.slice(0, DAYS_SHOWN).map((part) => (
@@ -300,7 +301,7 @@ function Outcome({ outcome, isDry }: { outcome: NonNullable<Repricing["outcome"]
               ))}
             </Table.Tbody>
           </Table>
-        </Table.ScrollContainer>
+        </WideTable>
       )}
     </>
   );

@@ -12,6 +12,7 @@ import { FACTORS, type Step, waterfall } from "../shape/waterfall";
 import { filtered, isFilter, nameOf } from "../view/names";
 import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import type { PageProps } from "./registry";
+import { WideTable } from "../panels/WideTable";
 
 const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
 type Against = keyof typeof AGAINST;
@@ -101,7 +102,7 @@ function WaterfallRow({ step }: { step: Step }) {
 
 function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View; change: ChangeView }) {
   return (
-    <Table.ScrollContainer minWidth={560}>
+    <WideTable minWidth={560}>
       <Table fz="sm" verticalSpacing={5}>
         <Table.Thead>
           <Table.Tr>
@@ -134,7 +135,7 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
           ))}
         </Table.Tbody>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

@@ -10,10 +10,16 @@ export interface PageProps {
   change: ChangeView;
 }
 
+const Entities = lazy(() => import("./Entities"));
+
 export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
   overview: Overview,
   explore: lazy(() => import("./Explore")),
   calls: lazy(() => import("./Calls")),
+  users: Entities,
+  teams: Entities,
+  features: Entities,
+  models: Entities,
   why: lazy(() => import("./Why")),
   alerts: lazy(() => import("./Alerts")),
   limits: lazy(() => import("./Limits")),

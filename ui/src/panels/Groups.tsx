@@ -11,6 +11,7 @@ import { MEASURES } from "../view/measures";
 import { nameOf } from "../view/names";
 import type { View } from "../view/state";
 import { PageLink } from "./PageLink";
+import { WideTable } from "./WideTable";
 
 interface Props {
   answer: Answer;
@@ -47,7 +48,7 @@ export function GroupTable({ answer, view, change }: Props & PageProps) {
   const dimensions = dimensionsOf(view);
   const measure = MEASURES[view.measure];
   return (
-    <Table.ScrollContainer minWidth={view.compare ? 640 : 360}>
+    <WideTable minWidth={view.compare ? 640 : 360}>
       <Table className="calls" fz="sm" verticalSpacing={5} horizontalSpacing={8} data-testid="groups">
         <Table.Thead>
           <Table.Tr>
@@ -74,7 +75,7 @@ export function GroupTable({ answer, view, change }: Props & PageProps) {
           <TotalRow answer={answer} view={view} />
         </Table.Tfoot>
       </Table>
-    </Table.ScrollContainer>
+    </WideTable>
   );
 }
 

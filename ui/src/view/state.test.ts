@@ -20,6 +20,7 @@ describe("the view in the URL", () => {
     interval: [null, "hour", "day"],
     top: [...TOPS],
     compare: [true, false],
+    of: [null, "ada & co"],
     call: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
     incident: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
   };

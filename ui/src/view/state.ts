@@ -33,6 +33,10 @@ export const PAGES = {
   overview: "Overview",
   explore: "Explore",
   calls: "Calls",
+  users: "Users",
+  teams: "Teams",
+  features: "Features",
+  models: "Models",
   why: "Why",
   alerts: "Alerts",
   limits: "Limits",
@@ -65,6 +69,8 @@ export interface View {
   top: number;
   /** Whether the time before stands beside it. */
   compare: boolean;
+  /** The user, team, feature or model whose page is looked at. */
+  of: string | null;
   /** The call whose sheet is open, by its event id. */
   call: string | null;
   /** The incident that is looked at, by its id. */
@@ -92,6 +98,7 @@ export function decodeView(search: string, defaultTimezone: string): View {
     interval: interval && isOfRange(interval, range) ? interval : null,
     top: TOPS.find((known) => known === top) ?? STANDARD_TOP,
     compare: given.get("compare") === "1",
+    of: given.get("of") || null,
     call: given.get("call") || null,
     incident: given.get("incident") || null,
   };
@@ -120,6 +127,7 @@ export function encodeView(view: View, defaultTimezone: string): string {
   if (view.interval) out.set("interval", view.interval);
   if (view.top !== standard.top) out.set("top", String(view.top));
   if (view.compare) out.set("compare", "1");
+  if (view.of) out.set("of", view.of);
   if (view.call) out.set("call", view.call);
   if (view.incident) out.set("incident", view.incident);
   const text = out.toString();
