@@ -138,6 +138,59 @@ def test_the_command_line_shows_takes_and_silences(server: Server, receiver: Ven
     assert taximeter("alerts", "ack", "0000", *place).returncode == 2
 
 
+def may_call(server: Server, feature: str) -> bool:
+    """What a caller is told who asks whether one more call may be made."""
+    one = call(99, feature)
+    wish = {
+        "event_id": one["event_id"],
+        "started_at": one["started_at"],
+        "subject": {"feature": feature},
+        "kind": {"provider": "openai", "model": "gpt-4o"},
+        "bound": {"input_tokens": 10, "output_tokens": 10},
+    }
+    with server.client(server.first_key("ingest")) as client:
+        answer = client.post("/api/v1/limits/admit", json=wish)
+    assert answer.status_code == 200, answer.text
+    return bool(answer.json()["verdict"] == "admitted")
+
+
+def test_who_caused_an_incident_is_paused_from_it_after_a_confirmation_and_let_go_again(
+    server: Server, receiver: Vendor
+) -> None:
+    place = ("--data", str(server.data))
+    post(server, call(6, "chat"), call(7, "search"))
+    with admin(server) as client:
+        eventually(lambda: {one["labels"]["feature"] for one in open_incidents(client)} == {"chat", "search"})
+        (incident,) = (one["incident_id"] for one in open_incidents(client) if one["labels"]["feature"] == "chat")
+        path = f"/api/v1/alerts/{incident}/actions"
+        planned = client.post(path, json={"kind": "pause"}).json()
+        assert (planned["in_force"], planned["definition"]["scope"]) == (False, {"feature": ["chat"]})
+        assert client.get(path).json()["actions"] == []
+        assert may_call(server, "chat")
+
+        done = taximeter("alerts", "act", incident, "pause", "--yes", *place)
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: not may_call(server, "chat"))
+        assert may_call(server, "search")
+        (action,) = client.get(path).json()["actions"]
+        assert action["name"] in done.stderr
+        assert action["changed_by"]
+        marks = client.get(f"/api/v1/alerts/{incident}").json()["annotations"]
+        assert "pause: feature chat" in [mark["text"] for mark in marks]
+
+        assert taximeter("alerts", "act", incident, "--undo", "limit-of-others", *place).returncode != 0
+        assert taximeter("alerts", "act", incident, "--undo", action["name"], *place).returncode == 0
+        eventually(lambda: may_call(server, "chat"))
+        assert client.get(path).json()["actions"] == []
+        assert client.post(path, json={"kind": "limit"}).status_code == 422
+        assert client.post("/api/v1/alerts/none/actions", json={"kind": "pause"}).status_code == 404
+
+
+def open_incidents(client: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/api/v1/alerts").json()["incidents"]
+    return found
+
+
 def test_without_a_server_nothing_is_watched_and_the_command_says_so(tmp_path: Path) -> None:
     done = taximeter("alerts", "list", "--data", str(tmp_path))
     assert done.returncode == 1

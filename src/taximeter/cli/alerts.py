@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
@@ -86,6 +87,64 @@ def ack(
         answer = remote.delete(path) if back else remote.post(path, {"by": by} if by else {})
     taken = answer["acknowledged_by"]
     note(f"{answer['title']}: {f'taken by {taken}' if taken else 'given back'}.")
+    return 0
+
+
+class Deed(StrEnum):
+    """What can be done about an incident."""
+
+    limit = "limit"
+    pause = "pause"
+    cheaper_model = "cheaper_model"
+
+
+@app.command("act")
+def act(
+    incident: IncidentArgument,
+    deed: Annotated[Deed | None, typer.Argument(help="What to do.", show_default=False)] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            metavar="NAME=VALUE",
+            help="Whom, as in a limit. [default: whom the incident is about]",
+            show_default=False,
+        ),
+    ] = None,
+    usd: Annotated[
+        str | None, typer.Option("--usd", metavar="AMOUNT", help="For limit: US dollars.", show_default=False)
+    ] = None,
+    window: Annotated[str, typer.Option("--window", metavar="WINDOW", help="For limit: its window.")] = "hour",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="For cheaper_model: who answers instead.", show_default=False),
+    ] = None,
+    undo: Annotated[
+        str | None, typer.Option("--undo", metavar="NAME", help="Undo this instead.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> int:
+    """Do something about an incident at once: limit spending, pause it, force a cheaper model. Shows what it would do
+    and asks first. Without a deed: what was done."""
+    with _server(data, url) as remote:
+        path = f"/api/v1/alerts/{_whole_id(remote, incident)}/actions"
+        if undo is not None:
+            remote.delete(f"{path}/{undo}")
+            note("Undone.")
+        elif deed is None:
+            for one in remote.get(path)["actions"]:
+                note(f"{one['name']}: {one['definition']} ({one['changed_by']}, {_minute(one['changed_at'])})")
+        else:
+            said = {"scope": filters(scope) or None, "usd": usd, "model": model}
+            wish = {"kind": deed.value, "window": window, **{k: v for k, v in said.items() if v is not None}}
+            planned = remote.post(path, wish)
+            note(f"This limit is set: {json_text(planned['definition'])}")
+            if not yes and not typer.confirm("Do it?"):
+                return 1
+            done = remote.post(path, {**wish, "confirm": True})
+            note(f"Done. Undo it: --undo {done['name']}")
     return 0
 
 

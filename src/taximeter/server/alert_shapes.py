@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -98,6 +98,37 @@ class RunbookList(BaseModel):
 class AcknowledgeWish(BaseModel):
     model_config = ConfigDict(extra="forbid")
     by: str | None = Field(default=None, max_length=200, description="who takes it; the caller when left out")
+
+
+class ActionWish(BaseModel):
+    """What is to be done about an incident. Without `confirm` nothing is done: the answer says what would be."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["limit", "pause", "cheaper_model"]
+    scope: dict[str, str] | None = Field(
+        default=None,
+        description="whom, as in a limit; whom the incident is about when left out",
+        examples=[{"user": "u1"}],
+    )
+    usd: str | None = Field(default=None, description="for `limit`: US dollars", examples=["5"])
+    window: str = Field(default="hour", description="for `limit`: the window, as in a limit")
+    model: str | None = Field(default=None, description="for `cheaper_model`: the model that answers instead")
+    by: str | None = Field(default=None, max_length=200, description="who does it; the caller when left out")
+    confirm: bool = False
+
+
+class ActionShape(BaseModel):
+    """A limit that was set from an incident; `changed_at` and `changed_by` are null as long as it is not in force."""
+
+    name: str
+    in_force: bool
+    definition: dict[str, Any]
+    changed_at: str | None
+    changed_by: str | None
+
+
+class ActionList(BaseModel):
+    actions: list[ActionShape]
 
 
 class SilenceWish(BaseModel):

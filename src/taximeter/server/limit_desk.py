@@ -95,6 +95,10 @@ class LimitDesk:
         """All limits in force, by name."""
         return self._defined
 
+    def read(self, definition: Mapping[str, Any]) -> Limit:
+        """What `set` would set. Raises UsageError with all that is wrong."""
+        return _read(definition)
+
     def set(self, definition: Mapping[str, Any], changed_by: str) -> Defined:
         """A new limit, or a new version of one. Raises UsageError with all that is wrong, PermissionDeniedError for a
         limit of the file."""

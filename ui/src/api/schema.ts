@@ -68,6 +68,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts/{incident_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Actions
+         * @description What was done about an incident from here, and is in force.
+         */
+        get: operations["actions_api_v1_alerts__incident_id__actions_get"];
+        put?: never;
+        /**
+         * Act
+         * @description Hold the spending of whom an incident is about, pause it, or force a cheaper model: in force at once with
+         *     `confirm`, else only shown. It is marked beside the incident with who did it; its undo is DELETE.
+         */
+        post: operations["act_api_v1_alerts__incident_id__actions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{incident_id}/actions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Undo
+         * @description Undo what was done about an incident.
+         */
+        delete: operations["undo_api_v1_alerts__incident_id__actions__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/annotations": {
         parameters: {
             query?: never;
@@ -978,6 +1023,77 @@ export interface components {
              * @description who takes it; the caller when left out
              */
             by?: string | null;
+        };
+        /** ActionList */
+        ActionList: {
+            /** Actions */
+            actions: components["schemas"]["ActionShape"][];
+        };
+        /**
+         * ActionShape
+         * @description A limit that was set from an incident; `changed_at` and `changed_by` are null as long as it is not in force.
+         */
+        ActionShape: {
+            /** Changed At */
+            changed_at: string | null;
+            /** Changed By */
+            changed_by: string | null;
+            /** Definition */
+            definition: {
+                [key: string]: unknown;
+            };
+            /** In Force */
+            in_force: boolean;
+            /** Name */
+            name: string;
+        };
+        /**
+         * ActionWish
+         * @description What is to be done about an incident. Without `confirm` nothing is done: the answer says what would be.
+         */
+        ActionWish: {
+            /**
+             * By
+             * @description who does it; the caller when left out
+             */
+            by?: string | null;
+            /**
+             * Confirm
+             * @default false
+             */
+            confirm: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "limit" | "pause" | "cheaper_model";
+            /**
+             * Model
+             * @description for `cheaper_model`: the model that answers instead
+             */
+            model?: string | null;
+            /**
+             * Scope
+             * @description whom, as in a limit; whom the incident is about when left out
+             * @example {
+             *       "user": "u1"
+             *     }
+             */
+            scope?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Usd
+             * @description for `limit`: US dollars
+             * @example 5
+             */
+            usd?: string | null;
+            /**
+             * Window
+             * @description for `limit`: the window, as in a limit
+             * @default hour
+             */
+            window: string;
         };
         /** ActualShape */
         ActualShape: {
@@ -3969,6 +4085,183 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["IncidentShape"];
                 };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    actions_api_v1_alerts__incident_id__actions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    act_api_v1_alerts__incident_id__actions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionShape"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    undo_api_v1_alerts__incident_id__actions__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident_id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description no valid credential */
             401: {

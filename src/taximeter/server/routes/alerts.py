@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 
+from taximeter.alerts.actions import Wish, limit_for, prefix_of, scope_of
 from taximeter.alerts.alert import Alert
 from taximeter.alerts.channels.port import DeliveryError
 from taximeter.alerts.message import Message, title_of
@@ -17,6 +19,9 @@ from taximeter.errors import NotFoundError, UnavailableError, UsageError
 from taximeter.server.access import Caller
 from taximeter.server.alert_shapes import (
     AcknowledgeWish,
+    ActionList,
+    ActionShape,
+    ActionWish,
     AlertShape,
     AnnotationList,
     AnnotationShape,
@@ -35,6 +40,7 @@ from taximeter.server.alert_shapes import (
     SilenceShape,
     SilenceWish,
 )
+from taximeter.server.limit_desk import Defined
 from taximeter.server.parts import Alerting, Parts
 from taximeter.server.routes.dependencies import Admin, Reader, TheParts
 from taximeter.store.events.instants import parse_instant
@@ -86,6 +92,39 @@ def give_back(incident_id: str, parts: TheParts, _caller: Admin) -> IncidentShap
     kept = _kept(parts)
     kept.watch.unacknowledge(incident_id)
     return _incident(kept.records.incident(incident_id))
+
+
+@router.get("/alerts/{incident_id}/actions")
+def actions(incident_id: str, parts: TheParts, _caller: Reader) -> ActionList:
+    """What was done about an incident from here, and is in force."""
+    prefix = prefix_of(incident_id)
+    return ActionList(actions=[_action(one) for one in parts.limits.defined() if one.limit.name.startswith(prefix)])
+
+
+@router.post("/alerts/{incident_id}/actions")
+def act(incident_id: str, wish: ActionWish, parts: TheParts, caller: Admin) -> ActionShape:
+    """Hold the spending of whom an incident is about, pause it, or force a cheaper model: in force at once with
+    `confirm`, else only shown. It is marked beside the incident with who did it; its undo is DELETE."""
+    about = _incident(_kept(parts).records.incident(incident_id))
+    scope = scope_of(about.labels) if wish.scope is None else wish.scope
+    wanted = Wish(kind=wish.kind, scope=scope, usd=wish.usd, window=wish.window, model=wish.model)
+    definition = limit_for(incident_id, wanted)
+    if not wish.confirm:
+        read = parts.limits.read(definition).as_definition()
+        return ActionShape(name=read["name"], in_force=False, definition=read, changed_at=None, changed_by=None)
+    by = wish.by or _name(caller)
+    done = parts.limits.set(definition, by)
+    _mark(parts, f"{wish.kind.replace('_', ' ')}: {_whom(scope)}", by, scope)
+    return _action(done)
+
+
+@router.delete("/alerts/{incident_id}/actions/{name}", status_code=204)
+def undo(incident_id: str, name: str, parts: TheParts, caller: Admin) -> None:
+    """Undo what was done about an incident."""
+    if not name.startswith(prefix_of(incident_id)):
+        raise NotFoundError(f"{name!r} is nothing that was done about this incident", hint="see GET .../actions")
+    parts.limits.remove(name, _name(caller))
+    _mark(parts, f"undone: {name.removeprefix(prefix_of(incident_id))}", _name(caller), {})
 
 
 @router.get("/notifications")
@@ -208,6 +247,27 @@ def _kept(parts: Parts) -> Alerting:
 
 def _name(caller: Caller) -> str:
     return caller.name
+
+
+def _whom(scope: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in scope.items())
+
+
+def _mark(parts: Parts, text: str, by: str, labels: Mapping[str, str]) -> None:
+    now_us = parts.clock.now_us()
+    marked = Annotation(annotation_id=_new_id(now_us), at_us=now_us, text=text, author=by, labels=labels)
+    _kept(parts).records.annotate(marked)
+
+
+def _action(defined: Defined) -> ActionShape:
+    told = defined.as_dict()
+    return ActionShape(
+        name=defined.limit.name,
+        in_force=True,
+        definition=defined.limit.as_definition(),
+        changed_at=told["changed_at"],
+        changed_by=told["changed_by"],
+    )
 
 
 def _new_id(now_us: int) -> str:
