@@ -22,6 +22,8 @@ from taximeter.core.ids import RANDOM_BYTES, uuid7
 ZONE = "Europe/Berlin"
 PATIENCE_SECONDS = 60.0
 """A busy machine takes its time; nobody waits that long where it does not."""
+START_SECONDS = 110.0
+"""Until a server answers for the first time: it has more to load than to do."""
 POLL_SECONDS = 0.05
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
@@ -34,9 +36,9 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
-def eventually(look: Callable[[], T], good: Callable[[T], bool]) -> T:
+def eventually(look: Callable[[], T], good: Callable[[T], bool], seconds: float = PATIENCE_SECONDS) -> T:
     """What `look` sees once it is `good`; the last look when patience ends, for the assertion that follows."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not good(seen := look()) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
     return seen
@@ -122,7 +124,7 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "taximeter", *arguments], stdout=out, stderr=out, env=environment()
             )
-        if not eventually(self._is_ready, bool):
+        if not eventually(self._is_ready, bool, START_SECONDS):
             self.stop()
             raise AssertionError(log.read_text())
 
