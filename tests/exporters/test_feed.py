@@ -15,6 +15,7 @@ from taximeter.exporters.feed import DAY_US, Feed, Grouping, Window
 from taximeter.exporters.series import MEASURED, OTHER, Amounts, Sums, add, series_key, series_values, total
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.port import Retention
 from taximeter.store.events.repricing import NewCost, Repricing
 
 LABELS = ("model", "feature")
@@ -158,6 +159,16 @@ def test_what_is_no_longer_kept_stays_told(here: World) -> None:
     one.turn()
     assert total(state(one))["calls"] == 1
     assert here.metadata.exports.day_totals("spend") == {}
+
+
+def test_what_was_deleted_for_its_age_under_other_settings_does_not_stop_a_feed(here: World) -> None:
+    here.call(at_us=START_US - 40 * DAY_US)
+    here.call()
+    ages = Retention({"events": 10, "hours": 10, "user_days": 10})
+    here.store.expire(ages, START_US + 1)
+    one = feed(here)
+    one.turn()
+    assert total(state(one))["calls"] == 1
 
 
 def test_only_so_many_series_are_named_and_the_rest_is_other(here: World) -> None:

@@ -25,6 +25,7 @@ from typing import Final
 import msgspec
 
 from taximeter.clock import Clock, to_unix_us
+from taximeter.errors import UsageError
 from taximeter.exporters.series import (
     MEASURED,
     OTHER,
@@ -122,7 +123,7 @@ class Feed:
         """Take up what was kept. A store that is empty now is told from its first event on."""
         with self._lock:
             state = self._begun()
-            if state.until_us == 0 and not self._day_totals(EARLIEST_US):
+            if state.until_us == 0 and not self._found(self._oldest(self._clock.now_us()))[1]:
                 self._advance(state, self._clock.now_us(), {})
             return self._begun()
 
@@ -131,8 +132,8 @@ class Feed:
         with self._lock:
             state = self._begun()
             now_us = self._clock.now_us()
-            oldest_us = self._oldest(now_us)
-            changed = self._changed_days(oldest_us)
+            oldest_us, found = self._found(self._oldest(now_us))
+            changed = self._changed_days(oldest_us, found)
             if changed or state.until_us == 0:
                 self._advance(state, now_us, changed)
             self._forget(oldest_us)
@@ -156,9 +157,19 @@ class Feed:
             return EARLIEST_US
         return (now_us // DAY_US - self._kept_days + 1) * DAY_US
 
-    def _changed_days(self, oldest_us: int) -> dict[int, Sums]:
+    def _found(self, oldest_us: int) -> tuple[int, dict[int, Amounts]]:
+        """The totals of the days from one on; from a later one when the store has deleted more than is said today."""
+        try:
+            return oldest_us, self._day_totals(oldest_us)
+        except UsageError as error:
+            kept_from = error.facts.get("kept_from")
+            if not isinstance(kept_from, str):
+                raise
+            first_us = -(-_start_us(kept_from) // DAY_US) * DAY_US
+            return first_us, self._day_totals(first_us)
+
+    def _changed_days(self, oldest_us: int, found: Mapping[int, Amounts]) -> dict[int, Sums]:
         """The sums of those days whose totals are not the kept ones."""
-        found = self._day_totals(oldest_us)
         known = {day for day in self._days if day >= oldest_us}
         differing = sorted(day for day in known | set(found) if found.get(day) != self._days.get(day))
         return {day: self._sums(day) for day in differing}
