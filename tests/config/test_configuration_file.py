@@ -165,7 +165,7 @@ gateway:
 limits:
   - {name: monthly}
 servre: {}
-store: {events: "clickhouse://x"}
+store: {events: "mysql://x"}
 """
     assert mistakes(text) == [
         "line 2: providers.openai.base_ulr: there is no such setting; did you mean 'base_url'?",
@@ -182,7 +182,8 @@ store: {events: "clickhouse://x"}
         "line 11: limits[0].limit: is needed",
         "line 11: limits[0].window: is needed: one of minute, hour, day, week, month, rolling, lifetime",
         "line 12: servre: there is no such setting; did you mean 'server'?",
-        "line 13: store.events: only 'embedded' is available in this version, not 'clickhouse://x'",
+        "line 13: store.events: should be 'embedded', or an address that begins with clickhouse:// or clickhouses://, "
+        "not 'mysql://x'",
     ]
 
 

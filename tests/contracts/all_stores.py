@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from taximeter.store.events import DuckDBEvents, EventStore
+import clickhouse_here
+from clickhouse_here import open_clickhouse
+
+from taximeter.store.events import ClickHouseEvents, DuckDBEvents, EventStore
 from taximeter.store.events.duckdb_store import FIRST_MOMENT_US
 from taximeter.store.events.rollups import LEVELS
 
@@ -14,12 +17,15 @@ OpenEvents = Callable[[Path], EventStore]
 """Opens the store that is kept in a folder, which may be empty."""
 
 EVENT_STORES: Final[dict[str, OpenEvents]] = {
+    "clickhouse": open_clickhouse,
     "duckdb": lambda folder: DuckDBEvents(folder / "events.duckdb"),
 }
 
 
 def emptied(store: EventStore) -> EventStore:
     """The store without anything in it, which is sooner done than opening another one."""
+    if isinstance(store, ClickHouseEvents):
+        return clickhouse_here.emptied(store)
     assert isinstance(store, DuckDBEvents)
     for table in (
         "events",
@@ -34,6 +40,24 @@ def emptied(store: EventStore) -> EventStore:
         store._writer.execute(f"DELETE FROM {table}")
     store._deleted_users, store._events_from_us = {}, FIRST_MOMENT_US
     return store
+
+
+def with_other_sums(store: EventStore, table: str, amount: str) -> None:
+    """Change a column of a level's table behind the store's back."""
+    if isinstance(store, ClickHouseEvents):
+        store._client.write(f"ALTER TABLE {table} UPDATE {amount} WHERE 1")
+        return
+    assert isinstance(store, DuckDBEvents)
+    store._writer.execute(f"UPDATE {table} SET {amount}")
+
+
+def without_events(store: EventStore) -> None:
+    """Delete all events behind the store's back."""
+    if isinstance(store, ClickHouseEvents):
+        store._client.write("TRUNCATE TABLE events")
+        return
+    assert isinstance(store, DuckDBEvents)
+    store._writer.execute("DELETE FROM events")
 
 
 METADATA_STORES: Final = ("sqlite", "postgres")

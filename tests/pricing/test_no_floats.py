@@ -23,6 +23,8 @@ RESTATING = (
     "reports/differences.py",
     "reports/caching.py",
     "store/events/repricing.py",
+    "store/events/cost_lines.py",
+    "store/events/clickhouse_restate.py",
     "store/events/duckdb_restate.py",
 )
 """Where amounts pass through outside of the price book."""

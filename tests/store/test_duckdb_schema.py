@@ -13,7 +13,8 @@ from taximeter.core.event import FIELDS
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError
 from taximeter.store.events import Cancellation, DuckDBEvents
 from taximeter.store.events.columns import COLUMNS
-from taximeter.store.events.duckdb_schema import SchemaFile, bring_up_to_date, schema_files
+from taximeter.store.events.duckdb_schema import bring_up_to_date, schema_files
+from taximeter.store.events.schema_files import SchemaFile
 
 TYPE_OF_KIND = {
     "text": "VARCHAR",

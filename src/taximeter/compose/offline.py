@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taximeter.clock import SystemClock
-from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
+from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
 from taximeter.compose.repricing import Repricer
 from taximeter.config.settings import Settings
 from taximeter.core.ids import EventIds
@@ -17,7 +17,7 @@ from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook, load_price_book
 from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.spool import SpoolReader
-from taximeter.store.events import DuckDBEvents
+from taximeter.store.events import EventStore
 from taximeter.store.ownership import own
 
 
@@ -25,7 +25,7 @@ from taximeter.store.ownership import own
 class Offline:
     """A data directory opened by a command: its store, and the collector that has to catch up first."""
 
-    store: DuckDBEvents
+    store: EventStore
     prices: PriceBook
     collector: Collector
     spool: SpoolReader
@@ -43,7 +43,7 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
     with ExitStack() as closing:
         closing.enter_context(own(data, pid=os.getpid(), brief=True))
         prices = load_price_book(settings.prices.overrides, data / PRICES_DIRECTORY, settings.prices.prefer_reported)
-        store = DuckDBEvents(data / EVENTS_FILE)
+        store = open_events(settings, data, clock)
         closing.callback(store.close)
         collector = collector_of(data, prices, store, clock)
         repricer = Repricer(store, lambda: prices, clock, EventIds(os.urandom))

@@ -36,7 +36,7 @@ from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
-from taximeter.compose.keeping import EVENTS_FILE, SPOOL_DIRECTORY, collector_of
+from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
 from taximeter.compose.keys import open_desk
 from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
@@ -69,7 +69,7 @@ from taximeter.server.signin import SignIn, SignInLinks
 from taximeter.server.standing import LivePicture, Standing
 from taximeter.spool import Spool, SpoolLimits
 from taximeter.spool.sender import Sender
-from taximeter.store.events import DuckDBEvents
+from taximeter.store.events import EventStore
 from taximeter.store.events.port import Retention
 from taximeter.store.events.rollups import EVENTS, HOURS, USER_DAYS
 from taximeter.store.ownership import own
@@ -111,7 +111,7 @@ class Announcement:
 class Collecting:
     """What a process has that keeps events."""
 
-    store: DuckDBEvents
+    store: EventStore
     collector: Collector
     live: Live
     receiver: Receiver
@@ -148,9 +148,8 @@ class Process:
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
 
-    def _open_store(self, closing: ExitStack) -> DuckDBEvents:
-        timeout_seconds = self.settings.server.query_timeout_seconds
-        store = DuckDBEvents(self.data / EVENTS_FILE, query_timeout_seconds=timeout_seconds)
+    def _open_store(self, closing: ExitStack) -> EventStore:
+        store = open_events(self.settings, self.data, self.clock)
         closing.callback(store.close)
         return store
 
@@ -161,7 +160,7 @@ class Process:
             raise ConfigurationError("configuration", [needed])
         return Limiting(settings, book, lambda: self.prices.book, self.clock, self._events)
 
-    def _open_collecting(self, closing: ExitStack, store: DuckDBEvents) -> Collecting:
+    def _open_collecting(self, closing: ExitStack, store: EventStore) -> Collecting:
         live = Live(LivePicture(store, self.clock))
         into = self.limiting.posting(store)
         collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored(), into)
@@ -177,7 +176,7 @@ class Process:
         detecting = self._open_detecting(store, jobs)
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer, detecting)
 
-    def _open_detecting(self, store: DuckDBEvents, jobs: Jobs) -> Detecting | None:
+    def _open_detecting(self, store: EventStore, jobs: Jobs) -> Detecting | None:
         if not self.settings.anomalies.enabled:
             return None
         ids = EventIds(os.urandom)
@@ -212,10 +211,10 @@ class Process:
             self.settings, kept.store, desk.exports, self.clock, kept.jobs, self.limiting.desk.live, desk.alerting
         )
 
-    def _expire(self, store: DuckDBEvents, kept: Retention) -> None:
+    def _expire(self, store: EventStore, kept: Retention) -> None:
         store.expire(kept, self.clock.now_us())
 
-    def _roll_up(self, store: DuckDBEvents) -> None:
+    def _roll_up(self, store: EventStore) -> None:
         """What has just ended waits a little, since its last events are still coming."""
         store.roll_up(self.clock.now_us() - ROLL_UP_GRACE_US)
 

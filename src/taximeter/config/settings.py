@@ -42,21 +42,24 @@ def _has_a_port_or_none(url: SplitResult) -> bool:
         return False
 
 
-def _embedded_only(text: str) -> str:
-    if text != "embedded":
-        raise ValueError("only 'embedded' is available in this version")
-    return text
-
-
 EMBEDDED: Final = "embedded"
 POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
+CLICKHOUSE_SCHEMES: Final = ("clickhouse://", "clickhouses://")
 
 
 def _embedded_or_postgres(text: str) -> str:
+    return _embedded_or_address(text, POSTGRES_SCHEMES, "postgresql://")
+
+
+def _embedded_or_clickhouse(text: str) -> str:
+    return _embedded_or_address(text, CLICKHOUSE_SCHEMES, "clickhouse:// or clickhouses://")
+
+
+def _embedded_or_address(text: str, schemes: tuple[str, ...], named: str) -> str:
     if text == EMBEDDED:
         return text
-    if not text.startswith(POSTGRES_SCHEMES):
-        raise ValueError("should be 'embedded', or an address that begins with postgresql://")
+    if not text.startswith(schemes):
+        raise ValueError(f"should be 'embedded', or an address that begins with {named}")
     netloc, *rest = re.split("[/?]", text.partition("://")[2], maxsplit=1)
     if netloc.count("@") > 1 or "@" in "".join(rest):
         # Otherwise a part of the password would be taken for a name that is shown.
@@ -155,8 +158,12 @@ class Provider(Section):
 class Store(Section):
     """Where events, keys and counters live."""
 
-    events: Annotated[str, AfterValidator(_embedded_only)] = Field(
-        default="embedded", description="The events: `embedded` is DuckDB in the data directory."
+    events: Annotated[str, AfterValidator(_embedded_or_clickhouse)] = Field(
+        default="embedded",
+        repr=False,
+        description="The events: `embedded` is DuckDB in the data directory; "
+        "`clickhouse://USER:PASSWORD@HOST:8123/DATABASE` (`clickhouses://` over TLS) is a ClickHouse server, which "
+        "several collectors may share (docs/clickhouse.md).",
     )
     metadata: Annotated[str, AfterValidator(_embedded_or_postgres)] = Field(
         default="embedded",

@@ -1,5 +1,6 @@
 """The events store: the port, the query tree, and the engines behind it."""
 
+from taximeter.store.events.clickhouse_store import ClickHouseEvents
 from taximeter.store.events.duckdb_store import DuckDBEvents
 from taximeter.store.events.parquet_file import parquet
 from taximeter.store.events.parsing import parse_event_query, parse_query
@@ -10,6 +11,7 @@ __all__ = [
     "Answer",
     "Appended",
     "Cancellation",
+    "ClickHouseEvents",
     "DuckDBEvents",
     "EventPage",
     "EventQuery",

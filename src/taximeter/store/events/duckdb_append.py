@@ -1,23 +1,20 @@
 """A batch of lines into rows, each event once.
 
-Only the id and the start are read here (by a compiled decoder, 1 µs a line), to know what is new. The rest of a line
-goes from JSON into columns inside DuckDB, straight into the table: staging it first costs twice as much, since DuckDB
-sets up storage for each of 55 columns anew.
+What is new is known by `lines`. The rest of a line goes from JSON into columns inside DuckDB, straight into the table:
+staging it first costs twice as much, since DuckDB sets up storage for each of 55 columns anew.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import duckdb
-import msgspec
 
-from taximeter.clock import to_unix_us
 from taximeter.store.events.columns import COLUMN_NAMES
+from taximeter.store.events.lines import HIGHEST_ID, has_time
 
 _UNKNOWN_IS: Final = {
     "attempt": "1",
@@ -29,40 +26,6 @@ _UNKNOWN_IS: Final = {
 
 _READ_AS_TEXT: Final = ("started_at", "ingested_at")
 """Read as text first: a plain cast to TIMESTAMP would drop an offset instead of applying it."""
-
-
-class _Head(msgspec.Struct):
-    event_id: UUID
-    started_at: Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-_HEAD: Final = msgspec.json.Decoder(_Head)
-
-Lines = dict[int, tuple[bytes, int]]
-"""Readable lines by the number of their event id, each with when it began, microseconds since the epoch; the first line
-of an id counts."""
-
-
-def readable_lines(lines: Sequence[bytes]) -> tuple[Lines, list[bytes]]:
-    """The readable lines by event id, and those that could not be read."""
-    rejected: list[bytes] = []
-    try:
-        heads = [_HEAD.decode(line) for line in lines]
-    except msgspec.MsgspecError:
-        rejected = [line for line in lines if not _is_readable(line)]
-        lines = [line for line in lines if _is_readable(line)]
-        heads = [_HEAD.decode(line) for line in lines]
-    # Reversed, so that the first line of an id is the one that stays.
-    pairs = zip(reversed(heads), reversed(lines), strict=True)
-    return {head.event_id.int: (line, to_unix_us(head.started_at)) for head, line in pairs}, rejected
-
-
-def _is_readable(line: bytes) -> bool:
-    try:
-        _HEAD.decode(line)
-    except msgspec.MsgspecError:
-        return False
-    return True
 
 
 class Inserter:
@@ -79,10 +42,10 @@ class Inserter:
         Ids that are UUIDv7 are looked for between the lowest and the highest of them, which is a small part of the
         table. Other ids say nothing about time, and are looked for everywhere.
         """
-        timed = [event_id for event_id in ids if _has_time(event_id)]
+        timed = [event_id for event_id in ids if has_time(event_id)]
         known = self._known_between(min(timed), max(timed), timed) if timed else set()
-        if others := [event_id for event_id in ids if not _has_time(event_id)]:
-            known |= self._known_between(0, _HIGHEST, others)
+        if others := [event_id for event_id in ids if not has_time(event_id)]:
+            known |= self._known_between(0, HIGHEST_ID, others)
         return known
 
     def _known_between(self, lowest: int, highest: int, ids: Sequence[int]) -> set[int]:
@@ -118,13 +81,6 @@ _THESE_IDS_BETWEEN: Final = _IDS_BETWEEN + " AND event_id IN (SELECT unnest(?::U
 
 _FEW_TIMES: Final = 4
 """Up to so many stored ids for each one wanted, handing all of them out is cheaper than handing the wanted ones in."""
-
-_HIGHEST: Final = (1 << 128) - 1
-_VERSION_SHIFT: Final = 76
-
-
-def _has_time(event_id: int) -> bool:
-    return (event_id >> _VERSION_SHIFT) & 0xF == 7
 
 
 def _texts(lines: Sequence[bytes]) -> list[str]:

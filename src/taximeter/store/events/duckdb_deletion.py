@@ -1,22 +1,15 @@
-"""The deletion of everything that is kept about a user, in DuckDB.
-
-Copies that come later (a spool read again after a crash, a client that repeats itself) are kept out by a hash of the
-user: the hash, and not the name, because the name is what has to go.
-"""
+"""The deletion of everything that is kept about a user, in DuckDB."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Final
 
 import duckdb
-import msgspec
 
 from taximeter.clock import to_datetime, to_unix_us
 from taximeter.store.events import duckdb_rollups
-from taximeter.store.events.duckdb_append import Lines
+from taximeter.store.events.deleted_users import user_hash
 from taximeter.store.events.rollups import LEVELS
 
 _KEEP: Final = """
@@ -26,20 +19,6 @@ _HOURS: Final = "SELECT DISTINCT date_trunc('hour', started_at) FROM events WHER
 _SUPERSEDED: Final = """
     DELETE FROM superseded_costs WHERE event_id IN (SELECT event_id FROM events WHERE user_id = ?)
 """
-
-Deleted = Mapping[str, int]
-"""When (microseconds since the epoch) the data of a user was deleted, by the hash of the user."""
-
-
-class _User(msgspec.Struct):
-    user_id: str | None = None
-
-
-_USER: Final = msgspec.json.Decoder(_User)
-
-
-def user_hash(user_id: str) -> str:
-    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def deleted_users(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -67,16 +46,3 @@ def remaining(cursor: duckdb.DuckDBPyConnection, user_id: str) -> int:
     every = f"SELECT sum(n) FROM ({' UNION ALL '.join(counts)})"  # noqa: S608 - as above
     (count,) = cursor.execute(every, [user_id]).fetchone() or (0,)
     return int(count or 0)
-
-
-def without_deleted(lines: Lines, deleted: Deleted) -> Lines:
-    """The lines without those of events that began before their user's data was deleted."""
-    return {event_id: line for event_id, line in lines.items() if not _is_deleted(*line, deleted)} if deleted else lines
-
-
-def _is_deleted(line: bytes, start_us: int, deleted: Deleted) -> bool:
-    try:
-        user_id = _USER.decode(line).user_id
-    except msgspec.MsgspecError:  # no text for a user: nobody's
-        return False
-    return user_id is not None and start_us <= deleted.get(user_hash(user_id), -1)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC
-from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
 import duckdb
 
 from taximeter.clock import to_datetime, to_unix_us
-from taximeter.core.cost import COMPONENTS, Unpriced
+from taximeter.store.events.cost_lines import stored_line
 from taximeter.store.events.repricing import COST_COLUMNS, NewCost, Repricing
 
 
@@ -24,35 +22,12 @@ def replace_costs(connection: duckdb.DuckDBPyConnection, costs: Sequence[NewCost
     """Keep the current derivations of these events, and put the new ones in their place."""
     if not costs:
         return
-    lines = [_line(new) for new in costs]
+    lines = [stored_line(new) for new in costs]
     between = [_moment(min(new.started_us for new in costs)), _moment(max(new.started_us for new in costs))]
     connection.execute(_staging(connection), [lines])
     connection.execute(_SUPERSEDE, [_moment(at_us), run, *between])
     connection.execute(_REPLACE, between)
     connection.execute("DROP TABLE restated")
-
-
-def _line(new: NewCost) -> str:
-    """The id and the cost columns as JSON."""
-    cost = new.cost
-    version = _quoted(cost.price_version)
-    if isinstance(cost, Unpriced):
-        return f'{{"event_id":"{new.event_id}","unpriced_reason":"{cost.reason}","price_version":{version}}}'
-    components = ",".join([f'"{name}":"{getattr(cost, name):f}"' for name in COMPONENTS])
-    return (
-        f'{{"event_id":"{new.event_id}","cost_usd":"{cost.total:f}","cost":{{{components}}},'
-        f'"cache_read_saving_usd":{_usd(cost.cache_read_saving)},'
-        f'"cache_write_surcharge_usd":{_usd(cost.cache_write_surcharge)},'
-        f'"price_version":{version},"price_rule":{_quoted(cost.price_rule)}}}'
-    )
-
-
-def _usd(amount: Decimal | None) -> str:
-    return "null" if amount is None else f'"{amount:f}"'
-
-
-_quoted: Final = lru_cache(maxsize=1024)(json.dumps)
-"""Rules and versions are few."""
 
 
 def _staging(connection: duckdb.DuckDBPyConnection) -> str:

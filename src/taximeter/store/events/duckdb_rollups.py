@@ -24,7 +24,8 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         found = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [level.table])
         if {name for (name,) in found.fetchall()} != set(rolling.columns(level)):
             _make(connection, level)
-        view = exp.Create(this=exp.to_table(level.view), kind="VIEW", replace=True, expression=rolling.view_of(level))
+        rows = rolling.viewed(level, exp.to_table(level.table))
+        view = exp.Create(this=exp.to_table(level.view), kind="VIEW", replace=True, expression=rows)
         connection.execute(view.sql(dialect=_DIALECT))
 
 

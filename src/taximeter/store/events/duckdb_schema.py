@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Final
 
 import duckdb
 from sqlglot import expressions as exp
 
-from taximeter.errors import SchemaError
 from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.rolling import with_model
-
-_FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaFile:
-    number: int
-    name: str
-    sql: str
+from taximeter.store.events.schema_files import SchemaFile, damaged, files_in, missing
 
 
 @cache
 def schema_files() -> tuple[SchemaFile, ...]:
     """The files that this version of taximeter knows, in order."""
-    folder = resources.files("taximeter.store.events") / "duckdb"
-    named = [(match, entry) for entry in folder.iterdir() if (match := _FILE.fullmatch(entry.name))]
-    files = [SchemaFile(int(match[1]), entry.name, entry.read_text("utf-8")) for match, entry in named]
-    return tuple(sorted(files, key=lambda file: file.number))
+    return files_in("duckdb")
 
 
 def bring_up_to_date(
@@ -44,19 +28,11 @@ def bring_up_to_date(
     """
     files = schema_files() if files is None else files
     applied = _applied(connection, where)
-    newest = files[-1].number
-    if applied and applied[-1] > newest:
-        raise SchemaError(
-            f"{where} has schema {applied[-1]}, this version of taximeter knows schemas up to {newest}",
-            hint="it was written by a newer version: upgrade taximeter, or use another data directory",
-        )
-    if applied != [file.number for file in files[: len(applied)]]:
-        raise _damaged(where, f"schema steps {applied} were applied, which is not an unbroken sequence")
-    for file in files[len(applied) :]:
+    for file in missing(applied, files, where):
         _apply(connection, file)
     _check_columns(connection, where)
     connection.execute(calls_view())
-    return newest
+    return files[-1].number
 
 
 def calls_view() -> str:
@@ -75,7 +51,7 @@ def _applied(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:
         rows = connection.execute("SELECT number FROM schema_steps ORDER BY number").fetchall()
         return [int(number) for (number,) in rows]
     if tables:
-        raise _damaged(where, "it has tables, but no record of its schema")
+        raise damaged(where, "it has tables, but no record of its schema")
     connection.execute("CREATE TABLE schema_steps (number INTEGER NOT NULL, name VARCHAR NOT NULL)")
     return []
 
@@ -95,11 +71,4 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, where: str) -> None:
     query = "SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'"
     missing = set(COLUMN_NAMES) - {name for (name,) in connection.execute(query).fetchall()}
     if missing:
-        raise _damaged(where, f"the table events lacks {', '.join(sorted(missing))}")
-
-
-def _damaged(where: str, why: str) -> SchemaError:
-    return SchemaError(
-        f"{where} is not a whole store of events: {why}",
-        hint="a migration was cut off, or the file is not ours: restore a backup, or move it away to begin anew",
-    )
+        raise damaged(where, f"the table events lacks {', '.join(sorted(missing))}")

@@ -27,9 +27,11 @@ from taximeter.store.events import (
 )
 from taximeter.store.events.answers import Found, write_off_row
 from taximeter.store.events.asking import ask
-from taximeter.store.events.duckdb_append import Inserter, Lines, readable_lines
+from taximeter.store.events.deleted_users import without_deleted
+from taximeter.store.events.duckdb_append import Inserter
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.lines import Lines, readable_lines
 from taximeter.store.events.port import (
     Appended,
     Cancellation,
@@ -44,7 +46,7 @@ from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
 from taximeter.store.events.sql_answer import table_of
-from taximeter.store.events.sql_check import checked, rendered
+from taximeter.store.events.sql_check import bounded, checked
 
 QUERY_TIMEOUT_SECONDS: Final = 30.0
 MEMORY_LIMIT_MB: Final = 1024
@@ -108,7 +110,7 @@ class DuckDBEvents:
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
         by_id, rejected = readable_lines(lines)
         with self._write_lock, _store_errors(self._path):
-            by_id = duckdb_deletion.without_deleted(by_id, self._deleted_users)
+            by_id = without_deleted(by_id, self._deleted_users)
             rejected += self._take_expired(by_id)
             known = self._inserter.known(by_id)
             new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
@@ -226,7 +228,7 @@ class DuckDBEvents:
             return pages.page(query, _found(cursor, statements.events(query, before)))
 
     def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
-        text = rendered(checked(statement), _DIALECT)
+        text = bounded(checked(statement)).sql(dialect=_DIALECT)
         with self._sql_turn, self.reading(cancellation) as cursor, _statement_errors():
             cursor.execute(text)
             columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())

@@ -36,7 +36,7 @@ def added_up(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
 
 def kept(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
     """The rows of a level as they are."""
-    return exp.select(*_quoted(columns(level))).from_(level.table).where(within(stretches))
+    return exp.select(*_quoted(columns(level))).from_(level.view).where(within(stretches))
 
 
 def differences(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
@@ -49,11 +49,9 @@ def differences(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
     return exp.select(exp.column(START, quoted=True)).distinct().from_(both.subquery("differing"))
 
 
-def view_of(level: Level) -> exp.Select:
-    """What queries ask: the table, with the model where it is known."""
-    if MODEL not in level.askable:
-        return exp.select("*").from_(level.table)
-    return with_model(exp.to_table(level.table))
+def viewed(level: Level, table: exp.Expr) -> exp.Select:
+    """What queries ask: the rows of a level, with the model where it is known."""
+    return with_model(table) if MODEL in level.askable else exp.select("*").from_(table)
 
 
 def with_model(table: exp.Expr) -> exp.Select:

@@ -72,10 +72,9 @@ def checked(sql: str) -> exp.Query:
     return statements[0]
 
 
-def rendered(statement: exp.Query, dialect: str) -> str:
-    """The statement in the engine's dialect, with one row more than an answer may have."""
-    asked = exp.select("*").from_(statement.subquery("asked")).limit(MOST_SQL_ROWS + 1)
-    return asked.sql(dialect=dialect)
+def bounded(statement: exp.Query) -> exp.Select:
+    """The statement with one row more than an answer may have."""
+    return exp.select("*").from_(statement.subquery("asked")).limit(MOST_SQL_ROWS + 1)
 
 
 def _check(node: exp.Expr, visible: frozenset[str]) -> None:

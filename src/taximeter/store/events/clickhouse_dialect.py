@@ -1,0 +1,128 @@
+"""The statements of the store in ClickHouse's words.
+
+The trees are the same for every engine; what sqlglot does not say exactly as it is meant is said here:
+
+- moments are DateTime64(6), with microseconds, and not DateTime
+- a percentile is the nearest rank, which is `quantileExactWeighted` with weights of 1
+- ids sort as their text does (ClickHouse sorts UUIDs by their second half first)
+- amounts compare with decimals: a plain 0.1 would be a float
+- a quotient is one of floats, as it is in DuckDB: decimals would be cut to the scale of the dividend
+- amounts as text have twelve digits behind the point
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import sqlglot
+from sqlglot import expressions as exp
+
+from taximeter.core.money import SCALE
+from taximeter.store.events.columns import COLUMNS
+
+DIALECT: Final = "clickhouse"
+_MONEY: Final = frozenset(column.name for column in COLUMNS if column.kind == "money")
+_ID: Final = "event_id"
+
+
+def sql(statement: exp.Expr) -> str:
+    said: exp.Expr = statement.transform(_said)
+    return said.sql(dialect=DIALECT)
+
+
+def _said(node: Any) -> Any:
+    rule = _RULES.get(type(node))
+    return node if rule is None else rule(node)
+
+
+def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def _cast(node: exp.Cast) -> exp.Expr:
+    if node.is_type(exp.DataType.Type.TIMESTAMP):
+        return _call("toDateTime64", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
+    if node.is_type(exp.DataType.Type.UUID):
+        return _call("toUUID", node.this)
+    if node.is_type(exp.DataType.Type.VARCHAR):
+        return _as_text(node)
+    return node
+
+
+def _as_text(node: exp.Cast) -> exp.Expr:
+    if _is_id(node.this):
+        return _call("toString", node.this)
+    if isinstance(node.this, exp.Dot) or _is_money(node.this):
+        return _call("toDecimalString", node.this, _scale())
+    return node
+
+
+def _scale() -> exp.Expr:
+    return exp.Literal.number(SCALE)
+
+
+def _percentile(node: exp.WithinGroup) -> exp.Expr:
+    share, column = node.this.this, node.expression.expressions[0].this
+    said: exp.Expr = sqlglot.parse_one(f"quantileExactWeighted({share.name})(x, 1)", read=DIALECT)
+    over_column: exp.Expr = said.transform(lambda part: column if isinstance(part, exp.Column) else part)
+    return over_column
+
+
+def _is_id(node: Any) -> bool:
+    return isinstance(node, exp.Column) and node.name == _ID
+
+
+def _in_order(node: Any) -> exp.Expr:
+    """An id as a number that sorts as its text does."""
+    return _call("toUInt128", node)
+
+
+def _ordered(node: exp.Ordered) -> exp.Expr:
+    if _is_id(node.this):
+        node.set("this", _in_order(node.this.copy()))
+    return node
+
+
+def _compared(node: Any) -> Any:
+    if _is_id(node.this):
+        node.set("this", _in_order(node.this.copy()))
+        node.set("expression", _in_order(node.expression.copy()))
+    elif _is_money(node.this):
+        node.set("expression", _exact(node.expression))
+    return node
+
+
+def _one_of(node: exp.In) -> exp.Expr:
+    if _is_money(node.this):
+        node.set("expressions", [_exact(value) for value in node.expressions])
+    return node
+
+
+def _is_money(node: Any) -> bool:
+    return isinstance(node, exp.Column) and node.name in _MONEY
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, exp.Literal) and not value.is_string:
+        return _call("toDecimal128", exp.Literal.string(value.name), _scale())
+    return value
+
+
+def _quotient(node: exp.Div) -> exp.Expr:
+    if isinstance(node.this, exp.Anonymous):  # said already
+        return node
+    return exp.Div(this=_call("toFloat64", node.this), expression=_call("toFloat64", node.expression))
+
+
+_RULES: Final[dict[type[Any], Callable[[Any], Any]]] = {
+    exp.Cast: _cast,
+    exp.WithinGroup: _percentile,
+    exp.Ordered: _ordered,
+    exp.LT: _compared,
+    exp.GT: _compared,
+    exp.LTE: _compared,
+    exp.GTE: _compared,
+    exp.In: _one_of,
+    exp.Div: _quotient,
+}

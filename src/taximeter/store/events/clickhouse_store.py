@@ -1,0 +1,365 @@
+"""The events store in ClickHouse: when one machine is not enough, and for several collectors at once.
+
+ClickHouse has no transactions. What belongs together is written in an order in which a crash between two steps loses
+nothing and doubles nothing; the order is told where it is written. An event counts once because its id is its key, so
+every batch can be repeated. Statements of one query do not share a snapshot: what comes between them is in the later
+ones.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any, Final
+
+from sqlglot import expressions as exp
+
+from taximeter.clock import rfc3339, to_unix_us
+from taximeter.errors import QueryStoppedError, StoreError, UsageError
+from taximeter.store.events import (
+    clickhouse_append,
+    clickhouse_restate,
+    clickhouse_rollups,
+    pages,
+    rolling,
+    statements,
+)
+from taximeter.store.events import clickhouse_dialect as dialect
+from taximeter.store.events.answers import Found, write_off_row
+from taximeter.store.events.asking import ask
+from taximeter.store.events.clickhouse_client import (
+    TOOK_TOO_LONG,
+    TOOK_TOO_MUCH_MEMORY,
+    ClickHouseClient,
+    ClickHouseError,
+    parse_address,
+    stopped,
+    text,
+)
+from taximeter.store.events.clickhouse_schema import bring_up_to_date
+from taximeter.store.events.deleted_users import user_hash, without_deleted
+from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.lines import Lines, readable_lines
+from taximeter.store.events.port import (
+    Appended,
+    Cancellation,
+    Deletion,
+    DerivationPage,
+    EventPage,
+    Retention,
+    Table,
+    Verification,
+)
+from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.repricing import NewCost, Repricing
+from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing
+from taximeter.store.events.sql_answer import table_of
+from taximeter.store.events.sql_check import bounded, checked
+
+QUERY_TIMEOUT_SECONDS: Final = 30.0
+
+UNITS_AT_ONCE: Final = 24
+"""Units of a level that are added up in one statement."""
+
+_TABLES: Final = {EVENTS: "events", **{level.name: level.table for level in LEVELS}}
+_NAMING_USERS: Final = ("events", *(level.table for level in LEVELS if "user_id" in level.fields))
+_REFUSED_ENTRY: Final = frozenset({192, 193, 194, 497, 516})
+
+
+class ClickHouseEvents:
+    """An `EventStore` in the database that `url` names (see `clickhouse_client.parse_address`), which is made when it
+    is not there.
+
+    `writer` is a UUID that no other process has. `collector` names the one whose marks these are, since several may
+    write into one database; it stays the same over restarts.
+
+    Raises SchemaError when the database cannot be used as it is, StoreError when the server does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        writer: str,
+        collector: str = "",
+        query_timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+        use_rollups: bool = True,
+    ) -> None:
+        self._client = ClickHouseClient(parse_address(url), timeout_seconds=query_timeout_seconds)
+        self._collector = text(collector)
+        self._use_rollups = use_rollups
+        self._write_lock = threading.Lock()
+        self._marks = clickhouse_rollups.Marks(self._client, writer)
+        try:
+            with self._errors():
+                self._schema_version = bring_up_to_date(self._client)
+                clickhouse_rollups.prepare(self._client, writer)
+        except StoreError:
+            self._client.close()
+            raise
+
+    @property
+    def schema_version(self) -> int:
+        return self._schema_version
+
+    # --- events in -------------------------------------------------------------------------------------------------
+
+    def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
+        """Events first, their marks last: a batch that was cut off comes again, and its events are known by then."""
+        by_id, rejected = readable_lines(lines)
+        with self._write_lock, self._errors():
+            if by_id:
+                by_id = without_deleted(by_id, self._deleted_users())
+                rejected += clickhouse_append.without_strange_times(by_id)
+                rejected += self._take_expired(by_id)
+            inserted = self._insert_new(by_id, rejected)
+            self._set_marks(marks)
+        return Appended(inserted, len(lines) - len(rejected) - inserted, tuple(rejected))
+
+    def _insert_new(self, by_id: Lines, rejected: list[bytes]) -> int:
+        known = clickhouse_append.known(self._client, by_id)
+        new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
+        if not new:
+            return 0
+        starts_us = {start_us for event_id, (_, start_us) in by_id.items() if event_id not in known}
+        with self._marks.around(starts_us):
+            inserted = clickhouse_append.insert(self._client, new)
+        if len(inserted) < len(new):
+            rejected += set(new).difference(inserted)
+        return len(inserted)
+
+    def _take_expired(self, by_id: Lines) -> list[bytes]:
+        """Take lines out that began when no events are kept any more: their sums are closed."""
+        from_us = self._kept_from().get(EVENTS)
+        if from_us is None:
+            return []
+        expired = [event_id for event_id, (_, start_us) in by_id.items() if start_us < from_us]
+        return [by_id.pop(event_id)[0] for event_id in expired]
+
+    def _set_marks(self, marks: Mapping[str, int]) -> None:
+        self._write_marks([{"name": name, "position": position} for name, position in marks.items()])
+
+    def _write_marks(self, rows: Sequence[Mapping[str, object]]) -> None:
+        if rows:
+            names = ", ".join(rows[0])
+            values = "\n".join(json.dumps(row) for row in rows)
+            insert = (
+                f"INSERT INTO marks (collector, {names}) SELECT {self._collector}, {names} "
+                f"FROM format(JSONEachRow, 'name String, position Int64, gone UInt8', {text(values)})"
+            )
+            self._client.write(insert)
+
+    def marks(self) -> dict[str, int]:
+        with self._errors():
+            _, rows = self._client.read(f"SELECT name, position FROM marks FINAL WHERE collector = {self._collector}")
+        return {str(name): int(position) for name, position in rows}
+
+    def forget_marks(self, names: Iterable[str]) -> None:
+        with self._write_lock, self._errors():
+            self._write_marks([{"name": name, "position": 0, "gone": 1} for name in names])
+
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        wanted = set(ids)
+        if not wanted:
+            return set()
+        listed = ", ".join(map(text, wanted))
+        with self._errors():
+            _, rows = self._client.read(f"SELECT DISTINCT event_id FROM events WHERE event_id IN ({listed})")
+        return {event_id for (event_id,) in rows}
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def query(self, query: Query, *, cancellation: Cancellation | None = None) -> Answer:
+        with self._errors():
+            standing = self._standing() if self._use_rollups else None
+            return ask(query, lambda statement: self._found(statement, cancellation), standing)
+
+    def _found(self, statement: exp.Expr, cancellation: Cancellation | None) -> list[Found]:
+        return self._client.found(dialect.sql(statement), cancellation=cancellation)
+
+    def _standing(self) -> Standing:
+        return Standing(clickhouse_rollups.dirty(self._client), self._kept_from())
+
+    def _kept_from(self) -> dict[str, int]:
+        _, rows = self._client.read("SELECT name, started_at FROM kept_from FINAL")
+        return {name: to_unix_us(started_at.replace(tzinfo=UTC)) for name, started_at in rows}
+
+    def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
+        before = pages.read_cursor(query.cursor)
+        with self._errors():
+            return pages.page(query, self._found(statements.events(query, before), cancellation))
+
+    def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
+        asked = dialect.sql(bounded(checked(statement)))
+        with self._errors(), _statement_errors():
+            columns, rows = self._client.read(asked, cancellation=cancellation)
+            return table_of(tuple(columns), rows)
+
+    def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self._errors():
+            return [write_off_row(query, row) for row in self._found(statements.cache_write_offs(query), cancellation)]
+
+    # --- costs -----------------------------------------------------------------------------------------------------
+
+    def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
+        before = pages.read_cursor(query.cursor)
+        with self._errors():
+            statement = dialect.sql(statements.derivations(query, before))
+            _, rows = self._client.read(statement, cancellation=cancellation)
+            return pages.derivation_page(query, [tuple(row) for row in rows])
+
+    def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
+        clickhouse_restate.check_run(repricing)
+        with self._write_lock, self._errors():
+            with self._marks.around(cost.started_us for cost in costs):
+                clickhouse_restate.replace_costs(self._client, costs, repricing.id, at_us)
+            clickhouse_restate.keep_run(self._client, repricing)
+
+    def repricings(self, *, limit: int, repricing_id: str | None = None) -> list[Repricing]:
+        with self._errors():
+            return clickhouse_restate.runs(self._client, limit, repricing_id)
+
+    def superseded(self, event_id: str) -> list[dict[str, Any]]:
+        with self._errors():
+            return [pages.whole_record(row) for row in clickhouse_restate.superseded(self._client, event_id)]
+
+    # --- deletion --------------------------------------------------------------------------------------------------
+
+    def delete_user(self, user_id: str, at_us: int) -> Deletion:
+        """1. keep out what comes again, 2. delete, 3. add up anew. Whoever is cut off asks again."""
+        named = f"user_id = {text(user_id)}"
+        with self._write_lock, self._errors():
+            row = json.dumps({"user_hash": user_hash(user_id), "deleted_at": rfc3339(at_us)})
+            self._client.write("INSERT INTO deleted_users FORMAT JSONEachRow", row.encode())
+            hours = self._moments(f"SELECT DISTINCT toStartOfHour(started_at) FROM events WHERE {named}")
+            events = self._count(f"SELECT count() FROM events FINAL WHERE {named}")
+            with self._marks.around(hours):
+                self._delete("superseded_costs", f"event_id IN (SELECT event_id FROM events WHERE {named})")
+                for table in _NAMING_USERS:
+                    self._delete(table, named)
+        self.roll_up(LATEST_US)
+        with self._errors():
+            counts = " + ".join(f"(SELECT count() FROM {table} WHERE {named})" for table in _NAMING_USERS)
+            return Deletion(events, self._count(f"SELECT {counts}"))
+
+    def _deleted_users(self) -> dict[str, int]:
+        _, rows = self._client.read("SELECT user_hash, deleted_at FROM deleted_users FINAL")
+        return {digest: to_unix_us(deleted_at.replace(tzinfo=UTC)) for digest, deleted_at in rows}
+
+    def expire(self, ages: Retention, now_us: int) -> dict[str, int]:
+        before_us = {name: USER_DAYS.unit(now_us - days * USER_DAYS.unit_us) for name, days in ages.days.items()}
+        if EVENTS in before_us:
+            self.roll_up(before_us[EVENTS])
+        with self._write_lock, self._errors():
+            return {name: self._expire(name, at_us) for name, at_us in before_us.items()}
+
+    def _expire(self, name: str, before_us: int) -> int:
+        """1. say from when on it is kept, 2. delete: in between, what is still there is not asked for."""
+        old = f"started_at < fromUnixTimestamp64Micro({before_us}, 'UTC')"
+        asked = "events FINAL" if name == EVENTS else next(level.view for level in LEVELS if level.name == name)
+        rows = self._count(f"SELECT count() FROM {asked} WHERE {old}")
+        if rows:
+            kept = json.dumps({"name": name, "started_at": rfc3339(before_us)})
+            self._client.write("INSERT INTO kept_from FORMAT JSONEachRow", kept.encode())
+            if name == EVENTS:
+                self._delete("superseded_costs", f"event_id IN (SELECT event_id FROM events WHERE {old})")
+            self._delete(_TABLES[name], old)
+        return rows
+
+    def _delete(self, table: str, condition: str) -> None:
+        """Returns when the rows are gone from the disk."""
+        self._client.write(f"ALTER TABLE {table} DELETE WHERE {condition}")
+
+    def _count(self, statement: str) -> int:
+        _, ((count,),) = self._client.read(statement)
+        return int(count)
+
+    def _moments(self, statement: str) -> list[int]:
+        _, rows = self._client.read(statement)
+        return [to_unix_us(moment.replace(tzinfo=UTC)) for (moment,) in rows]
+
+    # --- roll-ups --------------------------------------------------------------------------------------------------
+
+    def roll_up(self, before_us: int) -> int:
+        with self._errors():
+            marks = clickhouse_rollups.written(self._client)
+            return sum(self._roll_up(level, marks, before_us) for level in LEVELS)
+
+    def _roll_up(self, level: Level, marks: Sequence[clickhouse_rollups.Mark], before_us: int) -> int:
+        due = rolling.due({mark.unit for mark in marks}, level, before_us, len(marks))
+        for first in range(0, len(due), UNITS_AT_ONCE):
+            stretches = due[first : first + UNITS_AT_ONCE]
+            units = {(level.name, start_us) for start_us, _ in stretches}
+            clickhouse_rollups.add_up(self._client, level, stretches, [mark for mark in marks if mark.unit in units])
+        if due:
+            clickhouse_rollups.delete_stale(self._client, level)
+        return len(due)
+
+    def verify(self, *, repair: bool = False) -> Verification:
+        verification = Verification()
+        with self._errors():
+            days = clickhouse_rollups.days(self._client)
+            for level in LEVELS:
+                for day_us in days:
+                    units, differing = self._checked(level, day_us)
+                    verification = verification.with_checked(level, units, differing)
+            if repair and verification.differing:
+                with self._marks.around(start_us for _, start_us in verification.differing):
+                    pass
+        if repair and verification.differing:
+            self.roll_up(LATEST_US)
+        return verification
+
+    def _checked(self, level: Level, day_us: int) -> tuple[int, list[int]]:
+        """How many units of a day are clean, and the starts of those that differ from the events. What became dirty
+        meanwhile is not told as differing."""
+        clean = self._clean(level, day_us)
+        differing = clickhouse_rollups.differing(self._client, level, clean) if clean else []
+        if differing:
+            still = {start_us for start_us, _ in self._clean(level, day_us)}
+            differing = [start_us for start_us in differing if start_us in still]
+        return len(clean), differing
+
+    def _clean(self, level: Level, day_us: int) -> list[tuple[int, int]]:
+        standing = self._standing()
+        units = range(max(day_us, standing.kept_from.get(EVENTS, day_us)), day_us + USER_DAYS.unit_us, level.unit_us)
+        return [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What the server refuses becomes an error of ours."""
+        try:
+            yield
+        except ClickHouseError as error:
+            if error.code in TOOK_TOO_LONG:
+                raise stopped() from error
+            hint = "check user and password in store.events" if error.code in _REFUSED_ENTRY else None
+            raise StoreError(f"{self._client.address} cannot do it now: {_first_line(error)}", hint=hint) from error
+
+
+_LONGEST_MESSAGE: Final = 500
+
+
+def _first_line(error: ClickHouseError) -> str:
+    return str(error).partition("\n")[0][:_LONGEST_MESSAGE]
+
+
+@contextmanager
+def _statement_errors() -> Iterator[None]:
+    """Mistakes in a user's statement are the user's."""
+    try:
+        yield
+    except ClickHouseError as error:
+        if error.code in TOOK_TOO_MUCH_MEMORY:
+            raise QueryStoppedError(
+                "the statement was stopped: it took too much memory", hint="ask for less"
+            ) from error
+        if error.code in TOOK_TOO_LONG or error.code in _REFUSED_ENTRY:
+            raise
+        raise UsageError(f"the statement cannot be answered: {_first_line(error)}", field="sql") from error
