@@ -56,6 +56,26 @@ def test_stopping_waits_for_the_turn_under_way() -> None:
     assert ended.is_set()
 
 
+def test_a_job_that_another_process_does_rests_and_says_so() -> None:
+    ours = [False]
+    ran: list[str] = []
+    jobs = Jobs(SystemClock())
+    shared, own = (
+        jobs.every("shared", 60, lambda: ran.append("shared")),
+        jobs.every("own", 60, lambda: ran.append("own")),
+    )
+    jobs.once(["shared", "unknown"], lambda: ours[0])
+    for _ in range(2):
+        shared.turn()
+        own.turn()
+        ours[0] = True
+    assert ran == ["own", "shared", "own"]
+    assert (shared.status.elsewhere, shared.status.runs) == (False, 1)
+    ours[0] = False
+    shared.turn()
+    assert shared.status.elsewhere
+
+
 def test_jobs_that_were_never_started_can_be_stopped() -> None:
     jobs = Jobs(SystemClock())
     jobs.every("idle", 60, lambda: None)

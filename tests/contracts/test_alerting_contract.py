@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hand_clock import START_US
 
-from taximeter.errors import NotFoundError
+from taximeter.errors import NotFoundError, StoreError
 from taximeter.store.metadata import Annotation, IncidentRecord, Letter, Metadata, SilenceRecord, alerting
 
 
@@ -43,6 +43,17 @@ def test_the_desk_is_the_one_that_was_kept_last(reopen: Callable[[], Metadata]) 
     metadata.alerting.keep("first", [], [])
     metadata.alerting.keep("second", [], [])
     assert reopen().alerting.desk() == "second"
+
+
+def test_a_desk_that_somebody_else_changed_meanwhile_is_not_overwritten(reopen: Callable[[], Metadata]) -> None:
+    here, there = reopen().alerting, reopen().alerting
+    here.keep("first", [], [], replacing=None)
+    with pytest.raises(StoreError, match="changed by another server"):
+        there.keep("too late", [], [letter("n1")], replacing=None)
+    there.keep("second", [], [], replacing="first")
+    with pytest.raises(StoreError, match="changed by another server"):
+        here.keep("too late", [incident()], [letter("n1")], replacing="first")
+    assert (here.desk(), here.letters(), here.incidents()) == ("second", [], [])
 
 
 def test_incidents_are_replaced_and_listed_newest_first(metadata: Metadata) -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol
 
 from taximeter.alerts.alert import Alert, Incident, Observation
-from taximeter.alerts.desk import Desk, Policy, acknowledged, evaluated, unacknowledged
+from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, evaluated, unacknowledged
 from taximeter.alerts.desk_text import desk_text, read_desk
 from taximeter.alerts.message import message_of
 from taximeter.alerts.notify import Notification
@@ -37,7 +37,14 @@ class Records(Protocol):
 
     def desk(self) -> str | None: ...
 
-    def keep(self, desk: str, incidents: Iterable[IncidentRecord], letters: Iterable[Letter]) -> None: ...
+    def keep(
+        self,
+        desk: str,
+        incidents: Iterable[IncidentRecord],
+        letters: Iterable[Letter],
+        *,
+        replacing: str | None,
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,9 @@ class Watch:
         self._records = records
         self._clock = clock
         self._public_url = public_url
+        self._kept: tuple[str | None, Desk] = (None, EMPTY)
+        """The desk as it was kept last, beside its text."""
         self._evidence = evidence
-        self._desk: Desk | None = None
         self._lock = threading.Lock()
 
     @property
@@ -101,9 +109,11 @@ class Watch:
     # ── within an evaluation ───────────────────────────────────────────────────────────────────────────────
 
     def _known(self) -> Desk:
-        if self._desk is None:
-            self._desk = read_desk(self._records.desk())
-        return self._desk
+        """As it was kept last, by whichever process."""
+        text = self._records.desk()
+        if text != self._kept[0]:
+            self._kept = text, read_desk(text)
+        return self._kept[1]
 
     def _observed(self, now_us: int) -> tuple[list[Observation], list[str]]:
         observations: list[Observation] = []
@@ -135,8 +145,10 @@ class Watch:
         letters = [_letter(one, by_id[one.incident_id], after, url) for one in notifications]
         changed = [one for one in after.incidents if one not in before.incidents or _moved(one, before, after)]
         if after != before or letters:
-            self._records.keep(desk_text(after), [_record(one, after) for one in changed], letters)
-        self._desk = after
+            text = desk_text(after)
+            records = [_record(one, after) for one in changed]
+            self._records.keep(text, records, letters, replacing=self._kept[0])
+            self._kept = text, after
 
 
 _EVIDENCE_KEYS: Final = ("evidence", "runbook", "action")

@@ -62,16 +62,23 @@ class Detecting:
         self._complete = -1
         """The last minute that was taken in as a whole."""
         self._looked_up_us = 0
-        self._stopping = threading.Event()
+        self._stopping, self._outdated = threading.Event(), threading.Event()
         self._lock = threading.Lock()
 
     def stop(self) -> None:
         """End a turn that rebuilds what is learnt; the next start does it again."""
         self._stopping.set()
 
+    def forget(self) -> None:
+        """Another process followed the store meanwhile: the next turn learns anew, and goes on with its findings."""
+        self._outdated.set()
+
     def turn(self) -> None:
         now_us = self._clock.now_us()
         with self._lock:
+            if self._outdated.is_set():
+                self._outdated.clear()
+                self._detection, self._told, self._known = None, {}, {}
             if self._detection is None:
                 self._detection = self._rebuilt(now_us)
                 if self._detection is None:

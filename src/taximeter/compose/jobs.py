@@ -31,6 +31,8 @@ class JobStatus:
     last_success_at: str | None = None
     last_duration_ms: float | None = None
     last_error: str | None = None
+    elsewhere: bool = False
+    """Another process on the same metadata does it."""
 
 
 class Job:
@@ -41,6 +43,8 @@ class Job:
         self.status = JobStatus(every_seconds)
         self._run = run
         self._clock = clock
+        self.ours: Callable[[], bool] = lambda: True
+        """Whether it is this process that does it now."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._turns, name=f"taximeter-{name}", daemon=True)
 
@@ -62,6 +66,9 @@ class Job:
 
     def turn(self) -> None:
         """Run once, now. Whatever goes wrong is noted, and the job lives on."""
+        if not self.ours():
+            self.status = JobStatus(self.status.every_seconds, elsewhere=True)
+            return
         began = self._clock.monotonic()
         try:
             self._run()
@@ -78,6 +85,7 @@ class Job:
                 last_success_at=rfc3339(self._clock.now_us()),
                 last_duration_ms=(self._clock.monotonic() - began) * 1000,
                 last_error=None,
+                elsewhere=False,
             )
 
     def _failed(self, error: Exception) -> None:
@@ -101,6 +109,12 @@ class Jobs:
             raise ValueError(f"there is a job {name!r} already")
         job = self._jobs[name] = Job(name, seconds, run, self._clock)
         return job
+
+    def once(self, beginnings: tuple[str, ...], ours: Callable[[], bool]) -> None:
+        """Jobs whose names begin so, which several processes must not do twice, run while it is `ours`."""
+        for name, job in self._jobs.items():
+            if name.startswith(beginnings):
+                job.ours = ours
 
     def start(self) -> None:
         for job in self._jobs.values():

@@ -15,6 +15,7 @@ seen from outside. The end is the reverse, so that nothing is accepted that coul
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import secrets
@@ -42,11 +43,11 @@ from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
 from taximeter.compose.repricing import TURN_SECONDS, Repricer
 from taximeter.config import variable
-from taximeter.config.settings import Settings
+from taximeter.config.settings import EMBEDDED, Settings
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.core.ids import EventIds
-from taximeter.errors import ConfigurationError, Mistake
+from taximeter.errors import ConfigurationError, Mistake, StoreError
 from taximeter.gateway import Gateway, Recorder
 from taximeter.ingest.collector import Collector
 from taximeter.ingest.receive import Receiver
@@ -72,12 +73,17 @@ from taximeter.spool.sender import Sender
 from taximeter.store.events import EventStore
 from taximeter.store.events.port import Retention
 from taximeter.store.events.rollups import EVENTS, HOURS, USER_DAYS
+from taximeter.store.metadata import Lease
 from taximeter.store.ownership import own
 
 Role = Literal["all", "gateway", "collector"]
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How soon a busy thread (the collector) lets the event loop go on: it bounds what the gateway adds to a call."""
+
+RENEW_SECONDS: Final = 5.0
+DONE_ONCE: Final = ("detection", "alerts", "delivery", "outbox")
+"""How the names of those jobs begin that several servers on the same metadata must not do twice."""
 
 RELOAD_PRICES_SECONDS: Final = 2.0
 """How soon a changed price file is taken up."""
@@ -145,6 +151,7 @@ class Process:
         self.alerting = self._open_alerting(self.collecting) if self.collecting is not None else None
         self.exporting = self._open_exporting(self.collecting) if self.collecting is not None else None
         self._links = SignInLinks(self.clock)
+        self._lease: Lease | None = None
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
 
@@ -284,6 +291,7 @@ class Process:
 
         if self.collecting is not None:
             self.limiting.begin(self.data / SPOOL_DIRECTORY, self.collecting.collector)
+            self._share(self.collecting)
         self.limiting.look_after(self.jobs)
 
         async def on_start() -> None:
@@ -306,6 +314,27 @@ class Process:
 
         serve(app, listener, on_start=on_start, on_end=self._on_end, before_end=leave)
 
+    def _share(self, kept: Collecting) -> None:
+        """Of several servers on the same metadata one detects, alerts and delivers: that which has the lease."""
+        if self.settings.store.metadata == EMBEDDED:
+            return
+        lease = self._lease = self.desk.lease("alerting")
+
+        def renew() -> None:
+            had_it = lease.held
+            if lease.renew() and not had_it and kept.detecting is not None:
+                kept.detecting.forget()
+
+        renew()
+        self.jobs.every("lease", RENEW_SECONDS, renew)
+        self.jobs.once(DONE_ONCE, lambda: lease.held)
+
+    def _give_back(self) -> None:
+        """The next server need not wait until the lease has run out."""
+        if self._lease is not None:
+            with contextlib.suppress(StoreError):
+                self._lease.release()
+
     async def _keep_prices(self) -> None:
         """Price files that change are taken up without a restart."""
         while True:
@@ -323,6 +352,7 @@ class Process:
                 self.collecting.detecting.stop()
             await self.collecting.live.stop()
         await asyncio.to_thread(self.jobs.stop)
+        await asyncio.to_thread(self._give_back)
         if self.gateway is not None:
             await self.gateway.aclose()
         await asyncio.to_thread(self.desk.note_uses)

@@ -13,6 +13,7 @@ from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.exports import ExportedDay, Exports
 from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
+from taximeter.store.metadata.leases import Lease
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
 from taximeter.store.metadata.sessions import Session, Sessions
 
@@ -30,6 +31,7 @@ __all__ = [
     "JudgedFinding",
     "Key",
     "Keys",
+    "Lease",
     "Letter",
     "LimitBook",
     "LimitCrossing",
@@ -58,6 +60,7 @@ class Metadata:
         draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         clock = clock or SystemClock()
+        self._clock, self._draw = clock, draw
         self._database = Database(location)
         self.keys = Keys(self._database, clock, draw)
         self.sessions = Sessions(self._database, clock, draw)
@@ -66,6 +69,10 @@ class Metadata:
         self.findings = Findings(self._database)
         self.exports = Exports(self._database)
         self.limits = LimitBook(self._database, clock)
+
+    def lease(self, name: str) -> Lease:
+        """For what several processes on the same metadata must not do twice."""
+        return Lease(self._database, self._clock, name, self._draw)
 
     def close(self) -> None:
         self._database.close()

@@ -12,13 +12,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
-from taximeter.errors import NotFoundError
+from taximeter.errors import NotFoundError, StoreError
 from taximeter.store.metadata.database import Database, add_new, put
 from taximeter.store.metadata.tables import ALERT_DESK, ANNOTATIONS, INCIDENTS, OUTBOX, SILENCES
 
 MOST_DELIVERED: Final = 10_000
 """Notifications that are kept after their delivery; the oldest give way."""
+
+ANY_DESK: Final = ""
+"""In the place of the text of a desk: whichever there is."""
 
 _THE_DESK: Final = 1
 
@@ -88,11 +92,21 @@ class Alerting:
         with self._database.reading() as connection:
             return connection.execute(sa.select(ALERT_DESK.c.content)).scalar()
 
-    def keep(self, desk: str, incidents: Iterable[IncidentRecord], letters: Iterable[Letter]) -> None:
+    def keep(
+        self,
+        desk: str,
+        incidents: Iterable[IncidentRecord],
+        letters: Iterable[Letter],
+        *,
+        replacing: str | None = ANY_DESK,
+    ) -> None:
         """Keep the desk, the incidents that changed, and new letters: all or nothing. A letter that is known is not
-        taken twice."""
+        taken twice. Raises StoreError when the desk that it was made of, `replacing`, is no longer the one kept."""
         with self._database.writing() as connection:
-            put(connection, ALERT_DESK, [{"id": _THE_DESK, "content": desk}])
+            if replacing == ANY_DESK:
+                put(connection, ALERT_DESK, [{"id": _THE_DESK, "content": desk}])
+            elif not _replaced(connection, desk, replacing):
+                raise StoreError("alerts were changed by another server meanwhile", hint="try again")
             put(connection, INCIDENTS, [asdict(one) for one in incidents])
             for letter in letters:
                 add_new(connection, OUTBOX, asdict(letter))
@@ -218,3 +232,10 @@ class Alerting:
         )
         with self._database.reading() as connection:
             return [Annotation(**row._mapping) for row in connection.execute(wanted)]
+
+
+def _replaced(connection: Connection, desk: str, before: str | None) -> bool:
+    if before is None:
+        return add_new(connection, ALERT_DESK, {"id": _THE_DESK, "content": desk})
+    change = sa.update(ALERT_DESK).where(ALERT_DESK.c.content == before).values(content=desk)
+    return connection.execute(change).rowcount > 0

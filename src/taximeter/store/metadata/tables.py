@@ -177,6 +177,14 @@ FINDINGS: Final = Table(
     Column("verdict_by", Words),
 )
 
+LEASES: Final = Table(
+    "leases",
+    METADATA,
+    Column("name", Words, primary_key=True),
+    Column("holder", Words, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+)
+
 EXPORT_STATES: Final = Table(
     "export_states",
     METADATA,
