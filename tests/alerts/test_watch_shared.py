@@ -23,7 +23,8 @@ class Trouble:
 
     def observe(self, now_us: int) -> list[Observation]:
         del now_us
-        return [Observation("spike", "volume_spike", {"feature": "chat"}, "critical", "60 calls instead of 10")]
+        labels = {"feature": "chat"}
+        return [Observation(rule="spike", kind="volume_spike", labels=labels, severity="critical", summary="60 calls")]
 
 
 def watch_of(metadata: Metadata) -> Watch:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psycopg
 import pytest
 from running_server import Server, answer_of, eventually, running
 
@@ -31,13 +32,30 @@ def made(name: str, scope: str, data: Path, address: str) -> str:
     return str(answer_of(*wanted, TAXIMETER_STORE_METADATA=address)["key"])
 
 
+def run(address: str, sql: str) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(sql.encode())
+
+
+def elsewhere(server: Server) -> set[str]:
+    """The jobs that another server does."""
+    with server.client(server.local_token) as client:
+        jobs = client.get("/api/v1/status").json()["jobs"]
+    return {name for name, job in jobs.items() if job["elsewhere"]}
+
+
 @pytest.mark.timeout(300)
 def test_a_server_goes_on_while_the_database_is_away(own_postgres: Postgres, tmp_path: Path) -> None:
     address = with_password(own_postgres.database())
     before = made("before", "ingest", tmp_path / "elsewhere", address)
+    run(address, "INSERT INTO leases VALUES ('alerting', 'another server', 9000000000000000)")
     with running(tmp_path, TAXIMETER_STORE_METADATA=address) as server:
         assert "tm_" not in server.printed, "there are keys already"
         assert sent(server, before).status_code == 202
+
+        assert eventually(lambda: elsewhere(server) == {"alerts", "detection", "outbox"}, 30)
+        run(address, "DELETE FROM leases")
+        assert eventually(lambda: elsewhere(server) == set(), 60)
 
         own_postgres.stop()
         assert eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 503, 30)

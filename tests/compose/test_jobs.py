@@ -64,7 +64,7 @@ def test_a_job_that_another_process_does_rests_and_says_so() -> None:
         jobs.every("shared", 60, lambda: ran.append("shared")),
         jobs.every("own", 60, lambda: ran.append("own")),
     )
-    jobs.once(["shared", "unknown"], lambda: ours[0])
+    jobs.once(("shared", "unknown"), lambda: ours[0])
     for _ in range(2):
         shared.turn()
         own.turn()

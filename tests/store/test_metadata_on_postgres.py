@@ -14,6 +14,7 @@ import pytest
 from taximeter.errors import ConfigurationError, SchemaError, StoreError
 from taximeter.store.metadata import Metadata
 from taximeter.store.metadata.keys import RECHECK_SECONDS, TRUSTED_SECONDS
+from taximeter.store.metadata.leases import LEASE_SECONDS
 
 if TYPE_CHECKING:
     Postgres = Any
@@ -174,6 +175,23 @@ def test_known_keys_hold_for_a_while_when_the_server_has_gone(own_postgres: Post
     clock.seconds += RECHECK_SECONDS
     assert metadata.keys.find(secret) == key
     assert metadata.keys.problem is None
+    metadata.close()
+
+
+def test_who_has_a_lease_goes_on_while_the_server_is_away(own_postgres: Postgres) -> None:
+    clock = HandClock()
+    metadata = Metadata(own_postgres.database(), clock=clock)
+    holder, other = metadata.lease("alerting"), metadata.lease("alerting")
+    assert (holder.renew(), other.renew()) == (True, False)
+    own_postgres.stop()
+    for lease in (holder, other):
+        with pytest.raises(StoreError):
+            lease.renew()
+    clock.seconds += 10 * LEASE_SECONDS
+    assert (holder.held, other.held) == (True, False)
+    own_postgres.start()
+    assert (other.renew(), holder.renew()) == (True, False)
+    assert not holder.held
     metadata.close()
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from taximeter.clock import Clock
+from taximeter.errors import StoreError
 from taximeter.store.metadata.database import Database, add_new
 from taximeter.store.metadata.tables import LEASES
 
@@ -21,8 +22,10 @@ _HOLDER_BYTES: Final = 8
 class Lease:
     """One lease, as one process sees it. `renew` and `release` block and raise StoreError; `held` asks nobody.
 
-    The holder stops before anybody else may begin: it counts from before it asked, on a clock that nobody sets.
-    Clocks of several machines may differ: the one that is ahead takes the lease once, and then it stays there.
+    A holder that hears nothing of the store stops before anybody else may begin: it counts from before it asked, on a
+    clock that nobody sets. Where the store refuses to answer it goes on: nobody can keep anything there meanwhile, and
+    that this fails is to be told. Clocks of several machines may differ: the one that is ahead takes the lease once,
+    and then it stays there.
     """
 
     def __init__(self, database: Database, clock: Clock, name: str, draw: Callable[[int], bytes]) -> None:
@@ -36,12 +39,17 @@ class Lease:
 
     def renew(self) -> bool:
         """Keep the lease, or take it where it is free; whether it is ours. More often than `LEASE_SECONDS`."""
-        asked_at, now_us = self._clock.monotonic(), self._clock.now_us()
+        asked_at, now_us, held = self._clock.monotonic(), self._clock.now_us(), self.held
         ours = {"holder": self._holder, "until_us": now_us + int(LEASE_SECONDS * _SECOND_US)}
         free = (LEASES.c.holder == self._holder) | (LEASES.c.until_us <= now_us)
         taken = sa.update(LEASES).where(LEASES.c.name == self._name, free).values(ours)
-        with self._database.writing() as connection:
-            held = add_new(connection, LEASES, {"name": self._name, **ours}) or connection.execute(taken).rowcount > 0
+        try:
+            with self._database.writing() as connection:
+                new = add_new(connection, LEASES, {"name": self._name, **ours})
+                held = new or connection.execute(taken).rowcount > 0
+        except StoreError:
+            self._held_until = float("inf") if held else float("-inf")
+            raise
         self._held_until = asked_at + LEASE_SECONDS if held else float("-inf")
         return held
 
