@@ -70,10 +70,9 @@ def test_a_job_that_another_process_does_rests_and_says_so() -> None:
         own.turn()
         ours[0] = True
     assert ran == ["own", "shared", "own"]
-    assert (shared.status.elsewhere, shared.status.runs) == (False, 1)
+    assert (jobs.status["shared_by_all"].elsewhere, jobs.status["shared_by_all"].runs) == (False, 1)
     ours[0] = False
-    shared.turn()
-    assert shared.status.elsewhere
+    assert [job.elsewhere for job in jobs.status.values()] == [False, True]
 
 
 def test_jobs_that_were_never_started_can_be_stopped() -> None:

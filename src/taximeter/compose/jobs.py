@@ -67,7 +67,7 @@ class Job:
     def turn(self) -> None:
         """Run once, now. Whatever goes wrong is noted, and the job lives on."""
         if not self.ours():
-            self.status = JobStatus(self.status.every_seconds, elsewhere=True)
+            self.status = JobStatus(self.status.every_seconds)
             return
         began = self._clock.monotonic()
         try:
@@ -85,7 +85,6 @@ class Job:
                 last_success_at=rfc3339(self._clock.now_us()),
                 last_duration_ms=(self._clock.monotonic() - began) * 1000,
                 last_error=None,
-                elsewhere=False,
             )
 
     def _failed(self, error: Exception) -> None:
@@ -130,4 +129,4 @@ class Jobs:
 
     @property
     def status(self) -> Mapping[str, JobStatus]:
-        return {name: job.status for name, job in sorted(self._jobs.items())}
+        return {name: replace(job.status, elsewhere=not job.ours()) for name, job in sorted(self._jobs.items())}
