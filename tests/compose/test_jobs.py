@@ -70,7 +70,7 @@ def test_a_job_that_another_process_does_rests_and_says_so() -> None:
         own.turn()
         ours[0] = True
     assert ran == ["own", "shared", "own"]
-    assert (jobs.status["shared"].elsewhere, jobs.status["shared_by_all"].runs) == (False, 1)
+    assert (jobs.status["shared"].elsewhere, jobs.status["shared"].runs) == (False, 1)
     ours[0] = False
     assert [job.elsewhere for job in jobs.status.values()] == [False, True]
 
