@@ -278,12 +278,15 @@ def test_a_framed_stream_that_ends_without_usage_is_ok_and_unknown() -> None:
     assert event.keys().isdisjoint({"input_tokens", "output_tokens", "usage_estimated"})
 
 
-def test_an_error_inside_a_stream_is_an_error() -> None:
+@pytest.mark.parametrize("end", [[], [DONE]])
+def test_an_error_inside_a_stream_is_an_error_and_what_was_written_until_then_is_estimated(end: list[bytes]) -> None:
     with running() as rig:
-        rig.plays(stream([TEXT, b'data: {"error":{"type":"server_error","message":"x"}}\n\n', DONE]))
+        rig.plays(stream([TEXT, TEXT, b'data: {"error":{"type":"server_error","message":"x"}}\n\n', *end]))
         rig.ask(CHAT, ASKED)
         event = rig.log.wait_for(1)[0]
     assert (event["status"], event["http_status"], event["error_type"]) == ("error", 200, "server_error")
+    assert (event["input_tokens"], event["output_tokens"], event["usage_estimated"]) == (10, 6, True)
+    assert not event.get("not_billed")
 
 
 def test_an_answer_too_large_to_hold_streams_through() -> None:

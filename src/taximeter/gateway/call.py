@@ -19,7 +19,8 @@ NOTHING_ASKED: Final = RequestFacts(operation="")
 def is_told_again(reading: Reading) -> bool:
     """Whether an answer is that of a call still under way (a background response, a run): what it costs will be told
     by the answer that is fetched when it has ended."""
-    return reading.response_id is not None and not reading.finished and not reading.usage.known
+    underway = reading.error_type is None and not reading.finished
+    return underway and reading.response_id is not None and not reading.usage.known
 
 
 class Call:
@@ -152,7 +153,8 @@ class Call:
 
         Where nothing was seen nothing is made up.
         """
-        if reading.finished or not reading.output_characters:
+        whole = reading.finished and reading.error_type is None
+        if whole or not reading.output_characters:
             return reading.usage, False
         reported = reading.usage
         seen = estimated_tokens(reading.output_characters)

@@ -88,7 +88,9 @@ class Record:
         http_status = self.http_status or 0
         failed = reading.error_type is not None or http_status >= 400
         status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
-        return self.end(status, reading, not_billed=http_status in _WITHOUT_COST or is_told_again(reading))
+        not_billed = http_status in _WITHOUT_COST or is_told_again(reading)
+        untold = reading.error_type is not None and not reading.usage.known
+        return self.end(status, reading, not_billed=not_billed, estimate=untold)
 
     def end(
         self,
