@@ -84,7 +84,7 @@ def test_a_dry_run_of_re_pricing_tells_the_difference_and_leaves_its_trail(page:
     page.get_by_role("textbox", name="Why").fill("only looking")
     page.get_by_role("button", name="Dry run").click()
     run = page.get_by_label("Dry run, done", exact=True).filter(has_text="only looking")
-    expect(run).to_contain_text("1 calls looked at, 0 would change")
+    expect(run).to_contain_text("1 call looked at, 0 would change")
     expect(run.get_by_test_id("difference")).to_have_attribute("title", "$0")
     expect(page.get_by_role("button", name="Price again")).to_be_disabled()
 

@@ -7,7 +7,7 @@ import { type FormEvent, useState } from "react";
 
 import { prices, reprice, repricings, unpriced } from "../api/client";
 import type { Repricing, ShownPrice, UnpricedAnswer } from "../api/types";
-import { count, dateTime, exactMoney, money } from "../format";
+import { count, counted, dateTime, exactMoney, money } from "../format";
 import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
 import { reasonInWords } from "../shape/costSheet";
@@ -272,7 +272,7 @@ function Outcome({ outcome, isDry }: { outcome: NonNullable<Repricing["outcome"]
   return (
     <>
       <Text size="sm">
-        {count(outcome.examined)} calls looked at, {count(outcome.calls)} {isDry ? "would change" : "changed"}
+        {counted(outcome.examined, "call")} looked at, {count(outcome.calls)} {isDry ? "would change" : "changed"}
         {outcome.newly_priced > 0 && `, ${count(outcome.newly_priced)} get a price`}
         {outcome.newly_unpriced > 0 && `, ${count(outcome.newly_unpriced)} lose it`}:{" "}
         <span className="number" title={exactMoney(outcome.difference_usd)} data-testid="difference">

@@ -1,8 +1,4 @@
-"""Slack, by an incoming webhook or by a bot (https://docs.slack.dev/reference/block-kit).
-
-A bot keeps an incident in one thread: its first message is brought up to date, what follows goes below it. A webhook
-can only add messages.
-"""
+"""Slack, by an incoming webhook or by a bot (https://docs.slack.dev/reference/block-kit). Each adds a message."""
 
 from __future__ import annotations
 
