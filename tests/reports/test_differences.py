@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from taximeter.alerts.sources import DifferingAmounts
 from taximeter.clock import rfc3339
 from taximeter.core.ids import uuid7
 from taximeter.errors import UsageError
@@ -109,3 +110,27 @@ def test_what_the_cost_is_when_reported_amounts_count(store: DuckDBEvents, book:
     preferred = bool(book.prefer_reported)
     assert (rules[CALLS[0]["event_id"]] or "").startswith("reported:") == preferred
     assert not (rules[CALLS[4]["event_id"]] or "").startswith("reported:")
+
+
+def test_an_alert_names_the_models_that_differ_and_looks_every_ten_minutes(
+    store: DuckDBEvents, book: PriceBook
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def between(from_us: int, to_us: int) -> Any:
+        asked.append((from_us, to_us))
+        return differences({"from": rfc3339(from_us), "to": rfc3339(to_us)}, store, book, to_us)["rows"]
+
+    source = DifferingAmounts(between)
+    (told,) = source.observe(START_US + 600_000_000) or []
+    assert dict(told.labels) == {"provider": "xai", "model": "grok-3"}
+    assert told.kind == "price_difference"
+    assert told.summary.startswith("2 of 4 calls of xai/grok-3 in the last hour cost something else")
+    assert "11.22 USD in all, 12 by the price book" in told.summary
+    assert source.observe(START_US + 900_000_000) == [told]
+    assert len(asked) == 1
+    assert source.observe(START_US + 3 * 3_600_000_000) == []
+
+
+def test_too_many_calls_to_compare_are_unknown_and_not_none() -> None:
+    assert DifferingAmounts(lambda _from_us, _to_us: None).observe(NOW_US) is None

@@ -31,6 +31,7 @@ TITLES: Final[Mapping[str, str]] = {
     "limit_warning": "A limit is used up in part",
     "burn_rate": "A budget burns too fast",
     "unpriced_model": "Calls without a price",
+    "price_difference": "A provider names other amounts",
     "pipeline_loss": "Records were lost",
     "store_unavailable": "The store does not take events",
     "collector_lag": "Events wait to be stored",

@@ -1,4 +1,4 @@
-"""Where observations come from: open findings, rules of one's own, calls without a price, the meter itself."""
+"""Where observations come from: open findings, rules of one's own, prices that lack or differ, limits, the meter."""
 
 from __future__ import annotations
 
@@ -149,6 +149,62 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
         facts={
             "shown": [("Calls", str(row["unpriced_calls"])), ("Tokens", str(row["total_tokens"]))],
             "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
+        },
+    )
+
+
+# ── amounts of the provider's own ──────────────────────────────────────────────────────────────────────────
+
+DIFFERENCES_RULE: Final = "price_differences"
+DIFFERENCES_US: Final = 3600 * SECOND_US
+"""How far back amounts are compared."""
+
+DIFFERENCES_EVERY_US: Final = 600 * SECOND_US
+"""How often: every call with an amount of its provider's is priced for it."""
+
+
+class DifferingAmounts:
+    """Models whose provider names other amounts than the price book gives: a price that changed, a discount, a tier.
+
+    `differences` gives the rows of `taximeter.reports.differences` for the calls between two instants, None when these
+    are too many.
+    """
+
+    def __init__(self, differences: Callable[[int, int], Sequence[Mapping[str, object]] | None]) -> None:
+        self._differences = differences
+        self._looked_at_us: int | None = None
+        self._found: list[Observation] | None = None
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [DIFFERENCES_RULE]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        if self._looked_at_us is None or now_us - self._looked_at_us >= DIFFERENCES_EVERY_US:
+            rows = self._differences(now_us - DIFFERENCES_US, now_us)
+            self._found = None if rows is None else [_differing(row) for row in rows if row["differing_calls"]]
+            self._looked_at_us = now_us
+        return self._found
+
+
+def _differing(row: Mapping[str, object]) -> Observation:
+    model = f"{row['provider']}/{row['model']}"
+    return Observation(
+        rule=DIFFERENCES_RULE,
+        kind="price_difference",
+        labels={name: str(row[name]) for name in ("provider", "model") if row[name] is not None},
+        severity="warning",
+        summary=(
+            f"{row['differing_calls']} of {row['calls']} calls of {model} in the last hour cost something else by "
+            f"their provider's own word: {row['reported_cost_usd']} USD in all, "
+            f"{row['computed_cost_usd']} by the price book"
+        ),
+        facts={
+            "shown": [
+                ("Difference", f"{row['difference_usd']} USD ({row['difference_percent'] or '–'} %)"),
+                ("Largest", f"{row['largest_difference_usd']} USD: call {row['largest_event_id']}"),
+            ],
+            "action": "See taximeter prices differences; set the price, or prefer the provider's amounts",
         },
     )
 

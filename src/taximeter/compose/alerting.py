@@ -18,14 +18,16 @@ from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.policy import patience_of, root_of, unknown_channels
 from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.silences import Silence
-from taximeter.alerts.sources import Meter, MeterHealth, OwnRule, Source, UnpricedCalls
+from taximeter.alerts.sources import DifferingAmounts, Meter, MeterHealth, OwnRule, Source, UnpricedCalls
 from taximeter.alerts.thresholds import Threshold, threshold
 from taximeter.alerts.watch import EVALUATE_SECONDS, Watch
-from taximeter.clock import Clock, SystemClock
+from taximeter.clock import Clock, SystemClock, rfc3339
 from taximeter.compose.jobs import Jobs
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.errors import ConfigurationError, Mistake, UsageError
+from taximeter.pricing import PriceBook
+from taximeter.reports.differences import differences
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Alerting
@@ -113,6 +115,20 @@ def open_alerting(
     jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
     return AlertingParts(watch, delivery, records, kinds, books)
+
+
+def differing_amounts(store: EventStore, book: Callable[[], PriceBook]) -> DifferingAmounts:
+    """Models whose provider names other amounts than the price book of now."""
+
+    def between(from_us: int, to_us: int) -> list[dict[str, Any]] | None:
+        asked = {"from": rfc3339(from_us), "to": rfc3339(to_us)}
+        try:
+            rows: list[dict[str, Any]] = differences(asked, store, book(), to_us)["rows"]
+        except UsageError:
+            return None  # more calls than one report compares
+        return rows
+
+    return DifferingAmounts(between)
 
 
 def _silences(records: Alerting, now_us: int) -> list[Silence]:

@@ -31,7 +31,7 @@ from taximeter.alerts.sources import Crossings, MeterHealth, Source
 from taximeter.alerts.sources import Findings as OpenFindings
 from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock
-from taximeter.compose.alerting import AlertingParts, open_alerting
+from taximeter.compose.alerting import AlertingParts, differing_amounts, open_alerting
 from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
@@ -203,7 +203,8 @@ class Process:
                 dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
             )
 
-        found: list[Source] = [Crossings(self.limiting.desk.crossings)]
+        differing = differing_amounts(kept.store, lambda: self.prices.book)
+        found: list[Source] = [Crossings(self.limiting.desk.crossings), differing]
         if kept.detecting is not None:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
