@@ -4,6 +4,7 @@ import { Badge, Button, Group, SegmentedControl, Stack, Table, Text, Timeline, T
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
+import { askAgain } from "../api/again";
 import { acknowledge, incidentPage, incidents, runbooks, silence } from "../api/client";
 import type { Incident, IncidentPage } from "../api/types";
 import { ago, counted, dateTime } from "../format";
@@ -156,7 +157,7 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
 
 function Actions({ incident, view, change }: { incident: Incident; view: View; change: ChangeView }) {
   const queries = useQueryClient();
-  const again = () => queries.invalidateQueries({ queryKey: ["incident", incident.incident_id] });
+  const again = () => askAgain(queries, ["incident", incident.incident_id]);
   const take = useMutation({ mutationFn: () => acknowledge(incident.incident_id), onSuccess: again });
   const hush = useMutation({ mutationFn: () => silence(incident.labels, SILENT_HOURS), onSuccess: again });
   const see = () => change({ page: "overview", incident: null, filters: filtersOf(incident, view) });

@@ -4,6 +4,7 @@ import { Alert, Badge, Button, Code, CopyButton, Group, Select, Stack, Table, Te
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
+import { askAgain } from "../api/again";
 import { createKey, keys, revokeKey } from "../api/client";
 import type { KeyInfo, KeyWish, NewKey } from "../api/types";
 import { ago, dateTime } from "../format";
@@ -23,7 +24,7 @@ const SCOPES: Record<KeyWish["scope"], string> = {
 export default function Keys({ view }: PageProps) {
   const queries = useQueryClient();
   const query = useQuery({ queryKey: ["keys"], queryFn: keys });
-  const again = () => queries.invalidateQueries({ queryKey: ["keys"] });
+  const again = () => askAgain(queries, ["keys"]);
   return (
     <Stack gap="md">
       <MakeKey made={again} />

@@ -5,6 +5,7 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
+import { askAgain } from "../api/again";
 import { prices, reprice, repricings, unpriced } from "../api/client";
 import type { Repricing, ShownPrice, UnpricedAnswer } from "../api/types";
 import { count, counted, dateTime, exactMoney, money } from "../format";
@@ -169,7 +170,7 @@ function Reprice({ view }: { view: View }) {
     queryFn: repricings,
     refetchInterval: ({ state }) => (state.data?.some(isUnderWay) ? LOOK_AGAIN_MS : false),
   });
-  const ask = useMutation({ mutationFn: reprice, onSuccess: () => queries.invalidateQueries({ queryKey: ["repricings"] }) });
+  const ask = useMutation({ mutationFn: reprice, onSuccess: () => askAgain(queries, ["repricings"]) });
   return (
     <Panel
       title="Price stored calls again"

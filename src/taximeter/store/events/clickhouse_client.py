@@ -222,8 +222,8 @@ class ClickHouseClient:
         try:
             with _stopped_by(cancellation, connection):
                 connection.request("POST", path, body, self._headers())
-                response = connection.getresponse()
-                content = response.read()
+                with connection.getresponse() as response:  # it may be all that still holds the socket
+                    content = response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._no_answer(error, cancellation) from error
