@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from enum import StrEnum
@@ -64,8 +63,6 @@ def _with_flags(settings: Settings, host: str | None, port: int | None) -> Setti
 def _serve(
     settings: Settings, data: Path, role: Literal["all", "gateway", "collector"], sample: SampleTraffic | None
 ) -> None:
-    # Read when numpy is imported. Its arrays are small here: threads would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from taximeter.compose.process import running
 
     with running(settings, data, role) as process:
