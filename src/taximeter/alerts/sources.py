@@ -143,7 +143,7 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
     return Observation(
         rule=UNPRICED_RULE,
         kind="unpriced_model",
-        labels={name: str(row[name]) for name in ("provider", "model") if row[name] is not None},
+        labels=_labels_of_model(row),
         severity="warning",
         summary=f"{row['unpriced_calls']} calls of {model} in the last hour have no price; they are in no total",
         facts={
@@ -151,6 +151,11 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
             "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
         },
     )
+
+
+def _labels_of_model(row: Mapping[str, object]) -> dict[str, str]:
+    """What is known of provider and model."""
+    return {name: str(row[name]) for name in ("provider", "model") if row[name] is not None}
 
 
 # ── amounts of the provider's own ──────────────────────────────────────────────────────────────────────────
@@ -192,7 +197,7 @@ def _differing(row: Mapping[str, object]) -> Observation:
     return Observation(
         rule=DIFFERENCES_RULE,
         kind="price_difference",
-        labels={name: str(row[name]) for name in ("provider", "model") if row[name] is not None},
+        labels=_labels_of_model(row),
         severity="warning",
         summary=(
             f"{row['differing_calls']} of {row['calls']} calls of {model} in the last hour cost something else by "
