@@ -324,9 +324,7 @@ class ClickHouseEvents:
         return len(clean), differing
 
     def _clean(self, level: Level, day_us: int) -> list[tuple[int, int]]:
-        standing = self._standing()
-        units = range(max(day_us, standing.kept_from.get(EVENTS, day_us)), day_us + USER_DAYS.unit_us, level.unit_us)
-        return [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
+        return rolling.clean(self._standing(), level, day_us)
 
     def close(self) -> None:
         self._client.close()

@@ -198,8 +198,9 @@ class DuckDBEvents:
 
     def verify(self, *, repair: bool = False) -> Verification:
         verification = Verification()
+        days = self._days()
         for level in LEVELS:
-            for day_us in self._days():
+            for day_us in days:
                 stretches, differing = self._checked(level, day_us)
                 verification = verification.with_checked(level, len(stretches), differing)
         if repair and verification.differing:
@@ -215,11 +216,7 @@ class DuckDBEvents:
     def _checked(self, level: Level, day_us: int) -> tuple[list[Stretch], list[int]]:
         """The clean units of a day, and the starts of those that differ from the events."""
         with self.reading(None) as cursor:
-            standing = self._standing(cursor)
-            units = range(
-                max(day_us, standing.kept_from.get(EVENTS, day_us)), day_us + USER_DAYS.unit_us, level.unit_us
-            )
-            clean = [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
+            clean = rolling.clean(self._standing(cursor), level, day_us)
             return clean, duckdb_rollups.differing(cursor, level, clean) if clean else []
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:

@@ -10,7 +10,18 @@ from sqlglot import expressions as exp
 from taximeter.store.events import buckets
 from taximeter.store.events.families import family
 from taximeter.store.events.intervals import Calendar
-from taximeter.store.events.rollups import HOURS, LEVELS, PARTS, Dirty, Level, Stretch, within
+from taximeter.store.events.rollups import (
+    EVENTS,
+    HOURS,
+    LEVELS,
+    PARTS,
+    USER_DAYS,
+    Dirty,
+    Level,
+    Standing,
+    Stretch,
+    within,
+)
 from taximeter.store.events.statements import CALLS, aggregate
 from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 
@@ -64,6 +75,13 @@ def units_of(starts_us: Iterable[int]) -> set[tuple[str, int]]:
     """The units of every level that these moments lie in."""
     hours = {HOURS.unit(start_us) for start_us in starts_us}
     return {(level.name, level.unit(hour_us)) for hour_us in hours for level in LEVELS}
+
+
+def clean(standing: Standing, level: Level, day_us: int) -> list[Stretch]:
+    """The clean units of a day, UTC, that begins at `day_us`, as far as its events are kept."""
+    first_us = max(day_us, standing.kept_from.get(EVENTS, day_us))
+    units = range(first_us, day_us + USER_DAYS.unit_us, level.unit_us)
+    return [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
 
 
 def due(dirty: Dirty, level: Level, before_us: int, most: int) -> list[Stretch]:
