@@ -223,6 +223,7 @@ class Night:
             self.settings,
             self.store,
             self.metadata.alerting,
+            self.metadata.links,
             lambda: self.health,
             clock,
             Jobs(clock),

@@ -12,14 +12,14 @@ wait for each other: each is delivered to by a job of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import msgspec
 
 from taximeter.alerts.channels.port import Channel, DeliveryError
-from taximeter.alerts.message import Message
+from taximeter.alerts.message import Link, Message
 from taximeter.alerts.states import SECOND_US
 from taximeter.clock import Clock
 from taximeter.store.metadata import Letter
@@ -45,11 +45,16 @@ class Outbox(Protocol):
 
 @dataclass(slots=True)
 class Delivery:
-    """Delivers what is due. `counts` are by channel and outcome: delivered, failed, dead."""
+    """Delivers what is due. `counts` are by channel and outcome: delivered, failed, dead.
+
+    `deeds` are the links that do something, for a message and its notification: they are made when it is sent, so
+    that the outbox keeps none and none is old when it arrives.
+    """
 
     outbox: Outbox
     channels: Mapping[str, Channel]
     clock: Clock
+    deeds: Callable[[Message, str], Sequence[Link]] = lambda _message, _notification_id: ()
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run(self, channel: str | None = None) -> None:
@@ -74,7 +79,9 @@ class Delivery:
         try:
             if channel is None:
                 raise DeliveryError(f"there is no channel {letter.channel!r} any more", permanent=True)
-            channel.deliver(read_message(letter.content), letter.notification_id)
+            message = read_message(letter.content)
+            deeds = self.deeds(message, letter.notification_id)
+            channel.deliver(replace(message, deeds=deeds), letter.notification_id)
         except DeliveryError as error:
             self._failed(letter, error)
             return False

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from taximeter.alerts.alert import RANK, Alert, Incident
+from taximeter.alerts.alert import RANK, Alert, Incident, Labels
 from taximeter.alerts.states import FORGET_US, SECOND_US, Alerts
 from taximeter.core.ids import uuid7
 
@@ -135,6 +135,10 @@ def _vague(alert: Alert) -> int:
 
 def labels_in_common(incident: Incident, alerts: Alerts) -> Mapping[str, str]:
     """What all its alerts say alike: what it is routed by, beside severity and kind."""
-    every = [alerts[key].labels for key in incident.alerts if key in alerts]
+    return in_common([alerts[key].labels for key in incident.alerts if key in alerts])
+
+
+def in_common(every: Sequence[Labels]) -> Labels:
+    """What several sets of labels say alike."""
     first = every[0] if every else {}
     return {name: value for name, value in first.items() if all(labels.get(name) == value for labels in every)}

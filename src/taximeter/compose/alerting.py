@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from taximeter.alerts import runbook
@@ -14,11 +14,13 @@ from taximeter.alerts.delivery import Delivery
 from taximeter.alerts.desk import Policy
 from taximeter.alerts.evidence import Investigator
 from taximeter.alerts.lifeline import Lifeline
+from taximeter.alerts.links import DeedLinks, Signer
 from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.policy import patience_of, root_of, unknown_channels
 from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.silences import Silence
 from taximeter.alerts.sources import DifferingAmounts, Meter, MeterHealth, OwnRule, Source, UnpricedCalls
+from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, threshold
 from taximeter.alerts.watch import EVALUATE_SECONDS, Watch
 from taximeter.clock import Clock, SystemClock, rfc3339
@@ -30,7 +32,7 @@ from taximeter.pricing import PriceBook
 from taximeter.reports.differences import differences
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
-from taximeter.store.metadata import Alerting
+from taximeter.store.metadata import Alerting, Links
 
 DELIVER_SECONDS: Final = 1.0
 TIDY_SECONDS: Final = 3600.0
@@ -43,6 +45,8 @@ class AlertingParts:
     watch: Watch
     delivery: Delivery
     records: Alerting
+    links: Links
+    signer: Callable[[], Signer]
     channel_kinds: Mapping[str, str]
     runbooks: Mapping[str, Runbook]
 
@@ -81,6 +85,7 @@ def open_alerting(
     settings: Settings,
     store: EventStore,
     records: Alerting,
+    links: Links,
     health: Callable[[], MeterHealth],
     clock: Clock,
     jobs: Jobs,
@@ -107,14 +112,16 @@ def open_alerting(
     books = runbook.load(settings.alerts.runbooks)
     investigator = Investigator(store, records, explain, books, clock.now_us)
     watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator)
-    delivery = Delivery(records, channels, clock)
+    signer = cache(lambda: Signer(links.key()))
+    deeds = DeedLinks(signer, settings.alerts.links, public_url, clock, settings.alerts.links_last * SECOND_US)
+    delivery = Delivery(records, channels, clock, deeds)
     lifeline = Lifeline(watch.evaluate, channels, root, clock, f"taximeter/{uuid7(clock.now_us() // 1000, draw(10))}")
     jobs.every("alerts", EVALUATE_SECONDS, lifeline.turn)
     for name in channels:
         jobs.every(f"delivery_{name}", DELIVER_SECONDS, partial(delivery.run, name))
     jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
-    return AlertingParts(watch, delivery, records, kinds, books)
+    return AlertingParts(watch, delivery, records, links, signer, kinds, books)
 
 
 def differing_amounts(store: EventStore, book: Callable[[], PriceBook]) -> DifferingAmounts:

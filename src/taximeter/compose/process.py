@@ -55,6 +55,7 @@ from taximeter.pricing import priceable_from_event
 from taximeter.pricing.current import open_prices
 from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.server.access import Access
+from taximeter.server.alert_links import AlertLinks
 from taximeter.server.answers import App
 from taximeter.server.api import build_api
 from taximeter.server.app import Faces, build_app
@@ -192,7 +193,7 @@ class Process:
         return detecting
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:
-        records = self.desk.alerting
+        records, links = self.desk.alerting, self.desk.links
 
         def health() -> MeterHealth:
             failing = {name: job.last_error for name, job in kept.jobs.status.items() if job.last_error is not None}
@@ -208,7 +209,7 @@ class Process:
         if kept.detecting is not None:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
-            self.settings, kept.store, records, health, self.clock, kept.jobs, lambda: self._url, found
+            self.settings, kept.store, records, links, health, self.clock, kept.jobs, lambda: self._url, found
         )
 
     def _open_exporting(self, kept: Collecting) -> Exporting:
@@ -390,6 +391,7 @@ class Process:
                 ingest=self._ingest(access, kept) if kept else None,
                 otlp=OtlpFace(access, kept.otlp, self.settings.server.ingest_limit_bytes) if kept else None,
                 api=build_api(parts, __version__),
+                alert_links=AlertLinks(parts, self.alerting.signer) if self.alerting else None,
                 sign_in=SignIn(access, self.desk, self._links, self._url.startswith("https://")) if kept else None,
                 page=Page(access) if kept else None,
                 metrics=self.exporting.collectors if self.exporting else (),

@@ -104,6 +104,9 @@ class RouteSettings(Written):
         return self
 
 
+LinkPurpose = Literal["acknowledge", "silence", "act"]
+
+
 class AlertSettings(Written):
     """Who is told of what."""
 
@@ -113,6 +116,11 @@ class AlertSettings(Written):
     routes: list[RouteSettings] = Field(
         default_factory=list, description="The tree of routes. Without any, every channel is told everything."
     )
+    links: list[LinkPurpose] = Field(
+        default=["acknowledge", "silence", "act"],
+        description="What whoever has a message may do by its links, without signing in; an empty list for nothing.",
+    )
+    links_last: Seconds = Field(default=86_400, description="How long such a link works; `24h`.")
     runbooks: Path | None = Field(
         default=None, description="A folder of runbooks of your own; one with the name of a shipped one replaces it."
     )

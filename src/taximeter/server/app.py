@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client.registry import Collector
 
+from taximeter.alerts.links import PATH as ALERT_PATH
 from taximeter.errors import NotFoundError, TaximeterError
 from taximeter.server.access import Access
 from taximeter.server.answers import App, Receive, Scope, Send, answer_error
@@ -31,6 +32,7 @@ class Faces:
     ingest: IngestFace | None = None
     otlp: OtlpFace | None = None
     api: App | None = None
+    alert_links: App | None = None
     sign_in: SignIn | None = None
     page: Page | None = None
     metrics: Sequence[Collector] = ()
@@ -52,6 +54,8 @@ def build_app(faces: Faces) -> App:
         by_segment["v1"] = _only({"/v1/events": faces.ingest, **otlp}, faces)
     if faces.api is not None:
         by_segment["api"] = faces.api
+    if faces.alert_links is not None:
+        by_segment["alert"] = _exactly(ALERT_PATH, _told(faces.alert_links), faces)
     if faces.sign_in is not None and faces.page is not None:
         by_segment |= {"signin": _told(faces.sign_in), "signout": _told(faces.sign_in.sign_out)}
         by_segment |= {"assets": _told(faces.page.file), "": _exactly("/", _told(faces.page), faces)}

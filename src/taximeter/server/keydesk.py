@@ -34,6 +34,7 @@ class KeyDesk:
         self.findings = metadata.findings
         self.exports = metadata.exports
         self.limits = metadata.limits
+        self.links = metadata.links
         self.lease = metadata.lease
 
     def gateway_key(self, secret: str) -> Key | None:

@@ -19,7 +19,7 @@ from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
 from taximeter.store.events.repricing import Repricing
 from taximeter.store.metadata import Alerting as AlertRecords
-from taximeter.store.metadata import CalculatorUses, Findings, JudgedFinding, Verdict
+from taximeter.store.metadata import CalculatorUses, Findings, JudgedFinding, Links, Verdict
 
 
 class Keys(Protocol):
@@ -61,6 +61,9 @@ class Alerting(Protocol):
 
     @property
     def records(self) -> AlertRecords: ...
+
+    @property
+    def links(self) -> Links: ...
 
     @property
     def channel_kinds(self) -> Mapping[str, str]: ...

@@ -100,7 +100,7 @@ def text_lines(message: Message) -> Iterator[str]:
         yield from ("", "First steps, done already", *(f"- {name}: {told}" for name, told in message.evidence))
     if message.action:
         yield from ("", f"Suggested: {message.action}")
-    yield from ("", *(f"{link.text}: {link.url}" for link in message.links))
+    yield from ("", *(f"{link.text}: {link.url}" for link in (*message.deeds, *message.links)))
 
 
 def html(message: Message) -> str:
@@ -112,7 +112,7 @@ def html(message: Message) -> str:
     )
     evidence = [f"{name}: {told}" for name, told in message.evidence]
     links = " &nbsp; ".join(
-        f"<a href='{escape(link.url, quote=True)}'>{escape(link.text)}</a>" for link in message.links
+        f"<a href='{escape(link.url, quote=True)}'>{escape(link.text)}</a>" for link in (*message.deeds, *message.links)
     )
     return (
         "<div style='font-family:sans-serif;max-width:640px'>"

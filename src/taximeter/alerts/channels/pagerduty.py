@@ -79,5 +79,5 @@ def event(message: Message) -> dict[str, Any]:
         },
         "client": "taximeter",
         "client_url": message.links[0].url if message.links else None,
-        "links": [{"href": link.url, "text": link.text} for link in message.links],
+        "links": [{"href": link.url, "text": link.text} for link in (*message.links, *message.deeds)],
     }

@@ -124,11 +124,11 @@ def blocks(message: Message) -> Iterator[Block]:
         )
     if message.action:
         yield _section(f"*Suggested:* {escaped(message.action)}")
-    if message.links:
+    if message.links or message.deeds:
         yield ActionsBlock(
             elements=[
                 ButtonElement(text=one.text, url=one.url, action_id=f"open-{number}")
-                for number, one in enumerate(message.links)
+                for number, one in enumerate((*message.deeds, *message.links))
             ]
         )
     yield ContextBlock(elements=[MarkdownTextObject(text=escaped(_footer(message)))])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 
-from taximeter.alerts.actions import Wish, limit_for, prefix_of, scope_of
+from taximeter.alerts.actions import Wish, prefix_of
 from taximeter.alerts.alert import Alert
 from taximeter.alerts.channels.port import DeliveryError
 from taximeter.alerts.message import Message, title_of
 from taximeter.alerts.runbook import Runbook
 from taximeter.clock import rfc3339
-from taximeter.core.ids import uuid7
-from taximeter.errors import NotFoundError, UnavailableError, UsageError
+from taximeter.errors import NotFoundError
+from taximeter.server import deeds
 from taximeter.server.access import Caller
 from taximeter.server.alert_shapes import (
     AcknowledgeWish,
@@ -40,8 +38,8 @@ from taximeter.server.alert_shapes import (
     SilenceShape,
     SilenceWish,
 )
+from taximeter.server.deeds import alerting_of
 from taximeter.server.limit_desk import Defined
-from taximeter.server.parts import Alerting, Parts
 from taximeter.server.routes.dependencies import Admin, Reader, TheParts
 from taximeter.store.events.instants import parse_instant
 from taximeter.store.metadata import Annotation, IncidentRecord, Letter, SilenceRecord
@@ -61,14 +59,14 @@ def incidents(
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 100,
 ) -> IncidentList:
     """Incidents, newest first."""
-    found = _kept(parts).records.incidents(open_only=state == "open", limit=limit)
+    found = alerting_of(parts).records.incidents(open_only=state == "open", limit=limit)
     return IncidentList(incidents=[_incident(one) for one in found])
 
 
 @router.get("/alerts/{incident_id}")
 def incident(incident_id: str, parts: TheParts, _caller: Reader) -> IncidentPage:
     """One incident, what was told of it to whom, and the marks near its beginning."""
-    records = _kept(parts).records
+    records = alerting_of(parts).records
     found = records.incident(incident_id)
     marks = records.annotations(found.opened_at_us - BEFORE_US, (found.resolved_at_us or parts.clock.now_us()) + 1)
     return IncidentPage(
@@ -81,7 +79,7 @@ def incident(incident_id: str, parts: TheParts, _caller: Reader) -> IncidentPage
 @router.post("/alerts/{incident_id}/acknowledge")
 def acknowledge(incident_id: str, wish: AcknowledgeWish, parts: TheParts, caller: Admin) -> IncidentShape:
     """Take an incident: it is not told again unless it gets graver, and its escalation ends."""
-    kept = _kept(parts)
+    kept = alerting_of(parts)
     kept.watch.acknowledge(incident_id, wish.by or _name(caller))
     return _incident(kept.records.incident(incident_id))
 
@@ -89,7 +87,7 @@ def acknowledge(incident_id: str, wish: AcknowledgeWish, parts: TheParts, caller
 @router.delete("/alerts/{incident_id}/acknowledge")
 def give_back(incident_id: str, parts: TheParts, _caller: Admin) -> IncidentShape:
     """Give an incident back: it is told again."""
-    kept = _kept(parts)
+    kept = alerting_of(parts)
     kept.watch.unacknowledge(incident_id)
     return _incident(kept.records.incident(incident_id))
 
@@ -105,26 +103,19 @@ def actions(incident_id: str, parts: TheParts, _caller: Reader) -> ActionList:
 def act(incident_id: str, wish: ActionWish, parts: TheParts, caller: Admin) -> ActionShape:
     """Hold the spending of whom an incident is about, pause it, or force a cheaper model: in force at once with
     `confirm`, else only shown. It is marked beside the incident with who did it; its undo is DELETE."""
-    about = _incident(_kept(parts).records.incident(incident_id))
-    scope = scope_of(about.labels) if wish.scope is None else wish.scope
+    about = deeds.whom(parts, incident_id)
+    scope = about if wish.scope is None else wish.scope
     wanted = Wish(kind=wish.kind, scope=scope, usd=wish.usd, window=wish.window, model=wish.model)
-    definition = limit_for(incident_id, wanted)
     if not wish.confirm:
-        read = parts.limits.read(definition).as_definition()
+        read = deeds.planned(parts, incident_id, wanted)
         return ActionShape(name=read["name"], in_force=False, definition=read, changed_at=None, changed_by=None)
-    by = wish.by or _name(caller)
-    done = parts.limits.set(definition, by)
-    _mark(parts, f"{wish.kind.replace('_', ' ')}: {_whom(scope)}", by, scope)
-    return _action(done)
+    return _action(deeds.acted(parts, incident_id, wanted, wish.by or _name(caller)))
 
 
 @router.delete("/alerts/{incident_id}/actions/{name}", status_code=204)
 def undo(incident_id: str, name: str, parts: TheParts, caller: Admin) -> None:
     """Undo what was done about an incident."""
-    if not name.startswith(prefix_of(incident_id)):
-        raise NotFoundError(f"{name!r} is nothing that was done about this incident", hint="see GET .../actions")
-    parts.limits.remove(name, _name(caller))
-    _mark(parts, f"undone: {name.removeprefix(prefix_of(incident_id))}", _name(caller), {})
+    deeds.undone(parts, incident_id, name, _name(caller))
 
 
 @router.get("/notifications")
@@ -135,37 +126,31 @@ def notifications(
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 100,
 ) -> LetterList:
     """What was told, is to be told, and could not be told. Newest first."""
-    return LetterList(notifications=[_letter(one) for one in _kept(parts).records.letters(state=state, limit=limit)])
+    return LetterList(
+        notifications=[_letter(one) for one in alerting_of(parts).records.letters(state=state, limit=limit)]
+    )
 
 
 @router.get("/silences")
 def silences(parts: TheParts, _caller: Reader) -> SilenceList:
     """Silences that are not over."""
-    return SilenceList(silences=[_silence(one) for one in _kept(parts).records.silences(parts.clock.now_us())])
+    return SilenceList(silences=[_silence(one) for one in alerting_of(parts).records.silences(parts.clock.now_us())])
 
 
 @router.post("/silences", status_code=201)
 def silence(wish: SilenceWish, parts: TheParts, caller: Admin) -> SilenceShape:
     """Tell nobody of incidents with these labels for a time. They are watched all the same."""
     now_us = parts.clock.now_us()
-    made = SilenceRecord(
-        silence_id=_new_id(now_us),
-        matchers=wish.match,
-        starts_at_us=now_us if wish.from_ is None else parse_instant(wish.from_, now_us, "UTC", field="from"),
-        ends_at_us=parse_instant(wish.to, now_us, "UTC", field="to"),
-        author=wish.author or _name(caller),
-        comment=wish.comment,
-    )
-    if made.ends_at_us <= max(now_us, made.starts_at_us):
-        raise UsageError("a silence ends after it begins, and in the future", field="to")
-    _kept(parts).records.silence(made)
-    return _silence(made)
+    from_us = None if wish.from_ is None else parse_instant(wish.from_, now_us, "UTC", field="from")
+    to_us = parse_instant(wish.to, now_us, "UTC", field="to")
+    author = wish.author or _name(caller)
+    return _silence(deeds.silenced(parts, wish.match, from_us, to_us, author, wish.comment))
 
 
 @router.delete("/silences/{silence_id}", status_code=204)
 def end_silence(silence_id: str, parts: TheParts, _caller: Admin) -> None:
     """End a silence now."""
-    _kept(parts).records.end_silence(silence_id, parts.clock.now_us())
+    alerting_of(parts).records.end_silence(silence_id, parts.clock.now_us())
 
 
 @router.get("/annotations")
@@ -178,7 +163,7 @@ def marks_in_time(
     """Marks in time, newest first."""
     now_us = parts.clock.now_us()
     bounds = [parse_instant(text, now_us, "UTC", field=name) for name, text in (("from", from_), ("to", to))]
-    return AnnotationList(annotations=[_annotation(one) for one in _kept(parts).records.annotations(*bounds)])
+    return AnnotationList(annotations=[_annotation(one) for one in alerting_of(parts).records.annotations(*bounds)])
 
 
 @router.post("/annotations", status_code=201)
@@ -186,37 +171,37 @@ def annotate(wish: AnnotationWish, parts: TheParts, caller: Admin) -> Annotation
     """Make a mark in time, such as a deployment: it is shown with incidents that begin soon after."""
     now_us = parts.clock.now_us()
     made = Annotation(
-        annotation_id=_new_id(now_us),
+        annotation_id=deeds.new_id(parts),
         at_us=now_us if wish.at is None else parse_instant(wish.at, now_us, "UTC", field="at"),
         text=wish.text,
         author=wish.author or _name(caller),
         labels=wish.labels,
     )
-    _kept(parts).records.annotate(made)
+    alerting_of(parts).records.annotate(made)
     return _annotation(made)
 
 
 @router.get("/runbooks")
 def runbooks(parts: TheParts, _caller: Reader) -> RunbookList:
     """What to do about each kind of trouble."""
-    return RunbookList(runbooks=[_runbook(one) for _name, one in sorted(_kept(parts).runbooks.items())])
+    return RunbookList(runbooks=[_runbook(one) for _name, one in sorted(alerting_of(parts).runbooks.items())])
 
 
 @router.get("/channels")
 def channels(parts: TheParts, _caller: Reader) -> ChannelList:
     """Where notifications can go."""
-    kinds = _kept(parts).channel_kinds
+    kinds = alerting_of(parts).channel_kinds
     return ChannelList(channels=[ChannelShape(name=name, kind=kind) for name, kind in sorted(kinds.items())])
 
 
 @router.post("/channels/{name}/test")
 def try_channel(name: str, parts: TheParts, caller: Admin) -> ChannelTest:
     """Send a message that says it is a test, now, and tell what became of it."""
-    channel = _kept(parts).delivery.channels.get(name)
+    channel = alerting_of(parts).delivery.channels.get(name)
     if channel is None:
         raise NotFoundError(f"there is no channel {name!r}", hint="see GET /api/v1/channels")
     now_us = parts.clock.now_us()
-    number = _new_id(now_us)
+    number = deeds.new_id(parts)
     at = rfc3339(now_us)
     message = Message(
         event="opened",
@@ -238,25 +223,8 @@ def try_channel(name: str, parts: TheParts, caller: Admin) -> ChannelTest:
 # ── shapes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _kept(parts: Parts) -> Alerting:
-    """Raises UnavailableError in a process that keeps no events."""
-    if parts.alerting is None:
-        raise UnavailableError("this process is a gateway and has no alerts", hint="ask its collector")
-    return parts.alerting
-
-
 def _name(caller: Caller) -> str:
     return caller.name
-
-
-def _whom(scope: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in scope.items())
-
-
-def _mark(parts: Parts, text: str, by: str, labels: Mapping[str, str]) -> None:
-    now_us = parts.clock.now_us()
-    marked = Annotation(annotation_id=_new_id(now_us), at_us=now_us, text=text, author=by, labels=labels)
-    _kept(parts).records.annotate(marked)
 
 
 def _action(defined: Defined) -> ActionShape:
@@ -270,13 +238,9 @@ def _action(defined: Defined) -> ActionShape:
     )
 
 
-def _new_id(now_us: int) -> str:
-    return uuid7(now_us // 1000, os.urandom(10))
-
-
 def _incident(record: IncidentRecord) -> IncidentShape:
-    alerts = [Alert(**one) for one in record.content["alerts"]]
-    root = next((one for one in alerts if one.key == record.content["root"]), alerts[0])
+    alerts = deeds.alerts_of(record)
+    root = alerts[0]
     return IncidentShape(
         incident_id=record.incident_id,
         title=title_of(root),

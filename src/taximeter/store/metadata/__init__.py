@@ -15,6 +15,7 @@ from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding,
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.leases import Lease
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
+from taximeter.store.metadata.links import Links
 from taximeter.store.metadata.sessions import Session, Sessions
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LimitBook",
     "LimitCrossing",
     "LimitVersion",
+    "Links",
     "Metadata",
     "RecordedUse",
     "Session",
@@ -69,6 +71,7 @@ class Metadata:
         self.findings = Findings(self._database)
         self.exports = Exports(self._database)
         self.limits = LimitBook(self._database, clock)
+        self.links = Links(self._database, draw)
 
     def lease(self, name: str) -> Lease:
         """For what several processes on the same metadata must not do twice."""

@@ -54,6 +54,8 @@ class Letter:
     due_at_us: int
     delivered_at_us: int | None = None
     error: str | None = None
+    receipt: str | None = None
+    """What the channel calls the message, where it can be found again there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

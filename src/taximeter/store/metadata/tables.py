@@ -102,7 +102,23 @@ OUTBOX: Final = Table(
     Column("due_at_us", BigInteger, nullable=False),
     Column("delivered_at_us", BigInteger),
     Column("error", Words),
+    Column("receipt", Words),
 )
+
+SECRETS: Final = Table(
+    "secrets",
+    METADATA,
+    Column("name", Words, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+USED_LINKS: Final = Table(
+    "used_links",
+    METADATA,
+    Column("link", Words, primary_key=True),
+    Column("expires_at_us", BigInteger, nullable=False, index=True),
+)
+"""Links of messages that have done what they were for."""
 
 SILENCES: Final = Table(
     "silences",

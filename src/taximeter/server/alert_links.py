@@ -1,0 +1,148 @@
+"""Where the links of messages lead: a page that says what would be done, with a button that does it.
+
+    GET /alert?token=...    shows; it never does anything, since chat and mail programs open links by themselves
+    POST /alert             does what the token of the form is for, once
+
+The token is all the credential there is: it is checked before anything else is looked at. To do something,
+  1. the link is used up            a crash after it leaves a link that does nothing: signing in is another way
+  2. it is done
+  3. or refused: then the link is given back
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, cast, get_args
+from urllib.parse import parse_qs
+
+import msgspec
+
+from taximeter.alerts.actions import ActionKind, Wish
+from taximeter.alerts.links import Deed, LinkOverError, LinkRefusedError, Purpose, Signer
+from taximeter.errors import TaximeterError, UsageError
+from taximeter.server import deeds
+from taximeter.server.alert_pages import SILENCE_SECONDS, asked, done_page, refusal
+from taximeter.server.answers import Receive, Scope, Send, answer
+from taximeter.server.bodies import read_body
+from taximeter.server.page import answer_html
+from taximeter.server.parts import Parts
+from taximeter.store.metadata import IncidentRecord
+
+FORM_LIMIT_BYTES: Final = 16 * 1024
+NAME_CHARACTERS: Final = 100
+
+Form = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLinks:
+    """`signer` and what `parts` give block, so they are called in a thread."""
+
+    parts: Parts
+    signer: Callable[[], Signer]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method not in ("GET", "HEAD", "POST"):
+            await answer(send, 405, b"", [(b"allow", b"GET, POST")])
+            return
+        try:
+            if method == "POST":
+                form = _fields(await read_body(scope, receive, FORM_LIMIT_BYTES))
+                page = await asyncio.to_thread(self.do, form)
+            else:
+                page = await asyncio.to_thread(self.show, _fields(scope["query_string"]))
+        except TaximeterError as error:
+            await answer_html(send, error.http_status, refusal(error))
+            return
+        await answer_html(send, 200, page)
+
+    def show(self, query: Form) -> bytes:
+        """What the link would do."""
+        token = query.get("token", "")
+        deed = self._deed(token)
+        if deeds.alerting_of(self.parts).links.used(deed.key):
+            raise _used()
+        record = self._incident(deed)
+        return asked(deed, token, record, deeds.matching(record), deeds.whom(self.parts, deed.incident_id))
+
+    def do(self, form: Form) -> bytes:
+        """What the link is for."""
+        deed = self._deed(form.get("token", ""))
+        links, now_us = deeds.alerting_of(self.parts).links, self.parts.clock.now_us()
+        if not links.use(deed.key, now_us, deed.expires_at_us):
+            raise _used()
+        try:
+            return _DEEDS[deed.purpose](self, deed, form)
+        except TaximeterError:
+            links.give_back(deed.key)
+            raise
+
+    def _deed(self, token: str) -> Deed:
+        if not token:
+            raise LinkRefusedError("this link is not whole", hint="use the one in the message")
+        return self.signer().deed(token, self.parts.clock.now_us())
+
+    def _incident(self, deed: Deed) -> IncidentRecord:
+        return deeds.alerting_of(self.parts).records.incident(deed.incident_id)
+
+    # ── the four purposes ──────────────────────────────────────────────────────────────────────────────────
+
+    def acknowledge(self, deed: Deed, form: Form) -> bytes:
+        by = _by(deed, form)
+        deeds.alerting_of(self.parts).watch.acknowledge(deed.incident_id, by)
+        return done_page(f"Taken by {by}", "It is told again only if it gets graver.")
+
+    def silence(self, deed: Deed, form: Form) -> bytes:
+        lasts = form.get("for", "")
+        if lasts not in SILENCE_SECONDS:
+            raise UsageError("for how long?", hint=", ".join(SILENCE_SECONDS), field="for")
+        until_us = self.parts.clock.now_us() + SILENCE_SECONDS[lasts] * 1_000_000
+        match = deeds.matching(self._incident(deed))
+        made = deeds.silenced(self.parts, match, None, until_us, _by(deed, form), "from a message")
+        return done_page(f"Silent for {lasts}", f"To end it: taximeter alerts silence --end {made.silence_id}")
+
+    def act(self, deed: Deed, form: Form) -> bytes:
+        scope = deeds.whom(self.parts, deed.incident_id)
+        wish = Wish(kind=_kind(form), scope=scope, usd=form.get("usd"), model=form.get("model"))
+        done = deeds.acted(self.parts, deed.incident_id, wish, _by(deed, form))
+        undo = self.signer().token(msgspec.structs.replace(deed, purpose="undo", name=done.limit.name))
+        return done_page(f"In force: {wish.kind.replace('_', ' ')}, {deeds.in_words(scope)}", done.limit.name, undo)
+
+    def undo(self, deed: Deed, form: Form) -> bytes:
+        deeds.undone(self.parts, deed.incident_id, deed.name, _by(deed, form))
+        return done_page("Undone", deed.name)
+
+
+_DEEDS: Final[Mapping[Purpose, Callable[[AlertLinks, Deed, Form], bytes]]] = {
+    "acknowledge": AlertLinks.acknowledge,
+    "silence": AlertLinks.silence,
+    "act": AlertLinks.act,
+    "undo": AlertLinks.undo,
+}
+
+
+def _fields(encoded: bytes) -> Form:
+    """The fields that are filled in, the last of several alike."""
+    read = parse_qs(encoded.decode("latin-1"))
+    return {name: stripped for name, values in read.items() if (stripped := values[-1].strip())}
+
+
+def _by(deed: Deed, form: Form) -> str:
+    """Who does it: the name that was given, and the way the link went (`ann, by a link to slack`)."""
+    channel = deed.told.rsplit("/", 2)[-2]
+    return f"{form.get('by', 'somebody')[:NAME_CHARACTERS]}, by a link to {channel}"
+
+
+def _kind(form: Form) -> ActionKind:
+    """Raises UsageError."""
+    for kind in get_args(ActionKind):
+        if form.get("kind") == kind:
+            return cast(ActionKind, kind)
+    raise UsageError("what is to be done?", hint=", ".join(get_args(ActionKind)), field="kind")
+
+
+def _used() -> LinkOverError:
+    return LinkOverError("this link was used already", hint="sign in, or use the newest message")
