@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from vendors import certificate, free_port, vendor
+from vendors import Vendor, certificate, free_port, vendor
 
 from taximeter.alerts.channels.port import Channel, DeliveryError
 from taximeter.alerts.channels.registry import open_channels
@@ -73,16 +73,48 @@ def test_slack_by_webhook_has_the_whole_story_in_its_first_line_and_a_colour() -
     assert (first["attachments"][0]["color"], last["attachments"][0]["color"]) == ("#d7263d", "#2e9e5b")
 
 
+JSON = {"content-type": "application/json"}
+POSTED = (200, JSON, b'{"ok": true, "channel": "C1", "ts": "1.2"}')
+
+
+def bot(slack: Vendor) -> Channel:
+    return channel(kind="slack", bot_token="xoxb-1", channel="#spend", api_url=f"{slack.url}/api/")
+
+
 def test_slack_by_bot_writes_into_its_channel() -> None:
-    with vendor((200, {"content-type": "application/json"}, b'{"ok": true, "ts": "1.2"}')) as slack:
-        settings = {"kind": "slack", "bot_token": "xoxb-1", "channel": "#spend", "api_url": f"{slack.url}/api/"}
-        channel(**settings).deliver(OPENED, NOTIFICATION)
+    with vendor(POSTED) as slack:
+        assert bot(slack).deliver(OPENED, NOTIFICATION) == "C1/1.2"
     path, headers, body = slack.taken[0]
     assert (path, headers["authorization"], json.loads(body)["channel"]) == (
         "/api/chat.postMessage",
         "Bearer xoxb-1",
         "#spend",
     )
+
+
+BROADCAST = {"opened": True, "changed": True, "repeated": True, "escalated": True, "acknowledged": False}
+
+
+@pytest.mark.parametrize(("event", "seen_by_all"), [*BROADCAST.items(), ("resolved", False)])
+def test_slack_by_bot_brings_its_first_message_up_to_date_and_says_what_is_new_in_its_thread(
+    event: Any, seen_by_all: bool
+) -> None:
+    with vendor(POSTED) as slack:
+        assert bot(slack).deliver(replace(OPENED, event=event, thread="C1/1.2"), NOTIFICATION) is None
+    assert [path for path, _headers, _body in slack.taken] == ["/api/chat.update", "/api/chat.postMessage"]
+    update, reply = slack.bodies
+    line = replace(OPENED, event=event).first_line
+    assert (update["channel"], update["ts"], update["text"]) == ("C1", "1.2", line)
+    assert (reply["channel"], reply["thread_ts"], reply["reply_broadcast"]) == ("C1", "1.2", seen_by_all)
+    assert reply["text"].startswith(line)
+
+
+def test_slack_by_bot_begins_anew_when_somebody_deleted_its_message() -> None:
+    gone = (200, JSON, b'{"ok": false, "error": "message_not_found"}')
+    with vendor(gone, POSTED) as slack:
+        assert bot(slack).deliver(replace(RESOLVED, thread="C1/0.9"), NOTIFICATION) == "C1/1.2"
+    assert [path for path, _headers, _body in slack.taken] == ["/api/chat.update", "/api/chat.postMessage"]
+    assert "thread_ts" not in slack.bodies[1]
 
 
 # ── PagerDuty ──────────────────────────────────────────────────────────────────────────────────────────────

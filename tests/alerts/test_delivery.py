@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -35,12 +35,15 @@ class Place:
     def __init__(self) -> None:
         self.failure: DeliveryError | None = None
         self.took: list[str] = []
+        self.threads: list[str | None] = []
 
-    def deliver(self, message: Message, notification_id: str) -> None:
-        assert message == OPENED
+    def deliver(self, message: Message, notification_id: str) -> str:
+        assert replace(message, thread=None) == OPENED
+        self.threads.append(message.thread)
         if self.failure is not None:
             raise self.failure
         self.took.append(notification_id)
+        return f"receipt of {notification_id}"
 
 
 @pytest.fixture
@@ -148,3 +151,18 @@ def test_a_channel_that_is_gone_from_the_configuration_is_no_reason_to_wait(rig:
     rig.post("n1", channel="removed")
     rig.delivery.tidy()
     assert [letter.state for letter in rig.outbox.letters()] == ["dead"]
+
+
+def test_a_channel_is_given_back_what_it_called_its_first_message_of_an_incident(rig: Rig) -> None:
+    rig.post("i/1")
+    rig.post("i/2")
+    rig.post("j/1", incident="j")
+    rig.pass_seconds(1)
+    rig.post("i/3")
+    rig.pass_seconds(1)
+    assert list(zip(rig.place.took, rig.place.threads, strict=True)) == [
+        ("i/1", None),
+        ("i/2", "receipt of i/1"),
+        ("j/1", None),
+        ("i/3", "receipt of i/1"),
+    ]

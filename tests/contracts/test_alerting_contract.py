@@ -77,6 +77,18 @@ def test_a_letter_that_is_known_is_not_taken_twice(metadata: Metadata) -> None:
     assert (delivered.tries, delivered.delivered_at_us, delivered.error) == (1, START_US + 5, None)
 
 
+def test_what_a_channel_calls_its_first_message_of_an_incident_is_found_again(metadata: Metadata) -> None:
+    kept = metadata.alerting
+    later = {"created_at_us": START_US + 1}
+    kept.keep("", [], [letter("n1"), letter("n2", **later), letter("n3", channel="mail")])
+    assert kept.first_receipt("i1", "slack") is None
+    kept.delivered("n2", START_US + 5, "C1/2")
+    kept.delivered("n1", START_US + 6, "C1/1")
+    kept.delivered("n3", START_US + 6)
+    assert [kept.first_receipt("i1", channel) for channel in ("slack", "mail")] == ["C1/1", None]
+    assert kept.first_receipt("i2", "slack") is None
+
+
 def test_processes_that_keep_the_same_letters_at_once_keep_each_once(reopen: Callable[[], Metadata]) -> None:
     several = [reopen().alerting for _ in range(4)]
     letters = [letter(f"n{number}") for number in range(5)]

@@ -36,9 +36,11 @@ class Outbox(Protocol):
 
     def due(self, now_us: int, channel: str | None = None, limit: int = 100) -> list[Letter]: ...
 
-    def delivered(self, notification_id: str, at_us: int) -> None: ...
+    def delivered(self, notification_id: str, at_us: int, receipt: str | None = None) -> None: ...
 
     def failed(self, notification_id: str, error: str, due_at_us: int | None) -> None: ...
+
+    def first_receipt(self, incident_id: str, channel: str) -> str | None: ...
 
     def tidy(self) -> None: ...
 
@@ -79,15 +81,19 @@ class Delivery:
         try:
             if channel is None:
                 raise DeliveryError(f"there is no channel {letter.channel!r} any more", permanent=True)
-            message = read_message(letter.content)
-            deeds = self.deeds(message, letter.notification_id)
-            channel.deliver(replace(message, deeds=deeds), letter.notification_id)
+            receipt = channel.deliver(self._message(letter), letter.notification_id)
         except DeliveryError as error:
             self._failed(letter, error)
             return False
-        self.outbox.delivered(letter.notification_id, self.clock.now_us())
+        self.outbox.delivered(letter.notification_id, self.clock.now_us(), receipt)
         self._count(letter.channel, "delivered")
         return True
+
+    def _message(self, letter: Letter) -> Message:
+        """What a letter says, with what is only known when it is sent."""
+        message = read_message(letter.content)
+        thread = self.outbox.first_receipt(letter.incident_id, letter.channel)
+        return replace(message, deeds=self.deeds(message, letter.notification_id), thread=thread)
 
     def _failed(self, letter: Letter, error: DeliveryError) -> None:
         again_at_us = None if error.permanent else self._next_try_us(letter, error)

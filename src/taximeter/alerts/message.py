@@ -63,7 +63,8 @@ class Link:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What is told. `dedup_key` is the same for all messages of an incident. `facts` are pairs to show in order;
-    `details` are for programs; `deeds` are links that do something, put in when it is sent. Times are RFC 3339."""
+    `details` are for programs; `deeds` are links that do something, put in when it is sent, as is `thread`: what the
+    channel calls its first message of the incident. Times are RFC 3339."""
 
     event: Event
     dedup_key: str
@@ -81,6 +82,7 @@ class Message:
     runbook: str | None = None
     links: Sequence[Link] = ()
     deeds: Sequence[Link] = ()
+    thread: str | None = None
     taken_by: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 

@@ -34,8 +34,11 @@ class DeliveryError(TaximeterError):
 class Channel(Protocol):
     """One place to tell."""
 
-    def deliver(self, message: Message, notification_id: str) -> None:
+    def deliver(self, message: Message, notification_id: str) -> str | None:
         """Tell it. Blocks, at most some seconds. Raises DeliveryError.
+
+        What it gives back is what the channel calls this message, where it can be found again there: the first of an
+        incident comes back as `message.thread` with those after it.
 
         It may be called again with the same `notification_id` when it is not known whether the first call went
         through: a service that can keep apart what it has seen is given `message.dedup_key` or that id.

@@ -1,4 +1,8 @@
-"""Slack, by an incoming webhook or by a bot (https://docs.slack.dev/reference/block-kit). Each adds a message."""
+"""Slack, by an incoming webhook or by a bot (https://docs.slack.dev/reference/block-kit).
+
+A webhook adds a message each time. A bot has one message for an incident, which always says how things stand, and tells
+what changed in its thread; what nobody may miss is shown in the channel too.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,17 @@ HEADER_CHARACTERS: Final = 150
 SECTION_CHARACTERS: Final = 2900
 """Slack refuses a header over 150 characters and a section over 3,000."""
 
+SEEN_BY_ALL: Final = frozenset({"opened", "changed", "repeated", "escalated"})
+"""What is told in the thread and in the channel too."""
+
 FACTS: Final = 10
 """Fields of a section at the most."""
 
 _PERMANENT: Final = frozenset(
     {"invalid_auth", "account_inactive", "token_revoked", "channel_not_found", "not_in_channel", "is_archived"}
 )
+_GONE: Final = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""A message that cannot be brought up to date: somebody deleted it, or the workspace does not allow it."""
 
 
 class SlackSettings(Written):
@@ -59,11 +68,11 @@ class Slack:
     def __init__(self, settings: SlackSettings) -> None:
         self._settings = settings
 
-    def deliver(self, message: Message, notification_id: str) -> None:
-        if self._settings.webhook_url is not None:
-            self._by_webhook(self._settings.webhook_url.get_secret_value(), message)
-        else:
-            self._by_bot(message, notification_id)
+    def deliver(self, message: Message, notification_id: str) -> str | None:
+        if self._settings.webhook_url is None:
+            return self._by_bot(message, notification_id)
+        self._by_webhook(self._settings.webhook_url.get_secret_value(), message)
+        return None
 
     def _by_webhook(self, url: str, message: Message) -> None:
         client = WebhookClient(url, timeout=int(TIMEOUT_SECONDS))
@@ -74,28 +83,53 @@ class Slack:
         if answer.status_code >= 300:
             raise refused(answer.status_code, _header(answer.headers, "retry-after"), answer.body, "Slack")
 
-    def _by_bot(self, message: Message, notification_id: str) -> None:
+    def _by_bot(self, message: Message, notification_id: str) -> str | None:
+        """The new message as `CHANNEL/TIMESTAMP`, None when there was one."""
         token, channel = self._settings.bot_token, self._settings.channel
         assert token is not None
         assert channel is not None
         client = WebClient(token.get_secret_value(), base_url=self._settings.api_url, timeout=int(TIMEOUT_SECONDS))
         try:
-            client.chat_postMessage(
+            if message.thread is not None and _told_in_thread(client, message):
+                return None
+            posted = client.chat_postMessage(
                 channel=channel,
                 text=message.first_line,
                 attachments=attachments(message),
                 metadata={"event_type": "taximeter_alert", "event_payload": {"notification_id": notification_id}},
             )
         except SlackApiError as error:
-            code = str(error.response.get("error"))
-            wait = _header(error.response.headers, "retry-after")
-            raise DeliveryError(
-                f"Slack answered {code}",
-                permanent=code in _PERMANENT,
-                retry_after_seconds=float(wait) if wait and wait.isdecimal() else None,
-            ) from None
+            raise _failure(error) from None
         except OSError as error:
             raise DeliveryError(f"Slack does not answer: {type(error).__name__}") from None
+        return f"{posted.get('channel', channel)}/{posted.get('ts', '')}"
+
+
+def _told_in_thread(client: WebClient, message: Message) -> bool:
+    """1. Bring the first message up to date: doing it again after a crash does no harm. 2. Say in its thread what is
+    new. False when the first message is gone. Raises SlackApiError."""
+    assert message.thread is not None
+    channel, _, timestamp = message.thread.partition("/")
+    try:
+        client.chat_update(channel=channel, ts=timestamp, text=message.first_line, attachments=attachments(message))
+    except SlackApiError as error:
+        if error.response.get("error") in _GONE:
+            return False
+        raise
+    text = escaped(f"{message.first_line}\n{message.summary}" if message.open else message.first_line)
+    broadcast = message.event in SEEN_BY_ALL
+    client.chat_postMessage(channel=channel, thread_ts=timestamp, text=text, reply_broadcast=broadcast)
+    return True
+
+
+def _failure(error: SlackApiError) -> DeliveryError:
+    code = str(error.response.get("error"))
+    wait = _header(error.response.headers, "retry-after")
+    return DeliveryError(
+        f"Slack answered {code}",
+        permanent=code in _PERMANENT,
+        retry_after_seconds=float(wait) if wait and wait.isdecimal() else None,
+    )
 
 
 def _header(headers: object, name: str) -> str | None:

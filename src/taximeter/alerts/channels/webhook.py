@@ -32,7 +32,8 @@ class WebhookSettings(Written):
 
 def as_json(message: Message) -> dict[str, Any]:
     """A message as plain values."""
-    return {**asdict(message), "open": message.open, "first_line": message.first_line}
+    told = {name: value for name, value in asdict(message).items() if name != "thread"}
+    return {**told, "open": message.open, "first_line": message.first_line}
 
 
 def signature(secret: str, body: bytes, unix_seconds: int) -> str:

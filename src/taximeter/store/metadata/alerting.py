@@ -156,8 +156,16 @@ class Alerting:
         with self._database.reading() as connection:
             return [Letter(**row._mapping) for row in connection.execute(wanted)]
 
-    def delivered(self, notification_id: str, at_us: int) -> None:
-        self._note(notification_id, state="delivered", delivered_at_us=at_us, error=None)
+    def delivered(self, notification_id: str, at_us: int, receipt: str | None = None) -> None:
+        """`receipt` is what the channel calls the message."""
+        self._note(notification_id, state="delivered", delivered_at_us=at_us, error=None, receipt=receipt)
+
+    def first_receipt(self, incident_id: str, channel: str) -> str | None:
+        """What a channel calls its first message of an incident; None where it calls it nothing."""
+        received = (OUTBOX.c.incident_id == incident_id, OUTBOX.c.channel == channel, OUTBOX.c.receipt.is_not(None))
+        wanted = sa.select(OUTBOX.c.receipt).where(*received).order_by(OUTBOX.c.created_at_us).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(wanted).scalar()
 
     def failed(self, notification_id: str, error: str, due_at_us: int | None) -> None:
         """A try that did not go through; without a next one the letter is dead."""
