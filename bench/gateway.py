@@ -179,6 +179,8 @@ def us_each(folder: Path, pid: int, url: str, body: dict[str, object], seconds: 
     load(folder, url, body, min(1.0, seconds))
     before = cpu_seconds(pid)
     requests, rate = load(folder, url, body, seconds)
+    if not requests:
+        raise SystemExit(f"{url} answered no request within {seconds:g} seconds; measure for longer (--seconds)")
     return (cpu_seconds(pid) - before) / requests * 1e6, rate
 
 

@@ -7,6 +7,8 @@ single token, is 1e-12 dollars.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import reduce
+from typing import Final
 
 SCALE = 12
 """Digits after the point that the stores keep: DECIMAL(18, 12)."""
@@ -29,12 +31,13 @@ def multiply(quantity: Decimal | int, rate: Decimal) -> Decimal:
     return _CONTEXT.multiply(Decimal(quantity), rate)
 
 
+plus: Final = _CONTEXT.add
+"""The sum of two amounts without losing a digit (60 digits of precision)."""
+
+
 def add(*amounts: Decimal) -> Decimal:
     """The sum without losing a digit (60 digits of precision); 0 of nothing."""
-    total = ZERO
-    for amount in amounts:
-        total = _CONTEXT.add(total, amount)
-    return total
+    return reduce(plus, amounts, ZERO)
 
 
 def parse_usd(text: str | int | Decimal) -> Decimal:

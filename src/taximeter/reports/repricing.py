@@ -21,7 +21,7 @@ from typing import Any, Final
 from taximeter.clock import Clock, rfc3339, to_datetime
 from taximeter.core.cost import Unpriced
 from taximeter.core.event import usage_of
-from taximeter.core.money import ZERO, add, format_usd
+from taximeter.core.money import ZERO, format_usd, plus
 from taximeter.core.usage import TOKEN_CLASSES, Usage
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.pricing import Priceable, PriceBook
@@ -62,8 +62,10 @@ class Moved:
         self.calls += 1
         self.newly_priced += old is None and new is not None
         self.newly_unpriced += old is not None and new is None
-        self.old_usd = add(self.old_usd, old or ZERO)
-        self.new_usd = add(self.new_usd, new or ZERO)
+        if old is not None:
+            self.old_usd = plus(self.old_usd, old)
+        if new is not None:
+            self.new_usd = plus(self.new_usd, new)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -107,7 +109,7 @@ class Difference:
             total.calls += moved.calls
             total.newly_priced += moved.newly_priced
             total.newly_unpriced += moved.newly_unpriced
-            total.old_usd, total.new_usd = add(total.old_usd, moved.old_usd), add(total.new_usd, moved.new_usd)
+            total.old_usd, total.new_usd = plus(total.old_usd, moved.old_usd), plus(total.new_usd, moved.new_usd)
         ordered = sorted(self.moved.items(), key=lambda item: (item[0][0], item[0][1] or "", item[0][2] or ""))
         by = [
             {"day": rfc3339(day * DAY_US)[:10], "provider": who, "model": what, **moved.as_dict()}
@@ -293,6 +295,9 @@ def call_of(
     )
 
 
+_NO_UNITS: Final[Mapping[str, Decimal]] = {}
+
+
 def _usage(tokens: Sequence[int | None], units: Mapping[str, Decimal] | None) -> Usage:
-    counts: dict[str, Any] = {n: count for n, count in zip(TOKEN_CLASSES, tokens, strict=True) if count is not None}
-    return Usage(units=units, **counts) if units else Usage(**counts)
+    counts: dict[str, Any] = dict(zip(TOKEN_CLASSES, tokens, strict=True))
+    return Usage(units=units or _NO_UNITS, **counts)

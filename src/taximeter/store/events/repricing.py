@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from taximeter.clock import rfc3339
 from taximeter.core.cost import COMPONENTS, Cost, Unpriced
-from taximeter.core.money import SCALE, add
+from taximeter.core.money import SCALE, plus
 from taximeter.core.usage import TOKEN_CLASSES
 
 Kind = Literal["reprice", "backfill"]
@@ -96,17 +98,16 @@ DERIVATION: Final = ("event_id", "started_at", "amounts", "price_rule", "unprice
 
 NO_AMOUNT: Final = "-"
 _SCALED: Final = f".{SCALE}f"
+_amounts: Final = attrgetter(*COMPONENTS, "cache_read_saving", "cache_write_surcharge")
 
 
 def amounts_of(cost: Cost) -> str:
     """The amounts of a derivation as one text: the components, what reading from a cache saved, what writing to it cost
     more; each with twelve digits after the point, `-` for what is not known, and a blank between."""
-    amounts = [getattr(cost, name) for name in COMPONENTS]
-    amounts += cost.cache_read_saving, cost.cache_write_surcharge
-    return " ".join([NO_AMOUNT if amount is None else format(amount, _SCALED) for amount in amounts])
+    return " ".join([NO_AMOUNT if amount is None else f"{amount:{_SCALED}}" for amount in _amounts(cost)])
 
 
 def total_of(amounts: str) -> Decimal | None:
     """The cost in such a text, USD; None when the call was unpriced."""
     components = amounts.split(" ")[: len(COMPONENTS)]
-    return None if NO_AMOUNT in components else add(*map(Decimal, components))
+    return None if NO_AMOUNT in components else reduce(plus, map(Decimal, components))
