@@ -28,6 +28,8 @@ POLL_SECONDS = 0.05
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
+LIMIT_OF_THE_FILE = "{name: of-the-file, scope: {feature: of-the-file}, measure: requests, limit: 7, window: day}"
+
 T = TypeVar("T")
 
 
@@ -118,7 +120,8 @@ class Server:
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         config, log = self.directory / "taximeter.yaml", self.directory / "server.log"
-        config.write_text(f"providers: {{openai: {{base_url: {self.provider_url}, api_key: sk-real}}}}\n")
+        provider = f"{{base_url: {self.provider_url}, api_key: sk-real}}"
+        config.write_text(f"providers: {{openai: {provider}}}\nlimits: [{LIMIT_OF_THE_FILE}]\n")
         arguments = ["up", "--config", str(config), "--data", str(self.data), "--port", str(self.port)]
         with log.open("ab") as out:
             self._process = subprocess.Popen(

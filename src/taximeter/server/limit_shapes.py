@@ -46,10 +46,19 @@ class LimitList(BaseModel):
     admission: dict[str, int | str | None] = Field(description="counters since the start; `counters_away` says why")
 
 
-class LimitHistory(BaseModel):
-    """Every version, newest first; `definition` null: removed."""
+class LimitVersionShape(BaseModel):
+    """One version of a limit; `definition` null: removed."""
 
-    versions: list[dict[str, Any]]
+    version: int
+    definition: dict[str, Any] | None
+    changed_at: str
+    changed_by: str
+
+
+class LimitHistory(BaseModel):
+    """Every version, newest first."""
+
+    versions: list[LimitVersionShape]
 
 
 class LimitCrossed(BaseModel):
@@ -127,6 +136,22 @@ class SimulationWish(BaseModel):
     since: str = Field(default="30d", description="RFC 3339, or 24h, 30d")
 
 
+class RefusedOfValue(BaseModel):
+    """What would have been refused of one value of `each` ("" without)."""
+
+    value: str
+    calls: int
+    cost_usd: str
+    first_at: str
+
+
+class RefusedCall(BaseModel):
+    at: str
+    value: str
+    event_id: str
+    cost_usd: str
+
+
 class SimulationAnswer(BaseModel):
     model_config = ConfigDict(extra="allow")
     limit: dict[str, Any]
@@ -135,5 +160,5 @@ class SimulationAnswer(BaseModel):
     refused_calls: int
     refused_cost_usd: str
     left_out: bool = Field(description="whether there were more calls than are replayed")
-    refused_by_value: list[dict[str, Any]]
-    first_refusals: list[dict[str, Any]]
+    refused_by_value: list[RefusedOfValue] = Field(description="most calls first")
+    first_refusals: list[RefusedCall]

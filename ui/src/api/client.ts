@@ -1,5 +1,6 @@
 /** The one place that talks HTTP. */
 
+import type { Definition } from "../shape/limitForm";
 import { type Filters, forApi } from "../view/names";
 import type {
   Answer,
@@ -14,6 +15,7 @@ import type {
   KeyInfo,
   KeyWish,
   Limit,
+  LimitVersion,
   Me,
   NewKey,
   Question,
@@ -21,6 +23,7 @@ import type {
   RepriceWish,
   Runbook,
   ShownPrice,
+  Simulation,
   Status,
   UnpricedAnswer,
   WhyAnswer,
@@ -33,6 +36,8 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly hint: string | null,
+    /** What is wrong with a request, by its field. */
+    readonly mistakes: Record<string, string> = {},
   ) {
     super(message);
   }
@@ -43,6 +48,13 @@ export class ApiError extends Error {
   }
 }
 
+interface Refusal {
+  code?: string;
+  message?: string;
+  hint?: string | null;
+  mistakes?: { field: string; message: string }[];
+}
+
 async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   const response = await fetch(path, {
     credentials: "same-origin",
@@ -51,12 +63,13 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   });
   const body: unknown = await response.json().catch(() => null);
   if (!response.ok) {
-    const error = (body as { error?: { code?: string; message?: string; hint?: string | null } } | null)?.error;
+    const error = (body as { error?: Refusal } | null)?.error;
     throw new ApiError(
       response.status,
       error?.code ?? "error",
       error?.message ?? `The server answered ${response.status}.`,
       error?.hint ?? null,
+      Object.fromEntries((error?.mistakes ?? []).map(({ field, message }) => [field, message])),
     );
   }
   return body as T;
@@ -162,6 +175,27 @@ export async function runbooks(): Promise<Runbook[]> {
 
 export async function limits(): Promise<Limit[]> {
   return (await call<{ limits: Limit[] }>("/api/v1/limits")).limits;
+}
+
+/** A new limit, or a new version of the one with its name. */
+export function setLimit(definition: Definition): Promise<Limit> {
+  return post<Limit>("/api/v1/limits", definition);
+}
+
+export function removeLimit(name: string): Promise<null> {
+  return call<null>(limitPath(name), { method: "DELETE" });
+}
+
+export async function limitHistory(name: string): Promise<LimitVersion[]> {
+  return (await call<{ versions: LimitVersion[] }>(`${limitPath(name)}/history`)).versions;
+}
+
+export function simulateLimit(limit: Definition, since: string): Promise<Simulation> {
+  return post<Simulation>("/api/v1/limits/simulate", { limit, since });
+}
+
+function limitPath(name: string): string {
+  return `/api/v1/limits/${encodeURIComponent(name)}`;
 }
 
 export function calculate(wish: CalculatorWish): Promise<Calculation> {

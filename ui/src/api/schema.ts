@@ -2754,13 +2754,11 @@ export interface components {
         };
         /**
          * LimitHistory
-         * @description Every version, newest first; `definition` null: removed.
+         * @description Every version, newest first.
          */
         LimitHistory: {
             /** Versions */
-            versions: {
-                [key: string]: unknown;
-            }[];
+            versions: components["schemas"]["LimitVersionShape"][];
         };
         /** LimitList */
         LimitList: {
@@ -2849,6 +2847,22 @@ export interface components {
             value: string;
             /** Window Start */
             window_start: string | null;
+        };
+        /**
+         * LimitVersionShape
+         * @description One version of a limit; `definition` null: removed.
+         */
+        LimitVersionShape: {
+            /** Changed At */
+            changed_at: string;
+            /** Changed By */
+            changed_by: string;
+            /** Definition */
+            definition: {
+                [key: string]: unknown;
+            } | null;
+            /** Version */
+            version: number;
         };
         /**
          * Me
@@ -3206,6 +3220,31 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** RefusedCall */
+        RefusedCall: {
+            /** At */
+            at: string;
+            /** Cost Usd */
+            cost_usd: string;
+            /** Event Id */
+            event_id: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * RefusedOfValue
+         * @description What would have been refused of one value of `each` ("" without).
+         */
+        RefusedOfValue: {
+            /** Calls */
+            calls: number;
+            /** Cost Usd */
+            cost_usd: string;
+            /** First At */
+            first_at: string;
+            /** Value */
+            value: string;
+        };
         /**
          * RejectedEvent
          * @description Why the item at `index` of a request was not taken.
@@ -3444,9 +3483,7 @@ export interface components {
             /** Concerned Calls */
             concerned_calls: number;
             /** First Refusals */
-            first_refusals: {
-                [key: string]: unknown;
-            }[];
+            first_refusals: components["schemas"]["RefusedCall"][];
             /**
              * Left Out
              * @description whether there were more calls than are replayed
@@ -3456,10 +3493,11 @@ export interface components {
             limit: {
                 [key: string]: unknown;
             };
-            /** Refused By Value */
-            refused_by_value: {
-                [key: string]: unknown;
-            }[];
+            /**
+             * Refused By Value
+             * @description most calls first
+             */
+            refused_by_value: components["schemas"]["RefusedOfValue"][];
             /** Refused Calls */
             refused_calls: number;
             /** Refused Cost Usd */

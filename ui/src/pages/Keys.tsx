@@ -9,6 +9,7 @@ import { createKey, keys, revokeKey } from "../api/client";
 import type { KeyInfo, KeyWish, NewKey } from "../api/types";
 import { ago, dateTime } from "../format";
 import { Panel, reasonOf } from "../panels/Panel";
+import { TwoSteps } from "../panels/TwoSteps";
 import { attributesOf } from "../shape/attributes";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
@@ -170,29 +171,8 @@ function KeyRow({ one, view, revoked }: { one: KeyInfo; view: View; revoked: () 
   );
 }
 
-/** Asks once more: what uses the key is refused from that moment on. */
+/** What uses the key is refused from that moment on. */
 function Revoke({ one, revoked }: { one: KeyInfo; revoked: () => void }) {
-  const [isSure, setSure] = useState(false);
   const revoke = useMutation({ mutationFn: () => revokeKey(one.id), onSuccess: revoked });
-  if (!isSure)
-    return (
-      <Button size="compact-xs" variant="default" aria-label={`Revoke ${one.name}`} onClick={() => setSure(true)}>
-        Revoke
-      </Button>
-    );
-  return (
-    <Group gap={4} justify="end" wrap="nowrap">
-      <Button size="compact-xs" color="red.8" c="white" loading={revoke.isPending} aria-label={`Revoke ${one.name} for good`} onClick={() => revoke.mutate()}>
-        For good
-      </Button>
-      <Button size="compact-xs" variant="default" onClick={() => setSure(false)}>
-        No
-      </Button>
-      {revoke.error && (
-        <Text size="xs" className="bad" role="alert">
-          {reasonOf(revoke.error)}
-        </Text>
-      )}
-    </Group>
-  );
+  return <TwoSteps label="Revoke" name={one.name} act={revoke} />;
 }

@@ -1,59 +1,100 @@
-/** What is allowed, how much of it is spent and held, and when it is there anew. */
+/** What is allowed, how much of it is spent and held, and when it is there anew; set, changed, raised and removed. */
 
-import { Badge, Group, Stack, Text } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Badge, Button, Group, Stack, Text } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
-import { limits } from "../api/client";
+import { askAgain } from "../api/again";
+import { limits, removeLimit } from "../api/client";
 import type { Limit } from "../api/types";
 import { count } from "../format";
 import { LimitBar, limitAmount } from "../panels/LimitBar";
+import { LimitEditor } from "../panels/LimitEditor";
 import { Panel } from "../panels/Panel";
+import { TwoSteps } from "../panels/TwoSteps";
+import { formOf, type LimitForm, MEASURES, NEW_LIMIT, scopeWords, windowWords } from "../shape/limitForm";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const LOOK_AGAIN_MS = 2_000;
 const MOST_VALUES = 12;
 
-export default function Limits({ view }: PageProps) {
+export default function Limits({ view, change }: PageProps) {
+  const queries = useQueryClient();
   const query = useQuery({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AGAIN_MS });
+  const [edited, setEdited] = useState<LimitForm | null>(null);
+  const again = () => void askAgain(queries, ["limits"]);
+  const done = () => {
+    setEdited(null);
+    void askAgain(queries, ["limit history"]);
+    again();
+  };
   return (
-    <Panel
-      title="Limits"
-      query={query}
-      isEmpty={(found) => found.length === 0}
-      empty={
-        <>
-          Nobody is held to anything yet. In <code>taximeter.yaml</code>:
-          <pre className="snippet">
-            {"limits:\n  - {name: monthly-tokens, scope: user, each: true,\n     measure: total_tokens, limit: 100000, window: month, mode: hard}"}
-          </pre>
-        </>
-      }
-    >
-      {(found) => (
-        <Stack gap="lg">
-          {found.map((one) => (
-            <One key={one.name} limit={one} view={view} />
-          ))}
-        </Stack>
-      )}
-    </Panel>
+    <Stack gap="md">
+      {edited && <LimitEditor key={edited.name} start={edited} isNew={edited === NEW_LIMIT} view={view} change={change} done={done} />}
+      <Panel
+        title="Limits"
+        aside={
+          <Button size="xs" onClick={() => setEdited(NEW_LIMIT)} disabled={edited === NEW_LIMIT}>
+            New limit
+          </Button>
+        }
+        query={query}
+        isEmpty={(found) => found.length === 0}
+        empty="Nobody is held to anything yet. Make a limit here, or in taximeter.yaml: docs/limits.md."
+      >
+        {(found) => (
+          <Stack gap="lg">
+            {found.map((one) => (
+              <One key={one.name} limit={one} view={view} edit={() => setEdited(formOf(definitionIn(one)))} again={again} />
+            ))}
+          </Stack>
+        )}
+      </Panel>
+    </Stack>
   );
 }
 
-function One({ limit, view }: { limit: Limit; view: View }) {
+/** Of what the API tells about a limit, what defines it. */
+function definitionIn({ provisioned: _file, version: _number, changed_at: _when, changed_by: _who, values: _standing, ...definition }: Limit) {
+  return definition;
+}
+
+interface OneProps {
+  limit: Limit;
+  view: View;
+  edit: () => void;
+  again: () => void;
+}
+
+function One({ limit, view, edit, again }: OneProps) {
   const values = [...(limit.values ?? [])].sort((a, b) => b.percent - a.percent);
+  const form = formOf(definitionIn(limit));
   return (
     <section aria-label={`Limit ${limit.name}`}>
       <Group gap="xs" mb={4}>
-        <Text fw={600}>{limit.name}</Text>
-        <Badge size="xs" variant="light" color={limit.mode === "hard" ? "red" : "gray"}>
+        <Text fw={600} className="wrap-anywhere">
+          {limit.name}
+        </Text>
+        <Badge size="xs" variant="light" color={limit.mode === "hard" ? "red" : "gray"} c={limit.mode === "hard" ? "var(--bad)" : "var(--dim)"}>
           {limit.mode}
         </Badge>
         <Text size="sm" c="dimmed">
-          {limitAmount(limit.limit, limit.measure)} {limit.measure.replaceAll("_", " ").replace("cost usd", "")}
-          {limit.provisioned ? " · from the configuration" : limit.changed_by ? ` · by ${limit.changed_by}` : ""}
+          {scopeWords(form)}: {limitAmount(limit.limit, limit.measure)} {limit.measure === "cost_usd" ? "" : MEASURES[form.measure]} {windowWords(form)}
+          {limit.changed_by && ` · by ${limit.changed_by}`}
         </Text>
+        {limit.provisioned ? (
+          <Text size="sm" c="dimmed">
+            · from the configuration file, and changed there
+          </Text>
+        ) : (
+          <Group gap={4} ml="auto">
+            <Button size="compact-xs" variant="default" aria-label={`Change ${limit.name}`} onClick={edit}>
+              Change
+            </Button>
+            <Remove name={limit.name} removed={again} />
+          </Group>
+        )}
       </Group>
       {values.length === 0 && (
         <Text size="sm" c="dimmed">
@@ -70,4 +111,10 @@ function One({ limit, view }: { limit: Limit; view: View }) {
       )}
     </section>
   );
+}
+
+/** From that moment on nobody is held by it. */
+function Remove({ name, removed }: { name: string; removed: () => void }) {
+  const remove = useMutation({ mutationFn: () => removeLimit(name), onSuccess: removed });
+  return <TwoSteps label="Remove" name={name} act={remove} />;
 }
