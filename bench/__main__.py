@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m bench [gateway|sdk|ingest|otlp|import|prices|store|all] [--json] [--repeat N]`.
+"""All benchmarks: `python -m bench [gateway|sdk|ingest|otlp|import|prices|store|limits|all] [--json] [--repeat N]`.
 
 What a benchmark needs beyond the development environment it installs itself where it may (nginx and wrk by apt, when
 root; LiteLLM by uv into a folder of the cache), and otherwise says what is left out, and why.
@@ -17,7 +17,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import first_token, gateway, import_time, ingest, otlp, prices, sdk, store
+from bench import first_token, gateway, import_time, ingest, limits, otlp, prices, sdk, store
 from bench.figures import Promise, Result, Row, median_of, show, wide_console
 
 GATEWAY_BOUND = 10.0
@@ -148,6 +148,10 @@ def run_store(chosen: Namespace) -> Result:
     return store.result(chosen.store_events, chosen.store_days, chosen.store_file)
 
 
+def run_limits(chosen: Namespace) -> Result:
+    return limits.result(chosen.admissions)
+
+
 BENCHMARKS: dict[str, Callable[[Namespace], Result]] = {
     "gateway": run_gateway,
     "sdk": run_sdk,
@@ -156,6 +160,7 @@ BENCHMARKS: dict[str, Callable[[Namespace], Result]] = {
     "import": run_import,
     "prices": run_prices,
     "store": run_store,
+    "limits": run_limits,
 }
 
 
@@ -208,6 +213,8 @@ def _parser() -> argparse.ArgumentParser:
     of_store.add_argument("--store-events", type=int, default=1_000_000, help="how long a history is made")
     of_store.add_argument("--store-days", type=int, default=30, help="over how many days")
     of_store.add_argument("--store-file", type=Path, help="a history that was made before")
+    of_limits = parser.add_argument_group("limits")
+    of_limits.add_argument("--admissions", type=int, default=limits.ADMISSIONS, help="calls that are admitted")
     return parser
 
 

@@ -1,6 +1,6 @@
 """Limits: what an admission costs, and how few calls are refused falsely.
 
-admission   ten limits that apply, in memory: CPU time of reserve, and of reserve and settle
+admission   ten limits that apply, in memory: CPU time of reserve, and of settle
 agents      coding agents in virtual time against a budget of 25 USD: how many of the calls that it had room for
             were refused, how much of it was used at the first refusal; worst-case holds beside it
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
 
+from bench.figures import Promise, Result, Row
 from taximeter.config.limits import read_limits
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.bounds import CallBound
@@ -21,6 +22,15 @@ from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Rates, Wait
+
+ADMISSIONS: Final = 20_000
+OPEN: Final = 500
+"""Calls under way at once."""
+
+ADMISSION_BOUND_US: Final = 30.0
+ADMISSIONS_A_SECOND: Final = 10_000
+REFUSED_BOUND_PERCENT: Final = 1.0
+USED_BOUND_PERCENT: Final = 95.0
 
 NOW: Final = 1_800_000_000_000_000
 MODEL: Final = "claude-opus-4-1"
@@ -52,18 +62,22 @@ def ten_limits() -> list[dict[str, Any]]:
     ]
 
 
-def admission_us(calls: int = 20_000, *, settled: bool) -> float:
-    """CPU microseconds of one admission with ten limits that apply, with or without its settlement."""
+def admission_us(calls: int) -> tuple[float, float]:
+    """CPU microseconds of an admission under ten limits, and of its settlement; `OPEN` calls are under way."""
     guard = LimitGuard(Rules(read_limits(ten_limits())), MemoryCounters(), lambda *_: OPUS)
     bound = CallBound(200, 1000, allowance_key="max_tokens")
     subjects = [{"user_id": f"user-{i}", "team": "core", "feature": "chat", "model": MODEL} for i in range(50)]
     asks = [Ask(f"call-{i}", NOW + i, subjects[i % 50], KIND, bound, 800) for i in range(calls)]
-    began = time.process_time()
-    for ask in asks:
-        verdict = guard.decide(ask, ask.at_us)
-        if settled and isinstance(verdict, Admitted):
-            guard.settle(verdict, Amounts(1000, 200, 300), ask.at_us)
-    return (time.process_time() - began) / calls * 1_000_000
+    admitting = settling = 0.0
+    for first in range(0, calls, OPEN):
+        began = time.process_time()
+        verdicts = [guard.decide(ask, ask.at_us) for ask in asks[first : first + OPEN]]
+        decided = time.process_time()
+        for verdict in verdicts:
+            if isinstance(verdict, Admitted):
+                guard.settle(verdict, Amounts(1000, 200, 300), verdict.ask.at_us)
+        admitting, settling = admitting + decided - began, settling + time.process_time() - decided
+    return admitting / calls * 1_000_000, settling / calls * 1_000_000
 
 
 # ── coding agents ──────────────────────────────────────────────────────────────────────────────────────────
@@ -112,6 +126,10 @@ class Agent:
         self.waits_since = None
 
 
+REFUSED: Final = "% refused though there was room"
+USED: Final = "% used at the first refusal"
+
+
 @dataclass
 class Outcome:
     """What became of the calls."""
@@ -123,16 +141,16 @@ class Outcome:
     used_at_first_refusal: float | None = None
     longest_wait_seconds: float = 0.0
 
-    def told(self, fitting: int) -> dict[str, Any]:
+    def told(self, fitting: int) -> dict[str, float | None]:
         """`fitting`: how many calls the budget had room for, by what they really cost."""
         first = self.used_at_first_refusal
         return {
             "served": self.served,
-            "refused though there was room": f"{max(fitting - self.served, 0) / fitting:.2%}",
-            "used at the first refusal": "none" if first is None else f"{first:.1%}",
-            "used": f"{self.spent / (BUDGET_USD * 10**9):.1%}",
+            REFUSED: 100 * max(fitting - self.served, 0) / fitting,
+            USED: None if first is None else 100 * first,
+            "% used": 100 * self.spent / (BUDGET_USD * 10**9),
             "answers cut short": self.cut_short,
-            "longest wait (s)": round(self.longest_wait_seconds, 1),
+            "longest wait (s)": self.longest_wait_seconds,
         }
 
 
@@ -217,15 +235,29 @@ class Office:
         self._later(60, lambda: self.begins(agent))  # its own retries and back-off are over
 
 
-def main() -> None:
-    """All figures."""
-    print(f"admission with ten limits, in memory: {admission_us(settled=False):.1f} µs CPU")
-    print(f"                  and its settlement: {admission_us(settled=True):.1f} µs CPU")
-    for name, rates in (("opus", OPUS), ("sonnet", SONNET)):
+def result(calls: int) -> Result:
+    """All figures; `calls` are admitted for those of an admission."""
+    admitted_us, settled_us = admission_us(calls)
+    rows: dict[str, Row] = {
+        "admission, ten limits": {"CPU µs": admitted_us},
+        "its settlement": {"CPU µs": settled_us},
+    }
+    promises = [
+        Promise("CPU of an admission under ten limits", admitted_us, ADMISSION_BOUND_US, "µs"),
+        Promise(
+            "admitted and settled",
+            1e6 / (admitted_us + settled_us),
+            ADMISSIONS_A_SECOND,
+            "calls a CPU second",
+            at_least=True,
+        ),
+    ]
+    for name, rates in (("Claude Opus 4.1", OPUS), ("Claude Sonnet", SONNET)):
         fitting = Office("foreseen", rates).runs().served
-        for way in ("exact", "worst case"):
-            print(name, way, Office(way, rates).runs().told(fitting))
-
-
-if __name__ == "__main__":
-    main()
+        rows |= {f"{name}, {way}": Office(way, rates).runs().told(fitting) for way in ("exact", "worst case")}
+        ours = rows[f"{name}, exact"]
+        promises += [
+            Promise(f"{name}: refused though there was room", ours[REFUSED] or 0.0, REFUSED_BOUND_PERCENT, "%"),
+            Promise(f"{name}: used at the first refusal", ours[USED] or 100.0, USED_BOUND_PERCENT, "%", at_least=True),
+        ]
+    return Result("limits", "Limits: what an admission costs, and twenty coding agents against 25 USD", rows, promises)

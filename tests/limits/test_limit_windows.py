@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.config.limits import Window
-from taximeter.limits.window import reach_of, resets_at, span_at, step_of
+from taximeter.limits.window import FOREVER_US, Span, reach_of, resets_at, span_at
 
 
 def instant(text: str) -> int:
@@ -86,6 +86,118 @@ def test_a_window_starts_and_ends_at_the_right_instant(
     )
 
 
+ROLLING = [
+    # zone, length, an instant, its step's start and end, how far back spending counts, when all of it has left
+    (
+        "Europe/Berlin",
+        60,
+        "2026-11-28T12:34:56.5",
+        "12:34:56",
+        "12:34:57",
+        "2026-11-28T12:33:56",
+        "2026-11-28T12:35:57",
+    ),
+    (
+        "America/New_York",
+        3600,
+        "2026-11-28T12:34:56",
+        "12:34:00",
+        "12:35:00",
+        "2026-11-28T11:34:00",
+        "2026-11-28T13:35:00",
+    ),
+    # clocks are put on and back: a rolling day has 24 hours all the same
+    (
+        "Europe/Berlin",
+        86_400,
+        "2026-03-29T10:00:00",
+        "10:00:00",
+        "10:24:00",
+        "2026-03-28T10:00:00",
+        "2026-03-30T10:24:00",
+    ),
+    (
+        "Europe/Berlin",
+        86_400,
+        "2026-10-25T00:59:59",
+        "00:48:00",
+        "01:12:00",
+        "2026-10-24T00:48:00",
+        "2026-10-26T01:12:00",
+    ),
+    (
+        "America/New_York",
+        86_400,
+        "2026-03-08T07:00:00",
+        "06:48:00",
+        "07:12:00",
+        "2026-03-07T06:48:00",
+        "2026-03-09T07:12:00",
+    ),
+    (
+        "America/New_York",
+        86_400,
+        "2026-11-01T06:30:00",
+        "06:24:00",
+        "06:48:00",
+        "2026-10-31T06:24:00",
+        "2026-11-02T06:48:00",
+    ),
+    # ends of months and years, and leap days, are days like others
+    (
+        "Europe/Berlin",
+        86_400,
+        "2026-12-31T23:12:00",
+        "23:12:00",
+        "23:36:00",
+        "2026-12-30T23:12:00",
+        "2027-01-01T23:36:00",
+    ),
+    (
+        "America/New_York",
+        86_400,
+        "2028-02-29T12:00:00",
+        "12:00:00",
+        "12:24:00",
+        "2028-02-28T12:00:00",
+        "2028-03-01T12:24:00",
+    ),
+    (
+        "Europe/Berlin",
+        86_400,
+        "2028-03-01T00:00:00",
+        "00:00:00",
+        "00:24:00",
+        "2028-02-29T00:00:00",
+        "2028-03-02T00:24:00",
+    ),
+]
+
+
+@pytest.mark.parametrize(("zone", "seconds", "at", "start", "end", "reach", "reset"), ROLLING)
+def test_a_rolling_window_moves_in_steps_and_reaches_back_its_whole_length(
+    zone: str, seconds: int, at: str, start: str, end: str, reach: str, reset: str
+) -> None:
+    window = Window("rolling", zone, seconds=seconds)
+    span = span_at(window, instant(at + "+00:00"))
+    day = at.partition("T")[0]
+    assert (span.start_us, span.end_us) == (instant(f"{day}T{start}+00:00"), instant(f"{day}T{end}+00:00"))
+    assert reach_of(window, span) == instant(reach + "+00:00")
+    assert resets_at(window, span) == instant(reset + "+00:00")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    "at", ["1970-01-01T00:00:00Z", "2026-03-29T01:00:00Z", "2026-11-01T06:00:00Z", "2028-02-29T12:00:00Z"]
+)
+def test_a_lifetime_is_one_window_that_never_turns(zone: str, at: str) -> None:
+    window = Window("lifetime", zone)
+    span = span_at(window, instant(at))
+    assert span == Span(0, FOREVER_US)
+    assert reach_of(window, span) == 0
+    assert resets_at(window, span) is None
+
+
 WINDOWS = st.builds(
     Window,
     st.sampled_from(("minute", "hour", "day", "week", "month", "rolling", "lifetime")),
@@ -110,17 +222,3 @@ def test_a_clock_that_jumps_back_and_forth_finds_the_windows_it_left(window: Win
     before, after = span_at(window, at_us), span_at(window, at_us + jump_us)
     assert span_at(window, at_us) == before
     assert span_at(window, at_us + jump_us) == after
-
-
-def test_a_rolling_window_reaches_back_its_whole_length_in_sixty_steps() -> None:
-    window = Window("rolling", seconds=3600)
-    span = span_at(window, instant("2026-11-28T12:34:56Z"))
-    assert step_of(window) == 60_000_000
-    assert rfc3339(span.start_us) == "2026-11-28T12:34:00.000000Z"
-    assert rfc3339(reach_of(window, span)) == "2026-11-28T11:34:00.000000Z"
-    assert rfc3339(resets_at(window, span) or 0) == "2026-11-28T13:35:00.000000Z"
-
-
-def test_a_lifetime_never_resets() -> None:
-    window = Window("lifetime")
-    assert resets_at(window, span_at(window, 0)) is None

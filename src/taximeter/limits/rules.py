@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from taximeter.config.limits import Limit
 from taximeter.core.attribution import TAG_PREFIX, Attribution
 from taximeter.limits.amounts import MEASURES, Amounts
-from taximeter.limits.counters import Bucket, Claim
+from taximeter.limits.counters import Bucket, Claims
 from taximeter.limits.window import FOREVER_US, Span, reach_of, resets_at, span_at, step_of
 
 MOST_SUBJECTS: Final = 20_000
@@ -163,7 +163,8 @@ class Applicable(tuple[Ruled, ...]):
         self.acting: Final = tuple([one for one in self if one.limit.action.kind in ("downgrade", "throttle")])
         self.places_of_exact: Final = sorted({MEASURES.index(one.limit.measure) for one in self.exact})
         """In the order of `MEASURES`."""
-        self._places = [MEASURES.index(one.limit.measure) + (0 if one.exact else len(MEASURES)) for one in self]
+        places = [MEASURES.index(one.limit.measure) + (0 if one.exact else len(MEASURES)) for one in self]
+        self._amounts = itemgetter(*places, 0)  # one more, as it answers no tuple for a single place
         self._known: tuple[int, int, tuple[Bucket, ...]] = (0, 0, ())
 
     def buckets(self, at_us: int) -> tuple[Bucket, ...]:
@@ -176,14 +177,11 @@ class Applicable(tuple[Ruled, ...]):
             self._known = (from_us, until_us, buckets)
         return buckets
 
-    def claims(self, at_us: int, exact: Amounts, usual: Amounts) -> list[Claim]:
+    def claims(self, at_us: int, exact: Amounts, usual: Amounts) -> Claims:
         """What a call claims of each: of those that must not be overspent `exact`, of the others `usual`."""
-        amounts = (*exact.by_measure(), *usual.by_measure())
-        return list(map(_claim, zip(self.buckets(at_us), map(amounts.__getitem__, self._places), strict=True)))
+        amounts = self._amounts(exact.by_measure() + usual.by_measure())
+        return list(zip(self.buckets(at_us), amounts, strict=False))
 
-
-_claim: Final = partial(tuple.__new__, Claim)
-"""A claim without the steps of its constructor: ten of them are made for a call."""
 
 NO_LIMITS: Final = Applicable()
 

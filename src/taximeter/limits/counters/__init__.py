@@ -40,6 +40,10 @@ class Claim(NamedTuple):
     amount: int
 
 
+Claims = Sequence[tuple[Bucket, int]]
+"""Claims, or pairs like them: ten are made for a call, and a plain pair costs a fifth of a named one."""
+
+
 class Standing(NamedTuple):
     """How a bucket stands."""
 
@@ -50,20 +54,16 @@ class Standing(NamedTuple):
 class Counters(Protocol):
     """Atomic over all buckets of a call, and idempotent by its event id. Every method may raise `CountersAway`."""
 
-    def reserve(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         """Hold all claims, or none and answer how their buckets stand. Known already: nothing more is held."""
         ...
 
-    def extend(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def extend(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         """Hold more for a call that is open, as `reserve` does."""
         ...
 
     def settle(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, at_least_held: bool = False, last: bool = False
+        self, event_id: str, claims: Claims, *, now_us: int, at_least_held: bool = False, last: bool = False
     ) -> Sequence[Standing] | None:
         """End a call, with or without a hold: post what it really came to. How the buckets stand then; None when it
         had ended before.
@@ -85,7 +85,7 @@ class Counters(Protocol):
         """How some buckets stand."""
         ...
 
-    def raise_to(self, claims: Sequence[Claim], *, now_us: int) -> None:
+    def raise_to(self, claims: Claims, *, now_us: int) -> None:
         """See to it that at least so much is booked as spent: what the store knows, at a start."""
         ...
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from taximeter.limits.counters import Bucket, Claim, Standing
+from taximeter.limits.counters import Bucket, Claims, Standing
 
 MOST_ENDED: Final = 1_000_000
 """Ids of ended calls that are remembered until the store has them (100 MB); beyond it the oldest are forgotten."""
@@ -61,20 +61,20 @@ class _Hold:
 
     __slots__ = ("claims", "expired", "expires_us")
 
-    def __init__(self, claims: Sequence[Claim], expires_us: int) -> None:
+    def __init__(self, claims: Claims, expires_us: int) -> None:
         self.claims = claims
         self.expires_us = expires_us
         self.expired = False
 
-    def grow(self, claims: Sequence[Claim]) -> None:
+    def grow(self, claims: Claims) -> None:
         more = {bucket.slot: amount for bucket, amount in claims}
-        grown = [Claim(bucket, amount + more.pop(bucket.slot, 0)) for bucket, amount in self.claims]
-        self.claims = grown + [claim for claim in claims if claim.bucket.slot in more]
+        grown = [(bucket, amount + more.pop(bucket.slot, 0)) for bucket, amount in self.claims]
+        self.claims = grown + [claim for claim in claims if claim[0].slot in more]
 
-    def at_least(self, claims: Sequence[Claim]) -> list[Claim]:
+    def at_least(self, claims: Claims) -> list[tuple[Bucket, int]]:
         """Claims, each raised to what is held of it."""
         held = {bucket.slot: amount for bucket, amount in self.claims}
-        return [Claim(bucket, max(amount, held.get(bucket.slot, 0))) for bucket, amount in claims]
+        return [(bucket, max(amount, held.get(bucket.slot, 0))) for bucket, amount in claims]
 
 
 class MemoryCounters:
@@ -89,38 +89,28 @@ class MemoryCounters:
         self.forgotten = 0
         """Ended calls that were forgotten before the store had them."""
 
-    def reserve(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         with self._lock:
             if event_id in self._holds or event_id in self._ended:
                 return None
-            counters = self._fitting(claims, now_us)
-            if counters is None:
+            if not self._hold_all(claims, now_us):
                 return self._standings([bucket for bucket, _ in claims])
-            for (_, amount), counter in zip(claims, counters, strict=True):
-                counter.held += amount
             self._holds[event_id] = _Hold(claims, expires_us)
             return None
 
-    def extend(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def extend(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         with self._lock:
             hold = self._holds.get(event_id)
             if hold is None or hold.expired:
                 return self._standings([bucket for bucket, _ in claims])
-            counters = self._fitting(claims, now_us)
-            if counters is None:
+            if not self._hold_all(claims, now_us):
                 return self._standings([bucket for bucket, _ in claims])
-            for (_, amount), counter in zip(claims, counters, strict=True):
-                counter.held += amount
             hold.expires_us = expires_us
             hold.grow(claims)
             return None
 
     def settle(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, at_least_held: bool = False, last: bool = False
+        self, event_id: str, claims: Claims, *, now_us: int, at_least_held: bool = False, last: bool = False
     ) -> Sequence[Standing] | None:
         with self._lock:
             if event_id in self._ended:
@@ -156,7 +146,7 @@ class MemoryCounters:
         with self._lock:
             return self._standings(buckets)
 
-    def raise_to(self, claims: Sequence[Claim], *, now_us: int) -> None:
+    def raise_to(self, claims: Claims, *, now_us: int) -> None:
         with self._lock:
             for bucket, amount in claims:
                 counter = self._counter(bucket, now_us)
@@ -183,7 +173,7 @@ class MemoryCounters:
             elif not bucket.transient:
                 counter.post(-amount, bucket.step_us)
 
-    def _posted(self, claims: Sequence[Claim], now_us: int) -> list[Standing]:
+    def _posted(self, claims: Claims, now_us: int) -> list[Standing]:
         """Post what a call came to; how its buckets stand then."""
         known, standings = self._counters, []
         for bucket, amount in claims:
@@ -196,21 +186,22 @@ class MemoryCounters:
             standings.append(_standing((spent, counter.held)))
         return standings
 
-    def _fitting(self, claims: Sequence[Claim], now_us: int) -> list[_Counter] | None:
-        """The counters of claims that all fit, otherwise None."""
-        counters = []
+    def _hold_all(self, claims: Claims, now_us: int) -> bool:
+        """Hold claims if they all fit, otherwise none of them."""
+        held_so_far: list[_Counter] = []
         known = self._counters
         for bucket, amount in claims:
-            counter = known.get(bucket.slot)
-            if counter is None:
-                counter = self._counter(bucket, now_us)
-            cap = bucket.cap
+            counter = known.get(bucket.slot) or self._counter(bucket, now_us)
+            held, cap = counter.held + amount, bucket.cap
             if cap is not None:
                 spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket)
-                if spent + counter.held + amount > cap:
-                    return None
-            counters.append(counter)
-        return counters
+                if spent + held > cap:
+                    for one, (_, theirs) in zip(held_so_far, claims, strict=False):
+                        one.held -= theirs
+                    return False
+            counter.held = held
+            held_so_far.append(counter)
+        return True
 
     def _counter(self, bucket: Bucket, now_us: int) -> _Counter:
         counter = self._counters.get(bucket.slot)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from taximeter.clock import Clock
 from taximeter.errors import ConfigurationError, Mistake
-from taximeter.limits.counters import Bucket, Claim, CountersAway, Standing
+from taximeter.limits.counters import Bucket, Claim, Claims, CountersAway, Standing
 
 PREFIX: Final = "{taximeter}:"
 _INDEX: Final = PREFIX + "holds"
@@ -44,18 +44,14 @@ class RedisCounters:
         self._clock = clock
         self._away_until = float("-inf")
 
-    def reserve(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         return _refusal(self._run("reserve", event_id, claims, now_us, expires_us))
 
-    def extend(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, expires_us: int
-    ) -> Sequence[Standing] | None:
+    def extend(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         return _refusal(self._run("extend", event_id, claims, now_us, expires_us))
 
     def settle(
-        self, event_id: str, claims: Sequence[Claim], *, now_us: int, at_least_held: bool = False, last: bool = False
+        self, event_id: str, claims: Claims, *, now_us: int, at_least_held: bool = False, last: bool = False
     ) -> Sequence[Standing] | None:
         flags = "bound" if at_least_held else "last" if last else ""
         life_ms = STORED_LIFE_MS if last else ENDED_LIFE_MS
@@ -77,7 +73,7 @@ class RedisCounters:
             return []
         return _standings(self._run("read", "", [Claim(bucket, 0) for bucket in buckets], 0)[1:])
 
-    def raise_to(self, claims: Sequence[Claim], *, now_us: int) -> None:
+    def raise_to(self, claims: Claims, *, now_us: int) -> None:
         if claims:
             self._run("raise", "", claims, now_us)
 
@@ -92,7 +88,7 @@ class RedisCounters:
         self,
         operation: str,
         event_id: str,
-        claims: Sequence[Claim],
+        claims: Claims,
         now_us: int,
         expires_us: int = 0,
         *,
