@@ -105,6 +105,17 @@ def test_arrow(data: Path, tmp_path: Path) -> None:
     assert table.column("cost_usd").to_pylist() == costs(data, tmp_path)
 
 
+def test_charges_as_focus_has_them(data: Path, tmp_path: Path) -> None:
+    chosen = ("--format", "focus", "--by", "user,tags.plan", "--billing-account", "org-1", "--where", "user=u1")
+    with exported(data, tmp_path / "charges.csv", *chosen).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["SkuMeter"] for row in rows} == {"Input Tokens", "Output Tokens"}
+    assert {(row["Tags"], row["BillingAccountId"]) for row in rows} == {
+        ('{"user_id": "u1", "tags.plan": "pro"}', "org-1")
+    }
+    assert sum(int(row["ConsumedQuantity"]) for row in rows) == 3 * 1000 + 501 + 503 + 505
+
+
 def test_nothing_is_a_file_too(data: Path, tmp_path: Path) -> None:
     assert exported(data, tmp_path / "none.parquet", "--where", "user=nobody").exists()
 

@@ -1,9 +1,7 @@
-"""`taximeter export`: the calls themselves, as a file for other tools."""
+"""`taximeter export`: the calls themselves, or the charges of a time as FOCUS has them, as a file for other tools."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +11,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from taximeter.cli.console import ERR, note
-from taximeter.cli.options import DataOption, UrlOption, WhereOption, filters
+from taximeter.cli.options import DataOption, UrlOption, WhereOption, filters, names
 from taximeter.cli.sources import Source, open_source
+from taximeter.clock import SystemClock
 from taximeter.errors import UsageError
 
 PAGE_EVENTS: Final = 1000
@@ -23,23 +22,13 @@ DRAFT: Final = ".part"
 
 
 class Kind(StrEnum):
-    """What the file is."""
+    """What the file is; `focus` has the form that its name's ending says."""
 
     csv = "csv"
     json = "json"
     parquet = "parquet"
     arrow = "arrow"
-
-
-_BY_ENDING: Final = {
-    ".csv": Kind.csv,
-    ".json": Kind.json,
-    ".ndjson": Kind.json,
-    ".jsonl": Kind.json,
-    ".parquet": Kind.parquet,
-    ".arrow": Kind.arrow,
-    ".feather": Kind.arrow,
-}
+    focus = "focus"
 
 
 def export(
@@ -54,24 +43,55 @@ def export(
         typer.Option("--until", metavar="T", help="Until when, not included. [default: now]", show_default=False),
     ] = None,
     where: WhereOption = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="FIELDS",
+            help="With focus: what rows are told apart by. [default: team,tenant,feature,environment]",
+            show_default=False,
+        ),
+    ] = None,
+    account: Annotated[
+        str, typer.Option("--billing-account", metavar="ID", help="With focus: the account that pays the provider.")
+    ] = "default",
     tz: Annotated[str, typer.Option("--tz", metavar="ZONE", help="Time zone of dates.")] = "UTC",
     data: DataOption = None,
     url: UrlOption = None,
 ) -> int:
-    """Write the calls of a time into a file, newest first, with every field."""
-    chosen = kind or _BY_ENDING.get(to.suffix.lower())
-    if chosen is None:
+    """Write the calls of a time into a file, newest first, with every field; or its charges as FOCUS has them."""
+    from taximeter.exporters.forms import BY_ENDING, Form, write
+    from taximeter.store.events.columnar_file import CALLS
+
+    form = BY_ENDING.get(to.suffix.lower()) if kind in (None, Kind.focus) else Form(kind)
+    if form is None:
         raise UsageError(f"what is {to.name}?", hint="name it .csv, .json, .parquet or .arrow, or say --format")
     asked: dict[str, Any] = {"from": since, "timezone": tz, "filters": filters(where)}
     if until is not None:
         asked["to"] = until
     draft = to.with_name(to.name + DRAFT)
     with open_source(data, url) as source:
-        calls = int(source.query({**asked, "measures": ["calls"]})["totals"]["calls"])
-        written = _write(draft, chosen, _visibly(_calls(source, asked), calls))
+        if kind is Kind.focus:
+            written = write(draft, form, *_charges(source, asked, account, by))
+        else:
+            calls = int(source.query({**asked, "measures": ["calls"]})["totals"]["calls"])
+            written = write(draft, form, _visibly(_calls(source, asked), calls), CALLS)
     draft.replace(to)
-    note(f"{written:,} calls in {to}")
+    note(f"{written:,} {'charges' if kind is Kind.focus else 'calls'} in {to}")
     return 0
+
+
+def _charges(
+    source: Source, asked: Mapping[str, Any], account: str, by: str | None
+) -> tuple[Iterator[list[dict[str, Any]]], Mapping[str, str]]:
+    """Pages of rows for the days (UTC) that have a part in the time, each as a whole; and their columns."""
+    from taximeter.exporters import focus
+    from taximeter.store.events import parse_query
+
+    time = parse_query(dict(asked), SystemClock().now_us())
+    labels = focus.LABELS if by is None else names(by)
+    days = focus.days_of(source.query, time.from_us, time.to_us)
+    return focus.pages(source.query, days, account, labels, asked["filters"]), focus.COLUMNS
 
 
 def _calls(source: Source, asked: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -93,39 +113,3 @@ def _visibly(pages: Iterator[list[dict[str, Any]]], calls: int) -> Iterator[list
         for page in pages:
             yield page
             progress.advance(task, len(page))
-
-
-def _write(file: Path, kind: Kind, pages: Iterator[list[dict[str, Any]]]) -> int:
-    if kind is Kind.csv:
-        return _write_csv(file, pages)
-    if kind is Kind.json:
-        return _write_lines(file, pages)
-    from taximeter.store.events.columnar_file import write_arrow, write_parquet
-
-    return (write_parquet if kind is Kind.parquet else write_arrow)(file, pages)
-
-
-def _write_lines(file: Path, pages: Iterator[list[dict[str, Any]]]) -> int:
-    written = 0
-    with file.open("w", encoding="utf-8") as out:
-        for page in pages:
-            out.writelines(json.dumps(call, ensure_ascii=False) + "\n" for call in page)
-            written += len(page)
-    return written
-
-
-def _write_csv(file: Path, pages: Iterator[list[dict[str, Any]]]) -> int:
-    """RFC 4180; what is not known is empty, what has parts is JSON."""
-    written = 0
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\r\n")
-        for page in pages:
-            if not written:
-                writer.writerow(page[0])
-            writer.writerows([_cell(value) for value in call.values()] for call in page)
-            written += len(page)
-    return written
-
-
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value

@@ -18,6 +18,7 @@ from taximeter.server.routes import (
     alerts,
     calculator,
     findings,
+    focus,
     keeping,
     keys,
     limits,
@@ -46,6 +47,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 _ROUTERS: Final = (
     spending.router,
+    focus.router,
     keeping.router,
     why.router,
     calculator.router,

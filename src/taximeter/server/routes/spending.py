@@ -105,10 +105,11 @@ def _filters(request: Request, written: str | None) -> dict[str, Any]:
         if name not in _NOT_FILTERS:
             given.setdefault(name, []).append(value)
     plain = {name: values[0] if len(values) == 1 else {"in": values} for name, values in given.items()}
-    return {**_written_filters(written), **plain}
+    return {**written_filters(written), **plain}
 
 
-def _written_filters(written: str | None) -> dict[str, Any]:
+def written_filters(written: str | None) -> dict[str, Any]:
+    """Filters that are JSON in a query parameter. Raises UsageError."""
     try:
         filters = json.loads(written or "{}")
     except ValueError:

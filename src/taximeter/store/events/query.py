@@ -18,7 +18,7 @@ TIME: Final = "time"
 MOST_ROWS: Final = 50_000
 """Rows of one answer."""
 
-MOST_DIMENSIONS: Final = 8
+MOST_DIMENSIONS: Final = 12
 """Dimensions of one grouping."""
 
 MOST_COMPARED: Final = 1_000
