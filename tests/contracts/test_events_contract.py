@@ -274,6 +274,18 @@ def test_pages_go_on_where_the_last_one_ended(events: EventStore) -> None:
     assert last.next is None
 
 
+@pytest.mark.parametrize("odd", ["'); DROP TABLE events; --", "\\'", "[slot 1 plain]", "$1", "{x:String}", 'ü"\n'])
+def test_names_of_tags_and_values_may_be_anything(events: EventStore, odd: str) -> None:
+    events.append([line(1, tags={odd: odd}, feature=odd), line(2, tags={"odd": "other"}, feature="other")], {})
+    tag = f"tags.{odd}"
+    assert rows(events, measures="calls", group_by=[tag], filters={tag: odd, "feature": {"contains": odd}}) == [
+        {tag: odd, "calls": 1}
+    ]
+    assert rows(events, measures="calls", group_by=["feature"], filters={tag: {"not": odd}}) == [
+        {"feature": "other", "calls": 1}
+    ]
+
+
 @pytest.mark.parametrize("cursor", ["", "nonsense", "AAAA", "Ünïcode", "MTIz"])
 def test_a_cursor_that_is_not_ours_is_refused(events: EventStore, cursor: str) -> None:
     with pytest.raises(UsageError) as refused:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sqlglot import expressions as exp
-
 from taximeter.store.events import statements
 from taximeter.store.events.answers import Folding, Found
 from taximeter.store.events.query import Answer, Compared, Query
 from taximeter.store.events.rollups import Standing
+from taximeter.store.events.slots import Statement
 
-Run = Callable[[exp.Select], list[Found]]
+Run = Callable[[Statement], list[Found]]
 """Runs a statement, always on the same snapshot."""
 
 

@@ -6,9 +6,11 @@ here, and the statement gets them as plain offsets: the same arithmetic in every
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +19,7 @@ from sqlglot import expressions as exp
 from taximeter.clock import to_datetime
 from taximeter.store.events.instants import start_of_day
 from taximeter.store.events.intervals import Calendar, Interval
+from taximeter.store.events.slots import moment_of
 
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -72,18 +75,24 @@ def pieces(calendar: Calendar, from_us: int, to_us: int) -> tuple[Span, ...]:
     return spans(calendar.timezone, max(from_us - _HOUR_US, 0), to_us)
 
 
-def bucket(moment: exp.Expr, calendar: Calendar, from_us: int, to_us: int) -> exp.Expr:
-    """The expression of an event's bucket, given that of its start (UTC).
+def clock_changes(calendar: Calendar, from_us: int, to_us: int) -> tuple[Span, ...]:
+    """The pieces of a range as far as they decide about its buckets: the range's own bounds are 0."""
+    found = pieces(calendar, from_us, to_us)
+    bounds = pairwise((0, *(span.from_us for span in found[1:]), 0))
+    return tuple(Span(*bound, span.offset_seconds) for bound, span in zip(bounds, found, strict=True))
+
+
+def bucket(moment: exp.Expr, calendar: Calendar, offsets: Sequence[Span]) -> exp.Expr:
+    """The expression of an event's bucket, given that of its start (UTC) and the clock changes of the zone.
 
     For minutes and hours it is the bucket's start in UTC; for days and longer the local date it begins with.
     """
-    offsets = pieces(calendar, from_us, to_us)
     starts = [_start(moment, calendar, span, first=span is offsets[0]) for span in offsets]
     if len(starts) == 1:
         return starts[0]
     case = exp.Case(default=starts[-1])
     for span, start in zip(offsets[:-1], starts[:-1], strict=True):
-        case = case.when(exp.LT(this=moment.copy(), expression=instant(span.to_us)), start)
+        case = case.when(exp.LT(this=moment.copy(), expression=moment_of(span.to_us)), start)
     return case
 
 
@@ -98,7 +107,7 @@ def _start(moment: exp.Expr, calendar: Calendar, span: Span, *, first: bool) -> 
     if first:
         return in_utc
     # An hour that the clock change cuts short begins with the change.
-    return exp.Greatest(this=in_utc, expressions=[instant(span.from_us)], ignore_nulls=True)
+    return exp.Greatest(this=in_utc, expressions=[moment_of(span.from_us)], ignore_nulls=True)
 
 
 _FISCAL: Final = ("quarter", "year")
@@ -122,12 +131,6 @@ def _shifted(moment: exp.Expr, amount: int, unit: str = "SECOND") -> exp.Expr:
     interval = exp.Interval(this=exp.Literal.string(str(abs(amount))), unit=exp.var(unit))
     shifted = exp.Add if amount > 0 else exp.Sub
     return shifted(this=moment, expression=interval)
-
-
-def instant(moment_us: int) -> exp.Expr:
-    """A moment as a literal of the stores' timestamp type: UTC, without a zone."""
-    text = to_datetime(moment_us).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-    return exp.cast(exp.Literal.string(text), exp.DataType.Type.TIMESTAMP)
 
 
 def start_text(key: datetime, interval: Interval, timezone: str) -> str:

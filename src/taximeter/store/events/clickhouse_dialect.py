@@ -8,30 +8,77 @@ The trees are the same for every engine; what sqlglot does not say exactly as it
 - amounts compare with decimals: a plain 0.1 would be a float
 - a quotient is one of floats, as it is in DuckDB: decimals would be cut to the scale of the dividend
 - amounts as text have twelve digits behind the point
+
+Values are written into the text as literals: those of the protocol would go into the address, which is too short for a
+thousand of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlglot
 from sqlglot import expressions as exp
 
 from taximeter.core.money import SCALE
+from taximeter.store.events.clickhouse_client import text
 from taximeter.store.events.columns import COLUMNS
+from taximeter.store.events.slots import TEXTS_KEPT, Statement, moment_text
 
 DIALECT: Final = "clickhouse"
 _MONEY: Final = frozenset(column.name for column in COLUMNS if column.kind == "money")
 _ID: Final = "event_id"
 
 
-def sql(statement: exp.Expr) -> str:
-    said: exp.Expr = statement.transform(_said)
-    return said.sql(dialect=DIALECT)
+def sql(tree: exp.Expr) -> str:
+    words: exp.Expr = tree.transform(_in_words)
+    return words.sql(dialect=DIALECT)
 
 
-def _said(node: Any) -> Any:
+def said(statement: Statement) -> str:
+    """The text with its values."""
+    first, *others = _pieces(statement.build, statement.shape)
+    written = [_literal(statement.values[number - 1], form) + piece for number, form, piece in others]
+    return "".join((first, *written))
+
+
+Piece = tuple[int, str, str]
+"""A value's number and form, and the text that follows it."""
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _pieces(build: Callable[[Any], exp.Query], shape: Any) -> tuple[Any, ...]:
+    words: exp.Expr = build(shape).transform(_in_words)
+    slotted: exp.Expr = words.transform(lambda node: _slot(node) if isinstance(node, exp.Parameter) else node)
+    first, *split = _SLOT.split(slotted.sql(dialect=DIALECT))
+    return (first, *zip(map(int, split[::3]), split[1::3], split[2::3], strict=True))
+
+
+_PLAIN, _AS_TEXT = "plain", "text"
+_SLOT: Final = re.compile(rf"\[slot (\d+) ({_PLAIN}|{_AS_TEXT})\]")
+"""Nothing else looks like this in a text: all that users said is in slots."""
+
+
+def _slot(node: Any, form: str = _PLAIN) -> exp.Expr:
+    return exp.var(f"[slot {node.this.name} {form}]")
+
+
+def _literal(value: Any, form: str) -> str:
+    if isinstance(value, datetime):
+        return f"toDateTime64('{moment_text(value)}', 6, 'UTC')"
+    if form == _AS_TEXT or isinstance(value, str):
+        return text(f"{value:f}" if isinstance(value, Decimal) else str(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _in_words(node: Any) -> Any:
     rule = _RULES.get(type(node))
     return node if rule is None else rule(node)
 
@@ -104,6 +151,8 @@ def _is_money(node: Any) -> bool:
 
 
 def _exact(value: Any) -> Any:
+    if isinstance(value, exp.Parameter):
+        return _call("toDecimal128", _slot(value, _AS_TEXT), _scale())
     if isinstance(value, exp.Literal) and not value.is_string:
         return _call("toDecimal128", exp.Literal.string(value.name), _scale())
     return value

@@ -42,9 +42,6 @@ LONGEST_INSERT_SECONDS: Final = 600
 STALE_ROWS: Final = 100_000
 """So many rows of generations that no longer count are deleted together."""
 
-_EARLIEST: Final = (0, 1)
-"""A stretch without events, to make an empty table with."""
-
 Unit = tuple[str, int]
 """Level and start of a unit, microseconds since the epoch."""
 
@@ -131,7 +128,7 @@ def prepare(client: ClickHouseClient, writer: str) -> None:
 
 
 def _make(client: ClickHouseClient, level: Level, writer: str) -> None:
-    empty = dialect.sql(rolling.added_up(level, [_EARLIEST]).limit(0))
+    empty = dialect.sql(rolling.no_rows(level))
     client.write(f"DROP TABLE IF EXISTS {level.table}")
     every = f"SELECT DISTINCT {text(level.name)}, toStartOfInterval(started_at, INTERVAL 1 {level.finest}) FROM events"
     client.write(
@@ -157,7 +154,7 @@ def add_up(client: ClickHouseClient, level: Level, stretches: Sequence[Stretch],
     """Replace the rows of these units by what the events say, and clear the marks, which were read before."""
     _, ((generation,),) = client.read("SELECT toUnixTimestamp64Micro(now64(6))")
     names = ", ".join(rolling.columns(level))
-    rows = dialect.sql(rolling.added_up(level, stretches))
+    rows = dialect.said(rolling.added_up(level, stretches))
     client.write(f"INSERT INTO {level.table} ({names}, generation) SELECT *, {generation} FROM ({rows})")
     units = [
         json.dumps({"level": level.name, "started_at": rfc3339(start_us), "generation": generation})
@@ -188,7 +185,7 @@ def days(client: ClickHouseClient) -> list[int]:
 
 def differing(client: ClickHouseClient, level: Level, stretches: Sequence[Stretch]) -> list[int]:
     """The starts of the units whose rows are not what the events say."""
-    _, rows = client.read(dialect.sql(rolling.differences(level, stretches)))
+    _, rows = client.read(dialect.said(rolling.differences(level, stretches)))
     return sorted(_us(started_at) for (started_at,) in rows)
 
 

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, Final
 
-from sqlglot import expressions as exp
-
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.errors import QueryStoppedError, StoreError, UsageError
 from taximeter.store.events import (
@@ -56,6 +54,7 @@ from taximeter.store.events.port import (
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing
+from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
 
@@ -177,8 +176,8 @@ class ClickHouseEvents:
             standing = self._standing() if self._use_rollups else None
             return ask(query, lambda statement: self._found(statement, cancellation), standing)
 
-    def _found(self, statement: exp.Expr, cancellation: Cancellation | None) -> list[Found]:
-        return self._client.found(dialect.sql(statement), cancellation=cancellation)
+    def _found(self, statement: Statement, cancellation: Cancellation | None) -> list[Found]:
+        return self._client.found(dialect.said(statement), cancellation=cancellation)
 
     def _standing(self) -> Standing:
         return Standing(clickhouse_rollups.dirty(self._client), self._kept_from())
@@ -207,7 +206,7 @@ class ClickHouseEvents:
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         before = pages.read_cursor(query.cursor)
         with self._errors():
-            statement = dialect.sql(statements.derivations(query, before))
+            statement = dialect.said(statements.derivations(query, before))
             _, rows = self._client.read(statement, cancellation=cancellation)
             return pages.derivation_page(query, [tuple(row) for row in rows])
 

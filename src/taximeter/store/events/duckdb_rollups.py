@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 from sqlglot import expressions as exp
 
 from taximeter.clock import to_datetime, to_unix_us
+from taximeter.store.events import duckdb_dialect as dialect
 from taximeter.store.events import rolling
-from taximeter.store.events.rollups import LEVELS, Level, Stretch, within
-
-_DIALECT: Final = "duckdb"
-_EARLIEST: Final = (0, 1)
-"""A stretch without events, to make an empty table with."""
+from taximeter.store.events.rollups import LEVELS, Level, Stretch, joined, within
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -26,11 +23,11 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
             _make(connection, level)
         rows = rolling.viewed(level, exp.to_table(level.table))
         view = exp.Create(this=exp.to_table(level.view), kind="VIEW", replace=True, expression=rows)
-        connection.execute(view.sql(dialect=_DIALECT))
+        connection.execute(dialect.sql(view))
 
 
 def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
-    empty = rolling.added_up(level, [_EARLIEST]).limit(0).sql(dialect=_DIALECT)
+    empty = dialect.sql(rolling.no_rows(level))
     unit = level.finest
     connection.execute("BEGIN")
     try:
@@ -64,10 +61,10 @@ def dirty(cursor: duckdb.DuckDBPyConnection) -> set[tuple[str, int]]:
 
 def add_up(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> None:
     """Replace the rows of these units by what the events say, and take their marks away."""
-    units = within(stretches).sql(dialect=_DIALECT)
+    units = dialect.sql(within(joined(stretches)))
     connection.execute(f"DELETE FROM {level.table} WHERE {units}")  # noqa: S608 - names of ours
-    rows = rolling.added_up(level, stretches).sql(dialect=_DIALECT)
-    connection.execute(f"INSERT INTO {level.table} BY NAME {rows}")
+    rows, values = dialect.said(rolling.added_up(level, stretches))
+    connection.execute(f"INSERT INTO {level.table} BY NAME {rows}", values)
     connection.execute(f"DELETE FROM rollup_dirty WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
 
 
@@ -80,7 +77,7 @@ def days(cursor: duckdb.DuckDBPyConnection) -> list[int]:
 
 def differing(cursor: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> list[int]:
     """The starts of the units whose rows are not what the events say."""
-    found = cursor.execute(rolling.differences(level, stretches).sql(dialect=_DIALECT)).fetchall()
+    found = cursor.execute(*dialect.said(rolling.differences(level, stretches))).fetchall()
     return sorted(_us(started_at) for (started_at,) in found)
 
 

@@ -8,6 +8,7 @@ from functools import cache
 import duckdb
 from sqlglot import expressions as exp
 
+from taximeter.store.events import duckdb_dialect
 from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.rolling import with_model
 from taximeter.store.events.schema_files import SchemaFile, damaged, files_in, missing
@@ -42,7 +43,7 @@ def calls_view() -> str:
     """
     calls = with_model(exp.to_table("events"))
     view = exp.Create(this=exp.to_table("calls"), kind="VIEW", replace=True, expression=calls)
-    return view.sql(dialect="duckdb")
+    return duckdb_dialect.sql(view)
 
 
 def _applied(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:

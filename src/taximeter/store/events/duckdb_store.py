@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from sqlglot import expressions as exp
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
 from taximeter.store.events import (
     duckdb_deletion,
+    duckdb_dialect,
     duckdb_restate,
     duckdb_retention,
     duckdb_rollups,
@@ -45,6 +45,7 @@ from taximeter.store.events.port import (
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
+from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
 
@@ -67,8 +68,6 @@ UNITS_AT_ONCE: Final = 4
 
 FETCHED_AT_ONCE: Final = 1_000
 """Rows that become Python's values in one go, during which no other thread of the process runs."""
-
-_DIALECT: Final = "duckdb"
 
 
 class DuckDBEvents:
@@ -225,7 +224,7 @@ class DuckDBEvents:
             return pages.page(query, _found(cursor, statements.events(query, before)))
 
     def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
-        text = bounded(checked(statement)).sql(dialect=_DIALECT)
+        text = duckdb_dialect.sql(bounded(checked(statement)))
         with self._sql_turn, self.reading(cancellation) as cursor, _statement_errors():
             cursor.execute(text)
             columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())
@@ -237,9 +236,8 @@ class DuckDBEvents:
 
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         before = pages.read_cursor(query.cursor)
-        statement = statements.derivations(query, before).sql(dialect=_DIALECT)
         with self.reading(cancellation) as cursor:
-            cursor.execute(statement)
+            cursor.execute(*duckdb_dialect.said(statements.derivations(query, before)))
             rows: list[tuple[Any, ...]] = []
             while fetched := cursor.fetchmany(FETCHED_AT_ONCE):
                 rows += fetched
@@ -300,8 +298,8 @@ _KNOWN_IDS: Final = """
 """
 
 
-def _found(cursor: duckdb.DuckDBPyConnection, statement: exp.Select) -> list[Found]:
-    cursor.execute(statement.sql(dialect=_DIALECT))
+def _found(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> list[Found]:
+    cursor.execute(*duckdb_dialect.said(statement))
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

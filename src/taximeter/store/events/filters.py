@@ -10,6 +10,7 @@ from uuid import UUID
 
 from taximeter.core.money import parse_usd
 from taximeter.errors import UsageError
+from taximeter.store.events.slots import Slot
 from taximeter.store.events.vocabulary import FILTERABLE, TAG_PREFIX, dimension
 
 Value = str | int | Decimal | bool
@@ -32,12 +33,12 @@ class Condition:
 
     `in` holds when the field is one of the values, `not` when it is none of them (a field that is not set is
     none of them, unless None is among the values). `exists` has one bool. What is not set does not contain anything,
-    so `not_contains` holds for it.
+    so `not_contains` holds for it. In the shape of a statement values are slots.
     """
 
     field: str
     operator: Operator
-    values: tuple[Value | None, ...]
+    values: tuple[Value | Slot | None, ...]
 
 
 def parse_filters(filters: Mapping[str, Any]) -> tuple[Condition, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlglot import expressions as exp
@@ -20,8 +21,10 @@ from taximeter.store.events.rollups import (
     Level,
     Standing,
     Stretch,
+    joined,
     within,
 )
+from taximeter.store.events.slots import Slot, Slots, Statement
 from taximeter.store.events.statements import CALLS, aggregate
 from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 
@@ -34,10 +37,51 @@ def columns(level: Level) -> tuple[str, ...]:
     return (START, *level.fields, *(part.name for part in PARTS))
 
 
-def added_up(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
+@dataclass(frozen=True, slots=True)
+class UnitsShape:
+    """Of what is said about whole units of a level."""
+
+    level: Level
+    units: tuple[tuple[Slot, Slot], ...]
+
+
+def _about(build: Callable[[UnitsShape], exp.Query], level: Level, stretches: Sequence[Stretch]) -> Statement:
+    slots = Slots()
+    units = tuple((slots.moment(from_us), slots.moment(to_us)) for from_us, to_us in joined(stretches))
+    return slots.statement(build, UnitsShape(level, units))
+
+
+def added_up(level: Level, stretches: Sequence[Stretch]) -> Statement:
     """The rows of a level for whole units, from the events."""
+    return _about(_added_up, level, stretches)
+
+
+def differences(level: Level, stretches: Sequence[Stretch]) -> Statement:
+    """The starts of the units whose rows are not what the events say."""
+    return _about(_differences, level, stretches)
+
+
+def no_rows(level: Level) -> exp.Select:
+    """The columns of a level, with no row: what its table is made of."""
+    return _sums(level, [(0, 1)]).limit(0)
+
+
+def _added_up(shape: UnitsShape) -> exp.Select:
+    return _sums(shape.level, shape.units)
+
+
+def _differences(shape: UnitsShape) -> exp.Select:
+    events, rows = _added_up(shape), _kept(shape)
+    missing = exp.except_(events, rows, distinct=False)
+    wrong = exp.except_(rows.copy(), events.copy(), distinct=False)
+    sides = [exp.select("*").from_(side.subquery(name)) for side, name in ((missing, "missing"), (wrong, "wrong"))]
+    both = exp.union(sides[0], sides[1], distinct=False)
+    return exp.select(exp.column(START, quoted=True)).distinct().from_(both.subquery("differing"))
+
+
+def _sums(level: Level, stretches: Sequence[tuple[int | Slot, int | Slot]]) -> exp.Select:
     calendar = Calendar("day" if level.finest == "day" else "hour", "UTC")
-    unit = buckets.bucket(exp.column(START, CALLS, quoted=True), calendar, stretches[0][0], stretches[-1][1])
+    unit = buckets.bucket(exp.column(START, CALLS, quoted=True), calendar, buckets.clock_changes(calendar, 0, 1))
     select = exp.select(exp.alias_(unit, "unit"), *(exp.column(name, quoted=True) for name in level.fields))
     select = select.select(*(exp.alias_(aggregate(part), part.name, quoted=True) for part in PARTS))
     grouped = select.from_(CALLS).where(within(stretches)).group_by("unit", *level.fields)
@@ -45,19 +89,9 @@ def added_up(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
     return exp.select(*named).from_(grouped.subquery("sums"))
 
 
-def kept(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
+def _kept(shape: UnitsShape) -> exp.Select:
     """The rows of a level as they are."""
-    return exp.select(*_quoted(columns(level))).from_(level.view).where(within(stretches))
-
-
-def differences(level: Level, stretches: Sequence[Stretch]) -> exp.Select:
-    """The starts of the units whose rows are not what the events say."""
-    events, rows = added_up(level, stretches), kept(level, stretches)
-    missing = exp.except_(events, rows, distinct=False)
-    wrong = exp.except_(rows.copy(), events.copy(), distinct=False)
-    sides = [exp.select("*").from_(side.subquery(name)) for side, name in ((missing, "missing"), (wrong, "wrong"))]
-    both = exp.union(sides[0], sides[1], distinct=False)
-    return exp.select(exp.column(START, quoted=True)).distinct().from_(both.subquery("differing"))
+    return exp.select(*_quoted(columns(shape.level))).from_(shape.level.view).where(within(shape.units))
 
 
 def viewed(level: Level, table: exp.Expr) -> exp.Select:

@@ -22,6 +22,7 @@ from taximeter.errors import UsageError
 from taximeter.store.events import buckets
 from taximeter.store.events.intervals import INTERVALS, Interval
 from taximeter.store.events.query import Query
+from taximeter.store.events.slots import Slot, moment_of
 from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY, Part, sum_parts
 
 _HOUR_US: Final = 3_600_000_000
@@ -160,9 +161,9 @@ def _planned(query: Query, level: Level, dirty: Sequence[int]) -> Plan | None:
     end_us = level.unit(query.to_us)
     if start_us >= end_us:
         return None
-    rolled = tuple(_without(start_us, end_us, dirty, level.unit_us))
+    rolled = joined(_without(start_us, end_us, dirty, level.unit_us))
     edges = [(query.from_us, min(start_us, query.to_us)), *_between(start_us, end_us, rolled), (end_us, query.to_us)]
-    gaps = tuple((gap_from, gap_to) for gap_from, gap_to in edges if gap_from < gap_to)
+    gaps = joined((gap_from, gap_to) for gap_from, gap_to in edges if gap_from < gap_to)
     return Plan(level, rolled, gaps) if rolled and len(gaps) <= MOST_GAPS else None
 
 
@@ -184,32 +185,30 @@ def _between(start_us: int, end_us: int, rolled: Sequence[Stretch]) -> list[Stre
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def within(stretches: Sequence[Stretch]) -> exp.Expr:
+def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """The same time in fewer stretches."""
+    found: list[Stretch] = []
+    for from_us, to_us in stretches:
+        if found and found[-1][1] == from_us:
+            found[-1] = (found[-1][0], to_us)
+        else:
+            found.append((from_us, to_us))
+    return tuple(found)
+
+
+def within(stretches: Sequence[tuple[int | Slot, int | Slot]]) -> exp.Expr:
     """Whether `started_at` lies in one of them, which are in order.
 
     The bounds of all of them stand before the rest: engines skip what lies outside of one range, not of several.
     """
-    joined = _joined(stretches)
-    if not joined:
+    if not stretches:
         return exp.false()
-    tests = [_inside(stretch) for stretch in joined]
+    tests = [_inside(*stretch) for stretch in stretches]
     if len(tests) == 1:
         return tests[0]
-    return exp.and_(_inside((joined[0][0], joined[-1][1])), exp.or_(*tests))
+    return exp.and_(_inside(stretches[0][0], stretches[-1][1]), exp.or_(*tests))
 
 
-def _inside(stretch: Stretch) -> exp.Expr:
+def _inside(start: int | Slot, end: int | Slot) -> exp.Expr:
     moment = exp.column("started_at", quoted=True)
-    from_us, to_us = (buckets.instant(bound_us) for bound_us in stretch)
-    return exp.and_(moment >= from_us, moment.copy() < to_us)
-
-
-def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """The same time in fewer stretches."""
-    joined: list[Stretch] = []
-    for from_us, to_us in stretches:
-        if joined and joined[-1][1] == from_us:
-            joined[-1] = (joined[-1][0], to_us)
-        else:
-            joined.append((from_us, to_us))
-    return joined
+    return exp.and_(moment >= moment_of(start), moment.copy() < moment_of(end))

@@ -1,7 +1,6 @@
 """Queries as statements: one sqlglot tree, rendered in the dialect of the engine.
 
-Values from outside enter the tree as literals and identifiers, which sqlglot escapes for the dialect; text is never
-pasted into SQL.
+Values from outside, and names of tags, stand beside the tree (see `slots`): it holds nothing that users said.
 
 A query becomes up to three statements:
 
@@ -15,6 +14,7 @@ A query becomes up to three statements:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,7 +26,8 @@ from taximeter.store.events import buckets
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
-from taximeter.store.events.rollups import Plan, Standing, plan, within
+from taximeter.store.events.rollups import Level, Standing, Stretch, plan, within
+from taximeter.store.events.slots import Slot, Slots, Statement, placed
 from taximeter.store.events.vocabulary import (
     COST,
     COST_MEASURES,
@@ -177,20 +178,17 @@ def _column(name: str) -> exp.Expr:
 
 
 def _field(name: str) -> exp.Expr:
+    """A dimension of a shape, where a tag is named by its slot."""
     if name.startswith(TAG_PREFIX):
-        tag = exp.Literal.string(name.removeprefix(TAG_PREFIX))
-        return exp.Bracket(this=_column("tags"), expressions=[tag])
+        tag = Slot(int(name.removeprefix(TAG_PREFIX)))
+        return exp.Bracket(this=_column("tags"), expressions=[placed(tag)])
     return _column(name)
 
 
-def _literal(field: str, value: Any) -> exp.Expr:
-    if field == "event_id":
-        return exp.cast(exp.Literal.string(value), exp.DataType.Type.UUID)
-    if isinstance(value, bool):
-        return exp.true() if value else exp.false()
-    if isinstance(value, int | Decimal):
-        return exp.Literal.number(f"{value:f}" if isinstance(value, Decimal) else str(value))
-    return exp.Literal.string(str(value))
+def _value(field: str, value: Any) -> exp.Expr:
+    """A value of a condition on `field`, in the slot where it is kept."""
+    assert isinstance(value, Slot)
+    return exp.cast(placed(value), exp.DataType.Type.UUID) if field == "event_id" else placed(value)
 
 
 def _condition(condition: Condition) -> exp.Expr:
@@ -202,7 +200,7 @@ def _condition(condition: Condition) -> exp.Expr:
         return _one_of(condition)
     if condition.operator == "not":
         return exp.not_(exp.Coalesce(this=exp.paren(_one_of(condition)), expressions=[exp.false()]))
-    value = _literal(condition.field, condition.values[0])
+    value = _value(condition.field, condition.values[0])
     if condition.operator in ("contains", "not_contains"):
         contains = exp.StrPosition(this=field, substr=value) > exp.Literal.number(0)
         if condition.operator == "contains":
@@ -216,7 +214,7 @@ _COMPARISONS: Final = {">": exp.GT, ">=": exp.GTE, "<": exp.LT, "<=": exp.LTE}
 
 def _one_of(condition: Condition) -> exp.Expr:
     """Whether the field is among the values; never SQL's "unknown" when None is among them."""
-    named = [_literal(condition.field, value) for value in condition.values if value is not None]
+    named = [_value(condition.field, value) for value in condition.values if value is not None]
     tests: list[exp.Expr] = []
     if named:
         tests.append(exp.In(this=_field(condition.field), expressions=named))
@@ -225,88 +223,189 @@ def _one_of(condition: Condition) -> exp.Expr:
     return exp.or_(*tests) if tests else exp.false()
 
 
-def _conditions(filters: Iterable[Condition], from_us: int | None, to_us: int | None) -> list[exp.Expr]:
-    conditions = [_condition(condition) for condition in filters]
-    if from_us is not None:
-        conditions.append(_column("started_at") >= buckets.instant(from_us))
-    if to_us is not None:
-        conditions.append(_column("started_at") < buckets.instant(to_us))
+def _conditions(shape: Shape | PageShape) -> list[exp.Expr]:
+    """Those of the filters and of the time."""
+    conditions = [_condition(condition) for condition in shape.filters]
+    if shape.start is not None:
+        conditions.append(_column("started_at") >= placed(shape.start))
+    if shape.end is not None:
+        conditions.append(_column("started_at") < placed(shape.end))
     return conditions
+
+
+# --- shapes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a query decides about the text of a statement. `query` has no filters and stands for any time; `start`
+    and `end` are the slots of its own where that is asked as a whole, `clock_changes` those of its zone in it."""
+
+    query: Query
+    filters: tuple[Condition, ...]
+    start: Slot | None
+    end: Slot | None
+    clock_changes: tuple[buckets.Span, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        return [key_name(index) for index in range(len(self.query.group_by))]
+
+    @property
+    def group_names(self) -> list[str]:
+        """The columns that rows are grouped by."""
+        return [*self.keys, BUCKET] if self.query.interval is not None else self.keys
+
+
+def _shape(query: Query, slots: Slots) -> Shape:
+    """With the whole time of the query."""
+    start, end = slots.moment(query.from_us), slots.moment(query.to_us)
+    return replace(_timeless(query, slots), start=start, end=end)
+
+
+def _timeless(query: Query, slots: Slots) -> Shape:
+    calendar = query.calendar
+    changes = () if calendar is None else buckets.clock_changes(calendar, query.from_us, query.to_us)
+    at_any_time = replace(
+        query,
+        from_us=0,
+        to_us=1,
+        filters=(),
+        compare=None,
+        group_by=tuple(_dimension(name, slots) for name in query.group_by),
+        order_by=query.order_by and replace(query.order_by, name=_dimension(query.order_by.name, slots)),
+    )
+    return Shape(at_any_time, _filters(query.filters, slots), None, None, changes)
+
+
+def _dimension(name: str, slots: Slots) -> str:
+    if not name.startswith(TAG_PREFIX):
+        return name
+    return f"{TAG_PREFIX}{slots.name(name.removeprefix(TAG_PREFIX)).number}"
+
+
+def _filters(filters: Iterable[Condition], slots: Slots) -> tuple[Condition, ...]:
+    return tuple(_with_slots(condition, slots) for condition in filters)
+
+
+def _with_slots(condition: Condition, slots: Slots) -> Condition:
+    field = _dimension(condition.field, slots)
+    if condition.operator == "exists":
+        return replace(condition, field=field)
+    return replace(condition, field=field, values=_in_slots(slots, condition.values))
+
+
+def _in_slots(slots: Slots, values: Iterable[Any]) -> tuple[Slot | None, ...]:
+    """What is not set has no slot: SQL asks for it in other words."""
+    return tuple(None if value is None else _in_slot(slots, value) for value in values)
+
+
+def _in_slot(slots: Slots, value: Any) -> Slot:
+    return slots.number(value) if isinstance(value, Decimal) else slots.of(value)
+
+
+def _stretches(stretches: Iterable[Stretch], slots: Slots) -> SlottedStretches:
+    return tuple((slots.moment(from_us), slots.moment(to_us)) for from_us, to_us in stretches)
+
+
+SlottedStretches = tuple[tuple[Slot, Slot], ...]
+Keys = tuple[tuple[Slot | None, ...], ...]
+"""The keys of groups, each a slot or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsShape:
+    """Of `groups`. Without a level all comes from the events; `first` are the keys of groups whose places are given."""
+
+    asked: Shape
+    level: Level | None = None
+    rolled: SlottedStretches = ()
+    gaps: SlottedStretches = ()
+    first: Keys | None = None
 
 
 # --- statements ----------------------------------------------------------------------------------------------------
 
 
-def groups(query: Query, standing: Standing | None = None, first: Sequence[Sequence[Any]] | None = None) -> exp.Select:
+def groups(query: Query, standing: Standing | None = None, first: Sequence[Sequence[Any]] | None = None) -> Statement:
     """Columns: `place` (from 1; limit + 1 is the folded rest), `ranked` (the last rank in it), `key_N`, `bucket`, and
     one for each part. `first` are the keys of the groups that have the first places, in another time than they were
     ranked in. Without `standing`, only events are read."""
+    found = None if standing is None else plan(query, parts_of(query), standing)
+    slots = Slots()
+    if found is None:
+        shape = GroupsShape(_shape(query, slots))
+    else:
+        rolled, gaps = (_stretches(stretches, slots) for stretches in (found.rolled, found.gaps))
+        shape = GroupsShape(_timeless(query, slots), found.level, rolled, gaps)
+    if first is not None:
+        shape = replace(shape, first=tuple(_in_slots(slots, keys) for keys in first))
+    return slots.statement(_groups, shape)
+
+
+def _groups(shape: GroupsShape) -> exp.Select:
+    query, keys, first = shape.asked.query, shape.asked.keys, shape.first
     parts = parts_of(query)
-    grouped = _grouped(query, parts, None if standing is None else plan(query, parts, standing))
-    keys = [key_name(index) for index in range(len(query.group_by))]
-    weighed = _weighed(query, parts, keys)
     rank = _rank(query, keys) if first is None else _given_rank(query, first)
     ranked = exp.select("*", exp.alias_(rank, RANK)).from_("weighed")
     place = _place(query) if first is None else exp.column(RANK)
     placed = exp.select("*", exp.alias_(place, PLACE)).from_("ranks")
     folded = _folded(query, parts, keys)
-    for name, step in (("grouped", grouped), ("weighed", weighed), ("ranks", ranked), ("placed", placed)):
-        folded = folded.with_(name, as_=step)
+    steps = (("grouped", _grouped(shape, parts)), ("weighed", _weighed(shape.asked, parts)), ("ranks", ranked))
+    for name, step in (*steps, ("placed", placed)):
+        folded = folded.with_(name, as_=step, copy=False)
     return folded
 
 
-def _grouped(query: Query, parts: Sequence[Part], plan: Plan | None) -> exp.Query:
-    """Rows by group and bucket; with a plan there may be two of them, which the next steps add up."""
-    if plan is None:
-        return _by_group(query, _from_calls(_added_up(query, parts), query))
-    rolled = exp.select(*_key_columns(query), *(_refolded(part) for part in parts)).from_(plan.level.view)
-    rolled = _by_group(query, rolled.where(within(plan.rolled), *_conditions(query.filters, None, None)))
-    if not plan.gaps:
+def _grouped(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
+    """Rows by group and bucket; with a level there may be two of them, which the next steps add up."""
+    asked, filters = shape.asked, [_condition(condition) for condition in shape.asked.filters]
+    if shape.level is None:
+        return _by_group(asked, _from_calls(_added_up(asked, parts), asked))
+    rolled = exp.select(*_key_columns(asked), *(_refolded(part) for part in parts)).from_(shape.level.view)
+    rolled = _by_group(asked, rolled.where(within(shape.rolled), *filters))
+    if not shape.gaps:
         return rolled
-    gaps = _added_up(query, parts).from_(CALLS).where(within(plan.gaps), *_conditions(query.filters, None, None))
-    return exp.union(rolled, _by_group(query, gaps), distinct=False)
+    gaps = _added_up(asked, parts).from_(CALLS).where(within(shape.gaps), *filters)
+    return exp.union(rolled, _by_group(asked, gaps), distinct=False)
 
 
-def _added_up(query: Query, parts: Sequence[Part]) -> exp.Select:
-    return exp.select(*_key_columns(query), *(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts))
+def _added_up(shape: Shape, parts: Sequence[Part]) -> exp.Select:
+    return exp.select(*_key_columns(shape), *(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts))
 
 
-def _by_group(query: Query, select: exp.Select) -> exp.Select:
-    names = _group_names(query)
+def _by_group(shape: Shape, select: exp.Select) -> exp.Select:
+    names = shape.group_names
     return select.group_by(*(exp.column(name) for name in names)) if names else select
 
 
-def _key_columns(query: Query) -> list[exp.Expr]:
-    columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(query.group_by)]
-    if query.interval is not None:
-        columns.append(exp.alias_(_bucket(query), BUCKET))
+def _key_columns(shape: Shape) -> list[exp.Expr]:
+    columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(shape.query.group_by)]
+    if shape.query.interval is not None:
+        columns.append(exp.alias_(_bucket(shape), BUCKET))
     return columns
 
 
-def _bucket(query: Query) -> exp.Expr:
-    assert query.calendar is not None
-    return buckets.bucket(_column("started_at"), query.calendar, query.from_us, query.to_us)
+def _bucket(shape: Shape) -> exp.Expr:
+    assert shape.query.calendar is not None
+    return buckets.bucket(_column("started_at"), shape.query.calendar, shape.clock_changes)
 
 
-def _group_names(query: Query) -> list[str]:
-    keys = [key_name(index) for index in range(len(query.group_by))]
-    return [*keys, BUCKET] if query.interval is not None else keys
+def _from_calls(select: exp.Select, shape: Shape) -> exp.Select:
+    return select.from_(exp.to_table(CALLS)).where(*_conditions(shape))
 
 
-def _from_calls(select: exp.Select, query: Query) -> exp.Select:
-    return select.from_(exp.to_table(CALLS)).where(*_conditions(query.filters, query.from_us, query.to_us))
-
-
-def _weighed(query: Query, parts: Sequence[Part], keys: Sequence[str]) -> exp.Select:
+def _weighed(shape: Shape, parts: Sequence[Part]) -> exp.Select:
     """Rows with the weight of their group. Without buckets a group becomes one row here, which is much cheaper than a
     window over it."""
+    query, keys = shape.query, shape.keys
     ranking = ranking_of(query)
     if query.interval is not None:
         weight = _over_group(ranking, query, lambda part: _window(part, keys))
         return exp.select("*", exp.alias_(weight, WEIGHT)).from_("grouped")
     columns: list[exp.Expr] = [exp.column(key) for key in keys]
     weight = exp.alias_(_over_group(ranking, query, _over_rows), WEIGHT)
-    return _by_group(query, exp.select(*columns, *(_refolded(part) for part in parts), weight).from_("grouped"))
+    return _by_group(shape, exp.select(*columns, *(_refolded(part) for part in parts), weight).from_("grouped"))
 
 
 def _over_group(ranking: Order, query: Query, total: Callable[[Part], exp.Expr]) -> exp.Expr:
@@ -355,7 +454,7 @@ def _rank(query: Query, keys: Sequence[str]) -> exp.Expr:
     return exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
 
 
-def _given_rank(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
+def _given_rank(query: Query, first: Keys) -> exp.Expr:
     assert query.limit is not None
     last = exp.Literal.number(query.limit + 1)
     case = exp.Case(default=last)
@@ -364,11 +463,11 @@ def _given_rank(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
     return case if first else last
 
 
-def _has_keys(query: Query, keys: Sequence[Any]) -> exp.Expr:
+def _has_keys(query: Query, keys: Sequence[Slot | None]) -> exp.Expr:
     columns = [exp.column(key_name(index)) for index in range(len(keys))]
     pairs = zip(query.group_by, columns, keys, strict=True)
     return exp.and_(
-        *(column.is_(exp.null()) if key is None else column.eq(_literal(name, key)) for name, column, key in pairs)
+        *(column.is_(exp.null()) if key is None else column.eq(_value(name, key)) for name, column, key in pairs)
     )
 
 
@@ -397,50 +496,118 @@ def _refolded(part: Part) -> exp.Expr:
     return exp.alias_(_over_rows(part), part.name, quoted=True)
 
 
-def whole(query: Query, parts: Sequence[Part]) -> exp.Select:
+def whole(query: Query, parts: Sequence[Part]) -> Statement:
     """The parts over all calls of the query: one row."""
-    return _from_calls(exp.select(*(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts)), query)
+    slots = Slots()
+    return slots.statement(_whole, WholeShape(_shape(query, slots), tuple(parts)))
 
 
-def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> exp.Select:
+def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> Statement:
     """The parts over the calls outside of the groups `first` (their keys), by bucket when there is an interval."""
-    select = whole(query, parts).where(_outside(query, first))
+    slots = Slots()
+    asked = _shape(query, slots)
+    outside = tuple(_in_slots(slots, keys) for keys in first)
+    return slots.statement(_rest, WholeShape(asked, tuple(parts), outside))
+
+
+@dataclass(frozen=True, slots=True)
+class WholeShape:
+    """Of `whole` and `rest`."""
+
+    asked: Shape
+    parts: tuple[Part, ...]
+    first: Keys = ()
+
+
+def _whole(shape: WholeShape) -> exp.Select:
+    columns = (exp.alias_(aggregate(part), part.name, quoted=True) for part in shape.parts)
+    return _from_calls(exp.select(*columns), shape.asked)
+
+
+def _rest(shape: WholeShape) -> exp.Select:
+    query = shape.asked.query
+    select = _whole(shape).where(_outside(query, shape.first))
     if query.interval is None:
         return select
-    return select.select(exp.alias_(_bucket(query), BUCKET)).group_by(BUCKET)
+    return select.select(exp.alias_(_bucket(shape.asked), BUCKET)).group_by(BUCKET)
 
 
-def _outside(query: Query, first: Sequence[Sequence[Any]]) -> exp.Expr:
+def _outside(query: Query, first: Keys) -> exp.Expr:
     if not first:
         return exp.true()
     inside = exp.or_(*(_is_group(query, keys) for keys in first))
     return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
 
 
-def _is_group(query: Query, keys: Sequence[Any]) -> exp.Expr:
+def _is_group(query: Query, keys: Sequence[Slot | None]) -> exp.Expr:
     return exp.and_(*(_one_of(Condition(name, "in", (key,))) for name, key in zip(query.group_by, keys, strict=True)))
 
 
-def events(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """Of a page of events. `before` are the slots of the start and the id of the last event of the page before."""
+
+    filters: tuple[Condition, ...]
+    start: Slot | None
+    end: Slot | None
+    before: tuple[Slot, Slot] | None
+    limit: int
+    columns: tuple[str, ...] = ()
+
+
+def _page_shape(query: EventQuery, before: tuple[int, str] | None, slots: Slots) -> PageShape:
+    start, end = (None if bound_us is None else slots.moment(bound_us) for bound_us in (query.from_us, query.to_us))
+    after = None if before is None else (slots.moment(before[0]), slots.of(before[1]))
+    return PageShape(_filters(query.filters, slots), start, end, after, query.limit)
+
+
+def events(query: EventQuery, before: tuple[int, str] | None) -> Statement:
     """A page of records and one more; `before` is the start and the id of the last event of the page before."""
+    slots = Slots()
     columns = dict.fromkeys(("event_id", "started_at", *query.columns, "cost_usd"))
-    return _page(exp.select(*(_column(name) for name in columns)), query, before)
+    return slots.statement(_events, replace(_page_shape(query, before, slots), columns=tuple(columns)))
 
 
-def derivations(query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
+def _events(shape: PageShape) -> exp.Select:
+    return _page(exp.select(*(_column(name) for name in shape.columns)), shape)
+
+
+def derivations(query: EventQuery, before: tuple[int, str] | None) -> Statement:
     """A page of what costs were derived from, as `events`; the columns are those of `repricing.DERIVATION`."""
+    slots = Slots()
+    return slots.statement(_derivations, _page_shape(query, before, slots))
+
+
+def _derivations(shape: PageShape) -> exp.Select:
     special = {"event_id": _as_text(_column("event_id")), "amounts": _amounts()}
     columns = (exp.alias_(special.get(name) or _column(name), name, quoted=True) for name in DERIVATION)
-    return _page(exp.select(*columns), query, before)
+    return _page(exp.select(*columns), shape)
 
 
-def cache_write_offs(query: Query) -> exp.Select:
+@dataclass(frozen=True, slots=True)
+class WriteOffsShape:
+    """Of `cache_write_offs`: what was written since `start` is looked for in reads until `looked_until`."""
+
+    asked: Shape
+    start: Slot
+    looked_until: Slot
+
+
+def cache_write_offs(query: Query) -> Statement:
     """By group and bucket: calls that wrote to a cache, and those whose writing nobody read back in its lifetime, with
     their tokens and surcharge."""
+    slots = Slots()
+    start = slots.moment(query.from_us)
+    until = slots.moment(query.to_us + CACHE_LIFETIME_SECONDS * 1_000_000)
+    return slots.statement(_cache_write_offs, WriteOffsShape(_shape(query, slots), start, until))
+
+
+def _cache_write_offs(shape: WriteOffsShape) -> exp.Select:
+    asked = shape.asked
     written = exp.Add(this=_known("cache_write_5m_tokens"), expression=_known("cache_write_1h_tokens"))
     wrote = written > exp.Literal.number(0)
     seen = exp.select("*", exp.alias_(_next_read_at(), "next_read_at")).from_(exp.to_table(CALLS))
-    seen = seen.where(*_conditions((), query.from_us, query.to_us + CACHE_LIFETIME_SECONDS * 1_000_000))
+    seen = seen.where(_column("started_at") >= placed(shape.start), _column("started_at") < placed(shape.looked_until))
     lost = exp.Case(ifs=[exp.If(this=_nobody_read_back(), true=exp.Literal.number(1))])
     parts = {
         "written_calls": exp.Count(this=exp.Star()),
@@ -448,11 +615,9 @@ def cache_write_offs(query: Query) -> exp.Select:
         "written_off_tokens": exp.Sum(this=exp.Mul(this=written.copy(), expression=lost.copy())),
         "written_off_usd": exp.Sum(this=exp.Mul(this=_column("cache_write_surcharge_usd"), expression=lost.copy())),
     }
-    columns = [*_key_columns(query), *(exp.alias_(part, name, quoted=True) for name, part in parts.items())]
+    columns = [*_key_columns(asked), *(exp.alias_(part, name, quoted=True) for name, part in parts.items())]
     select = exp.select(*columns).from_(seen.subquery("seen"))
-    select = select.where(wrote, *_conditions(query.filters, query.from_us, query.to_us))
-    names = _group_names(query)
-    return select.group_by(*(exp.column(name) for name in names)) if names else select
+    return _by_group(asked, select.where(wrote, *_conditions(asked)))
 
 
 CACHE_LIFETIME_SECONDS: Final = 3600
@@ -507,16 +672,17 @@ def _as_text(value: exp.Expr) -> exp.Expr:
     return exp.cast(value, exp.DataType.Type.VARCHAR)
 
 
-def _page(select: exp.Select, query: EventQuery, before: tuple[int, str] | None) -> exp.Select:
-    conditions = _conditions(query.filters, query.from_us, query.to_us)
-    if before is not None:
-        conditions += _before(*before)
-    newest = [exp.Ordered(this=exp.column(name, CALLS, quoted=True), desc=True) for name in ("started_at", "event_id")]
+def _page(select: exp.Select, shape: PageShape) -> exp.Select:
+    started, event_id = (exp.column(name, CALLS, quoted=True) for name in ("started_at", "event_id"))
+    conditions = _conditions(shape)
+    if shape.before is not None:
+        conditions += _before(*shape.before)
+    newest = [exp.Ordered(this=column, desc=True) for column in (started, event_id)]
     select = select.from_(exp.to_table(CALLS)).where(*conditions)
-    return select.order_by(*newest).limit(query.limit + 1)
+    return select.order_by(*newest).limit(shape.limit + 1)
 
 
-def _before(started_us: int, event_id: str) -> list[exp.Expr]:
-    at = buckets.instant(started_us)
-    same = exp.and_(_column("started_at").eq(at), _column("event_id") < _literal("event_id", event_id))
-    return [_column("started_at") <= at.copy(), exp.or_(_column("started_at") < at.copy(), same)]
+def _before(started_at: Slot, event_id: Slot) -> list[exp.Expr]:
+    started, at = _column("started_at"), placed(started_at)
+    same = exp.and_(started.eq(at), _column("event_id") < _value("event_id", event_id))
+    return [started.copy() <= at.copy(), exp.or_(started.copy() < at.copy(), same)]

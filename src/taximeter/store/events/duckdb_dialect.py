@@ -1,0 +1,44 @@
+"""Statements in DuckDB's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlglot import expressions as exp
+
+from taximeter.store.events.rollups import EVENTS, LEVELS
+from taximeter.store.events.slots import TEXTS_KEPT, Statement
+from taximeter.store.events.statements import CALLS
+from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
+
+DIALECT: Final = "duckdb"
+
+
+def said(statement: Statement) -> tuple[str, list[Any]]:
+    """The text, and the values of the parameters in it."""
+    return _text(statement.build, statement.shape), list(statement.values)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _text(build: Callable[[Any], exp.Query], shape: Any) -> str:
+    return sql(_without_views(build(shape)))
+
+
+def _without_views(tree: exp.Expr) -> exp.Expr:
+    """A statement that needs no model asks the tables themselves: planning the views' list of families takes longer
+    than a small answer does."""
+    if any(column.name in (MODEL, MODEL_FAMILY) for column in tree.find_all(exp.Column)):
+        return tree
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in _TABLES:
+            table.replace(exp.alias_(exp.to_table(_TABLES[table.name]), table.name, table=True))
+    return tree
+
+
+_TABLES: Final = {CALLS: EVENTS, **{level.view: level.table for level in LEVELS}}
+
+
+def sql(tree: exp.Expr) -> str:
+    return tree.sql(dialect=DIALECT)
