@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from taximeter.core.event import as_record
 from taximeter.ingest.otlp import json_form
 from taximeter.ingest.otlp.agents import event_of_record
 from taximeter.ingest.otlp.span import Span
 from taximeter.ingest.otlp.trace_memory import GRACE_SECONDS, TraceMemory
+from taximeter.ingest.wire import WireEvent
 
 NOW_US = 1_790_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -115,13 +116,18 @@ def spans(*sent: S) -> list[Span]:
 
 def immediate(memory: TraceMemory, *sent: S) -> list[dict[str, Any]]:
     """The events that spans lead to at once, inner ones as they are kept."""
-    return [record for record, _ in memory.take(spans(*sent), None, NOW_US).ready]
+    return records(memory.take(spans(*sent), None, NOW_US).ready)
+
+
+def records(ready: Iterable[tuple[WireEvent, Any]]) -> list[dict[str, Any]]:
+    """What is stored of events."""
+    return [msgspec.to_builtins(event) for event, _ in ready]
 
 
 def after_grace(memory: TraceMemory, traces_with_calls: set[str] | None = None) -> list[dict[str, Any]]:
     """The events of what waited, when the grace is over."""
     ripe = memory.ripe(NOW_US + GRACE_SECONDS * 1_000_000)
-    return [record for record, _ in memory.settle(ripe, traces_with_calls or set()).ready]
+    return records(memory.settle(ripe, traces_with_calls or set()).ready)
 
 
 def fresh_memory(**limits: int) -> TraceMemory:
@@ -190,5 +196,5 @@ def log_request(*logs: Mapping[str, Any]) -> bytes:
 
 def events_of_logs(*logs: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The events of agents' log records."""
-    records = json_form.decode("logs", log_request(*logs)).records
-    return [as_record(event) for record in records if (event := event_of_record(record)) is not None]
+    arrived = json_form.decode("logs", log_request(*logs)).records
+    return records([(event, None) for one in arrived if (event := event_of_record(one)) is not None])

@@ -43,6 +43,66 @@ def test_both_forms_arrive_as_the_same_spans() -> None:
     assert protobuf.decode("traces", as_protobuf(*MANY)) == json_form.decode("traces", as_json(*MANY))
 
 
+plain_values = (
+    st.text(st.characters(codec="utf-8"), max_size=300)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(0, 40_000)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
+)
+said = st.dictionaries(st.sampled_from(sorted(INDEX)) | st.text(max_size=200), plain_values, max_size=12)
+
+
+@given(said, said, st.lists(said, max_size=2))
+@settings(deadline=None)
+def test_both_forms_say_the_same_of_any_attributes(
+    own: dict[str, Any], resource: dict[str, Any], of_events: list[dict[str, Any]]
+) -> None:
+    span = S(1, own, resource=resource, events=of_events)
+    assert protobuf.decode("traces", as_protobuf(span)) == json_form.decode("traces", as_json(span))
+
+
+def encoded(field: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field of less than 128 bytes."""
+    return bytes([field << 3 | 2, len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    ("attribute", "input_tokens"),
+    [
+        (encoded(1, b"gen_ai.usage.input_tokens") + encoded(2, b"\x18\x07"), 7),
+        (encoded(2, b"\x18\x07") + encoded(1, b"gen_ai.usage.input_tokens"), 7),
+        (encoded(1, b"gen_ai.usage.input_tokens") + encoded(2, b"\x18\x05\x18\x07"), 7),
+        (encoded(1, b"gen_ai.usage.input_tokens") + encoded(9, b"new") + encoded(2, b"\x18\x07"), 7),
+        (encoded(1, b"gen_ai.usage.input_tokens") + encoded(2, b"\x18\x87\x80"), None),
+        (encoded(1, b"gen_ai.usage.input_tokens") + b"\x12\x09\x18", None),
+        (encoded(1, b"gen_ai.usage.input_tokens"), None),
+        (b"\x0a\x7f", None),
+        (b"\x0a", None),
+        (b"", None),
+    ],
+)  # fmt: skip
+def test_attributes_however_they_are_encoded(attribute: bytes, input_tokens: int | None) -> None:
+    output = encoded(1, b"gen_ai.usage.output_tokens") + encoded(2, b"\x18\x03")
+    ids_and_start = encoded(1, b"t" * 16) + encoded(2, b"s" * 8) + b"\x39" + (NOW_US * 1000).to_bytes(8, "little")
+    span = ids_and_start + encoded(9, attribute) + encoded(9, output)
+    body = span
+    for field in (2, 2, 1):
+        body = bytes([field << 3 | 2]) + _length(len(body)) + body
+    (arrived,) = protobuf.decode("traces", body).spans
+    assert (arrived.found.get("input"), arrived.found["output"]) == (input_tokens, 3)
+
+
+def _length(size: int) -> bytes:
+    return bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])
+
+
+def test_a_prompt_that_is_no_utf_8_harms_nobody() -> None:
+    body = as_protobuf(S(1, chat(3, 1, **{"gen_ai.input.messages": "QQQQ", "user.id": "ZZZZ"})))
+    (span,) = protobuf.decode("traces", body.replace(b"QQQQ", b"\xff\xfe\xff\xfe").replace(b"ZZZZ", b"ZZ\xffZ")).spans
+    assert (span.found["input"], span.found["user_id"]) == (3, "ZZ\ufffdZ")
+
+
 def test_both_forms_arrive_as_the_same_records() -> None:
     sent = log(CLAUDE, body="claude_code.api_request", service="claude-code", span=MANY[0])
     in_json = json_form.decode("logs", log_request(sent))

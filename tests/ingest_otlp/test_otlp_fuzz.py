@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from otlp_spans import NOW_US, S, as_json, as_protobuf, request
+from otlp_spans import NOW_US, S, as_json, as_protobuf, records, request
 from test_otlp_recorded import RECORDED, as_spans, recording
 
 from taximeter.errors import UsageError
@@ -33,7 +33,7 @@ def decided(form: Any, signal: Signal, body: bytes) -> None:
     memory = decider.memory
     settled = memory.settle(memory.ripe(NOW_US * 2), ())
     assert len(taken.ready) + len(settled.ready) <= len(arrived.spans) + len(arrived.records)
-    json.dumps([record for record, _ in (*taken.ready, *settled.ready)])
+    json.dumps(records((*taken.ready, *settled.ready)))
 
 
 leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5)

@@ -231,7 +231,7 @@ def test_what_the_spool_refuses_is_handed_over_later(house: House, monkeypatch: 
         raise SpoolError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.otlp._events, "receive", full)
+        patch.setattr(house.otlp._events, "receive_events", full)
         with pytest.raises(SpoolError):
             house.wait()
         with pytest.raises(SpoolError):

@@ -372,7 +372,7 @@ def test_the_memory_is_bounded() -> None:
 def test_when_too_many_wait_the_oldest_wait_no_longer() -> None:
     memory = fresh_memory(most_held=5)
     immediate(memory, *(S(number, run(number, 1), trace=number) for number in range(1, 9)))
-    assert [one.record["input_tokens"] for one in memory.ripe(NOW_US)] == [1, 2, 3]
+    assert [one.event.input_tokens for one in memory.ripe(NOW_US)] == [1, 2, 3]
 
 
 def test_what_is_older_than_the_memory_is_asked_for_elsewhere() -> None:

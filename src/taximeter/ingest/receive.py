@@ -11,14 +11,14 @@ then it is known whether the event is a duplicate, or has to be kept after all b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypedDict
 
 from taximeter.clock import Clock
 from taximeter.core.attribution import NOBODY, attribution
 from taximeter.core.ids import uuid7
 from taximeter.errors import SpoolError, StoreError
-from taximeter.ingest.wire import Batch, Rejection, Stamp, validate_batch
+from taximeter.ingest.wire import Batch, Rejection, Stamp, WireEvent, validate_batch, validate_events
 from taximeter.spool import Spool
 
 MOST_REMEMBERED: Final = 400_000
@@ -26,6 +26,9 @@ MOST_REMEMBERED: Final = 400_000
 
 THREAD_BYTES: Final = 65_536
 """Larger bodies are checked in a thread, so that the event loop stays free."""
+
+THREAD_EVENTS: Final = 200
+"""So are more events than that."""
 
 
 class Received(TypedDict):
@@ -62,6 +65,10 @@ class RecentIds:
             self._young, self._young_since = set(), _earliest_id(now_us)
 
 
+def _stamp(attributes: Mapping[str, object] | None, attributes_win: bool, api_key_id: str | None) -> Stamp:
+    return Stamp(attribution(**attributes) if attributes else NOBODY, api_key_id, attributes_win)
+
+
 def _earliest_id(now_us: int) -> str:
     return uuid7(now_us // 1000, bytes(10))
 
@@ -91,11 +98,31 @@ class Receiver:
         UsageError for a body that is not JSON, TooLargeError for too many events, SpoolError when the disk does not
         take them (the sender should repeat the request; repeated events count once).
         """
-        stamp = Stamp(attribution(**attributes) if attributes else NOBODY, api_key_id, attributes_win)
+        stamp, now_us = _stamp(attributes, attributes_win, api_key_id), self._clock.now_us()
         if len(body) > THREAD_BYTES:
-            batch = await asyncio.to_thread(validate_batch, body, content_type, self._clock.now_us(), stamp)
+            batch = await asyncio.to_thread(validate_batch, body, content_type, now_us, stamp)
         else:
-            batch = validate_batch(body, content_type, self._clock.now_us(), stamp)
+            batch = validate_batch(body, content_type, now_us, stamp)
+        return await self._receive(batch)
+
+    async def receive_events(
+        self,
+        events: Sequence[WireEvent],
+        *,
+        attributes: Mapping[str, object] | None = None,
+        attributes_win: bool = True,
+        api_key_id: str | None = None,
+    ) -> Received:
+        """The same for events that were made out of another form. They are completed in place; to repeat them after a
+        SpoolError does no harm."""
+        stamp, now_us = _stamp(attributes, attributes_win, api_key_id), self._clock.now_us()
+        if len(events) > THREAD_EVENTS:
+            batch = await asyncio.to_thread(validate_events, events, now_us, stamp)
+        else:
+            batch = validate_events(events, now_us, stamp)
+        return await self._receive(batch)
+
+    async def _receive(self, batch: Batch) -> Received:
         accepted = await self._take_in(self._unseen(batch))
         return {
             "accepted": accepted,

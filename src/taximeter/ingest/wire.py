@@ -23,7 +23,7 @@ from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, MOST_TAGS, NOB
 from taximeter.core.event import SOURCES, STATUSES, Source, Status
 from taximeter.core.ids import parse_event_id
 from taximeter.core.money import LARGEST_USD, exact, format_usd
-from taximeter.core.usage import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_CLASSES, Usage, violations
+from taximeter.core.usage import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_CLASSES, Usage, clamped, violations
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.ingest.splitting import split_items
 
@@ -65,7 +65,8 @@ CODES: Final[Mapping[Code, str]] = {
 
 Text = Annotated[str, Meta(max_length=LONGEST_VALUE)] | None
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)] | None
-Milliseconds = Annotated[float, Meta(ge=0, le=1e12)] | None
+LONGEST_MS: Final = 1e12
+Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_MS)] | None
 Amounts = dict[str, int | float | str] | None
 
 
@@ -222,6 +223,18 @@ def validate_batch(body: bytes, content_type: str, now_us: int, stamp: Stamp = N
         return Batch([finish(event) for event in events])
     except (*_UNREADABLE, _RejectedError):
         return _one_by_one(_ITEMS[form](body), finish)
+
+
+def validate_events(events: Iterable[WireEvent], now_us: int, stamp: Stamp = NO_STAMP) -> Batch:
+    """Check events that were made here, out of another form: texts and counts are within their bounds by then."""
+    finish = _Finisher(now_us, stamp)
+    batch = Batch()
+    for index, event in enumerate(events):
+        try:
+            batch.accepted_lines.append(finish(event))
+        except _RejectedError as error:
+            batch.rejected.append({"index": index, "code": error.code, "message": error.message})
+    return batch
 
 
 # ── forms of a body ───────────────────────────────────────────────────────────────────────────────────────────
@@ -414,16 +427,35 @@ def _amount(name: str, given: float | str) -> int | str:
     return int(amount) if amount == amount.to_integral_value() else format_usd(amount)
 
 
-def _check_usage(event: WireEvent | ModelShare) -> None:
-    """A part never exceeds its whole. Parts that together fit into the whole need no closer look."""
-    parts, whole = sum(filter(None, _input_parts(event))), event.input_tokens
-    fits = not parts or (whole is not None and parts <= whole and not event.cache_read_audio_tokens)
-    parts, whole = sum(filter(None, _output_parts(event))), event.output_tokens
-    if fits and (not parts or (whole is not None and parts <= whole)):
+def clamp_counts(event: WireEvent) -> None:
+    """Cut the parts of an event down to fit their wholes, and flag it if anything had to be cut."""
+    if _fits(event) and max(event.input_tokens or 0, event.output_tokens or 0) <= LARGEST_COUNT:
         return
-    found = violations(Usage(**dict(zip(TOKEN_CLASSES, _counts(event), strict=True))))
-    if found:
+    usage, conflict = clamped(usage_in(event))
+    if conflict:
+        event.usage_conflict = True
+        for name in TOKEN_CLASSES:
+            setattr(event, name, getattr(usage, name))
+
+
+def _check_usage(event: WireEvent | ModelShare) -> None:
+    """A part never exceeds its whole."""
+    if not _fits(event) and (found := violations(usage_in(event))):
         raise _RejectedError("usage_violation", found[0].message)
+
+
+def _fits(event: WireEvent | ModelShare) -> bool:
+    """Whether the parts fit into their wholes even together; then they need no closer look."""
+    parts, whole = sum(filter(None, _input_parts(event))), event.input_tokens
+    if parts and (whole is None or parts > whole or event.cache_read_audio_tokens):
+        return False
+    parts, whole = sum(filter(None, _output_parts(event))), event.output_tokens
+    return not parts or (whole is not None and parts <= whole)
+
+
+def usage_in(event: WireEvent | ModelShare) -> Usage:
+    """The counts of an event, units apart."""
+    return Usage(**dict(zip(TOKEN_CLASSES, _counts(event), strict=True)))
 
 
 def _check_shares(shares: Iterable[ModelShare]) -> None:

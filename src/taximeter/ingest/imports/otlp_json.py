@@ -7,7 +7,7 @@ count once. What would wait there for calls below it is decided at the end of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -63,12 +63,9 @@ class _Reader:
         yield from self._outcomes(self._decider.decide(arrived, _NOBODY, self._now_us))
 
     def _outcomes(self, taken: Taken) -> Iterator[Outcome]:
-        for record, _ in taken.ready:
-            yield Draft(self._place, _imported(record))
+        for event, _ in taken.ready:
+            event.source = "import"
+            yield Draft(self._place, msgspec.to_builtins(event))
 
 
 _NOBODY: Final = Caller()
-
-
-def _imported(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, "source": "import"}

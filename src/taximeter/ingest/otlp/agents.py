@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from taximeter.clock import to_unix_us
-from taximeter.core.attribution import DIMENSIONS, Attribution
-from taximeter.core.event import UsageEvent
-from taximeter.core.usage import NOTHING_COUNTED
+from taximeter.clock import rfc3339, to_unix_us
 from taximeter.ingest.otlp.attributes import fill
-from taximeter.ingest.otlp.calls import event_id_of, usage_of
+from taximeter.ingest.otlp.calls import count, event_id_of, http_status, name_whom
 from taximeter.ingest.otlp.span import Found, LogRecord, Origin
+from taximeter.ingest.wire import WireEvent
 
 CALL_DETAILS: Final = "gen_ai.client.inference.operation.details"
 """The conventions' own log event of a call: what its span says, said again."""
@@ -90,7 +88,7 @@ _TAGS: Final = {
 _STANDARD_SPEEDS: Final = frozenset({"normal", "standard"})
 
 
-def event_of_record(record: LogRecord) -> UsageEvent | None:
+def event_of_record(record: LogRecord) -> WireEvent | None:
     """The event of an agent's log record; None when it tells of no call, or not when."""
     kind = AGENT_EVENTS[record.name]
     found = record.found
@@ -104,15 +102,14 @@ def event_of_record(record: LogRecord) -> UsageEvent | None:
     start_ns = max(ended_ns - int(duration_ms * 1e6), 0)
     _rename(found, kind)
     fill(found, record.origin.shared)
-    tags = {"otlp_emitter": kind.agent, "agent": kind.agent}
+    tags: dict[str, Any] = {"otlp_emitter": kind.agent, "agent": kind.agent}
     tags |= {ours: found[name] for name, ours in _TAGS.items() if name in found}
     provider = "google-vertex" if "vertex" in found.get("agent_auth", "") else kind.provider
     model = found.get("response_model")
-    usage, conflict = (NOTHING_COUNTED, False) if kind.failed else usage_of(found, kind.agent, provider, model, tags)
     speed = found.get("agent_speed")
-    return UsageEvent(
+    event = WireEvent(
         event_id=event_id_of(start_ns, identity),
-        started_at_us=start_ns // 1000,
+        started_at=rfc3339(start_ns // 1000),
         source="otlp",
         status="error" if kind.failed else "ok",
         provider=provider,
@@ -120,18 +117,20 @@ def event_of_record(record: LogRecord) -> UsageEvent | None:
         response_model=None if kind.failed else model,
         operation="chat",
         service_tier=None if speed in _STANDARD_SPEEDS else speed,
-        duration_ms=duration_ms,
-        http_status=_http_status(found.get("http_status")),
+        duration_ms=round(duration_ms, 3),
+        http_status=http_status(found.get("http_status")),
         error_type=found.get("error_type"),
         response_id=found.get("response_id"),
         attempt=min(max(found.get("agent_attempt", 1), 1), 1_000_000),
         trace_id=record.trace_id.hex() or None,
         span_id=record.span_id.hex() or None,
-        attribution=Attribution(tags=tags, **{name: found[name] for name in DIMENSIONS if name in found}),
-        usage=usage,
-        usage_conflict=conflict,
+        tags=tags,
         reported_cost_usd=found.get("agent_cost"),
     )
+    name_whom(event, found)
+    if not kind.failed:
+        count(event, tags, found, kind.agent, model)
+    return event
 
 
 def _rename(found: Found, kind: AgentEvent) -> None:
@@ -152,7 +151,3 @@ def _at_ns(record: LogRecord) -> int:
         return to_unix_us(datetime.fromisoformat(text)) * 1000 if text else record.at_ns
     except (ValueError, TypeError, OverflowError):
         return record.at_ns
-
-
-def _http_status(status: int | None) -> int | None:
-    return status if status is not None and 0 < status <= 999 else None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
-from taximeter.clock import to_unix_us
-from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, Attribution
-from taximeter.core.event import UsageEvent
+import msgspec
+
+from taximeter.clock import rfc3339, to_unix_us
+from taximeter.core.attribution import LONGEST_VALUE
 from taximeter.core.ids import named_id
-from taximeter.core.usage import NOTHING_COUNTED, Usage, clamped
+from taximeter.core.usage import TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
 from taximeter.ingest.otlp.emitters import emitter_of, provider_of, region_of
 from taximeter.ingest.otlp.span import Found, Span
+from taximeter.ingest.wire import LONGEST_MS, WireEvent, clamp_counts, usage_in
 
 Role: TypeAlias = Literal["call", "aggregate", "other"]
 
@@ -74,34 +75,25 @@ STREAM_OPENERS: Final = ("logfire.openai", "logfire.anthropic")
 """Scopes whose spans without usage only open a stream."""
 
 
-@dataclass(slots=True)
-class Call:
-    """A call, or an aggregate that may stand for calls nobody reported. `usage` is whole: parts inside."""
+class Call(msgspec.Struct, gc=False):
+    """A call, or an aggregate that may stand for calls nobody reported.
+
+    `event` is in the making: its counts are whole, parts inside; names come last (`complete_event`), because spans
+    around the call may still lend it some.
+    """
 
     span: Span
     emitter: str
-    provider: str
-    operation: str | None
-    usage: Usage
-    usage_conflict: bool
-    tags: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def found(self) -> Found:
-        return self.span.found
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The names of its model, without a provider in front, lower case."""
-        return _models(self.span.found.get("response_model"), self.span.found.get("request_model"))
+    event: WireEvent
+    models: tuple[str, ...]
+    """The names of its model, without a provider in front, lower case."""
+    failed: bool
+    tags: dict[str, Any]
+    """Those of `event`."""
 
     @property
     def known(self) -> bool:
-        return self.usage.input_tokens is not None or self.usage.output_tokens is not None
-
-    @property
-    def failed(self) -> bool:
-        return self.span.failed or "error_type" in self.span.found
+        return self.event.input_tokens is not None or self.event.output_tokens is not None
 
 
 @lru_cache(maxsize=1024)
@@ -118,24 +110,29 @@ def role_of(span: Span) -> tuple[Role, str | None]:
     if not found or "mcp_method" in found or "partial_input" in found or _opens_a_stream(span):
         return "other", None
     named = found.get("operation")
-    has_usage = any(name in found for name in USAGE_FIELDS)
     if named is None:
         called = ("output" in found or "langfuse_usage" in found) and _asked(found) is not None
-        return ("call", "chat") if called else ("aggregate" if has_usage else "other", None)
-    operation = _call_operation(named.lower())
+        return ("call", "chat") if called else ("aggregate" if _has_usage(found) else "other", None)
+    operation = _call_operation(named)
     if operation is not None:
         return "call", operation
-    return ("aggregate" if has_usage and named.lower() not in NO_CALLS else "other"), None
+    return ("aggregate" if _has_usage(found) and named.lower() not in NO_CALLS else "other"), None
+
+
+def _has_usage(found: Found) -> bool:
+    return any(name in found for name in USAGE_FIELDS)
 
 
 def _opens_a_stream(span: Span) -> bool:
     """Logfire tells of a stream twice: a span until it begins, and a log with its usage when it has ended."""
-    found = span.found
-    unsaid = not span.failed and not any(name in found for name in USAGE_FIELDS)
-    return unsaid and span.origin.scope_name.startswith(STREAM_OPENERS) and found.get("logfire_type") == "span"
+    if span.found.get("logfire_type") != "span" or span.failed or _has_usage(span.found):
+        return False
+    return span.origin.scope_name.startswith(STREAM_OPENERS)
 
 
+@lru_cache(maxsize=1024)
 def _call_operation(named: str) -> str | None:
+    named = named.lower()
     operation = CALLS.get(named)
     if operation is None and named.startswith("ai."):
         operation = next((ours for ending, ours in CALL_ENDINGS if named.endswith(ending)), None)
@@ -151,12 +148,13 @@ def call_of(span: Span, operation: str | None) -> Call:
     found = span.found
     _complete(found)
     found.pop("route", None)  # the provider's own, not the application's
+    asked, answered = found.get("request_model"), found.get("response_model")
     emitter = emitter_of(span.origin, found, span.name)
-    model = found.get("response_model") or found.get("request_model")
-    provider = provider_of(found.get("provider"), found.get("address"), model)
-    tags = {"otlp_emitter": emitter}
-    usage, conflict = usage_of(found, emitter, provider, model, tags)
-    return Call(span, emitter, provider, operation, usage, conflict, tags)
+    provider = provider_of(found.get("provider"), found.get("address"), answered or asked)
+    tags: dict[str, Any] = {"otlp_emitter": emitter}
+    event = WireEvent(source="otlp", provider=provider, operation=operation, tags=tags)
+    count(event, tags, found, emitter, answered or asked)
+    return Call(span, emitter, event, _models(answered, asked), span.failed or "error_type" in found, tags)
 
 
 def _complete(found: Found) -> None:
@@ -167,47 +165,62 @@ def _complete(found: Found) -> None:
         found.setdefault("agent", found["entity_name"])
     if "prompt_version" not in found and (name := found.get("prompt_name")):
         number = found.get("prompt_number")
-        found["prompt_version"] = f"{name}@{number}" if number else name
+        found["prompt_version"] = f"{name}@{number}"[:LONGEST_VALUE] if number else name
 
 
 # ── counts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def usage_of(found: Found, emitter: str, provider: str, model: str | None, tags: dict[str, str]) -> tuple[Usage, bool]:
-    """The usage, and whether it contradicted itself. `tags` gets the rules that decided."""
+def count(event: WireEvent, tags: dict[str, Any], found: Found, emitter: str, model: str | None) -> None:
+    """Put the counts into an event, clamped where they contradict themselves. `tags` gets the rules that decided."""
     if "langfuse_usage" in found and "input" not in found and "output" not in found:
         emitter = _read_langfuse(found)
     if "provider_metadata" in found or "raw_usage" in found:
         _read_raw(found)
     get = found.get
-    if "input" not in found and "output" not in found:
-        return NOTHING_COUNTED, False
+    event.input_tokens, event.output_tokens = get("input"), get("output")
+    if event.input_tokens is None and event.output_tokens is None:
+        return
+    provider = event.provider or ""
     read, reasoning = get("cache_read"), get("reasoning")
     written, written_1h = _written(found, tags)
     if read or written or reasoning or (provider in GEMINI and "total" in found):
         given = Given(get("input"), get("output"), get("total"), read, written, reasoning)
         counts = counted(given, emitter, provider, model)
+        event.input_tokens, event.output_tokens = counts.input, counts.output
         _note(counts, tags)
-    else:
-        counts = Counted(get("input"), get("output"))
-    return clamped(
-        Usage(
-            input_tokens=counts.input,
-            output_tokens=counts.output,
-            cache_read_tokens=read,
-            cache_write_5m_tokens=None if written is None else written - (written_1h or 0),
-            cache_write_1h_tokens=written_1h,
-            reasoning_tokens=reasoning,
-            input_audio_tokens=get("audio_in"),
-            cache_read_audio_tokens=get("cached_audio"),
-            input_image_tokens=get("image_in"),
-            output_audio_tokens=get("audio_out"),
-            output_image_tokens=get("image_out"),
-        )
-    )
+    event.cache_read_tokens, event.reasoning_tokens = read, reasoning
+    if written is not None:
+        event.cache_write_5m_tokens, event.cache_write_1h_tokens = written - (written_1h or 0), written_1h
+    for ours, field in _BY_MODALITY.items():
+        if ours in found:
+            setattr(event, field, found[ours])
+    clamp_counts(event)
 
 
-def _written(found: Found, tags: dict[str, str]) -> tuple[int | None, int | None]:
+_BY_MODALITY: Final = {
+    "audio_in": "input_audio_tokens",
+    "cached_audio": "cache_read_audio_tokens",
+    "image_in": "input_image_tokens",
+    "audio_out": "output_audio_tokens",
+    "image_out": "output_image_tokens",
+}
+
+
+def usage_of(found: Found, emitter: str, provider: str, model: str | None, tags: dict[str, Any]) -> tuple[Usage, bool]:
+    """The usage that a row of somebody's export tells of, and whether it contradicted itself; else as `count`."""
+    event = WireEvent(provider=provider)
+    count(event, tags, found, emitter, model)
+    return usage_in(event), bool(event.usage_conflict)
+
+
+def take_counts(event: WireEvent, other: WireEvent) -> None:
+    """Put the counts of another event of the same call into an event."""
+    for name in (*TOKEN_CLASSES, "usage_conflict"):
+        setattr(event, name, getattr(other, name))
+
+
+def _written(found: Found, tags: dict[str, Any]) -> tuple[int | None, int | None]:
     """All that was written to the cache, and the part of it for an hour. Without a word about the lifetime it is
     taken for the short one, and marked."""
     written, hour, short = found.get("cache_write"), found.get("cache_write_1h"), found.get("cache_write_5m")
@@ -222,7 +235,7 @@ def _written(found: Found, tags: dict[str, str]) -> tuple[int | None, int | None
     return written, None if hour is None else min(hour, written)
 
 
-def _note(counts: Counted, tags: dict[str, str]) -> None:
+def _note(counts: Counted, tags: dict[str, Any]) -> None:
     if counts.input_rule is not None:
         tags["otlp_input_rule"] = counts.input_rule
     if counts.output_rule is not None:
@@ -340,32 +353,38 @@ def _put(found: Found, name: str, value: object) -> None:
 # ── the event ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def event_of(call: Call) -> UsageEvent:
-    """The event of a call: the same span always makes the same event id."""
-    span, get = call.span, call.span.found.get
-    return UsageEvent(
-        event_id=event_id_of(span.start_ns, span.key),
-        started_at_us=span.start_ns // 1000,
-        source="otlp",
-        status="error" if call.failed else "ok",
-        provider=call.provider,
-        request_model=get("request_model"),
-        response_model=get("response_model"),
-        operation=call.operation,
-        service_tier=get("service_tier"),
-        region=region_of(get("address")),
-        duration_ms=max(span.end_ns - span.start_ns, 0) / 1e6 or get("logfire_duration_ms", 0.0),
-        time_to_first_token_ms=get("time_to_first_token_ms") or _first_token_ms(span),
-        http_status=_http_status(get("http_status")),
-        error_type=get("error_type") or (get("exception") if call.failed else None),
-        response_id=get("response_id"),
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        attribution=_attribution(call),
-        usage=call.usage,
-        usage_conflict=call.usage_conflict,
-        reported_cost_usd=_reported_cost(call),
+def complete_event(call: Call) -> WireEvent:
+    """The event of a call, with everything that is known by now: the same span always makes the same event id."""
+    event, span, get = call.event, call.span, call.span.found.get
+    event.event_id = event_id_of(span.start_ns, span.key)
+    event.started_at = rfc3339(span.start_ns // 1000)
+    event.status, event.attempt = "error" if call.failed else "ok", 1
+    event.request_model, event.response_model = get("request_model"), get("response_model")
+    event.service_tier, event.region = get("service_tier"), region_of(get("address"))
+    event.duration_ms = _duration_ms(span) or get("logfire_duration_ms", 0.0)
+    event.time_to_first_token_ms = get("time_to_first_token_ms") or _first_token_ms(span)
+    event.http_status = http_status(get("http_status"))
+    event.error_type = get("error_type") or (get("exception") if call.failed else None)
+    event.response_id = get("response_id")
+    event.trace_id, event.span_id = span.trace_id.hex(), span.span_id.hex()
+    event.reported_cost_usd = _reported_cost(call)
+    _tag(call.tags, span)
+    name_whom(event, span.found)
+    return event
+
+
+def name_whom(event: WireEvent, found: Found) -> None:
+    """Put into an event who the call was for."""
+    get = found.get
+    event.user_id, event.session_id, event.tenant, event.team = (
+        get("user_id"),
+        get("session_id"),
+        get("tenant"),
+        get("team"),
     )
+    event.feature, event.endpoint, event.prompt_version = get("feature"), get("endpoint"), get("prompt_version")
+    event.environment, event.service = get("environment"), get("service")
+    event.service_version = get("service_version")
 
 
 def event_id_of(start_ns: int, identity: bytes) -> str:
@@ -376,16 +395,20 @@ def event_id_of(start_ns: int, identity: bytes) -> str:
 def lent_by(span: Span) -> Found:
     """What a span may say for the calls below it: names, the user, the session."""
     _complete(span.found)
-    return {name: span.found[name] for name in LENT & span.found.keys()}
+    return {name: value for name, value in span.found.items() if name in LENT}
 
 
-def _attribution(call: Call) -> Attribution:
-    found, tags = call.span.found, call.tags
-    if "agent" in found:
-        tags["agent"] = found["agent"]
-    if call.span.trace_state and (threshold := sampling_threshold(call.span.trace_state)):
+def _tag(tags: dict[str, Any], span: Span) -> None:
+    if "agent" in span.found:
+        tags["agent"] = span.found["agent"]
+    if span.trace_state and (threshold := sampling_threshold(span.trace_state)):
         tags["otlp_sampling_threshold"] = threshold
-    return Attribution(tags=tags, **{name: found[name] for name in DIMENSIONS if name in found})
+
+
+def _duration_ms(span: Span) -> float:
+    """0 when it is not known: an end before the start, or one that nobody can believe."""
+    duration_ms = (span.end_ns - span.start_ns) / 1e6
+    return round(duration_ms, 3) if 0 <= duration_ms <= LONGEST_MS else 0.0
 
 
 def sampling_threshold(trace_state: str) -> str | None:
@@ -398,8 +421,8 @@ def sampling_threshold(trace_state: str) -> str | None:
     return None
 
 
-def _http_status(status: int | None) -> int | None:
-    return status if status is not None and status <= 999 else None
+def http_status(status: int | None) -> int | None:
+    return status if status is not None and 0 < status <= 999 else None
 
 
 def _first_token_ms(span: Span) -> float | None:
@@ -412,13 +435,14 @@ def _first_token_ms(span: Span) -> float | None:
         waited_us = to_unix_us(moment) - span.start_ns // 1000
     except (ValueError, TypeError, OverflowError):
         return None
-    return waited_us / 1000 if waited_us >= 0 else None
+    return waited_us / 1000 if 0 <= waited_us <= LONGEST_MS * 1000 else None
 
 
 def _reported_cost(call: Call) -> Decimal | None:
-    cost: Decimal | None = call.found.get("reported_cost")
-    if cost is None and "langfuse_cost" in call.found:
-        cost = _langfuse_cost(call.found["langfuse_cost"])
+    found = call.span.found
+    cost: Decimal | None = found.get("reported_cost")
+    if cost is None and "langfuse_cost" in found:
+        cost = _langfuse_cost(found["langfuse_cost"])
     return None if cost == 0 and call.emitter in COUNTED_AS_ZERO else cost
 
 

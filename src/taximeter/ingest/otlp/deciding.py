@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from taximeter.core.event import as_record
 from taximeter.ingest.otlp.agents import CALL_DETAILS, event_of_record, is_agent
 from taximeter.ingest.otlp.span import Arrived, LogRecord, Span
 from taximeter.ingest.otlp.trace_memory import Taken, TraceMemory
@@ -24,7 +23,7 @@ class Decider:
         taken = self.memory.take(spans, caller, now_us)
         for record in arrived.records:
             if record.name != CALL_DETAILS and (event := event_of_record(record)) is not None:
-                taken.ready.append((as_record(event), caller))
+                taken.ready.append((event, caller))
                 self.memory.tally.calls += 1
         details = [_as_span(record) for record in arrived.records if _is_detail(record)]
         _join(taken, self.memory.take_details(details, caller, now_us))

@@ -20,6 +20,7 @@ import msgspec
 
 from taximeter.errors import SpoolError
 from taximeter.ingest.otlp.trace_memory import Held
+from taximeter.ingest.wire import WireEvent
 
 REWRITE_BYTES: Final = 8 << 20
 """A file this large is written anew, without what was dropped."""
@@ -110,12 +111,11 @@ class HeldFile:
 
 
 def _line(held: Held) -> bytes:
-    return _encode(
-        {"key": held.key.hex(), "aggregate": held.is_aggregate, "caller": held.caller, "record": held.record}
-    )
+    return _encode({"key": held.key.hex(), "aggregate": held.is_aggregate, "caller": held.caller, "record": held.event})
 
 
 def _held(said: Mapping[str, Any], until_us: int) -> Held:
     caller = msgspec.convert(said["caller"], Caller)
     key = bytes.fromhex(said["key"])
-    return Held(key, dict(said["record"]), until_us, caller, is_aggregate=bool(said["aggregate"]))
+    event = msgspec.convert(said["record"], WireEvent)
+    return Held(key, event, until_us, caller, is_aggregate=bool(said["aggregate"]))

@@ -18,8 +18,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
-
 from taximeter.clock import Clock
 from taximeter.errors import TaximeterError
 from taximeter.ingest.otlp import json_form, protobuf
@@ -27,13 +25,14 @@ from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.deciding import Decider
 from taximeter.ingest.otlp.held_file import Caller, HeldFile
 from taximeter.ingest.otlp.span import Arrived
-from taximeter.ingest.otlp.trace_memory import GRACE_SECONDS, Held, Record, Taken, TraceMemory
+from taximeter.ingest.otlp.trace_memory import GRACE_SECONDS, Held, Taken, TraceMemory
+from taximeter.ingest.wire import WireEvent
 
 THREAD_BYTES: Final = 65_536
 """Larger bodies are worked on in a thread, so that the event loop stays free."""
 
-MOST_LINES: Final = 20_000
-"""Events handed over at once."""
+MOST_EVENTS: Final = 20_000
+"""Handed over at once."""
 
 TICK_SECONDS: Final = 1.0
 """How often it is looked whether something has waited long enough."""
@@ -53,17 +52,15 @@ FORMS: Final[Mapping[str, Form]] = {"application/x-protobuf": protobuf, "applica
 """By content type."""
 
 _log = logging.getLogger(__name__)
-_encode: Final = msgspec.json.encode
 T = TypeVar("T")
 
 
 class Events(Protocol):
     """Takes events and returns when they are durable: `ingest.receive.Receiver`. Raises SpoolError."""
 
-    async def receive(
+    async def receive_events(
         self,
-        body: bytes,
-        content_type: str,
+        events: Sequence[WireEvent],
         *,
         attributes: Mapping[str, object] | None,
         attributes_win: bool,
@@ -153,12 +150,10 @@ class OtlpReceiver:
     async def _hand_over(self, taken: Taken) -> list[str]:
         """Give what counts to the receiver of events, then drop what waits no longer; why some were rejected."""
         problems: list[str] = []
-        for caller, records in _by_caller(taken.ready):
-            for start in range(0, len(records), MOST_LINES):
-                body = b"\n".join([_encode(record) for record in records[start : start + MOST_LINES]])
-                received = await self._events.receive(
-                    body,
-                    "application/x-ndjson",
+        for caller, events in _by_caller(taken.ready):
+            for start in range(0, len(events), MOST_EVENTS):
+                received = await self._events.receive_events(
+                    events[start : start + MOST_EVENTS],
                     attributes=caller.attributes,
                     attributes_win=caller.attributes_win,
                     api_key_id=caller.api_key_id,
@@ -196,7 +191,7 @@ class OtlpReceiver:
         return await asyncio.to_thread(self._traces_with_calls, traces) if traces else set()
 
 
-def _by_caller(ready: Iterable[tuple[Record, Caller]]) -> Iterator[tuple[Caller, list[Record]]]:
-    """Records together with whoever sent them; nearly always one."""
+def _by_caller(ready: Iterable[tuple[WireEvent, Caller]]) -> Iterator[tuple[Caller, list[WireEvent]]]:
+    """Events together with whoever sent them; nearly always one."""
     for caller, group in groupby(ready, itemgetter(1)):
-        yield caller, [record for record, _ in group]
+        yield caller, [event for event, _ in group]

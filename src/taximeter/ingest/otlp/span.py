@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 Found: TypeAlias = dict[str, Any]
 """Values under our field names, as `attributes.read` finds them. Nothing else of a span's attributes is kept."""
 
@@ -23,9 +25,12 @@ class Origin:
     shared: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Span:
-    """One span. Ids are bytes, empty when there is none. Times are nanoseconds since the epoch."""
+class Span(msgspec.Struct, gc=False):
+    """One span. Ids are bytes, empty when there is none. Times are nanoseconds since the epoch.
+
+    What is made for every span is a struct out of the collector's sight: it is cheap to make, and refers to nothing
+    that refers back.
+    """
 
     trace_id: bytes
     span_id: bytes
@@ -37,7 +42,7 @@ class Span:
     origin: Origin
     found: Found
     trace_state: str = ""
-    key: bytes = field(init=False)
+    key: bytes = b""
     """Its identity."""
 
     def __post_init__(self) -> None:

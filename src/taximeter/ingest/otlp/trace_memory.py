@@ -18,11 +18,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from taximeter.core.event import UsageEvent, as_record
+import msgspec
+
 from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.attributes import LENT, fill
-from taximeter.ingest.otlp.calls import Call, call_of, event_of, lent_by, role_of
+from taximeter.ingest.otlp.calls import Call, call_of, complete_event, lent_by, role_of, take_counts
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES, Span
+from taximeter.ingest.wire import WireEvent
 
 GRACE_SECONDS: Final = 60
 """How long an aggregate waits for calls below it."""
@@ -47,11 +49,9 @@ MOST_TWINS: Final = 4
 
 _TwinKey: TypeAlias = tuple[Any, int | None, int | None]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]
-Record: TypeAlias = dict[str, Any]
 
 
-@dataclass(slots=True)
-class _Facts:
+class _Facts(msgspec.Struct, gc=False):
     """What is remembered of a call, to recognise it in another span."""
 
     models: tuple[str, ...]
@@ -69,8 +69,7 @@ class _Facts:
     """Scopes that have told of it from elsewhere in the tree."""
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(msgspec.Struct, gc=False):
     """A place in a tree. `parent` is None while the span itself has not come, b"" at a root."""
 
     parent: bytes | None = None
@@ -86,7 +85,7 @@ class Held:
     """A span that waits. `call` is None when it was read back after a restart. `caller` is whoever sent it."""
 
     key: bytes
-    record: Record
+    event: WireEvent
     until_us: int
     caller: Any
     call: Call | None = None
@@ -101,9 +100,9 @@ class Held:
 
 @dataclass(slots=True)
 class Taken:
-    """What spans lead to: records to keep now, what is newly held, and the keys of what is held no longer."""
+    """What spans lead to: events to keep now, what is newly held, and the keys of what is held no longer."""
 
-    ready: list[tuple[Record, Any]] = field(default_factory=list)
+    ready: list[tuple[WireEvent, Any]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     released: list[bytes] = field(default_factory=list)
 
@@ -168,7 +167,7 @@ class TraceMemory:
                 aggregates.add(span.key)
         for call in sorted(candidates.values(), key=_inner_first):
             self._judge(call, call.span.key in aggregates, caller, now_us, taken)
-        taken.ready += [(self._record(call), caller) for call in self._drafts.values()]
+        taken.ready += [(self._event(call), caller) for call in self._drafts.values()]
         return taken
 
     def take_details(self, spans: Sequence[Span], caller: Any, now_us: int) -> Taken:
@@ -225,7 +224,7 @@ class TraceMemory:
             node.verdict = "folded"
             self.tally.folded += 1
             self._release(key, taken)
-        elif call.usage.output_tokens and self._fold_into_twin(call, node.facts):
+        elif call.event.output_tokens and self._fold_into_twin(call, node.facts):
             node.verdict = "folded"
             self.tally.twins += 1
             self._release(key, taken)
@@ -247,7 +246,7 @@ class TraceMemory:
         node.verdict = "counted"
         self.tally.calls += 1
         self._drafts[call.span.key] = call
-        if node.facts is not None and call.usage.output_tokens:
+        if node.facts is not None and call.event.output_tokens:
             self._note_for_twins(call, node.facts)
         self._tell((call.span.key,), call.known, node.parent, taken)
 
@@ -266,7 +265,7 @@ class TraceMemory:
             call.tags["otlp_aggregate"] = "only"
         doubtful = call.span.start_ns // 1000 < self._old_since_us
         until_us = now_us + GRACE_SECONDS * 1_000_000
-        held = Held(key, self._record(call), until_us, caller, call, is_aggregate, doubtful)
+        held = Held(key, self._event(call), until_us, caller, call, is_aggregate, doubtful)
         self._held[key] = held
         taken.held.append(held)
 
@@ -280,7 +279,7 @@ class TraceMemory:
         """What was held under its very key (a log event of the same call) may know the usage that it does not."""
         waiting = self._held.get(call.span.key)
         if waiting is not None and waiting.call is not None and waiting.call.known and not call.known:
-            call.usage, call.usage_conflict = waiting.call.usage, waiting.call.usage_conflict
+            take_counts(call.event, waiting.call.event)
 
     def _fold_into_inner(self, call: Call, node: _Node, taken: Taken) -> bool:
         """Whether a span below is this very call. That one gets the names, and the usage if it lacks it."""
@@ -304,7 +303,7 @@ class TraceMemory:
             if waiting is None or waiting.call is None:
                 return False
             draft = waiting.call
-            draft.usage, draft.usage_conflict = call.usage, call.usage_conflict
+            take_counts(draft.event, call.event)
             facts.known = True
             self._count(draft, self._node(key), taken)
         if draft is not None:
@@ -379,7 +378,7 @@ class TraceMemory:
         return taken
 
     def _settle_alone(self, one: Held, node: _Node, taken: Taken) -> None:
-        taken.ready.append((one.record, one.caller))
+        taken.ready.append((one.event, one.caller))
         node.verdict = "aggregate" if one.is_aggregate else "counted"
         if one.is_aggregate:
             self.tally.aggregates += 1
@@ -395,11 +394,8 @@ class TraceMemory:
 
     # ── the tree ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _record(self, call: Call) -> Record:
-        """The record of a call, with what spans above and the resource say where the call does not."""
-        return as_record(self._event(call))
-
-    def _event(self, call: Call) -> UsageEvent:
+    def _event(self, call: Call) -> WireEvent:
+        """The event of a call, with what spans above and the resource say where the call does not."""
         found = call.span.found
         root_name = None
         for _, above in self._above(call.span.parent_key):
@@ -411,7 +407,7 @@ class TraceMemory:
             found.setdefault("endpoint", found["route"])
         if root_name:
             found.setdefault("feature", root_name)
-        return event_of(call)
+        return complete_event(call)
 
     def _above(self, parent: bytes | None) -> Iterator[tuple[bytes, _Node]]:
         """The known spans above, the nearest first."""
@@ -464,10 +460,10 @@ def _inner_first(call: Call) -> tuple[int, int]:
 
 
 def _facts_of(call: Call) -> _Facts:
-    span, usage = call.span, call.usage
+    span, event = call.span, call.event
     return _Facts(
         call.models,
-        (usage.input_tokens, usage.output_tokens),
+        (event.input_tokens, event.output_tokens),
         (span.found.get("input"), span.found.get("output")),
         span.found.get("response_id"),
         span.start_ns,
