@@ -157,11 +157,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield _announced(data / "owner.json", process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
 
 
 def _announced(path: Path, process: Any) -> tuple[str, str]:
-    for _ in range(1_500):
+    for _ in range(9_000):
         owner = json.loads(path.read_text()) if path.exists() and path.read_text().strip() else {}
         if owner.get("url"):
             return owner["url"], owner["token"]
@@ -172,7 +172,7 @@ def _announced(path: Path, process: Any) -> tuple[str, str]:
 
 def stored(server: tuple[str, str], **filters: str) -> list[dict[str, Any]]:
     url, token = server
-    for _ in range(500):
+    for _ in range(6_000):
         answer = httpx.get(f"{url}/api/v1/events", params=filters, headers={"authorization": f"Bearer {token}"})
         if answer.json()["events"]:
             break
