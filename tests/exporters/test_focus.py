@@ -115,13 +115,13 @@ def test_labels_are_tags_and_the_team_is_the_sub_account(here: World) -> None:
 def test_parquet_has_decimals_moments_and_the_same_sums(here: World) -> None:
     every_sort_of_call(here)
     file = file_of(here, Form.parquet)
-    types = dict(duckdb.sql(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{file}')").fetchall())
+    types = dict(duckdb.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{file}')").fetchall())
     told = {"text": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "sum": "DECIMAL(38,12)", "json": "JSON"}
     assert types == {name: told[kind] for name, kind in focus.COLUMNS.items()}
     asked = f"SELECT count(*), sum(BilledCost), epoch_us(min(ChargePeriodStart)) FROM '{file}'"
     rows = rows_of(here)
     first = min(datetime.fromisoformat(str(row["ChargePeriodStart"])) for row in rows)
-    assert duckdb.sql(asked).fetchall() == [(len(rows), stored_cost(here), to_unix_us(first))]
+    assert duckdb.execute(asked).fetchall() == [(len(rows), stored_cost(here), to_unix_us(first))]
 
 
 def test_a_day_that_changed_is_told_anew_as_a_whole(here: World) -> None:

@@ -32,6 +32,7 @@ from taximeter.store.events.vocabulary import dimension
 from taximeter.store.metadata import Alerting, Exports
 
 SPEND_FEED: Final = "spend"
+DONE_ONCE: Final = "export"
 TIDY_SECONDS: Final = 600.0
 """How often is deleted what every exporter has."""
 
@@ -43,10 +44,22 @@ QUANTILES: Final = {"0.5": "latency_ms_p50", "0.95": "latency_ms_p95", "0.99": "
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """What a process tells others. `collectors` are for `/metrics`."""
+    """What a process tells others. `collectors` are for `/metrics`.
 
-    spend: Feed
+    Of several servers on the same metadata one does the jobs whose names begin with `DONE_ONCE`; the others `follow`
+    what it keeps, so that each shows the same at `/metrics` and any of them can take over.
+    """
+
+    feeds: Sequence[Feed]
+    ways: Sequence[Shipping]
     collectors: Sequence[Collector]
+
+    def follow(self) -> None:
+        """Take up what another server kept. Raises StoreError."""
+        for feed in self.feeds:
+            feed.follow()
+        for way in self.ways:
+            way.follow()
 
 
 def mistakes(settings: Settings) -> list[Mistake]:
@@ -91,16 +104,18 @@ def open_exporting(
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
     collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]
+    feeds = [spend]
     if chosen.user_series:
         users = Grouping("users", ("user_id",), chosen.user_series, USER_MEASURES)
         by_user = Feed(users, store, kept, clock, kept_days=_kept_days(settings))
         jobs.every("exports by user", chosen.every_seconds, by_user.turn)
+        feeds.append(by_user)
         collectors.append(SpendCollector(by_user, BY_USER))
 
     def readings() -> list[Reading]:
         return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *_jobs_read(jobs)]
 
-    return Exporting(spend, [*collectors, ReadingsCollector(readings)])
+    return Exporting(feeds, ways, [*collectors, ReadingsCollector(readings)])
 
 
 def _kept_days(settings: Settings) -> int | None:

@@ -33,6 +33,7 @@ from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock
 from taximeter.compose.alerting import AlertingParts, differing_amounts, open_alerting
 from taximeter.compose.detecting import DETECT_SECONDS, Detecting
+from taximeter.compose.exporting import DONE_ONCE as EXPORT
 from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
@@ -83,7 +84,7 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How soon a busy thread (the collector) lets the event loop go on: it bounds what the gateway adds to a call."""
 
 RENEW_SECONDS: Final = 5.0
-DONE_ONCE: Final = ("detection", "alerts", "delivery", "outbox")
+DONE_ONCE: Final = ("detection", "alerts", "delivery", "outbox", EXPORT)
 """How the names of those jobs begin that several servers on the same metadata must not do twice."""
 
 RELOAD_PRICES_SECONDS: Final = 2.0
@@ -317,15 +318,19 @@ class Process:
         serve(app, listener, on_start=on_start, on_end=self._on_end, before_end=leave)
 
     def _share(self, kept: Collecting) -> None:
-        """Of several servers on the same metadata one detects, alerts and delivers: that which has the lease."""
+        """Of several servers on the same metadata one detects, alerts and exports: that which has the lease."""
         if self.settings.store.metadata == EMBEDDED:
             return
         lease = self._lease = self.desk.lease("alerting")
+
+        exporting = self.exporting
 
         def renew() -> None:
             had_it = lease.held
             if lease.renew() and not had_it and kept.detecting is not None:
                 kept.detecting.forget()
+            if exporting is not None and not had_it:
+                exporting.follow()
 
         renew()
         self.jobs.every("lease", RENEW_SECONDS, renew)

@@ -16,6 +16,7 @@ anew once a day, and as long as there is room at once.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from taximeter.exporters.series import (
 )
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
-from taximeter.store.metadata import ExportedDay, Exports
+from taximeter.store.metadata import ExportedDay, Exports, OvertakenError
 
 DAY_US: Final = 86_400_000_000
 
@@ -111,6 +112,8 @@ class Feed:
         self._other = series_key([OTHER] * len(grouping.labels))
         self._lock = threading.Lock()
         self._state: State | None = None
+        self._told_state: str | None = None
+        """What is kept of it."""
         self._days: dict[int, Amounts] = {}
         """The totals of every day that was told."""
 
@@ -124,8 +127,14 @@ class Feed:
         with self._lock:
             state = self._begun()
             if state.until_us == 0 and not self._found(self._oldest(self._clock.now_us()))[1]:
-                self._advance(state, self._clock.now_us(), {})
+                with contextlib.suppress(OvertakenError):
+                    self._advance(state, self._clock.now_us(), {})
             return self._begun()
+
+    def follow(self) -> None:
+        """Take up what another server kept, when this one does not look for changes itself."""
+        with self._lock:
+            self._read()
 
     def turn(self) -> None:
         """Look for changes, and keep them as the next window."""
@@ -139,17 +148,19 @@ class Feed:
             self._forget(oldest_us)
 
     def _begun(self) -> State:
-        if self._state is None:
-            labels = list(self.grouping.labels)
-            told = self._kept.state(self.grouping.name)
-            state = State(labels) if told is None else msgspec.json.decode(told, type=State)
-            if state.labels != labels:
-                self._kept.forget_days(self.grouping.name)
-                state = State(labels, number=state.number)
-            digests = self._kept.day_totals(self.grouping.name)
-            self._days = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
-            self._state = state
-        return self._state
+        return self._state or self._read()
+
+    def _read(self) -> State:
+        labels = list(self.grouping.labels)
+        told = self._told_state = self._kept.state(self.grouping.name)
+        state = State(labels) if told is None else msgspec.json.decode(told, type=State)
+        if state.labels != labels:
+            self._kept.forget_days(self.grouping.name)
+            state = State(labels, number=state.number)
+        digests = self._kept.day_totals(self.grouping.name)
+        self._days = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
+        self._state = state
+        return state
 
     def _oldest(self, now_us: int) -> int:
         """The first day that is compared: a day before the store begins to delete."""
@@ -196,12 +207,15 @@ class Feed:
         since_us = now_us if whole else state.until_us
         window = Window(state.number + 1, since_us, now_us, state.labels, self._bounded(after, came), whole)
         _book(after, window)
-        self._kept.advance(
-            self.grouping.name,
-            msgspec.json.encode(after).decode(),
-            [_kept_day(day, sums) for day, sums in changed.items()],
-            (window.number, msgspec.json.encode(window).decode()) if self._keep_windows else None,
-        )
+        kept = msgspec.json.encode(after).decode()
+        days = [_kept_day(day, sums) for day, sums in changed.items()]
+        told = (window.number, msgspec.json.encode(window).decode()) if self._keep_windows else None
+        try:
+            self._kept.advance(self.grouping.name, kept, self._told_state, days, told)
+        except OvertakenError:
+            self._read()
+            raise
+        self._told_state = kept
         self._days.update({day: total(sums) for day, sums in changed.items()})
         self._state = after
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from taximeter.clock import Clock
 from taximeter.exporters.feed import State, Window
 from taximeter.exporters.port import Exporter, NotTakenError, Parcel
 from taximeter.exporters.series import Sums, add
-from taximeter.store.metadata import Exports
+from taximeter.store.metadata import Exports, OvertakenError
 
 MOST_WINDOWS: Final = 1000
 """Windows of one parcel."""
@@ -43,14 +44,20 @@ class Shipping:
     def __init__(self, name: str, exporter: Exporter, feed: str, kept: Exports, clock: Clock) -> None:
         self.name, self._exporter, self._feed, self._kept, self._clock = name, exporter, feed, kept, clock
         self._position: Position | None = None
+        self._told: str | None = None
+        """What is kept of it."""
 
     def begin(self, state: State) -> None:
         """A new exporter begins where the feed stands; what was there before is no news."""
-        told = self._kept.state(self._key)
-        if told is not None:
-            self._position = msgspec.json.decode(told, type=Position)
-            return
-        self._keep(Position(state.number, self._clock.now_us()))
+        if self.follow() is None:
+            with contextlib.suppress(OvertakenError):
+                self._keep(Position(state.number, self._clock.now_us()))
+
+    def follow(self) -> Position | None:
+        """Take up what was kept, by another server perhaps."""
+        self._told = self._kept.state(self._key)
+        self._position = None if self._told is None else msgspec.json.decode(self._told, type=Position)
+        return self._position
 
     @property
     def _key(self) -> str:
@@ -119,6 +126,11 @@ class Shipping:
         self._keep(done)
 
     def _keep(self, position: Position) -> Position:
-        self._kept.keep(self._key, msgspec.json.encode(position).decode())
-        self._position = position
+        told = msgspec.json.encode(position).decode()
+        try:
+            self._kept.keep(self._key, told, self._told)
+        except OvertakenError:
+            self.follow()
+            raise
+        self._position, self._told = position, told
         return position

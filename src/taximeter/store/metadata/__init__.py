@@ -10,7 +10,7 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
-from taximeter.store.metadata.exports import ExportedDay, Exports
+from taximeter.store.metadata.exports import ExportedDay, Exports, OvertakenError
 from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.leases import Lease
@@ -39,6 +39,7 @@ __all__ = [
     "LimitVersion",
     "Links",
     "Metadata",
+    "OvertakenError",
     "RecordedUse",
     "Session",
     "Sessions",

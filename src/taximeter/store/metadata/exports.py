@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from taximeter.store.metadata.database import Database
+from taximeter.errors import StoreError
+from taximeter.store.metadata.database import Database, add_new
 from taximeter.store.metadata.tables import EXPORT_DAYS, EXPORT_STATES, EXPORT_WINDOWS
 
 
@@ -21,8 +22,19 @@ class ExportedDay:
     sums: str
 
 
+class OvertakenError(StoreError):
+    """Another server went on from the same place. What is kept now has to be read first."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another server went on with {name!r} meanwhile", hint="it goes on from there by itself")
+
+
 class Exports:
-    """All methods block and raise StoreError."""
+    """All methods block and raise StoreError.
+
+    What follows a state says which one: `replacing` is what was read or kept last. So two servers never both go on
+    from the same place; the one that was overtaken is told by OvertakenError, and nothing of its turn is kept.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,9 +44,9 @@ class Exports:
         with self._database.reading() as connection:
             return connection.execute(wanted).scalar()
 
-    def keep(self, name: str, content: str) -> None:
+    def keep(self, name: str, content: str, replacing: str | None) -> None:
         with self._database.writing() as connection:
-            _keep(connection, name, content)
+            _keep(connection, name, content, replacing)
 
     def day_totals(self, feed: str) -> dict[int, str]:
         """The totals of every day that was told, by its start."""
@@ -47,9 +59,17 @@ class Exports:
         with self._database.reading() as connection:
             return connection.execute(sa.select(EXPORT_DAYS.c.sums).where(*day)).scalar()
 
-    def advance(self, feed: str, state: str, days: Iterable[ExportedDay], window: tuple[int, str] | None) -> None:
+    def advance(
+        self,
+        feed: str,
+        state: str,
+        replacing: str | None,
+        days: Iterable[ExportedDay],
+        window: tuple[int, str] | None,
+    ) -> None:
         """A feed's next state, with the days and the window that belong to it: all or none."""
         with self._database.writing() as connection:
+            _keep(connection, feed, state, replacing)
             for day in days:
                 here = sa.and_(EXPORT_DAYS.c.feed == feed, EXPORT_DAYS.c.day_us == day.day_us)
                 connection.execute(sa.delete(EXPORT_DAYS).where(here))
@@ -58,7 +78,6 @@ class Exports:
             if window is not None:
                 number, content = window
                 connection.execute(sa.insert(EXPORT_WINDOWS).values(feed=feed, number=number, content=content))
-            _keep(connection, feed, state)
 
     def forget_days(self, feed: str, before_us: int | None = None) -> None:
         """The days before a moment; without one, all of them."""
@@ -86,7 +105,11 @@ class Exports:
             connection.execute(gone)
 
 
-def _keep(connection: Connection, name: str, content: str) -> None:
-    here = EXPORT_STATES.c.name == name
-    if connection.execute(sa.update(EXPORT_STATES).where(here).values(content=content)).rowcount == 0:
-        connection.execute(sa.insert(EXPORT_STATES).values(name=name, content=content))
+def _keep(connection: Connection, name: str, content: str, replacing: str | None) -> None:
+    if replacing is None:
+        kept = add_new(connection, EXPORT_STATES, {"name": name, "content": content})
+    else:
+        here = (EXPORT_STATES.c.name == name, EXPORT_STATES.c.content == replacing)
+        kept = connection.execute(sa.update(EXPORT_STATES).where(*here).values(content=content)).rowcount > 0
+    if not kept:
+        raise OvertakenError(name)
