@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 PAGE := src/taximeter/server/page/index.html
 PAGE_SOURCES := $(shell find ui/src ui/public ui/index.html ui/package.json ui/package-lock.json ui/vite.config.ts ui/tsconfig.json -type f 2>/dev/null)
 
+# Many servers start in the tests, and each would compile all of its libraries anew where this is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run demo test lint type format bench lock page clean
 
 help: ## this list
