@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -144,12 +146,34 @@ def test_a_closed_store_says_so(file: Path) -> None:
 ENDLESS = "SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b WHERE a.range + b.range = 7"
 
 
+READERS = 3
+
+
 def test_a_query_is_stopped_when_its_time_is_over(tmp_path: Path) -> None:
     store = DuckDBEvents(tmp_path / "events.duckdb", query_timeout_seconds=0.05)
     with pytest.raises(QueryStoppedError), store.reading(Cancellation()) as cursor:
         cursor.execute(ENDLESS)
     assert store.marks() == {}
     store.close()
+
+
+def test_a_store_closes_while_it_is_asked(file: Path) -> None:
+    store = DuckDBEvents(file)
+    asked = threading.Barrier(READERS + 1)
+
+    def ask() -> None:
+        with store.reading(None) as cursor:
+            asked.wait(60)
+            cursor.execute(ENDLESS)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        answers = [readers.submit(ask) for _ in range(READERS)]
+        asked.wait(60)
+        store.close()
+        assert {type(answer.exception(60)) for answer in answers} == {QueryStoppedError}
+    with pytest.raises(StoreError, match="was closed"):
+        store.marks()
+    DuckDBEvents(file).close()
 
 
 def test_statements_cannot_reach_files_or_networks(file: Path, tmp_path: Path) -> None:

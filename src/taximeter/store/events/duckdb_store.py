@@ -29,6 +29,7 @@ from taximeter.store.events.answers import Found, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
+from taximeter.store.events.duckdb_reads import Reads
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import Lines, readable_lines
@@ -86,7 +87,7 @@ class DuckDBEvents:
         use_rollups: bool = True,
     ) -> None:
         self._path = path
-        self._query_timeout_seconds = query_timeout_seconds
+        self._reads = Reads(str(path), query_timeout_seconds)
         self._use_rollups = use_rollups
         self._write_lock = threading.Lock()
         self._sql_turn = threading.Lock()
@@ -258,7 +259,8 @@ class DuckDBEvents:
             return [pages.whole_record(row) for row in duckdb_restate.superseded(cursor, event_id)]
 
     def close(self) -> None:
-        """Writes what is in the log into the file; the store cannot be used afterwards."""
+        """Writes what is in the log into the file, when all reads are over; the store cannot be used afterwards."""
+        self._reads.close()
         with self._write_lock:
             self._writer.close()
 
@@ -268,21 +270,17 @@ class DuckDBEvents:
 
     @contextmanager
     def reading(self, cancellation: Cancellation | None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor on one snapshot, interrupted when its time is over or it is cancelled."""
+        """A cursor on one snapshot, interrupted when its time is over, it is cancelled, or the store closes."""
         cancellation = cancellation or Cancellation()
-        with _store_errors(self._path):
+        with _store_errors(self._path), self._reads.running(cancellation):
             cursor = self._writer.cursor()
-            timer = threading.Timer(self._query_timeout_seconds, cancellation.cancel)
-            timer.daemon = True
             try:
-                timer.start()
                 cancellation.guard(cursor.interrupt)
                 if cancellation.cancelled:
                     raise duckdb.InterruptException("cancelled before it began")
                 cursor.execute("BEGIN READ ONLY")
                 yield cursor
             finally:
-                timer.cancel()
                 cancellation.guard(None)
                 cursor.close()
 
