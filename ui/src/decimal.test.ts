@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { add, multiply, perMillion, roundDecimal, sumKnown } from "./decimal";
+import { add, difference, multiply, perMillion, roundDecimal, sumKnown } from "./decimal";
 
 test.each([
   ["0.1", "0.2", "0.3"],
@@ -33,3 +33,10 @@ test.each([
   ["7", 0, "7"],
   ["-0.001", 2, "0.00"],
 ])("%s to %i digits is %s", (amount, digits, rounded) => expect(roundDecimal(amount, digits)).toBe(rounded));
+
+test.each([
+  ["2000", "1250", "750"],
+  ["0.1", "0.30", "-0.2"],
+  ["1", null, null],
+  [undefined, "1", null],
+])("%j less %j is %j", (a, b, less) => expect(difference(a, b)).toBe(less));

@@ -26,6 +26,11 @@ export function add(a: string, b: string): string {
   return text({ digits: raised(x) + raised(y), places });
 }
 
+/** `a` less `b`; null when either is not known. */
+export function difference(a: string | null | undefined, b: string | null | undefined): string | null {
+  return a == null || b == null ? null : add(a, multiply(b, -1));
+}
+
 /** The sum of the known amounts; null when none is known. */
 export function sumKnown(amounts: (string | null | undefined)[]): string | null {
   return amounts.reduce<string | null>((sum, amount) => (amount == null ? sum : sum === null ? amount : add(sum, amount)), null);

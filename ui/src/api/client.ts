@@ -26,6 +26,8 @@ import type {
   Simulation,
   Status,
   UnpricedAnswer,
+  WhatIfAnswer,
+  WhatIfWish,
   WhyAnswer,
   WhyWish,
 } from "./types";
@@ -200,4 +202,8 @@ function limitPath(name: string): string {
 
 export function calculate(wish: CalculatorWish): Promise<Calculation> {
   return post<Calculation>("/api/v1/calculator", wish);
+}
+
+export function whatIf(wish: WhatIfWish): Promise<WhatIfAnswer> {
+  return post<WhatIfAnswer>("/api/v1/what-if", { ...wish, filters: forApi(wish.filters ?? {}) });
 }

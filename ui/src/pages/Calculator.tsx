@@ -1,67 +1,120 @@
-/** What a workload costs, models side by side. */
+/** What a workload costs, models side by side; what might become of it; and what one's own calls would have cost. */
 
-import { Group, NumberInput, Slider, Stack, Table, TagsInput, Text, TextInput } from "@mantine/core";
+import { Button, FileInput, Group, NumberInput, Slider, Stack, Table, TagsInput, Text, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { calculate } from "../api/client";
+import { ask, calculate } from "../api/client";
 import type { Calculation } from "../api/types";
-import { count, exactMoney, money } from "../format";
+import { Amount } from "../panels/Amount";
+import { OwnCalls } from "../panels/OwnCalls";
 import { Panel } from "../panels/Panel";
+import { Supposed } from "../panels/Supposed";
 import { WideTable } from "../panels/WideTable";
+import { count } from "../format";
+import { OWN_MEASURES, ownWorkload, wishOf, type Workload } from "../shape/workload";
+import { RANGES, rangeStart, type View } from "../view/state";
+import type { PageProps } from "./registry";
 
-const STARTING = {
+const STARTING: Workload = {
   model: "gpt-4o",
   compare: ["gpt-4o-mini", "claude-sonnet-4-5"],
   input_tokens: 1000,
   output_tokens: 500,
   calls_per_day: 100_000,
   cached: 0,
+  prices: null,
 };
-type Wish = typeof STARTING;
 const PAUSE_MS = 300;
+const DAY_SECONDS = 86_400;
 
-export default function Calculator() {
-  const [wish, setWish] = useState<Wish>(STARTING);
-  const set = (change: Partial<Wish>) => setWish((before) => ({ ...before, ...change }));
-  const [asked] = useDebouncedValue(wish, PAUSE_MS);
+export default function Calculator({ view }: PageProps) {
+  const [workload, setWorkload] = useState(STARTING);
+  const set = (change: Partial<Workload>) => setWorkload((before) => ({ ...before, ...change }));
+  const [asked] = useDebouncedValue(workload, PAUSE_MS);
   const query = useQuery({
     queryKey: ["calculator", asked],
-    queryFn: () => {
-      const { cached, ...workload } = asked;
-      return calculate({ ...workload, cached_share: String(cached / 100) });
-    },
+    queryFn: () => calculate(wishOf(asked)),
     placeholderData: (previous: Calculation | undefined) => previous,
     retry: false,
   });
   return (
     <Stack gap="md">
       <section className="panel" aria-label="Workload">
-        <Group gap="md" align="end">
-          <TextInput label="Model" value={wish.model} onChange={(event) => set({ model: event.currentTarget.value })} w={200} />
-          <TagsInput label="Beside" value={wish.compare} onChange={(compare) => set({ compare })} miw={260} />
-          <Tokens label="Input tokens a call" value={wish.input_tokens} set={(input_tokens) => set({ input_tokens })} />
-          <Tokens label="Output tokens a call" value={wish.output_tokens} set={(output_tokens) => set({ output_tokens })} />
-          <Tokens label="Calls a day" value={wish.calls_per_day} set={(calls_per_day) => set({ calls_per_day })} />
-          <Stack gap={4} w={200}>
-            <Text size="sm" fw={500} id="cached-label">
-              Input from caches: {wish.cached}%
-            </Text>
-            <Slider aria-labelledby="cached-label" thumbLabel="Input from caches, percent" value={wish.cached} onChange={(cached) => set({ cached })} label={null} />
-          </Stack>
-        </Group>
+        <Fields workload={workload} set={set} view={view} />
       </section>
       <Panel title="Costs" query={query} height={200}>
         {(answer) => <Models answer={answer} />}
       </Panel>
+      <Supposed workload={asked} />
+      <OwnCalls view={view} prices={workload.prices} />
     </Stack>
   );
 }
 
-function Tokens({ label, value, set }: { label: string; value: number; set: (value: number) => void }) {
+interface FieldsProps {
+  workload: Workload;
+  set: (change: Partial<Workload>) => void;
+  view: View;
+}
+
+function Fields({ workload, set, view }: FieldsProps) {
+  return (
+    <Group gap="md" align="end">
+      <TextInput label="Model" value={workload.model} onChange={(event) => set({ model: event.currentTarget.value })} w={200} />
+      <TagsInput label="Beside" value={workload.compare} onChange={(compare) => set({ compare })} miw={260} />
+      <Whole label="Input tokens a call" value={workload.input_tokens} set={(input_tokens) => set({ input_tokens })} />
+      <Whole label="Output tokens a call" value={workload.output_tokens} set={(output_tokens) => set({ output_tokens })} />
+      <Whole label="Calls a day" value={workload.calls_per_day} set={(calls_per_day) => set({ calls_per_day })} />
+      <Stack gap={4} w={200}>
+        <Text size="sm" fw={500} id="cached-label">
+          Input from caches: {workload.cached}%
+        </Text>
+        <Slider aria-labelledby="cached-label" thumbLabel="Input from caches, percent" value={workload.cached} onChange={(cached) => set({ cached })} label={null} />
+      </Stack>
+      <FileInput
+        label="Other prices"
+        placeholder="a price file"
+        accept=".yaml,.yml"
+        clearable
+        clearButtonProps={{ "aria-label": "The server's own prices" }}
+        onChange={(file) => (file ? void file.text().then((prices) => set({ prices })) : set({ prices: null }))}
+        w={200}
+      />
+      <FromOwnCalls set={set} view={view} />
+    </Group>
+  );
+}
+
+function Whole({ label, value, set }: { label: string; value: number; set: (value: number) => void }) {
   return (
     <NumberInput label={label} value={value} onChange={(given) => set(Number(given) || 0)} min={0} thousandSeparator="," allowDecimal={false} w={160} />
+  );
+}
+
+/** Fills the fields with the average call of the range and its filters. */
+function FromOwnCalls({ set, view }: Omit<FieldsProps, "workload">) {
+  const { label, seconds } = RANGES[view.range];
+  const take = useMutation({
+    mutationFn: async () => {
+      const from = rangeStart(view.range, view.timezone, new Date());
+      const { totals } = await ask({ measures: OWN_MEASURES, from, timezone: view.timezone, filters: view.filters });
+      return ownWorkload(totals, seconds / DAY_SECONDS);
+    },
+    onSuccess: (own) => own && set(own),
+  });
+  return (
+    <Stack gap={4}>
+      {take.data === null && (
+        <Text size="sm" role="status">
+          There were no calls.
+        </Text>
+      )}
+      <Button variant="default" loading={take.isPending} onClick={() => take.mutate()}>
+        As my calls of the last {label}
+      </Button>
+    </Stack>
   );
 }
 
@@ -90,22 +143,14 @@ function Models({ answer }: { answer: Calculation }) {
                 {count(one.context_window_tokens)}
               </Table.Td>
               <Amount amount={one.cost?.per_call_usd} reason={one.unpriced_reason} />
-              <Amount amount={one.cost?.per_day_usd} reason={null} />
-              <Amount amount={one.cost?.per_month_usd} reason={null} />
-              <Amount amount={one.difference?.per_month_usd} reason={null} />
+              <Amount amount={one.cost?.per_day_usd} />
+              <Amount amount={one.cost?.per_month_usd} />
+              <Amount amount={one.difference?.per_month_usd} />
               <Table.Td className="dim">{one.price_checked_on ?? "not known"}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>
       </Table>
     </WideTable>
-  );
-}
-
-function Amount({ amount, reason }: { amount: string | null | undefined; reason: string | null }) {
-  return (
-    <Table.Td ta="right" className="number" title={exactMoney(amount)}>
-      {amount === undefined && reason ? <span className="warn">{reason.replaceAll("_", " ")}</span> : money(amount)}
-    </Table.Td>
   );
 }
