@@ -32,7 +32,9 @@ class Server:
     """The routes, with the parts that these ones ask for."""
 
     def __init__(self, history: History, clock: Clock) -> None:
-        others = dict.fromkeys(("live", "keys", "status", "sign_in_url", "prices", "calculator_uses", "limits"))
+        others = dict.fromkeys(
+            ("live", "keys", "status", "settings", "sign_in_url", "prices", "calculator_uses", "limits")
+        )
         access = Access(Keys(), local_token="local", cookie="taximeter")
         self.detecting = history.detecting(clock)
         parts = Parts(**cast(Any, others), store=history.store, access=access, clock=clock, anomalies=self.detecting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from taximeter.config import data_directory
 
 if TYPE_CHECKING:
     from taximeter.compose.process import Announcement
+    from taximeter.config.file import Loaded
     from taximeter.config.settings import Settings
 
 
@@ -46,29 +48,26 @@ def up(
     """Start the server: gateway, ingest, API and page on one port. Ends with Ctrl-C."""
     from taximeter.config import file
 
-    settings = _with_flags(file.load(config).settings, host, port)
+    loaded = file.load(config).with_flags("server", {"host": host, "port": port})
     log_in_lines()
     with ExitStack() as closing:
         sample = closing.enter_context(SampleTraffic(data or SampleTraffic.data_directory())) if demo else None
         directory = data or (SampleTraffic.data_directory() if demo else data_directory())
-        _serve(sample.pointed_at_simulator(settings) if sample else settings, directory, role.value, sample)
+        if sample is not None:
+            loaded = replace(loaded, settings=sample.pointed_at_simulator(loaded.settings))
+        _serve(loaded, directory, role.value, sample)
     return 0
 
 
-def _with_flags(settings: Settings, host: str | None, port: int | None) -> Settings:
-    said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    return settings.model_copy(update={"server": settings.server.model_copy(update=said)})
-
-
 def _serve(
-    settings: Settings, data: Path, role: Literal["all", "gateway", "collector"], sample: SampleTraffic | None
+    loaded: Loaded, data: Path, role: Literal["all", "gateway", "collector"], sample: SampleTraffic | None
 ) -> None:
     from taximeter.compose.process import running
 
-    with running(settings, data, role) as process:
+    with running(loaded, data, role) as process:
 
         def announce(told: Announcement) -> None:
-            _print(told, settings, data, role)
+            _print(told, loaded.settings, data, role)
             if sample is not None:
                 sample.start_application(process, told.url)
 

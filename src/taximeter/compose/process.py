@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import platform
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from taximeter import __version__
 from taximeter.alerts.sources import Crossings, MeterHealth, Source
 from taximeter.alerts.sources import Findings as OpenFindings
 from taximeter.anomaly.finding import FindingKind
-from taximeter.clock import Clock, SystemClock
+from taximeter.clock import Clock, SystemClock, rfc3339
 from taximeter.compose.alerting import AlertingParts, differing_amounts, open_alerting
 from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.exporting import DONE_ONCE as EXPORT
@@ -44,6 +45,8 @@ from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
 from taximeter.compose.repricing import TURN_SECONDS, Repricer
 from taximeter.config import variable
+from taximeter.config.effective import effective
+from taximeter.config.file import Loaded
 from taximeter.config.settings import EMBEDDED, Settings
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
@@ -67,6 +70,7 @@ from taximeter.server.otlp_in import OtlpFace, OtlpIn
 from taximeter.server.page import Page
 from taximeter.server.parts import Parts
 from taximeter.server.running import address_of, listen, serve
+from taximeter.server.settings_shapes import SettingsAnswer, sections_told
 from taximeter.server.shapes import NewKey
 from taximeter.server.signin import SignIn, SignInLinks
 from taximeter.server.standing import LivePicture, Standing
@@ -132,8 +136,9 @@ class Collecting:
 class Process:
     """One running taximeter. Everything it opens is closed by `closing`, in reverse."""
 
-    def __init__(self, settings: Settings, data: Path, role: Role, closing: ExitStack) -> None:
-        self.settings, self.data, self.role = settings, data, role
+    def __init__(self, loaded: Loaded, data: Path, role: Role, closing: ExitStack) -> None:
+        settings = loaded.settings
+        self.loaded, self.settings, self.data, self.role = loaded, settings, data, role
         self.clock: Clock = SystemClock()
         self._started_at_us = self.clock.now_us()
         self._ownership = closing.enter_context(own(data, pid=os.getpid()))
@@ -378,6 +383,7 @@ class Process:
             access=access,
             clock=self.clock,
             status=self.standing.status,
+            settings=self._told_settings,
             sign_in_url=self._sign_in_url,
             prices=lambda: self.prices.book,
             repricings=kept.repricer if kept else None,
@@ -404,6 +410,17 @@ class Process:
         )
         return only_for_hosts(app, self._own_hosts()) if open_to_all else app
 
+    def _told_settings(self) -> SettingsAnswer:
+        return SettingsAnswer(
+            version=__version__,
+            role=self.role,
+            started_at=rfc3339(self._started_at_us),
+            python_version=platform.python_version(),
+            data_directory=str(self.data),
+            config_file=None if self.loaded.path is None else str(self.loaded.path),
+            sections=sections_told(effective(self.settings, self.loaded.origins)),
+        )
+
     def _own_hosts(self) -> list[str]:
         server = self.settings.server
         return [server.host, name_in(server.public_url or "")]
@@ -413,10 +430,10 @@ class Process:
 
 
 @contextmanager
-def running(settings: Settings, data: Path, role: Role) -> Iterator[Process]:
+def running(loaded: Loaded, data: Path, role: Role) -> Iterator[Process]:
     """A process whose parts are open. Raises DirectoryInUseError, StoreError, ConfigurationError."""
     with ExitStack() as closing:
-        yield Process(settings, data, role, closing)
+        yield Process(loaded, data, role, closing)
 
 
 def _forget_garbage() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ from pydantic_core import ErrorDetails
 
 from taximeter.config import PREFIX, variable
 from taximeter.config import lines as yaml_lines
+from taximeter.config.effective import Origin, Origins
 from taximeter.config.known import KNOWN, protocol_of
 from taximeter.config.limits import Limit, LimitProblems, read_limits
 from taximeter.config.lines import Document, dotted
+from taximeter.config.lines import Path as SettingPath
 from taximeter.config.proxies import is_proxy, proxy_for
 from taximeter.config.settings import Provider, Retries, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
@@ -37,6 +39,15 @@ class Loaded:
 
     settings: Settings
     path: Path | None
+    origins: Origins = field(default_factory=dict)
+
+    def with_flags(self, section: str, flags: Mapping[str, object]) -> Loaded:
+        """The same with what a command's own flags said of one section; None is nothing."""
+        said = {name: value for name, value in flags.items() if value is not None}
+        changed = getattr(self.settings, section).model_copy(update=said)
+        flagged: dict[SettingPath, Origin] = {(section, name): Origin("command line", f"--{name}") for name in said}
+        settings = self.settings.model_copy(update={section: changed})
+        return replace(self, settings=settings, origins={**self.origins, **flagged})
 
 
 def find(named: Path | None = None) -> Path | None:
@@ -55,7 +66,9 @@ def load(named: Path | None = None, environment: Mapping[str, str] | None = None
     path = find(named)
     given = os.environ if environment is None else environment
     text = _text_of(path) if path is not None else ""
-    return Loaded(parse(text, given, source=str(path or "environment"), directory=path.parent if path else None), path)
+    source, directory = str(path or "environment"), path.parent if path else None
+    settings, origins = _parsed(text, given, source, directory)
+    return Loaded(settings, path, origins)
 
 
 def _text_of(path: Path) -> str:
@@ -73,11 +86,19 @@ def parse(
 
     Relative paths in it are relative to `directory`.
     """
+    return _parsed(text, environment, source, directory)[0]
+
+
+def _parsed(
+    text: str, environment: Mapping[str, str], source: str, directory: Path | None
+) -> tuple[Settings, dict[SettingPath, Origin]]:
+    """The settings, and where what was said of them is said."""
     document = yaml_lines.read(text, environment)
     values = _checked_form(document)
     mistakes = document.mistakes + _unset_variables(document)
     known = dict(values)
-    _apply_environment(known, environment, mistakes)
+    origins = _written(values, document)
+    _apply_environment(known, environment, mistakes, origins)
     limits, wrong_limits = _limits(known.pop("limits", None), document)
     mistakes += wrong_limits
     settings = _validated(known, document, mistakes)
@@ -87,7 +108,17 @@ def parse(
     if mistakes or settings is None:
         raise ConfigurationError(source, sorted(mistakes, key=lambda mistake: mistake.line or 0))
     settings = _with_proxies(_with_absolute_paths(settings, directory), environment)
-    return settings.model_copy(update={"limits": limits})
+    return settings.model_copy(update={"limits": limits}), origins
+
+
+def _written(value: object, document: Document, path: SettingPath = ()) -> dict[SettingPath, Origin]:
+    """Every value that stands in the file, with its line."""
+    if not isinstance(value, dict):
+        return {path: Origin("file", str(document.line_of(path)))} if path and value is not None else {}
+    found: dict[SettingPath, Origin] = {}
+    for name, inner in value.items():
+        found |= _written(inner, document, (*path, str(name)))
+    return found
 
 
 def _limits(definitions: object, document: Document) -> tuple[tuple[Limit, ...], list[Mistake]]:
@@ -108,7 +139,7 @@ def named_price_file(named: Path | None = None, environment: Mapping[str, str] |
     except ConfigurationError:
         return None
     known = dict(values) if isinstance(values, dict) else {}
-    _apply_environment(known, given, [])
+    _apply_environment(known, given, [], {})
     overrides = _file_at(known, ("prices", "overrides"), path.parent if path else None)
     return overrides if overrides is not None and overrides.is_file() else None
 
@@ -134,27 +165,35 @@ def _unset_variables(document: Document) -> list[Mistake]:
 # ── the environment ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _apply_environment(values: dict[str, Any], environment: Mapping[str, str], mistakes: list[Mistake]) -> None:
+def _apply_environment(
+    values: dict[str, Any],
+    environment: Mapping[str, str],
+    mistakes: list[Mistake],
+    origins: dict[SettingPath, Origin],
+) -> None:
     for section in SECTIONS:
-        _override(values, (section,), f"{PREFIX}{section.upper()}_", environment, mistakes)
+        _override(values, (section,), f"{PREFIX}{section.upper()}_", environment, mistakes, origins)
     for name in [*KNOWN, *(n for n in _mapping_at(values, "providers") if n not in KNOWN)]:
         prefix = f"{PREFIX}PROVIDERS_{_shouted(str(name))}_"
-        _override(values, ("providers", str(name)), prefix, environment, mistakes)
-    _apply_known(values, environment)
+        _override(values, ("providers", str(name)), prefix, environment, mistakes, origins)
+    _apply_known(values, environment, origins)
 
 
-def _apply_known(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _apply_known(values: dict[str, Any], environment: Mapping[str, str], origins: dict[SettingPath, Origin]) -> None:
     """Well-known providers that are named somewhere, or have a key in the environment."""
     for name, known in KNOWN.items():
         key = known.key_in(environment)
         if key is None and name not in _mapping_at(values, "providers"):
             continue
         provider = _mapping_at(values, "providers", name)
-        if key is not None:
-            provider["api_key"] = provider.get("api_key") or key
+        if key is not None and not provider.get("api_key"):
+            provider["api_key"] = key
+            origins["providers", name, "api_key"] = Origin("environment", known.key_variable_in(environment))
         base_url = known.base_url_in(environment)
         if base_url is not None and provider.get("base_url") is None:
             provider["base_url"] = base_url
+            if base_url != known.base_url_in({}):
+                origins["providers", name, "base_url"] = Origin("environment")
 
 
 def _override(
@@ -163,6 +202,7 @@ def _override(
     prefix: str,
     environment: Mapping[str, str],
     mistakes: list[Mistake],
+    origins: dict[SettingPath, Origin],
 ) -> None:
     allowed = {_shouted(name): name for name in allowed_keys(path)}
     for variable_name, value in environment.items():
@@ -174,6 +214,7 @@ def _override(
             mistakes.append(Mistake(variable_name, f"there is no such setting{suggestion}"))
         else:
             _mapping_at(values, *path)[setting] = value
+            origins[*path, setting] = Origin("environment", variable_name)
 
 
 def _shouted(name: str) -> str:

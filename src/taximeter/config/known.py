@@ -30,7 +30,12 @@ class KnownProvider:
     key_variables: tuple[str, ...] = ()
 
     def key_in(self, environment: Mapping[str, str]) -> str | None:
-        return next((environment[name] for name in self.key_variables if environment.get(name)), None)
+        name = self.key_variable_in(environment)
+        return None if name is None else environment[name]
+
+    def key_variable_in(self, environment: Mapping[str, str]) -> str | None:
+        """The variable that holds its key."""
+        return next((name for name in self.key_variables if environment.get(name)), None)
 
     def base_url_in(self, environment: Mapping[str, str]) -> str | None:
         """Its address; None when a variable that it needs is not set."""

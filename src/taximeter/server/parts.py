@@ -15,6 +15,7 @@ from taximeter.pricing import PriceBook
 from taximeter.server.access import Access
 from taximeter.server.limit_desk import LimitDesk
 from taximeter.server.live import Live
+from taximeter.server.settings_shapes import SettingsAnswer
 from taximeter.server.shapes import KeyInfo, NewKey, Status
 from taximeter.store.events import EventStore
 from taximeter.store.events.repricing import Repricing
@@ -95,6 +96,7 @@ class Parts:
     access: Access
     clock: Clock
     status: Callable[[], Status]
+    settings: Callable[[], SettingsAnswer]
     sign_in_url: Callable[[], str]
     prices: Callable[[], PriceBook]
     calculator_uses: CalculatorUses

@@ -8,6 +8,8 @@ import type {
   CalculatorWish,
   Call,
   CallPage,
+  Channel,
+  ChannelTest,
   CostHistory,
   ExplainedCost,
   Incident,
@@ -22,6 +24,7 @@ import type {
   Repricing,
   RepriceWish,
   Runbook,
+  SettingsAnswer,
   ShownPrice,
   Simulation,
   Status,
@@ -206,4 +209,16 @@ export function calculate(wish: CalculatorWish): Promise<Calculation> {
 
 export function whatIf(wish: WhatIfWish): Promise<WhatIfAnswer> {
   return post<WhatIfAnswer>("/api/v1/what-if", { ...wish, filters: forApi(wish.filters ?? {}) });
+}
+
+export function settings(): Promise<SettingsAnswer> {
+  return call<SettingsAnswer>("/api/v1/settings");
+}
+
+export async function channels(): Promise<Channel[]> {
+  return (await call<{ channels: Channel[] }>("/api/v1/channels")).channels;
+}
+
+export function tryChannel(name: string): Promise<ChannelTest> {
+  return post<ChannelTest>(`/api/v1/channels/${encodeURIComponent(name)}/test`, {});
 }

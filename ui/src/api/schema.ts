@@ -867,6 +867,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Settings
+         * @description The settings in force, by section, and where each is from. Secrets are masked.
+         */
+        get: operations["settings_api_v1_settings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signin-links": {
         parameters: {
             query?: never;
@@ -3039,6 +3059,19 @@ export interface components {
             /** Scope */
             scope: string;
         };
+        /** OriginShape */
+        OriginShape: {
+            /**
+             * At
+             * @description the line of the file, the variable's name, or the flag
+             */
+            at: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "default" | "file" | "environment" | "command line";
+        };
         /**
          * OutcomeShape
          * @description What a run has found so far. `examined` are the calls that it looked at.
@@ -3409,6 +3442,13 @@ export interface components {
             /** Title */
             title: string;
         };
+        /** SectionShape */
+        SectionShape: {
+            /** Name */
+            name: string;
+            /** Settings */
+            settings: components["schemas"]["SettingShape"][];
+        };
         /**
          * SeriesPoint
          * @description A minute, ten or an hour of the finding's scope.
@@ -3428,6 +3468,47 @@ export interface components {
             retries: number;
             /** Time */
             time: string;
+        };
+        /** SettingShape */
+        SettingShape: {
+            /** About */
+            about: string;
+            /** Is Secret */
+            is_secret: boolean;
+            /**
+             * Name
+             * @example server.port
+             */
+            name: string;
+            origin: components["schemas"]["OriginShape"];
+            /**
+             * Value
+             * @description JSON; of a secret and of what may be one only that it is set
+             */
+            value: unknown;
+        };
+        /**
+         * SettingsAnswer
+         * @description What is in force since the start. Secrets are never told.
+         */
+        SettingsAnswer: {
+            /**
+             * Config File
+             * @description null: there was none, everything is default or environment
+             */
+            config_file: string | null;
+            /** Data Directory */
+            data_directory: string;
+            /** Python Version */
+            python_version: string;
+            /** Role */
+            role: string;
+            /** Sections */
+            sections: components["schemas"]["SectionShape"][];
+            /** Started At */
+            started_at: string;
+            /** Version */
+            version: string;
         };
         /**
          * ShownPrice
@@ -6738,6 +6819,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunbookList"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    settings_api_v1_settings_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsAnswer"];
                 };
             };
             /** @description no valid credential */

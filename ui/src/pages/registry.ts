@@ -26,5 +26,6 @@ export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
   calculator: lazy(() => import("./Calculator")),
   prices: lazy(() => import("./Prices")),
   keys: lazy(() => import("./Keys")),
+  settings: lazy(() => import("./Settings")),
   health: lazy(() => import("./Health")),
 };

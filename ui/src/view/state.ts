@@ -43,6 +43,7 @@ export const PAGES = {
   calculator: "Calculator",
   prices: "Prices",
   keys: "Keys",
+  settings: "Settings",
   health: "Health",
 } as const;
 export type PageName = keyof typeof PAGES;

@@ -1,4 +1,4 @@
-"""Who am I, and how is the server."""
+"""Who am I, how is the server, and what is it set to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from taximeter.server.routes.dependencies import Anybody, Reader, TheParts
+from taximeter.server.routes.dependencies import Admin, Anybody, Reader, TheParts
+from taximeter.server.settings_shapes import SettingsAnswer
 from taximeter.server.shapes import Me, Status
 
 router: Final = APIRouter(tags=["server"])
@@ -22,3 +23,9 @@ def me(caller: Anybody) -> Me:
 def status(parts: TheParts, _caller: Reader) -> Status:
     """Versions, lag, losses, what is unpriced, storage."""
     return parts.status()
+
+
+@router.get("/settings")
+def settings(parts: TheParts, _caller: Admin) -> SettingsAnswer:
+    """The settings in force, by section, and where each is from. Secrets are masked."""
+    return parts.settings()
