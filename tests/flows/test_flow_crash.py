@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from standing import Standing, eventually
@@ -43,11 +43,12 @@ class Load:
         self.answered: set[str] = set()
         self.failed: Counter[str] = Counter()
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopped.set()
         for thread in self._threads:
             thread.join()
@@ -63,7 +64,7 @@ class Load:
                 self._call(number, tag)
             except Exception as error:  # whatever a client says about a gateway that died
                 self.failed[type(error).__name__] += 1
-                time.sleep(0.01)
+                time.sleep(0.05)
             else:
                 self.answered.add(tag)
 
@@ -101,14 +102,12 @@ def test_every_answered_call_is_there_once_and_every_begun_one_is_answered_for(
     chance = Random(17)
     with Standing(tmp_path, simulator.url) as standing:
         standing.key("read")
-        load = Load(standing)
-        load.start()
-        for _ in range(KILLS):
-            time.sleep(chance.uniform(0.3, 1.5))
-            standing.kill()
-            standing.start()
-        time.sleep(0.5)
-        load.stop()
+        with Load(standing) as load:
+            for _ in range(KILLS):
+                time.sleep(chance.uniform(0.3, 1.5))
+                standing.kill()
+                standing.start()
+            time.sleep(0.5)
         eventually(lambda: simulator_is_idle(simulator), bool)
         rows: Any = simulator.ledger["rows"]
         billed = by_tag(rows, lambda row: row["tag"])
