@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from postgres_here import own_postgres, postgres_database, postgres_server
@@ -10,3 +15,24 @@ __all__ = ["own_postgres", "postgres_database", "postgres_server"]
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+ENDED_BY_PYTEST = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[ENDED_BY_PYTEST] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A test that failed may leave a thread that never ends; the run ends all the same, and says which it was."""
+    status = config.stash.get(ENDED_BY_PYTEST, None)
+    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    for thread in left:
+        thread.join(10)
+    stuck = [thread.name for thread in left if thread.is_alive()]
+    if stuck and status is not None:
+        print(f"threads that tests left behind: {', '.join(stuck)}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(status)
