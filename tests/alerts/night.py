@@ -222,8 +222,7 @@ class Night:
         return open_alerting(
             self.settings,
             self.store,
-            self.metadata.alerting,
-            self.metadata.links,
+            self.metadata,
             lambda: self.health,
             clock,
             Jobs(clock),

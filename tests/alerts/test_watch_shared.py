@@ -29,7 +29,7 @@ class Trouble:
 
 def watch_of(metadata: Metadata) -> Watch:
     policy = Policy(Route(name="all", channels=("slack",)))
-    return Watch([Trouble()], lambda: policy, metadata.alerting, SystemClock())
+    return Watch(lambda: [Trouble()], lambda: policy, metadata.alerting, SystemClock())
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_an_evaluation_that_another_server_overtook_changes_nothing(tmp_path: Pa
         other.evaluate()
         return policy
 
-    watch = Watch([Trouble()], overtaken, here.alerting, SystemClock())
+    watch = Watch(lambda: [Trouble()], overtaken, here.alerting, SystemClock())
     with pytest.raises(StoreError, match="changed by another server"):
         watch.evaluate()
     assert len(here.alerting.letters()) == 1

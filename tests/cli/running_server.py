@@ -118,7 +118,7 @@ def running(data: Path, *arguments: str, **variables: str) -> Iterator[Server]:
         process.stdout.close()
 
 
-def eventually(question: Any, seconds: float = 10) -> Any:
+def eventually(question: Any, seconds: float = 120) -> Any:
     """The first answer that is true. Events are stored a moment after they were accepted."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):

@@ -10,7 +10,7 @@ import pytest
 from hand_clock import START_US, HandClock
 
 from taximeter.errors import NotFoundError
-from taximeter.store.metadata import LimitCrossing, LimitVersion, Metadata, UnseenCall
+from taximeter.store.metadata import LimitCrossing, Metadata, UnseenCall, Version
 
 LONGEST_VALUE = "".join(chr(0x1F300 + number) for number in range(512))
 """The longest value of an attribute, in characters of four bytes each."""
@@ -38,8 +38,8 @@ def test_every_version_of_a_limit_is_kept_and_the_newest_counts(metadata: Metada
     clock.seconds = 1
     second = metadata.limits.set("chat", {"limit": 2}, "bob")
     metadata.limits.set("all", {"limit": 3}, "ann")
-    assert first == LimitVersion("chat", 1, {"limit": 1}, START_US, "ann")
-    assert second == LimitVersion("chat", 2, {"limit": 2}, START_US + 1_000_000, "bob")
+    assert first == Version("chat", 1, {"limit": 1}, START_US, "ann")
+    assert second == Version("chat", 2, {"limit": 2}, START_US + 1_000_000, "bob")
     assert [(one.name, one.version) for one in metadata.limits.current()] == [("all", 1), ("chat", 2)]
     assert metadata.limits.history("chat") == [second, first]
     assert metadata.limits.history("nope") == []

@@ -29,6 +29,11 @@ _BOUND: Final = re.compile(r"\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
 _DIVISION: Final = Context(prec=20, rounding=ROUND_HALF_EVEN)
 WEEK_US: Final = 7 * 24 * 3600 * SECOND_US
 
+Group = tuple[Any, ...]
+"""The values of a rule's dimensions."""
+
+Rows = Sequence[Mapping[str, Any]]
+
 KIND: Final = "threshold"
 NO_DATA: Final = "no_data"
 
@@ -100,14 +105,29 @@ def observed(rule: Threshold, store: EventStore, now_us: int) -> list[Observatio
 
     Raises StoreError.
     """
-    rows = _rows(rule, store, now_us)
+    earlier_us = shift_us(rule)
+    return judged(
+        rule, _rows(rule, store, now_us), [] if earlier_us is None else _rows(rule, store, now_us - earlier_us)
+    )
+
+
+def judged(rule: Threshold, rows: Rows, earlier: Rows) -> list[Observation] | None:
+    """The same, from the rows of the rule's time and of the time that it is compared with."""
     if not any(row["calls"] for row in rows) and rule.settings.no_data != "ok":
         return None if rule.settings.no_data == "keep" else [_nothing_came(rule)]
-    before = _before(rule, store, now_us)
+    before = {group_of(rule, row): _number(row[rule.measure]) for row in earlier}
     return [one for row in rows for one in _observations(rule, row, before)]
 
 
-def _rows(rule: Threshold, store: EventStore, to_us: int) -> Sequence[Mapping[str, Any]]:
+def shift_us(rule: Threshold) -> int | None:
+    """How far back the time is that a rule compares with; None when it compares with nothing."""
+    against = rule.settings.against
+    if against is None:
+        return None
+    return WEEK_US if against == "week_before" else rule.settings.over * SECOND_US
+
+
+def _rows(rule: Threshold, store: EventStore, to_us: int) -> Rows:
     length_us = rule.settings.over * SECOND_US
     asked = Query(
         from_us=max(0, to_us - length_us),
@@ -119,20 +139,8 @@ def _rows(rule: Threshold, store: EventStore, to_us: int) -> Sequence[Mapping[st
     return store.query(asked).rows
 
 
-Group = tuple[Any, ...]
-
-
-def _group(rule: Threshold, row: Mapping[str, Any]) -> Group:
+def group_of(rule: Threshold, row: Mapping[str, Any]) -> Group:
     return tuple(row[name] for name in rule.query.group_by)
-
-
-def _before(rule: Threshold, store: EventStore, now_us: int) -> Mapping[Group, Decimal | None]:
-    """The values that are compared with, by group."""
-    against = rule.settings.against
-    if against is None:
-        return {}
-    shift_us = rule.settings.over * SECOND_US if against == "previous" else WEEK_US
-    return {_group(rule, row): _number(row[rule.measure]) for row in _rows(rule, store, now_us - shift_us)}
 
 
 def _number(value: Any) -> Decimal | None:
@@ -143,7 +151,7 @@ def _observations(
     rule: Threshold, row: Mapping[str, Any], before: Mapping[Group, Decimal | None]
 ) -> Iterator[Observation]:
     value = _number(row[rule.measure])
-    reference = before.get(_group(rule, row))
+    reference = before.get(group_of(rule, row))
     compared = value if rule.settings.against is None else _percent(value, reference)
     if compared is None:
         return

@@ -61,7 +61,7 @@ class Watch:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Callable[[], Sequence[Source]],
         policy: Callable[[], Policy],
         records: Records,
         clock: Clock,
@@ -118,7 +118,7 @@ class Watch:
     def _observed(self, now_us: int) -> tuple[list[Observation], list[str]]:
         observations: list[Observation] = []
         unknown: list[str] = []
-        for source in self._sources:
+        for source in self._sources():
             try:
                 found = source.observe(now_us)
             except StoreError as error:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -14,10 +13,9 @@ from rich.table import Table
 from taximeter.cli.console import OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, filters
 from taximeter.cli.remote import Remote
-from taximeter.cli.rendering import json_text
-from taximeter.cli.sources import running_server
-from taximeter.config import data_directory, variable
-from taximeter.errors import UnavailableError, UsageError
+from taximeter.cli.rendering import json_text, minute
+from taximeter.cli.sources import watching
+from taximeter.errors import UsageError
 
 app: Final = typer.Typer()
 
@@ -32,15 +30,6 @@ def alerts_group(context: typer.Context) -> None:
         write(context.get_help())
 
 
-@contextmanager
-def _server(data: Any, url: str | None) -> Iterator[Remote]:
-    """Alerts live in a running server: without one nothing is watched."""
-    remote = Remote(url, variable("KEY")) if url else running_server(data or data_directory())
-    if remote is None:
-        raise UnavailableError("no server is running, so nothing is watched", hint="start it with `taximeter up`")
-    yield remote
-
-
 @app.command("list")
 def list_(
     every: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
@@ -50,12 +39,12 @@ def list_(
     url: UrlOption = None,
 ) -> int:
     """Open incidents, newest first. Exit code 1 when there are any, so that scripts can ask."""
-    with _server(data, url) as remote:
-        if dead:
-            answer = remote.get("/api/v1/notifications", [("state", "dead")])
-            _print(answer, form, lambda: OUT.print(_letters(answer["notifications"])))
-            return 1 if answer["notifications"] else 0
-        answer = remote.get("/api/v1/alerts", [("state", "all" if every else "open")])
+    remote = watching(data, url)
+    if dead:
+        answer = remote.get("/api/v1/notifications", [("state", "dead")])
+        _print(answer, form, lambda: OUT.print(_letters(answer["notifications"])))
+        return 1 if answer["notifications"] else 0
+    answer = remote.get("/api/v1/alerts", [("state", "all" if every else "open")])
     found = answer["incidents"]
     _print(answer, form, lambda: OUT.print(_incidents(found)) if found else note("Nothing is wrong."))
     return 1 if any(one["resolved_at"] is None for one in found) else 0
@@ -66,9 +55,9 @@ def show(
     incident: IncidentArgument, form: FormOption = Form.table, data: DataOption = None, url: UrlOption = None
 ) -> int:
     """One incident: its alerts, the first steps that were taken, who was told, and the runbook."""
-    with _server(data, url) as remote:
-        page = remote.get(f"/api/v1/alerts/{_whole_id(remote, incident)}")
-        books = {book["name"]: book for book in remote.get("/api/v1/runbooks")["runbooks"]}
+    remote = watching(data, url)
+    page = remote.get(f"/api/v1/alerts/{_whole_id(remote, incident)}")
+    books = {book["name"]: book for book in remote.get("/api/v1/runbooks")["runbooks"]}
     _print(page, form, lambda: _show(page, books))
     return 0
 
@@ -82,9 +71,9 @@ def ack(
     url: UrlOption = None,
 ) -> int:
     """Take an incident: it is not told again unless it gets graver, and its escalation ends."""
-    with _server(data, url) as remote:
-        path = f"/api/v1/alerts/{_whole_id(remote, incident)}/acknowledge"
-        answer = remote.delete(path) if back else remote.post(path, {"by": by} if by else {})
+    remote = watching(data, url)
+    path = f"/api/v1/alerts/{_whole_id(remote, incident)}/acknowledge"
+    answer = remote.delete(path) if back else remote.post(path, {"by": by} if by else {})
     taken = answer["acknowledged_by"]
     note(f"{answer['title']}: {f'taken by {taken}' if taken else 'given back'}.")
     return 0
@@ -128,23 +117,23 @@ def act(
 ) -> int:
     """Do something about an incident at once: limit spending, pause it, force a cheaper model. Shows what it would do
     and asks first. Without a deed: what was done."""
-    with _server(data, url) as remote:
-        path = f"/api/v1/alerts/{_whole_id(remote, incident)}/actions"
-        if undo is not None:
-            remote.delete(f"{path}/{undo}")
-            note("Undone.")
-        elif deed is None:
-            for one in remote.get(path)["actions"]:
-                note(f"{one['name']}: {one['definition']} ({one['changed_by']}, {_minute(one['changed_at'])})")
-        else:
-            said = {"scope": filters(scope) or None, "usd": usd, "model": model}
-            wish = {"kind": deed.value, "window": window, **{k: v for k, v in said.items() if v is not None}}
-            planned = remote.post(path, wish)
-            note(f"This limit is set: {json_text(planned['definition'])}")
-            if not yes and not typer.confirm("Do it?"):
-                return 1
-            done = remote.post(path, {**wish, "confirm": True})
-            note(f"Done. Undo it: --undo {done['name']}")
+    remote = watching(data, url)
+    path = f"/api/v1/alerts/{_whole_id(remote, incident)}/actions"
+    if undo is not None:
+        remote.delete(f"{path}/{undo}")
+        note("Undone.")
+    elif deed is None:
+        for one in remote.get(path)["actions"]:
+            note(f"{one['name']}: {one['definition']} ({one['changed_by']}, {minute(one['changed_at'])})")
+    else:
+        said = {"scope": filters(scope) or None, "usd": usd, "model": model}
+        wish = {"kind": deed.value, "window": window, **{k: v for k, v in said.items() if v is not None}}
+        planned = remote.post(path, wish)
+        note(f"This limit is set: {json_text(planned['definition'])}")
+        if not yes and not typer.confirm("Do it?"):
+            return 1
+        done = remote.post(path, {**wish, "confirm": True})
+        note(f"Done. Undo it: --undo {done['name']}")
     return 0
 
 
@@ -169,19 +158,19 @@ def silence(
     url: UrlOption = None,
 ) -> int:
     """Tell nobody of matching incidents for a time. Without options: the silences that last."""
-    with _server(data, url) as remote:
-        if end is not None:
-            remote.delete(f"/api/v1/silences/{end}")
-            note("Ended.")
-        elif match:
-            if until is None:
-                raise UsageError("a silence needs an end", hint="--until 2026-12-01T08:00:00Z")
-            wish = {"match": filters(match), "to": until, "comment": comment} | ({"from": since} if since else {})
-            made = remote.post("/api/v1/silences", wish)
-            _print(made, form, lambda: note(f"Silent until {made['to']}. End it: --end {made['silence_id']}"))
-        else:
-            answer = remote.get("/api/v1/silences")
-            _print(answer, form, lambda: OUT.print(_silences(answer["silences"])))
+    remote = watching(data, url)
+    if end is not None:
+        remote.delete(f"/api/v1/silences/{end}")
+        note("Ended.")
+    elif match:
+        if until is None:
+            raise UsageError("a silence needs an end", hint="--until 2026-12-01T08:00:00Z")
+        wish = {"match": filters(match), "to": until, "comment": comment} | ({"from": since} if since else {})
+        made = remote.post("/api/v1/silences", wish)
+        _print(made, form, lambda: note(f"Silent until {made['to']}. End it: --end {made['silence_id']}"))
+    else:
+        answer = remote.get("/api/v1/silences")
+        _print(answer, form, lambda: OUT.print(_silences(answer["silences"])))
     return 0
 
 
@@ -192,8 +181,8 @@ def try_channel(
     url: UrlOption = None,
 ) -> int:
     """Send a test message to a channel. Exit code 1 when it did not get through."""
-    with _server(data, url) as remote:
-        answer = remote.post(f"/api/v1/channels/{channel}/test", {})
+    remote = watching(data, url)
+    answer = remote.post(f"/api/v1/channels/{channel}/test", {})
     note(f"{channel}: delivered." if answer["delivered"] else f"{channel}: {answer['error']}")
     return 0 if answer["delivered"] else 1
 
@@ -213,8 +202,8 @@ def annotate(
 ) -> int:
     """Mark a deployment or another event: it is shown with incidents that begin soon after."""
     wish = {"text": text, "labels": filters(label)} | ({"at": at} if at else {})
-    with _server(data, url) as remote:
-        made = remote.post("/api/v1/annotations", wish)
+    remote = watching(data, url)
+    made = remote.post("/api/v1/annotations", wish)
     note(f"Marked at {made['at']}.")
     return 0
 
@@ -260,26 +249,22 @@ def _incidents(found: Sequence[Mapping[str, Any]]) -> Table:
         )
         colour = _COLOURS.get(one["severity"], "")
         drawn.add_row(
-            one["incident_id"], f"[{colour}]{one['severity']}[/]", one["title"], _minute(one["opened_at"]), state
+            one["incident_id"], f"[{colour}]{one['severity']}[/]", one["title"], minute(one["opened_at"]), state
         )
     return drawn
-
-
-def _minute(moment: str) -> str:
-    return moment[:16].replace("T", " ")
 
 
 def _show(page: Mapping[str, Any], books: Mapping[str, Mapping[str, Any]]) -> None:
     incident = page["incident"]
     OUT.print(f"[bold]{incident['severity'].upper()} {incident['title']}[/]", highlight=False)
-    OUT.print(f"since {_minute(incident['opened_at'])} UTC, {len(incident['alerts'])} alerts\n", highlight=False)
+    OUT.print(f"since {minute(incident['opened_at'])} UTC, {len(incident['alerts'])} alerts\n", highlight=False)
     for alert in incident["alerts"][:10]:
         OUT.print(f"· {alert['summary']} ({alert['state']})", markup=False, highlight=False)
     facts = incident["alerts"][0]["facts"] if incident["alerts"] else {}
     for title, answer in facts.get("evidence") or []:
         OUT.print(f"  {title}: {answer}", markup=False, highlight=False)
     for mark in page["annotations"]:
-        OUT.print(f"  marked {_minute(mark['at'])}: {mark['text']}", markup=False, highlight=False)
+        OUT.print(f"  marked {minute(mark['at'])}: {mark['text']}", markup=False, highlight=False)
     if page["notifications"]:
         OUT.print(_letters(page["notifications"]))
     book = books.get(str(facts.get("runbook")))
@@ -291,7 +276,7 @@ def _letters(letters: Sequence[Mapping[str, Any]]) -> Table:
     drawn = _table("told", "when", "channel", "event", "state", "tries", "error")
     for one in letters:
         state = (one["channel"], one["event"], one["state"], str(one["tries"]), one["error"] or "")
-        drawn.add_row(_minute(one["created_at"]), *state)
+        drawn.add_row(minute(one["created_at"]), *state)
     return drawn
 
 
@@ -299,7 +284,5 @@ def _silences(silences: Sequence[Mapping[str, Any]]) -> Table:
     drawn = _table(None, "id", "matches", "from", "to", "author", "comment")
     for one in silences:
         matches = ", ".join(f"{name}={value}" for name, value in one["match"].items())
-        drawn.add_row(
-            one["silence_id"], matches, _minute(one["from"]), _minute(one["to"]), one["author"], one["comment"]
-        )
+        drawn.add_row(one["silence_id"], matches, minute(one["from"]), minute(one["to"]), one["author"], one["comment"])
     return drawn

@@ -93,3 +93,8 @@ def coverage_notes(coverage: Row) -> list[str]:
     notes = [f"{coverage[name]:,} calls {text}" for name, text in sentences.items() if coverage.get(name)]
     tokens = coverage.get("unpriced_tokens")
     return [f"{notes[0]} ({tokens:,} tokens)", *notes[1:]] if tokens else notes
+
+
+def minute(moment: str) -> str:
+    """An RFC 3339 moment to the minute: `2026-11-24 02:03`."""
+    return moment[:16].replace("T", " ")

@@ -1,26 +1,29 @@
-"""`taximeter rules`: are the rules right, and do the routes do what they are meant to."""
+"""`taximeter rules`: which there are, are they right, when would they have fired, and do the routes do their work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 import yaml
+from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption, UrlOption
-from taximeter.cli.rendering import json_text, usd
-from taximeter.cli.sources import open_source
+from taximeter.cli.rendering import json_text, minute, usd
+from taximeter.cli.sources import open_source, watching
 from taximeter.errors import UsageError
 
 app: Final = typer.Typer()
+PREVIEW_SECONDS: Final = 300.0
 
 
 @app.callback(invoke_without_command=True)
 def rules_group(context: typer.Context) -> None:
-    """Check rules and routes before they matter."""
+    """List rules, try them on the past, check rules and routes before they matter."""
     if context.invoked_subcommand is None:
         write(context.get_help())
 
@@ -54,6 +57,52 @@ def check(
     return 1 if any(results.values()) else 0
 
 
+@app.command("list")
+def list_(form: FormOption = Form.table, data: DataOption = None, url: UrlOption = None) -> int:
+    """All rules of a running server: what they watch, and who set them."""
+    answer = watching(data, url).get("/api/v1/rules")
+    if form is Form.json:
+        write(json_text(answer))
+        return 0
+    drawn = Table("name", "watches", "warning", "critical", "for", "from", header_style="bold")
+    for rule in answer["rules"]:
+        drawn.add_row(*_in_a_row(rule))
+    OUT.print(drawn)
+    return 0
+
+
+@app.command("preview")
+def preview(
+    rule: Annotated[
+        str,
+        typer.Argument(metavar="RULE", help="The name of a rule, or one as in the file: '{name: ..., measure: ...}'."),
+    ],
+    since: Annotated[str, typer.Option("--since", metavar="T", help="From when, as for `report`.")] = "7d",
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="T", help="Until when, not included. [default: now]", show_default=False),
+    ] = None,
+    form: FormOption = Form.table,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> int:
+    """When a rule would have fired over the calls of the past, and with what. Nobody is told."""
+    wanted = _definition(rule) if rule.lstrip().startswith("{") else rule
+    asked = {"rule": wanted, "since": since, "until": until or "now"}
+    patient = replace(watching(data, url), timeout_seconds=PREVIEW_SECONDS)
+    answer = patient.post("/api/v1/rules/preview", asked)
+    if form is Form.json:
+        write(json_text(answer))
+        return 0
+    for one in answer["firings"]:
+        until_told = "and still does" if one["to"] is None else f"until {minute(one['to'])}"
+        OUT.print(f"{minute(one['from'])} {one['severity']}, {until_told}", highlight=False, markup=False)
+        OUT.print(f"  {one['summary']}", highlight=False, markup=False, soft_wrap=True)
+    looked = f"looked every {answer['step_seconds']} s from {minute(answer['from'])} to {minute(answer['to'])} UTC"
+    note(f"It would have fired {answer['count']} times ({looked}).")
+    return 0
+
+
 @app.command("backtest")
 def backtest(
     since: Annotated[str, typer.Option("--since", metavar="T", help="From when, as for `report`.")] = "30d",
@@ -78,13 +127,39 @@ def backtest(
 def _show(answer: Mapping[str, Any]) -> None:
     for one in answer["findings"]:
         about = "" if one["excess_usd"] is None else f", {usd(one['excess_usd'])} more than expected"
-        began = one["started_at"][:16].replace("T", " ")
-        line = f"{began} {one['severity']} {one['kind']}, {one['minutes']} minutes{about}"
+        line = f"{minute(one['started_at'])} {one['severity']} {one['kind']}, {one['minutes']} minutes{about}"
         OUT.print(line, highlight=False, markup=False)
         OUT.print(f"  {one['summary']}", highlight=False, markup=False, soft_wrap=True)
     note(f"{len(answer['findings'])} findings, {answer['per_week']} a week.")
     for advice in answer["advice"]:
         note(advice)
+
+
+def _definition(text: str) -> dict[str, Any]:
+    try:
+        written = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"this is no rule: {error}") from error
+    if not isinstance(written, dict):
+        raise UsageError("this is no rule", hint="'{name: burn, measure: cost_usd, over: 10m, warning: \"> 20\"}'")
+    return written
+
+
+def _in_a_row(rule: Mapping[str, Any]) -> list[str]:
+    filters = ", ".join(f"{name}={value}" for name, value in rule.get("where", {}).items())
+    over, of = f"over {rule.get('over', '10m')}", filters and f"of {filters}"
+    parts = (rule["measure"], over, of, _each(rule), _against(rule))
+    origin = "file" if rule["provisioned"] else f"v{rule['version']}, {rule['changed_by']}"
+    bounds = (rule.get("warning") or "–", rule.get("critical") or "–", rule.get("for", "–"))
+    return [rule["name"], " ".join(part for part in parts if part), *bounds, origin]
+
+
+def _each(rule: Mapping[str, Any]) -> str:
+    return f"for each {', '.join(rule['each'])}" if rule.get("each") else ""
+
+
+def _against(rule: Mapping[str, Any]) -> str:
+    return f"against {rule['against'].replace('_', ' ')}" if rule.get("against") else ""
 
 
 def _tell(results: dict[str, list[str]]) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from taximeter.cli.remote import Remote
 from taximeter.config import data_directory, variable
+from taximeter.errors import UnavailableError
 
 if TYPE_CHECKING:
     from taximeter.reports.asking import Progress
@@ -148,6 +149,14 @@ def running_server(data: Path, pause: Callable[[float], None] = time.sleep) -> R
         pause(RETRY_SECONDS)
         waited_seconds += RETRY_SECONDS
     return None
+
+
+def watching(data: Path | None, url: str | None) -> Remote:
+    """The server that watches: rules and alerts live in a running one. Raises UnavailableError without one."""
+    remote = Remote(url, variable("KEY")) if url else running_server(data or data_directory())
+    if remote is None:
+        raise UnavailableError("no server is running, so nothing is watched", hint="start it with `taximeter up`")
+    return remote
 
 
 @contextmanager

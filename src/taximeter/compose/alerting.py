@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from taximeter.alerts import runbook
 from taximeter.alerts.channels.registry import open_channels
@@ -16,7 +16,8 @@ from taximeter.alerts.evidence import Investigator
 from taximeter.alerts.lifeline import Lifeline
 from taximeter.alerts.links import DeedLinks, Signer
 from taximeter.alerts.matching import parse_matchers
-from taximeter.alerts.policy import patience_of, root_of, unknown_channels
+from taximeter.alerts.policy import root_of, unknown_channels
+from taximeter.alerts.rule_desk import RuleDesk
 from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.silences import Silence
 from taximeter.alerts.sources import DifferingAmounts, Meter, MeterHealth, OwnRule, Source, UnpricedCalls
@@ -32,10 +33,18 @@ from taximeter.pricing import PriceBook
 from taximeter.reports.differences import differences
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
-from taximeter.store.metadata import Alerting, Links
+from taximeter.store.metadata import Alerting, Links, RuleBook
 
 DELIVER_SECONDS: Final = 1.0
 TIDY_SECONDS: Final = 3600.0
+
+
+class Kept(Protocol):
+    """What alerting needs of the metadata store."""
+
+    alerting: Alerting
+    links: Links
+    rules: RuleBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class AlertingParts:
     records: Alerting
     links: Links
     signer: Callable[[], Signer]
+    rules: RuleDesk
     channel_kinds: Mapping[str, str]
     runbooks: Mapping[str, Runbook]
 
@@ -84,8 +94,7 @@ def _rules(settings: Settings) -> tuple[list[Threshold], list[Mistake]]:
 def open_alerting(
     settings: Settings,
     store: EventStore,
-    records: Alerting,
-    links: Links,
+    kept: Kept,
     health: Callable[[], MeterHealth],
     clock: Clock,
     jobs: Jobs,
@@ -97,14 +106,17 @@ def open_alerting(
     wrong = mistakes(settings)
     if wrong:
         raise ConfigurationError("configuration", wrong)
+    records, links = kept.alerting, kept.links
     channels, _ = open_channels(settings.alerts.channels, clock)
-    rules, _ = _rules(settings)
     root = root_of(settings.alerts)
-    patience = {rule.name: patience_of(rule.settings) for rule in rules}
-    sources: list[Source] = [*(OwnRule(rule, store) for rule in rules), UnpricedCalls(store), Meter(health), *further]
+    rules = RuleDesk(_rules(settings)[0], kept.rules, store, clock)
+    fixed: list[Source] = [UnpricedCalls(store), Meter(health), *further]
+
+    def sources() -> list[Source]:
+        return [*(OwnRule(one.rule, store) for one in rules.defined()), *fixed]
 
     def policy() -> Policy:
-        return Policy(root, patience, _silences(records, clock.now_us()))
+        return Policy(root, rules.patience(), _silences(records, clock.now_us()))
 
     def explain(request: Mapping[str, Any]) -> str:
         return why(parse_why(request, clock.now_us()), store).in_a_line()
@@ -121,7 +133,7 @@ def open_alerting(
         jobs.every(f"delivery_{name}", DELIVER_SECONDS, partial(delivery.run, name))
     jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
-    return AlertingParts(watch, delivery, records, links, signer, kinds, books)
+    return AlertingParts(watch, delivery, records, links, signer, rules, kinds, books)
 
 
 def differing_amounts(store: EventStore, book: Callable[[], PriceBook]) -> DifferingAmounts:

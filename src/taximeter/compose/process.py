@@ -199,7 +199,7 @@ class Process:
         return detecting
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:
-        records, links = self.desk.alerting, self.desk.links
+        records = self.desk.alerting
 
         def health() -> MeterHealth:
             failing = {name: job.last_error for name, job in kept.jobs.status.items() if job.last_error is not None}
@@ -215,7 +215,7 @@ class Process:
         if kept.detecting is not None:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
-            self.settings, kept.store, records, links, health, self.clock, kept.jobs, lambda: self._url, found
+            self.settings, kept.store, self.desk, health, self.clock, kept.jobs, lambda: self._url, found
         )
 
     def _open_exporting(self, kept: Collecting) -> Exporting:

@@ -47,6 +47,12 @@ def _days_of(written: str) -> list[int]:
     return [day % 7 for day in range(start, end + 1 if end >= start else end + 8)]
 
 
+def duration(seconds: int) -> str:
+    """As it is written: `5m`, `90s`."""
+    units = ((name, length) for name, length in reversed(tuple(_UNITS.items())) if name != "w")
+    return next(f"{seconds // length}{name}" for name, length in units if seconds % length == 0)
+
+
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Days = Annotated[frozenset[int], BeforeValidator(_days)]
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -126,6 +132,9 @@ class AlertSettings(Written):
     )
 
 
+_DURATIONS: Final = ("over", "for", "keep_firing_for")
+
+
 class RuleSettings(Written):
     """A rule of one's own: a measure over a time, by group, against a bound."""
 
@@ -146,6 +155,11 @@ class RuleSettings(Written):
     )
     labels: dict[str, str] = Field(default_factory=dict, description="Further labels, to route by.")
     runbook: str | None = Field(default=None, description="Name of the runbook.")
+
+    def as_definition(self) -> dict[str, Any]:
+        """What it was read from: only what differs from the defaults, durations as text."""
+        said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {name: duration(value) if name in _DURATIONS else value for name, value in said.items()}
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> RuleSettings:

@@ -25,6 +25,7 @@ from taximeter.server.routes import (
     price_reports,
     prices,
     repricing,
+    rules,
     spending,
     standing,
     why,
@@ -58,6 +59,7 @@ _ROUTERS: Final = (
     repricing.router,
     limits.router,
     alerts.router,
+    rules.router,
     findings.router,
 )
 

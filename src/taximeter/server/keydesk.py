@@ -35,6 +35,7 @@ class KeyDesk:
         self.exports = metadata.exports
         self.limits = metadata.limits
         self.links = metadata.links
+        self.rules = metadata.rules
         self.lease = metadata.lease
 
     def gateway_key(self, secret: str) -> Key | None:

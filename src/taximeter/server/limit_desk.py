@@ -21,7 +21,7 @@ from taximeter.limits.window import FOREVER_US, span_at
 from taximeter.reports.limit_simulation import simulate
 from taximeter.reports.limit_spending import spent_of
 from taximeter.store.events import EventStore
-from taximeter.store.metadata import LimitBook, LimitCrossing, LimitVersion, UnseenCall
+from taximeter.store.metadata import LimitBook, LimitCrossing, UnseenCall, Version
 
 MOST_SHOWN: Final = 200
 """Values of one limit that are shown, those nearest to their amount first."""
@@ -40,7 +40,7 @@ class Defined:
     """A limit and where it is from: `version` None is the configuration file, which alone may change it."""
 
     limit: Limit
-    version: LimitVersion | None
+    version: Version | None
 
     def as_dict(self) -> dict[str, Any]:
         version = self.version

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taximeter.alerts.delivery import Delivery
+from taximeter.alerts.rule_desk import RuleDesk
 from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.watch import Watch
 from taximeter.clock import Clock
@@ -65,6 +66,9 @@ class Alerting(Protocol):
 
     @property
     def links(self) -> Links: ...
+
+    @property
+    def rules(self) -> RuleDesk: ...
 
     @property
     def channel_kinds(self) -> Mapping[str, str]: ...

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taximeter.clock import Clock, SystemClock
-from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, SilenceRecord
+from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, RuleBook, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.exports import ExportedDay, Exports, OvertakenError
 from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.leases import Lease
-from taximeter.store.metadata.limits import LimitBook, LimitCrossing, LimitVersion, UnseenCall
+from taximeter.store.metadata.limits import LimitBook, LimitCrossing, UnseenCall
 from taximeter.store.metadata.links import Links
 from taximeter.store.metadata.sessions import Session, Sessions
+from taximeter.store.metadata.versions import Version
 
 __all__ = [
     "SCOPES",
@@ -36,16 +37,17 @@ __all__ = [
     "Letter",
     "LimitBook",
     "LimitCrossing",
-    "LimitVersion",
     "Links",
     "Metadata",
     "OvertakenError",
     "RecordedUse",
+    "RuleBook",
     "Session",
     "Sessions",
     "SilenceRecord",
     "UnseenCall",
     "Verdict",
+    "Version",
 ]
 
 
@@ -72,6 +74,7 @@ class Metadata:
         self.findings = Findings(self._database)
         self.exports = Exports(self._database)
         self.limits = LimitBook(self._database, clock)
+        self.rules = RuleBook(self._database, clock)
         self.links = Links(self._database, draw)
 
     def lease(self, name: str) -> Lease:

@@ -14,9 +14,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from taximeter.clock import Clock
 from taximeter.errors import NotFoundError, StoreError
 from taximeter.store.metadata.database import Database, add_new, put
-from taximeter.store.metadata.tables import ALERT_DESK, ANNOTATIONS, INCIDENTS, OUTBOX, SILENCES
+from taximeter.store.metadata.tables import ALERT_DESK, ANNOTATIONS, INCIDENTS, OUTBOX, RULE_VERSIONS, SILENCES
+from taximeter.store.metadata.versions import Versions
 
 MOST_DELIVERED: Final = 10_000
 """Notifications that are kept after their delivery; the oldest give way."""
@@ -242,6 +244,13 @@ class Alerting:
         )
         with self._database.reading() as connection:
             return [Annotation(**row._mapping) for row in connection.execute(wanted)]
+
+
+class RuleBook(Versions):
+    """Rules that were set over the API."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock, RULE_VERSIONS, "rules", "rule")
 
 
 def _replaced(connection: Connection, desk: str, before: str | None) -> bool:

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import Row
 
 from taximeter.clock import Clock
-from taximeter.errors import NotFoundError
 from taximeter.store.metadata.database import Database, add_new
-from taximeter.store.metadata.tables import CHANGES, LIMIT_CROSSINGS, LIMIT_UNSEEN, LIMIT_VERSIONS
-
-CHANGE: Final = "limits"
-
-
-@dataclass(frozen=True, slots=True)
-class LimitVersion:
-    """One version of a limit. `definition` is None where it was removed."""
-
-    name: str
-    version: int
-    definition: Mapping[str, Any] | None
-    changed_at_us: int
-    changed_by: str
+from taximeter.store.metadata.tables import LIMIT_CROSSINGS, LIMIT_UNSEEN, LIMIT_VERSIONS
+from taximeter.store.metadata.versions import Versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,58 +45,11 @@ class UnseenCall:
     output_tokens: int
 
 
-class LimitBook:
+class LimitBook(Versions):
     """All methods block and raise StoreError."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
-    # ── definitions ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def set(self, name: str, definition: Mapping[str, Any], changed_by: str) -> LimitVersion:
-        """A new version of a limit, which may be its first."""
-        return self._add(name, definition, changed_by)
-
-    def remove(self, name: str, changed_by: str) -> LimitVersion:
-        """Raises NotFoundError."""
-        if all(one.name != name for one in self.current()):
-            raise NotFoundError(f"there is no limit '{name}' that was set here", hint="see `taximeter limits list`")
-        return self._add(name, None, changed_by)
-
-    def current(self) -> list[LimitVersion]:
-        """The newest version of every limit that is not removed, by name."""
-        newest = sa.select(LIMIT_VERSIONS.c.name, sa.func.max(LIMIT_VERSIONS.c.version).label("version"))
-        newest_of = newest.group_by(LIMIT_VERSIONS.c.name).subquery()
-        of_name = LIMIT_VERSIONS.c.name == newest_of.c.name
-        joined = sa.and_(of_name, LIMIT_VERSIONS.c.version == newest_of.c.version)
-        wanted = sa.select(LIMIT_VERSIONS).join(newest_of, joined).order_by(LIMIT_VERSIONS.c.name)
-        with self._database.reading() as connection:
-            return [one for row in connection.execute(wanted) if (one := _version(row)).definition is not None]
-
-    def history(self, name: str) -> list[LimitVersion]:
-        """Every version of a limit, newest first; empty when there never was one."""
-        wanted = sa.select(LIMIT_VERSIONS).where(LIMIT_VERSIONS.c.name == name)
-        with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(LIMIT_VERSIONS.c.version.desc()))
-            return [_version(row) for row in rows]
-
-    def change_number(self) -> int:
-        """How often definitions were changed, by whomever."""
-        with self._database.reading() as connection:
-            number = sa.select(CHANGES.c.number).where(CHANGES.c.name == CHANGE)
-            return int(connection.execute(number).scalar_one())
-
-    def _add(self, name: str, definition: Mapping[str, Any] | None, changed_by: str) -> LimitVersion:
-        with self._database.writing() as connection:
-            # First, so that whoever else changes limits waits here, and sees this version.
-            counted = sa.update(CHANGES).where(CHANGES.c.name == CHANGE)
-            connection.execute(counted.values(number=CHANGES.c.number + 1))
-            before = sa.select(sa.func.max(LIMIT_VERSIONS.c.version)).where(LIMIT_VERSIONS.c.name == name)
-            version = int(connection.execute(before).scalar() or 0) + 1
-            added = LimitVersion(name, version, definition, self._clock.now_us(), changed_by)
-            connection.execute(sa.insert(LIMIT_VERSIONS).values({n: getattr(added, n) for n in LimitVersion.__slots__}))
-        return added
+        super().__init__(database, clock, LIMIT_VERSIONS, "limits", "limit")
 
     # ── thresholds ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,7 +79,3 @@ class LimitBook:
         with self._database.reading() as connection:
             rows = connection.execute(wanted)
             return [UnseenCall(**{n: getattr(row, n) for n in UnseenCall.__slots__}) for row in rows]
-
-
-def _version(row: Row[Any]) -> LimitVersion:
-    return LimitVersion(**{name: getattr(row, name) for name in LimitVersion.__slots__})

@@ -151,6 +151,16 @@ LIMIT_VERSIONS: Final = Table(
     Column("changed_by", Words, nullable=False),
 )
 
+RULE_VERSIONS: Final = Table(
+    "rule_versions",
+    METADATA,
+    Column("name", Words, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("definition", JSON(none_as_null=True)),
+    Column("changed_at_us", BigInteger, nullable=False),
+    Column("changed_by", Words, nullable=False),
+)
+
 LIMIT_CROSSINGS: Final = Table(
     "limit_crossings",
     METADATA,
