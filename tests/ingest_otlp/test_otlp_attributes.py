@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +11,15 @@ import pytest
 from otlp_spans import CHAT, NOW_US, S, chat, counts, event, spans
 
 from taximeter.clock import rfc3339
-from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, read
+from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, best_said, said_by
+from taximeter.ingest.otlp.span import Found
 
 A_VALUE_OF = {"read_count": 7, "read_money": "0.25", "read_json": '{"model": "m"}', "_provider": "Groq"}
+
+
+def read(given: Iterable[tuple[str, object]]) -> Found:
+    """What named values say together."""
+    return best_said(said_by(INDEX.get(name, ()), value) for name, value in given)
 
 
 @pytest.mark.parametrize(

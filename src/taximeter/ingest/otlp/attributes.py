@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -402,16 +402,34 @@ INDEX: Final[Mapping[str, tuple[Place, ...]]] = _index()
 """Name of an attribute → the fields it may give, its rank among their names, and how it is read."""
 
 
-def read(attributes: Iterable[tuple[str, object]]) -> Found:
-    """Our fields out of attributes: of several that give one field, the best named wins."""
+Said: TypeAlias = tuple[tuple[str, int, Any], ...]
+"""What one attribute says: our field, the rank of the attribute's name among those that give it, and the content."""
+
+
+def said_by(places: Iterable[Place], value: object) -> Said:
+    """What a value says in the places of its name."""
+    read_there = [(field, rank, reader(value)) for field, rank, reader in places]
+    return tuple([said for said in read_there if said[2] is not None])
+
+
+def best_said(attributes: Iterable[Said]) -> Found:
+    """Our fields out of what attributes say: of several that give one field, the best named wins."""
     found: Found = {}
     ranks: dict[str, int] = {}
-    for name, value in attributes:
-        for field, rank, reader in INDEX.get(name, ()):
-            if ranks.get(field, LAST_RANK) > rank and (content := reader(value)) is not None:
+    for said in attributes:
+        for field, rank, content in said:
+            if ranks.get(field, LAST_RANK) > rank:
                 found[field] = content
                 ranks[field] = rank
     return found
+
+
+LONGEST_KNOWN_BYTES: Final = 96
+"""What attributes up to this size say is remembered, as most of it comes again and again: names of models and
+providers, counts, flags."""
+
+MOST_KNOWN: Final = 16_384
+"""Attributes that are remembered, about 6 MB in each form."""
 
 
 def identity_of(found: Found) -> Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +11,15 @@ import msgspec
 from taximeter.errors import UsageError
 from taximeter.ingest.otlp import arrivals
 from taximeter.ingest.otlp.arrivals import Signal
-from taximeter.ingest.otlp.attributes import INDEX, identity_of, read
+from taximeter.ingest.otlp.attributes import (
+    INDEX,
+    LONGEST_KNOWN_BYTES,
+    MOST_KNOWN,
+    Said,
+    best_said,
+    identity_of,
+    said_by,
+)
 from taximeter.ingest.otlp.span import MOST_NAME_CHARACTERS, Arrived, Found, Origin, Span
 
 LARGEST_NS: Final = (1 << 64) - 1
@@ -28,10 +38,11 @@ class _Value(_Form):
 
 class _Attribute(_Form):
     key: str = ""
-    value: _Value | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_Attributes = list[_Attribute] | None
+_Attributes = list[msgspec.Raw] | None
+"""Each is decoded by itself, and its value only when its key is one that we read."""
 
 
 class _Resource(_Form):
@@ -123,6 +134,8 @@ _DECODERS: Final[dict[Signal, msgspec.json.Decoder[Any]]] = {
 }
 _decode_span: Final = msgspec.json.Decoder(_Span).decode
 _decode_record: Final = msgspec.json.Decoder(_LogRecord).decode
+_decode_attribute: Final = msgspec.json.Decoder(_Attribute).decode
+_decode_value: Final = msgspec.json.Decoder(_Value | None).decode
 
 
 def decode(signal: Signal, body: bytes) -> Arrived:
@@ -130,18 +143,12 @@ def decode(signal: Signal, body: bytes) -> Arrived:
 
     Raises UsageError when the whole is no export request.
     """
+    arrived = Arrived()
     try:
         request = _DECODERS[signal].decode(body or b"{}")
+        _READ[signal](request, arrived)
     except _UNREADABLE as error:
         raise UsageError("the body is not an OTLP request in JSON", hint=str(error)) from error
-    arrived = Arrived()
-    if signal == "traces":
-        _read_spans(request, arrived)
-    elif signal == "logs":
-        _read_records(request, arrived)
-    else:
-        groups = [s for r in request.resource_metrics or () for s in r.scope_metrics or ()]
-        arrived.ignored = sum(len(group.metrics or ()) for group in groups)
     return arrived
 
 
@@ -158,9 +165,9 @@ def _read_spans(request: _Traces, arrived: Arrived) -> None:
 
 
 def _span(sent: _Span, origin: Origin) -> Span:
-    found = read(_pairs(sent.attributes))
+    found = _read(sent.attributes)
     for event in sent.events or ():
-        for field, value in read(_pairs(event.attributes)).items():
+        for field, value in _read(event.attributes).items():
             found.setdefault(field, value)
     return Span(
         trace_id=_bytes(sent.trace_id),
@@ -188,27 +195,51 @@ def _read_records(request: _Logs, arrived: Arrived) -> None:
                     arrived.reject(f"a log record cannot be read: {error}")
 
 
+def _read_metrics(request: _Metrics, arrived: Arrived) -> None:
+    groups = [s for r in request.resource_metrics or () for s in r.scope_metrics or ()]
+    arrived.ignored = sum(len(group.metrics or ()) for group in groups)
+
+
+_READ: Final[dict[Signal, Callable[[Any, Arrived], None]]] = {
+    "traces": _read_spans,
+    "logs": _read_records,
+    "metrics": _read_metrics,
+}
+
+
 def _add_record(arrived: Arrived, sent: _LogRecord, origin: Origin) -> None:
     at_ns = _nanoseconds(sent.time_unix_nano) or _nanoseconds(sent.observed_time_unix_nano)
     names = (sent.event_name or "", (sent.body and sent.body.string_value) or "")
     ids = _bytes(sent.trace_id), _bytes(sent.span_id)
-    arrivals.add_record(arrived, names, at_ns, *ids, origin, read(_pairs(sent.attributes)))
+    arrivals.add_record(arrived, names, at_ns, *ids, origin, _read(sent.attributes))
 
 
 def _shared(resource: _Resource | None) -> Found:
-    return identity_of(read(_pairs(resource.attributes))) if resource else {}
+    return identity_of(_read(resource.attributes)) if resource else {}
 
 
 def _origin(scope: _Scope | None, shared: Found) -> Origin:
     if scope is None:
         return Origin(shared=shared)
     if scope.attributes:
-        shared = {**shared, **identity_of(read(_pairs(scope.attributes)))}
+        shared = {**shared, **identity_of(_read(scope.attributes))}
     return Origin(scope.name or "", scope.version or "", shared)
 
 
-def _pairs(attributes: _Attributes) -> list[tuple[str, object]]:
-    return [(sent.key, _content(sent.value)) for sent in attributes or () if sent.key in INDEX and sent.value]
+def _read(attributes: _Attributes) -> Found:
+    sent = map(bytes, attributes or ())
+    return best_said([_known(one) if len(one) <= LONGEST_KNOWN_BYTES else _says(one) for one in sent])
+
+
+def _says(attribute: bytes) -> Said:
+    """What an attribute says. Raises what msgspec raises for one that is none."""
+    sent = _decode_attribute(attribute)
+    places = INDEX.get(sent.key)
+    value = _decode_value(sent.value) if places else None
+    return () if not places or value is None else said_by(places, _content(value))
+
+
+_known: Final = lru_cache(MOST_KNOWN)(_says)
 
 
 def _content(value: _Value) -> object:
