@@ -16,11 +16,13 @@ from test_events_contract import NOW_US, line, rows, stored
 from test_repricing_contract import ASKED_US, RUN, fill, new, spent
 from test_repricing_contract import event_id as priced_id
 
+from taximeter.clock import rfc3339
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
 from taximeter.store.events import Appended, Cancellation, ClickHouseEvents
 from taximeter.store.events.clickhouse_client import parse_address, text
 from taximeter.store.events.clickhouse_schema import bring_up_to_date, schema_files, statements
 from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.rollups import HOURS, LEVELS, USER_DAYS
 from taximeter.store.events.schema_files import SchemaFile
 
 WRITER = "00000000-0000-7000-8000-000000000000"
@@ -228,6 +230,23 @@ REFUSED_STATEMENTS = (
     "SELECT * FROM url('http://x')",
     "SELECT nope FROM calls",
 )
+
+
+def test_a_week_is_verified_in_one_read_a_level(store: ClickHouseEvents, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [rfc3339(NOW_US + day * USER_DAYS.unit_us) for day in range(28)]
+    store.append([line(number, started_at=started_at) for number, started_at in enumerate(days)], {})
+    store.roll_up(LATEST_US)
+    asked: list[str] = []
+    read = store._client.read
+
+    def counted(statement: str, **more: Any) -> Any:
+        asked.append(statement)
+        return read(statement, **more)
+
+    monkeypatch.setattr(store._client, "read", counted)
+    assert store.verify().checked == {HOURS.name: 28 * 24, USER_DAYS.name: 28}
+    assert len([statement for statement in asked if "EXCEPT" in statement]) == 4 * len(LEVELS)
+    assert len(asked) == 4 * len(LEVELS) + len(("dirty", "kept from", "days"))
 
 
 def test_a_statement_of_a_user_only_reads(store: ClickHouseEvents) -> None:

@@ -53,7 +53,7 @@ from taximeter.store.events.port import (
 )
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing
+from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
 from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
@@ -62,6 +62,9 @@ QUERY_TIMEOUT_SECONDS: Final = 30.0
 
 UNITS_AT_ONCE: Final = 24
 """Units of a level that are added up in one statement."""
+
+DAYS_AT_ONCE: Final = 7
+"""Days that are compared with the events in one statement."""
 
 _TABLES: Final = {EVENTS: "events", **{level.name: level.table for level in LEVELS}}
 _NAMING_USERS: Final = ("events", *(level.table for level in LEVELS if "user_id" in level.fields))
@@ -298,13 +301,8 @@ class ClickHouseEvents:
         return len(due)
 
     def verify(self, *, repair: bool = False) -> Verification:
-        verification = Verification()
         with self._errors():
-            days = clickhouse_rollups.days(self._client)
-            for level in LEVELS:
-                for day_us in days:
-                    units, differing = self._checked(level, day_us)
-                    verification = verification.with_checked(level, units, differing)
+            verification = self._verified()
             if repair and verification.differing:
                 with self._marks.around(start_us for _, start_us in verification.differing):
                     pass
@@ -312,18 +310,23 @@ class ClickHouseEvents:
             self.roll_up(LATEST_US)
         return verification
 
-    def _checked(self, level: Level, day_us: int) -> tuple[int, list[int]]:
-        """How many units of a day are clean, and the starts of those that differ from the events. What became dirty
-        meanwhile is not told as differing."""
-        clean = self._clean(level, day_us)
-        differing = clickhouse_rollups.differing(self._client, level, clean) if clean else []
-        if differing:
-            still = {start_us for start_us, _ in self._clean(level, day_us)}
-            differing = [start_us for start_us in differing if start_us in still]
-        return len(clean), differing
+    def _verified(self) -> Verification:
+        verification = Verification()
+        standing, days = self._standing(), clickhouse_rollups.days(self._client)
+        for level in LEVELS:
+            for first in range(0, len(days), DAYS_AT_ONCE):
+                some = days[first : first + DAYS_AT_ONCE]
+                units = [unit for day_us in some for unit in rolling.clean(standing, level, day_us)]
+                verification = verification.with_checked(level, len(units), self._differing(level, units))
+        return verification
 
-    def _clean(self, level: Level, day_us: int) -> list[tuple[int, int]]:
-        return rolling.clean(self._standing(), level, day_us)
+    def _differing(self, level: Level, units: Sequence[Stretch]) -> list[int]:
+        """The starts of units that differ from the events, without those that became dirty meanwhile."""
+        found = clickhouse_rollups.differing(self._client, level, units) if units else []
+        if not found:
+            return []
+        dirty = clickhouse_rollups.dirty(self._client)
+        return [start_us for start_us in found if (level.name, start_us) not in dirty]
 
     def close(self) -> None:
         self._client.close()
