@@ -260,7 +260,7 @@ class Load:
         await self._third_ended.wait()
         self._standing.clear()
         victim = self.chance.choice(self.gateways)
-        await asyncio.to_thread(victim.kill)
+        victim.kill()  # at once: threads wait behind a thousand connections that are being made
         victim.start()
         await asyncio.to_thread(victim.wait_until_ready)
         self._standing.set()
