@@ -67,6 +67,67 @@ USAGES = [
         {"prompt_tokens": 9, "completion_tokens": 1, "num_cached_tokens": 4},
         Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
     ),
+    (
+        "hosts that put cached input beside the rest",
+        {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cached_tokens": 4},
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
+    ),
+    (
+        "details win over what stands beside them",
+        {"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
+    ),
+    (
+        "runs of assistants have details without the s",
+        {"prompt_tokens": 9, "completion_tokens": 1, "prompt_token_details": {"cached_tokens": 4}},
+        Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4),
+    ),
+    (
+        "what was cached, by modality",
+        {
+            "prompt_tokens": 90,
+            "completion_tokens": 10,
+            "total_tokens": 100,
+            "prompt_tokens_details": {
+                "cached_tokens": 64,
+                "text_tokens": 40,
+                "audio_tokens": 50,
+                "cached_tokens_details": {"text_tokens": 34, "audio_tokens": 30},
+            },
+        },
+        Usage(
+            input_tokens=90,
+            output_tokens=10,
+            cache_read_tokens=64,
+            input_audio_tokens=50,
+            cache_read_audio_tokens=30,
+        ),
+    ),
+    (
+        "speech: what was spoken is said as for realtime",
+        {"input_tokens": 9, "output_tokens": 70, "output_token_details": {"text_tokens": 0, "audio_tokens": 70}},
+        Usage(input_tokens=9, output_tokens=70, output_audio_tokens=70),
+    ),
+    (
+        "rejected predictions lie inside the completion",
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 30,
+            "total_tokens": 39,
+            "completion_tokens_details": {"accepted_prediction_tokens": 5, "rejected_prediction_tokens": 7},
+        },
+        Usage(input_tokens=9, output_tokens=30),
+    ),
+    (
+        "Mistral's sound lies outside the prompt, and at times only the total knows it",
+        {"prompt_audio_seconds": 203, "prompt_tokens": 4, "completion_tokens": 635, "total_tokens": 3264},
+        Usage(input_tokens=2629, output_tokens=635, input_audio_tokens=2625, units={"audio_seconds": 203}),
+    ),
+    (
+        "Mistral's sound inside the prompt",
+        {"prompt_audio_seconds": 3, "prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42},
+        Usage(input_tokens=40, output_tokens=2, units={"audio_seconds": 3}),
+    ),
 ]
 
 

@@ -49,12 +49,19 @@ def usage_in(told: Payload) -> tuple[Usage, bool]:
     written, reasoned = count(used.get("output_tokens")), count(real.get("reasoning_tokens"))
     if reasoned is not None:
         reasoned = None if written is None else min(reasoned, written)  # it too is a real count, not a billed one
+    seen = count(used.get("image_tokens"))
     counts = {
-        "input_tokens": count(used.get("input_tokens")),
+        "input_tokens": sum_of(count(used.get("input_tokens")), seen),
+        "input_image_tokens": seen,
         "output_tokens": written,
         "reasoning_tokens": reasoned,
     }
     return believable(counts, units_in(billed, _UNITS))
+
+
+def sum_of(texts: int | None, images: int | None) -> int | None:
+    """Both together: pictures are billed beside the text."""
+    return texts if images is None else (texts or 0) + images
 
 
 def _answer(status: int, payload: object, content: str) -> Reading:

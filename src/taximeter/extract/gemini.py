@@ -7,6 +7,7 @@ candidates. A count that is zero may be missing. A stream repeats its usage, gro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from taximeter.core.usage import Usage
@@ -158,6 +159,21 @@ def _candidate_characters(answer: Payload) -> int:
     return sum(characters(mapping(candidate).get("content")) for candidate in items(answer.get("candidates")))
 
 
+def read_embed_answer(status: int, payload: object) -> Reading:
+    """An embedding writes nothing. Vertex counts tokens with each embedding instead."""
+    reading = read_answer(status, payload)
+    if not reading.finished or reading.not_billed or reading.usage.output_tokens is not None:
+        return reading
+    answer = mapping(payload)
+    each = [mapping(one) for one in (answer.get("embedding"), *items(answer.get("embeddings"))[:MOST_DETAILS])]
+    read = [number for one in each if (number := count(mapping(one.get("statistics")).get("tokenCount"))) is not None]
+    told = reading.usage.input_tokens if reading.usage.input_tokens is not None or not read else sum(read)
+    if told is None:
+        return reading
+    usage, conflict = believable({"input_tokens": told, "output_tokens": 0}, {})
+    return replace(reading, usage=usage, usage_conflict=conflict)
+
+
 def read_prediction(status: int, payload: object) -> Reading:
     """An embedding by Vertex: each prediction counts its own tokens."""
     reading = read_answer(status, payload)
@@ -245,7 +261,7 @@ STREAM_GENERATE: Final = Flavour(
     open_stream=_stream,
 )
 EMBED: Final = Flavour(
-    name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_body=read_answer
+    name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_body=read_embed_answer
 )
 PREDICT: Final = Flavour(
     name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_body=read_prediction

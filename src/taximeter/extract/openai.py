@@ -33,12 +33,18 @@ _OUTPUT_DETAILS: Final = {
     "audio_tokens": "output_audio_tokens",
     "image_tokens": "output_image_tokens",
 }
+_CACHED_BY_MODALITY: Final = "cached_tokens_details"
+"""What was cached, by modality: an object inside the details of the input."""
+
 COUNTS: Final[CountTable] = {
     "prompt_tokens_details": _INPUT_DETAILS,
     "input_tokens_details": _INPUT_DETAILS,
     "input_token_details": _INPUT_DETAILS,  # transcriptions
+    "prompt_token_details": _INPUT_DETAILS,  # runs of assistants
     "completion_tokens_details": _OUTPUT_DETAILS,
     "output_tokens_details": _OUTPUT_DETAILS,
+    "output_token_details": _OUTPUT_DETAILS,
+    _CACHED_BY_MODALITY: {"audio_tokens": "cache_read_audio_tokens"},
     "": {
         "prompt_tokens": "input_tokens",
         "input_tokens": "input_tokens",
@@ -46,6 +52,7 @@ COUNTS: Final[CountTable] = {
         "output_tokens": "output_tokens",
         "num_cached_tokens": "cache_read_tokens",  # Mistral
         "prompt_cache_hit_tokens": "cache_read_tokens",  # DeepSeek
+        "cached_tokens": "cache_read_tokens",  # Together, Moonshot
     },
 }
 
@@ -111,8 +118,8 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
     """
     if not usage and not output_units:
         return NOTHING_COUNTED, False
-    counts = counts_in(usage, COUNTS)
-    _count_what_lies_outside(counts, count(usage.get("total_tokens")))
+    counts = counts_in(_with_cached_by_modality(usage), COUNTS)
+    _count_what_lies_outside(counts, count(usage.get("total_tokens")), sound="prompt_audio_seconds" in usage)
     units = {**output_units, **units_in(usage, _USAGE_UNITS)}
     for place in _TOOL_PLACES:
         if place in usage:
@@ -120,8 +127,22 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
     return believable(counts, units)
 
 
-def _count_what_lies_outside(counts: dict[str, int | None], total: int | None) -> None:
-    """Some hosts leave reasoning out of the completion (xAI), or audio out of the prompt: their total shows it."""
+def _with_cached_by_modality(usage: Payload) -> Payload:
+    """The usage with what lies an object deeper beside its details."""
+    for place in _CACHED_PLACES:
+        if inner := mapping(mapping(usage.get(place)).get(_CACHED_BY_MODALITY)):
+            return {**usage, _CACHED_BY_MODALITY: inner}
+    return usage
+
+
+_CACHED_PLACES: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+
+
+def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *, sound: bool) -> None:
+    """Some hosts leave reasoning out of the completion (xAI), or audio out of the prompt: their total shows it.
+
+    `sound`: the prompt had some (Mistral), whose tokens only the total may know.
+    """
     read, written = counts.get("input_tokens"), counts.get("output_tokens")
     if total is None or read is None or written is None:
         return
@@ -132,6 +153,8 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None) -
         counts["output_tokens"] = written + rest
     elif rest == counts.get("input_audio_tokens"):
         counts["input_tokens"] = read + rest
+    elif sound and counts.get("input_audio_tokens") is None:
+        counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
 
 
 def reported_cost(usage: Payload) -> Decimal | None:
@@ -249,6 +272,8 @@ def _plain(answer: Any, usage: Any, names: dict[str, None]) -> Plain | None:
     read, written, total, read_details, written_details = map(usage.get, names)
     counts = {"input_tokens": read, "output_tokens": written}
     for details, known, whole in ((read_details, _INPUT_DETAILS, read), (written_details, _OUTPUT_DETAILS, written)):
+        if details and _CACHED_BY_MODALITY in details:
+            return None
         for theirs, ours in known.items() if details else ():
             if theirs in details:
                 counts[ours] = part = details[theirs]

@@ -5,33 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from taximeter.core.usage import Usage
 from taximeter.extract import openai_media
-from taximeter.extract.counts import CountTable, believable, counts_in
 from taximeter.extract.flavour import JSON_LINES, Flavour, free, route
 from taximeter.extract.lines import LineFraming
-from taximeter.extract.openai import COUNTS
+from taximeter.extract.openai import usage_in
 from taximeter.extract.payload import Payload, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.several import SeveralCalls, plus
 from taximeter.extract.stream import StreamState
 
-_COUNTS: Final[CountTable] = {
-    **COUNTS,
-    "cached_tokens_details": {"audio_tokens": "cache_read_audio_tokens"},
-    "output_token_details": {"audio_tokens": "output_audio_tokens", "reasoning_tokens": "reasoning_tokens"},
-}
 _TRANSCRIPT: Final = "conversation.item.input_audio_transcription.completed"
 
 
 def read_request(body: Payload) -> RequestFacts:
     """The handshake says nothing that is read here; a session's model comes with its first event."""
     return RequestFacts(operation="realtime", model=text(mapping(body).get("model")), stream=True)
-
-
-def usage_in(usage: Payload) -> tuple[Usage, bool]:
-    details = mapping(usage.get("input_token_details"))
-    return believable(counts_in({**usage, "cached_tokens_details": details.get("cached_tokens_details")}, _COUNTS), {})
 
 
 class Session(SeveralCalls):
@@ -81,7 +69,7 @@ class Session(SeveralCalls):
         self._running = max(self._running - 1, 0)
         response = mapping(event.get("response"))
         # xAI leaves the usage in the response empty and puts it beside.
-        usage, conflict = usage_in(mapping(response.get("usage")) or mapping(event.get("usage")))
+        usage, conflict = usage_in(mapping(response.get("usage")) or mapping(event.get("usage")), {})
         failure = mapping(mapping(response.get("status_details")).get("error"))
         error = text(failure.get("type")) or text(failure.get("code"))
         item = Reading(
