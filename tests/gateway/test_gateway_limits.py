@@ -11,13 +11,14 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from gateway_rig import KEY, Rig, Stage, running, stream, whole
+from gateway_rig import KEY, PROVIDER_KEY, Rig, Stage, running, stream, whole
 
 from taximeter.clock import SystemClock
 from taximeter.config.limits import read_limits
 from taximeter.core.cost import Cost
 from taximeter.core.event import UsageEvent
 from taximeter.core.money import ZERO
+from taximeter.gateway import Provider
 from taximeter.gateway.limiting import LimitedCalls
 from taximeter.limits.counters import CountersAway
 from taximeter.limits.counters.memory import MemoryCounters
@@ -49,11 +50,16 @@ def rates(kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
     return None if kind.model == "nobody-knows-it" else Rates(0, 1_000_000_000, 0)
 
 
+def others(port: int) -> list[Provider]:
+    paths = {"gemini": "/v1beta", "bedrock": ""}
+    return [Provider(name, name, f"http://127.0.0.1:{port}{path}", PROVIDER_KEY) for name, path in paths.items()]
+
+
 @contextmanager
 def limited(*definitions: dict[str, Any], **how: Any) -> Iterator[tuple[Rig, LimitGuard]]:
     guard = LimitGuard(Rules(read_limits(definitions)), how.pop("counters", MemoryCounters()), rates, **how)
     calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2, fail_closed=how.get("fail") != "open")
-    with running(admission=calls) as rig:
+    with running(admission=calls, more_providers=others) as rig:
         rig.plays(whole(answer(100)))
         yield rig, guard
 
@@ -215,3 +221,41 @@ def test_a_mistake_of_our_own_breaks_no_call_under_soft_limits() -> None:
 def test_a_mistake_of_our_own_is_met_with_the_policy_under_hard_limits() -> None:
     with limited(TOKENS, counters=Broken()) as (rig, _):
         assert rig.ask(CHAT, ASKED).status == 503
+
+
+def test_a_call_whose_output_nobody_can_bound_is_refused_where_its_output_counts() -> None:
+    path, body = "/bedrock/model/meta.llama3-8b-instruct-v1:0/invoke", {"prompt": "Hi"}
+    with limited(TOKENS) as (rig, _):
+        reply = rig.ask(path, body)
+        assert (reply.status, rig.provider.seen) == (429, [])
+        assert b"does not state how much it may write" in reply.body
+    with limited({**TOKENS, "measure": "input_tokens"}) as (rig, _):
+        assert rig.ask(path, body).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "outer", "inner"),
+    [
+        (
+            "/gemini/v1beta/models/gemini-2.5-flash:generateContent",
+            {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig": {"topK": 3}},
+            "generationConfig",
+            "maxOutputTokens",
+        ),
+        (
+            "/bedrock/model/amazon.nova-lite-v1:0/converse",
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "inferenceConfig": {"topK": 3}},
+            "inferenceConfig",
+            "maxTokens",
+        ),
+    ],
+    ids=["gemini", "bedrock"],
+)
+def test_an_allowance_is_made_smaller_where_each_protocol_states_it(
+    path: str, asked: dict[str, Any], outer: str, inner: str
+) -> None:
+    with limited({**TOKENS, "limit": 3000}) as (rig, _):
+        rig.ask(path, asked)
+        stated = rig.provider.seen[0].json[outer]
+        assert stated["topK"] == 3
+        assert 256 <= stated[inner] < 3000

@@ -19,7 +19,7 @@ from taximeter.gateway.admission import Asking, Hold
 from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable
 from taximeter.gateway.tools import Price
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
-from taximeter.limits.bounds import bound_of
+from taximeter.limits.bounds import bound_of, hears
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
@@ -189,7 +189,7 @@ def ask_of(asking: Asking, guard: LimitGuard) -> Ask:
         tier if isinstance(tier, str) else None,
         who.team,
         who.tenant,
-        "audio" in (payload.get("modalities") or ()),
+        hears(payload),
         bound.caches_for_an_hour,
     )
     subject = subject_of(who, provider=begun.provider, model=call.facts.model, key_id=begun.api_key_id)
@@ -215,10 +215,5 @@ def _broke_off(event: UsageEvent) -> bool:
 
 def _body_of(admitted: Admitted, asking: Asking) -> bytes | None:
     """The request's body with a smaller allowance or another model; None when it stays as it is."""
-    changes: dict[str, object] = {}
-    key = admitted.ask.bound.allowance_key
-    if admitted.allowance is not None and key is not None:
-        changes[key] = admitted.allowance
-    if admitted.model is not None:
-        changes["model"] = admitted.model
-    return msgspec.json.encode({**asking.payload, **changes}) if changes else None
+    changed = admitted.rewritten(asking.payload)
+    return None if changed is asking.payload else msgspec.json.encode(changed)

@@ -38,6 +38,8 @@ USUAL_SHARE: Final = 0.9
 ROOMY_SHARE: Final = 0.99
 """No allowance is cut below twice what this share of answers needs: an answer cut short helps nobody."""
 
+NO_ALLOWANCE: Final = "it does not state how much it may write, and cannot be told to write less"
+
 CLAMP_TRIES: Final = 3
 """Tries to reserve a smaller allowance, while other calls take what was left."""
 
@@ -100,6 +102,10 @@ class Reservation:
         bounded, money = self._ruled.bounded, self._ruled.money
         if bounded and self._bound.unbounded is not None:
             return self._no_bound(bounded[0], self._bound.unbounded, "no_bound")
+        if self._bound.output_tokens is None and not self._bound.clampable:
+            writing = next((one for one in bounded if one.limit.measure != "input_tokens"), None)
+            if writing is not None:
+                return self._no_bound(writing, NO_ALLOWANCE, "no_bound")
         if money:
             find = self._find_rates
             rates = None if find is None else find(self._ask.kind, self._bound.input_tokens, self._ask.at_us)

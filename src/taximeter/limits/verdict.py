@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from taximeter.clock import rfc3339
 from taximeter.config.limits import DIMENSIONS, Limit, shown_amount
+from taximeter.limits.allowances import DEFAULT_ALLOWANCE, with_allowance
 from taximeter.limits.amounts import NOTHING, Amounts
-from taximeter.limits.bounds import DEFAULT_ALLOWANCE, CallBound
+from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters import Standing
 from taximeter.limits.learnt import Learnt, Usual
 from taximeter.limits.prompts import Prompt
@@ -88,6 +89,16 @@ class Admitted:
     delay_seconds: float = 0.0
     uncounted: bool = False
     """The counters were away, and the policy let it through."""
+
+    def allowed(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request's JSON with the allowance it has to be given; itself when it keeps its own."""
+        key = self.ask.bound.allowance_key
+        return payload if self.allowance is None or key is None else with_allowance(payload, key, self.allowance)
+
+    def rewritten(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same, with the model it has to be given as well, where the body names it."""
+        allowed = self.allowed(payload)
+        return allowed if self.model is None else {**allowed, "model": self.model}
 
     def as_record(self) -> dict[str, int]:
         """What is held, for the begin record: a process that dies leaves it there."""

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from taximeter.clock import SystemClock
 from taximeter.core.attribution import Attribution
@@ -49,7 +49,7 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
     """What is asked about a call. Its streams are not cut, so all that they may write is held."""
     import json
 
-    from taximeter.limits.bounds import bound_of
+    from taximeter.limits.bounds import bound_of, hears
     from taximeter.limits.rules import subject_of
     from taximeter.limits.verdict import Ask, CallKind
 
@@ -63,11 +63,38 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
         tier if isinstance(tier, str) else None,
         who.team,
         who.tenant,
-        "audio" in (payload.get("modalities") or ()),
+        hears(payload),
         bound.caches_for_an_hour,
     )
     subject = subject_of(who, provider=call.host.provider, model=call.facts.model)
     return Ask(call.event_id, call.started_at_us, subject, kind, bound, size_bytes)
+
+
+class Limited(NamedTuple):
+    """A call that has to be admitted before it leaves."""
+
+    limiter: Limiter
+    ask: Ask
+
+    def admit(self, refused: Callable[[], object]) -> Admitted | None:
+        """What is held; None when our own part failed. Raises LimitExceeded, after `refused` was told."""
+        try:
+            return admit(self.limiter, self.ask)
+        except LimitExceeded:
+            GUARD.run("refusal", refused)
+            raise
+
+    async def admit_async(self, refused: Callable[[], object]) -> Admitted | None:
+        """The same without blocking the event loop."""
+        try:
+            return await admit_async(self.limiter, self.ask)
+        except LimitExceeded:
+            GUARD.run("refusal", refused)
+            raise
+
+    def hold(self, admitted: Admitted | None) -> Hold | None:
+        """What has to be settled at the end of the call."""
+        return None if admitted is None or not admitted.ruled else Hold(self.limiter, admitted)
 
 
 class Hold:

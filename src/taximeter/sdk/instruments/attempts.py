@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taximeter.errors import UsageError
 from taximeter.extract import Flavour, flavour_for
@@ -23,8 +23,12 @@ from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import Host
+from taximeter.sdk.limiting import Limited, ask_of
 from taximeter.sdk.parsed_once import parsed
 from taximeter.sdk.tap import install
+
+if TYPE_CHECKING:
+    from taximeter.limits.verdict import Admitted
 
 _MARK: Final = "_taximeter"
 
@@ -37,19 +41,34 @@ class Told(NamedTuple):
     is_stream_consumed: bool = True
 
 
+Rewrite = Callable[["Admitted"], None]
+
+
 class Sent:
     """A call on its way. `failed` is True between an attempt that failed and the next one.
 
     `headers` go with the request when it leaves for our own gateway, so that both count it once; else there are none.
+    `limited` is not None while it has to be admitted; `rewrite` gives its request what it was admitted with.
     """
 
-    __slots__ = ("call", "failed", "flavour", "headers")
+    __slots__ = ("call", "failed", "flavour", "headers", "limited", "rewrite")
 
-    def __init__(self, call: Call, flavour: Flavour, headers: dict[str, str]) -> None:
+    def __init__(self, call: Call, flavour: Flavour, headers: dict[str, str], rewrite: Rewrite) -> None:
         self.call = call
         self.flavour = flavour
         self.headers = headers
+        self.rewrite = rewrite
         self.failed = False
+        self.limited: Limited | None = None
+
+    def admitted(self, admitted: Admitted | None) -> None:
+        """The call was admitted, perhaps with a smaller allowance or another model, and leaves."""
+        limited, self.limited = self.limited, None
+        if admitted is not None and limited is not None:
+            self.call.hold = limited.hold(admitted)
+            if admitted.allowance is not None or admitted.model is not None:
+                self.rewrite(admitted)
+        self.call.leave(meters.meter())
 
     def leaves(self) -> None:
         """An attempt leaves, the first or a further one."""
@@ -131,17 +150,35 @@ class Family:
 # ── a call ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sent(kind: str, method: str, path: str, body: object, host: Host) -> Sent | None:
-    """The call that a request makes, its begin record written; None when it is not one that is metered."""
+def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: Rewrite) -> Sent | None:
+    """The call that a request makes, its begin record written unless it has to be admitted first; None when it is not
+    one that is metered."""
     flavour = flavour_for(kind, method, path)
     if flavour is None or not flavour.billed:
         return None
     meter = meters.meter()
-    call = Call(meter, flavour, flavour.read_request(body if isinstance(body, Mapping) else {}), host)
+    payload = body if isinstance(body, Mapping) else {}
+    call = Call(meter, flavour, flavour.read_request(payload), host)
     base = meter.settings.base
     headers = headers_for(call.event_id, call.attribution.over(base)) if host.through_gateway else {}
-    call.leave(meter)
-    return Sent(call, flavour, headers)
+    outgoing = Sent(call, flavour, headers, rewrite)
+    if meter.limiter is None or host.through_gateway:
+        call.leave(meter)
+    else:
+        outgoing.limited = Limited(meter.limiter, ask_of(call, payload, base))
+    return outgoing
+
+
+def admit(outgoing: Sent) -> None:
+    """Have a call admitted that has to be. Raises LimitExceeded."""
+    if outgoing.limited is not None:
+        GUARD.run("begin", outgoing.admitted, outgoing.limited.admit(outgoing.call.refused))
+
+
+async def admit_async(outgoing: Sent) -> None:
+    """The same without blocking the event loop."""
+    if outgoing.limited is not None:
+        GUARD.run("begin", outgoing.admitted, await outgoing.limited.admit_async(outgoing.call.refused))
 
 
 def calls(begin: Begin, answered: Answered) -> Wrap:
@@ -152,6 +189,7 @@ def calls(begin: Begin, answered: Answered) -> Wrap:
             outgoing = GUARD.run("begin", begin, self, args, kwargs)
             if outgoing is None:
                 return original(self, *args, **kwargs)
+            admit(outgoing)
             surrounding = in_flight.get()
             in_flight.set(outgoing)
             try:
@@ -177,6 +215,7 @@ def calls_async(begin: Begin, answered: Answered) -> Wrap:
             outgoing = GUARD.run("begin", begin, self, args, kwargs)
             if outgoing is None:
                 return await original(self, *args, **kwargs)
+            await admit_async(outgoing)
             surrounding = in_flight.get()
             in_flight.set(outgoing)
             try:

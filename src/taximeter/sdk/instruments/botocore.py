@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from taximeter.extract.flavour import Flavour
@@ -21,6 +21,9 @@ from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import host_of
 from taximeter.sdk.instruments.attempts import Family, Place, Sent, Told, calls, in_flight, sent
 from taximeter.sdk.parsed_once import parsed
+
+if TYPE_CHECKING:
+    from taximeter.limits.verdict import Admitted
 
 SERVICES: Final = frozenset({"bedrock-runtime", "bedrock-agent-runtime"})
 
@@ -48,7 +51,15 @@ def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent |
         return None
     path = pattern.format_map({name: quote(value, safe="") for name, value in parameters.items() if _is_text(value)})
     host = host_of(client.meta.endpoint_url + "/", meters.meter().settings.url, "aws")
-    return sent("bedrock", "POST", path, _body(operation, parameters), host)
+    body = _body(operation, parameters)
+    return sent("bedrock", "POST", path, body, host, partial(_rewrite, parameters))
+
+
+def _rewrite(parameters: dict[str, Any], admitted: Admitted) -> None:
+    """Only Converse states its allowance where it can be changed; there parameters have the names of the wire."""
+    parameters.update(admitted.allowed(parameters))
+    if admitted.model is not None and "modelId" in parameters:
+        parameters["modelId"] = admitted.model
 
 
 def _is_text(value: object) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS
@@ -20,12 +21,17 @@ from taximeter.sdk.instruments.attempts import (
     Family,
     Place,
     Sent,
+    admit,
+    admit_async,
     answered_by_http,
     calls,
     calls_async,
     in_flight,
     sent,
 )
+
+if TYPE_CHECKING:
+    from taximeter.limits.verdict import Admitted
 
 
 def _begin(http: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
@@ -37,10 +43,14 @@ def _begin(http: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | N
     base_url = str(http.get_base_url(kwargs.get("base_url")))
     path = "/" + str(args[0] if args else kwargs.get("path") or "").lstrip("/")
     host = host_of(base_url + "/", meters.meter().settings.url, "cohere")
-    outgoing = sent("cohere", kwargs["method"], path, kwargs.get("json"), host)
+    outgoing = sent("cohere", kwargs["method"], path, kwargs.get("json"), host, partial(_rewrite, kwargs))
     if outgoing is not None and outgoing.headers:
         kwargs["headers"] = {**(kwargs.get("headers") or {}), **outgoing.headers}
     return outgoing
+
+
+def _rewrite(kwargs: dict[str, Any], admitted: Admitted) -> None:
+    kwargs["json"] = admitted.rewritten(kwargs["json"])
 
 
 def _again() -> None:
@@ -67,6 +77,8 @@ def _streams(original: Any) -> Any:
     @contextmanager
     def stream(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         outgoing = GUARD.run("begin", _begin, self, args, kwargs)
+        if outgoing is not None:
+            admit(outgoing)
         response = None
         try:
             with original(self, *args, **kwargs) as response:
@@ -85,6 +97,8 @@ def _streams_async(original: Any) -> Any:
     @asynccontextmanager
     async def stream(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         outgoing = GUARD.run("begin", _begin, self, args, kwargs)
+        if outgoing is not None:
+            await admit_async(outgoing)
         response = None
         try:
             async with original(self, *args, **kwargs) as response:

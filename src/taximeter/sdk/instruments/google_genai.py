@@ -7,10 +7,11 @@ library parses, before it makes models of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from taximeter.sdk import meter as meters
@@ -30,7 +31,11 @@ from taximeter.sdk.instruments.attempts import (
 )
 from taximeter.sdk.parsed_once import parsed
 
+if TYPE_CHECKING:
+    from taximeter.limits.verdict import Admitted
+
 _CALL: Final = "_taximeter_call"
+_MODEL: Final = re.compile(r"/models/[^/:]+:")
 
 
 def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
@@ -41,10 +46,17 @@ def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | No
     if api.vertexai:
         host = Host("google-vertex", host.through_gateway)
     path = urlsplit(request.url).path
-    outgoing = sent("gemini", request.method.upper(), path, request.data, host)
+    outgoing = sent("gemini", request.method.upper(), path, request.data, host, partial(_rewrite, request))
     if outgoing is not None:
         request.headers.update(outgoing.headers)
     return outgoing
+
+
+def _rewrite(request: Any, admitted: Admitted) -> None:
+    """The model of a request is in its path."""
+    if admitted.model is not None:
+        request.url = _MODEL.sub(f"/models/{admitted.model}:", request.url)
+    request.data = admitted.allowed(request.data)
 
 
 def _told(error: BaseException) -> Told | None:

@@ -6,9 +6,11 @@ A call is `BaseSDK.do_request`, through which every method of every part of the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.sdk import meter as meters
 from taximeter.sdk.guard import GUARD
@@ -28,17 +30,29 @@ from taximeter.sdk.instruments.attempts import (
 )
 from taximeter.sdk.parsed_once import parsed
 
+if TYPE_CHECKING:
+    from taximeter.limits.verdict import Admitted
 
-def _begin(sdk: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
+
+def _begin(sdk: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
     if not INSTRUMENT.metered(sdk.sdk_configuration):
         return None
-    request = kwargs["request"] if "request" in kwargs else args[1]
+    request = kwargs["request"]
     host = host_of(str(request.url), meters.meter().settings.url, "mistral")
     body = parsed(request.content)
-    outgoing = sent("mistral", request.method, request.url.path, body, host)
+    outgoing = sent("mistral", request.method, request.url.path, body, host, partial(_rewrite, kwargs, request, body))
     if outgoing is not None:
         request.headers.update(outgoing.headers)
     return outgoing
+
+
+def _rewrite(kwargs: dict[str, Any], request: Any, body: Any, admitted: Admitted) -> None:
+    """A request of an HTTP library is encoded when it is made, so it is made anew. It is always given by its name."""
+    headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+    content = json.dumps(admitted.rewritten(body)).encode()
+    kwargs["request"] = type(request)(
+        request.method, request.url, headers=headers, content=content, extensions=request.extensions
+    )
 
 
 def _retries(wrap_attempt: Wrap) -> Wrap:

@@ -23,24 +23,24 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper, wraps
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.attribution import Attribution
-from taximeter.errors import LimitExceeded, UsageError
+from taximeter.errors import UsageError
 from taximeter.extract import flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
-from taximeter.sdk.limiting import Hold, Limiter, admit, admit_async, ask_of
+from taximeter.sdk.limiting import Limited, ask_of
 from taximeter.sdk.parsed_once import payload_of
 from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
 from taximeter.sdk.yielding import usage_chunk_is_read
 
 if TYPE_CHECKING:
-    from taximeter.limits.verdict import Admitted, Ask
+    from taximeter.limits.verdict import Admitted
 
 _MARK: Final = "_taximeter"
 _HOST: Final = "_taximeter_host"
@@ -188,38 +188,22 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
     return outgoing
 
 
-class Limited(NamedTuple):
-    """A call that has to be admitted before it leaves."""
-
-    limiter: Limiter
-    ask: Ask
-
-
-def _refused(outgoing: _Outgoing) -> None:
-    outgoing.limited = None
-    outgoing.refused()
-
-
 def _leave(outgoing: _Outgoing, admitted: Admitted | None) -> None:
     """The call was admitted, perhaps with a smaller allowance or another model, and leaves."""
     limited, outgoing.limited = outgoing.limited, None
     if admitted is not None and limited is not None:
-        changes: dict[str, Any] = {}
-        if admitted.allowance is not None and admitted.ask.bound.allowance_key is not None:
-            changes[admitted.ask.bound.allowance_key] = admitted.allowance
-        if admitted.model is not None:
-            changes["model"] = admitted.model
-        if changes:
-            outgoing.options = _changed(outgoing.options, changes)
-            outgoing.unasked = None if outgoing.unasked is None else _changed(outgoing.unasked, changes)
-        if admitted.ruled:
-            outgoing.hold = Hold(limited.limiter, admitted)
+        outgoing.options = _rewritten(outgoing.options, admitted)
+        outgoing.unasked = None if outgoing.unasked is None else _rewritten(outgoing.unasked, admitted)
+        outgoing.hold = limited.hold(admitted)
     outgoing.leave(meters.meter())
 
 
-def _changed(options: Any, changes: Mapping[str, Any]) -> Any:
+def _rewritten(options: Any, admitted: Admitted) -> Any:
+    body = admitted.rewritten(options.json_data)
+    if body is options.json_data:
+        return options
     changed = copy.copy(options)
-    changed.json_data = {**options.json_data, **changes}
+    changed.json_data = body
     return changed
 
 
@@ -354,12 +338,7 @@ def _request(
     if outgoing is None:
         return original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
-        try:
-            admitted = admit(*outgoing.limited)
-        except LimitExceeded:
-            GUARD.run("refusal", _refused, outgoing)
-            raise
-        GUARD.run("begin", _leave, outgoing, admitted)
+        GUARD.run("begin", _leave, outgoing, outgoing.limited.admit(outgoing.refused))
     surrounding = _in_flight.get()
     while True:
         _in_flight.set(outgoing)
@@ -384,12 +363,7 @@ async def _request_async(
     if outgoing is None:
         return await original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
-        try:
-            admitted = await admit_async(*outgoing.limited)
-        except LimitExceeded:
-            GUARD.run("refusal", _refused, outgoing)
-            raise
-        GUARD.run("begin", _leave, outgoing, admitted)
+        GUARD.run("begin", _leave, outgoing, await outgoing.limited.admit_async(outgoing.refused))
     surrounding = _in_flight.get()
     while True:
         _in_flight.set(outgoing)
