@@ -231,7 +231,7 @@ def test_a_call_downgraded_leaves_for_the_other_model(
     ask: Ask, model: str, provider: Provider, limited: Callable[..., Written]
 ) -> None:
     limited(measure="requests", limit=1, action={"downgrade": model})
-    answers = {ask_gemini: "google-gemini20-basic", ask_bedrock: "bedrock-converse-nova"}
+    answers: dict[Ask, str] = {ask_gemini: "google-gemini20-basic", ask_bedrock: "bedrock-converse-nova"}
     for _ in range(2):
         provider.says(case(answers.get(ask, "mistral-num-cached-tokens")))
         ask(provider.url, 10)

@@ -11,12 +11,12 @@ from taximeter.extract import Reading
 from taximeter.gateway.call import NOTHING_READ
 from taximeter.gateway.client import Client
 from taximeter.gateway.heads import OURS, first
+from taximeter.gateway.passage import Passage
 from taximeter.gateway.polled import Poll, PollReader
 from taximeter.gateway.providers import Mount
 from taximeter.gateway.record import EMPTY, UNREADABLE, Record
 from taximeter.gateway.refusals import Refusal
 from taximeter.gateway.sniffing import BegunAnswer, begins_as_json, is_untold
-from taximeter.gateway.stream_usage import UsageWithholder
 from taximeter.gateway.tap import StreamTap, read_json
 from taximeter.gateway.tools import Tools
 from taximeter.gateway.upstream import Answer, Headers, UpstreamFailure
@@ -191,26 +191,27 @@ class Delivery:
             limit = settings.tap_limit_bytes
             self._tap = self._tools.guard("stream_unread", StreamTap, call.flavour, call.facts, encoding, limit)
         plain = encoding in (None, b"identity")
-        withholder = UsageWithholder() if call.asked_for_usage and plain else None
+        passage = Passage(self._tools.guard, record) if plain and (call.asked_for_usage or record.hold) else None
         length = first(answer.headers, b"content-length")
-        if length is not None and withholder is None and record.hold is None:
+        if length is not None and passage is None and record.hold is None:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)
         try:
-            await self._chunks(record, answer, withholder)
+            await self._chunks(record, answer, passage)
         except UpstreamFailure as failure:
             record.end("interrupted", self.read_so_far(), error_type=failure.kind, estimate=True)
-            if withholder is not None:
-                await self._client.part(withholder.end(), more=True)
+            if passage is not None:
+                await self._client.part(passage.broken_off(), more=True)
         except StreamCut as cut:
             record.end("interrupted", self.read_so_far(), error_type=cut.refusal.code, estimate=True)
             answer.close()
-            await self._client.part(self._error(cut.refusal) if plain else b"", more=not plain)
+            words = b"" if passage is None else passage.last_words(cut.refusal, record) or self._error(cut.refusal)
+            await self._client.part(words, more=passage is None)
 
     def _error(self, refusal: Refusal) -> bytes:
         return self._mount.kind.stream_error(refusal.status, refusal.code, refusal.message)
 
-    async def _chunks(self, record: Record, answer: Answer, withholder: UsageWithholder | None) -> None:
+    async def _chunks(self, record: Record, answer: Answer, passage: Passage | None) -> None:
         tools, client, drained_bytes = self._tools, self._client, 0
         clock, progress_seconds = tools.clock, tools.settings.progress_seconds
         progress_due = clock.monotonic() + progress_seconds
@@ -227,8 +228,8 @@ class Delivery:
                 if drained_bytes > tools.settings.drain_limit_bytes:
                     self._give_up()
                 continue
-            if withholder is not None:
-                chunk = withholder.feed(chunk) + (withholder.end() if answer.ended() else b"")
+            if passage is not None:
+                chunk = passage.feed(chunk, last=answer.ended())
             if chunk or answer.ended():
                 await client.part(chunk, more=not answer.ended())
             if now >= progress_due and not record.ended:

@@ -16,7 +16,7 @@ from taximeter.core.cost import Cost
 from taximeter.core.event import UsageEvent
 from taximeter.extract import Reading
 from taximeter.gateway.admission import Asking, Hold
-from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable
+from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable, stream_limited
 from taximeter.gateway.tools import Price
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.bounds import bound_of, hears
@@ -160,7 +160,10 @@ class _Held:
         seen = max(self._bytes, reading.usage.output_tokens or 0)
         if await self._calls.blocking(self._guard.extend, self._admitted, seen, self._calls.now_us()):
             return None
-        return Refusal(429, "limit_reached", "taximeter: a limit is reached, and the answer ends here.")
+        stopped_by = self._admitted.stopped_by
+        if stopped_by is None:
+            return stream_limited(None, cleanly=False)
+        return stream_limited(stopped_by.limit.name, cleanly=stopped_by.limit.action.kind == "cut")
 
     def settle(self, event: UsageEvent) -> None:
         self._calls.ended(self._guard, self._admitted, event)

@@ -78,6 +78,17 @@ def unrecordable() -> Refusal:
     return Refusal(503, "unrecordable", "taximeter: the call cannot be recorded now, and is configured to be refused.")
 
 
+class Shortened(Refusal):
+    """A stream may not go on, and is to end as if its own allowance were used up, where its protocol can say so."""
+
+
+def stream_limited(limit: str | None, *, cleanly: bool) -> Refusal:
+    """What ends a stream that cannot be covered; `limit` stood in its way, None when it is not known."""
+    which = "a limit" if limit is None else f"the limit '{limit}'"
+    kind = Shortened if cleanly else Refusal
+    return kind(429, "limit_reached", f"taximeter: {which} is reached, and the answer ends here.")
+
+
 def limit_exceeded(refused: Refused) -> Refusal:
     """A call that does not fit. Clients of the providers neither retry nor wait: it would not help."""
     headers = [(b"retry-after", b"%d" % refused.retry_after_seconds), (b"x-should-retry", b"false")]

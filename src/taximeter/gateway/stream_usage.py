@@ -102,7 +102,7 @@ class UsageWithholder:
             out, data = self._rest_of_event(data)
             self._look_for_finish(out)
         if data:
-            cut = _last_event_end(data)
+            cut = last_event_end(data)
             whole, data = data[:cut], data[cut:]
             if _NO_CHOICES.search(whole) is None:
                 self._look_for_finish(whole)
@@ -152,7 +152,7 @@ class UsageWithholder:
         return b"".join(kept)
 
 
-def _last_event_end(data: bytes) -> int:
+def last_event_end(data: bytes) -> int:
     if data.endswith(b"\n\n"):
         return len(data)
     cut = 0

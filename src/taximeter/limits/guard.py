@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from taximeter.limits.amounts import NOTHING, Amounts
-from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
+from taximeter.limits.counters import Claim, Claims, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.prompts import KnownPrompts
 from taximeter.limits.reservation import HOLD_US, SLICE_TOKENS, Reservation
@@ -201,6 +201,7 @@ class LimitGuard:
             refused = None if self._fail == "open" else []
         if refused is not None:
             self.counts["cut"] += 1
+            admitted.stopped_by = _in_the_way(admitted.ruled.exact, claims, refused)
             return False
         admitted.leased = leased + more
         held = admitted.held
@@ -322,6 +323,14 @@ class LimitGuard:
         self._told[slot] = reached[-1]
         for one in reached:
             self._crossed(Crossing(ruled.limit, ruled.value, slot, one, amount, spent, now_us))
+
+
+def _in_the_way(ruled: Sequence[Ruled], claims: Claims, standings: Sequence[Standing]) -> Ruled | None:
+    """The first limit that has no room for a claim; None when that is not known (the counters are away)."""
+    for one, (bucket, amount), standing in zip(ruled, claims, standings, strict=False):
+        if bucket.cap is not None and sum(standing) + amount > bucket.cap:
+            return one
+    return None
 
 
 def _exceeds(amounts: Amounts, admitted: Admitted) -> bool:

@@ -87,6 +87,8 @@ class Admitted:
     most_output: int = 0
     model: str | None = None
     delay_seconds: float = 0.0
+    stopped_by: Ruled | None = None
+    """The limit that had no more for a stream, which is cut."""
     uncounted: bool = False
     """The counters were away, and the policy let it through."""
 
