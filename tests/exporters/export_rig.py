@@ -12,7 +12,7 @@ from typing import Any
 
 from taximeter.clock import rfc3339
 from taximeter.core.ids import uuid7
-from taximeter.exporters.feed import DAY_US
+from taximeter.exporters.days import DAY_US
 from taximeter.store.events import DuckDBEvents
 from taximeter.store.metadata import Metadata
 

@@ -11,7 +11,8 @@ from export_rig import START_US, World
 
 from taximeter.core.cost import Cost
 from taximeter.errors import StoreError
-from taximeter.exporters.feed import DAY_US, Feed, Grouping, Window
+from taximeter.exporters.days import DAY_US
+from taximeter.exporters.feed import Feed, Grouping, Window
 from taximeter.exporters.series import MEASURED, OTHER, Amounts, Sums, add, series_key, series_values, total
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US

@@ -20,7 +20,7 @@ from focus_rules import COLUMNS, violations
 from taximeter.clock import to_unix_us
 from taximeter.errors import UnavailableError
 from taximeter.exporters import focus
-from taximeter.exporters.feed import DAY_US
+from taximeter.exporters.days import DAY_US
 from taximeter.exporters.forms import Form, write
 from taximeter.store.events import parse_query
 

@@ -85,11 +85,12 @@ def _charges(
     source: Source, asked: Mapping[str, Any], account: str, by: str | None
 ) -> tuple[Iterator[list[dict[str, Any]]], Mapping[str, str]]:
     """Pages of rows for the days (UTC) that have a part in the time, each as a whole; and their columns."""
+    from taximeter.config.exporting import CHARGED_BY
     from taximeter.exporters import focus
     from taximeter.store.events import parse_query
 
     time = parse_query(dict(asked), SystemClock().now_us())
-    labels = focus.LABELS if by is None else names(by)
+    labels = CHARGED_BY if by is None else names(by)
     days = focus.days_of(source.query, time.from_us, time.to_us)
     return focus.pages(source.query, days, account, labels, asked["filters"]), focus.COLUMNS
 

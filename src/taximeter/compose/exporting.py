@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from taximeter.compose.jobs import Jobs
 from taximeter.config.settings import Settings
 from taximeter.errors import Mistake, UsageError
 from taximeter.exporters.feed import Feed, Grouping
+from taximeter.exporters.filing import Filing
 from taximeter.exporters.prometheus import (
     BY_USER,
     SPEND,
@@ -25,7 +26,7 @@ from taximeter.exporters.prometheus import (
     SpendCollector,
     StandingCollector,
 )
-from taximeter.exporters.registry import open_exporters
+from taximeter.exporters.registry import open_exporters, open_places
 from taximeter.exporters.shipping import Shipping
 from taximeter.store.events import EventStore, parse_query
 from taximeter.store.events.vocabulary import dimension
@@ -64,13 +65,19 @@ class Exporting:
 
 def mistakes(settings: Settings) -> list[Mistake]:
     """Everything wrong in `exporters` that its form alone does not tell."""
-    found = []
-    for number, label in enumerate(settings.exporters.labels):
+    chosen = settings.exporters
+    named = {"exporters.labels": chosen.labels}
+    named |= {f"exporters.files.{name}.labels": files.labels for name, files in chosen.files.items()}
+    found = [mistake for where, labels in named.items() for mistake in _no_dimensions(where, labels)]
+    return [*found, *open_exporters(chosen.to)[1], *open_places(chosen.files)[1]]
+
+
+def _no_dimensions(where: str, labels: Sequence[str]) -> Iterator[Mistake]:
+    for number, label in enumerate(labels):
         try:
             dimension(label, field="labels")
         except UsageError as error:
-            found.append(Mistake(f"exporters.labels.{number}", error.message))
-    return [*found, *open_exporters(settings.exporters.to)[1]]
+            yield Mistake(f"{where}.{number}", error.message)
 
 
 def open_exporting(
@@ -101,6 +108,10 @@ def open_exporting(
         jobs.every(f"export to {way.name}", chosen.send_seconds, way.turn)
     if ways:
         jobs.every("exported", TIDY_SECONDS, lambda: kept.forget_windows(SPEND_FEED, min(way.after for way in ways)))
+    for name, place in open_places(chosen.files)[0].items():
+        wanted = chosen.files[name]
+        filing = Filing(name, wanted, place, store, kept, clock, _kept_days(settings))
+        jobs.every(f"export files {name}", wanted.every_seconds, filing.turn)
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
     collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from taximeter.config.section import Section
 
 LABELS: Final = ("provider", "model", "feature", "team", "environment")
+CHARGED_BY: Final = ("team", "tenant", "feature", "environment")
+"""What charges are told apart by, besides what was bought, unless told otherwise."""
+
+S3_SCHEME: Final = "s3://"
 
 
 def _no_name_twice(labels: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(labels)) < len(labels):
         raise ValueError("should name each dimension once")
     return labels
+
+
+def _folder_or_bucket(text: str) -> str:
+    scheme, there, rest = text.partition("://")
+    if there and (scheme + there != S3_SCHEME or not rest.strip("/")):
+        raise ValueError("should be a folder or s3://BUCKET/PREFIX")
+    return text
+
+
+class FileSettings(Section):
+    """One export of files, one for each day (UTC), written anew as a whole when the day changed."""
+
+    to: Annotated[str, AfterValidator(_folder_or_bucket)] = Field(description="A folder, or `s3://BUCKET/PREFIX`.")
+    content: Literal["calls", "focus"] = Field(
+        default="calls", description="`calls` with every field, or charges with the columns of FOCUS."
+    )
+    format: Literal["parquet", "csv", "json"] = Field(default="parquet", description="JSON is one row a line.")
+    every_seconds: float = Field(default=3600.0, gt=0, description="How often is looked for days that changed.")
+    labels: Annotated[tuple[str, ...], AfterValidator(_no_name_twice)] = Field(
+        default=CHARGED_BY, max_length=7, description="With `focus`: dimensions that charges are told apart by."
+    )
+    billing_account: str = Field(default="default", description="With `focus`: the account that pays the provider.")
+    region: str | None = Field(default=None, description="Of the bucket; otherwise that of the AWS configuration.")
+    endpoint_url: str | None = Field(default=None, description="Another address that speaks as S3 does.")
 
 
 class ExporterSettings(Section):
@@ -29,6 +57,7 @@ class ExporterSettings(Section):
     user_series: int = Field(default=100, ge=0, le=10_000, description="Users named in `/metrics`; 0: none are told.")
     every_seconds: float = Field(default=15.0, gt=0, description="How often is looked for what changed.")
     send_seconds: float = Field(default=60.0, gt=0, description="How often what changed is sent to each of `to`.")
+    files: dict[str, FileSettings] = Field(default_factory=dict, description="Exports of files by name.")
     to: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Exporters by name; `kind` says which, the rest is the exporter's own."
     )

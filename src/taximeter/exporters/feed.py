@@ -20,13 +20,12 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from taximeter.clock import Clock, to_unix_us
-from taximeter.errors import UsageError
+from taximeter.clock import Clock
+from taximeter.exporters.days import DAY_US, Days, differing
 from taximeter.exporters.series import (
     MEASURED,
     OTHER,
@@ -35,16 +34,12 @@ from taximeter.exporters.series import (
     add,
     changes,
     series_key,
-    series_values,
     sums_of,
     top,
     total,
 )
 from taximeter.store.events import EventStore, Query
-from taximeter.store.events.instants import EARLIEST_US, LATEST_US
 from taximeter.store.metadata import ExportedDay, Exports, OvertakenError
-
-DAY_US: Final = 86_400_000_000
 
 RANKED_DAYS: Final = 7
 """How many of the last days decide which series are named."""
@@ -108,13 +103,14 @@ class Feed:
     ) -> None:
         self.grouping = grouping
         self._store, self._kept, self._clock = store, kept, clock
-        self._kept_days, self._keep_windows = kept_days, keep_windows
+        self._days = Days(store, grouping.measures, kept_days)
+        self._keep_windows = keep_windows
         self._other = series_key([OTHER] * len(grouping.labels))
         self._lock = threading.Lock()
         self._state: State | None = None
         self._told_state: str | None = None
         """What is kept of it."""
-        self._days: dict[int, Amounts] = {}
+        self._known: dict[int, Amounts] = {}
         """The totals of every day that was told."""
 
     @property
@@ -126,7 +122,7 @@ class Feed:
         """Take up what was kept. A store that is empty now is told from its first event on."""
         with self._lock:
             state = self._begun()
-            if state.until_us == 0 and not self._found(self._oldest(self._clock.now_us()))[1]:
+            if state.until_us == 0 and not self._days.found(self._days.oldest(self._clock.now_us()))[1]:
                 with contextlib.suppress(OvertakenError):
                     self._advance(state, self._clock.now_us(), {})
             return self._begun()
@@ -141,7 +137,7 @@ class Feed:
         with self._lock:
             state = self._begun()
             now_us = self._clock.now_us()
-            oldest_us, found = self._found(self._oldest(now_us))
+            oldest_us, found = self._days.found(self._days.oldest(now_us))
             changed = self._changed_days(oldest_us, found)
             if changed or state.until_us == 0:
                 self._advance(state, now_us, changed)
@@ -158,38 +154,13 @@ class Feed:
             self._kept.forget_days(self.grouping.name)
             state = State(labels, number=state.number)
         digests = self._kept.day_totals(self.grouping.name)
-        self._days = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
+        self._known = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
         self._state = state
         return state
 
-    def _oldest(self, now_us: int) -> int:
-        """The first day that is compared: a day before the store begins to delete."""
-        if self._kept_days is None:
-            return EARLIEST_US
-        return (now_us // DAY_US - self._kept_days + 1) * DAY_US
-
-    def _found(self, oldest_us: int) -> tuple[int, dict[int, Amounts]]:
-        """The totals of the days from one on; from a later one when the store has deleted more than is said today."""
-        try:
-            return oldest_us, self._day_totals(oldest_us)
-        except UsageError as error:
-            kept_from = error.facts.get("kept_from")
-            if not isinstance(kept_from, str):
-                raise
-            first_us = -(-_start_us(kept_from) // DAY_US) * DAY_US
-            return first_us, self._day_totals(first_us)
-
     def _changed_days(self, oldest_us: int, found: Mapping[int, Amounts]) -> dict[int, Sums]:
         """The sums of those days whose totals are not the kept ones."""
-        known = {day for day in self._days if day >= oldest_us}
-        differing = sorted(day for day in known | set(found) if found.get(day) != self._days.get(day))
-        return {day: self._sums(day) for day in differing}
-
-    def _day_totals(self, oldest_us: int) -> dict[int, Amounts]:
-        grouping = self.grouping
-        asked = Query(from_us=oldest_us, to_us=LATEST_US, measures=grouping.measures, interval="day")
-        by_day = sums_of(self._store.query(asked).rows, ("time",), grouping.measures)
-        return {_start_us(series_values(key)[0]): amounts for key, amounts in by_day.items()}
+        return {day: self._sums(day) for day in differing(self._known, oldest_us, found)}
 
     def _sums(self, day_us: int) -> Sums:
         grouping = self.grouping
@@ -216,7 +187,7 @@ class Feed:
             self._read()
             raise
         self._told_state = kept
-        self._days.update({day: total(sums) for day, sums in changed.items()})
+        self._known.update({day: total(sums) for day, sums in changed.items()})
         self._state = after
 
     def _told(self, day_us: int) -> Sums:
@@ -255,15 +226,11 @@ class Feed:
         return bounded
 
     def _forget(self, oldest_us: int) -> None:
-        gone = [day for day in self._days if day < oldest_us]
+        gone = [day for day in self._known if day < oldest_us]
         if gone:
             self._kept.forget_days(self.grouping.name, oldest_us)
             for day in gone:
-                del self._days[day]
-
-
-def _start_us(moment: str) -> int:
-    return to_unix_us(datetime.fromisoformat(moment))
+                del self._known[day]
 
 
 def _kept_day(day_us: int, sums: Sums) -> ExportedDay:

@@ -19,19 +19,17 @@ from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.clock import rfc3339, to_datetime, to_unix_us
+from taximeter.config.exporting import CHARGED_BY
 from taximeter.core.money import add, format_usd
 from taximeter.errors import UnavailableError
+from taximeter.exporters.days import DAY_US
 
 VERSION: Final = "1.2"
 CREATED_AT: Final = "2026-11-28T00:00:00Z"
 """When the columns below became what they are."""
 
-DAY_US: Final = 86_400_000_000
 ACCOUNT: Final = "default"
 """The billing account, when nobody says which."""
-
-LABELS: Final = ("team", "tenant", "feature", "environment")
-"""What rows are told apart by, besides what was bought, unless told otherwise."""
 
 BOUGHT: Final = ("provider", "model", "service_tier", "region", "unpriced_reason")
 GROUPS_AT_ONCE: Final = 10_000
@@ -173,7 +171,7 @@ def pages(
     ask: Ask,
     days: Sequence[int],
     account: str,
-    labels: Sequence[str] = LABELS,
+    labels: Sequence[str] = CHARGED_BY,
     filters: Mapping[str, Any] | None = None,
 ) -> Iterator[list[Row]]:
     """The rows of days, one day after the other. `account` is the id of the billing account.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from taximeter.config.exporting import S3_SCHEME, FileSettings
 from taximeter.config.section import Section
 from taximeter.errors import Mistake
+from taximeter.exporters.filing import Place
+from taximeter.exporters.folder import Folder
 from taximeter.exporters.port import Exporter
 
 Kind = tuple[type[Section], Callable[[Any], Exporter]]
@@ -73,3 +77,26 @@ def open_exporters(written: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
         except ValueError as error:
             mistakes.append(Mistake(where, str(error)))
     return exporters, mistakes
+
+
+def open_place(settings: FileSettings) -> Place:
+    """Where the files of an export go. Raises ValueError when it cannot be what is said."""
+    if not settings.to.startswith(S3_SCHEME):
+        return Folder(Path(settings.to).expanduser())
+    try:
+        from taximeter.exporters.s3 import Bucket
+    except ImportError as error:
+        raise ValueError("needs more to be installed: pip install 'taximeter[s3]'") from error
+    return Bucket(settings.to, settings.region, settings.endpoint_url)
+
+
+def open_places(written: Mapping[str, FileSettings]) -> tuple[dict[str, Place], list[Mistake]]:
+    """The places of the files of a configuration, by name, and everything that is wrong with them."""
+    places: dict[str, Place] = {}
+    mistakes: list[Mistake] = []
+    for name, settings in written.items():
+        try:
+            places[name] = open_place(settings)
+        except ValueError as error:
+            mistakes.append(Mistake(f"exporters.files.{name}.to", str(error)))
+    return places, mistakes

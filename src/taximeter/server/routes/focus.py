@@ -11,8 +11,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 
 from taximeter import __version__
+from taximeter.config.exporting import CHARGED_BY
 from taximeter.errors import UsageError
 from taximeter.exporters import focus
+from taximeter.exporters.days import DAY_US
 from taximeter.exporters.forms import Form, write
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.routes.spending import written_filters
@@ -37,7 +39,7 @@ def charges(
     from_: Annotated[str, Query(alias="from", description="as in a query; the whole day (UTC)")] = "this_month",
     to: Annotated[str | None, Query(description="not included, but its day as a whole; now when not given")] = None,
     form: Annotated[Literal["csv", "json", "parquet"], Query(alias="format")] = "csv",
-    by: Annotated[str, Query(description="what rows are told apart by, with commas")] = ",".join(focus.LABELS),
+    by: Annotated[str, Query(description="what rows are told apart by, with commas")] = ",".join(CHARGED_BY),
     billing_account: Annotated[str, Query(description="the account that pays the provider")] = focus.ACCOUNT,
     filters: Annotated[str | None, Query(description="as in a query, as JSON")] = None,
 ) -> Response:
@@ -45,7 +47,7 @@ def charges(
     store, now_us = parts.kept(), parts.clock.now_us()
     asked: dict[str, Any] = {"from": from_, "group_by": by, "filters": written_filters(filters)}
     time = parse_query(asked if to is None else {**asked, "to": to}, now_us)
-    if time.to_us - time.from_us > MOST_DAYS * focus.DAY_US:
+    if time.to_us - time.from_us > MOST_DAYS * DAY_US:
         raise UsageError(f"at most {MOST_DAYS} days in one file", field="from")
 
     def ask(question: Any) -> dict[str, Any]:
