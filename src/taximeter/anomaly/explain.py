@@ -133,10 +133,11 @@ def _outer_factors(key: Key, cell: Cell, firsts: Mapping[Key, Decimal], mix: Seq
 def _terms(cell: Cell, outer: Mapping[str, Decimal]) -> Iterator[_Side]:
     """The cell's cost by token class. What cost without tokens of its class (a search, an image) is a fee."""
     read, write = cell.cache_read_tokens, cell.cache_write_tokens
+    uncached = _EXACT.subtract(cell.input_tokens, _EXACT.add(read, write))
     fees = cell.other_usd
     per_call = _ratio(cell.input_tokens, cell.calls)
     classes = (
-        (cell.input_tokens - read - write, cell.input_usd),
+        (uncached, cell.input_usd),
         (read, cell.cache_read_usd),
         (write, cell.cache_write_usd),
     )

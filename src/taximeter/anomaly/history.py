@@ -43,7 +43,7 @@ class History:
 
     def __init__(self) -> None:
         self.count = np.zeros((0, KEPT_SLOTS), np.float32)
-        self.minutes = np.zeros((0, KEPT_SLOTS), np.float32)
+        self.minutes = np.zeros((0, KEPT_SLOTS), np.uint8)
         self.hourly = np.zeros((len(Hourly), 0, KEPT_HOURS), np.float32)
         self.done = -1
         """Slots before this one are remembered."""
@@ -54,7 +54,7 @@ class History:
             return
         more = max(more, 64)
         self.count = np.concatenate([self.count, np.zeros((more, KEPT_SLOTS), np.float32)])
-        self.minutes = np.concatenate([self.minutes, np.zeros((more, KEPT_SLOTS), np.float32)])
+        self.minutes = np.concatenate([self.minutes, np.zeros((more, KEPT_SLOTS), np.uint8)])
         self.hourly = np.concatenate([self.hourly, np.zeros((len(Hourly), more, KEPT_HOURS), np.float32)], axis=1)
 
     def remember(self, slot: int, count: Floats, minutes: Floats, hourly: Floats) -> None:

@@ -59,14 +59,17 @@ def _is_known(panel: Panel) -> Flags:
 
 
 def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
-    good, raw = windows.good[:, :rows, span], panel.raw[:, :rows, span]
+    def good(what: Seen) -> Floats:
+        return np.asarray(windows.good(what, slice(rows), span).sum(1))
+
+    raw = panel.raw[:, :rows, span]
     priced = windows.counts[Watch.COST, :rows, span]
     cached = windows.counts[Watch.CACHE, :rows, span]
     mix = panel.of_role(Role.MIX)
     hourly = np.zeros((len(Hourly), rows))
-    hourly[Hourly.CALLS] = np.where(mix, good[Seen.CALLS].sum(1), good[Seen.PRICED].sum(1))
-    hourly[Hourly.FIRST] = good[Seen.FIRST].sum(1)
-    hourly[Hourly.RETRIES] = good[Seen.RETRIES].sum(1)
+    hourly[Hourly.CALLS] = np.where(mix, good(Seen.CALLS), good(Seen.PRICED))
+    hourly[Hourly.FIRST] = good(Seen.FIRST)
+    hourly[Hourly.RETRIES] = good(Seen.RETRIES)
     for what, held, counted in (
         (Hourly.INPUT, Raw.INPUT, priced),
         (Hourly.OUTPUT, Raw.OUTPUT, priced),

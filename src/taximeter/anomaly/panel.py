@@ -23,7 +23,9 @@ USER: Final = "user_id"
 KEPT_MINUTES: Final = 256
 """Minutes that are at hand at least: the longest window and the hour that history lags behind."""
 
-_WIDTH: Final = 2 * KEPT_MINUTES
+WIDTH: Final = KEPT_MINUTES + 64
+"""Columns that are held: everything moves once an hour, when they are full."""
+
 _FIRST_ROWS: Final = 64
 
 
@@ -78,7 +80,7 @@ class Panel:
         self.role = np.zeros(0, np.int8)
         self.parent = np.zeros(0, np.int32)
         self.born = np.zeros(0, np.int64)
-        self.raw = np.zeros((len(Raw), 0, _WIDTH), np.float32)
+        self.raw = np.zeros((len(Raw), 0, WIDTH), np.float32)
         self.cells: dict[tuple[str | None, ...], int] = {}
         self.cell_mix: list[int] = []
         self._cell_rows = np.full((0, 3 + len(self._grouped)), -1, np.int32)
@@ -154,7 +156,7 @@ class Panel:
         self.role = np.concatenate([self.role, np.zeros(more, np.int8)])
         self.parent = np.concatenate([self.parent, np.full(more, -1, np.int32)])
         self.born = np.concatenate([self.born, np.zeros(more, np.int64)])
-        self.raw = np.concatenate([self.raw, np.zeros((len(Raw), more, _WIDTH), np.float32)], axis=1)
+        self.raw = np.concatenate([self.raw, np.zeros((len(Raw), more, WIDTH), np.float32)], axis=1)
 
     # ── minutes ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,11 +165,12 @@ class Panel:
         if self.newest < 0:
             self.first = minute - KEPT_MINUTES + 1
         moved = 0
-        if minute - self.first >= _WIDTH:
+        if minute - self.first >= WIDTH:
             keep_from = minute - KEPT_MINUTES + 1
-            moved = min(keep_from - self.first, _WIDTH)
-            self.raw[:, :, : _WIDTH - moved] = self.raw[:, :, moved:]
-            self.raw[:, :, _WIDTH - moved :] = 0
+            moved = min(keep_from - self.first, WIDTH)
+            for held in self.raw:
+                held[:, : WIDTH - moved] = held[:, moved:]
+                held[:, WIDTH - moved :] = 0
             self.first = keep_from
         self.newest = max(self.newest, minute)
         return moved

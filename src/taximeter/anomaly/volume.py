@@ -32,7 +32,7 @@ SHAPE_WEEKS: Final = 4
 SIMILAR_DAYS: Final = 10
 """At most so many days of the same kind (a day of work, a Saturday, a Sunday) are asked for the time of day."""
 
-KERNEL: Final = (1, 2, 1)
+KERNEL: Final = (1.0, 2.0, 1.0)
 """A slot is read together with its neighbours: minutes are noisy, days are smooth."""
 
 SHRINK_CALLS: Final = 45.0

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.panel import KEPT_MINUTES, Panel, Raw, Role
+from taximeter.anomaly.panel import WIDTH, Panel, Raw, Role
 from taximeter.anomaly.ratios import Ratios
 
 Floats = NDArray[np.floating[Any]]
@@ -61,38 +61,38 @@ WATCHED: Final = {
 }
 
 
+_WATCHED_BY: Final = {what: [watch for watch, watched in WATCHED.items() if what in watched] for what in Seen}
+
+
 class Windows:
-    """`good[what, row, column]`: minutes without incidents, columns as in the panel; `all` has every minute, and
-    `counts[watch, row, column]` says which are good."""
+    """`all[what, row, column]`: columns as in the panel; `counts[watch, row, column]`: minutes without incidents."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
-        self.all = np.zeros((len(Seen), 0, 2 * KEPT_MINUTES), np.float32)
-        self.good = np.zeros_like(self.all)
-        self.counts = np.zeros((len(Watch), 0, 2 * KEPT_MINUTES), bool)
+        self.all = np.zeros((len(Seen), 0, WIDTH), np.float32)
+        self.counts = np.ones((len(Watch), 0, WIDTH), bool)
         self.bad = np.zeros((len(Watch), 0), bool)
         """Rows that have an incident now, by what it is about."""
         self._rows = 0
 
     def grow(self, rows: int) -> None:
-        more = rows - self.good.shape[1]
+        more = rows - self.all.shape[1]
         if more > 0:
             more = max(more, 64)
-            wide = np.zeros((len(Seen), more, 2 * KEPT_MINUTES), np.float32)
-            self.all = np.concatenate([self.all, wide], axis=1)
-            self.good = np.concatenate([self.good, wide], axis=1)
-            self.counts = np.concatenate([self.counts, np.zeros((len(Watch), more, 2 * KEPT_MINUTES), bool)], axis=1)
+            self.all = np.concatenate([self.all, np.zeros((len(Seen), more, WIDTH), np.float32)], axis=1)
+            self.counts = np.concatenate([self.counts, np.ones((len(Watch), more, WIDTH), bool)], axis=1)
             self.bad = np.concatenate([self.bad, np.zeros((len(Watch), more), bool)], axis=1)
         for row in range(self._rows, rows):
             if self._panel.role[row] == Role.MIX:
-                self.all[Seen.FIRST, row] = self.good[Seen.FIRST, row] = self.all[Seen.FIRST, self._panel.parent[row]]
+                self.all[Seen.FIRST, row] = self.all[Seen.FIRST, self._panel.parent[row]]
         self._rows = rows
 
     def shift(self, by: int) -> None:
         """Follow the columns of the panel."""
-        for held in (self.all, self.good, self.counts):
-            held[:, :, :-by] = held[:, :, by:]
-            held[:, :, -by:] = 0
+        for held, empty in ((self.all, 0), (self.counts, True)):
+            for one in held:
+                one[:, :-by] = one[:, by:]
+                one[:, -by:] = empty
 
     def take(self, first_minute: int, expected: Floats, ratios: Ratios) -> None:
         """Take in what the panel has of the minutes from `first_minute` on, beside what was expected: `expected[row,
@@ -105,11 +105,6 @@ class Windows:
         rows, column = self._panel.rows, self._panel.column(minute)
         expected = self.all[Seen.EXPECTED, :rows, column : column + 1].copy()
         self._see(minute, expected, ratios)
-        self.good[:, :rows, column] = self.all[:, :rows, column]
-        for watch, places in WATCHED.items():
-            spoiled = ~self.counts[watch, :rows, column]
-            for what in places:
-                self.good[what, :rows, column][spoiled] = 0
 
     def _see(self, first_minute: int, expected: Floats, ratios: Ratios) -> None:
         panel, rows = self._panel, self._panel.rows
@@ -132,33 +127,41 @@ class Windows:
     def judge(self, first_minute: int, minutes: int) -> None:
         """Which of these minutes are good, by the incidents there are now."""
         rows, span = self._panel.rows, self._columns(first_minute, minutes)
-        self.good[:, :rows, span] = self.all[:, :rows, span]
-        self.counts[:, :rows, span] = True
-        for watch in Watch:
-            for row in np.flatnonzero(self.bad[watch, :rows]):
-                self._leave_out(watch, int(row), span)
+        self.counts[:, :rows, span] = ~self.bad[:, :rows, None]
 
     def exclude(self, watch: Watch, row: int, from_minute: int) -> None:
         """An incident of this row began then: what the windows have of it since is taken out."""
-        self._leave_out(watch, row, slice(max(self._panel.column(from_minute), 0), None))
+        self.counts[watch, row, max(self._panel.column(from_minute), 0) :] = False
 
-    def _leave_out(self, watch: Watch, row: int, span: slice) -> None:
-        self.counts[watch, row, span] = False
-        for what in WATCHED[watch]:
-            self.good[what, row, span] = 0
+    def good(self, what: Seen, rows: Any, span: slice) -> Floats:
+        """Minutes of incidents are 0: [row, column]."""
+        kept = self.counts[_WATCHED_BY[what], rows, span].all(0)
+        return np.asarray(self.all[what, rows, span] * kept)
 
     def sums(self, first_minute: int, minutes: int) -> Floats:
-        """Sums over the windows that end with each of the minutes: [what, row, minute, window]."""
-        column = self._panel.column(first_minute)
-        held = self.good[:, : self._panel.rows, column - LONGEST + 1 : column + minutes]
-        return np.asarray(held @ _members(minutes)).reshape(*held.shape[:2], minutes, len(WINDOWS))
+        """Sums over the windows that end with each of the minutes: [what, row, minute, window].
+
+        As differences of running sums. A product of matrices would be as fast, but for the threads it begins.
+        """
+        rows, column = self._panel.rows, self._panel.column(first_minute)
+        span = slice(column - LONGEST + 1, column + minutes)
+        found = np.empty((len(Seen), rows, minutes, len(WINDOWS)), np.float32)
+        running = np.zeros((rows, LONGEST + minutes))
+        for what in Seen:
+            np.cumsum(self.good(what, slice(rows), span), axis=1, dtype=float, out=running[:, 1:])
+            for place, window in enumerate(WINDOWS):
+                begins = slice(LONGEST - window, LONGEST - window + minutes)
+                found[what, :, :, place] = running[:, LONGEST:] - running[:, begins]
+        return found
 
     def last(self, row: int, minute: int, minutes: int) -> Floats:
         """The last minutes of one row, those of incidents too, oldest first: [what, minute]."""
         return self.all[:, row, self._columns(minute - minutes + 1, minutes)]
 
     def last_good(self, row: int, minute: int, minutes: int) -> Floats:
-        return self.good[:, row, self._columns(minute - minutes + 1, minutes)]
+        """As `last`, without those of incidents."""
+        span = self._columns(minute - minutes + 1, minutes)
+        return np.stack([self.good(what, row, span) for what in Seen])
 
     def totals(self, minute: int, minutes: int) -> Floats:
         """What the last minutes, those of incidents too, add up to: [what, row]."""
@@ -167,18 +170,3 @@ class Windows:
     def _columns(self, first_minute: int, minutes: int) -> slice:
         column = self._panel.column(first_minute)
         return slice(column, column + minutes)
-
-
-_MEMBERS: dict[int, Floats] = {}
-
-
-def _members(minutes: int) -> Floats:
-    """Which minutes are in which window, for windows that end with each of the last `minutes`: sums are a product of
-    matrices. [minute, ending minute x window]"""
-    held = _MEMBERS.get(minutes)
-    if held is None:
-        at = np.arange(LONGEST - 1 + minutes)[:, None, None]
-        ends = LONGEST - 1 + np.arange(minutes)[None, :, None]
-        inside = (at <= ends) & (at > ends - np.array(WINDOWS)[None, None, :])
-        held = _MEMBERS[minutes] = inside.reshape(len(at), -1).astype(np.float32)
-    return held
