@@ -9,6 +9,9 @@ from detection_traffic import MONDAY, STRANGE, Cell, Change, Traffic, detection,
 
 from taximeter.anomaly.detection import Detection, Told
 
+pytestmark = pytest.mark.timeout(900)
+"""Weeks of minutes take their time on a busy machine."""
+
 LEARNT_DAYS = 15
 NOON = MONDAY + LEARNT_DAYS * 1440 + 12 * 60
 

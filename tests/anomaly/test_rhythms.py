@@ -14,6 +14,9 @@ import pytest
 from taximeter.anomaly.calendar import SLOT_MINUTES, Calendar
 from taximeter.anomaly.detection import Detection, Minute, Told
 
+pytestmark = pytest.mark.timeout(900)
+"""Weeks of minutes take their time on a busy machine."""
+
 DAY: Final = 1440
 WEEK: Final = 7 * DAY
 BERLIN: Final = ZoneInfo("Europe/Berlin")

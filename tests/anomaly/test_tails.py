@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail
+from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail, one_of
 
 
 def exact_negative_binomial(count: int, mean: float, dispersion: float) -> float:
@@ -66,3 +66,10 @@ def test_more_calls_are_never_less_surprising(mean: float, dispersion: float) ->
 def test_a_mean_as_expected_has_no_score_to_speak_of() -> None:
     assert abs(float(gamma_tail(1.0, 0.01))) < 0.05
     assert float(gamma_tail(1.5, 0.01)) > 4
+
+
+@pytest.mark.parametrize("number", [1, 6, 100, 1000])
+def test_one_of_many_must_be_as_rare_as_one_alone(number: int) -> None:
+    """The tail of the score that is asked, times how many are looked at, is the tail of the score for one."""
+    alone, one_of_many = NormalDist().cdf(-5.0), NormalDist().cdf(-float(one_of(5.0, number)))
+    assert 0.75 * alone <= one_of_many * number <= alone

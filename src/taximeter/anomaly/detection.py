@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from taximeter.anomaly.attribution import EXPLAINERS, Explained
 from taximeter.anomaly.calendar import MINUTES_A_DAY, SLOT_MINUTES, Calendar
+from taximeter.anomaly.courses import Courses
 from taximeter.anomaly.creep import Creeps
 from taximeter.anomaly.detectors import DETECTORS, Learnt, Suspicion
 from taximeter.anomaly.history import History
 from taximeter.anomaly.incidents import CAP_MINUTES, NEW_COURSE_MINUTES, Incident, begun, standing
 from taximeter.anomaly.memory import KNOWN_DAYS, remembered
-from taximeter.anomaly.models import AllowedModels, Models
+from taximeter.anomaly.models import NEW_MINUTES, AllowedModels, Models
 from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel, Role
 from taximeter.anomaly.peaks import WATCHES, Peaks
-from taximeter.anomaly.ratios import Ratios, learn_ratios
+from taximeter.anomaly.ratios import RATIO_DAYS, Ratios, learn_ratios
 from taximeter.anomaly.rules import Thresholds
 from taximeter.anomaly.spread import Spread
 from taximeter.anomaly.volume import VolumeBaseline
@@ -85,6 +86,7 @@ class Detection:
         self.baseline = VolumeBaseline(calendar, self.history, self.panel)
         self.models = Models(self.panel, allowed, prices or {})
         self.creeps = Creeps()
+        self.courses = Courses()
         self.incidents: list[Incident] = []
         self._ratios: Ratios | None = None
         self._expected: Floats = np.zeros((0, SLOT_MINUTES))
@@ -216,7 +218,11 @@ class Detection:
     # ── incidents ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _open(self, learnt: Learnt, minute: int, watch: Watch, suspicions: list[Suspicion]) -> list[Told]:
-        fresh = [one for one in suspicions if minute >= self._quiet_until.get((watch, one.row), 0)]
+        fresh = [
+            one
+            for one in suspicions
+            if not self.courses.has(one, minute) and minute >= self._quiet_until.get((watch, one.row), 0)
+        ]
         return [
             self._opened(minute, explained)
             for explained in EXPLAINERS[watch](learnt, minute, fresh)
@@ -271,10 +277,22 @@ class Detection:
             self.windows.bad[incident.watch, row] = still
             if lasting:
                 self._quiet_until[incident.watch, row] = minute + NEW_COURSE_MINUTES
+        if incident.watch is Watch.MIX:
+            self._settle_share(minute, incident, lasting=lasting)
         if not lasting and incident.watch in WATCHES and minute - incident.start < SHORT_INCIDENT_MINUTES:
             place = np.array([WINDOWS.index(incident.window)])
             self.peaks.note(incident.watch, np.array(incident.rows[:1]), place, np.array([incident.score]))
         return Told("closed", minute, incident)
+
+    def _settle_share(self, minute: int, incident: Incident, *, lasting: bool) -> None:
+        """A share takes weeks to be learnt: until then, and while a model is new, it is compared with what was told."""
+        row, level = incident.rows[0], max(incident.ratio, self.thresholds.share_warning)
+        if lasting:
+            until, quiet_until = minute + RATIO_DAYS * MINUTES_A_DAY, minute + NEW_COURSE_MINUTES
+            self.courses.settle(Watch.MIX, row, level, until_minute=until, quiet_until_minute=quiet_until)
+        elif self.models.is_news(row):
+            until = int(self.panel.born[row]) + NEW_MINUTES
+            self.courses.settle(Watch.MIX, row, level, until_minute=until, quiet_until_minute=minute)
 
     def _creep(self, minute: int) -> list[Told]:
         if minute // SLOT_MINUTES % CREEP_EVERY_SLOTS != CREEP_EVERY_SLOTS // 2:

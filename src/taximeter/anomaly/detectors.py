@@ -18,7 +18,7 @@ from taximeter.anomaly.peaks import Peaks
 from taximeter.anomaly.ratios import Ratios
 from taximeter.anomaly.rules import Thresholds
 from taximeter.anomaly.spread import Spread
-from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail
+from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail, one_of
 from taximeter.anomaly.windows import WINDOWS, Seen, Watch, Windows
 
 Floats = NDArray[np.floating[Any]]
@@ -37,6 +37,8 @@ class Suspicion:
     ratio: float
     score: float
     severity: Severity
+    surely: float = 0.0
+    """Of shares: what it is at least, two standard deviations below what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,10 @@ BURST_MINUTES: Final = 3
 SUDDEN: Final = 2.9
 """An excess this large is told at once; a smaller one must last longer than a burst."""
 
+EXPECTED_DAYS: Final = 1.2
+"""Of the first day nothing is expected until an hour and a quarter of the next one are over; three hours later the
+longest window knows what to expect of all its minutes."""
+
 LEARNING_DAYS: Final = (3.0, 14.0)
 LEARNING_FACTOR: Final = (2.0, 1.5, 1.0)
 """Rows known for less than so many days must exceed the warning ratio by these factors: less is known of them."""
@@ -121,7 +127,7 @@ def _least_volume(learnt: Learnt) -> Floats:
 
 def _screen_volume(learnt: Learnt, sums: Floats) -> Flags:
     calls, expected = sums[Seen.CALLS], sums[Seen.EXPECTED]
-    eligible = learnt.panel.of_role(Role.GROUP, Role.SPENDER) & (learnt.days_known >= 1)
+    eligible = learnt.panel.of_role(Role.GROUP, Role.SPENDER) & (learnt.days_known >= EXPECTED_DAYS)
     least = _least_volume(learnt)[:, None, None]
     large = (calls >= least * expected) & (expected > 0)
     large &= calls - expected >= LEAST_CALLS * (1 + 2 / (1 + expected))
@@ -132,7 +138,8 @@ def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, pla
     calls, expected = sums[Seen.CALLS], sums[Seen.EXPECTED]
     dispersion = learnt.spread.dispersion[rows, places]
     scores = negative_binomial_tail(calls[rows, places], expected[rows, places], dispersion)
-    asked = learnt.thresholds.score + SPARSE_SCORE * (expected[rows, places] < SPARSE_CALLS)
+    asked = one_of(learnt.thresholds.score, learnt.panel.siblings[rows])
+    asked = asked + SPARSE_SCORE * (expected[rows, places] < SPARSE_CALLS)
     enough = _worth_a_word(learnt, Watch.VOLUME, rows, places, scores, asked)
     least = _least_volume(learnt)
 
@@ -332,8 +339,9 @@ def _examine_mix(learnt: Learnt, _minute: int, sums: Floats, rows: Places, place
     enough = scores >= learnt.thresholds.score
 
     def look(row: int, place: int, score: float) -> Suspicion | None:
-        share = float(sums[Seen.CALLS, row, place] / max(sums[Seen.FIRST, row, place], 1.0))
-        return Suspicion("model_drift", Watch.MIX, row, WINDOWS[place], share, score, "warning")
+        calls, first = float(sums[Seen.CALLS, row, place]), max(float(sums[Seen.FIRST, row, place]), 1.0)
+        surely = (calls - 2 * calls**0.5) / first
+        return Suspicion("model_drift", Watch.MIX, row, WINDOWS[place], calls / first, score, "warning", surely)
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
 

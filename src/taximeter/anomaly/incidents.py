@@ -71,6 +71,9 @@ SETTLE_MINUTES: Final = {Watch.VOLUME: 10, Watch.RETRIES: 10, Watch.COST: 15, Wa
 EVIDENCE: Final = {Watch.VOLUME: 12.0, Watch.RETRIES: 8.0, Watch.COST: 15.0, Watch.CACHE: 20.0, Watch.MIX: 20.0}
 """The calls (expected ones, for volume) that it takes to tell."""
 
+MISSED_CALLS: Final = 5.0
+"""A model that had a small share is gone when so many of its calls would have been seen: none by chance is 1 in 150."""
+
 NORMAL_RATIO: Final = 1.25
 NORMAL_RETRIES: Final = 0.25
 NORMAL_CACHE: Final = 0.9
@@ -84,10 +87,10 @@ def standing(learnt: Learnt, incident: Incident, minute: int, *, dear: bool) -> 
     """How an incident stands at the end of a minute. `dear`: its model is much more expensive than the usual one."""
     span = learnt.windows.last(incident.rows[0], minute, LONGEST)
     age = minute - incident.start + 1
-    lately = _lately(span, incident.watch, age)
+    lately = _lately(span, incident, age)
     wholly = span[:, -min(age, LONGEST) :].sum(1)
     may_be_over = age > SETTLE_MINUTES[incident.watch]
-    found = _STANDINGS[incident.watch](_Course(learnt, incident.rows[0], lately, wholly, dear))
+    found = _STANDINGS[incident.watch](_Course(learnt, incident.rows[0], lately, wholly, dear, incident.ratio))
     return Standing(found.over and may_be_over, found.ratio, found.severity)
 
 
@@ -100,6 +103,8 @@ class _Course:
     lately: Floats
     wholly: Floats
     dear: bool
+    told: float
+    """The ratio that was told."""
 
 
 _COUNTED: Final = {
@@ -111,10 +116,13 @@ _COUNTED: Final = {
 }
 
 
-def _lately(span: Floats, watch: Watch, age: int) -> Floats:
+def _lately(span: Floats, incident: Incident, age: int) -> Floats:
     """Sums over the last minutes, as many as it takes to tell. [what]"""
+    watch, enough = incident.watch, EVIDENCE[incident.watch]
+    if watch is Watch.MIX:
+        enough = max(enough, MISSED_CALLS / incident.ratio)
     evidence = span[_COUNTED[watch], ::-1].cumsum()
-    needed = int(np.searchsorted(evidence, EVIDENCE[watch])) + 1
+    needed = int(np.searchsorted(evidence, enough)) + 1
     return np.asarray(span[:, -min(max(needed, SETTLE_MINUTES[watch]), max(age, 2), LONGEST) :].sum(1))
 
 
@@ -160,9 +168,8 @@ def _cache(course: _Course) -> Standing:
 def _mix(course: _Course) -> Standing:
     share = float(course.lately[Seen.CALLS] / max(course.lately[Seen.FIRST], 1.0))
     bad = course.dear and course.lately[Seen.FIRST] >= 10 and share >= course.learnt.thresholds.share_critical
-    return Standing(
-        share < max(NORMAL_SHARE, 2 * course.learnt.ratios.share[course.row]), share, "critical" if bad else "warning"
-    )
+    normal = max(min(NORMAL_SHARE, course.told / 2), 2 * course.learnt.ratios.share[course.row])
+    return Standing(share < normal, share, "critical" if bad else "warning")
 
 
 def _ratio(sums: Floats, part: Seen, whole: Seen) -> float:

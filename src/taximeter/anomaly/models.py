@@ -29,7 +29,7 @@ HOUR_MINUTES: Final = 60
 RARE_SHARE: Final = 0.5
 """A model with a smaller share than this is watched for drift towards it."""
 
-NEW_DAYS: Final = 1.0
+NEW_MINUTES: Final = MINUTES_A_DAY
 """Where nobody has told which models are allowed, one that a known feature has used for less than this is
 unexpected."""
 
@@ -66,7 +66,7 @@ class Models:
             self.settled[row] &= minute - since > MIGRATION_DAYS * MINUTES_A_DAY
         elif not self._is_told(row):
             known_feature = panel.born[row] - feature_since > MINUTES_A_DAY
-            self.unexpected[row] = known_feature and minute - panel.born[row] < NEW_DAYS * MINUTES_A_DAY
+            self.unexpected[row] = known_feature and minute - panel.born[row] < NEW_MINUTES
 
     def _allowed_since(self, row: int) -> int | None:
         """The minute from which a row's model is allowed; None when it is not."""
@@ -74,6 +74,10 @@ class Models:
             return 0
         scope = dict(self._panel.scopes[row])
         return (self._allowed or {})[scope[FEATURE]].get(scope[MODEL])
+
+    def is_news(self, row: int) -> bool:
+        """Whether a row's model is unexpected for no other reason than that it is new there."""
+        return bool(self.unexpected[row]) and not self._is_told(row)
 
     def _is_told(self, row: int) -> bool:
         return dict(self._panel.scopes[row])[FEATURE] in (self._allowed or {})

@@ -85,6 +85,7 @@ class Panel:
         self.cell_mix: list[int] = []
         self._cell_rows = np.full((0, 3 + len(self._grouped)), -1, np.int32)
         self._of_role: dict[tuple[Role, ...], NDArray[np.bool_]] = {}
+        self._siblings = np.ones(0, int)
         self.first = 0
         self.newest = -1
 
@@ -104,6 +105,15 @@ class Panel:
         if held is None or len(held) != self.rows:
             held = self._of_role[roles] = np.isin(self.role[: self.rows], roles)
         return held
+
+    @property
+    def siblings(self) -> NDArray[np.integer[Any]]:
+        """How many users a row's feature has that are watched one by one, the row included; 1 for other rows."""
+        if len(self._siblings) != self.rows:
+            spenders, parent = self.of_role(Role.SPENDER), self.parent[: self.rows]
+            number = np.bincount(parent[spenders], minlength=self.rows)
+            self._siblings = np.where(spenders, number[parent], 1)
+        return self._siblings
 
     # ── rows and cells ─────────────────────────────────────────────────────────────────────────────────────────
 

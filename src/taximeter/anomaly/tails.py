@@ -63,3 +63,9 @@ def gamma_tail(ratio: ArrayLike, variance: ArrayLike) -> Floats:
     variance = np.asarray(variance, float)
     ninth = variance / 9
     return np.asarray((np.cbrt(np.asarray(ratio, float)) - (1 - ninth)) / np.sqrt(ninth))
+
+
+def one_of(score: float, number: ArrayLike) -> Floats:
+    """The score that one of `number` alike must have to be as rare as `score` is of one alone: its tail, about
+    exp(-score² / 2), is divided by their number."""
+    return np.asarray(np.sqrt(score**2 + 2 * np.log(np.asarray(number, float))))
