@@ -71,9 +71,12 @@ class History:
         }
         return json.dumps(event).encode()
 
-    def detecting(self, clock: Clock, settings: AnomalySettings | None = None) -> Detecting:
+    def detecting(
+        self, clock: Clock, settings: AnomalySettings | None = None, *, store: Any = None, alone: bool = False
+    ) -> Detecting:
         ids = EventIds(lambda size: self._random.randbytes(size))
-        return Detecting(self.store, self.metadata.findings, settings or AnomalySettings(), clock, ids)
+        asked, settings = store or self.store, settings or AnomalySettings()
+        return Detecting(asked, self.metadata.findings, settings, clock, ids, alone=alone)
 
     def close(self) -> None:
         self.store.close()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from stored_history import DAY, FIRST, MINUTE_US, NOW, Clock, History
 
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
+from taximeter.store.events import EventStore
+
+pytestmark = pytest.mark.timeout(900)
+"""Weeks of minutes take their time on a busy machine."""
 
 
 def test_a_spike_is_one_finding_from_its_beginning_over_a_restart_to_its_end(history: History) -> None:
@@ -121,3 +128,48 @@ def test_a_backtest_tells_what_would_have_been_told(history: History) -> None:
     assert (found["kind"], found["scope"]) == ("volume_spike", {"feature": "chat"})
     assert 20 <= found["minutes"] <= 50
     assert told["by_kind"] == {"volume_spike": 1}
+
+
+class Counted:
+    """A store that counts the questions it is asked."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store, self.questions = store, 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.questions += 1
+        return getattr(self._store, name)
+
+
+def test_when_nothing_comes_the_store_is_asked_nothing_and_what_comes_then_is_seen(history: History) -> None:
+    history.calls(NOW - 8, NOW)
+    clock, store = Clock(NOW + 0.1), Counted(history.store)
+    watching = history.detecting(clock, store=store, alone=True)
+    watching.turn()
+    for minute in range(NOW + 1, NOW + 35):
+        clock.minute = minute + 0.1
+        watching.turn()
+    before = store.questions
+    for seconds in range(0, 3600, 30):
+        clock.minute = NOW + 36 + seconds / 60
+        watching.turn()
+    assert store.questions == before
+
+    for minute in range(NOW + 96, NOW + 104):
+        history.calls(minute, minute + 1, factor=6)
+        watching.stored()
+        clock.minute = minute + 1.1
+        watching.turn()
+    [found] = history.metadata.findings.open()
+    assert found.kind == "volume_spike"
+
+
+def test_calls_of_the_minute_of_a_restart_are_counted_when_it_is_over(history: History) -> None:
+    history.calls(NOW - 8, NOW - 3)
+    history.calls(NOW - 3, NOW + 1, factor=8)
+    clock = Clock(NOW - 2.5)
+    watching = history.detecting(clock, alone=True)
+    watching.turn()
+    clock.minute = NOW + 1.1
+    watching.turn()
+    assert len(history.metadata.findings.open()) == 1

@@ -22,7 +22,7 @@ from taximeter.core.ids import EventIds
 from taximeter.errors import UsageError
 from taximeter.reports.backtest import backtest, detection_for, is_told
 from taximeter.reports.behind import with_contributors
-from taximeter.reports.signals import HISTORY_US, Signals, blocks
+from taximeter.reports.signals import HISTORY_US, Signals, blocks, without_calls
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Findings, JudgedFinding, Verdict
 
@@ -48,8 +48,16 @@ class Detecting:
     """Its methods may be called from any thread; `turn` is the job's. All raise StoreError."""
 
     def __init__(
-        self, store: EventStore, findings: Findings, settings: AnomalySettings, clock: Clock, ids: EventIds
+        self,
+        store: EventStore,
+        findings: Findings,
+        settings: AnomalySettings,
+        clock: Clock,
+        ids: EventIds,
+        *,
+        alone: bool = False,
     ) -> None:
+        """`alone`: only this process puts events into the store, and says so with `stored`."""
         self._signals = Signals(store, detection_for(settings).panel.dimensions)
         self.findings = findings
         self._store, self._settings, self._clock, self._ids = store, settings, clock, ids
@@ -62,6 +70,8 @@ class Detecting:
         self._complete = -1
         """The last minute that was taken in as a whole."""
         self._looked_up_us = 0
+        self._alone, self._stored, self._seen, self._seen_minute = alone, 0, 0, -1
+        """Batches that were stored, those of them that were looked at, and in which minute the last of these came."""
         self._stopping, self._outdated = threading.Event(), threading.Event()
         self._lock = threading.Lock()
 
@@ -73,6 +83,10 @@ class Detecting:
         """Another process followed the store meanwhile: the next turn learns anew, and goes on with its findings."""
         self._outdated.set()
 
+    def stored(self) -> None:
+        """Events were put into the store; called from one thread."""
+        self._stored += 1
+
     def turn(self) -> None:
         now_us = self._clock.now_us()
         with self._lock:
@@ -83,9 +97,14 @@ class Detecting:
                 self._detection = self._rebuilt(now_us)
                 if self._detection is None:
                     return
-            if now_us - self._looked_up_us >= LOOK_UP_US:
-                self._look_up(self._detection, now_us)
-            self._follow(self._detection, now_us)
+                self._seen_minute = now_us // MINUTE_US
+            stored = self._stored
+            if not self._alone or stored != self._seen or self._may_have_missed(now_us):
+                self._read(self._detection, now_us)
+            else:
+                self._pass(self._detection, now_us)
+            if stored != self._seen:
+                self._seen, self._seen_minute = stored, now_us // MINUTE_US
             self._tell(self._detection, now_us)
 
     def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
@@ -131,6 +150,23 @@ class Detecting:
         detection.models.prices.update(self._signals.model_prices(now_us))
         self._looked_up_us = now_us
 
+    def _may_have_missed(self, now_us: int) -> bool:
+        """Whether a minute is over of which there may be events: they may come before their time by a wrong clock."""
+        complete = (now_us - GRACE_US) // MINUTE_US - 1
+        return complete > self._complete and complete - self._seen_minute <= VERY_LATE_MINUTES
+
+    def _read(self, detection: Detection, now_us: int) -> None:
+        if now_us - self._looked_up_us >= LOOK_UP_US:
+            self._look_up(detection, now_us)
+        self._follow(detection, now_us)
+
+    def _pass(self, detection: Detection, now_us: int) -> None:
+        """Nothing was stored: the minutes that are over had no calls."""
+        complete = (now_us - GRACE_US) // MINUTE_US - 1
+        for block in blocks(without_calls(minute) for minute in range(self._complete + 1, complete + 1)):
+            detection.run(block)
+            self._complete = block[-1].minute
+
     def _follow(self, detection: Detection, now_us: int) -> None:
         """Take in the minutes that are complete, what came late for earlier ones, and the one under way in part."""
         complete, under_way = (now_us - GRACE_US) // MINUTE_US - 1, now_us // MINUTE_US
@@ -153,7 +189,8 @@ class Detecting:
     def _tell(self, detection: Detection, now_us: int) -> None:
         under_way = {id(incident): incident for incident in detection.under_way()}
         self._known.update(under_way)
-        self.findings.keep(list(self._changed(detection, now_us)))
+        if changed := list(self._changed(detection, now_us)):
+            self.findings.keep(changed)
         for gone in set(self._known) - set(under_way):
             self._known.pop(gone)
             self._told.pop(gone, None)

@@ -177,24 +177,37 @@ class Process:
     def _open_collecting(self, closing: ExitStack, store: EventStore) -> Collecting:
         live = Live(LivePicture(store, self.clock))
         into = self.limiting.posting(store)
-        collector = collector_of(self.data, self.prices, store, self.clock, lambda _stored: live.stored(), into)
+        jobs = self.jobs
+        detecting = self._open_detecting(store, jobs)
+
+        def stored(_events: int) -> None:
+            live.stored()
+            if detecting is not None:
+                detecting.stored()
+
+        collector = collector_of(self.data, self.prices, store, self.clock, stored, into)
         closing.callback(drain, collector)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
         otlp = open_otlp(self.data, receiver, store, self.clock)
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
-        jobs = self.jobs
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
         if (kept := _retention(self.settings)).days:
             jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
-        detecting = self._open_detecting(store, jobs)
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer, detecting)
 
     def _open_detecting(self, store: EventStore, jobs: Jobs) -> Detecting | None:
         if not self.settings.anomalies.enabled:
             return None
         ids = EventIds(os.urandom)
-        detecting = Detecting(store, self.desk.findings, self.settings.anomalies, self.clock, ids)
+        detecting = Detecting(
+            store,
+            self.desk.findings,
+            self.settings.anomalies,
+            self.clock,
+            ids,
+            alone=self.settings.store.events == EMBEDDED,
+        )
         jobs.every("detection", DETECT_SECONDS, detecting.turn)
         return detecting
 

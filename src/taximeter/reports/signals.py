@@ -10,7 +10,7 @@ import numpy as np
 
 from taximeter.anomaly.calendar import SLOT_MINUTES
 from taximeter.anomaly.detection import Minute
-from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel
+from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel, Value
 from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
 
@@ -88,10 +88,7 @@ class Signals:
             for place, value in enumerate(values):
                 held[place] += value
         for minute in range(first, last + 1):
-            cells = by_minute.get(minute, {})
-            yield Minute(
-                minute, np.fromiter(cells, np.int32, len(cells)), np.array(list(cells.values()), float).reshape(-1, 7)
-            )
+            yield _as_minute(minute, by_minute.get(minute, {}))
 
     def _rows(self, from_us: int, to_us: int) -> list[dict[str, Any]]:
         """Asked in halves when there are too many rows."""
@@ -136,6 +133,15 @@ def _values(row: Mapping[str, Any]) -> tuple[float, ...]:
         max(0.0, cost - output),
         output,
     )
+
+
+def _as_minute(minute: int, cells: Mapping[int, Sequence[float]]) -> Minute:
+    numbers = np.fromiter(cells, np.int32, len(cells))
+    return Minute(minute, numbers, np.array(list(cells.values()), float).reshape(-1, len(Value)))
+
+
+def without_calls(minute: int) -> Minute:
+    return _as_minute(minute, {})
 
 
 def blocks(minutes: Iterable[Minute]) -> Iterator[list[Minute]]:
