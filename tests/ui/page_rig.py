@@ -29,6 +29,8 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 LIMIT_OF_THE_FILE = "{name: of-the-file, scope: {feature: of-the-file}, measure: requests, limit: 7, window: day}"
+RULE = '{name: dear, measure: cost_usd, over: 1h, where: {feature: alarming}, each: [user_id], critical: "> 1"}'
+"""Every user of the feature `alarming` who spends more than a dollar is an incident of its own."""
 
 T = TypeVar("T")
 
@@ -121,7 +123,7 @@ class Server:
         self.directory.mkdir(parents=True, exist_ok=True)
         config, log = self.directory / "taximeter.yaml", self.directory / "server.log"
         provider = f"{{base_url: {self.provider_url}, api_key: sk-real}}"
-        config.write_text(f"providers: {{openai: {provider}}}\nlimits: [{LIMIT_OF_THE_FILE}]\n")
+        config.write_text(f"providers: {{openai: {provider}}}\nlimits: [{LIMIT_OF_THE_FILE}]\nrules: [{RULE}]\n")
         arguments = ["up", "--config", str(config), "--data", str(self.data), "--port", str(self.port)]
         with log.open("ab") as out:
             self._process = subprocess.Popen(

@@ -103,6 +103,15 @@ def test_the_tiles_are_the_answers_of_the_api_to_the_last_digit(page: Page, serv
     expect(page.get_by_test_id("tile-tokens-today")).to_have_attribute("title", f"{tokens:,}")
 
 
+def test_the_end_of_the_month_is_told_with_its_band(page: Page, server: Server) -> None:
+    with page.expect_response("**/api/v1/forecast") as answered:
+        page.reload()
+    told = answered.value.json()
+    assert told["learnt_days"] >= 3
+    expect(page.get_by_test_id("tile-month-end")).to_have_attribute("title", exact(told["forecast_usd"]))
+    expect(page.get_by_test_id("month-end-band")).to_contain_text(" to ")
+
+
 def test_now_is_the_spend_of_five_minutes_as_an_exact_hourly_rate(page: Page, server: Server) -> None:
     server.post(event(now()))
 

@@ -24,6 +24,12 @@ export function shortMoney(amount: string | null | undefined): string {
   return magnitude > 0 && magnitude < Number(SMALLEST_SHOWN) ? `<$${SMALLEST_SHOWN}` : money(amount);
 }
 
+/** As `money`, from a hundred dollars on in whole ones: an estimate has no cents. */
+export function roundMoney(amount: string | null | undefined): string {
+  if (amount == null || Math.abs(Number(amount)) < 100) return money(amount);
+  return money(roundDecimal(amount, 0)).replace(/\.00$/, "");
+}
+
 /** The amount to its last digit, for titles and cost sheets. */
 export function exactMoney(amount: string | null | undefined): string {
   return amount === null || amount === undefined ? "not priced" : `$${amount}`;
@@ -36,6 +42,11 @@ export function count(n: number | null | undefined): string {
 /** `1 call`, `1,234 calls`. */
 export function counted(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** An amount of a limit, in the unit of its measure. */
+export function limitAmount(value: string | number, measure: string): string {
+  return measure === "cost_usd" ? money(String(value)) : count(Number(value));
 }
 
 /** `950`, `12.3k`, `4.6M`: for places where a rough size is enough. */

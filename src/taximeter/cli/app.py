@@ -16,6 +16,7 @@ from taximeter.cli import (
     demo,
     doctor,
     export,
+    forecast,
     import_files,
     keeping,
     keys,
@@ -58,6 +59,7 @@ app.command("sql")(sql.sql)
 app.command("top")(top.top)
 app.command("tail")(tail.tail)
 app.command("why")(why.why)
+app.command("forecast")(forecast.forecast)
 app.command("calc")(calc.calc)
 app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")

@@ -22,6 +22,7 @@ from taximeter.reports.asking import Progress as Told
 from taximeter.reports.backtest import backtest
 from taximeter.reports.caching import caching
 from taximeter.reports.differences import differences
+from taximeter.reports.forecast import forecast
 from taximeter.reports.questions import answer_question
 from taximeter.reports.repricing import cost_history
 from taximeter.reports.unpriced import unpriced
@@ -98,6 +99,10 @@ class OfflineSource:
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()
+
+    def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        return forecast(question, self._opened.store, self._clock.now_us()).as_dict()
 
     def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()

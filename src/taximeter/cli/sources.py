@@ -48,6 +48,8 @@ class Source(Protocol):
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
+
     def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """In the shape of `POST /api/v1/rules/backtest`."""
         ...
@@ -91,6 +93,10 @@ class ServerSource:
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/why", question)
+        return answer
+
+    def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/forecast", question)
         return answer
 
     def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:

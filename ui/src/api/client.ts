@@ -3,6 +3,8 @@
 import type { Definition } from "../shape/limitForm";
 import { type Filters, forApi } from "../view/names";
 import type {
+  Action,
+  ActionWish,
   Answer,
   Calculation,
   CalculatorWish,
@@ -12,6 +14,8 @@ import type {
   ChannelTest,
   CostHistory,
   ExplainedCost,
+  Forecast,
+  ForecastWish,
   Incident,
   IncidentPage,
   KeyInfo,
@@ -26,6 +30,7 @@ import type {
   Runbook,
   SettingsAnswer,
   ShownPrice,
+  Silence,
   Simulation,
   Status,
   UnpricedAnswer,
@@ -169,6 +174,32 @@ export function acknowledge(id: string): Promise<Incident> {
   return post<Incident>(`/api/v1/alerts/${encodeURIComponent(id)}/acknowledge`, {});
 }
 
+/** It is told again. */
+export function giveBack(id: string): Promise<Incident> {
+  return call<Incident>(`/api/v1/alerts/${encodeURIComponent(id)}/acknowledge`, { method: "DELETE" });
+}
+
+export async function actions(id: string): Promise<Action[]> {
+  return (await call<{ actions: Action[] }>(`/api/v1/alerts/${encodeURIComponent(id)}/actions`)).actions;
+}
+
+/** Without `confirm` only what it would be. */
+export function act(id: string, wish: ActionWish): Promise<Action> {
+  return post<Action>(`/api/v1/alerts/${encodeURIComponent(id)}/actions`, wish);
+}
+
+export function undoAction(id: string, name: string): Promise<null> {
+  return call<null>(`/api/v1/alerts/${encodeURIComponent(id)}/actions/${encodeURIComponent(name)}`, { method: "DELETE" });
+}
+
+export async function silences(): Promise<Silence[]> {
+  return (await call<{ silences: Silence[] }>("/api/v1/silences")).silences;
+}
+
+export function endSilence(id: string): Promise<null> {
+  return call<null>(`/api/v1/silences/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
 export function silence(match: Record<string, string>, hours: number): Promise<unknown> {
   const to = new Date(Date.now() + hours * 3_600_000).toISOString();
   return post("/api/v1/silences", { match, to, comment: "from the page" });
@@ -209,6 +240,10 @@ export function calculate(wish: CalculatorWish): Promise<Calculation> {
 
 export function whatIf(wish: WhatIfWish): Promise<WhatIfAnswer> {
   return post<WhatIfAnswer>("/api/v1/what-if", { ...wish, filters: forApi(wish.filters ?? {}) });
+}
+
+export function forecast(wish: ForecastWish): Promise<Forecast> {
+  return post<Forecast>("/api/v1/forecast", { ...wish, filters: forApi(wish.filters ?? {}) });
 }
 
 export function settings(): Promise<SettingsAnswer> {

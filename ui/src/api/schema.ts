@@ -358,6 +358,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Forecast
+         * @description What is spent, what will be at the end of the period, and between what four times out of five.
+         */
+        post: operations["ask_forecast_api_v1_forecast_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -2397,6 +2417,76 @@ export interface components {
             verdict: string | null;
             /** Verdict By */
             verdict_by: string | null;
+        };
+        /**
+         * ForecastAnswer
+         * @description What is spent is exact. Without a forecast `reason` says why, and `forecast_usd` and its band are null.
+         */
+        ForecastAnswer: {
+            /** At */
+            at: string;
+            /**
+             * Confidence
+             * @description the share of cases in which the end lies in the band, if the past is like it
+             */
+            confidence: string;
+            coverage: components["schemas"]["Coverage"];
+            /** Forecast Usd */
+            forecast_usd: string | null;
+            /** From */
+            from: string;
+            /** High Usd */
+            high_usd: string | null;
+            /**
+             * Learnt Days
+             * @description whole days of the last 28 that it is learnt from
+             */
+            learnt_days: number;
+            /** Low Usd */
+            low_usd: string | null;
+            /** Reason */
+            reason: string | null;
+            /**
+             * Span
+             * @enum {string}
+             */
+            span: "day" | "week" | "month";
+            /**
+             * Spent Usd
+             * @description null: none of the calls has a price
+             */
+            spent_usd: string | null;
+            /** Timezone */
+            timezone: string;
+            /** To */
+            to: string;
+        };
+        /**
+         * ForecastWish
+         * @description Which period, and of which calls.
+         */
+        ForecastWish: {
+            /**
+             * Filters
+             * @example {
+             *       "feature": "chat"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Span
+             * @description what is under way: the day, the week (from Monday), the month
+             * @default month
+             * @enum {string}
+             */
+            span: "day" | "week" | "month";
+            /**
+             * Timezone
+             * @description IANA name; where it begins and ends
+             */
+            timezone?: string | null;
         };
         /** HypothesisShape */
         HypothesisShape: {
@@ -5404,6 +5494,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ask_forecast_api_v1_forecast_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForecastWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastAnswer"];
                 };
             };
             /** @description no valid credential */

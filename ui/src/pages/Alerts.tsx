@@ -1,21 +1,19 @@
 /** What is wrong, who was told, and what to do about it. */
 
-import { Badge, Button, Group, SegmentedControl, Stack, Table, Text, Timeline, Title, UnstyledButton } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Badge, Group, SegmentedControl, Stack, Table, Text, Timeline, Title, UnstyledButton } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { askAgain } from "../api/again";
-import { acknowledge, incidentPage, incidents, runbooks, silence } from "../api/client";
+import { incidentPage, incidents, runbooks } from "../api/client";
 import type { Incident, IncidentPage } from "../api/types";
 import { ago, counted, dateTime } from "../format";
+import { IncidentActions } from "../panels/IncidentActions";
 import { Markdown } from "../panels/Markdown";
-import { Panel, reasonOf } from "../panels/Panel";
-import { filtered, isFilter } from "../view/names";
+import { Panel } from "../panels/Panel";
 import { type ChangeView, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const LOOK_AGAIN_MS = 5_000;
-const SILENT_HOURS = 4;
 
 export default function Alerts({ view, change }: PageProps) {
   return view.incident === null ? (
@@ -150,50 +148,8 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
           <span className="dim">{dateTime(mark.at, view.timezone)}</span> {mark.text}
         </Text>
       ))}
-      <Actions incident={incident} view={view} change={change} />
+      <IncidentActions incident={incident} view={view} change={change} />
     </Stack>
-  );
-}
-
-function Actions({ incident, view, change }: { incident: Incident; view: View; change: ChangeView }) {
-  const queries = useQueryClient();
-  const again = () => askAgain(queries, ["incident", incident.incident_id]);
-  const take = useMutation({ mutationFn: () => acknowledge(incident.incident_id), onSuccess: again });
-  const hush = useMutation({ mutationFn: () => silence(incident.labels, SILENT_HOURS), onSuccess: again });
-  const see = () => change({ page: "overview", incident: null, filters: filtersOf(incident, view) });
-  const failed = take.error ?? hush.error;
-  return (
-    <>
-      <Group gap="xs" mt="xs">
-        <Button size="xs" onClick={() => take.mutate()} loading={take.isPending} disabled={!!incident.acknowledged_by || !!incident.resolved_at}>
-          Take it
-        </Button>
-        <Button
-          size="xs"
-          variant="default"
-          onClick={() => hush.mutate()}
-          loading={hush.isPending}
-          disabled={hush.isSuccess || Object.keys(incident.labels).length === 0}
-        >
-          {hush.isSuccess ? `Silent for ${SILENT_HOURS} hours` : `Silence for ${SILENT_HOURS} hours`}
-        </Button>
-        <Button size="xs" variant="default" onClick={see}>
-          See the calls
-        </Button>
-      </Group>
-      {failed && (
-        <Text size="sm" className="bad" role="alert">
-          {reasonOf(failed)}
-        </Text>
-      )}
-    </>
-  );
-}
-
-function filtersOf(incident: Incident, view: View): View["filters"] {
-  return Object.entries(incident.labels).reduce(
-    (filters, [name, value]) => (isFilter(name) ? filtered(filters, name, value) : filters),
-    view.filters,
   );
 }
 

@@ -1,7 +1,7 @@
 /** How a limit stands for one of its values: spent, held, and when it is there anew. */
 
 import type { LimitValue } from "../api/types";
-import { count, dateTime, money } from "../format";
+import { dateTime, limitAmount } from "../format";
 import type { View } from "../view/state";
 
 interface Props {
@@ -44,8 +44,4 @@ function outlook(value: LimitValue, view: View): string {
   const used = value.percent < 100 && value.exhausted_at ? `used up ${dateTime(value.exhausted_at, view.timezone)} at this pace` : "";
   const anew = value.resets_at ? `anew ${dateTime(value.resets_at, view.timezone)}` : "";
   return [used, anew].filter(Boolean).join(" · ");
-}
-
-export function limitAmount(value: string | number, measure: string): string {
-  return measure === "cost_usd" ? money(String(value)) : count(Number(value));
 }

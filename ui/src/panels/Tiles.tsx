@@ -4,10 +4,10 @@ import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import { ask } from "../api/client";
-import type { Answer, Money } from "../api/types";
+import { ask, forecast } from "../api/client";
+import type { Answer, Forecast, Money } from "../api/types";
 import { multiply } from "../decimal";
-import { compact, count, counted, dayAndMonth, exactMoney, money } from "../format";
+import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import type { View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
@@ -23,7 +23,7 @@ export function Tiles({ view }: { view: View }) {
   const lately = useTotals(`${NOW_MINUTES}m`, view, 1);
   const day = useTotals(today, view, 1);
   return (
-    <SimpleGrid cols={{ base: 2, md: 4 }} spacing="md">
+    <SimpleGrid cols={{ base: 2, sm: 3, lg: 5 }} spacing="md" className="tiles">
       <Tile label="Now" since={`last ${NOW_MINUTES} min`} query={lately}>
         {(answer) => (
           <>
@@ -53,6 +53,9 @@ export function Tiles({ view }: { view: View }) {
           </>
         )}
       </Tile>
+      <Tile label="Month end" since="forecast" query={useForecast(view)}>
+        {(told) => <MonthEnd told={told} />}
+      </Tile>
       <Tile label="Tokens today" since="in and out" query={day}>
         {(answer) => (
           <>
@@ -78,15 +81,37 @@ function useTotals(from: string, view: View, paceSeconds: number): UseQueryResul
   });
 }
 
-interface TileProps {
+function useForecast({ timezone, filters }: View): UseQueryResult<Forecast> {
+  return useLiveQuery({ key: ["forecast", timezone, filters], paceSeconds: 60, ask: () => forecast({ timezone, filters }) });
+}
+
+/** Between what it will be four times out of five; why there is no forecast yet. */
+function MonthEnd({ told }: { told: Forecast }) {
+  return (
+    <>
+      <Amount name="month-end" amount={told.forecast_usd} rounded />
+      <Text size="xs" c="dimmed">
+        {told.forecast_usd === null ? (
+          told.reason
+        ) : (
+          <span title="Four times out of five, if the days to come are like those of the last four weeks" data-testid="month-end-band">
+            {roundMoney(told.low_usd)} to {roundMoney(told.high_usd)}
+          </span>
+        )}
+      </Text>
+    </>
+  );
+}
+
+interface TileProps<T> {
   label: string;
   since: string;
   zone?: string;
-  query: UseQueryResult<Answer>;
-  children: (answer: Answer) => ReactNode;
+  query: UseQueryResult<T>;
+  children: (answer: T) => ReactNode;
 }
 
-function Tile({ label, since, zone, query, children }: TileProps) {
+function Tile<T>({ label, since, zone, query, children }: TileProps<T>) {
   return (
     <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label} aria-busy={query.isPending}>
       <Group justify="space-between" gap={4} className="one-line">
@@ -108,7 +133,7 @@ function Tile({ label, since, zone, query, children }: TileProps) {
   );
 }
 
-function Waiting({ query }: { query: UseQueryResult<Answer> }) {
+function Waiting({ query }: { query: UseQueryResult<unknown> }) {
   if (!query.isError) return <Skeleton height={40} mt={6} aria-hidden />;
   return (
     <>
@@ -124,10 +149,10 @@ function Waiting({ query }: { query: UseQueryResult<Answer> }) {
 }
 
 /** An unknown amount is a dash. */
-function Amount({ name, amount, suffix }: { name: string; amount: Money | null; suffix?: string }) {
+function Amount({ name, amount, suffix, rounded }: { name: string; amount: Money | null; suffix?: string; rounded?: boolean }) {
   return (
     <div className="big number" data-testid={`tile-${name}`} title={exactMoney(amount)}>
-      {money(amount)}
+      {rounded ? roundMoney(amount) : money(amount)}
       {suffix && amount !== null && (
         <Text span size="sm" fw={500} c="dimmed">
           {suffix}

@@ -1,0 +1,102 @@
+"""An incident in a real Chromium, over the real server: taken, silenced, acted on, and each of it undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from page_rig import PATIENCE_SECONDS, Pages, Server, event, eventually, now
+from playwright.sync_api import Locator, Page, expect
+from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, panel
+
+pytestmark = pytest.mark.browser
+
+
+def ask(server: Server, path: str, **parameters: str) -> dict[str, Any]:
+    answer = httpx.get(
+        f"{server.url}/api/v1/{path}",
+        params=parameters,
+        headers={"authorization": f"Bearer {server.key('read')}"},
+        timeout=PATIENCE_SECONDS,
+    )
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def incident_of(server: Server, user: str) -> str:
+    """An incident about a user who spent too much; its id."""
+    server.post(event(now(), feature="alarming", user_id=user, input_tokens=900_000))
+
+    def found() -> list[str]:
+        open_ones = ask(server, "alerts", state="open")["incidents"]
+        return [one["incident_id"] for one in open_ones if one["labels"].get("user_id") == user]
+
+    incidents = eventually(found, bool)
+    assert incidents, ask(server, "alerts", state="open")
+    return incidents[0]
+
+
+def open_incident(page: Page, server: Server, incident_id: str) -> Locator:
+    page.goto(f"{server.url}/?page=alerts&incident={incident_id}")
+    shown = panel(page, "Incident")
+    expect(shown).to_have_attribute("aria-busy", "false")
+    return shown
+
+
+def test_an_incident_is_taken_and_given_back_and_silenced_for_a_while(page: Page, server: Server) -> None:
+    incident = incident_of(server, "alarm-taken")
+    shown = open_incident(page, server, incident)
+    shown.get_by_role("button", name="Take it").press("Enter")
+    expect(shown).to_contain_text("taken by")
+    shown.get_by_role("button", name="Give it back").click()
+    expect(shown.get_by_role("button", name="Take it")).to_be_visible()
+    assert ask(server, f"alerts/{incident}")["incident"]["acknowledged_by"] is None
+
+    shown.get_by_role("button", name="Silence for").click()
+    expect(shown).to_contain_text("silent until")
+    about = [one for one in ask(server, "silences")["silences"] if one["match"].get("user_id") == "alarm-taken"]
+    assert len(about) == 1
+    shown.get_by_role("button", name="End the silence").click()
+    expect(shown.get_by_role("button", name="Silence for")).to_be_visible()
+
+
+def test_spending_is_held_after_it_was_shown_and_confirmed_and_let_go_again(page: Page, server: Server) -> None:
+    incident = incident_of(server, "alarm-held")
+    shown = open_incident(page, server, incident)
+    shown.get_by_role("button", name="Act", exact=True).click()
+    shown.get_by_role("textbox", name="US dollars").fill("5")
+    shown.get_by_role("button", name="Show what it would do").click()
+    expect(shown.get_by_role("status")).to_contain_text("user alarm-held")
+    expect(shown.get_by_role("status")).to_contain_text("at most $5.00 an hour")
+    assert ask(server, f"alerts/{incident}/actions")["actions"] == [], "shown is not done"
+    shown.get_by_role("button", name="Do it").click()
+    expect(shown).to_contain_text("in force")
+    assert len(ask(server, f"alerts/{incident}/actions")["actions"]) == 1
+    shown.get_by_role("button", name="Undo").click()
+    expect(shown.get_by_role("button", name="Undo")).to_have_count(0)
+    assert ask(server, f"alerts/{incident}/actions")["actions"] == []
+
+
+def test_an_amount_that_is_none_is_told_and_nothing_is_done(pages: Pages, server: Server) -> None:
+    pages.allowed += ("422",)
+    page = pages.open(server)
+    incident = incident_of(server, "alarm-wrong")
+    shown = open_incident(page, server, incident)
+    shown.get_by_role("button", name="Act", exact=True).click()
+    shown.get_by_role("textbox", name="US dollars").fill("much")
+    shown.get_by_role("button", name="Show what it would do").click()
+    expect(shown.get_by_role("alert")).to_contain_text("should be a number")
+    expect(shown.get_by_role("button", name="Do it")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_everybody_can_act_on_a_phone(pages: Pages, server: Server, scheme: Scheme) -> None:
+    incident = incident_of(server, f"alarm-{scheme}")
+    page = pages.open(server, color_scheme=scheme, reduced_motion="reduce", viewport=PHONE)
+    shown = open_incident(page, server, incident)
+    shown.get_by_role("button", name="Act", exact=True).click()
+    expect(shown.get_by_role("textbox", name="US dollars")).to_be_visible()
+    assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
