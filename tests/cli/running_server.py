@@ -22,7 +22,7 @@ import httpx
 from taximeter.cli import app as cli
 
 COMMAND = (sys.executable, "-m", "taximeter")
-START_SECONDS = 60
+START_SECONDS = 100
 BORING = {"TAXIMETER_CONFIG", "TAXIMETER_DATA", "TAXIMETER_URL", "TAXIMETER_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
 
 
@@ -75,7 +75,7 @@ class Server:
 
     def client(self, key: str | None = None) -> httpx.Client:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=90)
 
     @property
     def local_token(self) -> str:

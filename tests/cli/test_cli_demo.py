@@ -25,7 +25,7 @@ def test_secrets_are_not_among_the_arguments_of_a_process(monkeypatch: pytest.Mo
 
 def test_a_companion_takes_its_secrets_from_the_environment(capfd: pytest.CaptureFixture[str]) -> None:
     process = demo._start(["history"], subprocess.DEVNULL, ["--key", "k", "--url", "u", "--days", "many"])
-    assert process.wait(30) == 2
+    assert process.wait(100) == 2
     demo._stop(process)
     assert "argument --days" in capfd.readouterr().err
 

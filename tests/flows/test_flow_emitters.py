@@ -69,9 +69,7 @@ def counts_of(row: Mapping[str, Any]) -> Counts:
 
 def told(standing: Standing, tag: str, at_least: int) -> list[dict[str, Any]]:
     """The calls of a service that went well, once there are so many."""
-    return eventually(
-        lambda: standing.events(service=tag, status="ok"), lambda events: len(events) >= at_least, seconds=10
-    )
+    return eventually(lambda: standing.events(service=tag, status="ok"), lambda events: len(events) >= at_least)
 
 
 def cannot_tell(name: str, row: Mapping[str, Any]) -> Counts | None:
@@ -123,6 +121,6 @@ def test_a_call_that_we_see_as_well_still_counts_once(
     def told_twice() -> int:
         return receiving.told_twice() - already
 
-    eventually(told_twice, lambda number: number >= known.total(), seconds=20)
+    eventually(told_twice, lambda number: number >= known.total())
     added = Counter(counts_of(event) for event in receiving.events(status="ok")) - before
     assert added == known

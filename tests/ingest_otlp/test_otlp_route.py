@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+import zstandard
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -95,9 +96,11 @@ def test_a_request_is_handed_over_with_what_is_bound_to_the_key(door: Door, path
     assert door.receiver.taken == [(path.removeprefix("/v1/"), b"{}", JSON, bound)]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
-def test_packed_bodies_are_unpacked(door: Door, pack: Any) -> None:
-    encoding = "gzip" if pack is gzip.compress else "deflate"
+PACKED = [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstandard.compress)]
+
+
+@pytest.mark.parametrize(("encoding", "pack"), PACKED)
+def test_packed_bodies_are_unpacked(door: Door, encoding: str, pack: Any) -> None:
     assert door.post(content=pack(BODY), headers={"content-encoding": encoding}).status_code == 200
     assert door.receiver.taken[0][1] == BODY
 
@@ -117,8 +120,11 @@ REFUSED: list[tuple[dict[str, Any], int, int]] = [
     ({"content": BODY, "headers": {"content-type": "text/plain"}}, 400, 3),
     ({"content": BODY, "headers": {"content-encoding": "br"}}, 400, 3),
     ({"content": gzip.compress(BODY)[:-9], "headers": {"content-encoding": "gzip"}}, 400, 3),
+    ({"content": zstandard.compress(BODY)[:-2], "headers": {"content-encoding": "zstd"}}, 400, 3),
+    ({"content": BODY, "headers": {"content-encoding": "zstd"}}, 400, 3),
     ({"content": b" " * (LIMIT_BYTES + 1)}, 413, 8),
     ({"content": gzip.compress(b" " * 10_000_000), "headers": {"content-encoding": "gzip"}}, 413, 8),
+    ({"content": zstandard.compress(b" " * 10_000_000), "headers": {"content-encoding": "zstd"}}, 413, 8),
 ]
 
 

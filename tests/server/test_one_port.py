@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from faces import COOKIE, INGEST_LIMIT_BYTES, LOCAL_TOKEN, House
 
 from taximeter.errors import SpoolError
@@ -161,6 +162,7 @@ PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("identity", bytes),
     ("gzip", gzip.compress),
     ("deflate", zlib.compress),
+    ("zstd", zstandard.compress),
 ]
 
 
@@ -186,6 +188,9 @@ def test_events_are_handed_over_unpacked_with_what_is_bound_to_the_key(
         (gzip.compress(b"x" * 100_000_000, mtime=0), "gzip", 413),
         (gzip.compress(EVENT, mtime=0)[:-9], "gzip", 422),
         (b"not gzip", "gzip", 422),
+        (zstandard.compress(b"x" * 100_000_000), "zstd", 413),
+        (zstandard.compress(EVENT)[:-2], "zstd", 422),
+        (b"not zstd", "zstd", 422),
         (EVENT, "br", 422),
     ],
 )

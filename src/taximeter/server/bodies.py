@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping
 from typing import Final
+
+import zstandard
 
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.server.answers import Receive, Scope, header
 
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
+_ZSTD_STEP_BYTES: Final = 256
+"""Packed bytes that are unpacked at once: even these may hold megabytes."""
+
+_ZSTD_WINDOW_BYTES: Final = 1 << 27
+"""What a packed body may want remembered: as much as `zstd --long` does."""
+
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
-    """The whole body, unpacked (gzip, deflate).
+    """The whole body, unpacked (gzip, deflate, zstd).
 
     Raises TooLargeError beyond `limit_bytes`, packed or unpacked, and UsageError for what cannot be unpacked or
     ends too early.
@@ -24,9 +33,10 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     encoding = (header(scope, b"content-encoding") or "identity").strip().lower()
     if encoding == "identity":
         return packed
-    if encoding not in ("gzip", "deflate"):
-        raise UsageError(f"the content encoding '{encoding}' is not known", hint="send it plain, gzip or deflate")
-    return unpacked(packed, limit_bytes)
+    if encoding not in _UNPACK:
+        known = ", ".join(_UNPACK)
+        raise UsageError(f"the content encoding '{encoding}' is not known", hint=f"send it plain, or as {known}")
+    return _UNPACK[encoding](packed, limit_bytes)
 
 
 async def _read(receive: Receive, limit_bytes: int) -> bytes:
@@ -57,6 +67,33 @@ def unpacked(packed: bytes, limit_bytes: int) -> bytes:
     if not machine.eof:
         raise UsageError("the packed body ends too early")
     return content
+
+
+def unpacked_zstd(packed: bytes, limit_bytes: int) -> bytes:
+    """The same for zstd."""
+    machine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+    parts: list[bytes] = []
+    size = 0
+    for start in range(0, len(packed), _ZSTD_STEP_BYTES):
+        if machine.eof:
+            break
+        try:
+            parts.append(machine.decompress(packed[start : start + _ZSTD_STEP_BYTES]))
+        except zstandard.ZstdError as error:
+            raise UsageError(f"the body cannot be unpacked: {error}") from None
+        size += len(parts[-1])
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+    if not machine.eof:
+        raise UsageError("the packed body ends too early")
+    return b"".join(parts)
+
+
+_UNPACK: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
+    "gzip": unpacked,
+    "deflate": unpacked,
+    "zstd": unpacked_zstd,
+}
 
 
 def _too_large(limit_bytes: int) -> TooLargeError:
