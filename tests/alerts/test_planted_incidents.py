@@ -285,3 +285,30 @@ def test_it_is_told_once_on_each_channel_of_its_route_and_is_over_by_itself(
     assert len(told.heard()) == 2 * len(trouble.places)
     due_us = began_us + trouble.waits_minutes * MINUTE_US
     assert all(0 <= one.created_at_us - due_us <= LATEST_US for one in letters if one.event == "opened")
+
+
+def spike(number: int, on: Night) -> Finding:
+    return Finding(
+        finding_id=f"spike-{number}",
+        kind="volume_spike",
+        scope={"feature": "chat", "user_id": f"u{number}"},
+        severity="critical",
+        started_at_us=on.clock.us,
+        detected_at_us=on.clock.us,
+        updated_at_us=on.clock.us,
+        expectation=Expectation("calls", 60, 10, 5, 15, "the days before"),
+        excess_usd_per_hour=Decimal("12.40"),
+        summary="60 calls in 10 minutes",
+    )
+
+
+def test_five_hundred_findings_in_a_minute_are_one_incident_and_one_page(told: Receivers, tmp_path: Path) -> None:
+    told.forget()
+    with night(tmp_path, settings_for(told)) as on:
+        for number in range(500):
+            on.metadata.findings.keep([spike(number, on)])
+            if number % 25 == 24:
+                on.clock.us += 3 * SECOND_US
+                on.turn()
+        assert len(on.metadata.alerting.incidents()) == 1
+        assert sorted((one.place, one.event) for one in told.heard()) == [(p, "opened") for p in sorted(SPENDING)]

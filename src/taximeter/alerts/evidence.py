@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from taximeter.alerts.alert import Alert
+from taximeter.alerts.chart import BUCKET_US, BUCKETS
+from taximeter.alerts.incidents import family_of
 from taximeter.alerts.runbook import Runbook, Step, for_kind
 from taximeter.alerts.states import SECOND_US
-from taximeter.clock import rfc3339
+from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.attribution import SHORT_NAMES
 from taximeter.errors import StoreError, UsageError
 from taximeter.store.events import EventStore, parse_query
+from taximeter.store.events.query import TIME
 from taximeter.store.events.vocabulary import FILTERABLE
 from taximeter.store.metadata import Annotation
 
@@ -69,6 +73,18 @@ class Question:
             "to": rfc3339(to_us),
         }
         return self.store.query(parse_query(request | ({"limit": limit} if limit else {}), self.now_us)).rows
+
+    def minutes(self, measure: str, from_us: int) -> list[tuple[int, Any]]:
+        """A measure by minute, from an instant until now."""
+        request = {
+            "measures": [measure],
+            "filters": dict(self.scope),
+            "interval": "minute",
+            "from": rfc3339(from_us),
+            "to": rfc3339(self.now_us),
+        }
+        rows = self.store.query(parse_query(request, self.now_us)).rows
+        return [(to_unix_us(datetime.fromisoformat(row[TIME])), row[measure]) for row in rows]
 
     def one(self, *measures: str, before: bool = False) -> Mapping[str, Any]:
         """The totals; zeros when there was nothing."""
@@ -177,6 +193,35 @@ def unpriced_models(question: Question) -> str:
     return ", ".join(told) or "all calls have a price"
 
 
+CHARTED: Final[Mapping[str, str]] = {
+    "volume_spike": "calls",
+    "no_data": "calls",
+    "error_rate": "errors",
+    "retry_storm": "retries",
+    "slow_creep": "input_tokens",
+    "unpriced_model": "unpriced_calls",
+}
+"""Kind of trouble → what its chart shows; of all others the cost."""
+
+
+def charted(question: Question, alert: Alert) -> Mapping[str, Any] | None:
+    """The last hours of what an alert is about, bar by bar; None when there was nothing, or it cannot be asked now."""
+    measure = CHARTED.get(alert.kind, "cost_usd")
+    last_us = question.now_us // BUCKET_US
+    try:
+        rows = question.minutes(measure, (last_us + 1 - BUCKETS) * BUCKET_US)
+    except (StoreError, UsageError):
+        return None
+    values = [0.0] * BUCKETS
+    for at_us, value in rows:
+        values[BUCKETS - 1 - (last_us - at_us // BUCKET_US)] += float(value or 0)
+    if not any(values):
+        return None
+    since = BUCKETS - 1 - (last_us - alert.started_at_us // BUCKET_US)
+    caption = f"{measure} in 5 minutes, the last 3 hours; at most {max(values):,.6g}"
+    return {"caption": caption, "values": values, "since": max(0, min(since, BUCKETS - 1))}
+
+
 Answer = Callable[[Question], str]
 STEPS: Final[Mapping[str, tuple[str, Answer]]] = {
     "contributors": ("Who is behind it", contributors),
@@ -231,14 +276,16 @@ class Investigator:
     now_us: Callable[[], int]
 
     def __call__(self, alert: Alert) -> Mapping[str, Any]:
-        book = for_kind(self.books, alert.kind, alert.facts.get("runbook"))
-        if book is None:
-            return {}
         now_us = self.now_us()
         scope = {name: value for name, value in alert.labels.items() if name in FILTERABLE}
         from_us = min(alert.started_at_us, now_us - LEAST_US)
         question = Question(self.store, self.marks, self.explain, scope, from_us, now_us)
+        chart = None if family_of(alert.kind) == "meter" else charted(question, alert)
+        book = for_kind(self.books, alert.kind, alert.facts.get("runbook"))
+        if book is None:
+            return {"chart": chart}
         return {
+            "chart": chart,
             "runbook": book.name,
             "action": alert.facts.get("action") or book.action,
             "evidence": answers(question, book.steps),

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from taximeter.alerts.alert import Alert, Incident
+from taximeter.alerts.chart import Chart
 from taximeter.alerts.notify import Event, Notification
 from taximeter.alerts.states import Alerts
 from taximeter.anomaly.finding import Severity
 from taximeter.clock import rfc3339
+from taximeter.core.money import format_usd
 
 TITLES: Final[Mapping[str, str]] = {
     "volume_spike": "More calls than usual",
@@ -78,6 +81,7 @@ class Message:
     facts: Sequence[tuple[str, str]] = ()
     contributors: Sequence[str] = ()
     evidence: Sequence[tuple[str, str]] = ()
+    chart: Chart | None = None
     action: str | None = None
     runbook: str | None = None
     links: Sequence[Link] = ()
@@ -113,6 +117,7 @@ def message_of(notification: Notification, incident: Incident, alerts: Alerts, p
         facts=_facts(root, others),
         contributors=tuple(str(one) for one in root.facts.get("contributors", ())),
         evidence=tuple((str(name), str(told)) for name, told in root.facts.get("evidence", ())),
+        chart=chart_of(root),
         action=root.facts.get("action"),
         runbook=root.facts.get("runbook"),
         links=links_of(incident, root, public_url),
@@ -121,19 +126,31 @@ def message_of(notification: Notification, incident: Incident, alerts: Alerts, p
     )
 
 
+def chart_of(alert: Alert) -> Chart | None:
+    """The chart that was drawn up when the incident opened."""
+    drawn = alert.facts.get("chart")
+    return None if drawn is None else Chart(drawn["caption"], tuple(drawn["values"]), drawn["since"])
+
+
 def title_of(alert: Alert) -> str:
     """What it is, whom it concerns, and the money: the whole of it in one line."""
-    told = {name: value for name, value in alert.labels.items() if name not in _SAID_BY_THE_KIND}
-    concerned = ", ".join(f"{_short(name)} {value}" for name, value in told.items())
-    money = alert.facts.get("usd_per_hour")
-    said = [TITLES.get(alert.kind, alert.kind), f": {concerned}" if concerned else ""]
-    return "".join([*said, f", ${money} an hour" if money else ""])
+    concerned = [f"{short_name(name)} {value}" for name, value in alert.labels.items() if name not in _SAID_BY_THE_KIND]
+    per_hour = alert.facts.get("usd_per_hour")
+    amount = alert.facts.get("amount") or (f"${per_hour} an hour" if per_hour else None)
+    said = [*concerned, *(str(one) for one in (amount, alert.facts.get("mostly")) if one)]
+    return ": ".join(part for part in (TITLES.get(alert.kind, alert.kind), ", ".join(said)) if part)
 
 
 _SAID_BY_THE_KIND: Final = frozenset({"trouble"})
 
 
-def _short(name: str) -> str:
+def dollars(amount: Decimal) -> str:
+    """`$1,234.50`; what is less than a cent with all its digits."""
+    return f"${amount:,.2f}" if abs(amount) >= Decimal("0.01") else f"${format_usd(amount)}"
+
+
+def short_name(name: str) -> str:
+    """What people call a dimension."""
     return {"user_id": "user", "api_key_id": "key", "request_model": "model"}.get(name, name)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final, Protocol
 
 from taximeter.alerts.alert import Observation
+from taximeter.alerts.message import dollars, short_name
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, observed
 from taximeter.anomaly.finding import Contributor, Finding
 from taximeter.config.limits import shown_amount
-from taximeter.core.money import format_usd
 from taximeter.store.events import EventStore, Query
 from taximeter.store.metadata.limits import LimitCrossing
 
@@ -34,6 +33,30 @@ class Source(Protocol):
     def observe(self, now_us: int) -> list[Observation] | None:
         """What holds now; None when that is not known. Raises StoreError."""
         ...
+
+
+class Seldom:
+    """A source that is asked once in `every_us`, and says the same in between."""
+
+    def __init__(
+        self,
+        rule: str,
+        ask: Callable[[int], list[Observation] | None],
+        every_us: int,
+    ) -> None:
+        self._rule, self._ask, self._every_us = rule, ask, every_us
+        self._asked_us: int | None = None
+        self._found: list[Observation] | None = None
+
+    @property
+    def rules(self) -> Sequence[str]:
+        return [self._rule]
+
+    def observe(self, now_us: int) -> list[Observation] | None:
+        if self._asked_us is None or now_us - self._asked_us >= self._every_us:
+            self._found = self._ask(now_us)
+            self._asked_us = now_us
+        return self._found
 
 
 # ── findings ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,7 +92,8 @@ def of_finding(finding: Finding) -> Observation:
         started_at_us=finding.started_at_us,
         facts={
             "shown": list(_shown(finding)),
-            "usd_per_hour": None if finding.excess_usd_per_hour is None else _cents(finding.excess_usd_per_hour),
+            "usd_per_hour": _per_hour(finding),
+            "mostly": _mostly(finding),
             "contributors": [_in_words(one) for one in finding.contributors],
             "details": {"finding_id": finding.finding_id},
         },
@@ -81,17 +105,32 @@ def _shown(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "Seen", f"{seen.actual:g} {seen.unit}"
     yield "Expected", f"{seen.expected:g} (90% between {seen.low:g} and {seen.high:g}), from {seen.basis}"
     if finding.excess_usd is not None:
-        yield "So far", f"${_cents(finding.excess_usd)} more than expected"
+        yield "So far", f"{dollars(finding.excess_usd)} more than expected"
     if finding.excess_usd_per_hour is not None:
-        yield "If it goes on", f"${_cents(finding.excess_usd_per_hour * 24)} a day"
+        yield "If it goes on", f"{dollars(finding.excess_usd_per_hour * 24)} a day"
 
 
 def _in_words(one: Contributor) -> str:
-    return f"{one.dimension} {one.value or '(not said)'}: {one.share:.0%} of the change, ${_cents(one.change_usd)}"
+    return f"{_named(one)}: {one.share:.0%} of the change, {dollars(one.change_usd)}"
 
 
-def _cents(amount: Decimal) -> str:
-    return f"{amount:,.2f}" if abs(amount) >= Decimal("0.01") else format_usd(amount)
+def _named(one: Contributor) -> str:
+    return f"{short_name(one.dimension)} {one.value or '(not said)'}"
+
+
+def _per_hour(finding: Finding) -> str | None:
+    return None if finding.excess_usd_per_hour is None else dollars(finding.excess_usd_per_hour).removeprefix("$")
+
+
+MOSTLY: Final = 0.5
+"""Who has more than this share of a change is named in the first line."""
+
+
+def _mostly(finding: Finding) -> str | None:
+    """Who is behind most of it, when the scope does not say it already."""
+    behind = (one for one in finding.contributors if one.share > MOSTLY and one.value)
+    named = [_named(one) for one in behind if one.dimension not in finding.scope]
+    return f"mostly {named[0]}" if named else None
 
 
 # ── rules of one's own ─────────────────────────────────────────────────────────────────────────────────────
@@ -147,6 +186,7 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
         severity="warning",
         summary=f"{row['unpriced_calls']} calls of {model} in the last hour have no price; they are in no total",
         facts={
+            "amount": f"{row['unpriced_calls']} calls",
             "shown": [("Calls", str(row["unpriced_calls"])), ("Tokens", str(row["total_tokens"]))],
             "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
         },
@@ -168,7 +208,7 @@ DIFFERENCES_EVERY_US: Final = 600 * SECOND_US
 """How often: every call with an amount of its provider's is priced for it."""
 
 
-class DifferingAmounts:
+class DifferingAmounts(Seldom):
     """Models whose provider names other amounts than the price book gives: a price that changed, a discount, a tier.
 
     `differences` gives the rows of `taximeter.reports.differences` for the calls between two instants, None when these
@@ -176,20 +216,11 @@ class DifferingAmounts:
     """
 
     def __init__(self, differences: Callable[[int, int], Sequence[Mapping[str, object]] | None]) -> None:
-        self._differences = differences
-        self._looked_at_us: int | None = None
-        self._found: list[Observation] | None = None
+        def ask(now_us: int) -> list[Observation] | None:
+            rows = differences(now_us - DIFFERENCES_US, now_us)
+            return None if rows is None else [_differing(row) for row in rows if row["differing_calls"]]
 
-    @property
-    def rules(self) -> Sequence[str]:
-        return [DIFFERENCES_RULE]
-
-    def observe(self, now_us: int) -> list[Observation] | None:
-        if self._looked_at_us is None or now_us - self._looked_at_us >= DIFFERENCES_EVERY_US:
-            rows = self._differences(now_us - DIFFERENCES_US, now_us)
-            self._found = None if rows is None else [_differing(row) for row in rows if row["differing_calls"]]
-            self._looked_at_us = now_us
-        return self._found
+        super().__init__(DIFFERENCES_RULE, ask, DIFFERENCES_EVERY_US)
 
 
 def _differing(row: Mapping[str, object]) -> Observation:
@@ -205,6 +236,7 @@ def _differing(row: Mapping[str, object]) -> Observation:
             f"{row['computed_cost_usd']} by the price book"
         ),
         facts={
+            "amount": f"{row['difference_usd']} USD in an hour",
             "shown": [
                 ("Difference", f"{row['difference_usd']} USD ({row['difference_percent'] or '–'} %)"),
                 ("Largest", f"{row['largest_difference_usd']} USD: call {row['largest_event_id']}"),
@@ -242,6 +274,7 @@ def of_crossing(one: LimitCrossing) -> Observation:
     kind = "burn_rate" if one.kind in _BURNS else "limit_reached" if full else "limit_warning"
     grave = (full and one.mode == "hard") or one.kind == "burn_fast"
     spent, amount = (shown_amount(one.measure, number) for number in (one.spent, one.amount))
+    told = f"${spent} of ${amount}" if one.measure == "cost_usd" else f"{spent} of {amount} {one.measure}"
     whose = f" of {one.value}" if one.value else ""
     pace = ", and burns too fast to last" if kind == "burn_rate" else ""
     return Observation(
@@ -251,7 +284,7 @@ def of_crossing(one: LimitCrossing) -> Observation:
         severity="critical" if grave else "warning",
         summary=f"limit {one.name}{whose}: {spent} of {amount} {one.measure} is spent{pace}",
         started_at_us=one.at_us,
-        facts={"shown": [("Spent", f"{spent} of {amount} {one.measure}"), ("Mode", one.mode)]},
+        facts={"amount": told, "shown": [("Spent", told), ("Mode", one.mode)]},
     )
 
 
@@ -262,23 +295,29 @@ METER_RULE: Final = "meter"
 
 @dataclass(frozen=True, slots=True)
 class MeterHealth:
-    """What a process says of itself. `losses` are by reason, ever growing; `failing_jobs` are name → last error."""
+    """What a process says of itself. `losses` are by reason, ever growing; `failing_jobs` are name → last error;
+    `lag_bytes` wait in the spools to be stored."""
 
     problems: Sequence[str] = ()
     losses: Mapping[str, int] | None = None
+    lag_bytes: int = 0
     failing_jobs: Mapping[str, str] | None = None
     dead_letters: int = 0
 
 
 class Meter:
-    """The meter's own trouble. Records that were lost are told for an hour after the last one."""
+    """The meter's own trouble. Records that were lost are told for an hour after the last one; events that wait when so
+    many did at each look of some minutes."""
 
     LOSS_TOLD_US: Final = 3600 * SECOND_US
+    LAG_BYTES: Final = 16 * 1024 * 1024
+    LAG_US: Final = 300 * SECOND_US
 
     def __init__(self, health: Callable[[], MeterHealth]) -> None:
         self._health = health
         self._losses: dict[str, int] = {}
         self._lost_at_us: dict[str, int] = {}
+        self._lagging_since_us: int | None = None
 
     @property
     def rules(self) -> Sequence[str]:
@@ -294,7 +333,16 @@ class Meter:
         if health.dead_letters:
             told = f"{health.dead_letters} notifications could not be delivered; see `taximeter alerts list --dead`"
             found.append(_trouble("delivery_failed", "critical", told))
-        return [*found, *self._lost(health.losses or {}, now_us)]
+        return [*found, *self._lagging(health.lag_bytes, now_us), *self._lost(health.losses or {}, now_us)]
+
+    def _lagging(self, lag_bytes: int, now_us: int) -> Iterator[Observation]:
+        if lag_bytes < self.LAG_BYTES:
+            self._lagging_since_us = None
+            return
+        since_us = self._lagging_since_us = now_us if self._lagging_since_us is None else self._lagging_since_us
+        if now_us - since_us >= self.LAG_US:
+            told = f"{lag_bytes / 1024**2:,.0f} MiB of events wait to be stored, and do not get fewer than that"
+            yield _trouble("collector_lag", "critical", told)
 
     def _lost(self, losses: Mapping[str, int], now_us: int) -> Iterator[Observation]:
         for reason, count in losses.items():

@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 from taximeter.alerts.alert import Observation
+from taximeter.alerts.message import dollars
 from taximeter.alerts.states import SECOND_US
 from taximeter.anomaly.finding import Severity
 from taximeter.config.alerting import RuleSettings
@@ -179,10 +180,15 @@ def _observation(
         severity=severity,
         summary=f"{rule.name}: {rule.measure} over {minutes} minutes is {value}{compared} ({bound})",
         facts={
+            "amount": f"{_amount(rule, value)} in {minutes} minutes, rule {rule.name}",
             "shown": [(rule.measure, f"{value}{compared}"), ("Bound", str(bound)), ("Calls", str(row["calls"]))],
             "runbook": rule.settings.runbook,
         },
     )
+
+
+def _amount(rule: Threshold, value: Any) -> str:
+    return dollars(Decimal(value)) if rule.measure.endswith("_usd") else f"{rule.measure} {value}"
 
 
 def _labels(rule: Threshold, row: Mapping[str, Any]) -> dict[str, str]:

@@ -151,7 +151,7 @@ class Watch:
             self._kept = text, after
 
 
-_EVIDENCE_KEYS: Final = ("evidence", "runbook", "action")
+_EVIDENCE_KEYS: Final = ("evidence", "chart", "runbook", "action")
 
 
 def _carried(before: Alert | None, alert: Alert) -> Alert:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from taximeter.alerts import runbook
 from taximeter.alerts.channels.registry import open_channels
+from taximeter.alerts.checks import CHECK_EVERY_US, ERRORS_RULE, SPENDER_RULE, Z_SCORE_RULE, Errors, NewSpenders, ZScore
 from taximeter.alerts.delivery import Delivery
 from taximeter.alerts.desk import Policy
 from taximeter.alerts.evidence import Investigator
@@ -20,16 +21,26 @@ from taximeter.alerts.policy import root_of, unknown_channels
 from taximeter.alerts.rule_desk import RuleDesk
 from taximeter.alerts.runbook import Runbook
 from taximeter.alerts.silences import Silence
-from taximeter.alerts.sources import DifferingAmounts, Meter, MeterHealth, OwnRule, Source, UnpricedCalls
+from taximeter.alerts.sources import (
+    DifferingAmounts,
+    Meter,
+    MeterHealth,
+    OwnRule,
+    Seldom,
+    Source,
+    UnpricedCalls,
+)
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, threshold
 from taximeter.alerts.watch import EVALUATE_SECONDS, Watch
 from taximeter.clock import Clock, SystemClock, rfc3339
 from taximeter.compose.jobs import Jobs
+from taximeter.config.alerting import ChecksSettings
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.errors import ConfigurationError, Mistake, UsageError
 from taximeter.pricing import PriceBook
+from taximeter.reports.baseline import hourly_baseline
 from taximeter.reports.differences import differences
 from taximeter.reports.why import parse_why, why
 from taximeter.store.events import EventStore
@@ -110,7 +121,7 @@ def open_alerting(
     channels, _ = open_channels(settings.alerts.channels, clock)
     root = root_of(settings.alerts)
     rules = RuleDesk(_rules(settings)[0], kept.rules, store, clock)
-    fixed: list[Source] = [UnpricedCalls(store), Meter(health), *further]
+    fixed: list[Source] = [UnpricedCalls(store), Meter(health), *_checks(settings.alerts.checks, store), *further]
 
     def sources() -> list[Source]:
         return [*(OwnRule(one.rule, store) for one in rules.defined()), *fixed]
@@ -134,6 +145,22 @@ def open_alerting(
     jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
     return AlertingParts(watch, delivery, records, links, signer, rules, kinds, books)
+
+
+def _checks(wanted: ChecksSettings, store: EventStore) -> Iterator[Source]:
+    """The rules that need nothing learnt, as far as they are switched on."""
+    if wanted.error_share is not None:
+        yield Seldom(ERRORS_RULE, Errors(store, wanted.error_share), CHECK_EVERY_US)
+    if wanted.new_spender_usd is not None:
+        yield Seldom(SPENDER_RULE, NewSpenders(store, wanted.new_spender_usd), CHECK_EVERY_US)
+    if wanted.z_score is not None:
+        yield Seldom(Z_SCORE_RULE, ZScore(partial(_last_hour, store), wanted.z_score), CHECK_EVERY_US)
+
+
+def _last_hour(store: EventStore, now_us: int) -> Mapping[str, Any] | None:
+    rows = hourly_baseline(store, {}, now_us)["rows"]
+    whole: list[dict[str, Any]] = [row for row in rows if row["complete"]]
+    return whole[-1] if whole else None
 
 
 def differing_amounts(store: EventStore, book: Callable[[], PriceBook]) -> DifferingAmounts:

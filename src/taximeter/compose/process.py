@@ -219,6 +219,7 @@ class Process:
             return MeterHealth(
                 problems=self.standing.problems(),
                 losses=self.spool.health().losses,
+                lag_bytes=kept.collector.status.lag_bytes,
                 failing_jobs={name: error for name, error in failing.items() if name != "alerts"},
                 dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -110,6 +111,29 @@ class RouteSettings(Written):
         return self
 
 
+class ChecksSettings(Written):
+    """Rules that need nothing learnt."""
+
+    error_share: float | None = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Tell of a feature of which so large a share of the calls fails, when it is three times that of "
+        "the day before; `null` for never.",
+    )
+    new_spender_usd: Decimal | None = Field(
+        default=None,
+        gt=0,
+        description="Tell of a user who spends so much within an hour and did not call in the week before.",
+    )
+    z_score: float | None = Field(
+        default=None,
+        gt=0,
+        description="Tell when an hour costs more than so many standard deviations over the mean of a week's hours; "
+        "2 is common, and often wrong by day and night.",
+    )
+
+
 LinkPurpose = Literal["acknowledge", "silence", "act"]
 
 
@@ -127,6 +151,10 @@ class AlertSettings(Written):
         description="What whoever has a message may do by its links, without signing in; an empty list for nothing.",
     )
     links_last: Seconds = Field(default=86_400, description="How long such a link works; `24h`.")
+    checks: ChecksSettings = Field(
+        default_factory=ChecksSettings,
+        description="Rules that need nothing learnt: `error_share` (0.2), `new_spender_usd`, `z_score`.",
+    )
     runbooks: Path | None = Field(
         default=None, description="A folder of runbooks of your own; one with the name of a shipped one replaces it."
     )

@@ -15,10 +15,13 @@ from pydantic import Field, SecretStr
 
 from taximeter.alerts.channels.http import TIMEOUT_SECONDS
 from taximeter.alerts.channels.port import DeliveryError
+from taximeter.alerts.chart import png
 from taximeter.alerts.message import COLOURS, Message
 from taximeter.config.alerting import Written
 
 SUBJECT_CHARACTERS: Final = 200
+CHART: Final = "chart@taximeter"
+"""What the text of a mail calls its image."""
 
 
 class EmailSettings(Written):
@@ -83,6 +86,11 @@ def composed(message: Message, notification_id: str, sender: str, to: list[str])
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content("\n".join(text_lines(message)))
     mail.add_alternative(html(message), subtype="html")
+    if message.chart is not None:
+        rendered = png(message.chart, _colour(message))
+        shown = mail.get_body(["html"])
+        assert isinstance(shown, EmailMessage)
+        shown.add_related(rendered, "image", "png", cid=f"<{CHART}>", disposition="inline", filename="chart.png")
     return mail
 
 
@@ -94,6 +102,8 @@ def text_lines(message: Message) -> Iterator[str]:
     """The message for readers without HTML, and for channels that take plain text."""
     yield from (message.first_line, "", message.summary, "")
     yield from (f"{name}: {value}" for name, value in message.facts)
+    if message.chart is not None:
+        yield from ("", message.chart.line, message.chart.caption)
     if message.contributors:
         yield from ("", "Who is behind it", *(f"- {one}" for one in message.contributors))
     if message.evidence:
@@ -105,7 +115,6 @@ def text_lines(message: Message) -> Iterator[str]:
 
 def html(message: Message) -> str:
     """The same, laid out. Every text is escaped."""
-    colour = COLOURS[message.severity if message.open else "resolved"]
     facts = "".join(
         f"<tr><td style='color:#666;padding:2px 12px 2px 0'>{escape(name)}</td><td>{escape(value)}</td></tr>"
         for name, value in message.facts
@@ -116,11 +125,22 @@ def html(message: Message) -> str:
     )
     return (
         "<div style='font-family:sans-serif;max-width:640px'>"
-        f"<h2 style='border-left:6px solid {colour};padding-left:10px'>{escape(message.first_line)}</h2>"
-        f"<p>{escape(message.summary)}</p><table>{facts}</table>"
+        f"<h2 style='border-left:6px solid {_colour(message)};padding-left:10px'>{escape(message.first_line)}</h2>"
+        f"<p>{escape(message.summary)}</p><table>{facts}</table>{_chart(message)}"
         f"{_listed('Who is behind it', message.contributors)}{_listed('First steps, done already', evidence)}"
         f"{f'<p><b>Suggested:</b> {escape(message.action)}</p>' if message.action else ''}<p>{links}</p></div>"
     )
+
+
+def _colour(message: Message) -> str:
+    return COLOURS[message.severity if message.open else "resolved"]
+
+
+def _chart(message: Message) -> str:
+    if message.chart is None:
+        return ""
+    caption = escape(message.chart.caption)
+    return f"<p><img src='cid:{CHART}' alt='{caption}'><br><small>{caption}</small></p>"
 
 
 def _listed(title: str, lines: object) -> str:

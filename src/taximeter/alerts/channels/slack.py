@@ -150,6 +150,8 @@ def blocks(message: Message) -> Iterator[Block]:
         yield _section(escaped(message.summary))
     if message.facts:
         yield SectionBlock(fields=[_field(name, value) for name, value in message.facts[:FACTS]])
+    if message.chart is not None:
+        yield _section(f"`{message.chart.line}`\n{escaped(message.chart.caption)}")
     if message.contributors:
         yield _section("*Who is behind it*\n" + _bullets(message.contributors))
     if message.evidence:
