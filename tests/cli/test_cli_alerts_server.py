@@ -29,6 +29,8 @@ alerts:
     - {match: {kind: threshold}, channels: [hook]}
 """
 
+LINE = "CRITICAL A bound is crossed: feature chat, $0.06 in 10 minutes, rule burn"
+
 
 @pytest.fixture
 def receiver() -> Iterator[Vendor]:
@@ -77,7 +79,7 @@ def test_a_call_over_the_bound_is_told_once_taken_and_annotated(server: Server, 
         mark = client.post("/api/v1/annotations", json={"text": "checkout 4.2", "labels": {"service": "checkout"}})
         assert mark.status_code == 201
         post(server, call(1, "chat"), call(2, "chat"))
-        eventually(lambda: told(receiver) == [("opened", "CRITICAL A bound is crossed: feature chat")])
+        eventually(lambda: told(receiver) == [("opened", LINE)])
         (incident,) = client.get("/api/v1/alerts").json()["incidents"]
         assert (incident["severity"], incident["labels"]) == ("critical", {"feature": "chat"})
         assert "burn: cost_usd over 10 minutes is 0.06" in incident["alerts"][0]["summary"]
