@@ -19,7 +19,7 @@ from taximeter.alerts.channels.email import html, text_lines
 from taximeter.alerts.channels.pagerduty import event
 from taximeter.alerts.channels.slack import blocks
 from taximeter.alerts.links import Deed, DeedLinks, LinkOverError, LinkRefusedError, Purpose, Signer
-from taximeter.alerts.message import Link, Message
+from taximeter.alerts.message import DeedLink, Message
 
 KEY = b"k" * 32
 NOW_US = 1_800_000_000_000_000
@@ -126,7 +126,7 @@ def test_a_message_that_is_sent_again_has_links_that_are_used_up_together() -> N
 
 def test_every_channel_that_shows_links_shows_these() -> None:
     url = "https://meter.example/alert?token=a.b"
-    message = replace(OPENED, deeds=(Link("Take it", url),))
+    message = replace(OPENED, deeds=(DeedLink("Take it", url, "acknowledge", "a.b"),))
     shown = {
         "slack": str([block.to_dict() for block in blocks(message)]),
         "text": "\n".join(text_lines(message)),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -16,6 +21,9 @@ from test_cli_alerts_server import CONFIGURATION, admin, call, may_call, post
 
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))
 from vendors import Vendor, vendor  # type: ignore[import-not-found]
+
+SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+SLACK = f'{{kind: slack, bot_token: xoxb-1, channel: "#spend", signing_secret: {SIGNING_SECRET}}}'
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,8 @@ def receiver() -> Iterator[Vendor]:
 def server(tmp_path_factory: pytest.TempPathFactory, receiver: Vendor) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("links")
     config = folder / "taximeter.yaml"
-    config.write_text(CONFIGURATION % {"url": receiver.url})
+    written = CONFIGURATION % {"url": receiver.url}
+    config.write_text(written.replace("  channels:\n", f"  channels:\n    chat: {SLACK}\n"))
     with running(folder / "data", "--config", str(config)) as opened:
         yield opened
 
@@ -128,6 +137,27 @@ def test_a_link_silences_what_its_incident_is_about(server: Server, receiver: Ve
     assert (silence["match"], silence["author"]) == ({"feature": "docs"}, "somebody, by a link to hook")
 
 
+def slack_says(
+    server: Server, client: httpx.Client, message: dict[str, Any], secret: str, purpose: str = "acknowledge"
+) -> httpx.Response:
+    """A press of a button within Slack, as Slack tells of it."""
+    token = next(one["token"] for one in message["deeds"] if one["purpose"] == purpose)
+    told = {"type": "block_actions", "user": {"id": "U1", "username": "ann"}, "actions": [{"value": token}]}
+    body, at = urlencode({"payload": json.dumps(told)}).encode(), str(int(time.time()))
+    signed = hmac.new(secret.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"x-slack-request-timestamp": at, "x-slack-signature": f"v0={signed}"}
+    return client.post(f"{server.url}/alert/pressed/chat", content=body, headers=headers)
+
+
+def test_a_button_pressed_within_slack_takes_the_incident(
+    server: Server, receiver: Vendor, stranger: httpx.Client
+) -> None:
+    message = told_of(server, receiver, "code")
+    assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 200
+    assert incident(server, message)["acknowledged_by"] == "ann, by a link to hook"
+    assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 410
+
+
 def test_without_the_right_token_nothing_is_shown_or_done(
     server: Server, receiver: Vendor, stranger: httpx.Client
 ) -> None:
@@ -141,4 +171,7 @@ def test_without_the_right_token_nothing_is_shown_or_done(
     assert stranger.post(f"{server.url}/alert", data={"token": "a.b"}).status_code == 403
     assert stranger.post(f"{server.url}/alert", content=b"x" * 100_000).status_code == 413
     assert stranger.put(f"{server.url}/alert").status_code == 405
+    assert stranger.get(f"{server.url}/alert/more").status_code == 404
+    assert stranger.post(f"{server.url}/alert/pressed/hook", content=b"payload=x").status_code == 404
+    assert slack_says(server, stranger, message, "wrong secret").status_code == 403
     assert incident(server, message)["acknowledged_by"] is None

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from taximeter.alerts.channels.port import Channel, DeliveryError
-from taximeter.alerts.message import Link, Message
+from taximeter.alerts.message import DeedLink, Message
 from taximeter.alerts.states import SECOND_US
 from taximeter.clock import Clock
 from taximeter.store.metadata import Letter
@@ -56,7 +56,7 @@ class Delivery:
     outbox: Outbox
     channels: Mapping[str, Channel]
     clock: Clock
-    deeds: Callable[[Message, str], Sequence[Link]] = lambda _message, _notification_id: ()
+    deeds: Callable[[Message, str], Sequence[DeedLink]] = lambda _message, _notification_id: ()
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run(self, channel: str | None = None) -> None:

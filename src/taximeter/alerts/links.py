@@ -18,7 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from taximeter.alerts.actions import scope_of
-from taximeter.alerts.message import Link, Message
+from taximeter.alerts.message import DeedLink, Message
 from taximeter.clock import Clock
 from taximeter.errors import TaximeterError
 
@@ -26,6 +26,9 @@ Purpose = Literal["acknowledge", "silence", "act", "undo"]
 
 PATH: Final = "/alert"
 """Where the links lead."""
+
+PRESSED_PATH: Final = "/alert/pressed/"
+"""Where a channel tells of a button that was pressed in it; its name follows."""
 
 MOST_CHARACTERS: Final = 4096
 """Of a token; ours have a tenth of that."""
@@ -111,19 +114,20 @@ class DeedLinks:
     clock: Clock
     lasts_us: int
 
-    def __call__(self, message: Message, notification_id: str) -> tuple[Link, ...]:
+    def __call__(self, message: Message, notification_id: str) -> tuple[DeedLink, ...]:
         url = self.public_url()
         purposes = [one for one in self.purposes if url and message.open and _fits(one, message)]
-        return tuple(Link(TEXTS[one], self._url(url, one, message, notification_id)) for one in purposes)
+        return tuple(self._link(url, one, message, notification_id) for one in purposes)
 
-    def _url(self, url: str, purpose: Purpose, message: Message, notification_id: str) -> str:
+    def _link(self, url: str, purpose: Purpose, message: Message, notification_id: str) -> DeedLink:
         deed = Deed(
             purpose=purpose,
             incident_id=message.dedup_key,
             told=notification_id,
             expires_at_us=self.clock.now_us() + self.lasts_us,
         )
-        return f"{url}{PATH}?token={self.signer().token(deed)}"
+        token = self.signer().token(deed)
+        return DeedLink(TEXTS[purpose], f"{url}{PATH}?token={token}", purpose, token)
 
 
 TEXTS: Final[dict[Purpose, str]] = {

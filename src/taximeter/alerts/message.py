@@ -63,6 +63,14 @@ class Link:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class DeedLink(Link):
+    """A link that does something: what for, and the token that it carries."""
+
+    purpose: str
+    token: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What is told. `dedup_key` is the same for all messages of an incident. `facts` are pairs to show in order;
@@ -85,7 +93,7 @@ class Message:
     action: str | None = None
     runbook: str | None = None
     links: Sequence[Link] = ()
-    deeds: Sequence[Link] = ()
+    deeds: Sequence[DeedLink] = ()
     thread: str | None = None
     taken_by: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
     GET /alert?token=...    shows; it never does anything, since chat and mail programs open links by themselves
     POST /alert             does what the token of the form is for, once
+    POST /alert/pressed/C   the same, of a button that was pressed within the channel C, as its service tells of it
 
 The token is all the credential there is: it is checked before anything else is looked at. To do something,
   1. the link is used up            a crash after it leaves a link that does nothing: signing in is another way
@@ -20,11 +21,12 @@ from urllib.parse import parse_qs
 import msgspec
 
 from taximeter.alerts.actions import ActionKind, Wish
-from taximeter.alerts.links import Deed, LinkOverError, LinkRefusedError, Purpose, Signer
-from taximeter.errors import TaximeterError, UsageError
+from taximeter.alerts.channels.port import Pressable
+from taximeter.alerts.links import PATH, PRESSED_PATH, Deed, LinkOverError, LinkRefusedError, Purpose, Signer
+from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server import deeds
 from taximeter.server.alert_pages import SILENCE_SECONDS, asked, done_page, refusal
-from taximeter.server.answers import Receive, Scope, Send, answer
+from taximeter.server.answers import Receive, Scope, Send, answer, answer_error
 from taximeter.server.bodies import read_body
 from taximeter.server.page import answer_html
 from taximeter.server.parts import Parts
@@ -44,7 +46,13 @@ class AlertLinks:
     signer: Callable[[], Signer]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
+        method, path = scope["method"], scope["path"]
+        if path.startswith(PRESSED_PATH):
+            await self._answer_press(path.removeprefix(PRESSED_PATH), scope, receive, send)
+            return
+        if path != PATH:
+            await answer_error(send, NotFoundError(f"there is nothing at {path}"))
+            return
         if method not in ("GET", "HEAD", "POST"):
             await answer(send, 405, b"", [(b"allow", b"GET, POST")])
             return
@@ -58,6 +66,26 @@ class AlertLinks:
             await answer_html(send, error.http_status, refusal(error))
             return
         await answer_html(send, 200, page)
+
+    async def _answer_press(self, channel: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """A channel's service tells of a button. An error is what it shows beside the button."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            body = await read_body(scope, receive, FORM_LIMIT_BYTES)
+            await asyncio.to_thread(self.press, channel, headers, body)
+        except TaximeterError as error:
+            await answer_error(send, error)
+            return
+        await answer(send, 200, b"")
+
+    def press(self, name: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Do what a button that was pressed within a channel is for. Raises NotFoundError for a channel without."""
+        channel: object = deeds.alerting_of(self.parts).delivery.channels.get(name)
+        if not isinstance(channel, Pressable):
+            raise NotFoundError(f"there is no channel {name!r} with buttons of its own")
+        press = channel.pressed(headers, body)
+        if press is not None:
+            self.do({"token": press.token, "by": press.by, "for": next(iter(SILENCE_SECONDS))})
 
     def show(self, query: Form) -> bytes:
         """What the link would do."""

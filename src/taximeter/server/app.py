@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from prometheus_client.registry import Collector
 
-from taximeter.alerts.links import PATH as ALERT_PATH
 from taximeter.errors import NotFoundError, TaximeterError
 from taximeter.server.access import Access
 from taximeter.server.answers import App, Receive, Scope, Send, answer_error
@@ -55,7 +54,7 @@ def build_app(faces: Faces) -> App:
     if faces.api is not None:
         by_segment["api"] = faces.api
     if faces.alert_links is not None:
-        by_segment["alert"] = _exactly(ALERT_PATH, _told(faces.alert_links), faces)
+        by_segment["alert"] = faces.alert_links
     if faces.sign_in is not None and faces.page is not None:
         by_segment |= {"signin": _told(faces.sign_in), "signout": _told(faces.sign_in.sign_out)}
         by_segment |= {"assets": _told(faces.page.file), "": _exactly("/", _told(faces.page), faces)}

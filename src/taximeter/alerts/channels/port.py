@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from taximeter.alerts.message import Message
 from taximeter.errors import TaximeterError
@@ -29,6 +31,24 @@ class DeliveryError(TaximeterError):
         super().__init__(message, hint=hint)
         self.permanent = permanent
         self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button with a token that somebody pressed within a channel."""
+
+    token: str
+    by: str
+
+
+@runtime_checkable
+class Pressable(Protocol):
+    """A channel whose own buttons do what their tokens are for, without a page in between."""
+
+    def pressed(self, headers: Mapping[str, str], body: bytes) -> Press | None:
+        """What a request of its service tells; None for a button that is nothing but a link. The names of `headers`
+        are in small letters. Raises LinkRefusedError for a request that is not its service's own."""
+        ...
 
 
 class Channel(Protocol):

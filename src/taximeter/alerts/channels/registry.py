@@ -22,7 +22,7 @@ Kind = tuple[type[Written], Callable[[Any, Clock], Channel]]
 def _slack() -> Kind:
     from taximeter.alerts.channels.slack import Slack, SlackSettings
 
-    return SlackSettings, lambda settings, _clock: Slack(settings)
+    return SlackSettings, Slack
 
 
 def _pagerduty() -> Kind:

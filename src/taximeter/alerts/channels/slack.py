@@ -6,8 +6,10 @@ what changed in its thread; what nobody may miss is shown in the channel too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
+from urllib.parse import parse_qs
 
 from pydantic import Field, SecretStr, model_validator
 from slack_sdk import WebClient
@@ -17,17 +19,22 @@ from slack_sdk.models.blocks import (
     ActionsBlock,
     Block,
     ButtonElement,
+    ConfirmObject,
     ContextBlock,
     HeaderBlock,
     MarkdownTextObject,
     PlainTextObject,
     SectionBlock,
 )
+from slack_sdk.signature import Clock as SignatureClock
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.webhook import WebhookClient
 
 from taximeter.alerts.channels.http import TIMEOUT_SECONDS, refused
-from taximeter.alerts.channels.port import DeliveryError
-from taximeter.alerts.message import COLOURS, Message
+from taximeter.alerts.channels.port import DeliveryError, Press
+from taximeter.alerts.links import LinkRefusedError
+from taximeter.alerts.message import COLOURS, DeedLink, Message
+from taximeter.clock import Clock
 from taximeter.config.alerting import Written
 
 HEADER_CHARACTERS: Final = 150
@@ -54,6 +61,11 @@ class SlackSettings(Written):
     webhook_url: SecretStr | None = Field(default=None, description="An incoming webhook.")
     bot_token: SecretStr | None = Field(default=None, description="A bot's token, `xoxb-...`, with `chat:write`.")
     channel: str | None = Field(default=None, description="Where the bot writes, `#llm-spend` or an id.")
+    signing_secret: SecretStr | None = Field(
+        default=None,
+        description="Of the bot's app: its buttons work within Slack then. Its request URL is "
+        "`https://.../alert/pressed/NAME`, with the name of the channel here.",
+    )
     api_url: str = Field(default="https://slack.com/api/", description="Slack's API.")
 
     @model_validator(mode="after")
@@ -61,18 +73,31 @@ class SlackSettings(Written):
         bot = self.bot_token is not None and self.channel is not None
         if bot is (self.webhook_url is not None):
             raise ValueError("needs either webhook_url, or bot_token and channel")
+        if self.signing_secret is not None and not bot:
+            raise ValueError("signing_secret goes with bot_token")
         return self
 
 
 class Slack:
-    def __init__(self, settings: SlackSettings) -> None:
+    def __init__(self, settings: SlackSettings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
+
+    @property
+    def _has_buttons(self) -> bool:
+        return self._settings.signing_secret is not None
 
     def deliver(self, message: Message, notification_id: str) -> str | None:
         if self._settings.webhook_url is None:
             return self._by_bot(message, notification_id)
         self._by_webhook(self._settings.webhook_url.get_secret_value(), message)
         return None
+
+    def pressed(self, headers: Mapping[str, str], body: bytes) -> Press | None:
+        secret = self._settings.signing_secret
+        if secret is None or not _signed(secret.get_secret_value(), self._clock, headers, body):
+            raise LinkRefusedError("this is not signed by Slack", hint="check signing_secret, and this machine's clock")
+        return _press(body)
 
     def _by_webhook(self, url: str, message: Message) -> None:
         client = WebhookClient(url, timeout=int(TIMEOUT_SECONDS))
@@ -90,12 +115,13 @@ class Slack:
         assert channel is not None
         client = WebClient(token.get_secret_value(), base_url=self._settings.api_url, timeout=int(TIMEOUT_SECONDS))
         try:
-            if message.thread is not None and _told_in_thread(client, message):
+            shown = attachments(message, buttons=self._has_buttons)
+            if message.thread is not None and _told_in_thread(client, message, shown):
                 return None
             posted = client.chat_postMessage(
                 channel=channel,
                 text=message.first_line,
-                attachments=attachments(message),
+                attachments=shown,
                 metadata={"event_type": "taximeter_alert", "event_payload": {"notification_id": notification_id}},
             )
         except SlackApiError as error:
@@ -105,13 +131,13 @@ class Slack:
         return f"{posted.get('channel', channel)}/{posted.get('ts', '')}"
 
 
-def _told_in_thread(client: WebClient, message: Message) -> bool:
+def _told_in_thread(client: WebClient, message: Message, shown: Sequence[BlockAttachment]) -> bool:
     """1. Bring the first message up to date: doing it again after a crash does no harm. 2. Say in its thread what is
     new. False when the first message is gone. Raises SlackApiError."""
     assert message.thread is not None
     channel, _, timestamp = message.thread.partition("/")
     try:
-        client.chat_update(channel=channel, ts=timestamp, text=message.first_line, attachments=attachments(message))
+        client.chat_update(channel=channel, ts=timestamp, text=message.first_line, attachments=shown)
     except SlackApiError as error:
         if error.response.get("error") in _GONE:
             return False
@@ -137,14 +163,14 @@ def _header(headers: object, name: str) -> str | None:
     return found[0] if isinstance(found, list) else found
 
 
-def attachments(message: Message) -> list[BlockAttachment]:
+def attachments(message: Message, *, buttons: bool = False) -> list[BlockAttachment]:
     """One attachment, for the sake of its colour, with the blocks in it."""
     colour = COLOURS[message.severity if message.open else "resolved"]
-    return [BlockAttachment(blocks=list(blocks(message)), color=colour, fallback=message.first_line)]
+    return [BlockAttachment(blocks=list(blocks(message, buttons=buttons)), color=colour, fallback=message.first_line)]
 
 
-def blocks(message: Message) -> Iterator[Block]:
-    """What Slack shows, from the most important on."""
+def blocks(message: Message, *, buttons: bool = False) -> Iterator[Block]:
+    """What Slack shows, from the most important on. With `buttons` what can be done is done within Slack."""
     yield HeaderBlock(text=PlainTextObject(text=message.first_line[:HEADER_CHARACTERS]))
     if message.summary:
         yield _section(escaped(message.summary))
@@ -161,13 +187,58 @@ def blocks(message: Message) -> Iterator[Block]:
     if message.action:
         yield _section(f"*Suggested:* {escaped(message.action)}")
     if message.links or message.deeds:
-        yield ActionsBlock(
-            elements=[
-                ButtonElement(text=one.text, url=one.url, action_id=f"open-{number}")
-                for number, one in enumerate((*message.deeds, *message.links))
-            ]
-        )
+        yield ActionsBlock(elements=_actions(message, buttons=buttons))
     yield ContextBlock(elements=[MarkdownTextObject(text=escaped(_footer(message)))])
+
+
+_ASKED: Final = {
+    "acknowledge": "You take it: it is told again only if it gets graver, and nobody else is woken.",
+    "silence": "Nobody is told of it for an hour. It is watched all the same.",
+}
+"""What takes no more than a press, and what Slack asks before; everything else needs the page behind its link."""
+
+
+def _actions(message: Message, *, buttons: bool) -> list[ButtonElement]:
+    pressed = [one for one in message.deeds if buttons and one.purpose in _ASKED]
+    links = [*(one for one in message.deeds if one not in pressed), *message.links]
+    return [
+        *(_button(one) for one in pressed),
+        *(ButtonElement(text=one.text, url=one.url, action_id=f"open-{number}") for number, one in enumerate(links)),
+    ]
+
+
+def _button(deed: DeedLink) -> ButtonElement:
+    asked = ConfirmObject(title=deed.text, text=_ASKED[deed.purpose], confirm="Yes", deny="No")
+    return ButtonElement(text=deed.text, action_id=deed.purpose, value=deed.token, confirm=asked)
+
+
+def _press(body: bytes) -> Press | None:
+    """What a request of Slack's interactivity says. Raises LinkRefusedError when it is none."""
+    try:
+        payload = json.loads(parse_qs(body.decode())["payload"][0])
+        action, user = payload["actions"][0], payload["user"]
+        value, name = action.get("value"), user.get("username") or user.get("name") or user["id"]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise LinkRefusedError("this is no press of a button", hint="see Slack's block_actions") from None
+    return None if value is None else Press(str(value), str(name))
+
+
+def _signed(secret: str, clock: Clock, headers: Mapping[str, str], body: bytes) -> bool:
+    """Slack's library raises for what Slack would not send, and for a secret that is none."""
+    try:
+        return SignatureVerifier(secret, _Now(clock)).is_valid_request(body, dict(headers))
+    except (ValueError, TypeError):
+        return False
+
+
+class _Now(SignatureClock):
+    """Our clock, as Slack's library asks for it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.now_us() / 1_000_000
 
 
 def _section(text: str) -> SectionBlock:
