@@ -86,9 +86,14 @@ def test_a_call_over_the_bound_is_told_once_taken_and_annotated(server: Server, 
         taken = client.post(f"/api/v1/alerts/{incident['incident_id']}/acknowledge", json={"by": "anna"}).json()
         assert taken["acknowledged_by"] == "anna"
         eventually(lambda: told(receiver)[-1][0] == "acknowledged")
-        page = client.get(f"/api/v1/alerts/{incident['incident_id']}").json()
-        assert [mark["text"] for mark in page["annotations"]] == ["checkout 4.2"]
-        assert [letter["state"] for letter in page["notifications"]] == ["delivered", "delivered"]
+
+        def page() -> dict[str, Any]:
+            shown: dict[str, Any] = client.get(f"/api/v1/alerts/{incident['incident_id']}").json()
+            return shown
+
+        assert [mark["text"] for mark in page()["annotations"]] == ["checkout 4.2"]
+        delivered = ["delivered", "delivered"]
+        eventually(lambda: [letter["state"] for letter in page()["notifications"]] == delivered)
     assert [event for event, _ in told(receiver)] == ["opened", "acknowledged"]
 
 
