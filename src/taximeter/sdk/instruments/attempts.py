@@ -10,7 +10,7 @@ that is decided there runs under the guard; the wrappers here only pass on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
@@ -87,6 +87,7 @@ Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], Sent | None]
 """`begin(self, args, kwargs)`: the call that these arguments make; None when it is not one that is metered."""
 
 Answered = Callable[[Sent, Any], None]
+Broke = Callable[[Call, BaseException], None]
 Wrap = Callable[[Any], Any]
 
 
@@ -181,6 +182,24 @@ async def admit_async(outgoing: Sent) -> None:
         GUARD.run("begin", outgoing.admitted, await outgoing.limited.admit_async(outgoing.call.refused))
 
 
+class _UnderWay:
+    """The time in which a call is made: what is called inside it are its attempts, and an error is its end."""
+
+    __slots__ = ("_outgoing", "_surrounding")
+
+    def __init__(self, outgoing: Sent) -> None:
+        self._outgoing = outgoing
+
+    def __enter__(self) -> None:
+        self._surrounding = in_flight.get()
+        in_flight.set(self._outgoing)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            GUARD.run("failure", self._outgoing.call.failed, error)
+        in_flight.set(self._surrounding)
+
+
 def calls(begin: Begin, answered: Answered) -> Wrap:
     """Wraps a function that makes a call."""
 
@@ -190,15 +209,8 @@ def calls(begin: Begin, answered: Answered) -> Wrap:
             if outgoing is None:
                 return original(self, *args, **kwargs)
             admit(outgoing)
-            surrounding = in_flight.get()
-            in_flight.set(outgoing)
-            try:
+            with _UnderWay(outgoing):
                 result = original(self, *args, **kwargs)
-            except BaseException as error:
-                GUARD.run("failure", outgoing.call.failed, error)
-                raise
-            finally:
-                in_flight.set(surrounding)
             GUARD.run("answer", answered, outgoing, result)
             return result
 
@@ -216,15 +228,8 @@ def calls_async(begin: Begin, answered: Answered) -> Wrap:
             if outgoing is None:
                 return await original(self, *args, **kwargs)
             await admit_async(outgoing)
-            surrounding = in_flight.get()
-            in_flight.set(outgoing)
-            try:
+            with _UnderWay(outgoing):
                 result = await original(self, *args, **kwargs)
-            except BaseException as error:
-                GUARD.run("failure", outgoing.call.failed, error)
-                raise
-            finally:
-                in_flight.set(surrounding)
             GUARD.run("answer", answered, outgoing, result)
             return result
 
@@ -258,9 +263,24 @@ def told_by(_error: BaseException) -> Told | None:
     return None
 
 
-def attempts(
-    refusal: Callable[[Any], Any] = no_refusal, told: Callable[[BaseException], Told | None] = told_by
-) -> Wrap:
+class _Trying:
+    """The time in which an attempt is made: an error is its failure."""
+
+    __slots__ = ("_outgoing", "_told")
+
+    def __init__(self, outgoing: Sent, told: ToldBy) -> None:
+        self._outgoing = outgoing
+        self._told = told
+
+    def __enter__(self) -> None:
+        GUARD.run("retry", self._outgoing.leaves)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            GUARD.run("retry", _raised, self._outgoing, error, self._told)
+
+
+def attempts(refusal: Refusal = no_refusal, told: ToldBy = told_by) -> Wrap:
     """Wraps a function that makes an attempt. `refusal(result)` is the failed response in what it returns, or None;
     `told(error)` is what an error knows of the answer."""
 
@@ -269,12 +289,8 @@ def attempts(
             outgoing = in_flight.get()
             if outgoing is None:
                 return original(*args, **kwargs)
-            GUARD.run("retry", outgoing.leaves)
-            try:
+            with _Trying(outgoing, told):
                 result = original(*args, **kwargs)
-            except Exception as error:
-                GUARD.run("retry", _raised, outgoing, error, told)
-                raise
             GUARD.run("retry", _returned, outgoing, result, refusal)
             return result
 
@@ -291,12 +307,8 @@ def attempts_async(refusal: Refusal = no_refusal, told: ToldBy = told_by) -> Wra
             outgoing = in_flight.get()
             if outgoing is None:
                 return await original(*args, **kwargs)
-            GUARD.run("retry", outgoing.leaves)
-            try:
+            with _Trying(outgoing, told):
                 result = await original(*args, **kwargs)
-            except Exception as error:
-                GUARD.run("retry", _raised, outgoing, error, told)
-                raise
             GUARD.run("retry", _returned, outgoing, result, refusal)
             return result
 
@@ -329,3 +341,53 @@ def answered_by_http(outgoing: Sent, response: Any) -> None:
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)
+
+
+class Objects(Iterator[Any]):
+    """The objects of a streamed answer, as the library hands them out. `broke`: what an error does to the call."""
+
+    def __init__(self, call: Call, source: Any, broke: Broke = Call.failed) -> None:
+        self._call = call
+        self._source = source
+        self._broke = broke
+
+    def __next__(self) -> Any:
+        try:
+            event = next(self._source)
+        except BaseException as error:
+            GUARD.run("stream", _over, self._call, error, self._broke)
+            raise
+        GUARD.run("stream", self._call.took_event, event)
+        return event
+
+
+class ObjectsAsync(AsyncIterator[Any]):
+    """The same, awaited."""
+
+    def __init__(self, call: Call, source: Any, broke: Broke = Call.failed) -> None:
+        self._call = call
+        self._source = source
+        self._broke = broke
+
+    async def __anext__(self) -> Any:
+        try:
+            event = await anext(self._source)
+        except BaseException as error:
+            GUARD.run("stream", _over, self._call, error, self._broke)
+            raise
+        GUARD.run("stream", self._call.took_event, event)
+        return event
+
+
+def _over(call: Call, error: BaseException, broke: Broke) -> None:
+    """A stream has no further object: it is at its end, or broke off."""
+    if isinstance(error, StopIteration | StopAsyncIteration):
+        call.exhausted()
+    else:
+        broke(call, error)
+
+
+def followed(cls: Any, methods: Mapping[str, Any]) -> type:
+    """A class like `cls`, the library's, with some methods of its own: an answer that is on its way becomes one."""
+    own = {**methods, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls.__name__, (cls,), own)

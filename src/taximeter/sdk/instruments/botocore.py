@@ -19,7 +19,7 @@ from taximeter.sdk import meter as meters
 from taximeter.sdk.call import LONGEST_BODY_BYTES, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import host_of
-from taximeter.sdk.instruments.attempts import Family, Place, Sent, Told, calls, in_flight, sent
+from taximeter.sdk.instruments.attempts import Family, Objects, Place, Sent, Told, calls, followed, in_flight, sent
 from taximeter.sdk.parsed_once import parsed
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _followed(cls: Any) -> type:
     before the end, it ends the call; its iterators may come and go."""
 
     def events(self: Any) -> Iterator[Any]:
-        return _Events(getattr(self, _CALL), cls.__iter__(self))
+        return Objects(getattr(self, _CALL), cls.__iter__(self), _broke)
 
     def close(self: Any) -> None:
         try:
@@ -207,28 +207,7 @@ def _followed(cls: Any) -> type:
     def dropped(self: Any) -> None:
         GUARD.run("stream", getattr(self, _CALL).let_go)
 
-    methods = {"__iter__": events, "close": close, "__del__": dropped}
-    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__qualname__": cls.__qualname__})
-
-
-class _Events(Iterator[Any]):
-    """The events of a stream, as they come."""
-
-    def __init__(self, call: Call, source: Any) -> None:
-        self._call = call
-        self._source = source
-
-    def __next__(self) -> Any:
-        try:
-            event = next(self._source)
-        except StopIteration:
-            GUARD.run("stream", self._call.exhausted)
-            raise
-        except BaseException as error:
-            GUARD.run("stream", _broke, self._call, error)
-            raise
-        GUARD.run("stream", self._call.took_event, event)
-        return event
+    return followed(cls, {"__iter__": events, "close": close, "__del__": dropped})
 
 
 def _broke(call: Call, error: BaseException) -> None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from taximeter.sdk import meter as meters
-from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host, host_of
 from taximeter.sdk.instruments.attempts import (
     Family,
+    Objects,
+    ObjectsAsync,
     Place,
     Sent,
     Told,
@@ -27,6 +28,7 @@ from taximeter.sdk.instruments.attempts import (
     attempts_async,
     calls,
     calls_async,
+    followed,
     sent,
 )
 from taximeter.sdk.parsed_once import parsed
@@ -89,49 +91,18 @@ def _followed(cls: Any) -> type:
     def async_segments(self: Any) -> _ObjectsAsync:
         return _ObjectsAsync(getattr(self, _CALL), cls.async_segments(self))
 
-    methods = {"segments": segments, "async_segments": async_segments}
-    return type(cls.__name__, (cls,), {**methods, "__module__": cls.__module__, "__qualname__": cls.__qualname__})
+    return followed(cls, {"segments": segments, "async_segments": async_segments})
 
 
-class _Objects(Iterator[Any]):
-    """The objects of a stream, as they come. Dropped before the end, it ends the call."""
-
-    def __init__(self, call: Call, source: Any) -> None:
-        self._call = call
-        self._source = source
-
-    def __next__(self) -> Any:
-        try:
-            event = next(self._source)
-        except StopIteration:
-            GUARD.run("stream", self._call.exhausted)
-            raise
-        except BaseException as error:
-            GUARD.run("stream", self._call.failed, error)
-            raise
-        GUARD.run("stream", self._call.took_event, event)
-        return event
+class _Objects(Objects):
+    """Dropped before the end, it ends the call."""
 
     def __del__(self) -> None:
         GUARD.run("stream", self._call.let_go)
 
 
-class _ObjectsAsync(AsyncIterator[Any]):
-    def __init__(self, call: Call, source: Any) -> None:
-        self._call = call
-        self._source = source
-
-    async def __anext__(self) -> Any:
-        try:
-            event = await anext(self._source)
-        except StopAsyncIteration:
-            GUARD.run("stream", self._call.exhausted)
-            raise
-        except BaseException as error:
-            GUARD.run("stream", self._call.failed, error)
-            raise
-        GUARD.run("stream", self._call.took_event, event)
-        return event
+class _ObjectsAsync(ObjectsAsync):
+    """As `_Objects`."""
 
     def __del__(self) -> None:
         GUARD.run("stream", self._call.let_go)
