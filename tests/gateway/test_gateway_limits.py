@@ -141,6 +141,14 @@ def test_a_stream_is_held_by_the_slice() -> None:
         assert begin["held"]["output_tokens"] == 1024
 
 
+def test_a_stream_that_is_read_late_holds_what_its_provider_may_be_ahead() -> None:
+    with limited({**TOKENS, "limit": 100_000}) as (rig, _):
+        rig.plays(stream([CHUNK % (b"word " * 400), DONE]))
+        rig.ask(CHAT, {**ASKED, "max_tokens": 30_000, "stream": True})
+        (progress,) = rig.log.of("progress")
+        assert progress["held"]["output_tokens"] >= 2_000 + 2 * 2_000
+
+
 def test_a_stream_that_cannot_be_covered_is_cut_with_the_providers_error_and_stays_spent() -> None:
     async def endless(stage: Stage) -> None:
         stage.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])

@@ -20,7 +20,7 @@ from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailab
 from taximeter.gateway.tools import Price
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.bounds import bound_of, hears
-from taximeter.limits.guard import LimitGuard
+from taximeter.limits.guard import AHEAD_TOKENS, LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict, Wait
@@ -133,14 +133,15 @@ class LimitedCalls:
 class _Held:
     """`Hold` of one call."""
 
-    __slots__ = ("_admitted", "_bytes", "_calls", "_characters", "_guard", "_weight", "body")
+    __slots__ = ("_admitted", "_ahead", "_bytes", "_calls", "_characters", "_guard", "_seen", "_weight", "body")
 
     def __init__(self, calls: LimitedCalls, guard: LimitGuard, admitted: Admitted, body: bytes | None) -> None:
         self.body = body
         self._calls = calls
         self._guard = guard
         self._admitted = admitted
-        self._characters = self._bytes = 0
+        self._characters = self._bytes = self._seen = 0
+        self._ahead = AHEAD_TOKENS
         self._weight = 1
 
     @property
@@ -158,7 +159,13 @@ class _Held:
         self._bytes += (reading.output_characters - self._characters) * self._weight
         self._characters = reading.output_characters
         seen = max(self._bytes, reading.usage.output_tokens or 0)
-        if await self._calls.blocking(self._guard.extend, self._admitted, seen, self._calls.now_us()):
+        # What is read at once was written while we were late; the provider may be as late again ahead of us.
+        self._ahead = max(self._ahead, 2 * (seen - self._seen))
+        self._seen = seen
+        if self._admitted.covers(seen + self._ahead):
+            return None
+        now_us = self._calls.now_us()
+        if await self._calls.blocking(self._guard.extend, self._admitted, seen, now_us, self._ahead):
             return None
         stopped_by = self._admitted.stopped_by
         if stopped_by is None:

@@ -177,15 +177,16 @@ class LimitGuard:
 
     # ── while a stream flows ───────────────────────────────────────────────────────────────────────────────────
 
-    def extend(self, admitted: Admitted, seen_tokens: int, now_us: int) -> bool:
-        """Whether a stream may go on, of which at most so many output tokens were seen. It holds a slice more then.
+    def extend(self, admitted: Admitted, seen_tokens: int, now_us: int, ahead_tokens: int = AHEAD_TOKENS) -> bool:
+        """Whether a stream may go on, of which at most so many output tokens were seen, and whose provider may be so
+        many ahead. It holds a slice more then.
 
         False: it has to be cut; what it holds covers all that was seen, and what the provider is ahead.
         """
         leased = admitted.leased
-        if leased is None or seen_tokens + AHEAD_TOKENS <= leased:
+        if leased is None or admitted.covers(seen_tokens + ahead_tokens):
             return True
-        wanted = min(max(leased, seen_tokens + AHEAD_TOKENS) + SLICE_TOKENS, admitted.most_output)
+        wanted = min(max(leased, seen_tokens + ahead_tokens) + SLICE_TOKENS, admitted.most_output)
         more = wanted - leased
         if more <= 0:
             admitted.leased = None

@@ -92,6 +92,10 @@ class Admitted:
     uncounted: bool = False
     """The counters were away, and the policy let it through."""
 
+    def covers(self, output_tokens: int) -> bool:
+        """Whether so many output tokens are held."""
+        return self.leased is None or output_tokens <= self.leased
+
     def allowed(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """The request's JSON with the allowance it has to be given; itself when it keeps its own."""
         key = self.ask.bound.allowance_key
