@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anthropic
+import openai
 import pytest
-from gateway_rig import Rig, running, stream, whole
+from gateway_rig import KEY, Play, Rig, running, stream, whole
 
 from taximeter.compose.gateway import gateway_settings
 from taximeter.config.settings import Settings
@@ -122,3 +124,69 @@ def test_failures_are_not_kept() -> None:
         rig.ask(CHAT, ASKED, given=OF_FAQ)
         rig.plays(whole(ANSWER))
         assert rig.ask(CHAT, ASKED, given=OF_FAQ).status == 200
+
+
+# ── the official clients ───────────────────────────────────────────────────────────────────────────────────
+
+SAID: Any = [{"role": "user", "content": "Hello"}]
+MESSAGE: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-opus-4-8",
+    "content": [{"type": "text", "text": "Hi"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 9, "output_tokens": 2},
+}
+MESSAGE_EVENTS: list[dict[str, Any]] = [
+    {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message_stop"},
+]
+MESSAGE_STREAM = [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in MESSAGE_EVENTS]
+
+
+def with_gpt(rig: Rig) -> object:
+    with openai.OpenAI(base_url=rig.url + "/openai/v1", api_key=KEY, default_headers=OF_FAQ) as client:
+        return client.chat.completions.create(model="gpt-4o-mini", messages=SAID)
+
+
+def with_gpt_streaming(rig: Rig) -> object:
+    with openai.OpenAI(base_url=rig.url + "/openai/v1", api_key=KEY, default_headers=OF_FAQ) as client:
+        return list(client.chat.completions.create(model="gpt-4o-mini", messages=SAID, stream=True))
+
+
+def with_claude(rig: Rig) -> object:
+    with anthropic.Anthropic(base_url=rig.url + "/anthropic", api_key=KEY, default_headers=OF_FAQ) as client:
+        return client.messages.create(model="claude-opus-4-8", max_tokens=9, messages=SAID)
+
+
+def with_claude_streaming(rig: Rig) -> object:
+    with (
+        anthropic.Anthropic(base_url=rig.url + "/anthropic", api_key=KEY, default_headers=OF_FAQ) as client,
+        client.messages.stream(model="claude-opus-4-8", max_tokens=9, messages=SAID) as messages,
+    ):
+        return messages.get_final_message()
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (with_gpt, whole(ANSWER)),
+        (with_gpt_streaming, stream(STREAM)),
+        (with_claude, whole(json.dumps(MESSAGE).encode())),
+        (with_claude_streaming, stream(MESSAGE_STREAM)),
+    ],
+    ids=["openai", "openai, streamed", "anthropic", "anthropic, streamed"],
+)
+def test_an_official_client_reads_the_same_answer_again(ask: Callable[[Rig], object], answer: Play) -> None:
+    with caching() as rig:
+        rig.plays(answer)
+        assert ask(rig) == ask(rig)
+        assert len(rig.provider.seen) == 1
+        told = [(one["status"], one["input_tokens"], one["output_tokens"]) for one in rig.log.wait_for(2)]
+        assert told == [("ok", 9, 2), ("cached", 9, 2)]

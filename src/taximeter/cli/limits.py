@@ -55,7 +55,9 @@ def list_(form: FormOption = Form.table, config: ConfigOption = None, data: Data
     if form is Form.json:
         write(json_text(found))
         return 0
-    table = Table("name", "for", "measure", "limit", "spent", "held", "left", "resets", "from", header_style="bold")
+    table = Table(
+        "name", "for", "measure", "limit", "spent", "held", "left", "beyond", "resets", "from", header_style="bold"
+    )
     for limit in found["limits"]:
         for value in limit["values"] or [{}]:
             table.add_row(*_row(limit, value))
@@ -68,7 +70,7 @@ def list_(form: FormOption = Form.table, config: ConfigOption = None, data: Data
 def _row(limit: dict[str, Any], value: dict[str, Any]) -> list[str]:
     whose = ", ".join(f"{name} {one}" for name, one in value.get("scope", {}).items()) or "everybody"
     origin = "file" if limit["provisioned"] else f"v{limit['version']}"
-    numbers = [str(value.get(name, "–")) for name in ("amount", "spent", "held", "remaining")]
+    numbers = [str(value.get(name, "–")) for name in ("amount", "spent", "held", "remaining", "may_exceed")]
     if not value:
         whose, numbers[0] = "nobody yet", str(limit["limit"])
     return [limit["name"], whose, limit["measure"], *numbers, (value.get("resets_at") or "")[:16], origin]

@@ -19,6 +19,7 @@ from typing import Final, Literal
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Claim, Claims, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
+from taximeter.limits.overshoot import Exceeded, may_exceed
 from taximeter.limits.prompts import KnownPrompts
 from taximeter.limits.reservation import HOLD_US, SLICE_TOKENS, Reservation
 from taximeter.limits.rules import Applicable, Ruled, Rules, Subject
@@ -243,6 +244,10 @@ class LimitGuard:
         if exact:
             self._hold_whatever(event_id, exact, at_us, held, now_us)
             self._restored[event_id] = held
+
+    def may_exceed(self) -> Exceeded:
+        """How far limits may be exceeded by what is under way through this process."""
+        return may_exceed(list(self._open.values()))
 
     def hold_again(self, now_us: int) -> None:
         """Hold what the calls under way hold, in counters that may have lost it. Raises CountersAway."""

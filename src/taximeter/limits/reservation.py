@@ -165,6 +165,7 @@ class Reservation:
             allowance=allowance,
             leased=self._written(held_output) if held_output < allowed else None,
             most_output=self._written(allowed),
+            usual=self._usual,
         )
 
     # ── a smaller allowance ────────────────────────────────────────────────────────────────────────────────────

@@ -75,7 +75,8 @@ class Admitted:
 
     `allowance` is the `max_tokens` that its request has to be given, None when it keeps its own. `leased` are the
     output tokens that a stream holds so far; None: all of them. `model` is the one to be called instead.
-    `delay_seconds` is how long it has to queue first.
+    `delay_seconds` is how long it has to queue first. `held` is held of limits that must not be overspent, `usual` of
+    the others.
     """
 
     ask: Ask
@@ -85,6 +86,7 @@ class Admitted:
     allowance: int | None = None
     leased: int | None = None
     most_output: int = 0
+    usual: Amounts = NOTHING
     model: str | None = None
     delay_seconds: float = 0.0
     stopped_by: Ruled | None = None

@@ -277,8 +277,11 @@ class LimitDesk:
             self.guard.away = str(error)
             return [{**one.as_dict(), "values": []} for one in self._defined]
         shown: dict[str, list[dict[str, Any]]] = {}
+        exceeded = self.guard.may_exceed()
         for one, standing in zip(ruled, standings, strict=True):
-            shown.setdefault(one.limit.name, []).append(self._standing(one, standing, now_us))
+            more = exceeded.get((one.limit.name, one.value), 0)
+            told = {"may_exceed": None if more is None else shown_amount(one.limit.measure, more)}
+            shown.setdefault(one.limit.name, []).append({**self._standing(one, standing, now_us), **told})
         for values in shown.values():
             values.sort(key=lambda value: -value["percent"])
         return [{**one.as_dict(), "values": shown.get(one.limit.name, [])[:MOST_SHOWN]} for one in self._defined]

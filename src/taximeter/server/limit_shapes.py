@@ -24,6 +24,10 @@ class LimitValue(BaseModel):
     per_hour: Amount | None = Field(description="what is spent in an hour, going by the last hours")
     burning: str | None = Field(description="fast or slow: spent so fast that it will not last")
     exhausted_at: str | None = Field(description="when it will be used up at this pace, if before its reset")
+    may_exceed: Amount | None = Field(
+        description="what calls under way through this process may come to beyond what is held of them, at most; null: "
+        "nobody knows"
+    )
 
 
 class LimitShape(BaseModel):

@@ -3062,6 +3062,11 @@ export interface components {
              */
             held: string | number;
             /**
+             * May Exceed
+             * @description what calls under way through this process may come to beyond what is held of them, at most; null: nobody knows
+             */
+            may_exceed: string | number | null;
+            /**
              * Per Hour
              * @description what is spent in an hour, going by the last hours
              */
