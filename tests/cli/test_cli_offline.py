@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from running_server import answer_of, taximeter
 
-from taximeter.cli.remote import Remote
 from taximeter.cli.sources import STARTING_SECONDS, running_server
 from taximeter.clock import SystemClock
 from taximeter.core.ids import uuid7
+from taximeter.sdk.remote import Remote
 from taximeter.spool import Spool
 from taximeter.store.ownership import own
 

@@ -381,6 +381,18 @@ def test_groups_behind_the_limit_become_one_in_every_bucket(events: EventStore) 
     ]
 
 
+@pytest.mark.parametrize("interval", [None, "day"])
+def test_what_is_no_sum_is_answered_by_tags_too(events: EventStore, interval: str | None) -> None:
+    events.append([line(number, tags={"plan": plan}, duration_ms=5.0) for number, plan in enumerate("aab")], {})
+    asked = {"measures": "latency_ms_p95,users", "group_by": "tags.plan", "interval": interval, "limit": 1}
+    answer = events.query(all_time(**asked, order_by="tags.plan", timezone="Europe/Berlin"))
+    assert [(row["tags.plan"], row["latency_ms_p95"], row.get("other")) for row in answer.rows] == [
+        ("a", 5.0, None),
+        (None, 5.0, True),
+    ]
+    assert answer.totals["latency_ms_p95"] == 5.0
+
+
 def test_days_of_the_clock_change_have_23_and_25_hours(events: EventStore) -> None:
     quarter_hours = [1_774_650_000 + 900 * n for n in range(4 * 24 * 3)] + [
         1_792_794_000 + 900 * n for n in range(4 * 24 * 3)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +25,7 @@ from export_rig import World, record
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from server_rig import PATIENCE_SECONDS, answers, eventually, free_port, server
 
 from taximeter.clock import SystemClock
 from taximeter.exporters.feed import Feed, Grouping
@@ -35,7 +34,6 @@ from taximeter.exporters.prometheus import BY_USER, GAUGES, SPEND, USER_MEASURES
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 MANUAL = ROOT / "docs" / "integrations" / "prometheus.md"
-PATIENCE_SECONDS = 90.0
 
 promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="no promtool (scripts/ensure_programs.py installs it)"
@@ -182,57 +180,6 @@ def panels() -> dict[str, str]:
                 query = target["expr"].replace("$__rate_interval", "20s").replace("$__range", "5m")
                 found[f"{file.stem}/{panel['title']}/{number}"] = re.sub(r"\$\{?\w+\}?", ".*", query)
     return found
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (seen := look()) and time.monotonic() < end:
-        time.sleep(0.2)
-    return seen
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-SETTINGS = """
-exporters: {every_seconds: 1}
-limits:
-  - {name: daily, scope: user, each: true, measure: total_tokens, limit: 1000000000, window: day, mode: soft}
-"""
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[str, str]]:
-    """The address of a running taximeter, and a key that may everything."""
-    port, data, config = free_port(), folder / "data", folder / "taximeter.yaml"
-    config.write_text(SETTINGS)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TAXIMETER_")}
-    program = [sys.executable, "-m", "taximeter"]
-    command = [*program, "up", "--config", str(config), "--data", str(data), "--port", str(port)]
-    with (
-        (folder / "server.log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
-    ):
-        try:
-            url = f"http://127.0.0.1:{port}"
-            assert eventually(lambda: answers(url + "/readyz")), (folder / "server.log").read_text()
-            made = subprocess.run(
-                [*program, "keys", "create", "--name", "k", "--scope", "admin", "--data", data, "--format", "json"],
-                capture_output=True, text=True, check=True, env=environment,
-            )  # fmt: skip
-            yield url, json.loads(made.stdout)["key"]
-        finally:
-            process.kill()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager

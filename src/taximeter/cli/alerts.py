@@ -12,10 +12,10 @@ from rich.table import Table
 
 from taximeter.cli.console import OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, filters
-from taximeter.cli.remote import Remote
 from taximeter.cli.rendering import json_text, minute
 from taximeter.cli.sources import watching
 from taximeter.errors import UsageError
+from taximeter.sdk.remote import Remote
 
 app: Final = typer.Typer()
 

@@ -24,13 +24,13 @@ from taximeter.cli.options import (
     WhereOption,
     filters,
 )
-from taximeter.cli.remote import Remote
 from taximeter.cli.rendering import json_text, usd
 from taximeter.cli.sources import running_server
 from taximeter.clock import SystemClock
 from taximeter.config import data_directory, variable
 from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
+from taximeter.sdk.remote import Remote
 
 if TYPE_CHECKING:
     from taximeter.pricing import PriceBook

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
-from taximeter.cli.remote import Remote
 from taximeter.cli.rendering import json_text, usd
 from taximeter.cli.sources import running_server
 from taximeter.clock import SystemClock
@@ -27,6 +26,7 @@ from taximeter.ingest.imports.row import Format, LeftOut, Options, Row
 from taximeter.ingest.imports.spend_table import SpendTable, is_address
 from taximeter.pricing import load_price_book, priceable_from_record
 from taximeter.pricing.shelf import PRICES_DIRECTORY
+from taximeter.sdk.remote import Remote
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 """What is taken from a directory; each also with `.gz`."""

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from taximeter.cli.remote import Remote
 from taximeter.config import data_directory, variable
 from taximeter.errors import UnavailableError
+from taximeter.sdk.remote import Remote
 
 if TYPE_CHECKING:
     from taximeter.reports.asking import Progress

@@ -36,7 +36,7 @@ class DirectoryEvents:
 
 
 class EventsIn(Protocol):
-    """A server's `POST /v1/events`; `cli.remote.Remote` is one."""
+    """A server's `POST /v1/events`; `sdk.remote.Remote` is one."""
 
     def send(self, path: str, body: bytes, content_type: str) -> Any: ...
 

@@ -794,7 +794,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Query File
+         * @description The rows of a query as a file, for what reads files: spreadsheets, notebooks, Power BI. The columns are always
+         *     the same. Every other query parameter is a filter, as in `/events`.
+         */
+        get: operations["query_file_api_v1_query_get"];
         put?: never;
         /**
          * Query
@@ -2488,6 +2493,11 @@ export interface components {
              */
             timezone?: string | null;
         };
+        /**
+         * Form
+         * @enum {string}
+         */
+        Form: "csv" | "json" | "parquet" | "arrow";
         /** HypothesisShape */
         HypothesisShape: {
             /** At */
@@ -5420,7 +5430,7 @@ export interface operations {
                 from?: string;
                 /** @description not included, but its day as a whole; now when not given */
                 to?: string | null;
-                format?: "csv" | "json" | "parquet";
+                format?: components["schemas"]["Form"];
                 /** @description what rows are told apart by, with commas */
                 by?: string;
                 /** @description the account that pays the provider */
@@ -5440,6 +5450,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/vnd.apache.arrow.file": unknown;
                     "application/vnd.apache.parquet": unknown;
                     "application/x-ndjson": unknown;
                     "text/csv; charset=utf-8": unknown;
@@ -6854,6 +6865,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UnpricedAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    query_file_api_v1_query_get: {
+        parameters: {
+            query?: {
+                /** @description with commas */
+                measures?: string | null;
+                /** @description fields with commas */
+                group_by?: string | null;
+                /** @description RFC 3339 or 24h, 30d, this_month; included */
+                from?: string | null;
+                /** @description as `from`; not included */
+                to?: string | null;
+                /** @description IANA name; where days and months begin */
+                timezone?: string | null;
+                /** @description one row for each of these */
+                interval?: string | null;
+                /** @description what ranks */
+                order_by?: string | null;
+                /** @description groups */
+                limit?: number | null;
+                /** @description groups to skip */
+                offset?: number | null;
+                /** @description 1 to 12; where quarters and years begin */
+                fiscal_start_month?: number | null;
+                /** @description filters as in a query, as JSON: {"input_tokens": {">": 1000}} */
+                filters?: string | null;
+                format?: components["schemas"]["Form"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.arrow.file": unknown;
+                    "application/vnd.apache.parquet": unknown;
+                    "application/x-ndjson": unknown;
+                    "text/csv; charset=utf-8": unknown;
                 };
             };
             /** @description no valid credential */

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, JSONResponse, Response
-from starlette.background import BackgroundTask
+from fastapi.responses import JSONResponse, Response
 
 from taximeter import __version__
 from taximeter.config.exporting import CHARGED_BY
 from taximeter.errors import UsageError
 from taximeter.exporters import focus
 from taximeter.exporters.days import DAY_US
-from taximeter.exporters.forms import Form, write
+from taximeter.exporters.forms import Form
+from taximeter.server.files import MEDIA, file_answer
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.routes.spending import written_filters
 from taximeter.store.events import parse_query
@@ -25,20 +23,14 @@ router: Final = APIRouter(tags=["spending"])
 MOST_DAYS: Final = 400
 """Days of one file."""
 
-_MEDIA: Final = {
-    Form.csv: "text/csv; charset=utf-8",
-    Form.json: "application/x-ndjson",
-    Form.parquet: "application/vnd.apache.parquet",
-}
 
-
-@router.get("/focus", response_class=FileResponse, responses={200: {"content": {kind: {} for kind in _MEDIA.values()}}})
+@router.get("/focus", responses={200: {"content": {kind: {} for kind in MEDIA.values()}}}, response_class=Response)
 def charges(
     parts: TheParts,
     _caller: Reader,
     from_: Annotated[str, Query(alias="from", description="as in a query; the whole day (UTC)")] = "this_month",
     to: Annotated[str | None, Query(description="not included, but its day as a whole; now when not given")] = None,
-    form: Annotated[Literal["csv", "json", "parquet"], Query(alias="format")] = "csv",
+    form: Annotated[Form, Query(alias="format")] = Form.csv,
     by: Annotated[str, Query(description="what rows are told apart by, with commas")] = ",".join(CHARGED_BY),
     billing_account: Annotated[str, Query(description="the account that pays the provider")] = focus.ACCOUNT,
     filters: Annotated[str | None, Query(description="as in a query, as JSON")] = None,
@@ -55,19 +47,7 @@ def charges(
 
     days = focus.days_of(ask, time.from_us, time.to_us)
     rows = focus.pages(ask, days, billing_account, time.group_by, asked["filters"])
-    return _file(Form(form), rows)
-
-
-def _file(form: Form, rows: Any) -> Response:
-    """Rows as a file that is gone once it is sent."""
-    folder = tempfile.TemporaryDirectory(prefix="taximeter-")
-    file = Path(folder.name) / f"focus.{form}"
-    try:
-        write(file, form, rows, focus.COLUMNS)
-    except BaseException:
-        folder.cleanup()
-        raise
-    return FileResponse(file, media_type=_MEDIA[form], filename=file.name, background=BackgroundTask(folder.cleanup))
+    return file_answer("focus", form, rows, focus.COLUMNS)
 
 
 @router.get("/focus/schema")

@@ -9,15 +9,18 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from taximeter.errors import UsageError
+from taximeter.exporters.forms import Form
 from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
+from taximeter.server.files import MEDIA, file_answer
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList, SqlAnswer, SqlStatement
 from taximeter.store.events import parse_event_query, parse_query
+from taximeter.store.events.answers import columns_of
 from taximeter.store.events.sql_answer import as_json
 
 router: Final = APIRouter(tags=["spending"])
 
-_NOT_FILTERS: Final = (*NARROWING, "cursor")
+_NOT_FILTERS: Final = (*NARROWING, "cursor", "measures", "format")
 _FILTERS_ABOUT: Final = 'filters as in a query, as JSON: {"input_tokens": {">": 1000}}'
 
 
@@ -27,6 +30,44 @@ def query(asking: Question, parts: TheParts, _caller: Reader) -> Response:
     asked = asking.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
     return JSONResponse(parts.kept().query(parsed).as_dict())
+
+
+@router.get("/query", responses={200: {"content": {kind: {} for kind in MEDIA.values()}}}, response_class=Response)
+def query_file(
+    request: Request,
+    parts: TheParts,
+    _caller: Reader,
+    measures: Annotated[str | None, Query(description="with commas")] = None,
+    group_by: Annotated[str | None, Query(description="fields with commas")] = None,
+    from_: Annotated[str | None, Query(alias="from", description="RFC 3339 or 24h, 30d, this_month; included")] = None,
+    to: Annotated[str | None, Query(description="as `from`; not included")] = None,
+    timezone: Annotated[str | None, Query(description="IANA name; where days and months begin")] = None,
+    interval: Annotated[str | None, Query(description="one row for each of these")] = None,
+    order_by: Annotated[str | None, Query(description="what ranks")] = None,
+    limit: Annotated[int | None, Query(description="groups")] = None,
+    offset: Annotated[int | None, Query(description="groups to skip")] = None,
+    fiscal_start_month: Annotated[int | None, Query(description="1 to 12; where quarters and years begin")] = None,
+    filters: Annotated[str | None, Query(description=_FILTERS_ABOUT)] = None,
+    form: Annotated[Form, Query(alias="format")] = Form.csv,
+) -> Response:
+    """The rows of a query as a file, for what reads files: spreadsheets, notebooks, Power BI. The columns are always
+    the same. Every other query parameter is a filter, as in `/events`."""
+    said = {
+        "measures": measures,
+        "group_by": group_by,
+        "from": from_,
+        "to": to,
+        "timezone": timezone,
+        "interval": interval,
+        "order_by": order_by,
+        "limit": limit,
+        "offset": offset,
+        "fiscal_start_month": fiscal_start_month,
+        "filters": _filters(request, filters),
+    }
+    parsed = parse_query({name: value for name, value in said.items() if value}, parts.clock.now_us())
+    rows = parts.kept().query(parsed).rows
+    return file_answer("query", form, [rows], columns_of(parsed))
 
 
 @router.post("/sql", response_model=SqlAnswer)

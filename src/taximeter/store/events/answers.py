@@ -12,7 +12,7 @@ from taximeter.errors import UsageError
 from taximeter.store.events.buckets import start_text
 from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
 from taximeter.store.events.statements import BUCKET, PLACE, RANK, key_name, parts_of
-from taximeter.store.events.vocabulary import COVERAGE, MEASURES, Part
+from taximeter.store.events.vocabulary import COVERAGE, FILTERABLE, MEASURES, Part
 
 Found = dict[str, Any]
 """One row as the engine answered it, by the column names of `statements`."""
@@ -88,6 +88,15 @@ class Folding:
 
     def _measures(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: MEASURES[name].value(values) for name in self.query.measures}
+
+
+def columns_of(query: Query) -> dict[str, str]:
+    """The columns of the rows of an answer, the same for every answer, and what is in each, as `columnar_file` names
+    it. With a limit there is `other`."""
+    time = {TIME: "timestamp"} if query.interval is not None else {}
+    grouped = {name: FILTERABLE.get(name, "text") for name in query.group_by}
+    measured = {name: MEASURES[name].kind for name in query.measures}
+    return {**time, **grouped, **measured, **({} if query.limit is None else {"other": "flag"})}
 
 
 def write_off_row(query: Query, found: Found) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _TYPES: Final = {
     "timestamp": "TIMESTAMPTZ",
     "count": "BIGINT",
     "milliseconds": "DOUBLE",
+    "number": "DOUBLE",
     "flag": "BOOLEAN",
     "money": "DECIMAL(18, 12)",
     "texts": "MAP(VARCHAR, VARCHAR)",

@@ -499,7 +499,8 @@ def _refolded(part: Part) -> exp.Expr:
 def whole(query: Query, parts: Sequence[Part]) -> Statement:
     """The parts over all calls of the query: one row."""
     slots = Slots()
-    return slots.statement(_whole, WholeShape(_shape(query, slots), tuple(parts)))
+    ungrouped = replace(query, group_by=(), order_by=None, interval=None)  # the name of a tag would have no slot
+    return slots.statement(_whole, WholeShape(_shape(ungrouped, slots), tuple(parts)))
 
 
 def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> Statement:

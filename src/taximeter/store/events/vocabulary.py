@@ -84,6 +84,11 @@ class Measure:
     about: str
     money: bool = False
 
+    @property
+    def kind(self) -> str:
+        """What its values are, as `columnar_file` names it."""
+        return _KIND_OF[self.finish]
+
     def value(self, values: Mapping[str, Number]) -> Any:
         """The value in the answer, given those of all parts by name."""
         if self.money and not cost_is_known(values):
@@ -140,6 +145,18 @@ def _share_of_cost(parts: tuple[Number, ...]) -> float | None:
 
 def _milliseconds(parts: tuple[Number, ...]) -> float | None:
     return None if parts[0] is None else float(parts[0])
+
+
+_KIND_OF: Final[Mapping[Callable[[tuple[Number, ...]], Any], str]] = {
+    _count: "count",
+    _money: "sum",
+    _money_per_call: "sum",
+    _money_per_thousand: "sum",
+    _ratio: "number",
+    _share_of_cost: "number",
+    _milliseconds: "milliseconds",
+    _moment: "timestamp",
+}
 
 
 def _sum(name: str) -> tuple[Part, ...]:

@@ -20,7 +20,7 @@ from taximeter.errors import (
     UsageError,
 )
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 60.0
 _JSON = "application/json"
 
 _BY_STATUS: dict[int, type[TaximeterError]] = {
