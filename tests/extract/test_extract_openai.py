@@ -143,6 +143,37 @@ def test_a_contradiction_is_clamped_and_said() -> None:
     assert (reading.usage.output_tokens, reading.usage.reasoning_tokens) == (2, 2)
 
 
+LLAMA = {"prompt_tokens": 200, "completion_tokens": 30, "total_tokens": 230}
+GPT_OSS = {"prompt_tokens": 90, "completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 4}}
+BREAKDOWN = {
+    "models": [
+        {"model": "llama", "usage": LLAMA},
+        {"model": "gpt-oss", "usage": GPT_OSS},
+        {"model": "llama", "usage": LLAMA},
+    ]
+}
+OF_LLAMA = Usage(input_tokens=400, output_tokens=60)
+OF_GPT_OSS = Usage(input_tokens=90, output_tokens=10, reasoning_tokens=4)
+OF_BOTH = Usage(input_tokens=490, output_tokens=70, reasoning_tokens=4)
+
+
+def test_a_compound_system_used_the_models_it_names() -> None:
+    body = {"model": "groq/compound", "usage": USAGE, "usage_breakdown": BREAKDOWN}
+    assert CHAT.read_plain is not None
+    assert CHAT.read_plain(body) is None
+    streamed = CHAT.stream()
+    streamed.feed(sse(chunk("hi"), chunk(finish="stop", usage_breakdown=BREAKDOWN, x_groq={"usage": USAGE})))
+    for reading in (CHAT.read_answer(200, body), streamed.reading()):
+        assert reading.by_model == (("llama", OF_LLAMA), ("gpt-oss", OF_GPT_OSS))
+        assert (reading.usage, reading.usage_conflict) == (OF_BOTH, False)
+
+
+@pytest.mark.parametrize("odd", [None, {}, {"models": None}, {"models": [None, {"model": "m", "usage": None}]}, []])
+def test_a_breakdown_that_says_nothing_changes_nothing(odd: object) -> None:
+    whole = CHAT.read_answer(200, {"model": "m", "usage": USAGE})
+    assert CHAT.read_answer(200, {"model": "m", "usage": USAGE, "usage_breakdown": odd}) == whole
+
+
 @pytest.mark.parametrize(
     ("usage", "cost"),
     [

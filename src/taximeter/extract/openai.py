@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from taximeter.core.usage import CACHE_PARTS, LARGEST_COUNT, NOTHING_COUNTED, Usage
-from taximeter.extract.counts import CountTable, Units, believable, counts_in, units_in
+from taximeter.extract.counts import CountTable, Units, believable, counts_in, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
 from taximeter.extract.plain import NOT_PLAIN, PLAIN_COUNT, Plain, told
@@ -76,6 +76,9 @@ _USAGE_UNITS: Final = {"prompt_audio_seconds": "audio_seconds"}
 _TOOL_PLACES: Final = ("server_side_tool_usage_details", "server_tool_use_details")
 """Where hosts count the calls of built-in tools: xAI, OpenRouter."""
 _USD_PER_TICK: Final = Decimal("1e-10")
+
+MOST_MODELS: Final = 64
+"""Models of one answer that are told apart."""
 
 MOST_CHOICES: Final = 128
 """Choices of one stream that are followed: more than any provider offers."""
@@ -178,7 +181,7 @@ def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) ->
         return NOTHING_READ
     reported = mapping(body.get("usage"))
     usage, conflict = usage_in(reported, units)
-    return Reading(
+    reading = Reading(
         response_model=text(body.get("model")),
         usage=usage,
         usage_conflict=conflict,
@@ -190,6 +193,23 @@ def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) ->
         finished=True,
         output_characters=0 if usage.known else sum(characters(body.get(key)) for key in output),
     )
+    return _shared_out(reading, body.get("usage_breakdown"))
+
+
+def _shared_out(reading: Reading, breakdown: object) -> Reading:
+    """The reading with what each model used that a compound system called (Groq): theirs are the prices."""
+    by_model: dict[str, Usage] = {}
+    total, conflict = NOTHING_COUNTED, reading.usage_conflict
+    for entry in map(mapping, items(mapping(breakdown).get("models"))[:MOST_MODELS]):
+        model = text(entry.get("model")) or reading.response_model or ""
+        share, odd = usage_in(mapping(entry.get("usage")), {})
+        by_model[model], odd_share = summed(by_model.get(model, NOTHING_COUNTED), share)
+        total, odd_total = summed(total, share)
+        conflict = conflict or odd or odd_share or odd_total
+    if not total.known or [*by_model] == [reading.response_model]:
+        return reading
+    usage = replace(total, units=reading.usage.units)
+    return replace(reading, usage=usage, usage_conflict=conflict, by_model=tuple(by_model.items()))
 
 
 def read_chat_answer(status: int, payload: object) -> Reading:
@@ -248,7 +268,9 @@ _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 def read_plain_chat(answer: Any) -> Plain | None:
     try:
-        return None if answer.get("error") else _plain(answer, answer["usage"], _PLAIN_CHAT)
+        if answer.get("error") or answer.get("usage_breakdown"):
+            return None
+        return _plain(answer, answer["usage"], _PLAIN_CHAT)
     except NOT_PLAIN:
         return None
 
@@ -303,6 +325,7 @@ class ChatStream:
         self._tier: str | None = None
         self._error: str | None = None
         self._usage: Payload = {}
+        self._breakdown: object = None
         self._open: frozenset[int] = frozenset()
         self._stopped = False
         self._usage_came_alone = False
@@ -353,6 +376,7 @@ class ChatStream:
         # Groq repeats the usage, or gives it only, in an object of its own.
         usage = mapping(event.get("usage")) or mapping(mapping(event.get("x_groq")).get("usage"))
         self._usage = usage or self._usage
+        self._breakdown = event.get("usage_breakdown") or self._breakdown
         choices = items(event.get("choices"))
         self._usage_came_alone = bool(usage) and not choices
         for choice in choices:
@@ -376,7 +400,7 @@ class ChatStream:
 
     def reading(self) -> Reading:
         usage, conflict = usage_in(self._usage, {})
-        return Reading(
+        reading = Reading(
             response_model=self._model,
             usage=usage,
             usage_conflict=conflict,
@@ -388,6 +412,7 @@ class ChatStream:
             finished=self._complete,
             output_characters=self._characters,
         )
+        return _shared_out(reading, self._breakdown)
 
 
 def _delta_text(delta: Payload) -> tuple[int, bool]:
