@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -94,12 +94,13 @@ PLACES = {"datadog": datadog, "webhook": webhook, "otlp": otlp, "cloudwatch": cl
 Place = tuple[Exporter, Receiver]
 
 
-@pytest.fixture(params=sorted(PLACES))
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, Place]]:
+    """All kinds beside each other, as in one server: what is asked of the store is asked once for all of them."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    with PLACES[request.param]() as opened_place:
-        yield opened_place
+    with ExitStack() as opened_places:
+        yield {name: opened_places.enter_context(open_place()) for name, open_place in PLACES.items()}
 
 
 def test_every_kind_keeps_the_contract() -> None:
@@ -111,25 +112,31 @@ class Server:
     """What a process has of exports; another one may be opened over the same files."""
 
     here: World
-    exporter: Exporter
+    exporters: Mapping[str, Exporter]
 
     def __post_init__(self) -> None:
         here, kept = self.here, self.here.metadata.exports
         self.feed = Feed(Grouping("spend", LABELS, 50), here.store, kept, here.clock, keep_windows=True)
-        self.shipping = Shipping("it", self.exporter, "spend", kept, here.clock)
-        self.shipping.begin(self.feed.begin())
+        self.ways = [Shipping(name, one, "spend", kept, here.clock) for name, one in self.exporters.items()]
+        state = self.feed.begin()
+        for way in self.ways:
+            way.begin(state)
 
-    def turn(self) -> str:
-        """One turn of both jobs; what became of it."""
+    def turn(self) -> dict[str, str]:
+        """One turn of all jobs; what became of each exporter's."""
         self.feed.turn()
         self.here.clock.at_us += 60_000_000
-        try:
-            self.shipping.turn()
-        except ExportError as error:
-            return type(error).__name__
-        except Crash:
-            return "crashed"
-        return "sent"
+        return {way.name: _turned(way) for way in self.ways}
+
+
+def _turned(way: Shipping) -> str:
+    try:
+        way.turn()
+    except ExportError as error:
+        return type(error).__name__
+    except Crash:
+        return "crashed"
+    return "sent"
 
 
 def stored(here: World) -> dict[str, Decimal]:
@@ -149,37 +156,40 @@ def close_to(receiver: Receiver) -> Callable[[dict[str, Decimal]], dict[str, Dec
     return lambda sums: {name: round(amount, 9) for name, amount in sums.items()}
 
 
-def test_ten_thousand_events_three_crashes_two_outages(here: World, place: Place) -> None:
-    exporter, receiver = place
-    troubled, chance = Troubled(exporter), Random(7)
+def test_ten_thousand_events_three_crashes_two_outages(here: World, places: Mapping[str, Place]) -> None:
+    troubled, chance = {name: Troubled(exporter) for name, (exporter, _) in places.items()}, Random(7)
     server = Server(here, troubled)
     plan = ["none", "crash before", "unreachable", "none", "crash after", "answer lost", "crash after", "none"]
     for trouble in plan:
         here.traffic(chance, 10_000 // len(plan))
-        troubled.troubles = [trouble]
-        if server.turn() == "crashed":
+        for one in troubled.values():
+            one.troubles = [trouble]
+        if "crashed" in server.turn().values():
             server = Server(here, troubled)
-    assert server.turn() == "sent"
-    rounded = close_to(receiver)
-    assert stored(here)["calls"] == 10_000
-    assert rounded(told(receiver)) == rounded(stored(here))
+    assert server.turn() == dict.fromkeys(places, "sent")
+    there = stored(here)
+    assert there["calls"] == 10_000
+    for name, (_, receiver) in places.items():
+        rounded = close_to(receiver)
+        assert rounded(told(receiver)) == rounded(there), name
 
 
-def test_corrections_are_told_too(here: World, place: Place) -> None:
-    exporter, receiver = place
-    server = Server(here, exporter)
+def test_corrections_are_told_too(here: World, places: Mapping[str, Place]) -> None:
+    server = Server(here, {name: exporter for name, (exporter, _) in places.items()})
     here.call(user_id="bob")
     here.call(user_id="ann")
     server.turn()
     here.store.delete_user("bob", here.clock.at_us + 1)
     server.turn()
-    assert told(receiver)["calls"] == 1
-    assert told(receiver)["cost_usd"] == Decimal("0.0125")
+    for name, (_, receiver) in places.items():
+        assert told(receiver)["calls"] == 1, name
+        assert told(receiver)["cost_usd"] == Decimal("0.0125"), name
 
 
-def test_nothing_new_is_nothing_sent(here: World, place: Place) -> None:
-    exporter, _ = place
-    server = Server(here, exporter)
+def test_nothing_new_is_nothing_sent(here: World, places: Mapping[str, Place]) -> None:
+    exporters = {name: exporter for name, (exporter, _) in places.items()}
+    server = Server(here, exporters)
     here.call()
     server.turn()
-    assert Server(here, Troubled(exporter, ["crash before"])).turn() == "sent"
+    crashing = {name: Troubled(exporter, ["crash before"]) for name, exporter in exporters.items()}
+    assert Server(here, crashing).turn() == dict.fromkeys(places, "sent")

@@ -8,9 +8,16 @@ from export_rig import World
 from prometheus_client import CollectorRegistry, generate_latest
 from receivers import WebhookReceiver, listening
 
-from taximeter.compose.exporting import SPEND_FEED, open_exporting
+from taximeter.compose.exporting import SPEND_FEED, Exporting, open_exporting
 from taximeter.compose.jobs import Jobs
 from taximeter.config.file import parse
+
+
+def exposed(exporting: Exporting) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in exporting.collectors:
+        registry.register(collector)
+    return generate_latest(registry).decode()
 
 
 def test_the_jobs_of_a_server_tell_its_exporters_and_its_metrics(here: World) -> None:
@@ -21,14 +28,15 @@ def test_the_jobs_of_a_server_tell_its_exporters_and_its_metrics(here: World) ->
         kept, alerting = here.metadata.exports, here.metadata.alerting
         exporting = open_exporting(settings, here.store, kept, here.clock, jobs, list, alerting)
         here.call()
+        jobs._jobs["exports"].turn()
+        here.clock.at_us += 90_000_000
+        assert 'taximeter_export_lag_seconds{exporter="hook"} 90.0' in exposed(exporting)
         for name in ("exports", "exports by user", "latencies", "export to hook", "exported"):
             jobs._jobs[name].turn()
             assert jobs.status[name].last_error is None
     assert receiver.sums()["cost_usd"] == Decimal("0.0125")
     assert kept.windows(SPEND_FEED, 0, 10) == [], "what everybody has is not kept"
-    registry = CollectorRegistry(auto_describe=False)
-    for collector in exporting.collectors:
-        registry.register(collector)
-    text = generate_latest(registry).decode()
+    text = exposed(exporting)
+    assert 'taximeter_export_lag_seconds{exporter="hook"} 0.0' in text
     assert 'taximeter_user_cost_usd_total{user_id="ann"} 0.0125' in text
     assert 'taximeter_task_failures_total{task="export to hook"} 0.0' in text

@@ -124,7 +124,8 @@ def open_exporting(
         collectors.append(SpendCollector(by_user, BY_USER))
 
     def readings() -> list[Reading]:
-        return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *_jobs_read(jobs)]
+        told = [_lag_read(spend, ways), *_jobs_read(jobs)]
+        return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *told]
 
     return Exporting(feeds, ways, [*collectors, ReadingsCollector(readings)])
 
@@ -178,6 +179,11 @@ def _limits_read(limits: Sequence[Mapping[str, Any]]) -> list[Reading]:
         Reading("taximeter_limit_used_ratio", labels, part("spent")),
         Reading("taximeter_limit_held_ratio", labels, part("held")),
     ]
+
+
+def _lag_read(feed: Feed, ways: Sequence[Shipping]) -> Reading:
+    number = 0 if feed.state is None else feed.state.number
+    return Reading("taximeter_export_lag_seconds", ("exporter",), [((w.name,), w.lag_seconds(number)) for w in ways])
 
 
 def _incidents_read(alerting: Alerting) -> Reading:

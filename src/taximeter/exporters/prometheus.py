@@ -84,6 +84,7 @@ GAUGES: Final = {
     "taximeter_limit_used_ratio": "what is spent of a limit, by limit and the value it is counted for",
     "taximeter_limit_held_ratio": "what calls under way hold of it",
     "taximeter_open_incidents": "incidents that are open, by severity",
+    "taximeter_export_lag_seconds": "for how long changes have waited to be told, by exporter; 0 when none do",
     "taximeter_task_runs_total": "turns of the periodic work",
     "taximeter_task_failures_total": "those that failed",
     "taximeter_task_last_success_timestamp_seconds": "when a task last succeeded",

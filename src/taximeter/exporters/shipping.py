@@ -27,10 +27,12 @@ SECOND_US: Final = 1_000_000
 
 
 class Position(msgspec.Struct):
-    """How far an exporter is: the last window that it has, and what it was told in all since `since_us`."""
+    """How far an exporter is: the last window that it has, until when that is, and what it was told in all since
+    `since_us`."""
 
     after: int
     since_us: int
+    until_us: int = 0
     stamp_us: int = 0
     totals: Sums = {}
     under_way: Parcel | None = None
@@ -68,6 +70,14 @@ class Shipping:
         """The last window that it has."""
         return 0 if self._position is None else self._position.after
 
+    def lag_seconds(self, number: int) -> float:
+        """For how long changes have waited, when the feed is at the window `number`; 0 when none do."""
+        position = self._position
+        if position is None or position.after >= number:
+            return 0.0
+        told_until_us = max(position.until_us, position.since_us)
+        return max(0.0, (self._clock.now_us() - told_until_us) / SECOND_US)
+
     def turn(self) -> None:
         """Send what waits."""
         position = self._position
@@ -93,7 +103,7 @@ class Shipping:
             return position
         until = windows[-1].number
         if not amounts:
-            return self._keep(msgspec.structs.replace(position, after=until))
+            return self._keep(msgspec.structs.replace(position, after=until, until_us=windows[-1].to_us))
         return self._keep(self._with_parcel(position, windows, amounts))
 
     def _with_parcel(self, position: Position, windows: list[Window], amounts: Sums) -> Position:
@@ -122,8 +132,8 @@ class Shipping:
             if not parcel.again:
                 self._keep(msgspec.structs.replace(position, under_way=None))
             raise
-        done = msgspec.structs.replace(position, after=position.until, totals=parcel.totals, under_way=None)
-        self._keep(done)
+        told = {"after": position.until, "until_us": parcel.to_us, "totals": parcel.totals}
+        self._keep(msgspec.structs.replace(position, **told, under_way=None))
 
     def _keep(self, position: Position) -> Position:
         told = msgspec.json.encode(position).decode()
