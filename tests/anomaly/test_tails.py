@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail, one_of
+from taximeter.anomaly.tails import as_heavy_as_log_normal, binomial_tail, gamma_tail, negative_binomial_tail, one_of
 
 
 def exact_negative_binomial(count: int, mean: float, dispersion: float) -> float:
@@ -73,3 +73,19 @@ def test_one_of_many_must_be_as_rare_as_one_alone(number: int) -> None:
     """The tail of the score that is asked, times how many are looked at, is the tail of the score for one."""
     alone, one_of_many = NormalDist().cdf(-5.0), NormalDist().cdf(-float(one_of(5.0, number)))
     assert 0.75 * alone <= one_of_many * number <= alone
+
+
+@pytest.mark.parametrize(
+    ("ratio", "dispersion"), [(1.5, 0.005), (1.5, 0.05), (2.0, 0.05), (4.0, 0.05), (4.0, 0.3), (6.0, 0.3)]
+)
+def test_a_gamma_variable_can_be_as_heavy_as_a_log_normal_one(ratio: float, dispersion: float) -> None:
+    square = log1p(dispersion)
+    score = (log(ratio) + square / 2) / square**0.5
+    heavier = float(as_heavy_as_log_normal(ratio, dispersion))
+    assert heavier > dispersion
+    assert float(gamma_tail(ratio, heavier)) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("dispersion", [0.01, 0.5, 5.0])
+def test_it_is_never_lighter_than_it_was(dispersion: float) -> None:
+    assert float(as_heavy_as_log_normal(1.01, dispersion)) >= dispersion

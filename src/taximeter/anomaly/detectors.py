@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taximeter.anomaly.finding import FindingKind, Severity
+from taximeter.anomaly.memory import KNOWN_DAYS
 from taximeter.anomaly.panel import Panel, Role
 from taximeter.anomaly.peaks import Peaks
 from taximeter.anomaly.ratios import Ratios
 from taximeter.anomaly.rules import Thresholds
-from taximeter.anomaly.spread import Spread
-from taximeter.anomaly.tails import binomial_tail, gamma_tail, negative_binomial_tail, one_of
+from taximeter.anomaly.spread import SESSION_MINUTES, Spread
+from taximeter.anomaly.tails import as_heavy_as_log_normal, binomial_tail, gamma_tail, negative_binomial_tail, one_of
 from taximeter.anomaly.windows import WINDOWS, Seen, Watch, Windows
 
 Floats = NDArray[np.floating[Any]]
@@ -136,7 +137,9 @@ def _screen_volume(learnt: Learnt, sums: Floats) -> Flags:
 
 def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, places: Places) -> list[Suspicion]:
     calls, expected = sums[Seen.CALLS], sums[Seen.EXPECTED]
+    ratios = calls[rows, places] / expected[rows, places]
     dispersion = learnt.spread.dispersion[rows, places]
+    dispersion = np.where(learnt.days_known[rows] >= KNOWN_DAYS, _of_sessions(dispersion, ratios, places), dispersion)
     scores = negative_binomial_tail(calls[rows, places], expected[rows, places], dispersion)
     asked = one_of(learnt.thresholds.score, learnt.panel.siblings[rows])
     asked = asked + SPARSE_SCORE * (expected[rows, places] < SPARSE_CALLS)
@@ -151,6 +154,13 @@ def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, pla
         return Suspicion("volume_spike", Watch.VOLUME, row, WINDOWS[place], ratio, score, severity)
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
+
+
+def _of_sessions(dispersion: Floats, ratios: Floats, places: Places) -> Floats:
+    """What a few sessions do multiplies, so a short window's tail is that of a log-normal variable; in a long one many
+    of them average out. For dispersions that were learnt: the guess of the first days is wide as it is."""
+    few = np.minimum(1.0, SESSION_MINUTES / np.array(WINDOWS)[places])
+    return np.asarray(dispersion + few * (as_heavy_as_log_normal(ratios, dispersion) - dispersion))
 
 
 def _outlasts_a_burst(learnt: Learnt, minute: int, row: int, window: int, least: float) -> bool:

@@ -121,6 +121,9 @@ class Spread:
 
 _COST: Final = (Seen.PRICED, Seen.COST, Seen.COST_EXPECTED)
 
+SESSION_MINUTES: Final = 12.0
+"""For about so long a user's calls come together."""
+
 LEAST_OF_GUESS: Final = 0.25
 """What is learnt is never less than this part of the guess: calm weeks are followed by others."""
 
@@ -132,4 +135,4 @@ def guessed_dispersion(calls_an_hour: Floats) -> Floats:
     """Small features have few users, whose sessions make them restless; long windows average over sessions."""
     hourly = np.maximum(calls_an_hour, 1.0)[:, None]
     sessions = 1.2 * (hourly / 5) ** -0.6
-    return np.asarray(0.02 + sessions * np.minimum(1.0, 12.0 / np.array(WINDOWS)))
+    return np.asarray(0.02 + sessions * np.minimum(1.0, SESSION_MINUTES / np.array(WINDOWS)))

@@ -65,6 +65,18 @@ def gamma_tail(ratio: ArrayLike, variance: ArrayLike) -> Floats:
     return np.asarray((np.cbrt(np.asarray(ratio, float)) - (1 - ninth)) / np.sqrt(ninth))
 
 
+def as_heavy_as_log_normal(ratio: ArrayLike, dispersion: ArrayLike) -> Floats:
+    """The dispersion at which a gamma variable exceeds `ratio` times its mean as often as a log-normal one does that
+    has the given dispersion: `gamma_tail` solved for its variance. Never less than `dispersion`. `ratio` > 1.
+    """
+    ratio, dispersion = np.asarray(ratio, float), np.asarray(dispersion, float)
+    square = np.log1p(dispersion)
+    score = (np.log(ratio) + square / 2) / np.sqrt(square)
+    root = score**2 - 4 * (np.cbrt(ratio) - 1)
+    deviation = 1.5 * (score - np.sqrt(np.maximum(root, 0)))
+    return np.asarray(np.where(root > 0, np.maximum(deviation**2, dispersion), dispersion))
+
+
 def one_of(score: float, number: ArrayLike) -> Floats:
     """The score that one of `number` alike must have to be as rare as `score` is of one alone: its tail, about
     exp(-score² / 2), is divided by their number."""
