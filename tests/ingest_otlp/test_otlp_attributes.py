@@ -331,3 +331,15 @@ def test_the_provider(named: str | None, address: str | None, model: str, provid
 def test_the_region_of_bedrock() -> None:
     found = event(S(1, {**chat(1, 1), "server.address": "bedrock-runtime.eu-west-1.amazonaws.com"}))
     assert found["region"] == "eu-west-1"
+
+
+def test_a_duration_that_nobody_believes_costs_no_call() -> None:
+    sent = S(1, chat(3, 1, **{"gen_ai.response.time_to_first_chunk": 0.1234567}), until=2_000_000_000)
+    counted = event(sent)
+    assert (counted["duration_ms"], counted["time_to_first_token_ms"]) == (0.0, 123.457)
+    assert counts(counted) == {"input_tokens": 3, "output_tokens": 1}
+
+
+def test_a_name_and_a_number_that_are_too_long_together_are_cut() -> None:
+    named = {"langfuse.observation.prompt.name": "p" * 500, "langfuse.observation.prompt.version": "v" * 100}
+    assert event(S(1, chat(3, 1, **named)))["prompt_version"] == "p" * 500 + "@" + "v" * 11

@@ -361,8 +361,9 @@ def complete_event(call: Call) -> WireEvent:
     event.status, event.attempt = "error" if call.failed else "ok", 1
     event.request_model, event.response_model = get("request_model"), get("response_model")
     event.service_tier, event.region = get("service_tier"), region_of(get("address"))
-    event.duration_ms = _duration_ms(span) or get("logfire_duration_ms", 0.0)
-    event.time_to_first_token_ms = get("time_to_first_token_ms") or _first_token_ms(span)
+    event.duration_ms = round(_duration_ms(span) or get("logfire_duration_ms", 0.0), 3)
+    if (first_token_ms := get("time_to_first_token_ms") or _first_token_ms(span)) is not None:
+        event.time_to_first_token_ms = round(first_token_ms, 3)
     event.http_status = http_status(get("http_status"))
     event.error_type = get("error_type") or (get("exception") if call.failed else None)
     event.response_id = get("response_id")
@@ -376,15 +377,10 @@ def complete_event(call: Call) -> WireEvent:
 def name_whom(event: WireEvent, found: Found) -> None:
     """Put into an event who the call was for."""
     get = found.get
-    event.user_id, event.session_id, event.tenant, event.team = (
-        get("user_id"),
-        get("session_id"),
-        get("tenant"),
-        get("team"),
-    )
+    event.user_id, event.session_id = get("user_id"), get("session_id")
+    event.team, event.tenant = get("team"), get("tenant")
     event.feature, event.endpoint, event.prompt_version = get("feature"), get("endpoint"), get("prompt_version")
-    event.environment, event.service = get("environment"), get("service")
-    event.service_version = get("service_version")
+    event.environment, event.service, event.service_version = get("environment"), get("service"), get("service_version")
 
 
 def event_id_of(start_ns: int, identity: bytes) -> str:
@@ -408,7 +404,7 @@ def _tag(tags: dict[str, Any], span: Span) -> None:
 def _duration_ms(span: Span) -> float:
     """0 when it is not known: an end before the start, or one that nobody can believe."""
     duration_ms = (span.end_ns - span.start_ns) / 1e6
-    return round(duration_ms, 3) if 0 <= duration_ms <= LONGEST_MS else 0.0
+    return duration_ms if 0 <= duration_ms <= LONGEST_MS else 0.0
 
 
 def sampling_threshold(trace_state: str) -> str | None:
