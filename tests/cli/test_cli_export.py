@@ -8,9 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pyarrow as arrow
 import pytest
+from moto.server import ThreadedMotoServer
 
 from taximeter.cli import app as cli
 from taximeter.cli import export
@@ -114,6 +116,31 @@ def test_charges_as_focus_has_them(data: Path, tmp_path: Path) -> None:
         ('{"user_id": "u1", "tags.plan": "pro"}', "org-1")
     }
     assert sum(int(row["ConsumedQuantity"]) for row in rows) == 3 * 1000 + 501 + 503 + 505
+
+
+def test_a_bucket(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="spend-of-ours")
+        command = ["export", *SINCE, "--data", str(data), "--to"]
+        assert cli.run([*command, "s3://spend-of-ours/june/calls.csv"]) == 0
+        there = s3.get_object(Bucket="spend-of-ours", Key="june/calls.csv")["Body"].read()
+        assert cli.run([*command, "s3://nowhere-of-ours/calls.csv"]) == 1
+    finally:
+        server.stop()
+    assert there == exported(data, tmp_path / "calls.csv").read_bytes()
+
+
+@pytest.mark.parametrize("to", ["s3://spend/", "s3://spend/june/", "s3://calls.csv", "gs://spend/calls.csv"])
+def test_what_is_no_place_for_a_file_is_refused(to: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["export", "--to", to, "--format", "csv", "--data", str(data)]) == 2
+    assert "s3://BUCKET/KEY" in capsys.readouterr().err
 
 
 def test_nothing_is_a_file_too(data: Path, tmp_path: Path) -> None:

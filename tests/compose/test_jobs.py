@@ -16,7 +16,7 @@ def test_a_job_runs_at_once_and_again_until_it_is_stopped() -> None:
     jobs = Jobs(SystemClock())
     jobs.every("counting", 0.001, turns.release)
     jobs.start()
-    assert all(turns.acquire(timeout=30) for _ in range(3))
+    assert all(turns.acquire(timeout=100) for _ in range(3))
     jobs.stop()
     assert jobs.status["counting"].runs >= 2
     assert jobs.status["counting"].last_success_at is not None
@@ -51,7 +51,7 @@ def test_stopping_waits_for_the_turn_under_way() -> None:
     jobs = Jobs(SystemClock())
     jobs.every("slow", 60, run)
     jobs.start()
-    assert begun.wait(30)
+    assert begun.wait(100)
     jobs.stop()
     assert ended.is_set()
 

@@ -21,6 +21,7 @@ from taximeter.exporters.shipping import Shipping
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
 
+pytestmark = pytest.mark.timeout(360)
 LABELS = ("provider", "model", "feature")
 TOLD = ("cost_usd", "retry_cost_usd", "calls", "failed_calls", "retries", "unpriced_calls", "input_tokens",
         "output_tokens")  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -36,6 +38,10 @@ from taximeter.store.events.instants import LATEST_US
 
 EVENTS = int(os.environ.get("EXPORT_EVENTS", "1400"))
 """Of the run with crashes and outages; 10,000 and more when there is time for it."""
+
+
+MANUAL = Path(__file__).parents[2] / "docs" / "integrations" / "files.md"
+pytestmark = pytest.mark.timeout(360)
 
 
 class Crash(BaseException):
@@ -216,6 +222,23 @@ def test_charges_keep_the_rules_of_focus_and_add_up(here: World, tmp_path: Path)
     rows = [{k: v or None for k, v in row.items()} for one in lines for row in csv.DictReader(one)]
     assert violations(list(focus.COLUMNS), rows) == []
     assert (sum(Decimal(str(row["BilledCost"])) for row in rows),) == stored(here, "cost_usd")
+
+
+def test_the_queries_of_the_manual_read_them(here: World, tmp_path: Path) -> None:
+    shelf = OnDisk(tmp_path / "calls")
+    here.call(tags={"plan": "pro"})
+    here.call(cost_usd=None, unpriced_reason="unknown_model", tags={"plan": "free"})
+    filing(here, shelf).turn()
+    queries = re.findall(r"^```sql\n(.*?)^```", MANUAL.read_text(), re.DOTALL | re.MULTILINE)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(queries[0].replace("/var/lib/taximeter", str(tmp_path)))
+        assert connection.execute(queries[1]).fetchall() == [(date(2026, 11, 18), "chat", Decimal("0.0125"), 2, 1)]
+        by_plan = queries[2].replace("max(started_at)", "epoch_us(max(started_at))")
+        assert connection.execute(by_plan).fetchall() == [
+            ("free", None, here.clock.at_us),
+            ("pro", Decimal("0.0125"), here.clock.at_us),
+        ]
 
 
 def test_a_folder_that_cannot_be_written_is_told(here: World, tmp_path: Path) -> None:

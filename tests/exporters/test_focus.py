@@ -24,6 +24,7 @@ from taximeter.exporters.days import DAY_US
 from taximeter.exporters.forms import Form, write
 from taximeter.store.events import parse_query
 
+pytestmark = pytest.mark.timeout(360)
 COST = {"input": "0.003", "cache_read": "0.0005", "cache_write": "0.0015", "output": "0.007", "other": "0.0005"}
 
 

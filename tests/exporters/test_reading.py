@@ -26,6 +26,7 @@ from taximeter.clock import to_unix_us
 
 ROOT = Path(__file__).parents[2]
 MANUALS = ROOT / "docs" / "integrations"
+pytestmark = pytest.mark.timeout(360)
 CALLS = 300
 MONTH = datetime(2026, 10, 1, tzinfo=UTC)
 SINCE, UNTIL = "2026-10-01", "2026-11-01"

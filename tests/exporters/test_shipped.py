@@ -11,7 +11,9 @@ import boto3
 import pytest
 from receivers import aws
 
+from taximeter.compose.exporting import mistakes
 from taximeter.config.exporting import LABELS
+from taximeter.config.file import parse
 from taximeter.exporters.datadog import NAMES, TAGS
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,18 @@ def queries(found: Any) -> list[str]:
         return []
     here = [found["query"]] if isinstance(found.get("query"), str) else []
     return [*here, *(query for one in found.values() for query in queries(one))]
+
+
+def settings_in_manuals() -> list[Any]:
+    """Every part of a configuration in the manuals of integrations."""
+    pattern = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    files = sorted(MANUAL.parent.glob("*.md"))
+    return [pytest.param(text, id=file.stem) for file in files for text in pattern.findall(file.read_text())]
+
+
+@pytest.mark.parametrize("written", settings_in_manuals())
+def test_the_settings_in_the_manuals_are_right(written: str) -> None:
+    assert mistakes(parse(written, {})) == []
 
 
 @pytest.mark.parametrize("name", ["dashboard.json", "monitors.json"])

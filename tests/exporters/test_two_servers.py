@@ -19,6 +19,8 @@ from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.metadata import Metadata, OvertakenError
 
+pytestmark = pytest.mark.timeout(360)
+
 
 def open_server(here: World, url: str) -> tuple[Exporting, Jobs]:
     settings = parse(f"exporters: {{to: {{hook: {{kind: webhook, url: '{url}'}}}}}}", {})

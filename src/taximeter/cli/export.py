@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,7 +35,10 @@ class Kind(StrEnum):
 
 
 def export(
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file; it is replaced when it is there.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FILE|URL", help="The file, or s3://BUCKET/KEY; it is replaced when it is there."),
+    ],
     kind: Annotated[
         Kind | None,
         typer.Option("--format", help="What it is. [default: by the name's ending]", show_default=False),
@@ -63,22 +69,44 @@ def export(
     from taximeter.exporters.forms import BY_ENDING, Form, write
     from taximeter.store.events.columnar_file import CALLS
 
-    form = BY_ENDING.get(to.suffix.lower()) if kind in (None, Kind.focus) else Form(kind)
+    form = BY_ENDING.get(Path(to).suffix.lower()) if kind in (None, Kind.focus) else Form(kind)
     if form is None:
-        raise UsageError(f"what is {to.name}?", hint="name it .csv, .json, .parquet or .arrow, or say --format")
+        raise UsageError(f"what is {Path(to).name}?", hint="name it .csv, .json, .parquet or .arrow, or say --format")
     asked: dict[str, Any] = {"from": since, "timezone": tz, "filters": filters(where)}
     if until is not None:
         asked["to"] = until
-    draft = to.with_name(to.name + DRAFT)
-    with open_source(data, url) as source:
+    with _draft_of(to) as draft, open_source(data, url) as source:
         if kind is Kind.focus:
             written = write(draft, form, *_charges(source, asked, account, by))
         else:
             calls = int(source.query({**asked, "measures": ["calls"]})["totals"]["calls"])
             written = write(draft, form, _visibly(_calls(source, asked), calls), CALLS)
-    draft.replace(to)
     note(f"{written:,} {'charges' if kind is Kind.focus else 'calls'} in {to}")
     return 0
+
+
+@contextmanager
+def _draft_of(to: str) -> Iterator[Path]:
+    """A file to write into. When that has gone well, it takes the place of `to` as a whole."""
+    if "://" not in to:
+        draft = Path(to + DRAFT)
+        yield draft
+        draft.replace(to)
+        return
+    from taximeter.config.exporting import S3_SCHEME, FileSettings
+    from taximeter.exporters.registry import open_place
+
+    if not to.startswith(S3_SCHEME) or not urlsplit(to).path.strip("/") or to.endswith("/"):
+        raise UsageError(f"{to} is no place for a file", hint="a path, or s3://BUCKET/KEY")
+    prefix, _, name = to.rpartition("/")
+    try:
+        place = open_place(FileSettings(to=prefix))
+    except ValueError as error:
+        raise UsageError(f"{to}: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="taximeter-") as folder:
+        draft = Path(folder) / name
+        yield draft
+        place.put(name, draft)
 
 
 def _charges(
