@@ -19,7 +19,7 @@ from taximeter.gateway.identities import KnownIds
 
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"
-WAIT_SECONDS = 20
+WAIT_SECONDS = 120
 NO_HEADERS: Mapping[str, str] = {}
 
 

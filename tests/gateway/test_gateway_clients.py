@@ -31,14 +31,14 @@ def plays_recorded(rig: Rig, name: str) -> None:
 
 @contextmanager
 def openai_client(rig: Rig, key: str = KEY, provider: str = "openai", retries: int = 0) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{rig.url}/{provider}/v1", api_key=key, max_retries=retries, timeout=20) as client:
+    with openai.OpenAI(base_url=f"{rig.url}/{provider}/v1", api_key=key, max_retries=retries, timeout=120) as client:
         yield client
 
 
 @contextmanager
 def anthropic_client(rig: Rig, key: str = KEY, retries: int = 0) -> Iterator[anthropic.Anthropic]:
     base_url = f"{rig.url}/anthropic"
-    with anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=retries, timeout=20) as client:
+    with anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=retries, timeout=120) as client:
         yield client
 
 
@@ -158,5 +158,5 @@ def test_a_client_that_runs_out_of_time_is_a_hang_up() -> None:
     with running(GatewaySettings(on_hangup="cancel")) as rig, openai_client(rig) as client:
         rig.plays(slow)
         with pytest.raises(openai.APITimeoutError):
-            client.chat.completions.create(model="m", messages=[], timeout=0.2)
+            client.chat.completions.create(model="m", messages=[], timeout=openai.Timeout(120, read=0.2))
         assert rig.log.wait_for(1)[0]["status"] == "cancelled"

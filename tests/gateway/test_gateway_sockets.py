@@ -101,7 +101,7 @@ def received(connection: ClientConnection) -> list[str | bytes]:
     found: list[str | bytes] = []
     with contextlib.suppress(ConnectionClosed):
         while True:
-            found.append(connection.recv(timeout=20))
+            found.append(connection.recv(timeout=120))
     return found
 
 
@@ -109,7 +109,7 @@ def telling(messages: Sequence[str | bytes]) -> Scene:
     """Waits for a first message, then tells all of these."""
 
     def scene(connection: ServerConnection) -> None:
-        connection.recv(timeout=20)
+        connection.recv(timeout=120)
         for message in messages:
             connection.send(message)
 
@@ -155,7 +155,7 @@ def test_messages_of_both_kinds_pass_unchanged_both_ways() -> None:
 
     def echo(connection: ServerConnection) -> None:
         for _ in sent:
-            connection.send(connection.recv(timeout=20))
+            connection.send(connection.recv(timeout=120))
 
     with behind_a_gateway() as (rig, provider):
         provider.scene = echo
@@ -186,7 +186,7 @@ def test_how_one_side_closes_is_told_to_the_other() -> None:
 
 def received_by_the_provider(connection: ServerConnection) -> None:
     while True:
-        connection.recv(timeout=20)
+        connection.recv(timeout=120)
 
 
 def test_each_response_is_an_event_of_its_own_under_one_request_id() -> None:
@@ -239,7 +239,7 @@ def test_a_response_that_is_cut_off_is_interrupted_with_an_estimate() -> None:
 
 def test_a_client_that_leaves_in_a_response_is_cancelled() -> None:
     def unending(connection: ServerConnection) -> None:
-        connection.recv(timeout=20)
+        connection.recv(timeout=120)
         connection.send(CREATED)
         connection.send(DELTA)
         received_by_the_provider(connection)
@@ -248,7 +248,7 @@ def test_a_client_that_leaves_in_a_response_is_cancelled() -> None:
         provider.scene = unending
         with open_socket(rig, REALTIME) as connection:
             connection.send("{}")
-            assert [connection.recv(timeout=20) for _ in range(2)] == [CREATED, DELTA]
+            assert [connection.recv(timeout=120) for _ in range(2)] == [CREATED, DELTA]
         assert provider.left.wait(20), "the provider is told that nobody listens any more"
         (event,) = rig.log.wait_for(1)
     assert (event["status"], event["output_tokens"]) == ("cancelled", 10)

@@ -51,7 +51,7 @@ def _ready(port: int, cluster: bool) -> None:
             _wait(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")))
 
 
-def _wait(ready: object, seconds: float = 10.0) -> None:
+def _wait(ready: object, seconds: float = 120.0) -> None:
     assert callable(ready)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -71,6 +71,6 @@ def fresh_counters(request: pytest.FixtureRequest, kind: str) -> Counters:
     emptied = redis.Redis.from_url(url.replace("+cluster", ""))
     emptied.flushall()
     emptied.close()
-    counters = RedisCounters(url, SystemClock())
+    counters = RedisCounters(url, SystemClock(), timeout_seconds=60)  # a busy machine is no Redis that is away
     counters.filled("first")
     return counters

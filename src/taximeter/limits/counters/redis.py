@@ -37,9 +37,9 @@ _DONE, _ENDED_BEFORE, _UNNAMED, _EMPTY = 1, 2, 3, 4
 class RedisCounters:
     """`Counters` behind a URL: `redis://`, `rediss://`, or `redis+cluster://`. Safe to use from many threads."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         """Opens no connection. Raises ConfigurationError when the client library is not installed."""
-        self._client = _client(url)
+        self._client = _client(url, timeout_seconds)
         self._script = self._client.register_script(_source())
         self._clock = clock
         self._away_until = float("-inf")
@@ -120,13 +120,13 @@ class RedisCounters:
             raise CountersAway(f"Redis: {error}") from error
 
 
-def _client(url: str) -> Any:
+def _client(url: str, timeout_seconds: float) -> Any:
     try:
         import redis
     except ImportError:
         needed = Mistake("store.counters", "counters in Redis need its client: pip install 'taximeter[redis]'")
         raise ConfigurationError("configuration", [needed]) from None
-    wanted = {"decode_responses": True, "socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    wanted = {"decode_responses": True, "socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
     if url.startswith("redis+cluster://"):
         return redis.RedisCluster.from_url("redis://" + url.partition("://")[2], **wanted)
     return redis.Redis.from_url(url, **wanted)
