@@ -1,6 +1,7 @@
 import { Container, Skeleton, Stack } from "@mantine/core";
+import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
-import { Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import { ApiError, calls, whoAmI } from "./api/client";
 import { FilterChips, Header } from "./Header";
@@ -10,6 +11,8 @@ import { PAGE_OF } from "./pages/registry";
 import { SignIn } from "./SignIn";
 import { useView } from "./view/useView";
 import { Welcome } from "./Welcome";
+
+const Palette = lazy(() => import("./panels/Palette"));
 
 const LOOK_FOR_FIRST_CALL_MS = 1_000;
 
@@ -24,11 +27,13 @@ function Page() {
   const [view, change] = useView();
   const live = useLive();
   const isNew = useIsNew();
+  const [isCommanding, setCommanding] = useState(false);
+  useHotkeys([["mod+K", () => setCommanding(true)]], []);
   const Shown = PAGE_OF[view.page];
   return (
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
-        <Header view={view} change={change} live={live} bare={isNew} />
+        <Header view={view} change={change} live={live} bare={isNew} command={() => setCommanding(true)} />
         {!isNew && <Navigation view={view} change={change} />}
         {!isNew && <FilterChips view={view} change={change} />}
         <main>
@@ -40,6 +45,11 @@ function Page() {
             </Suspense>
           )}
         </main>
+        {isCommanding && (
+          <Suspense>
+            <Palette view={view} change={change} close={() => setCommanding(false)} />
+          </Suspense>
+        )}
       </Stack>
     </Container>
   );

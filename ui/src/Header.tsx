@@ -1,14 +1,14 @@
 /** What is being looked at, and how to change it. */
 
 import { ActionIcon, Badge, Button, Group, SegmentedControl, Select, Title, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
-import { IconMoon, IconSun, IconWorld, IconX } from "@tabler/icons-react";
+import { IconCommand, IconMoon, IconSun, IconWorld, IconX } from "@tabler/icons-react";
 import { useMemo } from "react";
 
 import type { Live } from "./live/useLive";
 import { clockTime } from "./format";
 import { AddFilter } from "./panels/AddFilter";
 import { useDimensions } from "./panels/useDimensions";
-import { type Dimension, filtered, filterNames, nameInText, nameOf } from "./view/names";
+import { type Dimension, filtered, filterNames, filterWords, nameInText, nameOf, wantedWords } from "./view/names";
 import { type ChangeView, type RangeName, RANGES, type View } from "./view/state";
 
 interface Props {
@@ -18,7 +18,7 @@ interface Props {
 }
 
 /** `bare` while there is nothing to look at. */
-export function Header({ view, change, live, bare }: Props & { bare: boolean }) {
+export function Header({ view, change, live, bare, command }: Props & { bare: boolean; command: () => void }) {
   return (
     <header className="header">
       <Group gap="sm" wrap="nowrap" className="header-name">
@@ -29,6 +29,13 @@ export function Header({ view, change, live, bare }: Props & { bare: boolean }) 
         <LiveBadge live={live} timezone={view.timezone} />
       </Group>
       {!bare && <Controls view={view} change={change} />}
+      {!bare && (
+        <Tooltip label="Commands and saved views (Ctrl-K)" openDelay={400}>
+          <ActionIcon className="scheme-switch" variant="subtle" color="gray" aria-label="Commands" aria-keyshortcuts="Control+K Meta+K" onClick={command}>
+            <IconCommand size={18} />
+          </ActionIcon>
+        </Tooltip>
+      )}
       <SchemeSwitch />
     </header>
   );
@@ -126,10 +133,10 @@ export function FilterChips({ view, change }: Omit<Props, "live">) {
           variant="light"
           className="chip"
           rightSection={<IconX size={13} />}
-          aria-label={`Remove the filter ${nameOf(name)}: ${view.filters[name]}`}
+          aria-label={`Remove the filter ${filterWords(view.filters, name)}`}
           onClick={() => change({ filters: filtered(view.filters, name, null) })}
         >
-          {nameOf(name)}:&nbsp;<strong>{view.filters[name]}</strong>
+          {nameOf(name)}:&nbsp;<strong>{wantedWords(view.filters[name]!)}</strong>
         </Button>
       ))}
       {names.length > 1 && (

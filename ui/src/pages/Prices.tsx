@@ -12,7 +12,7 @@ import { count, counted, dateTime, exactMoney, money } from "../format";
 import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
 import { reasonInWords } from "../shape/costSheet";
-import { forApi, nameInText, filterNames } from "../view/names";
+import { filterNames, forApi, nameInText, wantedWords } from "../view/names";
 import { RANGES, rangeStart, type View } from "../view/state";
 import type { PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
@@ -214,7 +214,7 @@ function RepriceForm({ view, ask, isAsking, failed }: FormProps) {
     ask(wish(false));
     setMeant(false);
   };
-  const narrowing = filterNames(view.filters).map((name) => `${nameInText(name)} ${view.filters[name]}`);
+  const narrowing = filterNames(view.filters).map((name) => `${nameInText(name)} ${wantedWords(view.filters[name]!)}`);
   return (
     <form onSubmit={run}>
       <Text size="sm" c="dimmed" mb="xs">

@@ -69,7 +69,7 @@ function Change({ answer, timezone }: { answer: WhyAnswer; timezone: string }) {
           {Number(answer.against.scaled_by) !== 1 && "; the time before was scaled to the same length"}
         </Text>
       </Group>
-      <ol className="waterfall" aria-label="What the change consists of">
+      <ol className="ranking" aria-label="What the change consists of">
         {waterfall(answer).map((step) => (
           <WaterfallRow key={step.label} step={step} />
         ))}

@@ -1,13 +1,13 @@
 /** Narrowing the page to a value of any dimension. */
 
-import { Autocomplete, Button, Popover, Select, Stack } from "@mantine/core";
+import { Button, Popover, SegmentedControl, Select, Stack, TagsInput } from "@mantine/core";
 import { IconFilterPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { ask } from "../api/client";
 import { rowValue } from "../shape/series";
-import { type Dimension, filtered, isDimension } from "../view/names";
+import { type Dimension, filtered, isDimension, wanted } from "../view/names";
 import { type ChangeView, rangeStart, type View } from "../view/state";
 import { useDimensions } from "./useDimensions";
 
@@ -36,13 +36,15 @@ export function AddFilter({ view, change }: Props) {
 
 function Form({ view, change, done }: Props & { done: () => void }) {
   const [dimension, setDimension] = useState<Dimension>(view.by);
-  const [value, setValue] = useState("");
+  const [chosen, setChosen] = useState<string[]>([]);
+  const [isNot, setNot] = useState(false);
   const values = useQuery({ queryKey: ["values", dimension, view.range, view.timezone], queryFn: () => largest(dimension, view) });
   const options = useDimensions(dimension);
   const add = (event: FormEvent) => {
     event.preventDefault();
-    if (!value.trim()) return;
-    change({ filters: filtered(view.filters, dimension, value.trim()) });
+    const value = wanted(chosen, isNot);
+    if (!value) return;
+    change({ filters: filtered(view.filters, dimension, value) });
     done();
   };
   return (
@@ -56,14 +58,31 @@ function Form({ view, change, done }: Props & { done: () => void }) {
           comboboxProps={{ withinPortal: false }}
           data={options}
           value={dimension}
-          onChange={(chosen) => {
-            if (!chosen || !isDimension(chosen)) return;
-            setDimension(chosen);
-            setValue("");
+          onChange={(picked) => {
+            if (!picked || !isDimension(picked)) return;
+            setDimension(picked);
+            setChosen([]);
           }}
         />
-        <Autocomplete label="is" size="xs" limit={20} comboboxProps={{ withinPortal: false }} data={values.data ?? []} value={value} onChange={setValue} />
-        <Button size="xs" type="submit" disabled={!value.trim()}>
+        <SegmentedControl
+          size="xs"
+          fullWidth
+          aria-label="Is it, or is it not"
+          data={["is", "is not"]}
+          value={isNot ? "is not" : "is"}
+          onChange={(said) => setNot(said === "is not")}
+        />
+        <TagsInput
+          label={isNot ? "any of" : "one of"}
+          size="xs"
+          limit={20}
+          acceptValueOnBlur
+          comboboxProps={{ withinPortal: false }}
+          data={values.data ?? []}
+          value={chosen}
+          onChange={setChosen}
+        />
+        <Button size="xs" type="submit" disabled={!chosen.length}>
           Add the filter
         </Button>
       </Stack>

@@ -7,7 +7,7 @@ import { type FormEvent, useState } from "react";
 import { whatIf } from "../api/client";
 import type { WhatIfAnswer, WhatIfWish } from "../api/types";
 import { count, counted, money } from "../format";
-import { filterNames, nameOf } from "../view/names";
+import { filterNames, filterWords } from "../view/names";
 import { RANGES, rangeStart, type View } from "../view/state";
 import { Amount } from "./Amount";
 import { reasonOf } from "./Panel";
@@ -58,7 +58,7 @@ export function OwnCalls({ view, prices }: Props) {
         </Group>
       </form>
       <Text size="sm" c="dimmed" mt={4}>
-        {filterNames(view.filters).map((name) => `${nameOf(name)}: ${view.filters[name]}`).join(", ") || "All calls, whoever made them."}
+        {filterNames(view.filters).map((name) => filterWords(view.filters, name)).join(", ") || "All calls, whoever made them."}
       </Text>
       {asked.error && (
         <Text size="sm" className="bad" role="alert" mt="xs">

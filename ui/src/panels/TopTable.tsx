@@ -7,7 +7,7 @@ import type { Answer, Money, Row } from "../api/types";
 import { compact, count, counted, exactMoney, share, shortMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { rowKey, rowName, rowValue } from "../shape/series";
-import { type Dimension, filtered, nameOf } from "../view/names";
+import { type Dimension, filtered, nameOf, onlyValue } from "../view/names";
 import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
 import { Panel } from "./Panel";
 
@@ -39,7 +39,7 @@ export function TopTable({ title, dimension, view, change }: Props) {
   const pick = (value: string) => change({ filters: filtered(filters, dimension, value) });
   return (
     <Panel title={title} query={query} height={300} isEmpty={(answer) => answer.rows.length === 0}>
-      {(answer) => <Spenders answer={answer} dimension={dimension} picked={filters[dimension]} pick={pick} />}
+      {(answer) => <Spenders answer={answer} dimension={dimension} picked={onlyValue(filters, dimension)} pick={pick} />}
     </Panel>
   );
 }

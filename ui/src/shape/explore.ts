@@ -2,7 +2,7 @@
 
 import type { Answer, Question, Row } from "../api/types";
 import { MEASURES } from "../view/measures";
-import { type Dimension, type Filters, filterNames, forApi, NOT_SET } from "../view/names";
+import { choiceOf, type Dimension, filterNames, type Filters, forApi, NOT_SET, type Wanted } from "../view/names";
 import { intervalOf, rangeStart, type View } from "../view/state";
 import { groupName, rowKey } from "./series";
 
@@ -88,9 +88,15 @@ export function asCommand(asked: Question, filters: Filters): string {
     ["limit", asked.limit],
     ["compare", asked.compare as string | undefined],
   ];
-  const where = filterNames(filters).map((name) => `--where ${quoted(filters[name] === NOT_SET ? `!${name}` : `${name}=${filters[name]}`)}`);
+  const where = filterNames(filters).flatMap((name) => conditions(name, filters[name]!).map((one) => `--where ${quoted(one)}`));
   const said = options.filter(([, value]) => value != null).map(([name, value]) => `--${name}=${quoted(String(value))}`);
   return ["taximeter report", ...said, ...where].join(" ");
+}
+
+/** `=` and `!=` given more than once mean any, or none, of the values. */
+function conditions(name: string, given: Wanted): string[] {
+  const { values, not } = choiceOf(given);
+  return values.map((value) => (value === NOT_SET ? (not ? `${name}?` : `!${name}`) : `${name}${not ? "!=" : "="}${value}`));
 }
 
 function quoted(text: string): string {

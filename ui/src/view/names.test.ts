@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { filtered, filterNames, forApi, isDimension, isFilter, nameInText, nameOf, NOT_SET } from "./names";
+import { filtered, filterNames, forApi, isDimension, isFilter, nameInText, nameOf, NOT_SET, type Wanted, wanted, wantedWords } from "./names";
 
 describe("filters", () => {
   it("hold one value a dimension", () => {
@@ -24,6 +24,20 @@ test.each([
   ["constructor", false, false],
 ])("%s: can be grouped by %s, narrowed to %s", (name, groups, narrows) => {
   expect([isDimension(name), isFilter(name)]).toEqual([groups, narrows]);
+});
+
+test.each<[string[], boolean, Wanted | null, string, unknown]>([
+  [[], true, null, "", undefined],
+  [["a"], false, "a", "a", "a"],
+  [["a", "a"], false, "a", "a", "a"],
+  [["(not set)"], false, "(not set)", "(not set)", { missing: true }],
+  [["a", "b"], false, { values: ["a", "b"], not: false }, "a or b", { in: ["a", "b"] }],
+  [["a"], true, { values: ["a"], not: true }, "not a", { not: ["a"] }],
+  [["a", "(not set)"], true, { values: ["a", "(not set)"], not: true }, "neither a nor (not set)", { not: ["a", null] }],
+])("%j, not: %j", (values, not, made, words, api) => {
+  const found = wanted(values, not);
+  expect(found).toEqual(made);
+  if (found !== null) expect([wantedWords(found), forApi({ feature: found })]).toEqual([words, { feature: api }]);
 });
 
 test.each([

@@ -36,7 +36,14 @@ export const NOT_SET = "(not set)";
 export type Tag = `tags.${string}`;
 export type Dimension = keyof typeof DIMENSIONS | Tag;
 export type FilterName = Dimension | keyof typeof SINGLE;
-export type Filters = Partial<Record<FilterName, string>>;
+/** One of these values; with `not`, none of them. */
+export interface Choice {
+  values: string[];
+  not: boolean;
+}
+/** A value, or a choice that is not just one. */
+export type Wanted = string | Choice;
+export type Filters = Partial<Record<FilterName, Wanted>>;
 
 export function tagNamed(name: string): Tag {
   return `${TAG}${name}`;
@@ -75,13 +82,51 @@ export function filterNames(filters: Filters): FilterName[] {
 }
 
 /** The same filters with one of them set, or taken away by null. */
-export function filtered(filters: Filters, name: FilterName, value: string | null): Filters {
+export function filtered(filters: Filters, name: FilterName, value: Wanted | null): Filters {
   const { [name]: _before, ...others } = filters;
   return (value === null ? others : { ...others, [name]: value }) as Filters;
 }
 
-/** Filters as the API takes them. */
+/** A choice in its shortest form; null when it has no values. */
+export function wanted(values: string[], not: boolean): Wanted | null {
+  const distinct = [...new Set(values)];
+  if (!distinct.length) return null;
+  return distinct.length === 1 && !not ? distinct[0]! : { values: distinct, not };
+}
+
+export function choiceOf(given: Wanted): Choice {
+  return typeof given === "string" ? { values: [given], not: false } : given;
+}
+
+/** The one value that a dimension is narrowed to; undefined when that is not one. */
+export function onlyValue(filters: Filters, name: FilterName): string | undefined {
+  const given = filters[name];
+  return typeof given === "string" ? given : undefined;
+}
+
+/** `chat`, `chat or search`, `not chat`, `neither chat nor search`. */
+export function wantedWords(given: Wanted): string {
+  const { values, not } = choiceOf(given);
+  if (!not) return values.join(" or ");
+  return values.length === 1 ? `not ${values[0]}` : `neither ${values.join(" nor ")}`;
+}
+
+/** `Feature: chat or search`. */
+export function filterWords(filters: Filters, name: FilterName): string {
+  return `${nameOf(name)}: ${wantedWords(filters[name]!)}`;
+}
+
+/** Filters as the API takes them; what is not set is null there. */
 export function forApi(filters: Record<string, unknown>): Record<string, unknown> {
-  const asked = (value: unknown) => (value === NOT_SET ? { missing: true } : value);
-  return Object.fromEntries(Object.entries(filters).map(([name, value]) => [name, asked(value)]));
+  return Object.fromEntries(Object.entries(filters).map(([name, value]) => [name, isWanted(value) ? asked(value) : value]));
+}
+
+function isWanted(value: unknown): value is Wanted {
+  return typeof value === "string" || (typeof value === "object" && value !== null && "values" in value);
+}
+
+function asked(given: Wanted): unknown {
+  if (given === NOT_SET) return { missing: true };
+  if (typeof given === "string") return given;
+  return { [given.not ? "not" : "in"]: given.values.map((value) => (value === NOT_SET ? null : value)) };
 }

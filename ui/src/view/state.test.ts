@@ -14,7 +14,7 @@ describe("the view in the URL", () => {
     by: [...(Object.keys(DIMENSIONS) as Dimension[]), "tags.tier", "tags.a&b"],
     then: [null, "model", "tags.region"],
     timezone: [HOME, "UTC", "America/New_York"],
-    filters: [{}, { feature: "smart-reply" }, { user_id: "a&b=c ü", model: "gpt-4o", session_id: "s/1", "tags.t": "(not set)" }],
+    filters: [{}, { feature: "smart-reply" }, { user_id: "a&b=c ü", model: "gpt-4o", session_id: "s/1", "tags.t": "(not set)" }, { feature: { values: ["a", "b&c"], not: false }, model: { values: ["gpt-4o"], not: true }, team: { values: ["core", "(not set)"], not: true } }],
     measure: Object.keys(MEASURES) as MeasureName[],
     chart: Object.keys(CHARTS) as ChartName[],
     interval: [null, "hour", "day"],

@@ -1,7 +1,7 @@
 /** What is being looked at lives in the URL, so that a view can be shared, reloaded and gone back to. */
 
 import { MEASURES, type MeasureName } from "./measures";
-import { type Dimension, filterNames, type Filters, isDimension, isFilter } from "./names";
+import { choiceOf, type Dimension, type FilterName, filterNames, type Filters, isDimension, isFilter, wanted } from "./names";
 import { dateIn, floorTo, type Interval, isOfDays, knownTimezone, shiftedDate } from "./zone";
 
 const HOUR_SECONDS = 3600;
@@ -93,7 +93,7 @@ export function decodeView(search: string, defaultTimezone: string): View {
     by,
     then: then === by ? null : then,
     timezone: knownTimezone(given.get("tz")) ?? defaultTimezone,
-    filters: Object.fromEntries([...given].filter(([name, value]) => isFilter(name) && value)),
+    filters: filtersIn(given),
     measure: oneOf(MEASURES, given.get("measure"), "cost_usd"),
     chart: oneOf(CHARTS, given.get("chart"), "stacked"),
     interval: interval && isOfRange(interval, range) ? interval : null,
@@ -103,6 +103,25 @@ export function decodeView(search: string, defaultTimezone: string): View {
     call: given.get("call") || null,
     incident: given.get("incident") || null,
   };
+}
+
+const NOT = "!";
+
+/** `feature=a&feature=b` is one of both, `feature!=a` anything else. Of both forms for one field, the last counts. */
+function filtersIn(given: URLSearchParams): Filters {
+  const filters: Filters = {};
+  for (const name of new Set(given.keys())) {
+    const not = name.endsWith(NOT);
+    const field = not ? name.slice(0, -NOT.length) : name;
+    const found = wanted(given.getAll(name).filter(Boolean), not);
+    if (isFilter(field) && found) filters[field] = found;
+  }
+  return filters;
+}
+
+function writeFilter(out: URLSearchParams, filters: Filters, name: FilterName): void {
+  const { values, not } = choiceOf(filters[name]!);
+  for (const value of values) out.append(not ? name + NOT : name, value);
 }
 
 function dimensionOr<T>(standard: T, name: string | null): Dimension | T {
@@ -122,7 +141,7 @@ export function encodeView(view: View, defaultTimezone: string): string {
   if (view.by !== standard.by) out.set("by", view.by);
   if (view.then) out.set("then", view.then);
   if (view.timezone !== standard.timezone) out.set("tz", view.timezone);
-  for (const name of filterNames(view.filters)) out.set(name, view.filters[name]!);
+  for (const name of filterNames(view.filters)) writeFilter(out, view.filters, name);
   if (view.measure !== standard.measure) out.set("measure", view.measure);
   if (view.chart !== standard.chart) out.set("chart", view.chart);
   if (view.interval) out.set("interval", view.interval);
