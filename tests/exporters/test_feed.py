@@ -104,7 +104,7 @@ def test_a_turn_that_could_not_be_kept_is_told_by_the_next_one(here: World, monk
     one = feed(here)
     here.call()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StoreError("full")
 
     with monkeypatch.context() as patched:
@@ -205,3 +205,18 @@ def test_other_labels_begin_anew(here: World) -> None:
     other.turn()
     assert told(here)[-1].whole
     assert list(state(other)) == [series_key(["core"])]
+
+
+def test_a_server_with_other_labels_leaves_what_is_kept_until_it_tells_itself(here: World) -> None:
+    one = feed(here)
+    here.call()
+    one.turn()
+    other = Feed(Grouping("spend", ("team",), 10), here.store, here.metadata.exports, here.clock, keep_windows=True)
+    before = told(here)
+    other.begin()
+    other.follow()
+    feed(here).turn()
+    assert told(here) == before, "nothing is told twice"
+    other.turn()
+    assert told(here)[-1].whole
+    assert total(state(other)) == stored(here)

@@ -110,6 +110,9 @@ class Feed:
         self._state: State | None = None
         self._told_state: str | None = None
         """What is kept of it."""
+        self._anew = False
+        """Whether what is kept is by other labels: it goes with the first turn, and not before. Until then another
+        server may be at it."""
         self._known: dict[int, Amounts] = {}
         """The totals of every day that was told."""
 
@@ -150,10 +153,10 @@ class Feed:
         labels = list(self.grouping.labels)
         told = self._told_state = self._kept.state(self.grouping.name)
         state = State(labels) if told is None else msgspec.json.decode(told, type=State)
-        if state.labels != labels:
-            self._kept.forget_days(self.grouping.name)
+        self._anew = state.labels != labels
+        if self._anew:
             state = State(labels, number=state.number)
-        digests = self._kept.day_totals(self.grouping.name)
+        digests = {} if self._anew else self._kept.day_totals(self.grouping.name)
         self._known = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
         self._state = state
         return state
@@ -182,16 +185,16 @@ class Feed:
         days = [_kept_day(day, sums) for day, sums in changed.items()]
         told = (window.number, msgspec.json.encode(window).decode()) if self._keep_windows else None
         try:
-            self._kept.advance(self.grouping.name, kept, self._told_state, days, told)
+            self._kept.advance(self.grouping.name, kept, self._told_state, days, told, anew=self._anew)
         except OvertakenError:
             self._read()
             raise
-        self._told_state = kept
+        self._told_state, self._anew = kept, False
         self._known.update({day: total(sums) for day, sums in changed.items()})
         self._state = after
 
     def _told(self, day_us: int) -> Sums:
-        text = self._kept.day_sums(self.grouping.name, day_us)
+        text = None if self._anew else self._kept.day_sums(self.grouping.name, day_us)
         return {} if text is None else msgspec.json.decode(text, type=Sums)
 
     def _choose(self, state: State, now_us: int, changed: Mapping[int, Sums], came: Sums) -> None:

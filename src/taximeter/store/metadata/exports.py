@@ -66,10 +66,14 @@ class Exports:
         replacing: str | None,
         days: Iterable[ExportedDay],
         window: tuple[int, str] | None,
+        *,
+        anew: bool = False,
     ) -> None:
-        """A feed's next state, with the days and the window that belong to it: all or none."""
+        """A feed's next state, with the days and the window that belong to it: all or none. `anew`: no other days."""
         with self._database.writing() as connection:
             _keep(connection, feed, state, replacing)
+            if anew:
+                connection.execute(sa.delete(EXPORT_DAYS).where(EXPORT_DAYS.c.feed == feed))
             for day in days:
                 here = sa.and_(EXPORT_DAYS.c.feed == feed, EXPORT_DAYS.c.day_us == day.day_us)
                 connection.execute(sa.delete(EXPORT_DAYS).where(here))
