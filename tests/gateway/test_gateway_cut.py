@@ -294,3 +294,20 @@ def test_an_event_too_long_to_be_held_back_goes_on_and_the_stream_is_not_shorten
     long = b"data: " + b"x" * (300 * 1024)
     assert stream.feed(long) == long
     assert stream.shortened(Usage()) == b""
+
+
+def test_a_stream_that_is_not_what_it_says_is_followed_no_further_and_ends_with_the_error() -> None:
+    wire = [b"data: not JSON\n\n", *(chat(number) for number in range(60))]
+
+    async def play(stage: Stage) -> None:
+        stage.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
+        for event in wire:
+            await stage.chunk(event)
+        await stage.until_gone()
+
+    with limited(play) as (rig, _):
+        asked = {"model": "gpt-4o-mini", "messages": ASKED, "max_tokens": 30_000, "stream": True}
+        reply = rig.ask("/openai/v1/chat/completions", asked)
+        assert reply.body.startswith(wire[0] + wire[1])
+        assert json.loads(reply.body.rstrip().rpartition(b"data: ")[2])["error"]["code"] == "limit_reached"
+        assert rig.gateway.failures["stream_unfollowed"] == 1

@@ -32,8 +32,8 @@ class Passage:
         if stream is None:
             return chunk
         chunk = stream.feed(chunk)
-        if not self._guard("stream_unfollowed", stream.follow, chunk):
-            stream.lose()
+        if not stream.lost:
+            stream.lost = not self._guard("stream_unfollowed", stream.follow, chunk)
         return chunk + stream.end() if last else chunk
 
     def broken_off(self) -> bytes:

@@ -38,20 +38,21 @@ class Dialect(Protocol):
 class Shortenable:
     """A stream on its way, in whole events."""
 
-    __slots__ = ("_dialect", "_framing", "_held", "_lost")
+    __slots__ = ("_dialect", "_framing", "_held", "lost")
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._framing = SseFraming()
         self._held = b""
-        self._lost = False
+        self.lost = False
+        """Whether it can no more be ended."""
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream so far may go on: it ends where an event ends."""
         data = self._held + chunk
         cut = last_event_end(data)
         if cut == 0 and len(data) > HELD_BYTES_MAX:  # it goes on in pieces, and nobody knows any more where it ends
-            cut, self._lost = len(data), True
+            cut, self.lost = len(data), True
         whole, self._held = data[:cut], data[cut:]
         return whole
 
@@ -63,10 +64,6 @@ class Shortenable:
                 self._dialect.take(event)
         return True
 
-    def lose(self) -> None:
-        """It can no more be ended."""
-        self._lost = True
-
     def end(self) -> bytes:
         """What was held back, of a stream that ends by itself."""
         held, self._held = self._held, b""
@@ -74,7 +71,7 @@ class Shortenable:
 
     def shortened(self, usage: Usage) -> bytes:
         """What ends it here; empty when it cannot be ended so."""
-        return b"" if self._lost else b"".join(self._dialect.last_events(usage))
+        return b"" if self.lost else b"".join(self._dialect.last_events(usage))
 
 
 def shortenable(flavour: str, tells_usage: bool) -> Shortenable | None:
