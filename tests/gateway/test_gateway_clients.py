@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anthropic
+import ollama
 import openai
 import pytest
-from gateway_rig import KEY, SSE_HEADERS, Rig, Stage, running, stream, whole
+from gateway_rig import KEY, SSE_HEADERS, Play, Rig, Stage, running, stream, whole
 
 from taximeter.core.ids import attempt_id
-from taximeter.gateway import GatewaySettings
+from taximeter.gateway import GatewaySettings, Provider
 
 CASES = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 EVENT_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -90,6 +92,47 @@ def test_anthropic_message_and_stream() -> None:
     assert first["cache_write_1h_tokens"] == message.usage.cache_creation_input_tokens
     assert text
     assert second["output_tokens"] == streamed.get_final_message().usage.output_tokens
+
+
+def lines(*told: dict[str, Any]) -> Play:
+    """A stream of JSON lines, each arriving by itself."""
+
+    async def play(stage: Stage) -> None:
+        stage.head(200, [("content-type", "application/x-ndjson"), ("transfer-encoding", "chunked")])
+        for line in told:
+            await stage.chunk(
+                json.dumps({"model": "llama3.2", "created_at": "2026-01-01T00:00:00Z", **line}).encode() + b"\n"
+            )
+        stage.end()
+
+    return play
+
+
+def test_ollamas_own_client() -> None:
+    def said(text: str) -> dict[str, Any]:
+        return {"message": {"role": "assistant", "content": text}, "done": False}
+
+    end = {"message": {"role": "assistant", "content": ""}, "done": True, "prompt_eval_count": 26, "eval_count": 2}
+    embedded = {"model": "all-minilm", "embeddings": [[0.1]], "prompt_eval_count": 8}
+
+    def local(port: int) -> list[Provider]:
+        return [Provider("ollama", "ollama", f"http://127.0.0.1:{port}", None)]
+
+    headers = {"authorization": f"Bearer {KEY}"}
+    with running(more_providers=local) as rig, ollama.Client(host=f"{rig.url}/ollama", headers=headers) as client:
+        rig.plays(whole(json.dumps({"model": "llama3.2", **end}).encode()))
+        answer = client.chat(model="llama3.2", messages=[{"role": "user", "content": "hi"}])
+        rig.plays(lines(said("Hel"), said("lo"), end))
+        streamed = list(client.chat(model="llama3.2", messages=[{"role": "user", "content": "hi"}], stream=True))
+        rig.plays(whole(json.dumps(embedded).encode()))
+        client.embed(model="all-minilm", input="hi")
+        events = rig.log.wait_for(3)
+    assert answer.eval_count == streamed[-1].eval_count == 2
+    assert [(one["operation"], one["input_tokens"], one["output_tokens"]) for one in events] == [
+        ("chat", 26, 2),
+        ("chat", 26, 2),
+        ("embeddings", 8, 0),
+    ]
 
 
 def test_a_wrong_key_raises_the_clients_authentication_error() -> None:
