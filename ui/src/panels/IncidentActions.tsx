@@ -14,7 +14,7 @@ import type { ChangeView, View } from "../view/state";
 import { reasonOf } from "./Panel";
 
 const HOURS = { "1": "an hour", "4": "4 hours", "24": "a day", "168": "a week" } as const;
-const KINDS: Record<ActionWish["kind"], string> = { limit: "Hold to an amount", cheaper_model: "Answer from a cheaper model", pause: "Pause" };
+const KINDS: Record<ActionWish["kind"], string> = { limit: "Hold to an amount", cheaper_model: "Cheaper model", pause: "Pause" };
 const WINDOWS = ["hour", "day", "week", "month"];
 
 interface Props {
@@ -126,6 +126,7 @@ function Act({ incident, done }: { incident: Incident; done: () => void }) {
       <Stack gap="xs">
         <SegmentedControl
           size="xs"
+          w="fit-content"
           aria-label="What is done"
           data={Object.entries(KINDS).map(([value, label]) => ({ value, label }))}
           value={wish.kind}

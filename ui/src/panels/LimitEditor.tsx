@@ -105,7 +105,7 @@ function Fields({ form, set, isNew, wrong }: FieldsProps) {
       <Group gap="sm" align="start">
         <MultiSelect label="Each has it for itself" placeholder={form.each.length ? "" : "user"} data={eachOptions(form)} value={form.each} error={wrong["each"]} onChange={(each) => set({ each })} miw={200} />
         <Pairs label="Only calls with" placeholder="feature=chat" value={form.where} error={wrong["scope"]} set={(where) => set({ where })} />
-        <Choice label="Kind" options={{ hard: "hard: never overspent", soft: "soft: only tells" }} value={form.mode} set={(mode) => set(withMode(form, mode))} width={190} />
+        <Choice label="Kind" options={{ hard: "hard: never overspent", soft: "soft: only tells" }} value={form.mode} set={(mode) => set(withMode(form, mode))} width={220} />
         <Choice label="When it is used up" options={ACTIONS} value={form.action} set={(action) => set({ action })} width={220} error={wrong["action"]} />
         {(form.action === "downgrade" || form.action === "throttle") && (
           <TextInput
