@@ -8,6 +8,7 @@ agents      coding agents in virtual time against a budget of 25 USD: how many o
 from __future__ import annotations
 
 import heapq
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,12 +64,13 @@ def ten_limits() -> list[dict[str, Any]]:
 
 
 def admission_us(calls: int) -> tuple[float, float]:
-    """CPU microseconds of an admission under ten limits, and of its settlement; `OPEN` calls are under way."""
+    """CPU microseconds of an admission under ten limits, and of its settlement: medians of rounds of `OPEN` calls that
+    are under way at once. The first round also meets everybody for the first time."""
     guard = LimitGuard(Rules(read_limits(ten_limits())), MemoryCounters(), lambda *_: OPUS)
     bound = CallBound(200, 1000, allowance_key="max_tokens")
     subjects = [{"user_id": f"user-{i}", "team": "core", "feature": "chat", "model": MODEL} for i in range(50)]
     asks = [Ask(f"call-{i}", NOW + i, subjects[i % 50], KIND, bound, 800) for i in range(calls)]
-    admitting = settling = 0.0
+    admitting, settling = [], []
     for first in range(0, calls, OPEN):
         began = time.process_time()
         verdicts = [guard.decide(ask, ask.at_us) for ask in asks[first : first + OPEN]]
@@ -76,8 +78,9 @@ def admission_us(calls: int) -> tuple[float, float]:
         for verdict in verdicts:
             if isinstance(verdict, Admitted):
                 guard.settle(verdict, Amounts(1000, 200, 300), verdict.ask.at_us)
-        admitting, settling = admitting + decided - began, settling + time.process_time() - decided
-    return admitting / calls * 1_000_000, settling / calls * 1_000_000
+        admitting.append(decided - began)
+        settling.append(time.process_time() - decided)
+    return statistics.median(admitting) / OPEN * 1_000_000, statistics.median(settling) / OPEN * 1_000_000
 
 
 # ── coding agents ──────────────────────────────────────────────────────────────────────────────────────────
