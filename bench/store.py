@@ -1,10 +1,12 @@
 """The store of events: the page's overview and the named questions over a long history, with and without roll-ups.
 
-    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE]
+    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE] [--store-others]
 
 A history is made inside DuckDB (see `histories`), its roll-ups are added up, and every question is asked several times:
 first with nothing of the file in memory, then warm. Beside it stands plain DuckDB on the same events: the same
 statements without roll-ups. `--store-file` takes a history that is there already, and leaves it there.
+`--store-others` asks the same of the ClickHouse engine and of PostgreSQL, on the same events (see `store_others`), and
+compares what they answer.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bench.figures import Promise, Result, Row
 from bench.histories import fill, history_of
-from taximeter.reports.questions import QUESTIONS, answer_question
+from bench.store_others import MissingEngineError, clickhouse_engine, postgres
+from taximeter.reports.questions import QUESTIONS, Asked, answer_question
 from taximeter.store.events import DuckDBEvents, parse_query
 
 WARM_MS, COLD_MS, START_SECONDS = 300.0, 1500.0, 3.0
@@ -44,16 +47,21 @@ OVERVIEW: Final[Mapping[str, Mapping[str, Any]]] = {
     "page: top models": {"measures": _TABLE, "group_by": ["model"], "limit": 10},
 }
 
-Ask = Callable[[DuckDBEvents], object]
+Ask = Callable[[Asked], Mapping[str, Any]]
+"""A question, and its answer as JSON."""
+
+OTHERS: Final = {"ClickHouse": clickhouse_engine, "PostgreSQL": postgres}
+TIMES_OF_OTHERS: Final = 3
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Wall times of one question in ms: the first, and the rest sorted; and the median of their CPU times."""
+    """Wall times of one question in ms: the first, and the rest sorted; the median of their CPU times; the answer."""
 
     first_ms: float
     warm_ms: list[float]
     cpu_ms: float
+    answer: Mapping[str, Any]
 
     @property
     def p95_ms(self) -> float:
@@ -64,16 +72,34 @@ class Timed:
         return statistics.median(self.warm_ms)
 
 
-def result(events: int, days: int, file: Path | None) -> Result:
-    if file is not None:
-        return _measured(file)
+@dataclass(frozen=True)
+class Measured:
+    """Questions by name: how long ours takes, and events alone; and the rest of the figures."""
+
+    asks: Mapping[str, Ask]
+    ours: Mapping[str, Timed]
+    alone: Mapping[str, Timed]
+    events: int
+    bytes_an_event: float
+    start_seconds: float
+    resident_mb: float
+    notes: Sequence[str]
+
+
+def result(events: int, days: int, file: Path | None, *, others: bool = False) -> Result:
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "events.duckdb"
-        fill(made, history_of(events, days))
-        return _measured(made)
+        made = file or Path(folder) / "events.duckdb"
+        if file is None:
+            fill(made, history_of(events, days))
+        measured = _measured(made)
+        beside = [_beside(name, made, Path(folder), measured) for name in OTHERS] if others else []
+    rows = {name: _row(measured.ours[name], measured.alone[name]) for name in measured.asks}
+    rows = {name: {**row, **{f"{one.name}, ms": one.warm_ms.get(name) for one in beside}} for name, row in rows.items()}
+    notes = [*measured.notes, *(one.note for one in beside)]
+    return Result("store", f"Store: {measured.events:,} events", rows, [*_promises(measured), *_same(beside)], notes)
 
 
-def _measured(file: Path) -> Result:
+def _measured(file: Path) -> Measured:
     store = DuckDBEvents(file)
     began, cpu = time.perf_counter(), time.process_time()
     now_us, count = _end_and_count(store)
@@ -94,15 +120,57 @@ def _measured(file: Path) -> Result:
     alone = {name: timed(file, plain, ask) for name, ask in asks.items()}
     plain.close()
     resident_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    promises = [
-        Promise("slowest question, warm, p95", max(one.p95_ms for one in ours.values()), WARM_MS, "ms"),
-        Promise("slowest question, cold", max(one.first_ms for one in ours.values()), COLD_MS, "ms"),
-        Promise("start until the first answer", start_seconds, START_SECONDS, "s"),
-        Promise("disk, roll-ups included", bytes_an_event, EVENT_BYTES, "bytes an event"),
-        Promise("resident memory", resident_mb, RESIDENT_MB, "MB"),
+    return Measured(asks, ours, alone, count, bytes_an_event, start_seconds, resident_mb, notes)
+
+
+def _promises(measured: Measured) -> list[Promise]:
+    ours = measured.ours.values()
+    return [
+        Promise("slowest question, warm, p95", max(one.p95_ms for one in ours), WARM_MS, "ms"),
+        Promise("slowest question, cold", max(one.first_ms for one in ours), COLD_MS, "ms"),
+        Promise("start until the first answer", measured.start_seconds, START_SECONDS, "s"),
+        Promise("disk, roll-ups included", measured.bytes_an_event, EVENT_BYTES, "bytes an event"),
+        Promise("resident memory", measured.resident_mb, RESIDENT_MB, "MB"),
     ]
-    rows = {name: _row(ours[name], alone[name]) for name in asks}
-    return Result("store", f"Store: {count:,} events", rows, promises, notes)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What another engine took, warm, in ms, and which questions it answered differently."""
+
+    name: str
+    note: str
+    warm_ms: Mapping[str, float]
+    differing: Sequence[str] = ()
+
+
+def _beside(name: str, file: Path, folder: Path, measured: Measured) -> Beside:
+    warm_ms, differing = {}, []
+    try:
+        with OTHERS[name](file, folder) as other:
+            for question, ask in measured.asks.items():
+                if ask(other) != measured.ours[question].answer:
+                    differing.append(question)
+                warm_ms[question] = statistics.median(_wall_ms(ask, other) for _ in range(TIMES_OF_OTHERS))
+            size = other.bytes_on_disk / measured.events
+    except MissingEngineError as error:
+        return Beside(name, str(error), {})
+    return Beside(name, f"{name}: {size:.1f} bytes an event, without roll-ups", warm_ms, differing)
+
+
+def _wall_ms(ask: Ask, other: Asked) -> float:
+    began = time.perf_counter()
+    ask(other)
+    return (time.perf_counter() - began) * 1000
+
+
+def _same(beside: Sequence[Beside]) -> list[Promise]:
+    """That all engines answer alike, to the last digit."""
+    return [
+        Promise(f"questions that {one.name} answers differently", float(len(one.differing)), 0.0, "questions")
+        for one in beside
+        if one.warm_ms
+    ]
 
 
 def _end_and_count(store: DuckDBEvents) -> tuple[int, int]:
@@ -115,7 +183,7 @@ def _end_and_count(store: DuckDBEvents) -> tuple[int, int]:
 
 def _asks(now_us: int) -> dict[str, Ask]:
     page: dict[str, Ask] = {
-        name: lambda store, body=body: store.query(parse_query({"from": "30d", **body}, now_us))  # type: ignore[misc]
+        name: lambda store, body=body: store.query(parse_query({"from": "30d", **body}, now_us)).as_dict()  # type: ignore[misc]
         for name, body in OVERVIEW.items()
     }
     named: dict[str, Ask] = {
@@ -132,10 +200,10 @@ def timed(file: Path, store: DuckDBEvents, ask: Ask) -> Timed:
     walls, cpus = [], []
     for _ in range(TIMES):
         wall, cpu = time.perf_counter(), time.process_time()
-        ask(store)
+        answer = ask(store)
         walls.append((time.perf_counter() - wall) * 1000)
         cpus.append((time.process_time() - cpu) * 1000)
-    return Timed(walls[0], sorted(walls[1:]), statistics.median(cpus[1:]))
+    return Timed(walls[0], sorted(walls[1:]), statistics.median(cpus[1:]), answer)
 
 
 def forget_pages(file: Path) -> None:

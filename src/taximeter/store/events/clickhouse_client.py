@@ -33,8 +33,10 @@ ANSWER_GRACE_SECONDS: Final = 5.0
 CONNECTIONS_KEPT: Final = 8
 STATEMENT_BYTES: Final = 256 << 20
 
-_ALWAYS: Final[Mapping[str, object]] = {
-    "wait_end_of_query": 1,  # an error half way is an error, not a cut answer with status 200
+_OF_THE_PROTOCOL: Final = {"wait_end_of_query": 1}
+"""An error half way is an error, not a cut answer with status 200."""
+
+SETTINGS: Final[Mapping[str, object]] = {
     "output_format_json_quote_decimals": 1,
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_quote_denormals": 1,
@@ -151,7 +153,7 @@ class ClickHouseClient:
         body = self._exchange(asked, b"", settings, cancellation, again=True)
         names, types, *rows = [json.loads(line) for line in body.splitlines()] or [[], []]
         columns = list(zip(names, types, strict=True))
-        return columns, [_values(row, types) for row in rows]
+        return columns, [values_of(row, types) for row in rows]
 
     def found(self, statement: str, *, cancellation: Cancellation | None = None) -> list[Found]:
         """Rows by the names of their columns."""
@@ -188,7 +190,7 @@ class ClickHouseClient:
     def _request(self, statement: str, data: bytes, settings: Mapping[str, object]) -> tuple[str, bytes]:
         """Data behind the statement would be read as part of it up to the first line break, so either the statement
         is in the address, or it is all there is."""
-        asked = {"database": self.address.database, **_ALWAYS, **settings}
+        asked = {"database": self.address.database, **_OF_THE_PROTOCOL, **SETTINGS, **settings}
         if data:
             return "/?" + urlencode({**asked, "query": statement}), data
         return "/?" + urlencode(asked), statement.encode("utf-8", "surrogatepass")
@@ -305,7 +307,8 @@ def text(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _values(row: list[Any], types: list[str]) -> list[Any]:
+def values_of(row: list[Any], types: list[str]) -> list[Any]:
+    """Values as Python's, from a row of JSONCompactEachRowWithNamesAndTypes and the types of its columns."""
     return [None if value is None else _reader(kind)(value) for value, kind in zip(row, types, strict=True)]
 
 
