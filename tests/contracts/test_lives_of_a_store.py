@@ -106,14 +106,14 @@ def live_a_little(data: st.DataObject, life: Life, records: Sequence[Record]) ->
 
 
 def test_a_store_answers_from_what_it_should_hold_whatever_happens(events: EventStore) -> None:
-    @tries(examples(events) // 2)
+    @tries(examples(events) // 5)
     @given(data=st.data(), history=at_random.histories())
     def holds(data: st.DataObject, history: tuple[str, int, list[Record]]) -> None:
         timezone, around_us, records = history
         life = Life(emptied(events), around_us)
         query = data.draw(at_random.rolled_queries(timezone, around_us) | at_random.queries(timezone, around_us))
         life.append(records)
-        for _ in range(data.draw(st.integers(1, 5))):
+        for _ in range(data.draw(st.integers(1, 4))):
             live_a_little(data, life, records)
             assert events.query(query).as_dict() == naive.answer(list(life.held.values()), query)
         assert events.verify().differing == ()

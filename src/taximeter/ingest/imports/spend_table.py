@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from taximeter.errors import ConfigurationError, Mistake, NotFoundError, UnavailableError
 from taximeter.ingest.imports.files import rows_in
 from taximeter.ingest.imports.row import LeftOut, Row
+from taximeter.store.metadata.postgres_address import place_of, read_address
 
 if TYPE_CHECKING:
     import psycopg
@@ -45,8 +46,8 @@ class SpendTable:
     """
 
     def __init__(self, address: str) -> None:
-        given = _parameters(address)
-        self.name: Final = f"postgresql://{given.get('host') or 'localhost'}/{given.get('dbname') or ''}"
+        given = read_address(address, _mistake, database="litellm")
+        self.name: Final = place_of(given)
         self.read = 0
         with ExitStack() as closing:
             self._connection = closing.enter_context(self._connected(given))
@@ -103,19 +104,6 @@ class SpendTable:
             yield
         except psycopg.Error as error:
             raise UnavailableError(f"{self.name}: {' '.join(str(error).split())}") from None
-
-
-def _parameters(address: str) -> dict[str, Any]:
-    try:
-        from psycopg import ProgrammingError
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError:
-        raise _mistake("needs its client library: pip install 'taximeter[postgres]'") from None
-    try:
-        return conninfo_to_dict(address)
-    except ProgrammingError:
-        # Its message may quote the address, and a password with it.
-        raise _mistake("is no address such as postgresql://USER:PASSWORD@HOST:5432/litellm") from None
 
 
 def _mistake(message: str) -> ConfigurationError:

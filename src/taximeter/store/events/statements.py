@@ -451,9 +451,7 @@ def _rank(query: Query, keys: Sequence[str]) -> exp.Expr:
     descending = ranking_of(query).descending
     order = [exp.Ordered(this=exp.column(WEIGHT), desc=descending, nulls_first=False)]
     order += [exp.Ordered(this=exp.column(key), desc=False, nulls_first=False) for key in keys]
-    # A group is one row unless it has buckets: numbering rows is a quarter cheaper than ranking them.
-    rank = exp.RowNumber() if query.interval is None else exp.DenseRank()
-    return exp.Window(this=rank, order=exp.Order(expressions=order))
+    return exp.Window(this=exp.DenseRank(), order=exp.Order(expressions=order))
 
 
 def _given_rank(query: Query, first: Keys) -> exp.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taximeter.errors import ConfigurationError, Mistake, SchemaError, StoreError
+from taximeter.store.metadata.postgres_address import place_of, read_address
 
 BUSY_SECONDS: Final = 5
 """How long a writer waits for another one."""
@@ -95,19 +96,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgres(address: str) -> Place:
-    try:
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError:
-        raise _mistake("needs its client library: pip install 'taximeter[postgres]'") from None
-    try:
-        given = conninfo_to_dict(address)
-    except psycopg.Error:
-        # Its message may quote the address, and a password with it.
-        raise _mistake("is no address such as postgresql://USER:PASSWORD@HOST:5432/DATABASE") from None
+    given = read_address(address, _mistake)
     parameters: dict[str, Any] = {**POSTGRES_DEFAULTS, **given}
 
     def connect() -> Any:
+        import psycopg
+
         # No prepared statements: a pooler in between may hand the next transaction to another session.
         return psycopg.connect(**parameters, prepare_threshold=None)
 
@@ -115,20 +109,8 @@ def _postgres(address: str) -> Place:
         "postgresql+psycopg://", creator=connect, pool_pre_ping=True, hide_parameters=True, pool_size=8, pool_timeout=5
     )
     event.listen(engine, "begin", _begin_postgres)
-    name = _name(given)
+    name = place_of(given)
     return Place(engine, name, _alone_in_postgres, lambda error: _told_by_postgres(name, error))
-
-
-def _name(given: dict[str, Any]) -> str:
-    hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
-    ports = str(given.get("port") or "").split(",")
-    placed = [f"{host}:{port}" if port else host for host, port in zip(hosts, _as_many(ports, hosts), strict=True)]
-    return f"postgresql://{','.join(placed)}/{given.get('dbname') or ''}"
-
-
-def _as_many(ports: Sequence[str], hosts: Sequence[str]) -> Sequence[str]:
-    """One port is that of every host."""
-    return ports if len(ports) == len(hosts) else [ports[0]] * len(hosts)
 
 
 def _begin_postgres(connection: Connection) -> None:
