@@ -274,6 +274,13 @@ def test_pages_go_on_where_the_last_one_ended(events: EventStore) -> None:
     assert last.next is None
 
 
+def test_behind_the_last_group_of_a_tag_all_is_the_rest(events: EventStore) -> None:
+    events.append([line(n, tags={"plan": str(n)}, duration_ms=n) for n in (1, 2)], {})
+    asked = {"measures": ["calls", "latency_ms_p50"], "group_by": ["tags.plan"], "limit": 1, "offset": 5}
+    rest = {"tags.plan": None, "calls": 2, "latency_ms_p50": 1.0, "other": True}
+    assert rows(events, **asked) == [rest]
+
+
 @pytest.mark.parametrize("odd", ["'); DROP TABLE events; --", "\\'", "[slot 1 plain]", "$1", "{x:String}", 'ü"\n'])
 def test_names_of_tags_and_values_may_be_anything(events: EventStore, odd: str) -> None:
     events.append([line(1, tags={odd: odd}, feature=odd), line(2, tags={"odd": "other"}, feature="other")], {})

@@ -16,14 +16,17 @@ from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 DIALECT: Final = "duckdb"
 
 
-def said(statement: Statement) -> tuple[str, list[Any]]:
-    """The text, and the values of the parameters in it."""
-    return _text(statement.build, statement.shape), list(statement.values)
+def said(statement: Statement) -> tuple[str, dict[str, Any]]:
+    """The text, and the values of the parameters in it by their numbers."""
+    text, numbers = _text(statement.build, statement.shape)
+    return text, {str(number): statement.values[number - 1] for number in numbers}
 
 
 @lru_cache(maxsize=TEXTS_KEPT)
-def _text(build: Callable[[Any], exp.Query], shape: Any) -> str:
-    return sql(_without_views(build(shape)))
+def _text(build: Callable[[Any], exp.Query], shape: Any) -> tuple[str, frozenset[int]]:
+    """With the numbers of the slots in it: DuckDB takes no value that a text has no place for."""
+    tree = _without_views(build(shape))
+    return sql(tree), frozenset(int(slot.this.name) for slot in tree.find_all(exp.Parameter))
 
 
 def _without_views(tree: exp.Expr) -> exp.Expr:
