@@ -37,6 +37,7 @@ def engine_url() -> str:
 
 
 def _end(process: subprocess.Popen[bytes], folder: str) -> None:
+    process.kill()  # its engine does not always end when it is asked to
     process.communicate()
     shutil.rmtree(folder, ignore_errors=True)
 

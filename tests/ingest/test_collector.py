@@ -320,7 +320,7 @@ def test_the_thread_stores_what_is_written_and_tells(tmp_path: Path, store: Memo
     collector.start()
     spool.append(as_line(event(1)))
 
-    assert stored.wait(10)
+    assert stored.wait(60)
     seen = [collector.status.running]
     collector.stop()
     assert [*seen, collector.status.running] == [True, False]

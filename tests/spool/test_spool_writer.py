@@ -252,7 +252,7 @@ def test_the_sender_is_told_when_something_was_written(tmp_path: Path) -> None:
     spool.on_written = told.set
     spool.append(b"{}")
 
-    assert told.wait(10)
+    assert told.wait(60)
     spool.close()
 
 
