@@ -12,6 +12,15 @@ from taximeter.server.page import BUILT
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
+SLOWEST_SECONDS = 400
+"""The first test starts server and browser, and every wait of a test may take its time where the machine is busy."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.timeout(SLOWEST_SECONDS))
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
