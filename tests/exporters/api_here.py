@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from typing import Any, cast
 
 import httpx
@@ -25,9 +26,9 @@ class Keys:
 
 def get(here: World, path: str, key: str = "read", **parameters: str) -> httpx.Response:
     """The answer to `GET /api/v1{path}`."""
-    others = dict.fromkeys(("live", "keys", "status", "sign_in_url", "prices", "calculator_uses", "limits"))
     access = Access(Keys(), local_token="local", cookie="taximeter")
-    parts = Parts(**cast(Any, others), store=here.store, access=access, clock=here.clock)
+    others = dict.fromkeys(part.name for part in fields(Parts))
+    parts = Parts(**cast(Any, {**others, "store": here.store, "access": access, "clock": here.clock}))
     transport = httpx.ASGITransport(build_api(parts, "1.0"))
 
     async def ask() -> httpx.Response:

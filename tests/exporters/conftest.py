@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import pytest
 from export_rig import World, world
 
 
+@pytest.fixture(scope="session")
+def nothing_yet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of stores that have nothing: copying them spares every test to make the schemas."""
+    folder = tmp_path_factory.mktemp("nothing")
+    with world(folder):
+        return folder
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
+def here(nothing_yet: Path, tmp_path: Path) -> Iterator[World]:
+    shutil.copytree(nothing_yet, tmp_path, dirs_exist_ok=True)
     with world(tmp_path) as one:
         yield one
