@@ -23,10 +23,11 @@ from taximeter.config.alerting import RuleSettings
 
 NOW_US = HandClock(29_800_800).us
 ANN = Contributor("user_id", "ann", 0.96, Decimal("3.10"))
+MORE = (Contributor("cause", "input_tokens", 1.0, Decimal("3.20")), Contributor("tenant", None, 1.0, Decimal("3.20")))
 
 
 def found(kind: FindingKind, **changed: Any) -> Observation:
-    told: dict[str, Any] = {"scope": {"feature": "chat"}, "contributors": [ANN], **changed}
+    told: dict[str, Any] = {"scope": {"feature": "chat"}, "contributors": [*MORE, ANN], **changed}
     return of_finding(
         Finding(
             finding_id="f1",

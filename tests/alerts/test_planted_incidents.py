@@ -34,7 +34,7 @@ def settings_for(told: Receivers, **more: Any) -> dict[str, Any]:
 # ── what detection finds ───────────────────────────────────────────────────────────────────────────────────
 
 USUAL: Final = Habit(calls=3.0)
-LEARNT_MINUTES: Final = 1440 + 120
+LEARNT_MINUTES: Final = 1440 + 360
 NOW: Final = FIRST + LEARNT_MINUTES
 LASTS_MINUTES: Final = 8
 
@@ -84,7 +84,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """A day and two hours of calls, then five incidents, four minutes apart, and what became of them."""
+    """A day and six hours of calls, then five incidents, four minutes apart, and what became of them."""
     folder = tmp_path_factory.mktemp("night")
     allowed = {feature: {USUAL.model: None} for feature in DETECTED}
     anomalies = {"dimensions": [], "allowed_models": allowed}

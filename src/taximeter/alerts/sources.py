@@ -122,14 +122,17 @@ def _per_hour(finding: Finding) -> str | None:
     return None if finding.excess_usd_per_hour is None else dollars(finding.excess_usd_per_hour).removeprefix("$")
 
 
-MOSTLY: Final = 0.5
+MOSTLY: Final = 0.6
 """Who has more than this share of a change is named in the first line."""
+
+_WHO: Final = ("user_id", "api_key_id", "tenant", "team", "feature", "prompt_version", "model")
+"""Dimensions that can be named there, the most telling first."""
 
 
 def _mostly(finding: Finding) -> str | None:
     """Who is behind most of it, when the scope does not say it already."""
-    behind = (one for one in finding.contributors if one.share > MOSTLY and one.value)
-    named = [_named(one) for one in behind if one.dimension not in finding.scope]
+    behind = {one.dimension: one for one in finding.contributors if one.share > MOSTLY and one.value}
+    named = [_named(behind[name]) for name in _WHO if name in behind and name not in finding.scope]
     return f"mostly {named[0]}" if named else None
 
 
