@@ -33,6 +33,7 @@ class Rig:
         self.clock = HandClock(29_800_000)
         self.pager, self.slack = Place(), Place()
         self.fails = False
+        self.error: Exception = StoreError("database or disk is full")
         routes = [{"match": {"family": "meter"}, "channels": ["pager"]}, {"channels": ["slack"]}]
         settings = AlertSettings.model_validate({"channels": {"pager": {}, "slack": {}}, "routes": routes})
         channels = {"pager": self.pager, "slack": self.slack}
@@ -40,13 +41,13 @@ class Rig:
 
     def _evaluate(self) -> None:
         if self.fails:
-            raise StoreError("database or disk is full")
+            raise self.error
 
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(0, seconds, 5):
             self.clock.us += 5 * SECOND_US
             if self.fails:
-                with pytest.raises(StoreError):
+                with pytest.raises(type(self.error)):
                     self.lifeline.turn()
             else:
                 self.lifeline.turn()
@@ -64,6 +65,13 @@ def test_an_hour_without_the_store_is_one_page_to_those_who_hear_of_the_meter() 
     rig.pass_seconds(60)
     assert rig.pager.took == [("opened", PAGE), ("resolved", f"Over: {PAGE}")]
     assert rig.slack.took == []
+
+
+def test_an_evaluation_that_fails_for_whatever_reason_is_told() -> None:
+    rig = Rig()
+    rig.fails, rig.error = True, ArithmeticError("no number")
+    rig.pass_seconds(120)
+    assert rig.pager.took == [("opened", PAGE)]
 
 
 def test_a_store_that_is_away_for_less_than_a_minute_wakes_nobody() -> None:

@@ -117,3 +117,9 @@ def test_a_wrong_rule_is_refused_by_its_field(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         threshold(RuleSettings.model_validate({"name": "r", "measure": "cost_usd", **written}))
     assert refused.value.facts["field"] == field
+
+
+@pytest.mark.parametrize("name", ["first_seen", "last_seen"])
+def test_a_rule_wants_a_number(name: str) -> None:
+    with pytest.raises(UsageError, match="is an instant"):
+        threshold(RuleSettings(name="x", measure=name, warning="> 5"))

@@ -12,7 +12,7 @@ from taximeter.alerts.desk import Policy
 from taximeter.alerts.routing import Route
 from taximeter.alerts.watch import Watch
 from taximeter.clock import SystemClock
-from taximeter.errors import StoreError
+from taximeter.errors import StoreError, UsageError
 from taximeter.store.metadata import Metadata
 
 
@@ -25,6 +25,18 @@ class Trouble:
         del now_us
         labels = {"feature": "chat"}
         return [Observation(rule="spike", kind="volume_spike", labels=labels, severity="critical", summary="60 calls")]
+
+
+class Broken:
+    """A source that cannot be asked, for one reason or another."""
+
+    rules: Sequence[str] = ("broken",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def observe(self, now_us: int) -> list[Observation]:
+        raise self._error
 
 
 def watch_of(metadata: Metadata) -> Watch:
@@ -75,3 +87,12 @@ def test_an_evaluation_that_another_server_overtook_changes_nothing(tmp_path: Pa
     assert len(here.alerting.letters()) == 1
     for one in (here, there):
         one.close()
+
+
+@pytest.mark.parametrize("error", [UsageError("events from before are no longer kept"), ArithmeticError("no number")])
+def test_a_rule_that_cannot_be_judged_silences_no_other(tmp_path: Path, error: Exception) -> None:
+    metadata = Metadata(tmp_path / "metadata.sqlite")
+    policy = Policy(Route(name="all", channels=("slack",)))
+    Watch(lambda: [Broken(error), Trouble()], lambda: policy, metadata.alerting, SystemClock()).evaluate()
+    assert [letter.event for letter in metadata.alerting.letters()] == ["opened"]
+    metadata.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taximeter.config.effective import MASK, Origin, ShownSetting, effective
+from taximeter.config.effective import MASK, Origin, ShownSetting, effective, shown_text
 from taximeter.config.file import Loaded, load
 
 PLANTED = "pl4nted"
@@ -64,6 +64,19 @@ def test_every_text_of_a_provider_that_is_an_address_or_a_secret_is_masked(tmp_p
         "slack": {"kind": "slack", "token": MASK, "channel": MASK},
         "hook": {"kind": "webhook", "url": MASK, "headers": MASK},
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("postgresql://u:PLANTED#x@host/db", f"postgresql://host/{MASK}"),
+        ("postgresql://u:p[PLANTED@host:5432/db", f"postgresql://host:5432/{MASK}"),
+        ("postgresql://u:PLANTED@x@host/db", f"postgresql://host/{MASK}"),
+        ("postgresql://u:PLANTED@[host/db", f"postgresql://{MASK}"),
+    ],
+)
+def test_of_an_address_that_no_parser_agrees_about_nothing_of_the_password_is_shown(address: str, told: str) -> None:
+    assert shown_text(address) == told
 
 
 FILE = """

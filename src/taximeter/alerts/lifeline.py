@@ -16,7 +16,6 @@ from taximeter.alerts.notify import Event
 from taximeter.alerts.routing import Route, routes_for
 from taximeter.alerts.states import SECOND_US
 from taximeter.clock import Clock, rfc3339
-from taximeter.errors import StoreError
 
 FAILING_US: Final = 60 * SECOND_US
 """So long an evaluation has to fail: a store that is restarted is no reason to wake anybody."""
@@ -43,7 +42,7 @@ class Lifeline:
         """One evaluation. Raises what it raises."""
         try:
             self._evaluate()
-        except StoreError as error:
+        except Exception as error:  # whatever it was, nobody was told anything
             self._failed(str(error))
             raise
         self._works()

@@ -18,7 +18,7 @@ from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.filters import parse_filters
-from taximeter.store.events.vocabulary import dimension, measure
+from taximeter.store.events.vocabulary import MOMENTS, dimension, measure
 
 _COMPARISONS: Final[Mapping[str, Callable[[Decimal, Decimal], bool]]] = {
     ">": operator.gt,
@@ -91,10 +91,14 @@ def threshold(settings: RuleSettings) -> Threshold:
         if bound.percent is (settings.against is None):
             hint = "a bound in percent goes with `against`, and only with it"
             raise UsageError(f"{severity} of rule {settings.name!r} cannot be compared", hint=hint, field=severity)
+    measured = measure(settings.measure, field="measure").name
+    if measured in MOMENTS:
+        hint = "a rule wants a number: `calls` with `< 1` says that nothing came"
+        raise UsageError(f"{measured} of rule {settings.name!r} is an instant", hint=hint, field="measure")
     query = Query(
         from_us=0,
         to_us=settings.over * SECOND_US,
-        measures=(measure(settings.measure, field="measure").name, "calls"),
+        measures=(measured, "calls"),
         group_by=tuple(dimension(name, field="each") for name in settings.each),
         filters=parse_filters(settings.where),
     )

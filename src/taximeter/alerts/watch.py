@@ -21,7 +21,7 @@ from taximeter.alerts.message import message_of
 from taximeter.alerts.notify import Notification
 from taximeter.alerts.sources import Source
 from taximeter.clock import Clock
-from taximeter.errors import StoreError
+from taximeter.errors import TaximeterError
 from taximeter.store.metadata import IncidentRecord, Letter
 
 EVALUATE_SECONDS: Final = 5.0
@@ -121,8 +121,11 @@ class Watch:
         for source in self._sources():
             try:
                 found = source.observe(now_us)
-            except StoreError as error:
+            except TaximeterError as error:
                 _log.warning("alerts: %s cannot be evaluated: %s", ", ".join(source.rules), error)
+                found = None
+            except Exception:  # noqa: BLE001 - one rule that cannot be judged must not silence all the others
+                _log.exception("alerts: %s cannot be evaluated", ", ".join(source.rules))
                 found = None
             if found is None:
                 unknown += source.rules

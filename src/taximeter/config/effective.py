@@ -109,7 +109,7 @@ def _shown(value: Any) -> tuple[Any, bool]:
         return {str(key): _shown(inner)[0] for key, inner in value.items()}, False
     if isinstance(value, list | tuple | set | frozenset):
         return [_shown(inner)[0] for inner in value], False
-    return _shown_text(str(value.value if isinstance(value, Enum) else value)), False
+    return shown_text(str(value.value if isinstance(value, Enum) else value)), False
 
 
 def _entry(model: BaseModel) -> Any:
@@ -118,15 +118,15 @@ def _entry(model: BaseModel) -> Any:
     return str(name) if name else {key: _shown(getattr(model, key))[0] for key in sorted(model.model_fields_set)}
 
 
-def _shown_text(text: str) -> str:
+def shown_text(text: str) -> str:
     """Of an address, scheme and host: a name, a password or a token may be in any other part."""
-    if "://" not in text:
+    scheme, found, place = text.partition("://")
+    if not found:
         return text
-    parts = urlsplit(text)
-    host = parts.hostname or ""
     try:
+        parts = urlsplit(f"{scheme}://{place.rpartition('@')[2]}")
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
-        port = ""
+        return f"{scheme}://{MASK}"
     rest = f"/{MASK}" if parts.path.strip("/") or parts.query or parts.fragment else ""
-    return f"{parts.scheme}://{host}{port}{rest}"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{rest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import zstandard
 
@@ -13,8 +13,10 @@ from taximeter.server.answers import Receive, Scope, header
 
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
+_ZLIB_STEP_BYTES: Final = 4096
 _ZSTD_STEP_BYTES: Final = 256
-"""Packed bytes that are unpacked at once: even these may hold megabytes."""
+"""Packed bytes that are unpacked at once: even these may hold megabytes. What is left of them is copied where a member
+ends, of which there may be very many."""
 
 _ZSTD_WINDOW_BYTES: Final = 1 << 27
 """What a packed body may want remembered: as much as `zstd --long` does."""
@@ -55,32 +57,38 @@ async def _read(receive: Receive, limit_bytes: int) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class _Machine(Protocol):
+    """What unpacks one member (of gzip), stream (of zlib) or frame (of zstd); a body may have several."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
 def unpacked(packed: bytes, limit_bytes: int) -> bytes:
     """The content of gzip or zlib data, never more than `limit_bytes` of it. Raises as `read_body` does."""
-    machine = zlib.decompressobj(_GZIP_OR_ZLIB)
-    try:
-        content = machine.decompress(packed, limit_bytes + 1)
-    except zlib.error as error:
-        raise UsageError(f"the body cannot be unpacked: {error}") from None
-    if len(content) > limit_bytes:
-        raise _too_large(limit_bytes)
-    if not machine.eof:
-        raise UsageError("the packed body ends too early")
-    return content
+    return _all_members(packed, limit_bytes, lambda: zlib.decompressobj(_GZIP_OR_ZLIB), _ZLIB_STEP_BYTES)
 
 
 def unpacked_zstd(packed: bytes, limit_bytes: int) -> bytes:
     """The same for zstd."""
-    machine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
-    parts: list[bytes] = []
-    size = 0
-    for start in range(0, len(packed), _ZSTD_STEP_BYTES):
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+    return _all_members(packed, limit_bytes, unpacker.decompressobj, _ZSTD_STEP_BYTES)
+
+
+def _all_members(packed: bytes, limit_bytes: int, new: Callable[[], _Machine], step_bytes: int) -> bytes:
+    machine, parts, size, at = new(), [], 0, 0
+    while at < len(packed):
         if machine.eof:
-            break
+            machine = new()
+        step = packed[at : at + step_bytes]
         try:
-            parts.append(machine.decompress(packed[start : start + _ZSTD_STEP_BYTES]))
-        except zstandard.ZstdError as error:
+            parts.append(machine.decompress(step))
+        except (zlib.error, zstandard.ZstdError) as error:
             raise UsageError(f"the body cannot be unpacked: {error}") from None
+        at += len(step) - len(machine.unused_data)
         size += len(parts[-1])
         if size > limit_bytes:
             raise _too_large(limit_bytes)
