@@ -52,6 +52,12 @@ UNBOUNDED = [
     ("gemini", gemini(inline("application/pdf")), "document"),
     ("gemini", gemini(inline("video/mp4")), "document"),
     ("gemini", gemini(generationConfig={"responseModalities": ["TEXT", "IMAGE"]}), "more than text"),
+    ("gemini", gemini(generation_config={"response_modalities": ["IMAGE"]}), "more than text"),
+    (
+        "gemini",
+        gemini(generationConfig={"maxOutputTokens": 9}, generation_config={"max_output_tokens": 99}),
+        "allowance twice",
+    ),
     ("bedrock", converse({"document": {"name": "d", "source": {}}}), "document"),
     ("bedrock", converse({"video": {"source": {}}}), "document"),
     ("bedrock", converse(RESULT), "document"),
@@ -120,6 +126,7 @@ def test_sound_has_rates_of_its_own_whether_it_is_read_or_written(payload: dict[
         ("anthropic", {"messages": [ASKED], "thinking": {"type": "enabled", "budget_tokens": 4_000}}, 5_024),
         ("gemini", gemini(generationConfig={"thinkingConfig": {"thinkingBudget": 2_000}}), 3_024),
         ("gemini", gemini(generationConfig={"thinkingConfig": {"thinkingBudget": -1}}), 1_024),
+        ("gemini", gemini(generation_config={"thinking_config": {"thinking_budget": 2_000}}), 3_024),
         (
             "bedrock",
             converse(additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 2_000}}),
@@ -134,6 +141,7 @@ def test_a_call_that_thinks_first_is_left_enough_to_write(kind: str, payload: di
 
 def test_candidates_are_choices() -> None:
     assert bound("gemini", gemini(generationConfig={"candidateCount": 4})).choices == 4
+    assert bound("gemini", gemini(generation_config={"candidate_count": 4})).choices == 4
 
 
 def test_an_invoked_models_allowance_is_read_and_not_changed() -> None:

@@ -61,7 +61,7 @@ def read_request(body: Payload) -> RequestFacts:
     return RequestFacts(
         operation="generate_content",
         model=model_name(text(body.get("model"))),
-        max_output_tokens=count(options.get("maxOutputTokens")),
+        max_output_tokens=count(options.get("maxOutputTokens") or options.get("max_output_tokens")),
         input_characters=sum(characters(body[key]) for key in keys if key in body),
     )
 

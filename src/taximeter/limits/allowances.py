@@ -28,13 +28,20 @@ SMALLER_BY_FAMILY: Final = {"bedrock": 4_096, "cohere": 4_000}
 ALLOWED_BEFORE_THINKING: Final = ("o1", "o3", "o4", "gpt-5")
 """Models that know `max_completion_tokens` only. Compatible hosts mostly know `max_tokens` only."""
 
+_GEMINI: Final = tuple(
+    f"{options}.{allowance}"
+    for options in ("generation_config", "generationConfig")
+    for allowance in ("max_output_tokens", "maxOutputTokens")
+)
+"""Google takes both spellings of every field."""
+
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "openai.chat": ("max_completion_tokens", "max_tokens"),
     "openai.completions": ("max_tokens",),
     "openai.responses": ("max_output_tokens",),
     "anthropic.messages": ("max_tokens",),
-    "gemini.generate_content": ("generationConfig.maxOutputTokens",),
-    "gemini.stream_generate_content": ("generationConfig.maxOutputTokens",),
+    "gemini.generate_content": _GEMINI,
+    "gemini.stream_generate_content": _GEMINI,
     "bedrock.converse": ("inferenceConfig.maxTokens",),
     "bedrock.converse_stream": ("inferenceConfig.maxTokens",),
     "cohere.v1.chat": ("max_tokens",),

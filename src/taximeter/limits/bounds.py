@@ -12,6 +12,7 @@ What cannot be bounded so (a document by its id, a search that the provider make
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -137,17 +138,21 @@ def hears(payload: Mapping[str, Any]) -> bool:
 
 def _unseen_answer(payload: Mapping[str, Any]) -> str | None:
     """Why what an answer writes has no bound in tokens: it may draw, or speak (Gemini)."""
-    wanted = _options(payload).get("responseModalities") or ["TEXT"]
-    return None if wanted == ["TEXT"] else "it may answer with more than text"
+    if len(_options(payload, "maxOutputTokens")) > 1:
+        return "it states its allowance twice"
+    wanted = [asked for asked in _options(payload, "responseModalities") if asked]
+    return None if all(asked == ["TEXT"] for asked in wanted) else "it may answer with more than text"
 
 
-def _options(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = payload.get("generationConfig")
-    return found if isinstance(found, Mapping) else {}
+def _options(payload: Mapping[str, Any], name: str) -> list[Any]:
+    """What Gemini is told of one option, in either spelling of it and of what it stands in; both may be there."""
+    groups = [payload.get(group) for group in ("generationConfig", "generation_config")]
+    names = (name, re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name))
+    return [group[one] for group in groups if isinstance(group, Mapping) for one in names if one in group]
 
 
 def _choices(payload: Mapping[str, Any]) -> int:
-    stated = (payload.get("n"), payload.get("best_of"), _options(payload).get("candidateCount"))
+    stated = (payload.get("n"), payload.get("best_of"), *_options(payload, "candidateCount"))
     wanted = [value for value in stated if isinstance(value, int)]
     prompts = payload.get("prompt")
     several = len(prompts) if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list) else 1
@@ -160,9 +165,9 @@ def _thinking_budget(payload: Mapping[str, Any]) -> int | None:
     thinking = payload.get("thinking") or (passed_on.get("thinking") if isinstance(passed_on, Mapping) else None)
     if isinstance(thinking, Mapping) and thinking.get("type") != "disabled":
         return _positive(thinking.get("budget_tokens"))
-    thinking = _options(payload).get("thinkingConfig")
-    if isinstance(thinking, Mapping):
-        return _positive(thinking.get("thinkingBudget"))
+    for thinking in _options(payload, "thinkingConfig"):
+        if isinstance(thinking, Mapping):
+            return max(_positive(thinking.get(name)) for name in ("thinkingBudget", "thinking_budget"))
     return 0 if payload.get("reasoning") or payload.get("reasoning_effort") else None
 
 
