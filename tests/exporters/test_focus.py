@@ -18,7 +18,7 @@ from export_rig import World
 from focus_rules import COLUMNS, violations
 
 from taximeter.clock import to_unix_us
-from taximeter.errors import UnavailableError
+from taximeter.errors import UnavailableError, UsageError
 from taximeter.exporters import focus
 from taximeter.exporters.days import DAY_US
 from taximeter.exporters.forms import Form, write
@@ -101,6 +101,21 @@ def test_what_has_no_known_price_says_so(here: World) -> None:
     rows = rows_of(here)
     assert {row["x_UnpricedReason"] for row in rows} == {"unknown_model"}
     assert all("price not known" in str(row["ChargeDescription"]) for row in rows)
+
+
+def test_calls_that_counted_nothing_but_themselves_are_not_silently_free(here: World) -> None:
+    for _ in range(2):
+        here.call(cost_usd=None, unpriced_reason="unknown_model", input_tokens=None, output_tokens=None)
+    (row,) = rows_of(here)
+    assert (row["BilledCost"], row["ConsumedQuantity"], row["SkuMeter"]) == ("0", "2", "Requests")
+    assert row["x_UnpricedReason"] == "unknown_model"
+
+
+def test_labels_may_be_the_short_names_of_dimensions(here: World) -> None:
+    here.call(user_id="anna")
+    assert json.loads(rows_of(here, labels=["user"])[0]["Tags"] or "") == {"user_id": "anna"}
+    with pytest.raises(UsageError):
+        rows_of(here, labels=["nothing"])
 
 
 def test_labels_are_tags_and_the_team_is_the_sub_account(here: World) -> None:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,6 +20,8 @@ from taximeter.errors import UsageError
 from taximeter.reports.baseline import HOUR_US
 from taximeter.reports.forecast import Band, bounds, expect, forecast
 from taximeter.store.events import DuckDBEvents
+from taximeter.store.events.port import Retention
+from taximeter.store.events.rollups import EVENTS
 
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -149,6 +152,15 @@ def test_what_is_spent_is_exact_and_what_is_to_come_is_what_usually_came(store: 
     assert told["spent_usd"] == "0.0675"
     assert told["forecast_usd"] == told["low_usd"] == told["high_usd"] == "0.135"
     assert told["reason"] is None
+
+
+def test_what_is_no_longer_kept_makes_the_history_shorter(tmp_path: Path) -> None:
+    store = DuckDBEvents(tmp_path / "events.duckdb")
+    keep(store, "daily", 28)
+    store.expire(Retention({EVENTS: 14}), MONDAY_US)
+    told = forecast({"span": "week", "filters": {"feature": "daily", "user_id": "u1"}}, store, MONDAY_US)
+    assert told.learnt_days == 13
+    store.close()
 
 
 def test_too_little_history_is_said_and_no_number_told(store: DuckDBEvents) -> None:

@@ -15,6 +15,11 @@ import openai
 import pytest
 
 import taximeter
+from taximeter.config.limits import read_limits
+from taximeter.limits.bounds import CallBound
+from taximeter.limits.rules import Rules
+from taximeter.limits.verdict import Admitted, Ask, CallKind, Verdict
+from taximeter.sdk.limiting import admit_async
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
@@ -190,3 +195,41 @@ def test_cached_lets_through_whom_the_server_admitted_a_moment_ago(
     assert ask(client, "anna").usage.total_tokens > 0
     with pytest.raises(taximeter.LimitExceeded):
         ask(client, "somebody else")
+
+
+class Slow:
+    """Decides while nobody waits any more."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        self.asked, self.may_decide, self.let_go = threading.Event(), threading.Event(), threading.Event()
+
+    def decide(self, ask: Ask) -> Verdict:
+        self.asked.set()
+        assert self.may_decide.wait(60)
+        limits = read_limits([{"name": "x", "scope": "global", "measure": "requests", "limit": 9, "window": "day"}])
+        return Admitted(ask, ruled=Rules(limits).about(ask.subject))
+
+    def settle(self, *_: Any) -> None:
+        raise AssertionError("there was no call")
+
+    def void(self, admitted: Admitted) -> None:
+        self.let_go.set()
+
+
+def test_what_is_admitted_after_its_call_was_given_up_is_let_go() -> None:
+    limiter = Slow()
+    kind = CallKind("openai", "gpt-4o", None, None, None, False, False)
+    ask = Ask("an-id", 0, {}, kind, CallBound(0, 0))
+
+    async def give_up() -> None:
+        call = asyncio.create_task(admit_async(limiter, ask))
+        await asyncio.to_thread(limiter.asked.wait, 60)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        limiter.may_decide.set()
+        assert await asyncio.to_thread(limiter.let_go.wait, 60)
+
+    asyncio.run(give_up())

@@ -78,7 +78,8 @@ class Filing:
     @property
     def _about(self) -> list[str]:
         chosen = self._settings
-        return [chosen.to, chosen.content, chosen.format, chosen.billing_account, *chosen.labels]
+        place = (chosen.to, chosen.endpoint_url or "", chosen.region or "")
+        return [*place, chosen.content, chosen.format, chosen.billing_account, *chosen.labels]
 
     def turn(self) -> None:
         """Put the files of all days that are due, the oldest first."""

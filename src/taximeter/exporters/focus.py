@@ -23,6 +23,7 @@ from taximeter.config.exporting import CHARGED_BY
 from taximeter.core.money import add, format_usd
 from taximeter.errors import UnavailableError
 from taximeter.exporters.days import DAY_US
+from taximeter.store.events.vocabulary import dimension
 
 VERSION: Final = "1.2"
 CREATED_AT: Final = "2026-11-28T00:00:00Z"
@@ -176,8 +177,10 @@ def pages(
 ) -> Iterator[list[Row]]:
     """The rows of days, one day after the other. `account` is the id of the billing account.
 
-    Raises what `ask` raises, and UnavailableError for a day that changes faster than it can be read.
+    Raises what `ask` raises, UsageError for a label that is no dimension, and UnavailableError for a day that changes
+    faster than it can be read.
     """
+    labels = [dimension(label, field="labels") for label in labels]
     for day_us in days:
         groups = _groups(ask, day_us, [*BOUGHT, *labels], filters or {})
         yield [row for group in groups for row in _rows(group, day_us, account, labels)]
@@ -218,11 +221,12 @@ def _rows(group: Mapping[str, Any], day_us: int, account: str, labels: Sequence[
     about = {**_when(day_us), **_what(group), **_whose(group, account, labels)}
     amounts = {meter: Decimal(group[meter.cost] or 0) for meter in _METERS}
     amounts[_REQUESTS] = add(Decimal(group["cost_usd"] or 0), *(-amount for amount in amounts.values()))
-    for meter, amount in amounts.items():
-        quantity = meter.quantity(group)
-        if amount or (quantity and meter is not _REQUESTS):
-            charged = {**about, **_charged(meter, group, quantity, format_usd(amount))}
-            yield {name: charged.get(name) for name in COLUMNS}
+    used = [one for one in amounts if amounts[one] or (one is not _REQUESTS and one.quantity(group))]
+    if not used and group["unpriced_reason"] is not None:
+        used = [_REQUESTS]  # nothing but the calls was counted, and what they cost is not known
+    for meter in used:
+        charged = {**about, **_charged(meter, group, meter.quantity(group), format_usd(amounts[meter]))}
+        yield {name: charged.get(name) for name in COLUMNS}
 
 
 def _when(day_us: int) -> Row:

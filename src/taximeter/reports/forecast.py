@@ -145,12 +145,22 @@ def _days_of(span: Span, today: date) -> tuple[date, date]:
 def _history(store: EventStore, filters: tuple[Condition, ...], now_us: int) -> dict[int, Decimal]:
     """The cost of every whole hour since the first one with a call, of the last four weeks."""
     to_us = now_us // HOUR_US * HOUR_US
-    from_us = to_us - HISTORY_DAYS * _DAY_US
-    asked = Query(from_us=from_us, to_us=to_us, measures=("cost_usd",), filters=filters, interval="hour")
-    found = {to_unix_us(datetime.fromisoformat(row["time"])): row["cost_usd"] for row in store.query(asked).rows}
+    try:
+        found = _by_hour(store, filters, to_us - HISTORY_DAYS * _DAY_US, to_us)
+    except UsageError as error:
+        kept_from = error.facts.get("kept_from")
+        if not isinstance(kept_from, str):
+            raise
+        first_kept_us = -(-to_unix_us(datetime.fromisoformat(kept_from)) // HOUR_US) * HOUR_US
+        found = _by_hour(store, filters, min(first_kept_us, to_us - HOUR_US), to_us)
     known = {hour_us: Decimal(cost) for hour_us, cost in found.items() if cost is not None}
     first_us = min(known, default=to_us)
     return {hour_us: known.get(hour_us, ZERO) for hour_us in range(first_us, to_us, HOUR_US)}
+
+
+def _by_hour(store: EventStore, filters: tuple[Condition, ...], from_us: int, to_us: int) -> dict[int, str | None]:
+    asked = Query(from_us=from_us, to_us=to_us, measures=("cost_usd",), filters=filters, interval="hour")
+    return {to_unix_us(datetime.fromisoformat(row["time"])): row["cost_usd"] for row in store.query(asked).rows}
 
 
 # ── pure ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -145,11 +145,29 @@ async def admit_async(limiter: Limiter, ask: Ask) -> Admitted | None:
     patience = Patience()
     decide: Callable[[], Any] = lambda: GUARD.run("limits", limiter.decide, ask)  # noqa: E731 - the same for both ways
     while True:
-        verdict = await asyncio.to_thread(decide) if limiter.blocks else decide()
+        verdict = await _beside(limiter, decide) if limiter.blocks else decide()
         admitted, pause = _decided(verdict, patience)
         if pause is None:
             return admitted
         await asyncio.sleep(pause)
+
+
+async def _beside(limiter: Limiter, decide: Callable[[], Any]) -> Any:
+    """Decide in a thread. What is admitted there after its call was given up is let go again."""
+    deciding = asyncio.ensure_future(asyncio.to_thread(decide))
+    try:
+        return await asyncio.shield(deciding)
+    except asyncio.CancelledError:
+        deciding.add_done_callback(lambda done: _let_go(limiter, done))
+        raise
+
+
+def _let_go(limiter: Limiter, decided: asyncio.Future[Any]) -> None:
+    from taximeter.limits.verdict import Admitted
+
+    verdict = None if decided.cancelled() else decided.result()
+    if isinstance(verdict, Admitted) and verdict.ruled:
+        decided.get_loop().run_in_executor(None, GUARD.run, "limits", limiter.void, verdict)
 
 
 def _decided(verdict: Verdict | None, patience: Patience) -> tuple[Admitted | None, float | None]:

@@ -33,6 +33,9 @@ from taximeter.server.parts import Parts
 from taximeter.store.metadata import IncidentRecord
 
 FORM_LIMIT_BYTES: Final = 16 * 1024
+PRESSED_LIMIT_BYTES: Final = 256 * 1024
+"""Slack repeats the whole message in what it tells of a press, up to eight bytes a character."""
+
 NAME_CHARACTERS: Final = 100
 
 Form = Mapping[str, str]
@@ -71,7 +74,7 @@ class AlertLinks:
         """A channel's service tells of a button. An error is what it shows beside the button."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            body = await read_body(scope, receive, FORM_LIMIT_BYTES)
+            body = await read_body(scope, receive, PRESSED_LIMIT_BYTES)
             await asyncio.to_thread(self.press, channel, headers, body)
         except TaximeterError as error:
             await answer_error(send, error)
