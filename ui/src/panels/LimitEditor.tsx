@@ -165,9 +165,15 @@ interface PairsProps {
   set: (value: string[]) => void;
 }
 
-/** Only what can be read becomes one of them. */
+/** Only what can be read becomes one of them; what cannot is told. */
 function Pairs({ label, placeholder, value, error, set }: PairsProps) {
-  return <TagsInput label={label} placeholder={value.length ? "" : placeholder} value={value} error={error} onChange={(given) => set(given.filter(isPair))} miw={220} acceptValueOnBlur />;
+  const [isWrong, setWrong] = useState(false);
+  const take = (given: string[]) => {
+    setWrong(!given.every(isPair));
+    set(given.filter(isPair));
+  };
+  const mistake = isWrong ? `Write it as ${placeholder}.` : error;
+  return <TagsInput label={label} placeholder={value.length ? "" : placeholder} value={value} error={mistake} onChange={take} miw={220} acceptValueOnBlur />;
 }
 
 /** More for a while. */
