@@ -118,6 +118,13 @@ def test_a_password_in_an_address_is_refused_and_not_shown(url: str) -> None:
     assert "***@host" in told
 
 
+@pytest.mark.parametrize("url", ["ftp://host/v1?key=PW", "ftp://u:x@host/v1?key=PW&a=b", "ftp://host?PW@host"])
+def test_what_a_wrong_address_asks_is_not_shown(url: str) -> None:
+    (told,) = mistakes(f"providers: {{local: {{base_url: '{url}'}}}}")
+    assert "PW" not in told
+    assert "ftp://" in told
+
+
 @pytest.mark.parametrize("url", ["http://", "http://h:port/v1", "http://h:65536", "http://[::1]:x", "https://:443"])
 def test_an_address_without_a_host_or_with_an_odd_port_is_a_mistake(url: str) -> None:
     (told,) = mistakes(f"providers: {{local: {{base_url: '{url}'}}}}")

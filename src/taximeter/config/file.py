@@ -259,15 +259,17 @@ def _sentence(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
         return "is needed"
     message = message.removeprefix("Value error, ").replace("Input should be", "should be")
     if isinstance(error["input"], str | int | float) and not {*path[-1:]} & SECRETS:
-        message += f", not {_without_password(repr(error['input']))}"
+        message += f", not {_without_secrets(repr(error['input']))}"
     return message
 
 
-def _without_password(shown: str) -> str:
-    """Everything before the last `@` may be a name and a password; the scheme is not."""
+def _without_secrets(shown: str) -> str:
+    """Everything before the last `@` may be a name and a password, the scheme is not; so may what an address asks."""
     before, at, host = shown.rpartition("@")
     scheme, slashes, _ = before.partition("://")
-    return f"{scheme + slashes if slashes else shown[:1]}***@{host}" if at else shown
+    shown = f"{scheme + slashes if slashes else shown[:1]}***@{host}" if at else shown
+    place, asks, _ = shown.partition("?")
+    return f"{place}?***{shown[-1:]}" if asks and "://" in place else shown
 
 
 def _suggestion(wrong: str, allowed: list[str]) -> str:
