@@ -42,8 +42,8 @@ def counts_in(usage: Payload, table: CountTable) -> dict[str, int | None]:
     """The counts of a provider's usage object under our names."""
     found: dict[str, int | None] = {}
     for place, names in table.items():
-        holder = usage if not place else usage.get(place)
-        if not holder or not isinstance(holder, Mapping):
+        holder = mapping(usage.get(place)) if place else usage
+        if not holder:
             continue
         for theirs, ours in names.items():
             if theirs in holder and ours not in found and (number := count(holder[theirs])) is not None:

@@ -198,6 +198,8 @@ def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) ->
 
 def _shared_out(reading: Reading, breakdown: object) -> Reading:
     """The reading with what each model used that a compound system called (Groq): theirs are the prices."""
+    if breakdown is None:
+        return reading
     by_model: dict[str, Usage] = {}
     total, conflict = NOTHING_COUNTED, reading.usage_conflict
     for entry in map(mapping, items(mapping(breakdown).get("models"))[:MOST_MODELS]):
