@@ -14,11 +14,11 @@ from taximeter.alerts.backtest import Backtest, tried
 from taximeter.alerts.policy import patience_of
 from taximeter.alerts.states import Patience
 from taximeter.alerts.thresholds import Threshold, threshold
-from taximeter.clock import Clock, rfc3339
+from taximeter.clock import Clock
 from taximeter.config.alerting import RuleSettings
 from taximeter.errors import NotFoundError, PermissionDeniedError, UsageError
 from taximeter.store.events import EventStore
-from taximeter.store.metadata import RuleBook, Version
+from taximeter.store.metadata import RuleBook, Version, provenance
 
 MOST_RULES: Final = 500
 """Rules that are set here; each is a question every five seconds."""
@@ -34,14 +34,7 @@ class DefinedRule:
     version: Version | None
 
     def as_dict(self) -> dict[str, Any]:
-        version = self.version
-        return {
-            **self.rule.settings.as_definition(),
-            "provisioned": version is None,
-            "version": None if version is None else version.version,
-            "changed_at": None if version is None else rfc3339(version.changed_at_us),
-            "changed_by": None if version is None else version.changed_by,
-        }
+        return {**self.rule.settings.as_definition(), **provenance(self.version)}
 
 
 class RuleDesk:

@@ -12,6 +12,7 @@ from taximeter.errors import UsageError
 from taximeter.exporters.series import Amounts, series_values, sums_of
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
+from taximeter.store.events.rollups import kept_from_us
 
 DAY_US: Final = 86_400_000_000
 
@@ -39,10 +40,7 @@ class Days:
         try:
             return oldest_us, self._totals(oldest_us)
         except UsageError as error:
-            kept_from = error.facts.get("kept_from")
-            if not isinstance(kept_from, str):
-                raise
-            first_us = -(-_start_us(kept_from) // DAY_US) * DAY_US
+            first_us = kept_from_us(error, DAY_US)
             return first_us, self._totals(first_us)
 
     def _totals(self, oldest_us: int) -> dict[int, Amounts]:

@@ -30,6 +30,7 @@ from taximeter.reports.baseline import HOUR_US, mean_and_deviation
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.filters import Condition, parse_filters
 from taximeter.store.events.instants import months_later, start_of_day, time_zone
+from taximeter.store.events.rollups import kept_from_us
 
 Span = Literal["day", "week", "month"]
 SPANS: Final[tuple[Span, ...]] = ("day", "week", "month")
@@ -148,11 +149,7 @@ def _history(store: EventStore, filters: tuple[Condition, ...], now_us: int) -> 
     try:
         found = _by_hour(store, filters, to_us - HISTORY_DAYS * _DAY_US, to_us)
     except UsageError as error:
-        kept_from = error.facts.get("kept_from")
-        if not isinstance(kept_from, str):
-            raise
-        first_kept_us = -(-to_unix_us(datetime.fromisoformat(kept_from)) // HOUR_US) * HOUR_US
-        found = _by_hour(store, filters, min(first_kept_us, to_us - HOUR_US), to_us)
+        found = _by_hour(store, filters, min(kept_from_us(error, HOUR_US), to_us - HOUR_US), to_us)
     known = {hour_us: Decimal(cost) for hour_us, cost in found.items() if cost is not None}
     first_us = min(known, default=to_us)
     return {hour_us: known.get(hour_us, ZERO) for hour_us in range(first_us, to_us, HOUR_US)}

@@ -21,7 +21,7 @@ from taximeter.limits.window import FOREVER_US, span_at
 from taximeter.reports.limit_simulation import simulate
 from taximeter.reports.limit_spending import spent_of
 from taximeter.store.events import EventStore
-from taximeter.store.metadata import LimitBook, LimitCrossing, UnseenCall, Version
+from taximeter.store.metadata import LimitBook, LimitCrossing, UnseenCall, Version, provenance
 
 MOST_SHOWN: Final = 200
 """Values of one limit that are shown, those nearest to their amount first."""
@@ -43,14 +43,7 @@ class Defined:
     version: Version | None
 
     def as_dict(self) -> dict[str, Any]:
-        version = self.version
-        return {
-            **self.limit.as_definition(),
-            "provisioned": version is None,
-            "version": None if version is None else version.version,
-            "changed_at": None if version is None else rfc3339(version.changed_at_us),
-            "changed_by": None if version is None else version.changed_by,
-        }
+        return {**self.limit.as_definition(), **provenance(self.version)}
 
 
 class LimitDesk:
@@ -123,15 +116,7 @@ class LimitDesk:
 
     def told_history(self, name: str) -> list[dict[str, Any]]:
         """Every version of a limit that was set here, newest first."""
-        return [
-            {
-                "version": one.version,
-                "definition": one.definition,
-                "changed_at": rfc3339(one.changed_at_us),
-                "changed_by": one.changed_by,
-            }
-            for one in self._book.history(name)
-        ]
+        return [one.as_dict() for one in self._book.history(name)]
 
     def simulated(self, wanted: Mapping[str, Any] | str, since: str) -> dict[str, Any]:
         """What a limit (a definition, or a name) would have refused. Raises UsageError, NotFoundError, StoreError."""

@@ -7,7 +7,6 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from taximeter.clock import rfc3339
 from taximeter.server.access import Caller
 from taximeter.server.deeds import alerting_of
 from taximeter.server.routes.dependencies import Admin, Reader, TheParts
@@ -48,16 +47,7 @@ def rule(name: str, parts: TheParts, _caller: Reader) -> Response:
 @router.get("/rules/{name}/history", response_model=RuleHistory)
 def history(name: str, parts: TheParts, _caller: Reader) -> Response:
     """Every version of a rule, with who changed it and when."""
-    versions = [
-        {
-            "version": one.version,
-            "definition": one.definition,
-            "changed_at": rfc3339(one.changed_at_us),
-            "changed_by": one.changed_by,
-        }
-        for one in alerting_of(parts).rules.history(name)
-    ]
-    return JSONResponse({"versions": versions})
+    return JSONResponse({"versions": [one.as_dict() for one in alerting_of(parts).rules.history(name)]})
 
 
 @router.delete("/rules/{name}", status_code=204)

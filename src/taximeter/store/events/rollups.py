@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from sqlglot import expressions as exp
 
-from taximeter.clock import rfc3339
+from taximeter.clock import rfc3339, to_unix_us
 from taximeter.errors import UsageError
 from taximeter.store.events import buckets
 from taximeter.store.events.intervals import INTERVALS, Interval
@@ -119,6 +120,17 @@ class Plan:
     level: Level
     rolled: tuple[Stretch, ...]
     gaps: tuple[Stretch, ...]
+
+
+def kept_from_us(error: UsageError, step_us: int) -> int:
+    """The first whole step (such as an hour) that is still kept, of what a query was refused with by `plan`.
+
+    Raises the error itself when it was refused for something else.
+    """
+    kept = error.facts.get("kept_from")
+    if not isinstance(kept, str):
+        raise error
+    return -(-to_unix_us(datetime.fromisoformat(kept)) // step_us) * step_us
 
 
 def plan(query: Query, parts: Sequence[Part], standing: Standing) -> Plan | None:

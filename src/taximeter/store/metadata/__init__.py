@@ -17,7 +17,7 @@ from taximeter.store.metadata.leases import Lease
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing, UnseenCall
 from taximeter.store.metadata.links import Links
 from taximeter.store.metadata.sessions import Session, Sessions
-from taximeter.store.metadata.versions import Version
+from taximeter.store.metadata.versions import Version, provenance
 
 __all__ = [
     "SCOPES",
@@ -48,6 +48,7 @@ __all__ = [
     "UnseenCall",
     "Verdict",
     "Version",
+    "provenance",
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Row, Table
 
-from taximeter.clock import Clock
+from taximeter.clock import Clock, rfc3339
 from taximeter.errors import NotFoundError
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.tables import CHANGES
@@ -24,6 +24,25 @@ class Version:
     definition: Mapping[str, Any] | None
     changed_at_us: int
     changed_by: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of an entry of a history."""
+        return {
+            "version": self.version,
+            "definition": self.definition,
+            "changed_at": rfc3339(self.changed_at_us),
+            "changed_by": self.changed_by,
+        }
+
+
+def provenance(version: Version | None) -> dict[str, Any]:
+    """Where a definition in force is from, as JSON; None: the configuration file, which alone may change it."""
+    return {
+        "provisioned": version is None,
+        "version": None if version is None else version.version,
+        "changed_at": None if version is None else rfc3339(version.changed_at_us),
+        "changed_by": None if version is None else version.changed_by,
+    }
 
 
 class Versions:
