@@ -24,8 +24,9 @@ HELLO: list[Any] = [{"role": "user", "content": "hello big world"}]
 SONNET = "claude-sonnet-5"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def simulator() -> Iterator[RunningSimulator]:
+    """One for each test: what its chance draws and what its ledger holds hang on no other test."""
     settings = Settings(seed=5, output_tokens_median=20, retry_after_seconds=0.01, slow_ms=20)
     with RunningSimulator(settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""One server with a small history, one browser; each test has a page of its own, signed in and free of errors."""
+"""Each module has a server with a small history, and a browser; each test a page, signed in and free of errors."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Its history is as old as its module is, and small: lists of the last or the largest show all of it."""
     with RunningSimulator(Settings()) as simulator:
         running = Server(tmp_path_factory.mktemp("page"), simulator.openai_url)
         running.start()
