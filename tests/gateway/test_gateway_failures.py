@@ -241,6 +241,16 @@ def test_a_stream_cut_late_keeps_what_the_provider_reported() -> None:
     assert (event["input_tokens"], event["output_tokens"], event["usage_estimated"]) == (412, 100, True)
 
 
+def test_what_was_reported_at_the_beginning_of_a_stream_that_breaks_off_is_not_all_of_it() -> None:
+    usage = b'"usage":{"input_tokens":412,"output_tokens":1}'
+    start = b'data: {"type":"message_start","message":{"id":"m","model":"c",' + usage + b"}}\n\n"
+    with running() as rig:
+        rig.plays(stream([start], cut=True))
+        rig.ask(MESSAGES, ASKED)
+        event = rig.log.wait_for(1)[0]
+    assert (event["input_tokens"], event["output_tokens"], event["usage_estimated"]) == (412, 1, True)
+
+
 async def unframed(stage: Stage) -> None:
     stage.head(200, [("content-type", "text/event-stream"), ("connection", "close")])
     stage.writer.write(TEXT)

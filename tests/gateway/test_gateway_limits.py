@@ -141,12 +141,27 @@ def test_a_stream_is_held_by_the_slice() -> None:
         assert begin["held"]["output_tokens"] == 1024
 
 
-def test_a_stream_that_is_read_late_holds_what_its_provider_may_be_ahead() -> None:
+def test_streams_that_are_read_late_hold_what_their_provider_may_be_ahead() -> None:
     with limited({**TOKENS, "limit": 100_000}) as (rig, _):
         rig.plays(stream([CHUNK % (b"word " * 400), DONE]))
-        rig.ask(CHAT, {**ASKED, "max_tokens": 30_000, "stream": True})
+        asked = {**ASKED, "max_tokens": 30_000, "stream": True}
+        rig.ask(CHAT, asked)
         (progress,) = rig.log.of("progress")
-        assert progress["held"]["output_tokens"] >= 2_000 + 2 * 2_000
+        assert progress["held"]["output_tokens"] >= 2_000 + 2 * 2_000, "what came at once may come again"
+        rig.ask(CHAT, asked)
+        begin = rig.log.of("begin")[-1]
+        assert begin["held"]["output_tokens"] >= 2 * 2_000, "and so it may in the next stream, from its beginning on"
+
+
+def test_a_stream_that_breaks_off_after_its_opening_words_stays_spent_at_what_it_held() -> None:
+    start = b'data: {"type":"message_start","message":{"id":"m","usage":{"input_tokens":9,"output_tokens":1}}}\n\n'
+    with limited(TOKENS) as (rig, guard):
+        rig.plays(stream([start], cut=True))
+        rig.ask("/anthropic/v1/messages", {**ASKED, "model": "claude-opus-4-8", "stream": True, "max_tokens": 500})
+        rig.log.wait_for(1)
+        total, held = spent(guard)
+        assert held == 0
+        assert total >= 500
 
 
 def test_a_stream_that_cannot_be_covered_is_cut_with_the_providers_error_and_stays_spent() -> None:

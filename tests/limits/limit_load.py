@@ -42,8 +42,8 @@ PROVIDERS = Settings(
     fault_rates={"server_error": 0.01, "cut": 0.005, "stream_error": 0.005},
     seed=11,
 )
-"""Two of a hundred calls go wrong at the provider. It writes twice as fast as providers do: one that writes faster than
-a busy machine reads is further ahead of a stream that is cut than what is held for that (see docs/limits.md)."""
+"""Two of a hundred calls go wrong at the provider. It writes twice as fast as providers do; what a faster one writes in
+the first second, while a machine that has just been started reads late, is known to nobody (see docs/limits.md)."""
 
 HANG_UPS = 0.05
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from taximeter.config.limits import read_limits
+from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters import Bucket, Claim, Counters
-from taximeter.limits.guard import AHEAD_TOKENS, LimitGuard
+from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules, subject_of_record
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Rates, Refused, Wait
 
@@ -98,7 +99,7 @@ class World:
             return
         call.written = min(call.output_tokens, call.written + self.chance.randrange(1, 200))
         if not self.guard.extend(call.admitted, call.written, NOW):
-            ahead = min(call.output_tokens, call.written + self.chance.randrange(AHEAD_TOKENS + 1))
+            ahead = min(call.output_tokens, call.written + self.chance.randrange(LEAST_TOKENS + 1))
             self.bill(call, ahead)
             del self.running[event_id]
             self.guard.settle(call.admitted, Amounts(0, call.input_tokens, call.written), NOW, seen=False)

@@ -127,6 +127,19 @@ def test_broken_connection_raises_as_before_and_is_interrupted(
     assert (event["status"], event["error_type"], event["usage_estimated"]) == ("interrupted", "closed_early", True)
 
 
+def test_what_was_reported_at_the_beginning_of_a_stream_that_breaks_off_is_not_all_of_it(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    provider.says(ANTHROPIC, cut_after=ANTHROPIC["response"]["body"].index("event: content_block_start"))
+    with taximeter.instrument(client_for("anthropic", provider.url)) as client:
+        stream = client.messages.create(model="claude", max_tokens=9, messages=MESSAGES, stream=True)
+        with pytest.raises(Exception, match="peer closed"):
+            list(stream)
+    event = written.event
+    assert (event["status"], event["usage_estimated"]) == ("interrupted", True)
+    assert event["input_tokens"] > 0
+
+
 def test_error_inside_a_stream_raises_as_before_and_is_an_error(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:

@@ -149,14 +149,14 @@ class Call:
         return self.ended("refused", NOTHING_READ, now=now, http_status=None, error_type=error_type, not_billed=True)
 
     def _estimated(self, reading: Reading) -> tuple[Usage, bool]:
-        """Usage of an answer that broke off: what was reported, and for the rest what was seen.
+        """Usage of an answer that broke off: what was reported so far, and for the rest what was seen.
 
         Where nothing was seen nothing is made up.
         """
-        whole = reading.finished and reading.error_type is None
-        if whole or not reading.output_characters:
-            return reading.usage, False
         reported = reading.usage
+        whole = reading.finished and reading.error_type is None
+        if whole or not (reading.output_characters or reported.known):
+            return reported, False
         seen = estimated_tokens(reading.output_characters)
         read = reported.input_tokens
         if read is None and self.facts.input_characters:

@@ -18,9 +18,10 @@ from taximeter.extract import Reading
 from taximeter.gateway.admission import Asking, Hold
 from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable, stream_limited
 from taximeter.gateway.tools import Price
+from taximeter.limits.ahead import Ahead
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.bounds import bound_of, hears
-from taximeter.limits.guard import AHEAD_TOKENS, LimitGuard
+from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict, Wait
@@ -59,6 +60,7 @@ class LimitedCalls:
         self._wait_seconds = wait_seconds
         self._fail_closed = fail_closed
         self._background = background
+        self.ahead: Final = Ahead()
 
     async def admit(self, asking: Asking) -> Hold | None:
         guard = self._guard()
@@ -76,7 +78,7 @@ class LimitedCalls:
             raise
 
     async def _admitted(self, guard: LimitGuard, asking: Asking) -> Hold | None:
-        verdict = await self._verdict(guard, ask_of(asking, guard))
+        verdict = await self._verdict(guard, ask_of(asking, guard, self.ahead))
         if isinstance(verdict, Wait):
             raise limit_exceeded(verdict.refused)
         if isinstance(verdict, Refused):
@@ -133,15 +135,14 @@ class LimitedCalls:
 class _Held:
     """`Hold` of one call."""
 
-    __slots__ = ("_admitted", "_ahead", "_bytes", "_calls", "_characters", "_guard", "_seen", "_weight", "body")
+    __slots__ = ("_admitted", "_bytes", "_calls", "_characters", "_guard", "_weight", "body")
 
     def __init__(self, calls: LimitedCalls, guard: LimitGuard, admitted: Admitted, body: bytes | None) -> None:
         self.body = body
         self._calls = calls
         self._guard = guard
         self._admitted = admitted
-        self._characters = self._bytes = self._seen = 0
-        self._ahead = AHEAD_TOKENS
+        self._characters = self._bytes = 0
         self._weight = 1
 
     @property
@@ -156,16 +157,16 @@ class _Held:
         """More of a stream was seen. Its tokens are at most as many as its bytes."""
         if self._weight == 1 and not (chunk.isascii() and b"\\u" not in chunk):
             self._weight = WORST_BYTES_OF_A_CHARACTER
-        self._bytes += (reading.output_characters - self._characters) * self._weight
+        came = reading.output_characters - self._characters
+        self._bytes += came * self._weight
         self._characters = reading.output_characters
         seen = max(self._bytes, reading.usage.output_tokens or 0)
-        # What is read at once was written while we were late; the provider may be as late again ahead of us.
-        self._ahead = max(self._ahead, 2 * (seen - self._seen))
-        self._seen = seen
-        if self._admitted.covers(seen + self._ahead):
+        now_us, provider = self._calls.now_us(), self._admitted.ask.kind.provider
+        self._calls.ahead.saw(provider, came, now_us)
+        ahead = self._calls.ahead.tokens(provider, now_us)
+        if self._admitted.covers(seen + ahead):
             return None
-        now_us = self._calls.now_us()
-        if await self._calls.blocking(self._guard.extend, self._admitted, seen, now_us, self._ahead):
+        if await self._calls.blocking(self._guard.extend, self._admitted, seen, now_us, ahead):
             return None
         stopped_by = self._admitted.stopped_by
         if stopped_by is None:
@@ -176,7 +177,7 @@ class _Held:
         self._calls.ended(self._guard, self._admitted, event)
 
 
-def ask_of(asking: Asking, guard: LimitGuard) -> Ask:
+def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
     """What the guard is asked about a request of the gateway."""
     call, payload = asking.call, asking.payload
     begun = call.begun()
@@ -203,7 +204,8 @@ def ask_of(asking: Asking, guard: LimitGuard) -> Ask:
         bound.caches_for_an_hour,
     )
     subject = subject_of(who, provider=begun.provider, model=call.facts.model, key_id=begun.api_key_id)
-    return Ask(begun.event_id, begun.started_at_us, subject, kind, bound, size_bytes, prompt)
+    ahead_tokens = ahead.tokens(begun.provider, begun.started_at_us)
+    return Ask(begun.event_id, begun.started_at_us, subject, kind, bound, size_bytes, prompt, ahead_tokens)
 
 
 def came_to_of(event: UsageEvent, price: Price) -> Amounts | None:

@@ -41,9 +41,11 @@ _PLACES: Final = {"cost_usd": 0, "input_tokens": 1, "output_tokens": 2, "request
 
 
 def broke_off(status: str | None, http_status: int | None, not_billed: bool) -> bool:
-    """Whether a call failed in an answer that had begun well, or after it had left without any: it may be billed all
-    the same, and what its usage says is not all. Its bound stands."""
-    return status == "error" and (not not_billed if http_status is None else http_status < 400)
+    """Whether a call broke off, failed in an answer that had begun well, or after it had left without any: it may be
+    billed all the same, and what its usage says is not all. Its bound stands."""
+    if status == "error":
+        return not not_billed if http_status is None else http_status < 400
+    return status == "interrupted"
 
 
 def nano_usd(amount: Decimal) -> int:

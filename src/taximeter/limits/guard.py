@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
+from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Claim, Claims, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
@@ -38,9 +39,6 @@ from taximeter.limits.verdict import (
 
 MOST_OPEN: Final = 50_000
 """Calls under way that are remembered, to be held again in counters that lost them."""
-
-AHEAD_TOKENS: Final = 256
-"""Output tokens that a provider may have written, and billed, beyond what was seen of a stream that is cut."""
 
 LONGEST_THROTTLE_SECONDS: Final = 30.0
 
@@ -159,6 +157,7 @@ class LimitGuard:
             ask.bound,
             ask.size_bytes,
             None,
+            ask.ahead_tokens,
         )
         verdict = self._decide(instead, self.rules.about(instead.subject), now_us)
         if isinstance(verdict, Admitted) and verdict.model is None:
@@ -178,7 +177,7 @@ class LimitGuard:
 
     # ── while a stream flows ───────────────────────────────────────────────────────────────────────────────────
 
-    def extend(self, admitted: Admitted, seen_tokens: int, now_us: int, ahead_tokens: int = AHEAD_TOKENS) -> bool:
+    def extend(self, admitted: Admitted, seen_tokens: int, now_us: int, ahead_tokens: int = LEAST_TOKENS) -> bool:
         """Whether a stream may go on, of which at most so many output tokens were seen, and whose provider may be so
         many ahead. It holds a slice more then.
 

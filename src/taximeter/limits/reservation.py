@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.counters import Counters, Standing
 from taximeter.limits.learnt import Learnt
@@ -27,7 +28,7 @@ HOLD_US: Final = HOLD_SECONDS * 1_000_000
 """A hold that is neither settled nor extended for so long has lost its owner, and is spent in full."""
 
 SLICE_TOKENS: Final = 1_024
-"""Output tokens by which a stream's hold grows."""
+"""Output tokens by which a stream's hold grows; what its provider is ahead at least is part of the first of them."""
 
 CLAMP_SHARE: Final = 4
 """A call whose allowance is cut down takes at most a quarter of what is left, so that others fit beside it."""
@@ -88,7 +89,7 @@ class Reservation:
             self._usual = self._usually()
         wanted = self._wanted()
         leased = self._bound.leased and self._bound.clampable
-        first = min(SLICE_TOKENS, wanted) if leased else wanted
+        first = min(SLICE_TOKENS + self._ask.ahead_tokens - LEAST_TOKENS, wanted) if leased else wanted
         standings = self._reserve(first)
         if standings is None:
             stated = self._bound.output_tokens is not None or not bounded or not self._bound.clampable

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from taximeter.clock import rfc3339
 from taximeter.config.limits import DIMENSIONS, Limit, shown_amount
+from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.allowances import DEFAULT_ALLOWANCE, with_allowance
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.bounds import CallBound
@@ -58,7 +59,8 @@ HighestRates = Callable[[CallKind, int, int], Rates | None]
 
 @dataclass(slots=True)
 class Ask:
-    """A call that wants to be made. `size_bytes` is that of its JSON."""
+    """A call that wants to be made. `size_bytes` is that of its JSON; `ahead_tokens` is how much its provider may have
+    written beyond what was seen of its stream."""
 
     event_id: str
     at_us: int
@@ -67,6 +69,7 @@ class Ask:
     bound: CallBound
     size_bytes: int = 0
     prompt: Prompt | None = None
+    ahead_tokens: int = LEAST_TOKENS
 
 
 @dataclass(slots=True)

@@ -303,7 +303,7 @@ class Call:
         Where no answer was seen nothing is made up.
         """
         told = reading.usage
-        if (reading.finished and told.known) or not reading.output_characters:
+        if (reading.finished and told.known) or not (reading.output_characters or told.known):
             return told, False
         read = estimated_tokens(self.facts.input_characters) if told.input_tokens is None else told.input_tokens
         written = max(told.output_tokens or 0, estimated_tokens(reading.output_characters))
