@@ -10,7 +10,10 @@ from google.protobuf.json_format import MessageToDict  # type: ignore[import-unt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from otlp_spans import (
     NOW_US,
     S,
@@ -101,6 +104,23 @@ def test_a_prompt_that_is_no_utf_8_harms_nobody() -> None:
     body = as_protobuf(S(1, chat(3, 1, **{"gen_ai.input.messages": "QQQQ", "user.id": "ZZZZ"})))
     (span,) = protobuf.decode("traces", body.replace(b"QQQQ", b"\xff\xfe\xff\xfe").replace(b"ZZZZ", b"ZZ\xffZ")).spans
     assert (span.found["input"], span.found["user_id"]) == (3, "ZZ\ufffdZ")
+
+
+EVENT_FIELD, STATUS_FIELD = b"\x5a", b"\x7a"
+
+
+@pytest.mark.parametrize("field", [EVENT_FIELD, STATUS_FIELD])
+def test_an_event_or_status_that_is_none_leaves_its_span_whole(field: bytes) -> None:
+    request = ExportTraceServiceRequest.FromString(as_protobuf(S(1, chat(5, 1))))
+    span = request.resource_spans[0].scope_spans[0].spans[0].SerializeToString()
+    body = within(b"\x0a", within(b"\x12", within(b"\x12", span + within(field, b"\xff"))))
+    (read,) = protobuf.decode("traces", body).spans
+    assert (read.found["input"], read.found["output"], read.failed) == (5, 1, False)
+
+
+def within(field: bytes, content: bytes) -> bytes:
+    """A field of a message: its tag, the length in two bytes, the content."""
+    return field + bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content
 
 
 def test_both_forms_arrive_as_the_same_records() -> None:

@@ -10,7 +10,8 @@ the time of `import taximeter`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 RANDOM_BYTES = 10
 """Bytes of chance a UUIDv7 takes (74 of the 80 bits are used)."""
@@ -23,12 +24,16 @@ LONGEST_CHANCE_ID: Final = 15
 
 _TIME = (1 << 48) - 1
 _VARIANT = 0x2 << 62
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | _VARIANT
 _LOW_62 = (1 << 62) - 1
 
 
 def uuid7(unix_ms: int, chance: bytes) -> str:
     """The UUIDv7 of a millisecond and `RANDOM_BYTES` random bytes, in canonical lower-case text."""
-    return _with_time(unix_ms, _random_part(chance))
+    noise = int.from_bytes(chance, "big")
+    whole = (unix_ms & _TIME | 1 << 48) << 80 | (noise >> 62 & 0xFFF) << 64 | noise & _LOW_62 | _VERSION_AND_VARIANT
+    digits = hex(whole)  # the one in front keeps the zeros of the time; written at once, as OTLP makes many
+    return f"{digits[3:11]}-{digits[11:15]}-{digits[15:19]}-{digits[19:23]}-{digits[23:]}"
 
 
 def _with_time(unix_ms: int, random_part: str) -> str:
@@ -101,9 +106,14 @@ def attempt_id(event_id: str, attempt: int) -> str:
 def named_id(unix_ms: int, identity: bytes) -> str:
     """The id of the call that began in a millisecond and is known elsewhere by `identity`: whoever repeats the call
     repeats its id."""
+    return uuid7(unix_ms, _hashlib().blake2b(identity, digest_size=RANDOM_BYTES).digest())
+
+
+@cache
+def _hashlib() -> Any:
     import hashlib
 
-    return uuid7(unix_ms, hashlib.blake2b(identity, digest_size=RANDOM_BYTES).digest())
+    return hashlib
 
 
 def unix_ms_of(event_id: str) -> int | None:

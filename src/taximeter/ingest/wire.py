@@ -226,8 +226,9 @@ def validate_batch(body: bytes, content_type: str, now_us: int, stamp: Stamp = N
 
 
 def validate_events(events: Iterable[WireEvent], now_us: int, stamp: Stamp = NO_STAMP) -> Batch:
-    """Check events that were made here, out of another form: texts and counts are within their bounds by then."""
-    finish = _Finisher(now_us, stamp)
+    """Check events that were made here, out of another form: ids, texts and counts are as they should be by then, and
+    so is the form of the time."""
+    finish = _Finisher(now_us, stamp).finish_own
     batch = Batch()
     for index, event in enumerate(events):
         try:
@@ -340,14 +341,22 @@ class _Finisher:
         if not _UUID.fullmatch(event.event_id):
             event.event_id = _event_id(event.event_id)
         event.started_at = self._started_at(event.started_at)
+        if event.model is not None or event.user is not None or event.session is not None:
+            _spell_out(event)
+        return self._finished(event)
+
+    def finish_own(self, event: WireEvent) -> tuple[str, bytes]:
+        """The same for an event that was made here."""
+        self._check_time(event.started_at)
+        return self._finished(event)
+
+    def _finished(self, event: WireEvent) -> tuple[str, bytes]:
         if event.source is None:
             event.source = "api"
         if event.status is None:
             event.status = "ok"
         if event.attempt is None:
             event.attempt = 1
-        if event.model is not None or event.user is not None or event.session is not None:
-            _spell_out(event)
         self._stamp.put_on(event)
         if event.tags is not None:
             event.tags = _tags(event.tags)
@@ -369,9 +378,12 @@ class _Finisher:
             raise _RejectedError("invalid_started_at", f"started_at is not RFC 3339: {text[:64]!r}") from error
         if not _CANONICAL_TIME.fullmatch(text):
             text = _normalised(text, moment)
-        if not EARLIEST <= text <= self._latest:
-            raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
+        self._check_time(text)
         return text
+
+    def _check_time(self, text: str) -> None:
+        if not EARLIEST <= text <= self._latest or len(text) != len(EARLIEST):
+            raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
 
 
 def _spell_out(event: WireEvent) -> None:

@@ -16,7 +16,7 @@ EARLIEST_NS: Final = 946_684_800_000_000_000
 
 def add_span(arrived: Arrived, span: Span) -> None:
     """Take a span that has its ids. One without is malformed if it tells of a call, and nothing otherwise."""
-    if not any(span.parent_id) or span.parent_id == span.span_id:
+    if not span.parent_id.strip(b"\0") or span.parent_id == span.span_id:
         span.parent_id = b""
     if len(span.trace_id) != TRACE_ID_BYTES or len(span.span_id) != SPAN_ID_BYTES:
         problem = f"a span ({span.name!r}) has no valid trace id or span id"

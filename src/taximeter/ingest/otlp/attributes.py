@@ -429,7 +429,23 @@ LONGEST_KNOWN_BYTES: Final = 96
 providers, counts, flags."""
 
 MOST_KNOWN: Final = 16_384
-"""Attributes that are remembered, about 6 MB in each form."""
+"""Attributes that are remembered, about 6 MB in each form; when they are more, all are forgotten."""
+
+
+class Known(dict[bytes, Said]):
+    """What attributes say, remembered: a dictionary, as one that is asked costs a third of an `lru_cache`."""
+
+    __slots__ = ("_says",)
+
+    def __init__(self, says: Callable[[bytes], Said]) -> None:
+        self._says = says
+
+    def __missing__(self, attribute: bytes) -> Said:
+        said = self._says(attribute)
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        self[attribute] = said
+        return said
 
 
 def identity_of(found: Found) -> Found:

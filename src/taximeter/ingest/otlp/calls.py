@@ -13,7 +13,7 @@ import msgspec
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.attribution import LONGEST_VALUE
 from taximeter.core.ids import named_id
-from taximeter.core.usage import TOKEN_CLASSES, Usage
+from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
 from taximeter.ingest.otlp.emitters import emitter_of, provider_of, region_of
@@ -183,19 +183,25 @@ def count(event: WireEvent, tags: dict[str, Any], found: Found, emitter: str, mo
         return
     provider = event.provider or ""
     read, reasoning = get("cache_read"), get("reasoning")
-    written, written_1h = _written(found, tags)
+    event.cache_read_tokens, event.reasoning_tokens = read, reasoning
+    written, written_1h = (None, None) if _CACHE_WRITES.isdisjoint(found) else _written(found, tags)
     if read or written or reasoning or (provider in GEMINI and "total" in found):
         given = Given(get("input"), get("output"), get("total"), read, written, reasoning)
         counts = counted(given, emitter, provider, model)
         event.input_tokens, event.output_tokens = counts.input, counts.output
         _note(counts, tags)
-    event.cache_read_tokens, event.reasoning_tokens = read, reasoning
     if written is not None:
         event.cache_write_5m_tokens, event.cache_write_1h_tokens = written - (written_1h or 0), written_1h
-    for ours, field in _BY_MODALITY.items():
-        if ours in found:
-            setattr(event, field, found[ours])
+    if not _BY_MODALITY.keys().isdisjoint(found):
+        for ours, field in _BY_MODALITY.items():
+            if ours in found:
+                setattr(event, field, found[ours])
+    elif not read and not written and not reasoning and max(get("input", 0), get("output", 0)) <= LARGEST_COUNT:
+        return  # without parts there is nothing to clamp
     clamp_counts(event)
+
+
+_CACHE_WRITES: Final = frozenset({"cache_write", "cache_write_1h", "cache_write_5m"})
 
 
 _BY_MODALITY: Final = {
@@ -359,28 +365,49 @@ def complete_event(call: Call) -> WireEvent:
     event.event_id = event_id_of(span.start_ns, span.key)
     event.started_at = rfc3339(span.start_ns // 1000)
     event.status, event.attempt = "error" if call.failed else "ok", 1
-    event.request_model, event.response_model = get("request_model"), get("response_model")
-    event.service_tier, event.region = get("service_tier"), region_of(get("address"))
+    if (address := get("address")) is not None:
+        event.region = region_of(address)
     event.duration_ms = round(_duration_ms(span) or get("logfire_duration_ms", 0.0), 3)
     if (first_token_ms := get("time_to_first_token_ms") or _first_token_ms(span)) is not None:
         event.time_to_first_token_ms = round(first_token_ms, 3)
-    event.http_status = http_status(get("http_status"))
-    event.error_type = get("error_type") or (get("exception") if call.failed else None)
-    event.response_id = get("response_id")
+    if "http_status" in span.found:
+        event.http_status = http_status(get("http_status"))
+    if call.failed:
+        event.error_type = get("error_type") or get("exception")
     event.trace_id, event.span_id = span.trace_id.hex(), span.span_id.hex()
     event.reported_cost_usd = _reported_cost(call)
     _tag(call.tags, span)
-    name_whom(event, span.found)
+    _take(event, span.found, _AS_FOUND)
     return event
 
 
 def name_whom(event: WireEvent, found: Found) -> None:
     """Put into an event who the call was for."""
-    get = found.get
-    event.user_id, event.session_id = get("user_id"), get("session_id")
-    event.team, event.tenant = get("team"), get("tenant")
-    event.feature, event.endpoint, event.prompt_version = get("feature"), get("endpoint"), get("prompt_version")
-    event.environment, event.service, event.service_version = get("environment"), get("service"), get("service_version")
+    _take(event, found, _WHOM)
+
+
+_WHOM: Final = frozenset(
+    {
+        "user_id",
+        "session_id",
+        "team",
+        "tenant",
+        "feature",
+        "endpoint",
+        "prompt_version",
+        "environment",
+        "service",
+        "service_version",
+    }
+)
+_AS_FOUND: Final = _WHOM | {"request_model", "response_model", "response_id", "service_tier"}
+
+
+def _take(event: WireEvent, found: Found, fields: frozenset[str]) -> None:
+    """Put into an event the fields that are called alike. It goes through what was found, as that is less."""
+    for field, value in found.items():
+        if field in fields:
+            setattr(event, field, value)
 
 
 def event_id_of(start_ns: int, identity: bytes) -> str:
@@ -391,7 +418,8 @@ def event_id_of(start_ns: int, identity: bytes) -> str:
 def lent_by(span: Span) -> Found:
     """What a span may say for the calls below it: names, the user, the session."""
     _complete(span.found)
-    return {name: value for name, value in span.found.items() if name in LENT}
+    found = span.found
+    return {} if LENT.isdisjoint(found) else {name: value for name, value in found.items() if name in LENT}
 
 
 def _tag(tags: dict[str, Any], span: Span) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +13,10 @@ from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.attributes import (
     INDEX,
     LONGEST_KNOWN_BYTES,
-    MOST_KNOWN,
+    Known,
     Said,
     best_said,
+    fill,
     identity_of,
     said_by,
 )
@@ -167,19 +167,18 @@ def _read_spans(request: _Traces, arrived: Arrived) -> None:
 def _span(sent: _Span, origin: Origin) -> Span:
     found = _read(sent.attributes)
     for event in sent.events or ():
-        for field, value in _read(event.attributes).items():
-            found.setdefault(field, value)
+        fill(found, _read(event.attributes))
     return Span(
-        trace_id=_bytes(sent.trace_id),
-        span_id=_bytes(sent.span_id),
-        parent_id=_bytes(sent.parent_span_id),
-        name=(sent.name or "")[:MOST_NAME_CHARACTERS],
-        start_ns=_nanoseconds(sent.start_time_unix_nano),
-        end_ns=_nanoseconds(sent.end_time_unix_nano),
-        failed=sent.status is not None and sent.status.code in (2, "2", "STATUS_CODE_ERROR"),
-        origin=origin,
-        found=found,
-        trace_state=sent.trace_state or "",
+        _bytes(sent.trace_id),
+        _bytes(sent.span_id),
+        _bytes(sent.parent_span_id),
+        (sent.name or "")[:MOST_NAME_CHARACTERS],
+        _nanoseconds(sent.start_time_unix_nano),
+        _nanoseconds(sent.end_time_unix_nano),
+        sent.status is not None and sent.status.code in (2, "2", "STATUS_CODE_ERROR"),
+        origin,
+        found,
+        sent.trace_state or "",
     )
 
 
@@ -228,7 +227,7 @@ def _origin(scope: _Scope | None, shared: Found) -> Origin:
 
 def _read(attributes: _Attributes) -> Found:
     sent = map(bytes, attributes or ())
-    return best_said([_known(one) if len(one) <= LONGEST_KNOWN_BYTES else _says(one) for one in sent])
+    return best_said([_known[one] if len(one) <= LONGEST_KNOWN_BYTES else _says(one) for one in sent])
 
 
 def _says(attribute: bytes) -> Said:
@@ -239,7 +238,7 @@ def _says(attribute: bytes) -> Said:
     return () if not places or value is None else said_by(places, _content(value))
 
 
-_known: Final = lru_cache(MOST_KNOWN)(_says)
+_known: Final = Known(_says)
 
 
 def _content(value: _Value) -> object:
@@ -254,7 +253,7 @@ def _content(value: _Value) -> object:
 def _bytes(text: str | None) -> bytes:
     """An id in hex; one that is all zeros is none."""
     found = bytes.fromhex(text) if text else b""
-    return found if any(found) else b""
+    return found if found.strip(b"\0") else b""
 
 
 def _nanoseconds(value: int | str | None) -> int:

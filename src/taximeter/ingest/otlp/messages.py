@@ -7,7 +7,7 @@ key is one that we read. So prompts and answers are never decoded at all, and te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]
@@ -52,8 +52,8 @@ _MESSAGES: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
         "start_time_unix_nano": (7, "fixed64"),
         "end_time_unix_nano": (8, "fixed64"),
         "attributes": (9, "bytes*"),
-        "events": (11, "Event*"),
-        "status": (15, "Status"),
+        "events": (11, "bytes*"),
+        "status": (15, "bytes"),
     },
     "ScopeSpans": {"scope": (1, "Scope"), "spans": (2, "Span*")},
     "ResourceSpans": {"resource": (1, "Resource"), "scope_spans": (2, "ScopeSpans*")},
@@ -105,6 +105,18 @@ _CLASSES: Final = _message_classes()
 def parse_request(signal: Signal, body: bytes) -> Any:
     """The export request in a body. Raises DecodeError when it is none."""
     return _CLASSES[signal].FromString(body)
+
+
+def event_attributes(encoded: bytes) -> Iterable[bytes]:
+    """The attributes of an encoded `Event` of a span."""
+    attributes: Iterable[bytes] = _parsed("Event", encoded).attributes
+    return attributes
+
+
+def status_code(encoded: bytes) -> int:
+    """The code of an encoded `Status`, 0 when it says none."""
+    code: int = _parsed("Status", encoded).code
+    return code
 
 
 # ── attributes ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -23,13 +22,21 @@ from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.attributes import (
     INDEX,
     LONGEST_KNOWN_BYTES,
-    MOST_KNOWN,
+    Known,
     Said,
     best_said,
+    fill,
     identity_of,
     said_by,
 )
-from taximeter.ingest.otlp.messages import any_value, key_of, parse_request, value_of
+from taximeter.ingest.otlp.messages import (
+    any_value,
+    event_attributes,
+    key_of,
+    parse_request,
+    status_code,
+    value_of,
+)
 from taximeter.ingest.otlp.span import MOST_NAME_CHARACTERS, Arrived, Found, Origin, Span
 
 STATUS_ERROR: Final = 2
@@ -64,9 +71,8 @@ def _read_spans(request: Any, arrived: Arrived) -> None:
 def _span(sent: Any, origin: Origin) -> Span:
     found = _read(sent.attributes)
     for event in sent.events:  # where the span itself is silent
-        for field, value in _read(event.attributes).items():
-            found.setdefault(field, value)
-    trace_state = sent.trace_state
+        fill(found, _read(event_attributes(event)))
+    status, trace_state = sent.status, sent.trace_state
     return Span(
         sent.trace_id,
         sent.span_id,
@@ -74,7 +80,7 @@ def _span(sent: Any, origin: Origin) -> Span:
         _text(sent.name)[:MOST_NAME_CHARACTERS],
         sent.start_time_unix_nano,
         sent.end_time_unix_nano,
-        sent.status.code == STATUS_ERROR,
+        bool(status) and status_code(status) == STATUS_ERROR,
         origin,
         found,
         _text(trace_state) if trace_state else "",
@@ -113,11 +119,11 @@ def _says(attribute: bytes) -> Said:
     return () if places is None else said_by(places, value_of(attribute, key))
 
 
-_known: Final = lru_cache(MOST_KNOWN)(_says)
+_known: Final = Known(_says)
 
 
 def _read(attributes: Iterable[bytes]) -> Found:
-    return best_said([_known(sent) if len(sent) <= LONGEST_KNOWN_BYTES else _says(sent) for sent in attributes])
+    return best_said([_known[sent] if len(sent) <= LONGEST_KNOWN_BYTES else _says(sent) for sent in attributes])
 
 
 def _identity(attributes: Iterable[bytes]) -> Found:

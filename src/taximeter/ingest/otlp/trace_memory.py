@@ -312,6 +312,8 @@ class TraceMemory:
 
     def _fold_into_outer(self, call: Call, node: _Node, taken: Taken) -> bool:
         """Whether a span above has counted as this very call, or as an aggregate that holds it."""
+        if not node.parent:
+            return False
         mine, path = node.facts, [b"", call.span.key]
         for key, above in self._above(node.parent):
             facts = above.facts
