@@ -16,6 +16,7 @@ from typing import Final
 import duckdb
 
 from taximeter.store.events import DuckDBEvents
+from taximeter.store.events.rollups import LEVELS
 
 MODELS: Final = (
     # model, provider, share in percent, USD a million tokens: input, cached input, output
@@ -53,12 +54,9 @@ def fill(file: Path, history: History, *, memory_mb: int = 2048, threads: int = 
         connection.execute(_weights(history))
         for day in range(history.days):
             connection.execute(_day(history, day))
-        connection.execute(
-            "INSERT INTO rollup_dirty SELECT DISTINCT 'hours', date_trunc('hour', started_at) FROM events"
-        )
-        connection.execute(
-            "INSERT INTO rollup_dirty SELECT DISTINCT 'user_days', date_trunc('day', started_at) FROM events"
-        )
+        for level in LEVELS:
+            units = f"SELECT DISTINCT '{level.name}', date_trunc('{level.interval}', started_at) FROM events"
+            connection.execute(f"INSERT INTO rollup_dirty {units}")
         connection.execute("CHECKPOINT")
 
 

@@ -61,6 +61,7 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
         "response_model": draw(models),
         "feature": draw(names),
         "user_id": draw(names),
+        "tenant": draw(names),
         "tags": draw(st.none() | st.dictionaries(st.sampled_from(("plan", "it's")), st.sampled_from(NAMES))),
         "input_tokens": draw(tokens),
         "cache_read_tokens": draw(tokens),
@@ -87,13 +88,14 @@ DIMENSIONS = (*TEXTS, "status", "http_status", "attempt", "usage_estimated")
 SUMS = [name for name, measure in MEASURES.items() if all(part.kind == "sum" for part in measure.parts)]
 """Measures that a roll-up has."""
 
+USER_TEXTS = ("user_id", "tenant")
 ROLLED_TEXTS = ("feature", "model", "model_family", "request_model", "status", "provider")
 
 
 @st.composite
 def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
     """Queries that roll-ups may answer, over times that hold whole hours and days."""
-    texts = draw(st.sampled_from((ROLLED_TEXTS, ("user_id",), ("team",))))
+    texts = draw(st.sampled_from((ROLLED_TEXTS, USER_TEXTS, USER_TEXTS, ("team",))))
     group_by = tuple(draw(st.lists(st.sampled_from(texts), max_size=2, unique=True)))
     interval = draw(st.none() | st.sampled_from(("hour", "day", "week", "month")))
     from_us = around_us - draw(st.integers(1, 45 * DAY_US) | st.integers(0, 3).map(lambda n: n * HOUR_US))

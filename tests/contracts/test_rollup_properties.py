@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +25,7 @@ from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import Retention
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, HOURS, LEVELS, USER_DAYS, Standing, plan
+from taximeter.store.events.rollups import EVENTS, HOURS, LEVELS, USER_DAYS, USER_WEEKS, Level, Standing, plan
 from taximeter.store.events.statements import parts_of
 
 HOUR_US = at_random.HOUR_US
@@ -63,15 +64,19 @@ def test_an_answer_is_the_naive_one_before_and_after_late_events(events: EventSt
 def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
     day = Query(from_us=0, to_us=10 * DAY_US, measures=("cost_usd",))
 
-    def level(**more: Any) -> str | None:
+    def levels(**more: Any) -> list[Level]:
         query = Query(**{**{name: getattr(day, name) for name in ("from_us", "to_us", "measures")}, **more})
         found = plan(query, parts_of(query), Standing())
-        return found.level.name if found else None
+        return [level for level, _ in found.rolled] if found else []
 
-    assert level() == level(group_by=("model_family", "feature")) == HOURS.name
-    assert level(group_by=("user_id", "team")) == USER_DAYS.name
-    assert level(interval="hour", timezone="Europe/Berlin") == level(interval="month") == HOURS.name
-    assert level(interval="day", group_by=("user_id",)) == USER_DAYS.name
+    assert levels() == levels(group_by=("model_family", "feature")) == [HOURS]
+    assert levels(interval="hour", timezone="Europe/Berlin") == levels(interval="month") == [HOURS]
+    assert levels(group_by=("user_id", "team")) == [USER_DAYS]
+    assert levels(group_by=("user_id", "team"), to_us=11 * DAY_US) == [USER_WEEKS, USER_DAYS]
+    assert levels(group_by=("user_id",), to_us=30 * DAY_US, interval="week") == [USER_WEEKS, USER_DAYS]
+    for interval in ("day", "month"):
+        assert levels(group_by=("user_id",), to_us=30 * DAY_US, interval=interval) == [USER_DAYS]
+    assert levels(group_by=("user_id",), to_us=30 * DAY_US, timezone="Asia/Kathmandu") == [USER_WEEKS, USER_DAYS]
     no_roll_up: list[dict[str, Any]] = [
         {"interval": "minute"},
         {"interval": "day", "timezone": "Asia/Kathmandu"},
@@ -84,7 +89,7 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
         {"measures": ("cost_usd", "latency_ms_p95")},
         {"from_us": 1, "to_us": HOUR_US},
     ]
-    assert [level(**more) for more in no_roll_up] == [None] * len(no_roll_up)
+    assert [levels(**more) for more in no_roll_up] == [[]] * len(no_roll_up)
 
 
 def test_edges_and_dirty_units_are_read_from_the_events() -> None:
@@ -93,12 +98,51 @@ def test_edges_and_dirty_units_are_read_from_the_events() -> None:
         query, parts_of(query), Standing({(HOURS.name, 2 * HOUR_US), (USER_DAYS.name, 0), (HOURS.name, 9 * HOUR_US)})
     )
     assert found is not None
-    assert found.rolled == ((HOUR_US, 2 * HOUR_US), (3 * HOUR_US, 5 * HOUR_US))
+    assert found.rolled == ((HOURS, ((HOUR_US, 2 * HOUR_US), (3 * HOUR_US, 5 * HOUR_US))),)
     assert found.gaps == (
         (HOUR_US // 2, HOUR_US),
         (2 * HOUR_US, 3 * HOUR_US),
         (5 * HOUR_US, 5 * HOUR_US + 1),
     )
+
+
+MONDAY = 4
+"""The first one, in days since the epoch."""
+
+
+def planned_by_user(from_days: float, to_days: float, standing: Standing) -> tuple[dict[str, Any], list[Any]]:
+    """The stretches by level, and the gaps, in days since the epoch."""
+    asked = Query(from_us=int(from_days * DAY_US), to_us=int(to_days * DAY_US), measures=("calls",))
+    query = replace(asked, group_by=("user_id",))
+    found = plan(query, parts_of(query), standing)
+    assert found is not None
+    return {level.name: in_days(stretches) for level, stretches in found.rolled}, in_days(found.gaps)
+
+
+def in_days(stretches: Any) -> list[tuple[float, float]]:
+    return [(from_us / DAY_US, to_us / DAY_US) for from_us, to_us in stretches]
+
+
+def test_whole_weeks_come_from_weeks_the_days_around_them_from_days_and_the_rest_from_the_events() -> None:
+    dirty = {(USER_WEEKS.name, (MONDAY + 7) * DAY_US), (USER_DAYS.name, (MONDAY + 9) * DAY_US)}
+    rolled, gaps = planned_by_user(MONDAY - 1.5, MONDAY + 29.25, Standing(dirty))
+    assert rolled == {
+        USER_WEEKS.name: [(MONDAY, MONDAY + 7), (MONDAY + 14, MONDAY + 28)],
+        USER_DAYS.name: [
+            (MONDAY - 1, MONDAY),
+            (MONDAY + 7, MONDAY + 9),
+            (MONDAY + 10, MONDAY + 14),
+            (MONDAY + 28, MONDAY + 29),
+        ],
+    }
+    assert gaps == [(MONDAY - 1.5, MONDAY - 1), (MONDAY + 9, MONDAY + 10), (MONDAY + 29, MONDAY + 29.25)]
+
+
+def test_a_week_of_which_not_all_days_are_kept_is_not_taken() -> None:
+    kept = Standing((), {USER_DAYS.name: (MONDAY + 2) * DAY_US, EVENTS: (MONDAY + 2) * DAY_US})
+    rolled, gaps = planned_by_user(MONDAY + 2, MONDAY + 14, kept)
+    assert rolled == {USER_WEEKS.name: [(MONDAY + 7, MONDAY + 14)], USER_DAYS.name: [(MONDAY + 2, MONDAY + 7)]}
+    assert gaps == []
 
 
 def test_where_too_much_is_dirty_everything_comes_from_the_events() -> None:
@@ -111,7 +155,7 @@ def rolled(events: EventStore) -> EventStore:
     """Three events of two hours, added up."""
     moments = ("2026-11-18T10:10:00Z", "2026-11-18T10:50:00Z", "2026-11-18T11:10:00Z")
     events.append(lines([record(number, moment) for number, moment in enumerate(moments)]), {})
-    assert events.roll_up(LATEST_US) == 3  # two hours and a day
+    assert events.roll_up(LATEST_US) == 4  # two hours, a day and a week
     return events
 
 
@@ -131,15 +175,18 @@ def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
     assert rolled.roll_up(at_random.moment_us("2026-11-18T12:59:59Z")) == 0
     assert rolled.roll_up(at_random.moment_us("2026-11-18T13:00:00Z")) == 1
     assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1
+    assert rolled.roll_up(at_random.moment_us("2026-11-22T23:59:59Z")) == 0
+    assert rolled.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 1
 
 
 def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None:
-    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1}
-    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7"), strict=True):
+    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1}
+    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7", "errors = 7"), strict=True):
         with_other_sums(rolled, level.table, amount)
     ten = at_random.moment_us("2026-11-18T10:00:00Z")
     day = at_random.moment_us("2026-11-18T00:00:00Z")
-    wrong = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US), (USER_DAYS.name, day))
+    week = at_random.moment_us("2026-11-16T00:00:00Z")
+    wrong = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US), (USER_DAYS.name, day), (USER_WEEKS.name, week))
     assert rolled.verify(repair=True).differing == wrong
     assert rolled.verify().differing == ()
 
@@ -148,7 +195,7 @@ def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
     """An event of a wrong clock, ten years away, is one day more and not 3,650."""
     rolled.append(lines([record(8, "2016-11-18T10:50:00Z")]), {})
     rolled.roll_up(LATEST_US)
-    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2}
+    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2, USER_WEEKS.name: 2}
 
 
 def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
@@ -210,6 +257,26 @@ def test_what_only_events_could_tell_is_refused_with_the_time_from_which_they_ar
         aged.query(query)
     assert refused.value.facts["field"] == "from"
     assert refused.value.facts["kept_from"] == "2026-11-18T00:00:00.000000Z"
+
+
+def test_a_week_follows_a_late_event_when_the_events_of_its_first_days_are_gone(aged: EventStore) -> None:
+    aged.append(lines([record(30, "2026-11-18T09:00:00Z")]), {})
+    assert aged.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 6  # three hours, two days, a week
+    by_user = Query(from_us=0, to_us=LATEST_US, measures=("calls",), group_by=("user_id",))
+    assert aged.query(by_user).rows == [{"user_id": name, "calls": n} for name, n in (("u0", 5), ("u1", 5), ("u", 1))]
+    verified = aged.verify()
+    assert (verified.checked[USER_WEEKS.name], verified.differing) == (2, ())
+
+
+def test_weeks_go_with_the_days_that_they_are_of(aged: EventStore) -> None:
+    aged.roll_up(LATEST_US)
+    aged.expire(Retention({EVENTS: 2, USER_DAYS.name: 3}), NOW_US)
+    by_user = Query(from_us=NOW_US - 3 * DAY_US, to_us=LATEST_US, measures=("calls",), group_by=("user_id",))
+    assert aged.query(by_user).totals == {"calls": 3}
+    with pytest.raises(UsageError, match="no longer kept"):
+        aged.query(replace(by_user, from_us=NOW_US - 4 * DAY_US))
+    verified = aged.verify()
+    assert (verified.checked[USER_WEEKS.name], verified.differing) == (0, ())
 
 
 def test_what_comes_too_late_is_rejected_and_not_lost(aged: EventStore) -> None:

@@ -130,7 +130,7 @@ def prepare(client: ClickHouseClient, writer: str) -> None:
 def _make(client: ClickHouseClient, level: Level, writer: str) -> None:
     empty = dialect.sql(rolling.no_rows(level))
     client.write(f"DROP TABLE IF EXISTS {level.table}")
-    every = f"SELECT DISTINCT {text(level.name)}, toStartOfInterval(started_at, INTERVAL 1 {level.finest}) FROM events"
+    every = f"SELECT DISTINCT {text(level.name)}, {_start(level.interval)} FROM {_known_in(level)}"
     client.write(
         "INSERT INTO rollup_dirty (level, started_at, writer, state, version) "
         f"SELECT *, toUUID({text(writer)}), {_WRITTEN}, 1 FROM ({every})"
@@ -139,6 +139,18 @@ def _make(client: ClickHouseClient, level: Level, writer: str) -> None:
         f"CREATE TABLE IF NOT EXISTS {level.table} ENGINE = MergeTree PARTITION BY toYYYYMM(started_at) "
         f"ORDER BY (started_at, generation) AS SELECT *, toUInt64(0) AS generation FROM ({empty})"
     )
+
+
+def _start(interval: str) -> str:
+    return f"toDateTime64(toStartOfInterval(started_at, INTERVAL 1 {interval}), 6, 'UTC')"
+
+
+def _known_in(level: Level) -> str:
+    """Where units of the level hold something: a finer level knows better than the events."""
+    if level.of is None:
+        return "events"
+    waiting = f"SELECT started_at FROM rollup_dirty FINAL WHERE state > 0 AND level = {text(level.of.name)}"
+    return f"(SELECT started_at FROM {level.of.view} UNION ALL {waiting})"
 
 
 def _view_of(level: Level) -> exp.Select:
@@ -175,12 +187,12 @@ def delete_stale(client: ClickHouseClient, level: Level) -> None:
         client.write(f"ALTER TABLE {level.table} DELETE WHERE generation <= {bound} AND {stale}")
 
 
-def days(client: ClickHouseClient) -> list[int]:
-    """The starts of the days, UTC, that hold events or roll-ups."""
-    tables = ("events", *(level.view for level in LEVELS))
-    each = " UNION ALL ".join(f"SELECT DISTINCT toStartOfDay(started_at) AS day FROM {table}" for table in tables)
-    _, rows = client.read(f"SELECT DISTINCT day FROM ({each}) ORDER BY day")
-    return [_us(day) for (day,) in rows]
+def turns(client: ClickHouseClient, level: Level) -> list[int]:
+    """The starts of the days, UTC, or of the longer units of the level, that hold anything."""
+    interval, tables = rolling.turns_in(level)
+    each = " UNION ALL ".join(f"SELECT DISTINCT {_start(interval)} AS turn FROM {table}" for table in tables)
+    _, rows = client.read(f"SELECT DISTINCT turn FROM ({each}) ORDER BY turn")
+    return [_us(turn) for (turn,) in rows]
 
 
 def differing(client: ClickHouseClient, level: Level, stretches: Sequence[Stretch]) -> list[int]:

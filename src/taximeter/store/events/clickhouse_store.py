@@ -53,7 +53,7 @@ from taximeter.store.events.port import (
 )
 from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
+from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch, tables_of
 from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
@@ -63,10 +63,9 @@ QUERY_TIMEOUT_SECONDS: Final = 30.0
 UNITS_AT_ONCE: Final = 24
 """Units of a level that are added up in one statement."""
 
-DAYS_AT_ONCE: Final = 7
-"""Days that are compared with the events in one statement."""
+TURNS_AT_ONCE: Final = 7
+"""Days or weeks that are compared with the events in one statement."""
 
-_TABLES: Final = {EVENTS: "events", **{level.name: level.table for level in LEVELS}}
 _NAMING_USERS: Final = ("events", *(level.table for level in LEVELS if "user_id" in level.fields))
 _REFUSED_ENTRY: Final = frozenset({192, 193, 194, 497, 516})
 
@@ -261,14 +260,15 @@ class ClickHouseEvents:
     def _expire(self, name: str, before_us: int) -> int:
         """1. say from when on it is kept, 2. delete: in between, what is still there is not asked for."""
         old = f"started_at < fromUnixTimestamp64Micro({before_us}, 'UTC')"
-        asked = "events FINAL" if name == EVENTS else next(level.view for level in LEVELS if level.name == name)
-        rows = self._count(f"SELECT count() FROM {asked} WHERE {old}")
+        asked = ["events FINAL"] if name == EVENTS else [level.view for level in LEVELS if level.kept_as == name]
+        rows = sum(self._count(f"SELECT count() FROM {table} WHERE {old}") for table in asked)
         if rows:
             kept = json.dumps({"name": name, "started_at": rfc3339(before_us)})
             self._client.write("INSERT INTO kept_from FORMAT JSONEachRow", kept.encode())
             if name == EVENTS:
                 self._delete("superseded_costs", f"event_id IN (SELECT event_id FROM events WHERE {old})")
-            self._delete(_TABLES[name], old)
+            for table in tables_of(name):
+                self._delete(table, old)
         return rows
 
     def _delete(self, table: str, condition: str) -> None:
@@ -291,7 +291,9 @@ class ClickHouseEvents:
             return sum(self._roll_up(level, marks, before_us) for level in LEVELS)
 
     def _roll_up(self, level: Level, marks: Sequence[clickhouse_rollups.Mark], before_us: int) -> int:
-        due = rolling.due({mark.unit for mark in marks}, level, before_us, len(marks))
+        """Those of the marks, which were read before it is asked what is due."""
+        marked = {mark.unit for mark in marks}
+        due = [unit for unit in rolling.due(self._standing(), level, before_us) if (level.name, unit[0]) in marked]
         for first in range(0, len(due), UNITS_AT_ONCE):
             stretches = due[first : first + UNITS_AT_ONCE]
             units = {(level.name, start_us) for start_us, _ in stretches}
@@ -312,11 +314,12 @@ class ClickHouseEvents:
 
     def _verified(self) -> Verification:
         verification = Verification()
-        standing, days = self._standing(), clickhouse_rollups.days(self._client)
+        standing = self._standing()
         for level in LEVELS:
-            for first in range(0, len(days), DAYS_AT_ONCE):
-                some = days[first : first + DAYS_AT_ONCE]
-                units = [unit for day_us in some for unit in rolling.clean(standing, level, day_us)]
+            turns = clickhouse_rollups.turns(self._client, level)
+            for first in range(0, len(turns), TURNS_AT_ONCE):
+                some = turns[first : first + TURNS_AT_ONCE]
+                units = [unit for start_us in some for unit in rolling.clean(standing, level, start_us)]
                 verification = verification.with_checked(level, len(units), self._differing(level, units))
         return verification
 

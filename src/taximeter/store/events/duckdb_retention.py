@@ -5,15 +5,14 @@ Events go in whole days (UTC), and only after the sums of those days are there, 
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
 
 import duckdb
 
 from taximeter.clock import to_datetime, to_unix_us
-from taximeter.store.events.rollups import EVENTS, LEVELS
+from taximeter.store.events.rollups import EVENTS, tables_of
 
-TABLES: Final = {EVENTS: "events", **{level.name: level.table for level in LEVELS}}
 _SUPERSEDED: Final = """
     DELETE FROM superseded_costs WHERE event_id IN (SELECT event_id FROM events WHERE started_at < ?)
 """
@@ -33,8 +32,13 @@ def expire(connection: duckdb.DuckDBPyConnection, name: str, before_us: int) -> 
     before = to_datetime(before_us).replace(tzinfo=None)
     if name == EVENTS:
         connection.execute(_SUPERSEDED, [before])
-    delete = f"DELETE FROM {TABLES[name]} WHERE started_at < ?"  # noqa: S608 - a name of ours
-    (rows,) = connection.execute(delete, [before]).fetchone() or (0,)
+    rows = sum(_delete(connection, table, before) for table in tables_of(name))
     if rows:
         connection.execute(_KEEP, [name, before])
+    return rows
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, before: datetime) -> int:
+    delete = f"DELETE FROM {table} WHERE started_at < ?"  # noqa: S608 - a name of ours
+    (rows,) = connection.execute(delete, [before]).fetchone() or (0,)
     return int(rows)

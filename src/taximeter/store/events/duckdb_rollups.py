@@ -28,19 +28,26 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
     empty = dialect.sql(rolling.no_rows(level))
-    unit = level.finest
     connection.execute("BEGIN")
     try:
         connection.execute(f"DROP VIEW IF EXISTS {level.view}")
         connection.execute(f"DROP TABLE IF EXISTS {level.table}")
         connection.execute(f"CREATE TABLE {level.table} AS {empty}")
-        connection.execute("DELETE FROM rollup_dirty WHERE level = ?", [level.name])
-        every = f"SELECT DISTINCT ?, date_trunc('{unit}', started_at) FROM events"  # noqa: S608 - a name of ours
-        connection.execute(f"INSERT INTO rollup_dirty {every}", [level.name])
+        connection.execute("DELETE FROM rollup_dirty WHERE level = $1", [level.name])
+        connection.execute(f"INSERT INTO rollup_dirty {_every_unit(level)}", [level.name])
         connection.execute("COMMIT")
     except duckdb.Error:
         connection.execute("ROLLBACK")
         raise
+
+
+def _every_unit(level: Level) -> str:
+    """All units of the level named by $1 that hold something, of which a finer level knows better than the events."""
+    source = "events"
+    if level.of is not None:
+        waiting = f"SELECT started_at FROM rollup_dirty WHERE level = '{level.of.name}'"  # noqa: S608 - names of ours
+        source = f"(SELECT started_at FROM {level.of.table} UNION ALL {waiting})"  # noqa: S608 - as above
+    return f"SELECT DISTINCT $1, date_trunc('{level.interval}', started_at) FROM {source}"  # noqa: S608 - as above
 
 
 def mark(connection: duckdb.DuckDBPyConnection, starts_us: Iterable[int]) -> None:
@@ -68,11 +75,14 @@ def add_up(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Seque
     connection.execute(f"DELETE FROM rollup_dirty WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
 
 
-def days(cursor: duckdb.DuckDBPyConnection) -> list[int]:
-    """The starts of the days, UTC, that hold events or roll-ups."""
-    tables = ("events", *(level.table for level in LEVELS))
-    each = " UNION ".join(f"SELECT date_trunc('day', started_at)::TIMESTAMP AS day FROM {table}" for table in tables)  # noqa: S608 - names of ours
-    return [_us(day) for (day,) in cursor.execute(f"{each} ORDER BY day").fetchall()]
+def turns(cursor: duckdb.DuckDBPyConnection, level: Level) -> list[int]:
+    """The starts of the days, UTC, or of the longer units of the level, that hold anything."""
+    interval, tables = rolling.turns_in(level)
+    each = " UNION ".join(
+        f"SELECT date_trunc('{interval}', started_at)::TIMESTAMP AS turn FROM {table}"  # noqa: S608 - names of ours
+        for table in tables
+    )
+    return [_us(turn) for (turn,) in cursor.execute(f"{each} ORDER BY turn").fetchall()]
 
 
 def differing(cursor: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> list[int]:

@@ -184,24 +184,27 @@ class DuckDBEvents:
             return Deletion(events, duckdb_deletion.remaining(cursor, user_id))
 
     def roll_up(self, before_us: int) -> int:
+        return sum(self._roll_up(level, before_us) for level in LEVELS)
+
+    def _roll_up(self, level: Level, before_us: int) -> int:
         done = 0
-        for level in LEVELS:
-            while stretches := self._due(level, before_us):
-                with self._write_lock, _store_errors(self._path), _transaction(self._writer):
-                    duckdb_rollups.add_up(self._writer, level, stretches)
-                done += len(stretches)
+        while units := self._add_some_up(level, before_us):
+            done += units
         return done
 
-    def _due(self, level: Level, before_us: int) -> list[Stretch]:
-        with self.reading(None) as cursor:
-            return rolling.due(duckdb_rollups.dirty(cursor), level, before_us, UNITS_AT_ONCE)
+    def _add_some_up(self, level: Level, before_us: int) -> int:
+        """How many units were due and are added up now: what is due is asked where nobody writes meanwhile."""
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            due = rolling.due(self._standing(self._writer), level, before_us)[:UNITS_AT_ONCE]
+            if due:
+                duckdb_rollups.add_up(self._writer, level, due)
+        return len(due)
 
     def verify(self, *, repair: bool = False) -> Verification:
         verification = Verification()
-        days = self._days()
         for level in LEVELS:
-            for day_us in days:
-                stretches, differing = self._checked(level, day_us)
+            for start_us in self._turns(level):
+                stretches, differing = self._checked(level, start_us)
                 verification = verification.with_checked(level, len(stretches), differing)
         if repair and verification.differing:
             with self._write_lock, _store_errors(self._path), _transaction(self._writer):
@@ -209,14 +212,14 @@ class DuckDBEvents:
             self.roll_up(LATEST_US)
         return verification
 
-    def _days(self) -> list[int]:
+    def _turns(self, level: Level) -> list[int]:
         with self.reading(None) as cursor:
-            return duckdb_rollups.days(cursor)
+            return duckdb_rollups.turns(cursor, level)
 
-    def _checked(self, level: Level, day_us: int) -> tuple[list[Stretch], list[int]]:
-        """The clean units of a day, and the starts of those that differ from the events."""
+    def _checked(self, level: Level, start_us: int) -> tuple[list[Stretch], list[int]]:
+        """The clean units of a turn, and the starts of those that differ from the events."""
         with self.reading(None) as cursor:
-            clean = rolling.clean(self._standing(cursor), level, day_us)
+            clean = rolling.clean(self._standing(cursor), level, start_us)
             return clean, duckdb_rollups.differing(cursor, level, clean) if clean else []
 
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:

@@ -10,14 +10,13 @@ from sqlglot import expressions as exp
 
 from taximeter.store.events import buckets
 from taximeter.store.events.families import family
-from taximeter.store.events.intervals import Calendar
+from taximeter.store.events.intervals import Calendar, Interval
 from taximeter.store.events.rollups import (
     EVENTS,
     HOURS,
     LEVELS,
     PARTS,
     USER_DAYS,
-    Dirty,
     Level,
     Standing,
     Stretch,
@@ -25,7 +24,7 @@ from taximeter.store.events.rollups import (
     within,
 )
 from taximeter.store.events.slots import Slot, Slots, Statement
-from taximeter.store.events.statements import CALLS, aggregate
+from taximeter.store.events.statements import CALLS, aggregate, over_rows
 from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 
 START: Final = "started_at"
@@ -52,12 +51,12 @@ def _about(build: Callable[[UnitsShape], exp.Query], level: Level, stretches: Se
 
 
 def added_up(level: Level, stretches: Sequence[Stretch]) -> Statement:
-    """The rows of a level for whole units, from the events."""
+    """The rows of a level for whole units, from the events or from the finer level."""
     return _about(_added_up, level, stretches)
 
 
 def differences(level: Level, stretches: Sequence[Stretch]) -> Statement:
-    """The starts of the units whose rows are not what the events say."""
+    """The starts of the units whose rows are not what the events, or the rows of the finer level, say."""
     return _about(_differences, level, stretches)
 
 
@@ -80,11 +79,13 @@ def _differences(shape: UnitsShape) -> exp.Select:
 
 
 def _sums(level: Level, stretches: Sequence[tuple[int | Slot, int | Slot]]) -> exp.Select:
-    calendar = Calendar("day" if level.finest == "day" else "hour", "UTC")
-    unit = buckets.bucket(exp.column(START, CALLS, quoted=True), calendar, buckets.clock_changes(calendar, 0, 1))
+    source, sums = (CALLS, aggregate) if level.of is None else (level.of.view, over_rows)
+    calendar = Calendar(level.interval, "UTC")
+    start = buckets.bucket(exp.column(START, source, quoted=True), calendar, buckets.clock_changes(calendar, 0, 1))
+    unit = exp.cast(start, exp.DataType.Type.TIMESTAMP)  # engines make a date of a week
     select = exp.select(exp.alias_(unit, "unit"), *(exp.column(name, quoted=True) for name in level.fields))
-    select = select.select(*(exp.alias_(aggregate(part), part.name, quoted=True) for part in PARTS))
-    grouped = select.from_(CALLS).where(within(stretches)).group_by("unit", *level.fields)
+    select = select.select(*(exp.alias_(sums(part), part.name, quoted=True) for part in PARTS))
+    grouped = select.from_(source).where(within(stretches)).group_by("unit", *level.fields)
     named = [exp.alias_(exp.column("unit"), START, quoted=True), *_quoted(columns(level)[1:])]
     return exp.select(*named).from_(grouped.subquery("sums"))
 
@@ -111,17 +112,36 @@ def units_of(starts_us: Iterable[int]) -> set[tuple[str, int]]:
     return {(level.name, level.unit(hour_us)) for hour_us in hours for level in LEVELS}
 
 
-def clean(standing: Standing, level: Level, day_us: int) -> list[Stretch]:
-    """The clean units of a day, UTC, that begins at `day_us`, as far as its events are kept."""
-    first_us = max(day_us, standing.kept_from.get(EVENTS, day_us))
-    units = range(first_us, day_us + USER_DAYS.unit_us, level.unit_us)
-    return [(unit, unit + level.unit_us) for unit in units if (level.name, unit) not in standing.dirty]
+def turns_in(level: Level) -> tuple[Interval, Sequence[str]]:
+    """What proves a level turn by turn: a day, or a unit that is longer; and where anything that is in one stands."""
+    if level.of is None:
+        return USER_DAYS.interval, (EVENTS, *(one.view for one in LEVELS if one.of is None))
+    return level.interval, (level.of.view, level.view)
 
 
-def due(dirty: Dirty, level: Level, before_us: int, most: int) -> list[Stretch]:
-    """The first dirty units of a level that have ended before a moment, as stretches."""
-    starts = sorted(start for name, start in dirty if name == level.name and start + level.unit_us <= before_us)
-    return [(start, start + level.unit_us) for start in starts[:most]]
+def clean(standing: Standing, level: Level, start_us: int) -> list[Stretch]:
+    """The clean units in the day, UTC, that begins at `start_us`, or in the unit itself where that is longer, as far as
+    what they are added up from is kept."""
+    source = EVENTS if level.of is None else level.of.kept_as
+    first_us = max(start_us, standing.kept_from.get(source, start_us))
+    whole = standing.clean(level, [(first_us, start_us + max(USER_DAYS.unit_us, level.unit_us))])
+    return _units(level, whole)
+
+
+def due(standing: Standing, level: Level, before_us: int) -> list[Stretch]:
+    """The dirty units of a level that have ended before a moment, in order; of a coarser level those that the finer one
+    can say as a whole."""
+    starts = sorted(start for name, start in standing.dirty if name == level.name)
+    ended = [(start, start + level.unit_us) for start in starts if start + level.unit_us <= before_us]
+    if level.of is None:
+        return ended
+    return [stretch for stretch in ended if standing.clean(level.of, [stretch]) == (stretch,)]
+
+
+def _units(level: Level, stretches: Iterable[Stretch]) -> list[Stretch]:
+    return [
+        (start_us, start_us + level.unit_us) for stretch in stretches for start_us in range(*stretch, level.unit_us)
+    ]
 
 
 def _quoted(names: Iterable[str]) -> list[exp.Expr]:

@@ -1,12 +1,13 @@
-"""Roll-ups: the sums of whole hours and days, kept beside the events that they are computed from.
+"""Roll-ups: the sums of whole hours, days and weeks, kept beside the events that they are computed from.
 
 For every unit of a level that is not *dirty*, the rows of the level are what adding up its events gives. An event that
 comes, changes or goes makes its units dirty in the same transaction; a job adds dirty units up anew. So a roll-up is
 never wrong, only sometimes not there, and everything in it can be thrown away.
 
 The planner takes a level only where it says exactly what the events say: all groups and filters are columns of it, all
-measures add up, and buckets begin where its units do. The rest of the time asked about, the edges and the dirty units,
-is added up from the events in the same statement.
+measures add up, and buckets begin where its units do. A coarser level says in fewer rows what a finer one says: it is
+taken for its whole units, the finer one for what is left. The rest of the time asked about, the edges and the dirty
+units, is added up from the events in the same statement.
 """
 
 from __future__ import annotations
@@ -37,13 +38,18 @@ MOST_GAPS: Final = 64
 class Level:
     """Sums by unit and `fields`, in the table `table`, asked through the view `view`, which has `model` too.
 
-    `finest` is the shortest interval whose buckets consist of whole units.
+    A unit is an `interval` of UTC. `buckets` are the intervals whose buckets consist of whole units. A level that is
+    coarser than another one, `of`, has the same fields and is added up from its rows.
     """
 
     name: str
+    interval: Interval
     unit_us: int
-    finest: Interval
+    buckets: tuple[Interval, ...]
     fields: tuple[str, ...]
+    first_us: int = 0
+    """The start of a unit, any one."""
+    of: Level | None = None
 
     @property
     def table(self) -> str:
@@ -60,15 +66,25 @@ class Level:
 
     def unit(self, moment_us: int) -> int:
         """The start of the unit that a moment lies in."""
-        return moment_us // self.unit_us * self.unit_us
+        return moment_us - (moment_us - self.first_us) % self.unit_us
+
+    def next_unit(self, moment_us: int) -> int:
+        """The first start of a unit that is not before a moment."""
+        return self.unit(moment_us + self.unit_us - 1)
+
+    @property
+    def kept_as(self) -> str:
+        """The name of what goes at the same age: a coarser level is no reason to keep anything longer."""
+        return self.name if self.of is None else self.of.kept_as
 
 
 # Fields of few values: each one multiplies the rows. With tenants, prompt versions and endpoints an hour of a million
 # events in ninety days had as many rows as events.
 HOURS: Final = Level(
     name="hours",
+    interval="hour",
     unit_us=_HOUR_US,
-    finest="hour",
+    buckets=INTERVALS[INTERVALS.index("hour") :],
     fields=(
         "provider",
         "request_model",
@@ -82,10 +98,24 @@ HOURS: Final = Level(
     ),
 )
 USER_DAYS: Final = Level(
-    name="user_days", unit_us=_DAY_US, finest="day", fields=("user_id", "team", "tenant", "environment")
+    name="user_days",
+    interval="day",
+    unit_us=_DAY_US,
+    buckets=INTERVALS[INTERVALS.index("day") :],
+    fields=("user_id", "team", "tenant", "environment"),
 )
-LEVELS: Final = (HOURS, USER_DAYS)
-"""In the order in which they are tried: fewer rows first."""
+# Most users of a day come every day: a week has hardly more rows than one of its days.
+USER_WEEKS: Final = Level(
+    name="user_weeks",
+    interval="week",
+    unit_us=7 * _DAY_US,
+    first_us=4 * _DAY_US,  # the first Monday, 5 January 1970
+    buckets=("week",),
+    fields=USER_DAYS.fields,
+    of=USER_DAYS,
+)
+LEVELS: Final = (HOURS, USER_DAYS, USER_WEEKS)
+"""In the order in which they are tried, fewer rows first, and added up: a coarser one after the one that it is of."""
 
 PARTS: Final[tuple[Part, ...]] = sum_parts()
 """The columns of every level besides the start of the unit (`started_at`) and its fields."""
@@ -96,8 +126,16 @@ Dirty = Collection[tuple[str, int]]
 Stretch = tuple[int, int]
 """A time [from_us, to_us)."""
 
+Stretches = tuple[Stretch, ...]
+"""In order, without one in two."""
+
 EVENTS: Final = "events"
 """The name of the events where levels are named, as of what is kept for how long."""
+
+
+def tables_of(name: str) -> tuple[str, ...]:
+    """The tables of what is kept for the same time: of the events, or of a level and those that are coarser."""
+    return ("events",) if name == EVENTS else tuple(level.table for level in LEVELS if level.kept_as == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +146,25 @@ class Standing:
     dirty: Dirty = ()
     kept_from: Mapping[str, int] = field(default_factory=dict)
 
-    def has(self, name: str, stretches: Sequence[Stretch]) -> bool:
-        """Whether all of this time is still kept."""
-        return not stretches or stretches[0][0] >= self.kept_from.get(name, 0)
+    def has_events(self, stretches: Sequence[Stretch]) -> bool:
+        """Whether all events of this time are still kept."""
+        return not stretches or stretches[0][0] >= self.kept_from.get(EVENTS, 0)
+
+    def clean(self, level: Level, stretches: Iterable[Stretch]) -> Stretches:
+        """The whole units of a level in this time that are kept, and not dirty."""
+        dirty = sorted(start for name, start in self.dirty if name == level.name)
+        kept_us = self.kept_from.get(level.kept_as, 0)
+        whole = [(level.next_unit(max(from_us, kept_us)), level.unit(to_us)) for from_us, to_us in stretches]
+        return joined(piece for from_us, to_us in whole for piece in _without(from_us, to_us, dirty, level.unit_us))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which stretches of a query's time come from a level, and which from the events; together they are all of it."""
+    """Which stretches of a query's time come from which level, and which from the events; together they are all of
+    it."""
 
-    level: Level
-    rolled: tuple[Stretch, ...]
-    gaps: tuple[Stretch, ...]
+    rolled: tuple[tuple[Level, Stretches], ...]
+    gaps: Stretches
 
 
 def kept_from_us(error: UsageError, step_us: int) -> int:
@@ -138,45 +183,44 @@ def plan(query: Query, parts: Sequence[Part], standing: Standing) -> Plan | None
 
     Raises UsageError for a time of which nothing is kept that could.
     """
-    for level in _fitting(query, parts):
-        dirty = sorted(start for name, start in standing.dirty if name == level.name)
-        found = _planned(query, level, dirty)
-        if found is not None and standing.has(level.name, found.rolled) and standing.has(EVENTS, found.gaps):
+    for levels in _fitting(query, parts):
+        found = _planned(query, levels, standing)
+        if found is not None and standing.has_events(found.gaps):
             return found
-    if not standing.has(EVENTS, [(query.from_us, query.to_us)]):
+    if not standing.has_events([(query.from_us, query.to_us)]):
         kept = rfc3339(standing.kept_from[EVENTS])
         hint = "ask from then on, or for sums of whole hours or days by " + ", ".join(HOURS.fields)
         raise UsageError(f"events from before {kept} are no longer kept", hint=hint, field="from", kept_from=kept)
     return None
 
 
-def _fitting(query: Query, parts: Sequence[Part]) -> list[Level]:
+def _fitting(query: Query, parts: Sequence[Part]) -> list[list[Level]]:
+    """The levels that can answer, each after those that are coarser."""
     if any(part not in PARTS for part in parts):
         return []
     fields = {*query.group_by, *(condition.field for condition in query.filters)}
-    return [level for level in LEVELS if fields <= level.askable and _buckets_are_whole_units(query, level)]
+    fitting = [level for level in LEVELS if fields <= level.askable and _buckets_are_whole_units(query, level)]
+    return [[*(one for one in fitting if one.of == level), level] for level in fitting if level.of is None]
 
 
 def _buckets_are_whole_units(query: Query, level: Level) -> bool:
     if query.calendar is None:
         return True
-    if INTERVALS.index(query.calendar.interval) < INTERVALS.index(level.finest):
+    if query.calendar.interval not in level.buckets:
         return False
     pieces = buckets.pieces(query.calendar, query.from_us, query.to_us)
-    cuts = (piece.to_us for piece in pieces[:-1])
-    shifts = (piece.offset_seconds * 1_000_000 for piece in pieces)
-    return all(moment_us % level.unit_us == 0 for moment_us in (*cuts, *shifts))
+    cuts_fit = all(level.unit(piece.to_us) == piece.to_us for piece in pieces[:-1])
+    return cuts_fit and all(piece.offset_seconds * 1_000_000 % level.unit_us == 0 for piece in pieces)
 
 
-def _planned(query: Query, level: Level, dirty: Sequence[int]) -> Plan | None:
-    start_us = -(-query.from_us // level.unit_us) * level.unit_us
-    end_us = level.unit(query.to_us)
-    if start_us >= end_us:
-        return None
-    rolled = joined(_without(start_us, end_us, dirty, level.unit_us))
-    edges = [(query.from_us, min(start_us, query.to_us)), *_between(start_us, end_us, rolled), (end_us, query.to_us)]
-    gaps = joined((gap_from, gap_to) for gap_from, gap_to in edges if gap_from < gap_to)
-    return Plan(level, rolled, gaps) if rolled and len(gaps) <= MOST_GAPS else None
+def _planned(query: Query, levels: Sequence[Level], standing: Standing) -> Plan | None:
+    rolled: list[tuple[Level, Stretches]] = []
+    left: Stretches = ((query.from_us, query.to_us),)
+    for level in levels:
+        if stretches := standing.clean(level, left):
+            rolled.append((level, stretches))
+            left = joined(gap for stretch in left for gap in _between(*stretch, stretches))
+    return Plan(tuple(rolled), left) if rolled and len(left) <= MOST_GAPS else None
 
 
 def _without(start_us: int, end_us: int, dirty: Iterable[int], unit_us: int) -> Iterable[Stretch]:
@@ -191,13 +235,14 @@ def _without(start_us: int, end_us: int, dirty: Iterable[int], unit_us: int) -> 
         yield at_us, end_us
 
 
-def _between(start_us: int, end_us: int, rolled: Sequence[Stretch]) -> list[Stretch]:
-    """What of [start_us, end_us) lies before, between and after those stretches."""
-    edges = [start_us, *(edge for stretch in rolled for edge in stretch), end_us]
-    return list(zip(edges[::2], edges[1::2], strict=True))
+def _between(start_us: int, end_us: int, rolled: Sequence[Stretch]) -> Iterable[Stretch]:
+    """What of [start_us, end_us) lies before, between and after those of the stretches that lie in it."""
+    inside = [stretch for stretch in rolled if start_us <= stretch[0] < end_us]
+    edges = [start_us, *(edge for stretch in inside for edge in stretch), end_us]
+    return ((from_us, to_us) for from_us, to_us in zip(edges[::2], edges[1::2], strict=True) if from_us < to_us)
 
 
-def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+def joined(stretches: Iterable[Stretch]) -> Stretches:
     """The same time in fewer stretches."""
     found: list[Stretch] = []
     for from_us, to_us in stretches:
