@@ -291,10 +291,18 @@ def _by_weight(groups: list[Keys], weight: Callable[[Keys], Any], *, descending:
     return sorted(weighed, key=weight, reverse=descending) + [keys for keys in groups if weight(keys) is None]
 
 
+def _counts_for(measure: str, record: Record) -> bool:
+    """Whether a call says anything of how many tokens there were."""
+    if measure == "unpriced_tokens":
+        return "cost_usd" not in record
+    return measure not in TOKEN_CLASSES or measure in record
+
+
 def _weight(records: Sequence[Record], query: Query, keys: Keys, measure: str) -> Any:
     group = [record for record in records if keys_of(record, query) == keys]
     value = measured(measure, group)
-    if measure in TOKEN_CLASSES and not any(measure in record for record in group):
+    counting = [record for record in group if _counts_for(measure, record)]
+    if not counting:
         return None  # nothing counted ranks behind none counted
     return Decimal(value) if isinstance(value, str) else value
 
