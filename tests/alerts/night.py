@@ -26,8 +26,10 @@ from taximeter.clock import Clock, rfc3339
 from taximeter.compose.alerting import AlertingParts, open_alerting
 from taximeter.compose.detecting import Detecting
 from taximeter.compose.jobs import Jobs
+from taximeter.compose.limits import Limiting
 from taximeter.config.settings import Settings
 from taximeter.core.ids import EventIds, uuid7
+from taximeter.pricing import load_price_book
 from taximeter.store.events import DuckDBEvents
 from taximeter.store.metadata import Metadata
 
@@ -168,7 +170,13 @@ class Receivers:
 
 
 def _event_in(first_line: str) -> str:
-    words = {"Over: ": "resolved", "Changed: ": "changed", "Still: ": "repeated", "Taken: ": "acknowledged"}
+    words = {
+        "Over: ": "resolved",
+        "Changed: ": "changed",
+        "Still: ": "repeated",
+        "Taken: ": "acknowledged",
+        "By itself: ": "automated",
+    }
     return next((event for word, event in words.items() if first_line.startswith(word)), "opened")
 
 
@@ -213,6 +221,7 @@ class Night:
         self.health = MeterHealth()
         self.crossings = Crossings(self.metadata.limits.crossings)
         self.calls = Calls()
+        self.limits = Limiting(settings, self.metadata.limits, load_price_book, clock, self.store).desk
         self.alerting = self._open_alerting(clock)
         ids = EventIds(random.Random(1).randbytes)
         self.detecting = Detecting(self.store, self.metadata.findings, settings.anomalies, clock, ids)
@@ -228,6 +237,7 @@ class Night:
             Jobs(clock),
             lambda: "https://meter.example",
             further,
+            set_limit=self.limits.set,
         )
 
     def fails(self, **health: Any) -> None:

@@ -1,4 +1,5 @@
-"""What can be done about an incident at once: hold its spending to an amount, pause it, force a cheaper model.
+"""What can be done about an incident at once: hold its spending to an amount, or its calls to a number a minute, pause
+it, force a cheaper model.
 
 Each is a limit that bears the incident in its name: it is in force at once everywhere, its versions say who set it and
 when, and removing it is the undo.
@@ -15,7 +16,7 @@ from taximeter.alerts.alert import Labels
 from taximeter.config.limits import DIMENSIONS
 from taximeter.errors import UsageError
 
-ActionKind = Literal["limit", "pause", "cheaper_model"]
+ActionKind = Literal["limit", "pause", "cheaper_model", "rate"]
 
 _SCOPE_NAMES: Final[Mapping[str, str]] = {attribute: name for name, attribute in DIMENSIONS.items()}
 
@@ -25,13 +26,15 @@ USED_UP: Final[Mapping[str, Any]] = {"measure": "requests", "limit": 1, "window"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """`scope` as a limit has it. `usd` for a `window` goes with `limit`, `model` with `cheaper_model`."""
+    """`scope` as a limit has it. `usd` for a `window` goes with `limit`, `model` with `cheaper_model`,
+    `calls` a minute with `rate`."""
 
     kind: ActionKind
     scope: Mapping[str, str]
     usd: str | None = None
     window: str = "hour"
     model: str | None = None
+    calls: int | None = None
 
 
 def scope_of(labels: Labels) -> dict[str, str]:
@@ -61,6 +64,10 @@ def _amount(wish: Wish) -> Mapping[str, Any]:
         if wish.model is None:
             raise UsageError("which model is to answer?", hint="the name of a model", field="model")
         return {**USED_UP, "action": {"downgrade": wish.model}}
+    if wish.kind == "rate":
+        if wish.calls is None:
+            raise UsageError("how many calls a minute?", hint="a number", field="calls")
+        return {"measure": "requests", "limit": wish.calls, "window": "minute"}
     if wish.usd is None:
         raise UsageError("how much may be spent?", hint="an amount in US dollars", field="usd")
     return {"measure": "cost_usd", "limit": wish.usd, "window": wish.window}

@@ -86,6 +86,15 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepTaken:
+    """A step of a runbook's escalation that was taken by itself, see `automation`. `text` says what and why."""
+
+    name: str
+    at_us: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """Alerts of one cause. `root` is the key of the one that names it. It ends when all of them are resolved.
 
@@ -101,6 +110,7 @@ class Incident:
     opened_at_us: int
     acknowledged: Acknowledgement | None = None
     resolved_at_us: int | None = None
+    steps: tuple[StepTaken, ...] = ()
 
     @property
     def open(self) -> bool:

@@ -64,27 +64,28 @@ class Question:
         self, measures: Sequence[str], group_by: Sequence[str] = (), *, before: bool = False, limit: int | None = None
     ) -> list[dict[str, Any]]:
         """Rows for the alert's time, or for the time before it."""
-        from_us, to_us = (self.from_us - BEFORE_US, self.from_us) if before else (self.from_us, self.now_us)
-        request: dict[str, Any] = {
-            "measures": list(measures),
-            "group_by": list(group_by),
-            "filters": dict(self.scope),
-            "from": rfc3339(from_us),
-            "to": rfc3339(to_us),
-        }
-        return self.store.query(parse_query(request | ({"limit": limit} if limit else {}), self.now_us)).rows
+        bounds = (self.from_us - BEFORE_US, self.from_us) if before else (self.from_us, self.now_us)
+        return self._rows(
+            *bounds, measures=list(measures), group_by=list(group_by), **({"limit": limit} if limit else {})
+        )
 
     def minutes(self, measure: str, from_us: int) -> list[tuple[int, Any]]:
         """A measure by minute, from an instant until now."""
-        request = {
-            "measures": [measure],
-            "filters": dict(self.scope),
-            "interval": "minute",
-            "from": rfc3339(from_us),
-            "to": rfc3339(self.now_us),
-        }
-        rows = self.store.query(parse_query(request, self.now_us)).rows
+        rows = self._rows(from_us, self.now_us, measures=[measure], interval="minute")
         return [(to_unix_us(datetime.fromisoformat(row[TIME])), row[measure]) for row in rows]
+
+    def between(self, measure: str, from_us: int, to_us: int) -> Any:
+        """A measure between two instants; None when there were no calls."""
+        rows = self._rows(from_us, to_us, measures=[measure])
+        return rows[0][measure] if rows else None
+
+    def total(self, measure: str, from_us: int, to_us: int) -> int:
+        """A count between two instants."""
+        return int(self.between(measure, from_us, to_us) or 0)
+
+    def _rows(self, from_us: int, to_us: int, **request: Any) -> list[dict[str, Any]]:
+        bounded = {**request, "filters": dict(self.scope), "from": rfc3339(from_us), "to": rfc3339(to_us)}
+        return self.store.query(parse_query(bounded, self.now_us)).rows
 
     def one(self, *measures: str, before: bool = False) -> Mapping[str, Any]:
         """The totals; zeros when there was nothing."""
@@ -265,6 +266,11 @@ def _row(row: Mapping[str, Any], group_by: Sequence[str]) -> str:
     return f"{named}: {measured}" if named else measured
 
 
+def scope_in(alert: Alert) -> dict[str, str]:
+    """The labels of an alert that calls can be filtered by."""
+    return {name: value for name, value in alert.labels.items() if name in FILTERABLE}
+
+
 @dataclass(frozen=True, slots=True)
 class Investigator:
     """Takes the first steps for an alert: what `Watch` calls when an incident opens."""
@@ -277,9 +283,8 @@ class Investigator:
 
     def __call__(self, alert: Alert) -> Mapping[str, Any]:
         now_us = self.now_us()
-        scope = {name: value for name, value in alert.labels.items() if name in FILTERABLE}
         from_us = min(alert.started_at_us, now_us - LEAST_US)
-        question = Question(self.store, self.marks, self.explain, scope, from_us, now_us)
+        question = Question(self.store, self.marks, self.explain, scope_in(alert), from_us, now_us)
         chart = None if family_of(alert.kind) == "meter" else charted(question, alert)
         book = for_kind(self.books, alert.kind, alert.facts.get("runbook"))
         if book is None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from taximeter.alerts.alert import Alert, Incident
+from taximeter.alerts.alert import Alert, Incident, StepTaken
 from taximeter.alerts.chart import Chart
 from taximeter.alerts.notify import Event, Notification
 from taximeter.alerts.states import Alerts
@@ -52,6 +52,7 @@ EVENT_WORDS: Final[Mapping[Event, str]] = {
     "changed": "Changed: ",
     "repeated": "Still: ",
     "escalated": "Nobody has taken this: ",
+    "automated": "By itself: ",
     "acknowledged": "Taken: ",
     "resolved": "Over: ",
 }
@@ -118,11 +119,11 @@ def message_of(notification: Notification, incident: Incident, alerts: Alerts, p
         severity=incident.severity,
         kind=root.kind,
         title=title_of(root),
-        summary=root.summary,
+        summary=incident.steps[-1].text if notification.event == "automated" else root.summary,
         started_at=rfc3339(root.started_at_us),
         at=rfc3339(notification.at_us),
         labels=root.labels,
-        facts=_facts(root, others),
+        facts=_facts(root, others, incident.steps),
         contributors=tuple(str(one) for one in root.facts.get("contributors", ())),
         evidence=tuple((str(name), str(told)) for name, told in root.facts.get("evidence", ())),
         chart=chart_of(root),
@@ -162,11 +163,12 @@ def short_name(name: str) -> str:
     return {"user_id": "user", "api_key_id": "key", "request_model": "model"}.get(name, name)
 
 
-def _facts(root: Alert, others: Sequence[Alert]) -> tuple[tuple[str, str], ...]:
+def _facts(root: Alert, others: Sequence[Alert], steps: Sequence[StepTaken]) -> tuple[tuple[str, str], ...]:
     told = [(str(name), str(value)) for name, value in root.facts.get("shown", ())]
     if others:
         also = sorted({TITLES.get(one.kind, one.kind) for one in others})
         told.append(("Also seen", f"{len(others)} more: {', '.join(also)}"))
+    told += [("By itself", f"{rfc3339(one.at_us)[11:16]} UTC: {one.text}") for one in steps]
     return (("Since", rfc3339(root.started_at_us)), *told)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from taximeter.alerts.alert import RANK, Incident, Labels
 from taximeter.alerts.incidents import labels_in_common
@@ -17,7 +17,7 @@ from taximeter.alerts.silences import Silence, silenced_by
 from taximeter.alerts.states import Alerts
 from taximeter.anomaly.finding import Severity
 
-Event = Literal["opened", "changed", "repeated", "escalated", "acknowledged", "resolved"]
+Event = Literal["opened", "changed", "repeated", "escalated", "automated", "acknowledged", "resolved"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,8 @@ class Notification:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What a route has been told of an incident: when, at which severity, how many times; how many steps of the
-    escalation were taken; whether it knows of the acknowledgement and the end."""
+    escalation were taken; whether it knows of the acknowledgement and the end; how many steps that were taken by
+    themselves it knows of."""
 
     first_at_us: int
     last_at_us: int
@@ -47,6 +48,7 @@ class Told:
     acknowledged: bool = False
     over: bool = False
     channels: tuple[str, ...] = ()
+    automated: int = 0
 
 
 Log = Mapping[tuple[str, str], Told]
@@ -99,6 +101,9 @@ def _all(route: Route) -> Iterator[Route]:
         yield from _all(branch)
 
 
+_TO_WHOM_IT_WAS_TOLD: Final[frozenset[Event]] = frozenset({"acknowledged", "automated", "changed", "resolved"})
+
+
 def _of_route(
     incident: Incident, route: Route, told: Told | None, now_us: int
 ) -> tuple[list[Notification], Told | None]:
@@ -106,7 +111,7 @@ def _of_route(
     if event is None:
         return _escalated(incident, route, told, now_us)
     known = _told(incident, route, told, event, now_us)
-    channels = known.channels if event in ("acknowledged", "resolved", "changed") else route.channels
+    channels = known.channels if event in _TO_WHOM_IT_WAS_TOLD else route.channels
     if event == "resolved" and not route.send_resolved:
         channels = ()
     return [_notification(incident, route, channel, event, known.times, now_us) for channel in channels], known
@@ -119,6 +124,8 @@ def _event(incident: Incident, route: Route, told: Told | None, now_us: int) -> 
         return "opened" if incident.open and waited else None
     if not incident.open:
         return None if told.over else "resolved"
+    if len(incident.steps) > told.automated:
+        return "automated"
     if RANK[incident.severity] > RANK[told.severity]:
         return "changed"
     if incident.taken:
@@ -140,6 +147,7 @@ def _told(incident: Incident, route: Route, told: Told | None, event: Event, now
         acknowledged=incident.taken,
         over=event == "resolved",
         channels=route.channels if begins or told is None else told.channels,
+        automated=len(incident.steps),
     )
 
 

@@ -31,7 +31,8 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
-from taximeter.alerts.alert import Observation
+from taximeter.alerts.alert import Alert, Incident, Observation
+from taximeter.alerts.automation import Course, StepName, with_steps
 from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, evaluated
 from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.notify import Notification
@@ -40,7 +41,7 @@ from taximeter.alerts.silences import Silence
 from taximeter.alerts.states import SECOND_US, Patience
 from taximeter.anomaly.finding import Severity
 from taximeter.clock import to_unix_us
-from taximeter.config.alerting import AlertSettings, Matching, RouteSettings, Seconds, Written
+from taximeter.config.alerting import AlertSettings, AutomationSettings, Matching, RouteSettings, Seconds, Written
 from taximeter.errors import UsageError
 
 MOST_TICKS: Final = 100_000
@@ -65,11 +66,22 @@ class SilenceText(Written):
     to: Seconds
 
 
+class CourseText(Written):
+    """What automation would find out: see `alerts.automation`."""
+
+    grows: bool = False
+    calls_a_minute: float = 0.0
+    version_before: str | None = None
+    cause_marked: bool = False
+    best_cache_hit_rate: float | None = None
+
+
 class EntryText(Written):
     at: Seconds
     observe: list[ObservedText] | None = None
     unknown: list[str] | None = Field(default=None, description="Rules that cannot be evaluated from now on.")
     acknowledge: bool = Field(default=False, description="Somebody takes every open incident.")
+    course: CourseText | None = Field(default=None, description="How every incident goes from now on.")
     told: list[str] | None = None
 
 
@@ -83,6 +95,7 @@ class ScenarioText(Written):
     routes: list[RouteSettings] = Field(default_factory=list)
     rules: dict[str, RuleText] = Field(default_factory=dict)
     silences: list[SilenceText] = Field(default_factory=list)
+    automation: AutomationSettings = Field(default_factory=AutomationSettings)
     timeline: list[EntryText] = Field(min_length=1)
 
 
@@ -134,6 +147,7 @@ class _Play:
         self._desk: Desk = EMPTY
         self._observed: list[ObservedText] = []
         self._unknown: list[str] = []
+        self._course = Course()
         self._next_tick = 0
         self._told: list[str] = []
 
@@ -146,6 +160,8 @@ class _Play:
             self._observed = entry.observe
         if entry.unknown is not None:
             self._unknown = entry.unknown
+        if entry.course is not None:
+            self._course = Course(**entry.course.model_dump())
         if entry.acknowledge:
             self._acknowledge(entry.at)
         self._tick(entry.at)
@@ -156,8 +172,14 @@ class _Play:
     def _tick(self, at_seconds: int) -> None:
         now_us = self._start_us + at_seconds * SECOND_US
         observations = [one for text in self._observed for one in _observations(text)]
-        self._desk, notifications = evaluated(self._desk, observations, self._policy, now_us, self._unknown)
+        acted = with_steps(
+            self._desk, self._scenario.automation, self._policy.silences, self._look, _held_in_words, now_us
+        )
+        self._desk, notifications = evaluated(acted, observations, self._policy, now_us, self._unknown)
         self._told += [_in_words(one, self._desk) for one in notifications]
+
+    def _look(self, _name: StepName, _incident: Incident, _alert: Alert) -> Course:
+        return self._course
 
     def _acknowledge(self, at_seconds: int) -> None:
         for incident in self._desk.incidents:
@@ -194,9 +216,15 @@ def _observations(text: ObservedText) -> Iterator[Observation]:
         yield replace(one, labels={**text.labels, "number": str(number)})
 
 
+def _held_in_words(_incident: Incident, _alert: Alert, calls: int) -> str:
+    return f"They are held to {calls} a minute."
+
+
 def _in_words(notification: Notification, desk: Desk) -> str:
-    """`slack opened volume_spike feature=chat`: channel, event, and the root of the incident."""
+    """`slack opened volume_spike feature=chat`: channel, event, and the root of the incident; of a step that was taken
+    by itself its name too."""
     incident = next(one for one in desk.incidents if one.incident_id == notification.incident_id)
     root = desk.alerts[incident.root]
     labels = [f"{name}={value}" for name, value in sorted(root.labels.items()) if name != "number"]
-    return " ".join((notification.channel, notification.event, root.kind, *labels))
+    steps = [incident.steps[-1].name] if notification.event == "automated" else []
+    return " ".join((notification.channel, notification.event, *steps, root.kind, *labels))

@@ -1,8 +1,9 @@
 """The periodic evaluation: ask the sources, move the desk on, keep it together with what is to be told.
 
 1. Ask every source. One that cannot be asked leaves its rules as they were.
-2. Compute the desk and the notifications, and lay the messages out.
-3. Keep desk, incidents and letters in one transaction. A crash before it does 1 and 2 again, and gives the same
+2. Take the steps that are to be taken by themselves: doing one again changes nothing.
+3. Compute the desk and the notifications, and lay the messages out.
+4. Keep desk, incidents and letters in one transaction. A crash before it does 1 to 3 again, and gives the same
    letters; after it, delivery has them.
 """
 
@@ -19,6 +20,7 @@ from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, evaluated, 
 from taximeter.alerts.desk_text import desk_text, read_desk
 from taximeter.alerts.message import message_of
 from taximeter.alerts.notify import Notification
+from taximeter.alerts.silences import Silence
 from taximeter.alerts.sources import Source
 from taximeter.clock import Clock
 from taximeter.errors import TaximeterError
@@ -30,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 Evidence = Callable[[Alert], Mapping[str, Any]]
 """Further facts about an alert whose incident is told for the first time: runbook, the answers to its first steps."""
+
+
+Automatic = Callable[[Desk, Sequence[Silence], int], Desk]
+"""Takes the steps that are taken by themselves: the desk with those that were taken now noted in their incidents."""
 
 
 class Records(Protocol):
@@ -68,6 +74,7 @@ class Watch:
         *,
         public_url: Callable[[], str] = lambda: "",
         evidence: Evidence = lambda _alert: {},
+        automatic: Automatic = lambda desk, _silences, _now_us: desk,
     ) -> None:
         self._sources = sources
         self._policy = policy
@@ -77,6 +84,7 @@ class Watch:
         self._kept: tuple[str | None, Desk] = (None, EMPTY)
         """The desk as it was kept last, beside its text."""
         self._evidence = evidence
+        self._automatic = automatic
         self._lock = threading.Lock()
 
     @property
@@ -90,8 +98,9 @@ class Watch:
         now_us = self._clock.now_us()
         observations, unknown = self._observed(now_us)
         with self._lock:
-            before = self._known()
-            desk, notifications = evaluated(before, observations, self._policy(), now_us, unknown)
+            before, policy = self._known(), self._policy()
+            acted = self._automatic(before, policy.silences, now_us)
+            desk, notifications = evaluated(acted, observations, policy, now_us, unknown)
             self._keep(before, self._with_evidence(before, desk), notifications)
 
     def acknowledge(self, incident_id: str, by: str) -> None:
@@ -196,6 +205,7 @@ def _record(incident: Incident, desk: Desk) -> IncidentRecord:
             "family": incident.family,
             "anchor": incident.anchor,
             "root": incident.root,
+            "steps": [asdict(step) for step in incident.steps],
             "alerts": [asdict(alert) for alert in alerts],
         },
     )

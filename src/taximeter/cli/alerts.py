@@ -85,6 +85,7 @@ class Deed(StrEnum):
     limit = "limit"
     pause = "pause"
     cheaper_model = "cheaper_model"
+    rate = "rate"
 
 
 @app.command("act")
@@ -108,6 +109,9 @@ def act(
         str | None,
         typer.Option("--model", metavar="MODEL", help="For cheaper_model: who answers instead.", show_default=False),
     ] = None,
+    calls: Annotated[
+        int | None, typer.Option("--calls", metavar="N", help="For rate: calls a minute.", show_default=False)
+    ] = None,
     undo: Annotated[
         str | None, typer.Option("--undo", metavar="NAME", help="Undo this instead.", show_default=False)
     ] = None,
@@ -115,8 +119,8 @@ def act(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> int:
-    """Do something about an incident at once: limit spending, pause it, force a cheaper model. Shows what it would do
-    and asks first. Without a deed: what was done."""
+    """Do something about an incident at once: limit spending or calls, pause it, force a cheaper model. Shows what it
+    would do and asks first. Without a deed: what was done."""
     remote = watching(data, url)
     path = f"/api/v1/alerts/{_whole_id(remote, incident)}/actions"
     if undo is not None:
@@ -126,7 +130,7 @@ def act(
         for one in remote.get(path)["actions"]:
             note(f"{one['name']}: {one['definition']} ({one['changed_by']}, {minute(one['changed_at'])})")
     else:
-        said = {"scope": filters(scope) or None, "usd": usd, "model": model}
+        said = {"scope": filters(scope) or None, "usd": usd, "model": model, "calls": calls}
         wish = {"kind": deed.value, "window": window, **{k: v for k, v in said.items() if v is not None}}
         planned = remote.post(path, wish)
         note(f"This limit is set: {json_text(planned['definition'])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from taximeter.alerts import runbook
+from taximeter.alerts.actions import Wish, limit_for, scope_of
+from taximeter.alerts.alert import Alert, Incident
+from taximeter.alerts.automation import Course, Hold, StepName, with_steps
 from taximeter.alerts.channels.registry import open_channels
 from taximeter.alerts.checks import CHECK_EVERY_US, ERRORS_RULE, SPENDER_RULE, Z_SCORE_RULE, Errors, NewSpenders, ZScore
+from taximeter.alerts.course import Lookout
 from taximeter.alerts.delivery import Delivery
-from taximeter.alerts.desk import Policy
+from taximeter.alerts.desk import Desk, Policy
 from taximeter.alerts.evidence import Investigator
 from taximeter.alerts.lifeline import Lifeline
 from taximeter.alerts.links import DeedLinks, Signer
@@ -38,7 +43,8 @@ from taximeter.compose.jobs import Jobs
 from taximeter.config.alerting import ChecksSettings
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
-from taximeter.errors import ConfigurationError, Mistake, UsageError
+from taximeter.errors import ConfigurationError, Mistake, TaximeterError, UsageError
+from taximeter.limits.counters import CountersAway
 from taximeter.pricing import PriceBook
 from taximeter.reports.baseline import hourly_baseline
 from taximeter.reports.differences import differences
@@ -48,6 +54,15 @@ from taximeter.store.metadata import Alerting, Links, RuleBook
 
 DELIVER_SECONDS: Final = 1.0
 TIDY_SECONDS: Final = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+BY_ITSELF: Final = "taximeter, by itself"
+"""Who set a limit that nobody asked for."""
+
+SetLimit = Callable[[Mapping[str, Any], str], object]
+"""A definition, and who sets it. Raises UsageError, StoreError."""
 
 
 class Kept(Protocol):
@@ -112,8 +127,10 @@ def open_alerting(
     public_url: Callable[[], str],
     further: Sequence[Source] = (),
     draw: Callable[[int], bytes] = os.urandom,
+    set_limit: SetLimit = lambda _definition, _by: None,
 ) -> AlertingParts:
-    """Raises ConfigurationError with all mistakes. `further` are sources that other rooms bring; `draw` draws bytes."""
+    """Raises ConfigurationError with all mistakes. `further` are sources that other rooms bring; `draw` draws bytes;
+    `set_limit` puts a limit in force, for what is done by itself."""
     wrong = mistakes(settings)
     if wrong:
         raise ConfigurationError("configuration", wrong)
@@ -134,7 +151,15 @@ def open_alerting(
 
     books = runbook.load(settings.alerts.runbooks)
     investigator = Investigator(store, records, explain, books, clock.now_us)
-    watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator)
+    lookout = Lookout(store, records, explain, settings.alerts.automation)
+
+    def automatic(desk: Desk, silences: Sequence[Silence], now_us: int) -> Desk:
+        def look(name: StepName, incident: Incident, alert: Alert) -> Course | None:
+            return lookout(name, incident, alert, now_us)
+
+        return with_steps(desk, settings.alerts.automation, silences, look, holding(set_limit), now_us)
+
+    watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator, automatic=automatic)
     signer = cache(lambda: Signer(links.key()))
     deeds = DeedLinks(signer, settings.alerts.links, public_url, clock, settings.alerts.links_last * SECOND_US)
     delivery = Delivery(records, channels, clock, deeds)
@@ -145,6 +170,25 @@ def open_alerting(
     jobs.every("outbox", TIDY_SECONDS, delivery.tidy)
     kinds = {name: str(written["kind"]) for name, written in settings.alerts.channels.items()}
     return AlertingParts(watch, delivery, records, links, signer, rules, kinds, books)
+
+
+def holding(set_limit: SetLimit) -> Hold:
+    """Calls are held by a limit that bears the incident in its name."""
+
+    def hold(incident: Incident, alert: Alert, calls: int) -> str | None:
+        wish = Wish(kind="rate", scope=scope_of(alert.labels), calls=calls)
+        try:
+            definition = limit_for(incident.incident_id, wish)
+            set_limit(definition, BY_ITSELF)
+        except UsageError as error:
+            return f"They were to be held to {calls} a minute, but no limit could be set: {error}."
+        except (TaximeterError, CountersAway) as error:  # whatever is away, alerts go on
+            _log.warning("alerts: no limit can be set now: %s", error)
+            return None
+        undo = f"taximeter alerts act {incident.incident_id} --undo {definition['name']}"
+        return f"They are held to {calls} a minute from now on. To undo it: {undo}"
+
+    return hold
 
 
 def _checks(wanted: ChecksSettings, store: EventStore) -> Iterator[Source]:

@@ -229,7 +229,15 @@ class Process:
         if kept.detecting is not None:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(
-            self.settings, kept.store, self.desk, health, self.clock, kept.jobs, lambda: self._url, found
+            self.settings,
+            kept.store,
+            self.desk,
+            health,
+            self.clock,
+            kept.jobs,
+            lambda: self._url,
+            found,
+            set_limit=self.limiting.desk.set,
         )
 
     def _open_exporting(self, kept: Collecting) -> Exporting:

@@ -134,6 +134,28 @@ class ChecksSettings(Written):
     )
 
 
+class AutomationSettings(Written):
+    """What the escalation of the runbooks does by itself. A step without a time is off."""
+
+    rate_limit_after: Seconds | None = Field(
+        default=None,
+        description="Hold whom an incident is about to a number of calls a minute when calls still grow so long after "
+        "it opened and nobody has taken it.",
+    )
+    rate_limit_percent: int = Field(
+        default=150, gt=0, le=10_000, description="To how much of the calls of the hour before they are held."
+    )
+    roll_back_after: Seconds | None = Field(
+        default=None, description="Name the version to roll back to when no cause was marked so long after it opened."
+    )
+    caching_off_after: Seconds | None = Field(
+        default=None,
+        ge=600,
+        description="Advise to switch caching off when the cache hit rate was below `caching_off_below` so long.",
+    )
+    caching_off_below: float = Field(default=0.5, gt=0, le=1, description="A share of the input.")
+
+
 LinkPurpose = Literal["acknowledge", "silence", "act"]
 
 
@@ -154,6 +176,11 @@ class AlertSettings(Written):
     checks: ChecksSettings = Field(
         default_factory=ChecksSettings,
         description="Rules that need nothing learnt: `error_share` (0.2), `new_spender_usd`, `z_score`.",
+    )
+    automation: AutomationSettings = Field(
+        default_factory=AutomationSettings,
+        description="What the escalation of the runbooks does by itself: `rate_limit_after`, `roll_back_after`, "
+        "`caching_off_after`; all off.",
     )
     runbooks: Path | None = Field(
         default=None, description="A folder of runbooks of your own; one with the name of a shipped one replaces it."

@@ -25,6 +25,14 @@ class AlertShape(BaseModel):
     facts: dict[str, Any]
 
 
+class StepShape(BaseModel):
+    """A step of a runbook's escalation that was taken by itself."""
+
+    name: str
+    at: str
+    text: str
+
+
 class IncidentShape(BaseModel):
     """Alerts of one cause. `title` is that of its root, the alert that names it."""
 
@@ -38,6 +46,7 @@ class IncidentShape(BaseModel):
     resolved_at: str | None
     acknowledged_by: str | None
     alerts: list[AlertShape]
+    steps: list[StepShape]
 
 
 class IncidentList(BaseModel):
@@ -104,7 +113,7 @@ class ActionWish(BaseModel):
     """What is to be done about an incident. Without `confirm` nothing is done: the answer says what would be."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["limit", "pause", "cheaper_model"]
+    kind: Literal["limit", "pause", "cheaper_model", "rate"]
     scope: dict[str, str] | None = Field(
         default=None,
         description="whom, as in a limit; whom the incident is about when left out",
@@ -113,6 +122,7 @@ class ActionWish(BaseModel):
     usd: str | None = Field(default=None, description="for `limit`: US dollars", examples=["5"])
     window: str = Field(default="hour", description="for `limit`: the window, as in a limit")
     model: str | None = Field(default=None, description="for `cheaper_model`: the model that answers instead")
+    calls: int | None = Field(default=None, ge=1, description="for `rate`: calls a minute", examples=[60])
     by: str | None = Field(default=None, max_length=200, description="who does it; the caller when left out")
     confirm: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from taximeter.alerts.actions import Wish, limit_for, prefix_of, scope_of
@@ -30,6 +30,12 @@ def alerts_of(record: IncidentRecord) -> list[Alert]:
     """The alerts of an incident, its root first."""
     alerts = [Alert(**one) for one in record.content["alerts"]]
     return sorted(alerts, key=lambda one: one.key != record.content["root"])
+
+
+def steps_of(record: IncidentRecord) -> Sequence[Mapping[str, Any]]:
+    """The steps that were taken by themselves; records of earlier versions have none."""
+    steps: Sequence[Mapping[str, Any]] = record.content.get("steps", ())
+    return steps
 
 
 def title(record: IncidentRecord) -> str:

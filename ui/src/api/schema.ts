@@ -1231,6 +1231,12 @@ export interface components {
              */
             by?: string | null;
             /**
+             * Calls
+             * @description for `rate`: calls a minute
+             * @example 60
+             */
+            calls?: number | null;
+            /**
              * Confirm
              * @default false
              */
@@ -1239,7 +1245,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "limit" | "pause" | "cheaper_model";
+            kind: "limit" | "pause" | "cheaper_model" | "rate";
             /**
              * Model
              * @description for `cheaper_model`: the model that answers instead
@@ -2556,6 +2562,8 @@ export interface components {
             resolved_at: string | null;
             /** Severity */
             severity: string;
+            /** Steps */
+            steps: components["schemas"]["StepShape"][];
             /** Title */
             title: string;
         };
@@ -4029,6 +4037,18 @@ export interface components {
             unpriced_calls: number | null;
             /** Version */
             version: string;
+        };
+        /**
+         * StepShape
+         * @description A step of a runbook's escalation that was taken by itself.
+         */
+        StepShape: {
+            /** At */
+            at: string;
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
         };
         /** SupposedShape */
         SupposedShape: {

@@ -143,6 +143,11 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
           ))}
         </dl>
       )}
+      {incident.steps.map((step) => (
+        <Text size="sm" key={step.name} className="wrap-anywhere">
+          <span className="dim">{dateTime(step.at, view.timezone)} by itself:</span> {step.text}
+        </Text>
+      ))}
       {page.annotations.map((mark) => (
         <Text size="sm" key={mark.annotation_id}>
           <span className="dim">{dateTime(mark.at, view.timezone)}</span> {mark.text}

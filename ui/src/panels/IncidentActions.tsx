@@ -14,7 +14,7 @@ import type { ChangeView, View } from "../view/state";
 import { reasonOf } from "./Panel";
 
 const HOURS = { "1": "an hour", "4": "4 hours", "24": "a day", "168": "a week" } as const;
-const KINDS: Record<ActionWish["kind"], string> = { limit: "Hold to an amount", cheaper_model: "Cheaper model", pause: "Pause" };
+const KINDS: Record<ActionWish["kind"], string> = { limit: "Hold to an amount", rate: "Hold to a rate", cheaper_model: "Cheaper model", pause: "Pause" };
 const WINDOWS = ["hour", "day", "week", "month"];
 
 interface Props {
@@ -139,6 +139,9 @@ function Act({ incident, done }: { incident: Incident; done: () => void }) {
               <Select size="xs" label="in each" allowDeselect={false} data={WINDOWS} value={wish.window} onChange={(window) => window && set({ window })} w={110} />
             </>
           )}
+          {wish.kind === "rate" && (
+            <TextInput size="xs" label="Calls a minute" inputMode="numeric" value={wish.calls ?? ""} onChange={(event) => set({ calls: counted(event.currentTarget.value) })} w={110} />
+          )}
           {wish.kind === "cheaper_model" && (
             <TextInput size="xs" label="Model" placeholder="gpt-4o-mini" value={wish.model ?? ""} onChange={(event) => set({ model: event.currentTarget.value })} w={180} />
           )}
@@ -160,8 +163,13 @@ function Act({ incident, done }: { incident: Incident; done: () => void }) {
   );
 }
 
-function told({ kind, usd, window, model }: ActionWish): ActionWish {
-  return { kind, window, confirm: false, ...(kind === "limit" && { usd: usd?.trim() || null }), ...(kind === "cheaper_model" && { model: model?.trim() || null }) };
+/** A whole number of at least one, null of anything else. */
+function counted(text: string): number | null {
+  return /^[1-9]\d{0,8}$/.test(text.trim()) ? Number(text) : null;
+}
+
+function told({ kind, usd, window, model, calls }: ActionWish): ActionWish {
+  return { kind, window, confirm: false, ...(kind === "rate" && { calls: calls ?? null }), ...(kind === "limit" && { usd: usd?.trim() || null }), ...(kind === "cheaper_model" && { model: model?.trim() || null }) };
 }
 
 function InForce({ incident, view }: Omit<Props, "change">) {

@@ -41,7 +41,7 @@ HEADER_CHARACTERS: Final = 150
 SECTION_CHARACTERS: Final = 2900
 """Slack refuses a header over 150 characters and a section over 3,000."""
 
-SEEN_BY_ALL: Final = frozenset({"opened", "changed", "repeated", "escalated"})
+SEEN_BY_ALL: Final = frozenset({"opened", "changed", "repeated", "escalated", "automated"})
 """What is told in the thread and in the channel too."""
 
 FACTS: Final = 10

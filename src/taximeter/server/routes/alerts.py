@@ -37,6 +37,7 @@ from taximeter.server.alert_shapes import (
     SilenceList,
     SilenceShape,
     SilenceWish,
+    StepShape,
 )
 from taximeter.server.deeds import alerting_of
 from taximeter.server.limit_desk import Defined
@@ -105,7 +106,7 @@ def act(incident_id: str, wish: ActionWish, parts: TheParts, caller: Admin) -> A
     `confirm`, else only shown. It is marked beside the incident with who did it; its undo is DELETE."""
     about = deeds.whom(parts, incident_id)
     scope = about if wish.scope is None else wish.scope
-    wanted = Wish(kind=wish.kind, scope=scope, usd=wish.usd, window=wish.window, model=wish.model)
+    wanted = Wish(kind=wish.kind, scope=scope, usd=wish.usd, window=wish.window, model=wish.model, calls=wish.calls)
     if not wish.confirm:
         read = deeds.planned(parts, incident_id, wanted)
         return ActionShape(name=read["name"], in_force=False, definition=read, changed_at=None, changed_by=None)
@@ -252,6 +253,9 @@ def _incident(record: IncidentRecord) -> IncidentShape:
         resolved_at=_moment(record.resolved_at_us),
         acknowledged_by=record.acknowledged_by,
         alerts=[_alert(one) for one in alerts],
+        steps=[
+            StepShape(name=one["name"], at=rfc3339(one["at_us"]), text=one["text"]) for one in deeds.steps_of(record)
+        ],
     )
 
 
