@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -20,7 +23,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.core.money import ZERO
 from taximeter.gateway import Provider
 from taximeter.gateway.limiting import LimitedCalls
-from taximeter.limits.counters import CountersAway
+from taximeter.limits.counters import Claims, CountersAway, Standing
 from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules
@@ -58,8 +61,16 @@ def others(port: int) -> list[Provider]:
 @contextmanager
 def limited(*definitions: dict[str, Any], **how: Any) -> Iterator[tuple[Rig, LimitGuard]]:
     clock = how.pop("clock", SystemClock())
+    background = how.pop("background", None)
     guard = LimitGuard(Rules(read_limits(definitions)), how.pop("counters", MemoryCounters()), rates, **how)
-    calls = LimitedCalls(lambda: guard, price, clock, wait_seconds=0.2, fail_closed=how.get("fail") != "open")
+    calls = LimitedCalls(
+        lambda: guard,
+        price,
+        clock,
+        wait_seconds=0.2,
+        fail_closed=how.get("fail") != "open",
+        background=background,
+    )
     with running(admission=calls, more_providers=others) as rig:
         rig.plays(whole(answer(100)))
         yield rig, guard
@@ -164,10 +175,49 @@ def test_a_stream_that_breaks_off_after_its_opening_words_stays_spent_at_what_it
         assert total >= 500
 
 
+class WhileAsked(MemoryCounters):
+    """While more is asked for, somebody else gets on with something."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def extend(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
+        self._meanwhile()
+        return super().extend(event_id, claims, now_us=now_us, expires_us=expires_us)
+
+
+def test_what_the_provider_had_written_when_its_stream_was_cut_is_counted_though_it_is_more_than_the_limit() -> None:
+    asked, wrote = threading.Event(), threading.Event()
+
+    async def play(stage: Stage) -> None:
+        stage.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
+        await stage.chunk(CHUNK % (b"word " * 200))
+        await asyncio.to_thread(asked.wait, 60)
+        await stage.chunk(CHUNK % (b"word " * 4_000))
+        wrote.set()
+        await stage.until_gone()
+
+    def write_more() -> None:
+        asked.set()
+        assert wrote.wait(60)
+
+    with (
+        ThreadPoolExecutor(1) as background,
+        limited({**TOKENS, "limit": 1500}, counters=WhileAsked(write_more), background=background) as (rig, guard),
+    ):
+        rig.plays(play)
+        rig.ask(CHAT, {**ASKED, "max_tokens": 30_000, "stream": True})
+        (event,) = rig.log.wait_for(1)
+        assert (event["error_type"], event["output_tokens"]) == ("limit_reached", 4_200 * 5 // 4)
+        background.submit(int).result()  # one after the other: the call is settled
+        assert spent(guard) == (event["input_tokens"] + event["output_tokens"], 0)
+
+
 def test_a_stream_that_cannot_be_covered_is_cut_with_the_providers_error_and_stays_spent() -> None:
     async def endless(stage: Stage) -> None:
         stage.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
-        for _ in range(200):
+        for _ in range(60):
             await stage.chunk(CHUNK % (b"word " * 40))
         await stage.until_gone()
 

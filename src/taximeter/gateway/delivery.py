@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from taximeter.core.cost import Cost
@@ -20,6 +22,9 @@ from taximeter.gateway.sniffing import BegunAnswer, begins_as_json, is_untold
 from taximeter.gateway.tap import StreamTap, read_json
 from taximeter.gateway.tools import Tools
 from taximeter.gateway.upstream import Answer, Headers, UpstreamFailure
+
+TURNS_OF_LAST_LOOK: Final = 3
+"""Turns of the event loop in which it takes from a connection what lies there unread."""
 
 COST_HEADER: Final = OURS + b"cost-usd"
 
@@ -203,10 +208,20 @@ class Delivery:
             if passage is not None:
                 await self._client.part(passage.broken_off(), more=True)
         except StreamCut as cut:
+            await self._last_look(answer)
             record.end("interrupted", self.read_so_far(), error_type=cut.refusal.code, estimate=True)
             answer.close()
             words = b"" if passage is None else passage.last_words(cut.refusal, record) or self._error(cut.refusal)
             await self._client.part(words, more=passage is None)
+
+    async def _last_look(self, answer: Answer) -> None:
+        """Count what the provider had written, and bills, when its stream was cut. The client does not get it."""
+        for _ in range(TURNS_OF_LAST_LOOK):
+            await asyncio.sleep(0)
+        with suppress(TimeoutError, UpstreamFailure):
+            async with asyncio.timeout(0):  # waits for nothing: what is there is there
+                while self._tap is not None and not answer.ended():
+                    self._tools.guard("stream_unread", self._tap.feed, await answer.chunk())
 
     def _error(self, refusal: Refusal) -> bytes:
         return self._mount.kind.stream_error(refusal.status, refusal.code, refusal.message)
