@@ -51,6 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def pages(browser: Browser) -> Iterator[Pages]:
+    """Closed before the server stops, where a test names its server first: a page says what it cannot reach."""
     opened = Pages(browser)
     yield opened
     for context in browser.contexts:

@@ -219,7 +219,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-def test_a_lost_server_is_said_and_found_again(pages: Pages, own_server: Server) -> None:
+def test_a_lost_server_is_said_and_found_again(own_server: Server, pages: Pages) -> None:
     pages.allowed += ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE", "503")
     own_server.post(*sample(now()))
     page = pages.open(own_server)
@@ -379,7 +379,7 @@ def test_a_session_that_ends_leads_to_the_hint(pages: Pages, server: Server) -> 
     expect(page.get_by_text("taximeter keys signin")).to_be_visible()
 
 
-def test_an_empty_installation_shows_the_first_step_until_the_first_call(pages: Pages, own_server: Server) -> None:
+def test_an_empty_installation_shows_the_first_step_until_the_first_call(own_server: Server, pages: Pages) -> None:
     page = pages.open(own_server)
     snippet = page.get_by_label("Snippet")
     expect(snippet).to_contain_text(f'base_url="{own_server.url}/openai/v1"')

@@ -4,7 +4,7 @@ import { Button, Group, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 
 import { ask, calls } from "../api/client";
-import { count } from "../format";
+import { count, exactly, measured } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { CallSheet } from "../panels/CallSheet";
 import { CallTable } from "../panels/CallTable";
@@ -41,7 +41,7 @@ function Pages({ view, change }: PageProps) {
   const total = useLiveQuery({
     key: ["call count", range, timezone, filters],
     paceSeconds: RANGES[range].paceSeconds,
-    ask: () => ask({ measures: ["calls"], filters, from, timezone }),
+    ask: () => ask({ measures: ["calls", "cost_usd"], filters, from, timezone }),
   });
   const first = cursors.length * A_PAGE + 1;
   return (
@@ -49,8 +49,11 @@ function Pages({ view, change }: PageProps) {
       title={`Calls, last ${RANGES[range].label}`}
       aside={
         total.data && (
-          <Text size="sm" c="dimmed" className="number" data-testid="call-count">
-            {count(Number(total.data.totals["calls"]))} in all
+          <Text size="sm" c="dimmed" className="number uncut" component="div">
+            <Text span inherit c="bright" fw={600} title={exactly("money", total.data.totals["cost_usd"])} data-testid="calls-cost">
+              {measured("money", total.data.totals["cost_usd"])}
+            </Text>{" "}
+            · <span data-testid="call-count">{count(Number(total.data.totals["calls"]))} in all</span>
           </Text>
         )
       }

@@ -1,12 +1,13 @@
 /** Why spend changed: the range against the one before, as a waterfall, and who is behind it. */
 
-import { Group, SegmentedControl, Stack, Table, Text, UnstyledButton } from "@mantine/core";
+import { Group, SegmentedControl, Stack, Table, Text } from "@mantine/core";
 import { useState } from "react";
 
 import { why } from "../api/client";
 import type { WhyAnswer } from "../api/types";
 import { counted, dateTime, exactMoney, money, share } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
+import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
 import { FACTORS, type Step, waterfall } from "../shape/waterfall";
 import { filtered, isFilter, nameOf } from "../view/names";
@@ -142,10 +143,10 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
 function Value({ dimension, value, view, change }: { dimension: string; value: string | null; view: View; change: ChangeView }) {
   if (value === null) return <span className="dim">(not set)</span>;
   if (!isFilter(dimension)) return <>{value}</>;
-  const narrow = () => change({ filters: filtered(view.filters, dimension, value), page: "overview" });
+  const to = { filters: filtered(view.filters, dimension, value), page: "calls" } as const;
   return (
-    <UnstyledButton className="link" fz="sm" title={`See the calls of ${value}`} onClick={narrow}>
+    <PageLink view={view} change={change} to={to} className="link text">
       {value}
-    </UnstyledButton>
+    </PageLink>
   );
 }
