@@ -17,6 +17,7 @@ import boto3
 import cohere
 import groq
 import httpx
+import ollama
 import openai
 from botocore.config import Config
 from google import genai
@@ -360,6 +361,43 @@ async def cohere_async(url: str, prompt: str, hang_up: bool) -> None:
         await stream.aclose()
 
 
+# ── ollama ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+LLAMA = "llama3.2"
+
+
+def ollama_whole(url: str, prompt: str, _: bool) -> None:
+    with ollama.Client(url) as client:
+        client.chat(model=LLAMA, messages=messages(prompt))
+
+
+def ollama_stream(url: str, prompt: str, hang_up: bool) -> None:
+    with ollama.Client(url) as client, closing(client.chat(LLAMA, messages(prompt), stream=True)) as stream:
+        read(stream, hang_up)
+
+
+def ollama_generate_stream(url: str, prompt: str, hang_up: bool) -> None:
+    with ollama.Client(url) as client, closing(client.generate(LLAMA, prompt, stream=True)) as stream:
+        read(stream, hang_up)
+
+
+def ollama_embeddings(url: str, prompt: str, _: bool) -> None:
+    with ollama.Client(url) as client:
+        client.embed(model="nomic-embed-text", input=prompt)
+
+
+async def ollama_async(url: str, prompt: str, _: bool) -> None:
+    async with ollama.AsyncClient(url) as client:
+        await client.generate(LLAMA, prompt)
+
+
+async def ollama_async_stream(url: str, prompt: str, hang_up: bool) -> None:
+    async with ollama.AsyncClient(url) as client:
+        stream: Any = await client.chat(LLAMA, messages(prompt), stream=True)
+        await read_async(stream, hang_up)
+        await stream.aclose()
+
+
 WAYS: dict[str, Way] = {
     "openai": openai_whole,
     "openai stream": openai_stream,
@@ -406,7 +444,18 @@ WAYS: dict[str, Way] = {
     "cohere v1 stream": cohere_v1_stream,
     "cohere embeddings": cohere_embeddings,
     "cohere async stream": asynchronous(cohere_async),
+    "ollama": ollama_whole,
+    "ollama stream": ollama_stream,
+    "ollama generate stream": ollama_generate_stream,
+    "ollama embeddings": ollama_embeddings,
+    "ollama async": asynchronous(ollama_async),
+    "ollama async stream": asynchronous(ollama_async_stream),
 }
+
+NEVER_TRY_AGAIN = frozenset(
+    {"cohere stream", "cohere v1 stream", "cohere async stream", *(way for way in WAYS if way.startswith("ollama"))}
+)
+"""Cohere's library does not try streams again, Ollama's nothing at all."""
 """Library and way → how. What can be hung up on has `stream` in its name."""
 
 

@@ -12,6 +12,7 @@ import boto3
 import cohere
 import groq
 import httpx
+import ollama
 import pytest
 from botocore.config import Config
 from google import genai
@@ -130,6 +131,29 @@ def ask_groq(url: str, allowance: int | None) -> None:
         client.chat.completions.create(model="llama-3.3-70b", messages=SAID, max_tokens=allowance)
 
 
+def told_ollama(allowance: int | None) -> Any:
+    return None if allowance is None else {"num_predict": allowance}
+
+
+def ask_ollama(url: str, allowance: int | None) -> None:
+    with taximeter.instrument(ollama.Client(url)) as client:
+        client.chat("llama3.2", SAID, options=told_ollama(allowance))
+
+
+def ask_ollama_for_a_stream(url: str, allowance: int | None) -> None:
+    with taximeter.instrument(ollama.Client(url)) as client:
+        list(client.chat("llama3.2", SAID, stream=True, options=told_ollama(allowance)))
+
+
+def ask_ollama_asynchronously(url: str, allowance: int | None) -> None:
+    async def ask() -> None:
+        async with taximeter.instrument(ollama.AsyncClient(url)) as client:
+            async for _ in await client.chat("llama3.2", SAID, stream=True, options=told_ollama(allowance)):
+                pass
+
+    asyncio.run(ask())
+
+
 class Way(NamedTuple):
     """A way to call: what makes the call, the recorded answer to it, where its request states its allowance."""
 
@@ -152,6 +176,9 @@ WAYS = {
     "cohere, streamed": Way(ask_cohere_for_a_stream, "cohere-v2-stream", "max_tokens"),
     "cohere, asynchronous": Way(ask_cohere_asynchronously, "cohere-v2-billed", "max_tokens"),
     "groq": Way(ask_groq, "groq-basic", "max_tokens"),
+    "ollama": Way(ask_ollama, "ollama-native-chat", "options.num_predict"),
+    "ollama, streamed": Way(ask_ollama_for_a_stream, "ollama-native-chat", "options.num_predict"),
+    "ollama, asynchronous": Way(ask_ollama_asynchronously, "ollama-native-chat", "options.num_predict"),
 }
 EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 REFUSED = {**WAYS, "google-genai, streamed": Way(ask_gemini_for_a_stream, "google-gemini20-basic", "")}

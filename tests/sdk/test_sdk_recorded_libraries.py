@@ -14,6 +14,7 @@ import boto3
 import cohere
 import groq
 import httpx
+import ollama
 import openai
 import pytest
 from botocore.config import Config
@@ -143,6 +144,11 @@ def ask_cohere(client: Any, recorded: dict[str, Any]) -> Any:
     return (client.chat_stream if recorded["stream"] else client.chat)(model=model_of(recorded), messages=MESSAGES)
 
 
+def ask_ollama(url: str, recorded: dict[str, Any]) -> None:
+    with taximeter.instrument(ollama.Client(url)) as client:
+        read(client.chat(model_of(recorded), MESSAGES, stream=recorded["stream"]), recorded)
+
+
 def ask_compatible(url: str, recorded: dict[str, Any]) -> None:
     path = recorded["request"]["path"].split("?")[0].removesuffix("/chat/completions")
     with taximeter.instrument(openai.OpenAI(base_url=url + path, api_key="k", max_retries=0)) as client:
@@ -175,6 +181,7 @@ ASK: dict[str, Ask] = {
     "cohere.v2.rerank": with_cohere(
         lambda client, recorded: client.rerank(model=model_of(recorded), query="?", documents=["a", "b"])
     ),
+    "ollama.chat": ask_ollama,
     "azure.inference.chat": ask_compatible,
     "cerebras.chat": ask_compatible,
     "huggingface.chat": ask_compatible,

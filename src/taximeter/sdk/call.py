@@ -312,6 +312,8 @@ class Call:
 
 def _attempt_of(response: Any) -> int:
     """Which attempt an answer was for, from the header by which these libraries count their retries."""
+    if response is None:
+        return 1
     retries = response.request.headers.get("x-stainless-retry-count", "0")
     return int(retries) + 1 if retries.isdecimal() else 1
 

@@ -34,6 +34,7 @@ PROVIDERS_BY_HOST: Final = {
     "api.mistral.ai": "mistral",
     "api.moonshot.ai": "moonshotai",
     "api.novita.ai": "novita",
+    "ollama.com": "ollama",
     "openrouter.ai": "openrouter",
     "api.perplexity.ai": "perplexity",
     "api.together.xyz": "together",

@@ -42,6 +42,7 @@ LIBRARIES: Final = (
     Library("mistralai", "mistralai", "mistralai", "mistralai.client.basesdk"),
     Library("groq", "groq", "groq", "groq"),
     Library("cohere", "cohere", "cohere", "cohere.core.http_client"),
+    Library("ollama", "ollama", "ollama", "ollama._client"),
     Library("litellm", "litellm", "litellm", "litellm", layer=1),
     Library("langchain", "langchain_core", "langchain", "langchain_core.callbacks.manager", layer=2),
     Library("llama-index", "llama_index.core", "llama_index", "llama_index.core.instrumentation", layer=2),
