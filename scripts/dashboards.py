@@ -50,6 +50,13 @@ def _spent(since: str) -> str:
     return f"sum(increase(taximeter_cost_usd_total{{{SPEND}}}[{since}]))"
 
 
+def _quantile(metric: str) -> str:
+    buckets = (
+        f'sum by (model, le) (rate(taximeter_{metric}_bucket{{{CHOSEN},model=~"$model|other"}}[$__rate_interval]))'
+    )
+    return f"histogram_quantile(0.95, {buckets})"
+
+
 TOKENS: Final = f"sum by (token_class) (rate(taximeter_tokens_total{{{SPEND}}}[$__rate_interval]))"
 
 OVERVIEW: Final = (
@@ -92,6 +99,7 @@ OVERVIEW: Final = (
         about="Input and output are wholes; the other classes are parts of them.",
     ),
     Shown("Latency", {"{{model}} p{{quantile}}": f'taximeter_latency_seconds{{{CHOSEN},model=~"$model|other"}}'}, "s"),
+    Shown("Time to the first token, 95th percentile", {"{{model}}": _quantile("time_to_first_token_seconds")}, "s"),
 )
 FEATURES: Final = (
     Shown("Features by spend", {"USD": _top("taximeter_cost_usd_total", "feature")}, kind="table"),

@@ -22,7 +22,7 @@ def with_password(address: str) -> str:
     return address.replace("taximeter@", f"taximeter:{PASSWORD}@")
 
 
-DONE_BY_ONE = {"alerts", "detection", "outbox", "exports", "exports by user"}
+DONE_BY_ONE = {"alerts", "detection", "outbox", "exports", "exports by user", "exports of latencies"}
 """The jobs that one of several servers does for all."""
 
 

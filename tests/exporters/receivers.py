@@ -114,6 +114,7 @@ class OtlpReceiver:
     def __init__(self) -> None:
         self.points: dict[tuple[str, tuple[tuple[str, str], ...], int], Decimal] = {}
         self.usage: dict[tuple[tuple[str, str], ...], tuple[int, float]] = {}
+        self.histograms: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = {}
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         if path != "/v1/metrics" or headers.get("content-type") != "application/x-protobuf":
@@ -133,7 +134,11 @@ class OtlpReceiver:
             self.points[metric.name, _attributes(point), point.start_time_unix_nano] = value
         for point in metric.histogram.data_points:
             assert sum(point.bucket_counts) == point.count
-            self.usage[_attributes(point)] = (point.count, point.sum)
+            assert len(point.bucket_counts) == len(point.explicit_bounds) + 1
+            assert metric.histogram.aggregation_temporality == 2
+            self.histograms[metric.name, _attributes(point)] = point
+            if metric.name == "gen_ai.client.token.usage":
+                self.usage[_attributes(point)] = (point.count, point.sum)
 
     def sums(self) -> dict[str, Decimal]:
         sums: dict[str, Decimal] = {}

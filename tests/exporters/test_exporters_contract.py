@@ -42,6 +42,7 @@ class Troubled:
 
     exporter: Exporter
     troubles: list[str] = field(default_factory=list)
+    tells_latencies: bool = False
 
     def send(self, parcel: Parcel) -> None:
         trouble = self.troubles.pop(0) if self.troubles else "none"

@@ -31,12 +31,13 @@ def test_the_jobs_of_a_server_tell_its_exporters_and_its_metrics(here: World) ->
         jobs._jobs["exports"].turn()
         here.clock.at_us += 90_000_000
         assert 'taximeter_export_lag_seconds{exporter="hook"} 90.0' in exposed(exporting)
-        for name in ("exports", "exports by user", "latencies", "export to hook", "exported"):
+        for name in ("exports", "exports by user", "exports of latencies", "latencies", "export to hook", "exported"):
             jobs._jobs[name].turn()
             assert jobs.status[name].last_error is None
     assert receiver.sums()["cost_usd"] == Decimal("0.0125")
     assert kept.windows(SPEND_FEED, 0, 10) == [], "what everybody has is not kept"
     text = exposed(exporting)
     assert 'taximeter_export_lag_seconds{exporter="hook"} 0.0' in text
+    assert 'taximeter_call_duration_seconds_count{model="gpt-4o",operation="chat"' in text
     assert 'taximeter_user_cost_usd_total{user_id="ann"} 0.0125' in text
     assert 'taximeter_task_failures_total{task="export to hook"} 0.0' in text

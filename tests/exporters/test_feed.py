@@ -159,7 +159,7 @@ def test_what_is_no_longer_kept_stays_told(here: World) -> None:
     here.store.delete_user("ann", START_US + 1)
     one.turn()
     assert total(state(one))["calls"] == 1
-    assert here.metadata.exports.day_totals("spend") == {}
+    assert here.metadata.exports.unit_totals("spend") == {}
 
 
 def test_what_was_deleted_for_its_age_under_other_settings_does_not_stop_a_feed(here: World) -> None:

@@ -29,6 +29,7 @@ from server_rig import PATIENCE_SECONDS, answers, eventually, free_port, server
 
 from taximeter.clock import SystemClock
 from taximeter.exporters.feed import Feed, Grouping
+from taximeter.exporters.latencies import HISTOGRAMS
 from taximeter.exporters.prometheus import BY_USER, GAUGES, SPEND, USER_MEASURES, SpendCollector, StandingCollector
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ def test_the_dashboards_are_those_of_the_code() -> None:
 
 def test_every_metric_of_spend_is_in_the_manual() -> None:
     text = MANUAL.read_text()
-    for name in (*(metric.name for metric in (*SPEND, *BY_USER)), *GAUGES):
+    for name in (*(metric.name for metric in (*SPEND, *BY_USER)), *GAUGES, *HISTOGRAMS):
         assert f"`{name}`" in text
 
 
@@ -214,6 +215,7 @@ def call(chance: Random, number: int) -> dict[str, Any]:
         status=chance.choice(("ok", "ok", "ok", "error", "refused")),
         attempt=chance.choice((1, 1, 2)),
         cache_read_tokens=500,
+        time_to_first_token_ms=120.0,
     )
     del told["cost_usd"]
     return told

@@ -17,10 +17,13 @@ from taximeter.config.settings import Settings
 from taximeter.errors import Mistake, UsageError
 from taximeter.exporters.feed import Feed, Grouping
 from taximeter.exporters.filing import Filing
+from taximeter.exporters.latencies import LATENCY_FEED, latency_grouping
+from taximeter.exporters.port import Exporter
 from taximeter.exporters.prometheus import (
     BY_USER,
     SPEND,
     USER_MEASURES,
+    LatencyCollector,
     Reading,
     ReadingsCollector,
     SpendCollector,
@@ -92,42 +95,66 @@ def open_exporting(
     """Raises StoreError. `limits` are as `GET /api/v1/limits` tells them."""
     chosen = settings.exporters
     exporters, _ = open_exporters(chosen.to)
-    spend = Feed(
-        Grouping(SPEND_FEED, chosen.labels, chosen.series),
-        store,
-        kept,
-        clock,
-        kept_days=_kept_days(settings),
-        keep_windows=bool(exporters),
-    )
-    state = spend.begin()
-    jobs.every("exports", chosen.every_seconds, spend.turn)
-    ways = [Shipping(name, exporter, SPEND_FEED, kept, clock) for name, exporter in exporters.items()]
-    for way in ways:
-        way.begin(state)
-        jobs.every(f"export to {way.name}", chosen.send_seconds, way.turn)
-    if ways:
-        jobs.every("exported", TIDY_SECONDS, lambda: kept.forget_windows(SPEND_FEED, min(way.after for way in ways)))
+
+    def feed(job: str, grouping: Grouping, *, windows: bool = False) -> Feed:
+        one = Feed(grouping, store, kept, clock, kept_days=_kept_days(settings), keep_windows=windows)
+        jobs.every(job, chosen.every_seconds, one.turn)
+        return one
+
+    spend = feed("exports", Grouping(SPEND_FEED, chosen.labels, chosen.series), windows=bool(exporters))
+    feeds = [spend]
+    ways = _ways(spend, exporters, kept, clock, jobs, chosen.send_seconds)
+    collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]
+    if chosen.latency_series:
+        timed = {f"{name} {LATENCY_FEED}": one for name, one in exporters.items() if one.tells_latencies}
+        by_time = feed("exports of latencies", latency_grouping(chosen.latency_series), windows=bool(timed))
+        feeds.append(by_time)
+        ways += _ways(by_time, timed, kept, clock, jobs, chosen.send_seconds)
+        collectors.append(LatencyCollector(by_time))
+    if chosen.user_series:
+        by_user = feed("exports by user", Grouping("users", ("user_id",), chosen.user_series, USER_MEASURES))
+        feeds.append(by_user)
+        collectors.append(SpendCollector(by_user, BY_USER))
     for name, place in open_places(chosen.files)[0].items():
         wanted = chosen.files[name]
         filing = Filing(name, wanted, place, store, kept, clock, _kept_days(settings))
         jobs.every(f"export files {name}", wanted.every_seconds, filing.turn)
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
-    collectors: list[Collector] = [SpendCollector(spend, SPEND), StandingCollector(spend)]
-    feeds = [spend]
-    if chosen.user_series:
-        users = Grouping("users", ("user_id",), chosen.user_series, USER_MEASURES)
-        by_user = Feed(users, store, kept, clock, kept_days=_kept_days(settings))
-        jobs.every("exports by user", chosen.every_seconds, by_user.turn)
-        feeds.append(by_user)
-        collectors.append(SpendCollector(by_user, BY_USER))
 
     def readings() -> list[Reading]:
-        told = [_lag_read(spend, ways), *_jobs_read(jobs)]
+        told = [_lag_read(ways), *_jobs_read(jobs)]
         return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *told]
 
-    return Exporting(feeds, ways, [*collectors, ReadingsCollector(readings)])
+    return Exporting(feeds, [way.shipping for way in ways], [*collectors, ReadingsCollector(readings)])
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a feed tells, on its way to an exporter."""
+
+    feed: Feed
+    shipping: Shipping
+
+    @property
+    def lag_seconds(self) -> float:
+        state = self.feed.state
+        return self.shipping.lag_seconds(0 if state is None else state.number)
+
+
+def _ways(
+    feed: Feed, exporters: Mapping[str, Exporter], kept: Exports, clock: Clock, jobs: Jobs, every_seconds: float
+) -> list[Way]:
+    """Begin a feed, and what it tells to each of these."""
+    state, name = feed.begin(), feed.grouping.name
+    shippings = [Shipping(way, exporter, name, kept, clock) for way, exporter in exporters.items()]
+    for shipping in shippings:
+        shipping.begin(state)
+        jobs.every(f"export to {shipping.name}", every_seconds, shipping.turn)
+    if shippings:
+        done = "exported" if name == SPEND_FEED else f"exported {name}"
+        jobs.every(done, TIDY_SECONDS, lambda: kept.forget_windows(name, min(one.after for one in shippings)))
+    return [Way(feed, shipping) for shipping in shippings]
 
 
 def _kept_days(settings: Settings) -> int | None:
@@ -181,9 +208,9 @@ def _limits_read(limits: Sequence[Mapping[str, Any]]) -> list[Reading]:
     ]
 
 
-def _lag_read(feed: Feed, ways: Sequence[Shipping]) -> Reading:
-    number = 0 if feed.state is None else feed.state.number
-    return Reading("taximeter_export_lag_seconds", ("exporter",), [((w.name,), w.lag_seconds(number)) for w in ways])
+def _lag_read(ways: Sequence[Way]) -> Reading:
+    lags = [((way.shipping.name,), way.lag_seconds) for way in ways]
+    return Reading("taximeter_export_lag_seconds", ("exporter",), lags)
 
 
 def _incidents_read(alerting: Alerting) -> Reading:

@@ -55,6 +55,13 @@ class ExporterSettings(Section):
         default=200, ge=1, le=10_000, description="Combinations of labels that are named, those with most cost first."
     )
     user_series: int = Field(default=100, ge=0, le=10_000, description="Users named in `/metrics`; 0: none are told.")
+    latency_series: int = Field(
+        default=50,
+        ge=0,
+        le=1_000,
+        description="Combinations of provider, model, operation and status with histograms of how long calls took, "
+        "those with most calls first; 0: none are told.",
+    )
     every_seconds: float = Field(default=15.0, gt=0, description="How often is looked for what changed.")
     send_seconds: float = Field(default=60.0, gt=0, description="How often what changed is sent to each of `to`.")
     files: dict[str, FileSettings] = Field(default_factory=dict, description="Exports of files by name.")

@@ -46,6 +46,8 @@ class CloudWatchSettings(Section):
 
 
 class CloudWatch:
+    tells_latencies = False
+
     def __init__(self, settings: CloudWatchSettings) -> None:
         self._settings = settings
         times = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS}

@@ -12,9 +12,11 @@ from taximeter.errors import UsageError
 from taximeter.exporters.series import Amounts, series_values, sums_of
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
+from taximeter.store.events.intervals import Interval
 from taximeter.store.events.rollups import kept_from_us
 
-DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+DAY_US: Final = 24 * HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,23 @@ class Days:
             first_us = kept_from_us(error, DAY_US)
             return first_us, self._totals(first_us)
 
+    def hours(self, day_us: int) -> dict[int, Amounts]:
+        """The totals of the hours of a day. Raises StoreError."""
+        return self._by("hour", day_us, day_us + DAY_US)
+
     def _totals(self, oldest_us: int) -> dict[int, Amounts]:
-        asked = Query(from_us=oldest_us, to_us=LATEST_US, measures=self.measures, interval="day")
-        by_day = sums_of(self.store.query(asked).rows, ("time",), self.measures)
-        return {_start_us(series_values(key)[0]): amounts for key, amounts in by_day.items()}
+        return self._by("day", oldest_us, LATEST_US)
+
+    def _by(self, interval: Interval, from_us: int, to_us: int) -> dict[int, Amounts]:
+        asked = Query(from_us=from_us, to_us=to_us, measures=self.measures, interval=interval)
+        by_start = sums_of(self.store.query(asked).rows, ("time",), self.measures)
+        return {_start_us(series_values(key)[0]): amounts for key, amounts in by_start.items()}
 
 
 def differing(known: Mapping[int, Amounts], oldest_us: int, found: Mapping[int, Amounts]) -> list[int]:
-    """The days from one on whose totals are not the known ones, in their order."""
+    """The days from one on whose totals are not the known ones, in their order. A day without calls has none."""
     compared = {day for day in known if day >= oldest_us} | set(found)
-    return sorted(day for day in compared if found.get(day) != known.get(day))
+    return sorted(day for day in compared if found.get(day, {}) != known.get(day, {}))
 
 
 def _start_us(moment: str) -> int:

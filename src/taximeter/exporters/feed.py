@@ -1,9 +1,10 @@
 """What changed in the store, window by window: the one source of everything that is exported as numbers.
 
-A feed keeps, for every day (UTC), the sums by series that it has told so far. At each turn:
+A feed keeps, for every day (UTC), the sums by series that it has told so far; for today and yesterday, for every hour.
+At each turn:
 
-  1. Ask the store for the totals of all days, and read those days anew whose totals are not the kept ones. Late
-     events, re-pricing and deletions show up here like new calls.
+  1. Ask the store for the totals of all days, then for those of the hours of days whose totals are not the kept ones,
+     and read the hours anew that differ. Late events, re-pricing and deletions show up here like new calls.
   2. What differs from the kept sums is the window: the amounts to add, negative where something was corrected.
   3. Keep the sums, the totals and the window in one transaction.
 
@@ -18,14 +19,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from taximeter.clock import Clock
-from taximeter.exporters.days import DAY_US, Days, differing
+from taximeter.exporters.days import DAY_US, HOUR_US, Days, differing
 from taximeter.exporters.series import (
     MEASURED,
     OTHER,
@@ -36,23 +37,36 @@ from taximeter.exporters.series import (
     series_key,
     sums_of,
     top,
-    total,
 )
+from taximeter.exporters.told import Told, Unit, day_of
 from taximeter.store.events import EventStore, Query
-from taximeter.store.metadata import ExportedDay, Exports, OvertakenError
+from taximeter.store.metadata import Exports, OvertakenError, Span
 
 RANKED_DAYS: Final = 7
 """How many of the last days decide which series are named."""
 
 
+MOST_READ: Final = 20_000
+"""Series of an hour or a day that are read; those behind them are told as `other`, so that the sum stays."""
+
+
+def measured(store: EventStore, asked: Query) -> Sums:
+    """The measures of a query by its groups."""
+    rows = store.query(replace(asked, limit=MOST_READ)).rows
+    return sums_of(rows, asked.group_by, asked.measures)
+
+
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """What a feed tells apart. `measures[0]` ranks the series."""
+    """What a feed tells apart. The totals of `measures` say whether something changed; `read` reads what is told. What
+    there is most of in `rank` is named first."""
 
     name: str
     labels: tuple[str, ...]
     most_series: int
     measures: tuple[str, ...] = MEASURED
+    read: Callable[[EventStore, Query], Sums] = measured
+    rank: str = "cost_usd"
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -108,13 +122,9 @@ class Feed:
         self._other = series_key([OTHER] * len(grouping.labels))
         self._lock = threading.Lock()
         self._state: State | None = None
-        self._told_state: str | None = None
+        self._kept_state: str | None = None
         """What is kept of it."""
-        self._anew = False
-        """Whether what is kept is by other labels: it goes with the first turn, and not before. Until then another
-        server may be at it."""
-        self._known: dict[int, Amounts] = {}
-        """The totals of every day that was told."""
+        self._told = Told(grouping.name, kept)
 
     @property
     def state(self) -> State | None:
@@ -127,7 +137,7 @@ class Feed:
             state = self._begun()
             if state.until_us == 0 and not self._days.found(self._days.oldest(self._clock.now_us()))[1]:
                 with contextlib.suppress(OvertakenError):
-                    self._advance(state, self._clock.now_us(), {})
+                    self._advance(state, self._clock.now_us(), [])
             return self._begun()
 
     def follow(self) -> None:
@@ -141,65 +151,88 @@ class Feed:
             state = self._begun()
             now_us = self._clock.now_us()
             oldest_us, found = self._days.found(self._days.oldest(now_us))
-            changed = self._changed_days(oldest_us, found)
+            changed = list(self._changed(oldest_us, found, now_us))
             if changed or state.until_us == 0:
                 self._advance(state, now_us, changed)
-            self._forget(oldest_us)
+            self._fold(now_us)
+            self._told.forget(oldest_us)
 
     def _begun(self) -> State:
         return self._state or self._read()
 
     def _read(self) -> State:
         labels = list(self.grouping.labels)
-        told = self._told_state = self._kept.state(self.grouping.name)
+        told = self._kept_state = self._kept.state(self.grouping.name)
         state = State(labels) if told is None else msgspec.json.decode(told, type=State)
-        self._anew = state.labels != labels
-        if self._anew:
+        # What is kept by other labels goes with the first turn, and not before: until then another server may be at it.
+        anew = state.labels != labels
+        if anew:
             state = State(labels, number=state.number)
-        digests = {} if self._anew else self._kept.day_totals(self.grouping.name)
-        self._known = {day: msgspec.json.decode(text, type=Amounts) for day, text in digests.items()}
+        self._told.read(anew=anew)
         self._state = state
         return state
 
-    def _changed_days(self, oldest_us: int, found: Mapping[int, Amounts]) -> dict[int, Sums]:
-        """The sums of those days whose totals are not the kept ones."""
-        return {day: self._sums(day) for day in differing(self._known, oldest_us, found)}
+    def _changed(self, oldest_us: int, found: Mapping[int, Amounts], now_us: int) -> Iterator[Unit]:
+        """The units whose totals are not the kept ones, as they are now."""
+        for day_us in differing(self._told.days, oldest_us, found):
+            if self._told.by_hour(day_us, now_us):
+                hours = self._days.hours(day_us)
+                for hour_us in differing(self._told.hours(day_us), day_us, hours):
+                    yield self._unit(hour_us, HOUR_US, hours.get(hour_us, {}))
+            else:
+                yield self._unit(day_us, DAY_US, found.get(day_us, {}))
 
-    def _sums(self, day_us: int) -> Sums:
+    def _unit(self, start_us: int, length_us: int, totals: Amounts) -> Unit:
         grouping = self.grouping
-        asked = Query(from_us=day_us, to_us=day_us + DAY_US, measures=grouping.measures, group_by=grouping.labels)
-        return sums_of(self._store.query(asked).rows, grouping.labels, grouping.measures)
+        asked = Query(
+            from_us=start_us, to_us=start_us + length_us, measures=grouping.measures, group_by=grouping.labels
+        )
+        return Unit(start_us, length_us, totals, grouping.read(self._store, asked))
 
-    def _advance(self, state: State, now_us: int, changed: Mapping[int, Sums]) -> None:
-        came: Sums = {}
-        for day, sums in changed.items():
-            for key, amounts in changes(self._told(day), sums).items():
-                add(came, key, amounts)
+    def _advance(self, state: State, now_us: int, changed: Sequence[Unit]) -> None:
+        came, recent = self._came(changed, now_us)
         after = msgspec.json.decode(msgspec.json.encode(state), type=State)
-        self._choose(after, now_us, changed, came)
+        self._choose(after, now_us, came, recent)
         whole = state.until_us == 0
         since_us = now_us if whole else state.until_us
         window = Window(state.number + 1, since_us, now_us, state.labels, self._bounded(after, came), whole)
         _book(after, window)
-        kept = msgspec.json.encode(after).decode()
-        days = [_kept_day(day, sums) for day, sums in changed.items()]
-        told = (window.number, msgspec.json.encode(window).decode()) if self._keep_windows else None
+        content = msgspec.json.encode(window).decode() if self._keep_windows else None
+        self._keep(after, changed, window=None if content is None else (window.number, content), gone=self._told.gone)
+        self._told.remember(changed)
+        self._state = after
+
+    def _keep(self, state: State, units: Sequence[Unit], window: tuple[int, str] | None, gone: Sequence[Span]) -> None:
+        kept = msgspec.json.encode(state).decode()
+        told = [self._told.kept(unit) for unit in units]
         try:
-            self._kept.advance(self.grouping.name, kept, self._told_state, days, told, anew=self._anew)
+            self._kept.advance(self.grouping.name, kept, self._kept_state, told, window, gone=gone)
         except OvertakenError:
             self._read()
             raise
-        self._told_state, self._anew = kept, False
-        self._known.update({day: total(sums) for day, sums in changed.items()})
-        self._state = after
+        self._kept_state = kept
 
-    def _told(self, day_us: int) -> Sums:
-        text = None if self._anew else self._kept.day_sums(self.grouping.name, day_us)
-        return {} if text is None else msgspec.json.decode(text, type=Sums)
+    def _fold(self, now_us: int) -> None:
+        """Make one unit of the hours of each day that is over for long enough."""
+        past, state = self._told.past(now_us), self._state
+        if past and state is not None:
+            self._keep(state, past, None, [self._told.hours_of(day) for day in past])
+            self._told.fold(past)
 
-    def _choose(self, state: State, now_us: int, changed: Mapping[int, Sums], came: Sums) -> None:
+    def _came(self, changed: Sequence[Unit], now_us: int) -> tuple[Sums, Sums]:
+        """What has come to the store; and of that what belongs to the days that decide about names."""
+        came: Sums = {}
+        recent: Sums = {}
+        for unit in changed:
+            for key, amounts in changes(self._told.sums(unit), unit.sums).items():
+                add(came, key, amounts)
+                if unit.start_us >= _ranked_from(now_us):
+                    add(recent, key, amounts)
+        return came, recent
+
+    def _choose(self, state: State, now_us: int, came: Sums, recent: Sums) -> None:
         """Decide which series are named."""
-        rank, most = self.grouping.measures[0], self.grouping.most_series
+        rank, most = self.grouping.rank, self.grouping.most_series
         if len(set(state.named) | set(came)) <= most:
             state.named += [key for key in top(came, most, rank) if key not in state.named]
             return
@@ -208,16 +241,17 @@ class Feed:
             state.named += room[: most - len(state.named)]
             return
         state.ranked_day = now_us // DAY_US
-        chosen = top(self._recent(now_us, changed) or came, most, rank)
+        chosen = top(self._recent(now_us, recent) or came, most, rank)
         for gone in set(state.named) - set(chosen):
             _fold(state, gone, self._other)
         state.named = chosen
 
-    def _recent(self, now_us: int, changed: Mapping[int, Sums]) -> Sums:
+    def _recent(self, now_us: int, came: Sums) -> Sums:
+        """The sums of the last days, with what has come to them."""
         recent: Sums = {}
-        today = now_us // DAY_US * DAY_US
-        for day in range(today - (RANKED_DAYS - 1) * DAY_US, today + 1, DAY_US):
-            for key, amounts in (changed[day] if day in changed else self._told(day)).items():
+        days = range(_ranked_from(now_us), now_us + 1, DAY_US)
+        for sums in (*(self._told.day_sums(day_us) for day_us in days), came):
+            for key, amounts in sums.items():
                 add(recent, key, amounts)
         return recent
 
@@ -228,16 +262,9 @@ class Feed:
             add(bounded, key if key in named else self._other, amounts)
         return bounded
 
-    def _forget(self, oldest_us: int) -> None:
-        gone = [day for day in self._known if day < oldest_us]
-        if gone:
-            self._kept.forget_days(self.grouping.name, oldest_us)
-            for day in gone:
-                del self._known[day]
 
-
-def _kept_day(day_us: int, sums: Sums) -> ExportedDay:
-    return ExportedDay(day_us, msgspec.json.encode(total(sums)).decode(), msgspec.json.encode(sums).decode())
+def _ranked_from(now_us: int) -> int:
+    return day_of(now_us) - (RANKED_DAYS - 1) * DAY_US
 
 
 def _book(state: State, window: Window) -> None:

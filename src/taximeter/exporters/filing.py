@@ -30,7 +30,7 @@ from taximeter.exporters.series import MEASURED, Amounts
 from taximeter.store.events import EventQuery, EventStore, parse_query
 from taximeter.store.events.columnar_file import CALLS
 from taximeter.store.events.query import MOST_EVENTS
-from taximeter.store.metadata import ExportedDay, Exports
+from taximeter.store.metadata import ExportedUnit, Exports, Span
 
 ENDINGS: Final = {Form.parquet: "parquet", Form.csv: "csv", Form.json: "ndjson"}
 
@@ -89,24 +89,24 @@ class Filing:
             self._put(day_us)
             told = self._keep(told, day_us, found.get(day_us, {}))
         if any(day < oldest_us for day in known):
-            self._kept.forget_days(self._key, oldest_us)
+            self._kept.forget(Span(self._key, to_us=oldest_us))
 
     def _read(self) -> tuple[str, dict[int, Amounts]]:
         """What is kept, and the totals of every day at which its file was made."""
         told = self._kept.state(self._key)
         if told is None or msgspec.json.decode(told, type=Kept).about != self._about:
-            self._kept.forget_days(self._key)
+            self._kept.forget(Span(self._key))
             began = msgspec.json.encode(Kept(self._about)).decode()
             self._kept.keep(self._key, began, told)
             return began, {}
-        totals = self._kept.day_totals(self._key)
+        totals = self._kept.unit_totals(self._key)
         return told, {day: msgspec.json.decode(text, type=Amounts) for day, text in totals.items()}
 
     def _keep(self, told: str, day_us: int, totals: Amounts) -> str:
         before = msgspec.json.decode(told, type=Kept)
         after = msgspec.json.encode(Kept(before.about, before.files + 1)).decode()
-        day = ExportedDay(day_us, msgspec.json.encode(totals).decode(), "{}")
-        self._kept.advance(self._key, after, told, [day], None)
+        day = ExportedUnit(self._key, day_us, msgspec.json.encode(totals).decode(), "{}")
+        self._kept.advance(self._key, after, told, [day])
         return after
 
     def _put(self, day_us: int) -> None:

@@ -1,7 +1,8 @@
 """OpenTelemetry metrics over OTLP/HTTP: sums since the exporter began, so what is sent again says the same again.
 
 Cost and tokens are sums that may fall, since prices are corrected. `gen_ai.client.token.usage` is the histogram of the
-GenAI conventions without buckets: number of calls, and their tokens.
+GenAI conventions without buckets: number of calls, and their tokens. How long calls took are its histograms with the
+buckets of the conventions.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from pydantic import Field, SecretStr
 from taximeter.config.section import Section
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.exporters.http import post
+from taximeter.exporters.latencies import BOUNDS_SECONDS, LATENCY_FEED, histogram
 from taximeter.exporters.port import Parcel
 from taximeter.exporters.series import Amounts, series_values
+from taximeter.store.events.durations import DURATION, FIRST_TOKEN
+from taximeter.store.events.vocabulary import FAILED
 
 NAMES: Final = {
     "cost_usd": ("taximeter.cost", "USD"),
@@ -49,6 +53,11 @@ ATTRIBUTES: Final = {
 }
 """Labels that the conventions have a name for."""
 
+LATENCIES: Final = {
+    "gen_ai.client.operation.duration": DURATION,
+    "gen_ai.client.operation.time_to_first_chunk": FIRST_TOKEN,
+}
+
 TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105 - a metric
 CUMULATIVE: Final = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 
@@ -62,6 +71,8 @@ class OtlpSettings(Section):
 
 
 class Otlp:
+    tells_latencies = True
+
     def __init__(self, settings: OtlpSettings) -> None:
         self._settings = settings
 
@@ -81,16 +92,41 @@ def request(parcel: Parcel) -> ExportMetricsServiceRequest:
     metrics: dict[str, Metric] = {}
     for key, amounts in parcel.totals.items():
         labels = dict(zip(parcel.labels, series_values(key), strict=True))
-        for measure, (name, unit) in NAMES.items():
-            if measure in amounts:
-                metric = metrics.setdefault(name, Metric(name=name, unit=unit))
-                metric.sum.aggregation_temporality = CUMULATIVE
-                metric.sum.data_points.append(_point(parcel, labels, measure, amounts[measure]))
-        usage = metrics.setdefault(TOKEN_USAGE, Metric(name=TOKEN_USAGE, unit="{token}"))
-        usage.histogram.aggregation_temporality = CUMULATIVE
-        usage.histogram.data_points.extend(_usage(parcel, labels, amounts))
+        (_add_latencies if parcel.feed == LATENCY_FEED else _add_spend)(metrics, parcel, labels, amounts)
     scope.metrics.extend(metrics.values())
     return made
+
+
+def _add_spend(metrics: dict[str, Metric], parcel: Parcel, labels: Mapping[str, str], amounts: Amounts) -> None:
+    for measure, (name, unit) in NAMES.items():
+        if measure in amounts:
+            metric = metrics.setdefault(name, Metric(name=name, unit=unit))
+            metric.sum.aggregation_temporality = CUMULATIVE
+            metric.sum.data_points.append(_point(parcel, labels, measure, amounts[measure]))
+    usage = metrics.setdefault(TOKEN_USAGE, Metric(name=TOKEN_USAGE, unit="{token}"))
+    usage.histogram.aggregation_temporality = CUMULATIVE
+    usage.histogram.data_points.extend(_usage(parcel, labels, amounts))
+
+
+def _add_latencies(metrics: dict[str, Metric], parcel: Parcel, labels: Mapping[str, str], amounts: Amounts) -> None:
+    for name, timing in LATENCIES.items():
+        if (told := histogram(amounts, timing)) is None:
+            continue
+        counts, seconds = told
+        point = HistogramDataPoint(
+            start_time_unix_nano=parcel.since_us * 1000,
+            time_unix_nano=parcel.at_us * 1000,
+            count=sum(counts),
+            sum=seconds,
+            bucket_counts=counts,
+            explicit_bounds=BOUNDS_SECONDS,
+        )
+        point.attributes.extend(_attributes(labels))
+        if labels["status"] in FAILED:
+            point.attributes.append(_attribute("error.type", labels["status"]))
+        metric = metrics.setdefault(name, Metric(name=name, unit="s"))
+        metric.histogram.aggregation_temporality = CUMULATIVE
+        metric.histogram.data_points.append(point)
 
 
 def _point(parcel: Parcel, labels: Mapping[str, str], measure: str, amount: Decimal) -> NumberDataPoint:

@@ -15,7 +15,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is the same whenever this parcel is sent. `at_us` stamps it: whole seconds, later than those of every earlier
     parcel of the exporter. `totals` is all that the exporter was told since `since_us`, this parcel included. `again`
-    says that it may have been taken before.
+    says that it may have been taken before. `feed` names what the amounts are of.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int
     totals: Sums
     again: bool = False
+    feed: str = "spend"
 
 
 class ExportError(TaximeterError):
@@ -41,7 +42,9 @@ class NotTakenError(ExportError):
 
 
 class Exporter(Protocol):
-    """One place to tell."""
+    """One place to tell. `tells_latencies`: parcels of the feed of latencies are for it too."""
+
+    tells_latencies: bool
 
     def send(self, parcel: Parcel) -> None:
         """Tell it. Blocks, at most some seconds. Raises ExportError.

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.exporters.feed import Feed, State
+from taximeter.exporters.latencies import HISTOGRAMS, cumulative, histogram
 from taximeter.exporters.series import Amounts, series_values
 
 USER_MEASURES: Final = ("cost_usd", "calls", "input_tokens", "output_tokens", "unpriced_calls")
@@ -104,6 +105,25 @@ class SpendCollector(Collector):
             return
         for metric in self._metrics:
             yield _counter(metric, state)
+
+
+class LatencyCollector(Collector):
+    """The histograms of a feed of latencies. A series in which nothing was timed has none."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._feed.state
+        if state is None or state.until_us == 0:
+            return
+        for name, (timing, about) in HISTOGRAMS.items():
+            family = HistogramMetricFamily(name, about, labels=state.labels)
+            for key, amounts in state.peaks.items():
+                if (told := histogram(amounts, timing)) is not None:
+                    counts, seconds = told
+                    family.add_metric(series_values(key), list(cumulative(counts)), seconds)
+            yield family
 
 
 class StandingCollector(Collector):

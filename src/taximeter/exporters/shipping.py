@@ -122,6 +122,7 @@ class Shipping:
             amounts=amounts,
             since_us=position.since_us,
             totals=totals,
+            feed=self._feed,
         )
         return msgspec.structs.replace(position, under_way=parcel, until=until, stamp_us=at_us)
 

@@ -28,6 +28,8 @@ class WebhookSettings(Section):
 
 
 class Webhook:
+    tells_latencies = False
+
     def __init__(self, settings: WebhookSettings) -> None:
         self._settings = settings
 

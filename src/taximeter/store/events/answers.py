@@ -10,6 +10,7 @@ from typing import Any
 from taximeter.core.money import format_usd
 from taximeter.errors import UsageError
 from taximeter.store.events.buckets import start_text
+from taximeter.store.events.durations import COUNTED
 from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
 from taximeter.store.events.statements import BUCKET, PLACE, RANK, key_name, parts_of
 from taximeter.store.events.vocabulary import COVERAGE, FILTERABLE, MEASURES, Part
@@ -108,6 +109,12 @@ def write_off_row(query: Query, found: Found) -> dict[str, Any]:
     row.update((name, int(found[name] or 0)) for name in ("written_calls", "written_off_calls", "written_off_tokens"))
     usd = found["written_off_usd"]
     return {**row, "written_off_usd": None if usd is None else format_usd(usd)}
+
+
+def durations_row(query: Query, found: Found) -> dict[str, Any]:
+    """A row of `durations`, in the form of an answer's."""
+    row: dict[str, Any] = {name: found[key_name(index)] for index, name in enumerate(query.group_by)}
+    return {**row, **{name: int(found[name] or 0) for name in COUNTED}}
 
 
 def _bucket_of(row: Found) -> datetime:

@@ -26,7 +26,7 @@ from taximeter.store.events import (
     statements,
 )
 from taximeter.store.events import clickhouse_dialect as dialect
-from taximeter.store.events.answers import Found, write_off_row
+from taximeter.store.events.answers import Found, durations_row, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.clickhouse_client import (
     TOOK_TOO_LONG,
@@ -202,6 +202,10 @@ class ClickHouseEvents:
     def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
         with self._errors():
             return [write_off_row(query, row) for row in self._found(statements.cache_write_offs(query), cancellation)]
+
+    def durations(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self._errors():
+            return [durations_row(query, row) for row in self._found(statements.durations(query), cancellation)]
 
     # --- costs -----------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from taximeter.store.events import (
     rolling,
     statements,
 )
-from taximeter.store.events.answers import Found, write_off_row
+from taximeter.store.events.answers import Found, durations_row, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
@@ -237,6 +237,10 @@ class DuckDBEvents:
     def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
         with self.reading(cancellation) as cursor:
             return [write_off_row(query, row) for row in _found(cursor, statements.cache_write_offs(query))]
+
+    def durations(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self.reading(cancellation) as cursor:
+            return [durations_row(query, row) for row in _found(cursor, statements.durations(query))]
 
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         before = pages.read_cursor(query.cursor)

@@ -100,6 +100,11 @@ class EventStore(Protocol):
         """
         ...
 
+    def durations(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        """By the groups of a query: how many calls took how long, the columns `durations.COUNTED`. The query has no
+        interval; its measures and limit count for nothing."""
+        ...
+
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         """One page of what costs were derived from, and the costs; `columns` of the query count for nothing.
 

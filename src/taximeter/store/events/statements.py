@@ -13,9 +13,10 @@ A query becomes up to three statements:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final
 
 from sqlglot import expressions as exp
@@ -23,6 +24,7 @@ from sqlglot import expressions as exp
 from taximeter.core.cost import COMPONENTS
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
+from taximeter.store.events.durations import BOUNDS_MS, LONGEST_MS, TIMINGS, Timing
 from taximeter.store.events.filters import Condition
 from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
 from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
@@ -649,6 +651,32 @@ def _derivations(shape: PageShape) -> exp.Select:
     special = {"event_id": _as_text(_column("event_id")), "amounts": _amounts()}
     columns = (exp.alias_(special.get(name) or _column(name), name, quoted=True) for name in DERIVATION)
     return _page(exp.select(*columns), shape)
+
+
+def durations(query: Query) -> Statement:
+    """One row a group: `key_N`, and the columns `durations.COUNTED`."""
+    slots = Slots()
+    return slots.statement(_durations, _shape(query, slots))
+
+
+def _durations(shape: Shape) -> exp.Select:
+    counts: dict[str, exp.Expr] = {"calls": exp.Count(this=exp.Star())}
+    for timing in TIMINGS:
+        counts.update(_counted(timing))
+    columns = (exp.alias_(count, name, quoted=True) for name, count in counts.items())
+    return _by_group(shape, _from_calls(exp.select(*_key_columns(shape), *columns), shape))
+
+
+def _counted(timing: Timing) -> Iterator[tuple[str, exp.Expr]]:
+    took, nothing, longest = _column(timing.column), exp.Literal.number(0), exp.Literal.number(LONGEST_MS)
+    edges = pairwise((*(exp.Literal.number(bound) for bound in BOUNDS_MS), longest))
+    first = exp.and_(took >= nothing, took.copy() <= exp.Literal.number(BOUNDS_MS[0]))
+    others = (exp.and_(took.copy() > above, took.copy() <= until.copy()) for above, until in edges)
+    for name, inside in zip(timing.buckets, (first, *others), strict=True):
+        yield name, _calls_with(inside)
+    valid = exp.and_(took.copy() >= nothing.copy(), took.copy() <= longest.copy())
+    microseconds = exp.Round(this=exp.Mul(this=took.copy(), expression=exp.Literal.number(1000)))
+    yield timing.sum_us, exp.Sum(this=exp.cast(exp.Case(ifs=[exp.If(this=valid, true=microseconds)]), "BIGINT"))
 
 
 @dataclass(frozen=True, slots=True)

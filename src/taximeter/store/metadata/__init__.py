@@ -10,7 +10,7 @@ from taximeter.clock import Clock, SystemClock
 from taximeter.store.metadata.alerting import Alerting, Annotation, IncidentRecord, Letter, RuleBook, SilenceRecord
 from taximeter.store.metadata.calculator_uses import CalculatorUse, CalculatorUses, RecordedUse
 from taximeter.store.metadata.database import Database
-from taximeter.store.metadata.exports import ExportedDay, Exports, OvertakenError
+from taximeter.store.metadata.exports import ExportedUnit, Exports, OvertakenError, Span
 from taximeter.store.metadata.findings import VERDICTS, Findings, JudgedFinding, Verdict
 from taximeter.store.metadata.keys import SCOPES, Key, Keys
 from taximeter.store.metadata.leases import Lease
@@ -26,7 +26,7 @@ __all__ = [
     "Annotation",
     "CalculatorUse",
     "CalculatorUses",
-    "ExportedDay",
+    "ExportedUnit",
     "Exports",
     "Findings",
     "IncidentRecord",
@@ -45,6 +45,7 @@ __all__ = [
     "Session",
     "Sessions",
     "SilenceRecord",
+    "Span",
     "UnseenCall",
     "Verdict",
     "Version",

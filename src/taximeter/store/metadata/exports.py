@@ -14,12 +14,22 @@ from taximeter.store.metadata.tables import EXPORT_DAYS, EXPORT_STATES, EXPORT_W
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedDay:
-    """What a feed has told of a day: its totals, and its sums by series."""
+class ExportedUnit:
+    """What was told of a unit of time, in the ledger `ledger`: its totals, and its sums by series."""
 
-    day_us: int
+    ledger: str
+    start_us: int
     totals: str
     sums: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The units of a ledger that begin within [from_us, to_us); without bounds, all of them."""
+
+    ledger: str
+    from_us: int | None = None
+    to_us: int | None = None
 
 
 class OvertakenError(StoreError):
@@ -48,48 +58,44 @@ class Exports:
         with self._database.writing() as connection:
             _keep(connection, name, content, replacing)
 
-    def day_totals(self, feed: str) -> dict[int, str]:
-        """The totals of every day that was told, by its start."""
-        wanted = sa.select(EXPORT_DAYS.c.day_us, EXPORT_DAYS.c.totals).where(EXPORT_DAYS.c.feed == feed)
+    def unit_totals(self, ledger: str) -> dict[int, str]:
+        """The totals of every unit that was told, by its start."""
+        wanted = sa.select(EXPORT_DAYS.c.day_us, EXPORT_DAYS.c.totals).where(EXPORT_DAYS.c.feed == ledger)
         with self._database.reading() as connection:
             return {row.day_us: row.totals for row in connection.execute(wanted)}
 
-    def day_sums(self, feed: str, day_us: int) -> str | None:
-        day = (EXPORT_DAYS.c.feed == feed, EXPORT_DAYS.c.day_us == day_us)
+    def unit_sums(self, ledger: str, start_us: int) -> str | None:
+        unit = (EXPORT_DAYS.c.feed == ledger, EXPORT_DAYS.c.day_us == start_us)
         with self._database.reading() as connection:
-            return connection.execute(sa.select(EXPORT_DAYS.c.sums).where(*day)).scalar()
+            return connection.execute(sa.select(EXPORT_DAYS.c.sums).where(*unit)).scalar()
 
     def advance(
         self,
         feed: str,
         state: str,
         replacing: str | None,
-        days: Iterable[ExportedDay],
-        window: tuple[int, str] | None,
+        units: Iterable[ExportedUnit],
+        window: tuple[int, str] | None = None,
         *,
-        anew: bool = False,
+        gone: Iterable[Span] = (),
     ) -> None:
-        """A feed's next state, with the days and the window that belong to it: all or none. `anew`: no other days."""
+        """A feed's next state, without what is `gone`, with the units and the window that belong to it: all or none."""
         with self._database.writing() as connection:
             _keep(connection, feed, state, replacing)
-            if anew:
-                connection.execute(sa.delete(EXPORT_DAYS).where(EXPORT_DAYS.c.feed == feed))
-            for day in days:
-                here = sa.and_(EXPORT_DAYS.c.feed == feed, EXPORT_DAYS.c.day_us == day.day_us)
-                connection.execute(sa.delete(EXPORT_DAYS).where(here))
-                row = {"feed": feed, "day_us": day.day_us, "totals": day.totals, "sums": day.sums}
+            for span in gone:
+                connection.execute(_deleted(span))
+            for unit in units:
+                connection.execute(_deleted(Span(unit.ledger, unit.start_us, unit.start_us + 1)))
+                row = {"feed": unit.ledger, "day_us": unit.start_us, "totals": unit.totals, "sums": unit.sums}
                 connection.execute(sa.insert(EXPORT_DAYS).values(**row))
             if window is not None:
                 number, content = window
                 connection.execute(sa.insert(EXPORT_WINDOWS).values(feed=feed, number=number, content=content))
 
-    def forget_days(self, feed: str, before_us: int | None = None) -> None:
-        """The days before a moment; without one, all of them."""
-        gone = sa.delete(EXPORT_DAYS).where(EXPORT_DAYS.c.feed == feed)
-        if before_us is not None:
-            gone = gone.where(EXPORT_DAYS.c.day_us < before_us)
+    def forget(self, *spans: Span) -> None:
         with self._database.writing() as connection:
-            connection.execute(gone)
+            for span in spans:
+                connection.execute(_deleted(span))
 
     def windows(self, feed: str, after: int, limit: int) -> list[str]:
         """The first windows after a number, in order."""
@@ -107,6 +113,13 @@ class Exports:
         gone = sa.delete(EXPORT_WINDOWS).where(EXPORT_WINDOWS.c.feed == feed, EXPORT_WINDOWS.c.number <= until)
         with self._database.writing() as connection:
             connection.execute(gone)
+
+
+def _deleted(span: Span) -> sa.Delete:
+    gone = sa.delete(EXPORT_DAYS).where(EXPORT_DAYS.c.feed == span.ledger)
+    if span.from_us is not None:
+        gone = gone.where(EXPORT_DAYS.c.day_us >= span.from_us)
+    return gone if span.to_us is None else gone.where(EXPORT_DAYS.c.day_us < span.to_us)
 
 
 def _keep(connection: Connection, name: str, content: str, replacing: str | None) -> None:

@@ -227,7 +227,7 @@ EXPORT_DAYS: Final = Table(
     Column("totals", String, nullable=False),
     Column("sums", String, nullable=False),
 )
-"""What a feed has told of each day."""
+"""What was told of each unit of time, by its start: of days in the ledger `feed`, of hours in one of their own."""
 
 EXPORT_WINDOWS: Final = Table(
     "export_windows",
