@@ -54,6 +54,8 @@ lock: $(VENV)/.uv ## write the lock files anew
 	    --extra demo --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 	    --group llama-index pyproject.toml -o requirements/llama-index.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+	    --group aiobotocore pyproject.toml -o requirements/aiobotocore.txt
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) ui/node_modules src/taximeter/server/page dist

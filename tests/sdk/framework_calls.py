@@ -7,6 +7,7 @@ environment.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -125,7 +126,72 @@ def llama_index_calls() -> list[Call]:
     ]
 
 
+CLAUDE_AT_BEDROCK = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+def bedrock(url: str) -> Any:
+    from aiobotocore.config import AioConfig  # type: ignore[import-not-found, unused-ignore]
+    from aiobotocore.session import get_session  # type: ignore[import-not-found, unused-ignore]
+
+    config = AioConfig(retries={"total_max_attempts": 8, "mode": "standard"})
+    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "secret", "region_name": "eu-west-1"}
+    return get_session().create_client("bedrock-runtime", endpoint_url=url, config=config, **keys)
+
+
+def said(prompt: str) -> dict[str, Any]:
+    return {"modelId": CLAUDE_AT_BEDROCK, "messages": [{"role": "user", "content": [{"text": prompt}]}]}
+
+
+def invoked(prompt: str) -> dict[str, Any]:
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 500, "messages": messages(prompt)}
+    return {"modelId": CLAUDE_AT_BEDROCK, "body": json.dumps(body)}
+
+
+def aiobotocore_calls() -> list[Call]:
+    """Every way of asking Bedrock's runtime, and of reading the body of an invoked model's answer. The last one hangs
+    up."""
+
+    async def converse(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            await client.converse(**said(prompt))
+
+    async def converse_stream(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            await last((await client.converse_stream(**said(prompt)))["stream"])
+
+    async def invoke(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            json.loads(await (await client.invoke_model(**invoked(prompt)))["body"].read())
+
+    async def invoke_in_pieces(url: str, prompt: str) -> None:
+        async with bedrock(url) as client, (await client.invoke_model(**invoked(prompt)))["body"] as body:
+            await last(body.iter_chunks(100))
+
+    async def invoke_unread(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            await client.invoke_model(**invoked(prompt))
+
+    async def invoke_stream(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            await last((await client.invoke_model_with_response_stream(**invoked(prompt)))["body"])
+
+    async def hang_up(url: str, prompt: str) -> None:
+        async with bedrock(url) as client:
+            stream = (await client.converse_stream(**said(prompt)))["stream"]
+            async for _ in stream:
+                break
+            stream.close()
+
+    ways = (converse, converse_stream, invoke, invoke_in_pieces, invoke_unread, invoke_stream, hang_up)
+
+    def as_call(way: Any) -> Call:
+        return lambda url, prompt: LOOP.run(way(url, prompt))
+
+    return [as_call(way) for way in ways]
+
+
 FRAMEWORKS: dict[str, Callable[[], list[Call]]] = {
+    "aiobotocore": aiobotocore_calls,
     "litellm": litellm_calls,
     "langchain": langchain_calls,
     "llama-index": llama_index_calls,

@@ -73,11 +73,10 @@ def test_a_framework_and_the_client_below_it_count_a_call_once(
     assert_agreed(rows, Written(tmp_path))
 
 
-@pytest.fixture(scope="session")
-def llama_index_python() -> Path:
-    """A Python with LlamaIndex, which wants an older openai than everybody else."""
-    home = UV.parents[1] / "llama-index"
-    lock = ROOT / "requirements" / "llama-index.txt"
+def python_with(name: str) -> Path:
+    """A Python with what wants something older than everybody else: LlamaIndex's openai, aiobotocore's botocore."""
+    home = UV.parents[1] / name
+    lock = ROOT / "requirements" / f"{name}.txt"
     mark = home / "installed.txt"
     if not mark.exists() or mark.read_bytes() != lock.read_bytes():
         subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, home], check=True)
@@ -88,11 +87,32 @@ def llama_index_python() -> Path:
 
 
 def test_llama_index_and_an_older_client_below_it_count_a_call_once(
-    llama_index_python: Path, simulator: RunningSimulator, tmp_path: Path
+    simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    rows = calls_of("llama-index", llama_index_python, simulator, tmp_path)
+    rows = calls_of("llama-index", python_with("llama-index"), simulator, tmp_path)
     assert len(rows) == 5
     assert_agreed(rows, Written(tmp_path))
+
+
+def test_aiobotocore_every_call_token_by_token_every_attempt_and_a_hang_up(tmp_path: Path) -> None:
+    faults = {"rate_limit": 0.15, "server_error": 0.15}
+    settings = Settings(seed=3, output_tokens_median=10, fault_rates=faults, retry_after_seconds=0.01)
+    with RunningSimulator(settings) as failing:
+        rows = calls_of("aiobotocore", python_with("aiobotocore"), failing, tmp_path)
+    events = Written(tmp_path).events
+    billed = {row["input_tokens"]: row for row in rows}
+    answered = [event for event in events if event["status"] == "ok"]
+    assert len(answered) == 6
+    for event in answered:
+        row = billed[event["input_tokens"]]
+        assert {name: event.get(name) or 0 for name in COUNTED} == {name: row[name] for name in COUNTED}
+        request = event.get("request_id", event["event_id"])
+        tries = [one for one in events if request in (one["event_id"], one.get("request_id"))]
+        assert sorted(one["attempt"] for one in tries) == list(range(1, len(tries) + 1))
+    failures = {event["http_status"] for event in events if event["status"] == "error"}
+    assert failures
+    assert failures <= {429, 500}
+    assert [event["status"] for event in events].count("cancelled") == 1
 
 
 # ── what nobody below counts ────────────────────────────────────────────────────────────────────────────────

@@ -39,6 +39,7 @@ LIBRARIES: Final = (
     Library("anthropic", "anthropic", "anthropic", "anthropic"),
     Library("google-genai", "google.genai", "google_genai", "google.genai._api_client"),
     Library("boto3", "botocore", "botocore", "botocore.client"),
+    Library("aiobotocore", "aiobotocore", "aiobotocore", "aiobotocore.client"),
     Library("mistralai", "mistralai", "mistralai", "mistralai.client.basesdk"),
     Library("groq", "groq", "groq", "groq"),
     Library("cohere", "cohere", "cohere", "cohere.core.http_client"),

@@ -8,7 +8,7 @@ body that the caller reads, so it is read along; its counts are in the headers t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,18 @@ from taximeter.sdk import meter as meters
 from taximeter.sdk.call import LONGEST_BODY_BYTES, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import host_of
-from taximeter.sdk.instruments.attempts import Family, Objects, Place, Sent, Told, calls, followed, in_flight, sent
+from taximeter.sdk.instruments.attempts import (
+    Family,
+    Objects,
+    ObjectsAsync,
+    Place,
+    Sent,
+    Told,
+    calls,
+    followed,
+    in_flight,
+    sent,
+)
 from taximeter.sdk.parsed_once import parsed
 
 if TYPE_CHECKING:
@@ -42,8 +53,9 @@ _FIRST_FAILURE: Final = 300
 _CALL: Final = "_taximeter_call"
 
 
-def _begin(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
-    if client.meta.service_model.service_name not in SERVICES or not INSTRUMENT.metered(client):
+def begin(family: Family, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
+    """The call that `_make_api_call(operation, parameters)` makes."""
+    if client.meta.service_model.service_name not in SERVICES or not family.metered(client):
         return None
     operation, parameters = (*args, *kwargs.values())
     pattern = PATHS.get(operation)
@@ -77,7 +89,7 @@ def _body(operation: str, parameters: Mapping[str, Any]) -> object:
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _requesting(original: Any) -> Any:
+def requesting(original: Any) -> Any:
     """`make_request(operation_model, request_dict)`: where headers can be added before they are signed."""
 
     def make_request(self: Any, operation_model: Any, request_dict: Any) -> Any:
@@ -98,13 +110,14 @@ def _attempts(original: Any) -> Any:
             return original(*args, **kwargs)
         GUARD.run("retry", outgoing.leaves)
         answered, error = original(*args, **kwargs)
-        GUARD.run("retry", _look, outgoing, answered, error)
+        GUARD.run("retry", look, outgoing, answered, error)
         return answered, error
 
     return get_response
 
 
-def _look(outgoing: Sent, answered: Any, error: BaseException | None) -> None:
+def look(outgoing: Sent, answered: Any, error: BaseException | None) -> None:
+    """What came of an attempt: what was answered, or what was raised."""
     if error is not None:
         outgoing.refused(None, error)
     elif answered is not None and answered[0].status_code >= _FIRST_FAILURE:
@@ -115,7 +128,8 @@ def _look(outgoing: Sent, answered: Any, error: BaseException | None) -> None:
 # ── an answer ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answered(outgoing: Sent, answer: dict[str, Any]) -> None:
+def answered(read_along: ReadAlong, outgoing: Sent, answer: dict[str, Any]) -> None:
+    """`read_along(body, along)`: have a body that is read later tell of it."""
     call = outgoing.call
     call.headed(answer["ResponseMetadata"]["HTTPStatusCode"], 1)
     streaming = next((value for value in answer.values() if hasattr(value, "get_initial_response")), None)
@@ -125,24 +139,54 @@ def _answered(outgoing: Sent, answer: dict[str, Any]) -> None:
         cls: Any = type(streaming)
         streaming.__class__ = _followed(cls)
     elif hasattr(answer.get("body"), "_raw_stream"):
-        headers = answer["ResponseMetadata"]["HTTPHeaders"]
-        answer["body"]._raw_stream = _Body(call, outgoing.flavour, headers, answer["body"]._raw_stream)
+        read_along(answer["body"], Along(call, outgoing.flavour, answer["ResponseMetadata"]["HTTPHeaders"]))
     else:
         call.answered(answer)
 
 
-class _Body:
-    """The stream below the body of an invoked model's answer: it remembers what is read through it.
+ReadAlong = Callable[[Any, "Along"], None]
 
-    The answer was whole when its headers came, so the call is `ok` also when the caller leaves the body unread.
+
+class Along:
+    """Remembers what is read of the body of an invoked model's answer.
+
+    The answer was whole when its headers came, so the call is `ok` also when the caller leaves the body unread: then
+    it ends when nobody holds the body any more.
     """
 
-    def __init__(self, call: Call, flavour: Flavour, headers: Mapping[str, str], raw: Any) -> None:
+    def __init__(self, call: Call, flavour: Flavour, headers: Mapping[str, str]) -> None:
         self._call = call
         self._flavour = flavour
         self._headers = headers
-        self._raw = raw
         self._read = bytearray()
+
+    def broke(self, error: Exception) -> None:
+        self._call.failed(error)
+
+    def took(self, chunk: bytes, ended: bool) -> None:
+        if len(self._read) + len(chunk) <= LONGEST_BODY_BYTES:
+            self._read += chunk
+        if ended:
+            self.end()
+
+    def end(self) -> None:
+        reading = self._flavour.read_answer(200, parsed(bytes(self._read)), self._headers)
+        self._call.finish("error" if reading.error_type else "ok", reading)
+
+    def __del__(self) -> None:
+        GUARD.run("stream", self.end)
+
+
+def _read_along(body: Any, along: Along) -> None:
+    body._raw_stream = _Body(along, body._raw_stream)
+
+
+class _Body:
+    """The stream below a body: it tells of what is read through it."""
+
+    def __init__(self, along: Along, raw: Any) -> None:
+        self._along = along
+        self._raw = raw
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._raw, name)
@@ -151,52 +195,42 @@ class _Body:
         try:
             chunk = self._raw.read(amt, *args, **kwargs)
         except Exception as error:
-            GUARD.run("stream", self._call.failed, error)
+            GUARD.run("stream", self._along.broke, error)
             raise
-        GUARD.run("stream", self._took, chunk, amt is None or (not chunk and amt > 0))
+        GUARD.run("stream", self._along.took, chunk, amt is None or (not chunk and amt > 0))
         return chunk
 
     def readinto(self, buffer: Any) -> Any:
         size = self._raw.readinto(buffer)
-        GUARD.run("stream", self._took, bytes(buffer[:size]), size == 0)
+        GUARD.run("stream", self._along.took, bytes(buffer[:size]), size == 0)
         return size
 
     def readlines(self, *args: Any) -> Any:
         lines = self._raw.readlines(*args)
-        GUARD.run("stream", self._took, b"".join(lines), True)
+        GUARD.run("stream", self._along.took, b"".join(lines), True)
         return lines
 
     def __iter__(self) -> Iterator[Any]:
         for chunk in self._raw:
-            GUARD.run("stream", self._took, chunk, False)
+            GUARD.run("stream", self._along.took, chunk, False)
             yield chunk
-        GUARD.run("stream", self._end)
+        GUARD.run("stream", self._along.end)
 
     def close(self) -> None:
         self._raw.close()
-        GUARD.run("stream", self._end)
-
-    def __del__(self) -> None:
-        GUARD.run("stream", self._end)
-
-    def _took(self, chunk: bytes, ended: bool) -> None:
-        if len(self._read) + len(chunk) <= LONGEST_BODY_BYTES:
-            self._read += chunk
-        if ended:
-            self._end()
-
-    def _end(self) -> None:
-        reading = self._flavour.read_answer(200, parsed(bytes(self._read)), self._headers)
-        self._call.finish("error" if reading.error_type else "ok", reading)
+        GUARD.run("stream", self._along.end)
 
 
 @lru_cache(maxsize=8)
 def _followed(cls: Any) -> type:
-    """A class like `cls`, botocore's event stream, that tells a call of the events it hands out. Dropped or closed
-    before the end, it ends the call; its iterators may come and go."""
+    """A class like `cls`, botocore's event stream or aiobotocore's, that tells a call of the events it hands out.
+    Dropped or closed before the end, it ends the call; its iterators may come and go."""
 
     def events(self: Any) -> Iterator[Any]:
         return Objects(getattr(self, _CALL), cls.__iter__(self), _broke)
+
+    def awaited(self: Any) -> AsyncIterator[Any]:
+        return ObjectsAsync(getattr(self, _CALL), cls.__aiter__(self), _broke)
 
     def close(self: Any) -> None:
         try:
@@ -207,7 +241,8 @@ def _followed(cls: Any) -> type:
     def dropped(self: Any) -> None:
         GUARD.run("stream", getattr(self, _CALL).let_go)
 
-    return followed(cls, {"__iter__": events, "close": close, "__del__": dropped})
+    iteration = {"__aiter__": awaited} if hasattr(cls, "__aiter__") else {"__iter__": events}
+    return followed(cls, {**iteration, "close": close, "__del__": dropped})
 
 
 def _broke(call: Call, error: BaseException) -> None:
@@ -220,14 +255,14 @@ def _broke(call: Call, error: BaseException) -> None:
         call.failed(error)
 
 
-def _places(_: Family) -> Iterable[Place]:
+def _places(family: Family) -> Iterable[Place]:
     client, endpoint = import_module("botocore.client").BaseClient, import_module("botocore.endpoint").Endpoint
-    yield Place(client, "_make_api_call", calls(_begin, _answered))
-    yield Place(endpoint, "make_request", _requesting)
+    yield Place(client, "_make_api_call", calls(partial(begin, family), partial(answered, _read_along)))
+    yield Place(endpoint, "make_request", requesting)
     yield Place(endpoint, "_get_response", _attempts)
 
 
-INSTRUMENT: Final = Family(
-    library="botocore", client_classes=frozenset({"BedrockRuntime", "AgentsforBedrockRuntime"}), places=_places
-)
+CLIENT_CLASSES: Final = frozenset({"BedrockRuntime", "AgentsforBedrockRuntime"})
+
+INSTRUMENT: Final = Family(library="botocore", client_classes=CLIENT_CLASSES, places=_places)
 INSTRUMENTS: Final = (INSTRUMENT,)
