@@ -1,10 +1,13 @@
 """Ingest: events through `POST /v1/events` of a real `taximeter up`, on one core; the load comes from another one.
 
-    python -m bench.ingest [--events 100000] [--batch 500 1000] [--connections 4]
+    python -m bench.ingest [--events 100000] [--batch 500 1000] [--connections 4] [--into DIR]
 
 Two ends are timed: until the last batch is answered, which is after its fsync, and until every event is in the store
 and counted by a query. CPU time is that of the whole server, from /proc. Beside it, as the lower bound: DuckDB alone
 reading the same lines from files on that core, without a server, a check or a price.
+
+With `--into` the events come to the history of a data directory, which keeps them, while the page's questions about its
+last 30 days are asked over and over by one client; the server has all cores then, which it shares with the load.
 """
 
 from __future__ import annotations
@@ -12,20 +15,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Promise, Result, Row, show, wide_console
 from bench.gateway import cpu_seconds, free_port, process
+from bench.store import OVERVIEW
 
 BOUND_EVENTS_A_SECOND = 20_000
 GOAL_EVENTS_A_SECOND = 50_000
@@ -64,12 +70,17 @@ def on_core(core: int, command: Sequence[str]) -> list[str]:
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
     """`taximeter up` on core 0, with a data directory of its own."""
+    with tempfile.TemporaryDirectory() as folder, server_of(Path(folder) / "data", core=0) as to:
+        yield to
+
+
+@contextlib.contextmanager
+def server_of(data: Path, core: int | None = None) -> Iterator[Server]:
+    """`taximeter up` on a data directory."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "data")
-        command = on_core(0, [*_taximeter("up"), "--data", data, "--port", str(port)])
-        with process(command, port) as pid:
-            yield Server(pid, port, _key(data, "ingest"), _key(data, "read"))
+    command = [*_taximeter("up"), "--data", str(data), "--port", str(port)]
+    with process(command if core is None else on_core(core, command), port) as pid:
+        yield Server(pid, port, _key(str(data), "ingest"), _key(str(data), "read"))
 
 
 def _taximeter(command: str) -> list[str]:
@@ -101,20 +112,27 @@ def counted_calls(to: Server) -> int:
     return int(told["totals"]["calls"])
 
 
-def _until_stored(to: Server, events: int) -> None:
-    """Return when all are stored and a query counts exactly them. The metrics are asked first, being cheaper."""
+def _until_stored(to: Server, events: int, before: int) -> None:
+    """Return when all are stored and a query counts exactly so many more than before. The metrics are asked first,
+    being cheaper."""
     deadline = time.monotonic() + LONGEST_STORING_SECONDS
     while f"taximeter_stored_events {float(events)}" not in _asked(to, "GET", "/metrics"):
         if time.monotonic() > deadline:
             raise SystemExit(f"only {counted_calls(to)} of {events} events are stored")
         time.sleep(0.05)
-    if (counted := counted_calls(to)) != events:
+    if (counted := counted_calls(to) - before) != events:
         raise SystemExit(f"{counted} events are stored, {events} were posted")
 
 
 def measure(events: int, batch: int, connections: int) -> Row:
     """Post all, wait until all are stored. The events' bodies are made before the clock starts."""
-    with server() as to, _load(to, events, batch, connections) as load:
+    with server() as to:
+        return _posted(to, events, batch, connections)
+
+
+def _posted(to: Server, events: int, batch: int, connections: int, before: int = 0) -> Row:
+    """As `measure`, of a server that holds `before` events."""
+    with _load(to, events, batch, connections) as load:
         assert load.stdin is not None
         assert load.stdout is not None
         load.stdout.readline()
@@ -122,7 +140,7 @@ def measure(events: int, batch: int, connections: int) -> Row:
         print("go", file=load.stdin, flush=True)
         told: dict[str, Any] = json.loads(load.stdout.readline())
         answered_cpu = cpu_seconds(to.pid) - cpu_before
-        _until_stored(to, events)
+        _until_stored(to, events, before)
         stored_seconds, stored_cpu = time.perf_counter() - began, cpu_seconds(to.pid) - cpu_before
     if told["accepted"] != events:
         raise SystemExit(f"{told['accepted']} of {events} events were accepted")
@@ -135,6 +153,40 @@ def measure(events: int, batch: int, connections: int) -> Row:
         "answer ms": told["median_answer_ms"],
         "p99 ms": told["p99_answer_ms"],
     }
+
+
+@dataclass
+class Asker:
+    """One client that asks the page's questions in turn until it is told to stop: how long each answer took, in ms."""
+
+    to: Server
+    stop: threading.Event = field(default_factory=threading.Event)
+    waits_ms: list[float] = field(default_factory=list)
+
+    def ask(self) -> None:
+        for body in itertools.cycle(OVERVIEW.values()):
+            if self.stop.is_set():
+                return
+            began = time.perf_counter()
+            _asked(self.to, "POST", "/api/v1/query", json.dumps({"from": "30d", **body}))
+            self.waits_ms.append((time.perf_counter() - began) * 1000)
+
+
+def measure_while_asked(data: Path, events: int, batch: int, connections: int) -> Row:
+    """As `measure`, into the store of a data directory that is asked meanwhile."""
+    with server_of(data) as to:
+        before = counted_calls(to)
+        asker = Asker(to)
+        asking = threading.Thread(target=asker.ask)
+        asking.start()
+        try:
+            row = _posted(to, events, batch, connections, before)
+        finally:
+            asker.stop.set()
+            asking.join()
+    waits_ms = sorted(asker.waits_ms)
+    asked: Row = {"asked": float(len(waits_ms)), "asked p95 ms": waits_ms[len(waits_ms) * 95 // 100]}
+    return {**row, **asked}
 
 
 def _load(to: Server, events: int, batch: int, connections: int) -> subprocess.Popen[str]:
@@ -170,6 +222,14 @@ def result(events: int = EVENTS, batches: Sequence[int] = BATCHES, connections: 
     return Result("ingest", f"Ingest: {events:,} events, server on one core", rows, promises, notes)
 
 
+def result_while_asked(data: Path, events: int, batches: Sequence[int], connections: int) -> Result:
+    rows = {
+        f"taximeter, {batch:,} a request": measure_while_asked(data, events, batch, connections) for batch in batches
+    }
+    promises = [_promise("durable while questions are asked", min(row[DURABLE] or 0 for row in rows.values()))]
+    return Result("ingest", f"Ingest: {events:,} events into {data}", rows, promises, [COLUMNS_MEAN])
+
+
 def _promise(about: str, events_a_second: float | None) -> Promise:
     assert events_a_second is not None
     bound, goal = BOUND_EVENTS_A_SECOND, GOAL_EVENTS_A_SECOND
@@ -181,8 +241,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--batch", type=int, nargs="+", default=BATCHES, help="events in one request")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--into", type=Path, metavar="DIR", help="a data directory with a history, asked meanwhile")
     chosen = parser.parse_args(arguments)
-    found = result(chosen.events, chosen.batch, chosen.connections)
+    asked = (chosen.events, chosen.batch, chosen.connections)
+    found = result(*asked) if chosen.into is None else result_while_asked(chosen.into, *asked)
     show(found, wide_console())
     return int(not found.met)
 
