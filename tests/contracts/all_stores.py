@@ -11,7 +11,7 @@ from clickhouse_here import open_clickhouse
 
 from taximeter.store.events import ClickHouseEvents, DuckDBEvents, EventStore
 from taximeter.store.events.duckdb_store import FIRST_MOMENT_US
-from taximeter.store.events.rollups import LEVELS
+from taximeter.store.events.rollups import LEVELS, Level
 
 OpenEvents = Callable[[Path], EventStore]
 """Opens the store that is kept in a folder, which may be empty."""
@@ -58,6 +58,21 @@ def without_events(store: EventStore) -> None:
         return
     assert isinstance(store, DuckDBEvents)
     store._writer.execute("DELETE FROM events")
+
+
+def without_level(store: EventStore, level: Level) -> None:
+    """As a version that did not know the level left the store, which is closed."""
+    if isinstance(store, ClickHouseEvents):
+        statements = [f"DROP VIEW {level.view}", f"DROP TABLE {level.table}"]
+        marks = ("rollup_dirty", "rollup_units")
+        statements += [f"ALTER TABLE {table} DELETE WHERE level = '{level.name}'" for table in marks]
+        for statement in statements:
+            store._client.write(statement)
+    else:
+        assert isinstance(store, DuckDBEvents)
+        store._writer.execute(f"DROP VIEW {level.view}; DROP TABLE {level.table}")
+        store._writer.execute(f"DELETE FROM rollup_dirty WHERE level = '{level.name}'")
+    store.close()
 
 
 METADATA_STORES: Final = ("sqlite", "postgres")

@@ -9,12 +9,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import naive_answers as naive
 import pytest
 import records_at_random as at_random
-from all_stores import emptied, with_other_sums, without_events
+from all_stores import OpenEvents, emptied, with_other_sums, without_events, without_level
 from hypothesis import given
 from hypothesis import strategies as st
 from test_events_properties import examples, tries
@@ -277,6 +278,24 @@ def test_weeks_go_with_the_days_that_they_are_of(aged: EventStore) -> None:
         aged.query(replace(by_user, from_us=NOW_US - 4 * DAY_US))
     verified = aged.verify()
     assert (verified.checked[USER_WEEKS.name], verified.differing) == (0, ())
+
+
+def test_weeks_of_an_older_version_s_store_are_added_up_also_where_only_sums_of_days_are_left(
+    open_events: OpenEvents, tmp_path: Path
+) -> None:
+    store = open_events(tmp_path)
+    store.append(lines([record(n, f"2026-11-{10 + n}T10:00:00Z") for n in range(10)]), {})
+    store.expire(Retention({EVENTS: 2}), NOW_US)
+    store.append(lines([record(20, "2026-11-19T12:00:00Z")]), {})
+    without_level(store, USER_WEEKS)
+    newer = open_events(tmp_path)
+    by_user = Query(from_us=0, to_us=LATEST_US, measures=("calls",), group_by=("user_id",))
+    for weeks in (0, 2):
+        assert newer.query(by_user).totals == {"calls": 11}
+        verified = newer.verify()
+        assert (verified.checked[USER_WEEKS.name], verified.differing) == (weeks, ())
+        newer.roll_up(LATEST_US)
+    newer.close()
 
 
 def test_what_comes_too_late_is_rejected_and_not_lost(aged: EventStore) -> None:
