@@ -26,6 +26,10 @@ GUESS_WINDOWS: Final = 20.0
 CLIP_SCORE: Final = 4.0
 """A deviation counts at most as so many standard deviations: an unnoticed incident must not blind its own detector."""
 
+SHORTFALL: Final = 2.0
+"""A window with fewer calls than expected tells at most this multiple of the dispersion. Only an excess is ever told,
+and the expectation is the larger one where two are possible: how far a day off falls short says nothing of it."""
+
 FEWEST_EXPECTED: Final = 0.5
 """Windows with fewer expected calls than this say nothing of dispersion."""
 
@@ -83,6 +87,8 @@ class Spread:
         # Weighted by how much a window says of the dispersion, not of chance: expected / (1 + expected).
         weight = telling * expected / (1 + expected)
         relative = np.divide(off**2 - expected, expected**2, out=np.zeros(rows), where=telling)
+        at_most = np.where(calls < expected, SHORTFALL * self.dispersion[:rows, place], np.inf)
+        relative = np.minimum(relative, at_most)
         fade = 0.5 ** (telling / MEMORY_WINDOWS)
         self._squares[:rows, place] = self._squares[:rows, place] * fade + weight * relative
         self._means[:rows, place] = self._means[:rows, place] * fade + weight

@@ -136,10 +136,10 @@ class Collecting:
 class Process:
     """One running taximeter. Everything it opens is closed by `closing`, in reverse."""
 
-    def __init__(self, loaded: Loaded, data: Path, role: Role, closing: ExitStack) -> None:
+    def __init__(self, loaded: Loaded, data: Path, role: Role, closing: ExitStack, clock: Clock) -> None:
         settings = loaded.settings
         self.loaded, self.settings, self.data, self.role = loaded, settings, data, role
-        self.clock: Clock = SystemClock()
+        self.clock = clock
         self._started_at_us = self.clock.now_us()
         self._ownership = closing.enter_context(own(data, pid=os.getpid()))
         self.prices = open_prices(
@@ -452,10 +452,11 @@ class Process:
 
 
 @contextmanager
-def running(loaded: Loaded, data: Path, role: Role) -> Iterator[Process]:
-    """A process whose parts are open. Raises DirectoryInUseError, StoreError, ConfigurationError."""
+def running(loaded: Loaded, data: Path, role: Role, clock: Clock | None = None) -> Iterator[Process]:
+    """A process whose parts are open, on the machine's clock unless there is another one. Raises DirectoryInUseError,
+    StoreError, ConfigurationError."""
     with ExitStack() as closing:
-        yield Process(loaded, data, role, closing)
+        yield Process(loaded, data, role, closing, clock or SystemClock())
 
 
 def _forget_garbage() -> None:

@@ -1,0 +1,83 @@
+"""A real server whose time is told to it: `python -m bench.detection.told_time CONFIGURATION DATA TIMES`.
+
+TIMES is a file of two moments in microseconds since the epoch, shared by mapping it: `told`, which the other side sets
+and which is the server's time, and `watched`, up to which detection has looked. The server writes its address as the
+first line. When time leaps by more than a day, detection learns what was stored meanwhile, as a start would.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from taximeter.compose.process import Announcement, Process, running
+from taximeter.config import file
+
+_MOMENT: Final = struct.Struct("<q")
+TOLD, WATCHED = 0, _MOMENT.size
+LEAP_US: Final = 86_400_000_000
+GLANCE_SECONDS: Final = 0.002
+
+
+class Times:
+    """The two moments. A clock, too: the one of the server."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self, path: Path, *, begin_us: int | None = None) -> None:
+        """`begin_us`: make the file."""
+        if begin_us is not None:
+            path.write_bytes(_MOMENT.pack(begin_us) + _MOMENT.pack(0))
+        with path.open("r+b") as held:
+            self._map = mmap.mmap(held.fileno(), 2 * _MOMENT.size)
+
+    def now_us(self) -> int:
+        return int(_MOMENT.unpack_from(self._map, TOLD)[0])
+
+    def tell(self, now_us: int) -> None:
+        _MOMENT.pack_into(self._map, TOLD, now_us)
+
+    @property
+    def watched_us(self) -> int:
+        return int(_MOMENT.unpack_from(self._map, WATCHED)[0])
+
+    def note_watched(self, at_us: int) -> None:
+        _MOMENT.pack_into(self._map, WATCHED, at_us)
+
+
+def _keep_watching(process: Process, times: Times) -> None:
+    """A turn of detection for every moment that is told, beside those of the server's own job."""
+    assert process.collecting is not None
+    detecting = process.collecting.detecting
+    assert detecting is not None
+    while True:
+        told_us = times.now_us()
+        if told_us == times.watched_us:
+            time.sleep(GLANCE_SECONDS)
+            continue
+        if told_us - times.watched_us > LEAP_US:
+            detecting.forget()
+        detecting.turn()
+        times.note_watched(told_us)
+
+
+def main(arguments: list[str]) -> int:
+    configuration, data, path = map(Path, arguments)
+    times = Times(path)
+
+    def announce(told: Announcement) -> None:
+        print(told.url, flush=True)
+        threading.Thread(target=_keep_watching, args=(process, times), daemon=True).start()
+
+    with running(file.load(configuration).with_flags("server", {"port": 0}), data, "all", times) as process:
+        process.serve(announce)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
