@@ -204,7 +204,8 @@ class Detecting:
             finding = finding_of(detection, incident, minute, finding_id)
             if before is None and (not finding.open or not is_told(self._settings, incident, finding)):
                 continue
-            finding = self._with_contributors(key, finding, now_us)
+            detected_at_us = before.detected_at_us if before else min(finding.detected_at_us, now_us)
+            finding = self._with_contributors(key, replace(finding, detected_at_us=detected_at_us), now_us)
             if finding != before:
                 self._told[key] = finding
                 yield finding
