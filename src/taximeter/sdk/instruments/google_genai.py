@@ -1,4 +1,5 @@
-"""`google-genai`: contents, chats, embeddings at the Gemini API and at Vertex AI; whole, streamed, asynchronous.
+"""`google-genai`: contents, chats, embeddings at the Gemini API and at Vertex AI; whole, streamed, asynchronous; and
+Live sessions (`google_live`).
 
 A call is `BaseApiClient._request`, an attempt is `_request_once`. A streamed answer is read as the objects that the
 library parses, before it makes models of them.
@@ -31,6 +32,7 @@ from taximeter.sdk.instruments.attempts import (
     followed,
     sent,
 )
+from taximeter.sdk.instruments.google_live import sessions
 from taximeter.sdk.parsed_once import parsed
 
 if TYPE_CHECKING:
@@ -108,12 +110,14 @@ class _ObjectsAsync(ObjectsAsync):
         GUARD.run("stream", self._call.let_go)
 
 
-def _places(_: Family) -> Iterable[Place]:
+def _places(family: Family) -> Iterable[Place]:
     api = cast(Any, import_module("google.genai._api_client")).BaseApiClient
     yield Place(api, "_request", calls(_begin, _answered))
     yield Place(api, "_async_request", calls_async(_begin, _answered))
     yield Place(api, "_request_once", attempts(told=_told))
     yield Place(api, "_async_request_once", attempts_async(told=_told))
+    live = cast(Any, import_module("google.genai.live"))
+    yield Place(live.AsyncLive, "connect", sessions(family))
 
 
 INSTRUMENT: Final = Family(
