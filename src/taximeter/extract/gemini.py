@@ -14,6 +14,7 @@ from taximeter.core.usage import Usage
 from taximeter.extract import gemini_compatible
 from taximeter.extract.counts import believable
 from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.gemini_options import options_named
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import StreamState
@@ -56,12 +57,12 @@ def model_name(name: str | None) -> str | None:
 
 def read_request(body: Payload) -> RequestFacts:
     body = mapping(body)
-    options = mapping(body.get("generationConfig") or body.get("generation_config"))
+    allowances = (count(value) for value in options_named(body, "maxOutputTokens"))
     keys = ("contents", "content", "systemInstruction", "system_instruction", "tools", "requests", "instances")
     return RequestFacts(
         operation="generate_content",
         model=model_name(text(body.get("model"))),
-        max_output_tokens=count(options.get("maxOutputTokens") or options.get("max_output_tokens")),
+        max_output_tokens=next((allowed for allowed in allowances if allowed), None),
         input_characters=sum(characters(body[key]) for key in keys if key in body),
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from taximeter.extract.gemini_options import places_of
+
 DEFAULT_ALLOWANCE: Final = 32_768
 """Output tokens allowed to a request that states none, under a limit that must not be overspent."""
 
@@ -28,12 +30,7 @@ SMALLER_BY_FAMILY: Final = {"bedrock": 4_096, "cohere": 4_000}
 ALLOWED_BEFORE_THINKING: Final = ("o1", "o3", "o4", "gpt-5")
 """Models that know `max_completion_tokens` only. Compatible hosts mostly know `max_tokens` only."""
 
-_GEMINI: Final = tuple(
-    f"{options}.{allowance}"
-    for options in ("generation_config", "generationConfig")
-    for allowance in ("max_output_tokens", "maxOutputTokens")
-)
-"""Google takes both spellings of every field."""
+_GEMINI: Final = places_of("maxOutputTokens")
 
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "openai.chat": ("max_completion_tokens", "max_tokens"),

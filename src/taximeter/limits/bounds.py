@@ -12,11 +12,11 @@ What cannot be bounded so (a document by its id, a search that the provider make
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from taximeter.extract.gemini_options import options_named, spellings
 from taximeter.extract.reading import RequestFacts
 from taximeter.limits.allowances import DEFAULT_ALLOWANCE, allowance_key, usual_allowance
 from taximeter.limits.outside import blocks, media_of, parts, what_is_outside
@@ -138,21 +138,14 @@ def hears(payload: Mapping[str, Any]) -> bool:
 
 def _unseen_answer(payload: Mapping[str, Any]) -> str | None:
     """Why what an answer writes has no bound in tokens: it may draw, or speak (Gemini)."""
-    if len(_options(payload, "maxOutputTokens")) > 1:
+    if len(options_named(payload, "maxOutputTokens")) > 1:
         return "it states its allowance twice"
-    wanted = [asked for asked in _options(payload, "responseModalities") if asked]
+    wanted = [asked for asked in options_named(payload, "responseModalities") if asked]
     return None if all(asked == ["TEXT"] for asked in wanted) else "it may answer with more than text"
 
 
-def _options(payload: Mapping[str, Any], name: str) -> list[Any]:
-    """What Gemini is told of one option, in either spelling of it and of what it stands in; both may be there."""
-    groups = [payload.get(group) for group in ("generationConfig", "generation_config")]
-    names = (name, re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name))
-    return [group[one] for group in groups if isinstance(group, Mapping) for one in names if one in group]
-
-
 def _choices(payload: Mapping[str, Any]) -> int:
-    stated = (payload.get("n"), payload.get("best_of"), *_options(payload, "candidateCount"))
+    stated = (payload.get("n"), payload.get("best_of"), *options_named(payload, "candidateCount"))
     wanted = [value for value in stated if isinstance(value, int)]
     prompts = payload.get("prompt")
     several = len(prompts) if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list) else 1
@@ -165,9 +158,9 @@ def _thinking_budget(payload: Mapping[str, Any]) -> int | None:
     thinking = payload.get("thinking") or (passed_on.get("thinking") if isinstance(passed_on, Mapping) else None)
     if isinstance(thinking, Mapping) and thinking.get("type") != "disabled":
         return _positive(thinking.get("budget_tokens"))
-    for thinking in _options(payload, "thinkingConfig"):
+    for thinking in options_named(payload, "thinkingConfig"):
         if isinstance(thinking, Mapping):
-            return max(_positive(thinking.get(name)) for name in ("thinkingBudget", "thinking_budget"))
+            return max(_positive(thinking.get(name)) for name in spellings("thinkingBudget"))
     return 0 if payload.get("reasoning") or payload.get("reasoning_effort") else None
 
 
