@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -92,6 +93,70 @@ def test_an_amount_that_is_none_is_told_and_nothing_is_done(pages: Pages, server
     shown.get_by_role("button", name="Show what it would do").click()
     expect(shown.get_by_role("alert")).to_contain_text("should be a number")
     expect(shown.get_by_role("button", name="Do it")).to_have_count(0)
+
+
+def test_an_alert_is_acknowledged_and_its_runbook_followed_to_the_calls(page: Page, server: Server) -> None:
+    incident = incident_of(server, "alarm-followed")
+    page.goto(f"{server.url}/?page=alerts")
+    panel(page, "Incidents").get_by_role("button", name="user alarm-followed").click()
+    shown = panel(page, "Incident")
+    shown.get_by_role("button", name="Take it").click()
+    expect(shown).to_contain_text("taken by")
+    expect(page.get_by_role("region", name="Runbook")).to_contain_text("Immediate actions")
+    steps = shown.get_by_label("First steps, done already")
+    expect(steps).to_contain_text("Who is behind it")
+    steps.get_by_role("link", name="Who is behind it").click()
+    expect(page).to_have_url(re.compile(r"page=why&.*user_id=alarm-followed"))
+    expect(page.get_by_role("main")).to_contain_text("alarm-followed")
+    assert ask(server, f"alerts/{incident}")["incident"]["acknowledged_by"] is not None
+
+
+def test_where_there_is_nobody_further_to_tell_an_escalation_says_so(pages: Pages, server: Server) -> None:
+    pages.allowed += ("422", "400")
+    page = pages.open(server)
+    shown = open_incident(page, server, incident_of(server, LOOKED_AT))
+    shown.get_by_role("button", name="Escalate").click()
+    expect(shown.get_by_role("alert")).to_contain_text("nobody further to tell")
+
+
+def test_a_rule_is_tried_on_the_past_then_set_then_removed(page: Page, server: Server) -> None:
+    server.post(event(now(), feature="ruled", input_tokens=400_000))
+    page.goto(f"{server.url}/?page=alerts")
+    rules = panel(page, "Rules")
+    expect(rules.get_by_label("Rule dear", exact=True)).to_contain_text("from the configuration file")
+    rules.get_by_role("button", name="New rule").click()
+    form = page.get_by_role("region", name="New rule")
+    form.get_by_role("textbox", name="Name").fill("ruled-burn")
+    form.get_by_role("textbox", name="Warning").fill("> 1000")
+    only = form.locator("input").and_(form.get_by_label("Only calls with", exact=True))
+    only.fill("feature=ruled")
+    only.press("Enter")
+    form.get_by_role("button", name="When would it have fired?").click()
+    expect(form.get_by_role("status")).to_contain_text("it would not have fired")
+    form.get_by_role("textbox", name="Critical").fill("> 0.5")
+    form.get_by_role("button", name="When would it have fired?").click()
+    expect(form.get_by_role("status")).to_contain_text("it would have fired 1 time.")
+    form.get_by_role("textbox", name="Critical").fill("> 1000")
+    form.get_by_role("button", name="Set the rule").click()
+    one = rules.get_by_label("Rule ruled-burn", exact=True)
+    expect(one).to_contain_text("cost_usd over 10m, only feature=ruled: warning > 1000, critical > 1000")
+    one.get_by_role("button", name="Remove ruled-burn").click()
+    one.get_by_role("button", name="Remove ruled-burn for good").click()
+    expect(one).to_have_count(0)
+    assert [rule["name"] for rule in ask(server, "rules")["rules"]] == ["dear"]
+
+
+def test_what_is_wrong_with_a_rule_is_told_at_its_field(pages: Pages, server: Server) -> None:
+    pages.allowed += ("422", "400")
+    page = pages.open(server)
+    page.goto(f"{server.url}/?page=alerts")
+    panel(page, "Rules").get_by_role("button", name="New rule").click()
+    form = page.get_by_role("region", name="New rule")
+    form.get_by_role("textbox", name="Name").fill("wrong")
+    form.get_by_role("textbox", name="over", exact=True).fill("soon")
+    form.get_by_role("button", name="Set the rule").click()
+    expect(form.get_by_role("alert")).to_contain_text("should be a duration")
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -98,7 +98,8 @@ class StepTaken:
 class Incident:
     """Alerts of one cause. `root` is the key of the one that names it. It ends when all of them are resolved.
 
-    `family` and `anchor` decide which further alerts belong to it, see `incidents`.
+    `family` and `anchor` decide which further alerts belong to it, see `incidents`. `escalations` counts how often
+    somebody asked for the next step of its escalation.
     """
 
     incident_id: str
@@ -111,6 +112,7 @@ class Incident:
     acknowledged: Acknowledgement | None = None
     resolved_at_us: int | None = None
     steps: tuple[StepTaken, ...] = ()
+    escalations: int = 0
 
     @property
     def open(self) -> bool:

@@ -8,11 +8,11 @@ from typing import Final
 
 from taximeter.alerts.alert import Acknowledgement, Alert, Incident, Observation
 from taximeter.alerts.incidents import gathered
-from taximeter.alerts.notify import Log, Notification, due
+from taximeter.alerts.notify import Log, Notification, can_escalate, due
 from taximeter.alerts.routing import Route
 from taximeter.alerts.silences import Silence
 from taximeter.alerts.states import Patience, advance
-from taximeter.errors import NotFoundError
+from taximeter.errors import NotFoundError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,35 @@ def evaluated(
 
 def acknowledged(desk: Desk, incident_id: str, by: str, now_us: int) -> Desk:
     """The desk after somebody took an incident. Raises NotFoundError when there is no such open incident."""
-    return _with(desk, incident_id, lambda one: Acknowledgement(by=by, at_us=now_us, severity=one.severity))
+
+    def taken(one: Incident) -> Incident:
+        return replace(one, acknowledged=Acknowledgement(by=by, at_us=now_us, severity=one.severity))
+
+    return _with(desk, incident_id, taken)
 
 
 def unacknowledged(desk: Desk, incident_id: str) -> Desk:
     """The desk after somebody gave an incident back. Raises NotFoundError when there is no such open incident."""
-    return _with(desk, incident_id, lambda _one: None)
+    return _with(desk, incident_id, lambda one: replace(one, acknowledged=None))
 
 
-def _with(desk: Desk, incident_id: str, taken: Callable[[Incident], Acknowledgement | None]) -> Desk:
+def escalated(desk: Desk, incident_id: str, root: Route) -> Desk:
+    """The desk after somebody asked for the next step of an incident's escalation. Raises NotFoundError when there is
+    no such open incident, UsageError when there is nobody further to tell."""
+
+    def asked(one: Incident) -> Incident:
+        if not can_escalate(one, desk.alerts, root, desk.log):
+            raise UsageError("there is nobody further to tell", hint="`escalate` of a route says who is")
+        known = [told.steps for (incident, _route), told in desk.log.items() if incident == incident_id]
+        return replace(one, escalations=max(known) + 1)
+
+    return _with(desk, incident_id, asked)
+
+
+def _with(desk: Desk, incident_id: str, changed: Callable[[Incident], Incident]) -> Desk:
     if not any(one.incident_id == incident_id and one.open for one in desk.incidents):
         raise NotFoundError(f"there is no open incident {incident_id}", hint="see `taximeter alerts list`")
     return replace(
         desk,
-        incidents=tuple(
-            replace(one, acknowledged=taken(one)) if one.incident_id == incident_id else one for one in desk.incidents
-        ),
+        incidents=tuple(changed(one) if one.incident_id == incident_id else one for one in desk.incidents),
     )

@@ -14,7 +14,7 @@ first. Alerts on the whole deployment join whatever is open, and whatever opens 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -59,7 +59,8 @@ def gathered(incidents: Iterable[Incident], alerts: Alerts, now_us: int) -> list
     for alert in sorted(_firing(alerts), key=lambda one: (one.fired_at_us or 0, one.key)):
         if alert.key not in placed:
             home = _home(alert, list(current.values()), now_us)
-            joined = _joined(home, alert) if home is not None else _opened(alert, now_us)
+            joined = _joined(home, alert, placed) if home is not None else _opened(alert, now_us)
+            placed |= {*joined.alerts}
             current[joined.incident_id] = joined
     looked_over = (_looked_over(incident, alerts, now_us) for incident in current.values())
     return [one for one in looked_over if one.resolved_at_us is None or now_us - one.resolved_at_us <= FORGET_US]
@@ -70,10 +71,11 @@ def _firing(alerts: Alerts) -> list[Alert]:
 
 
 def _home(alert: Alert, incidents: Sequence[Incident], now_us: int) -> Incident | None:
-    """The incident that an alert belongs to, the oldest of several."""
+    """The incident that an alert belongs to: of several an open one, the oldest."""
     family, anchor = family_of(alert.kind), anchor_of(alert)
     near = sorted(
-        (one for one in incidents if one.family == family and _is_near(one, now_us)), key=lambda one: one.opened_at_us
+        (one for one in incidents if one.family == family and _is_near(one, now_us)),
+        key=lambda one: (not one.open, one.opened_at_us),
     )
     same = [one for one in near if anchor == one.anchor or (one.open and EVERYTHING in (anchor, one.anchor))]
     if same:
@@ -107,8 +109,10 @@ def _ten_bytes(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=10).digest()
 
 
-def _joined(incident: Incident, alert: Alert) -> Incident:
-    keys = incident.alerts if alert.key in incident.alerts else (*incident.alerts, alert.key)
+def _joined(incident: Incident, alert: Alert, placed: Collection[str]) -> Incident:
+    """One that is open again leaves those of its alerts that are in another one by now where they are."""
+    kept = incident.alerts if incident.open else tuple(key for key in incident.alerts if key not in placed)
+    keys = kept if alert.key in kept else (*kept, alert.key)
     if incident.open:
         return replace(incident, alerts=keys)
     return replace(incident, alerts=keys, resolved_at_us=None, acknowledged=None)

@@ -154,11 +154,12 @@ def _told(incident: Incident, route: Route, told: Told | None, event: Event, now
 def _escalated(
     incident: Incident, route: Route, told: Told | None, now_us: int
 ) -> tuple[list[Notification], Told | None]:
-    """The next step of the escalation, when its time has come and nobody has acknowledged."""
-    if told is None or told.over or incident.taken or told.steps >= len(route.escalation):
+    """The next step of the escalation: when its time has come and nobody has acknowledged, or somebody asked for it."""
+    if told is None or told.over or told.steps >= len(route.escalation):
         return [], told
     step = route.escalation[told.steps]
-    if now_us - told.first_at_us < step.after_us:
+    waited = not incident.taken and now_us - told.first_at_us >= step.after_us
+    if not waited and told.steps >= incident.escalations:
         return [], told
     known = replace(
         told,
@@ -168,6 +169,12 @@ def _escalated(
     )
     sent = [_notification(incident, route, channel, "escalated", known.times, now_us) for channel in step.channels]
     return sent, known
+
+
+def can_escalate(incident: Incident, alerts: Alerts, root: Route, log: Log) -> bool:
+    """Whether there is somebody further to tell, on any route that it takes."""
+    taken = ((log.get((incident.incident_id, one.name)), one) for one in routes_for(root, labels_of(incident, alerts)))
+    return any(told is not None and told.steps < len(route.escalation) for told, route in taken)
 
 
 def _notification(

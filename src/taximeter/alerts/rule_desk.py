@@ -120,7 +120,10 @@ def read_rule(definition: Mapping[str, Any]) -> Threshold:
     try:
         settings = RuleSettings.model_validate(definition)
     except ValidationError as error:
-        wrong = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in error.errors()]
+        wrong = [
+            (".".join(map(str, one["loc"])) or "body", one["msg"].removeprefix("Value error, "))
+            for one in error.errors()
+        ]
         mistakes = [{"field": field, "message": told} for field, told in wrong]
         first = mistakes[0]
         raise UsageError(f"{first['field']}: {first['message']}", field=first["field"], mistakes=mistakes) from None

@@ -33,7 +33,7 @@ from pydantic import Field, ValidationError
 
 from taximeter.alerts.alert import Alert, Incident, Observation
 from taximeter.alerts.automation import Course, StepName, with_steps
-from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, evaluated
+from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, escalated, evaluated
 from taximeter.alerts.matching import parse_matchers
 from taximeter.alerts.notify import Notification
 from taximeter.alerts.policy import root_of
@@ -81,6 +81,7 @@ class EntryText(Written):
     observe: list[ObservedText] | None = None
     unknown: list[str] | None = Field(default=None, description="Rules that cannot be evaluated from now on.")
     acknowledge: bool = Field(default=False, description="Somebody takes every open incident.")
+    escalate: bool = Field(default=False, description="Somebody asks for the next step of every open incident.")
     course: CourseText | None = Field(default=None, description="How every incident goes from now on.")
     told: list[str] | None = None
 
@@ -164,6 +165,8 @@ class _Play:
             self._course = Course(**entry.course.model_dump())
         if entry.acknowledge:
             self._acknowledge(entry.at)
+        if entry.escalate:
+            self._escalate()
         self._tick(entry.at)
         self._next_tick = max(self._next_tick, entry.at + self._scenario.tick)
         told, self._told = self._told, []
@@ -186,6 +189,11 @@ class _Play:
             if incident.open:
                 now_us = self._start_us + at_seconds * SECOND_US
                 self._desk = acknowledged(self._desk, incident.incident_id, "the scenario", now_us)
+
+    def _escalate(self) -> None:
+        for incident in self._desk.incidents:
+            if incident.open:
+                self._desk = escalated(self._desk, incident.incident_id, self._policy.root)
 
 
 def _policy(scenario: ScenarioText, start_us: int) -> Policy:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol
 
 from taximeter.alerts.alert import Alert, Incident, Observation
-from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, evaluated, unacknowledged
+from taximeter.alerts.desk import EMPTY, Desk, Policy, acknowledged, escalated, evaluated, unacknowledged
 from taximeter.alerts.desk_text import desk_text, read_desk
 from taximeter.alerts.message import message_of
 from taximeter.alerts.notify import Notification
@@ -114,6 +114,13 @@ class Watch:
         with self._lock:
             before = self._known()
             self._keep(before, unacknowledged(before, incident_id), [])
+
+    def escalate(self, incident_id: str) -> None:
+        """Tell the next ones of its escalation with the next evaluation. Raises NotFoundError when there is no such
+        open incident, UsageError when there is nobody further to tell."""
+        with self._lock:
+            before = self._known()
+            self._keep(before, escalated(before, incident_id, self._policy().root), [])
 
     # ── within an evaluation ───────────────────────────────────────────────────────────────────────────────
 

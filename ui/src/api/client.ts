@@ -27,6 +27,8 @@ import type {
   Question,
   Repricing,
   RepriceWish,
+  Rule,
+  RulePreview,
   Runbook,
   SettingsAnswer,
   ShownPrice,
@@ -205,8 +207,31 @@ export function silence(match: Record<string, string>, hours: number): Promise<u
   return post("/api/v1/silences", { match, to, comment: "from the page" });
 }
 
+/** The next ones of its escalation are told now. */
+export function escalate(incident: string): Promise<Incident> {
+  return post<Incident>(`/api/v1/alerts/${encodeURIComponent(incident)}/escalate`, {});
+}
+
 export async function runbooks(): Promise<Runbook[]> {
   return (await call<{ runbooks: Runbook[] }>("/api/v1/runbooks")).runbooks;
+}
+
+export async function rules(): Promise<Rule[]> {
+  return (await call<{ rules: Rule[] }>("/api/v1/rules")).rules;
+}
+
+/** A new rule, or a new version of one. */
+export function setRule(definition: Definition): Promise<Rule> {
+  return post<Rule>("/api/v1/rules", definition);
+}
+
+export function removeRule(name: string): Promise<null> {
+  return call<null>(`/api/v1/rules/${encodeURIComponent(name)}`, { method: "DELETE" });
+}
+
+/** When a rule would have fired. */
+export function previewRule(rule: Definition, since: string): Promise<RulePreview> {
+  return post<RulePreview>("/api/v1/rules/preview", { rule, since });
 }
 
 export async function limits(): Promise<Limit[]> {

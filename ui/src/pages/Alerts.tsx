@@ -9,7 +9,10 @@ import type { Incident, IncidentPage } from "../api/types";
 import { ago, counted, dateTime } from "../format";
 import { IncidentActions } from "../panels/IncidentActions";
 import { Markdown } from "../panels/Markdown";
+import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
+import { Rules } from "../panels/Rules";
+import { lookedAt } from "../shape/evidence";
 import { type ChangeView, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
@@ -17,7 +20,10 @@ const LOOK_AGAIN_MS = 5_000;
 
 export default function Alerts({ view, change }: PageProps) {
   return view.incident === null ? (
-    <List view={view} change={change} />
+    <Stack gap="md">
+      <List view={view} change={change} />
+      <Rules view={view} />
+    </Stack>
   ) : (
     <One id={view.incident} view={view} change={change} />
   );
@@ -137,7 +143,9 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
         <dl className="evidence" aria-label="First steps, done already">
           {evidence.map(([name, told]) => (
             <div key={name}>
-              <dt>{name}</dt>
+              <dt>
+                <Evidence name={name} incident={incident} view={view} change={change} />
+              </dt>
               <dd>{told}</dd>
             </div>
           ))}
@@ -155,6 +163,17 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
       ))}
       <IncidentActions incident={incident} view={view} change={change} />
     </Stack>
+  );
+}
+
+/** Leads to where its answer can be looked at, when there is such a page. */
+function Evidence({ name, incident, view, change }: { name: string; incident: Incident; view: View; change: ChangeView }) {
+  const to = lookedAt(name, incident, new Date());
+  if (!to) return name;
+  return (
+    <PageLink className="link" view={view} change={change} to={to}>
+      {name}
+    </PageLink>
   );
 }
 

@@ -5,11 +5,11 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { askAgain } from "../api/again";
-import { acknowledge, act, actions, endSilence, giveBack, silence, silences, undoAction } from "../api/client";
+import { acknowledge, act, actions, endSilence, escalate, giveBack, silence, silences, undoAction } from "../api/client";
 import type { Action, ActionWish, Incident } from "../api/types";
 import { ago, dateTime } from "../format";
 import { actionWords, isSilencing } from "../shape/actions";
-import { filtered, isFilter } from "../view/names";
+import { filtersOf } from "../shape/evidence";
 import type { ChangeView, View } from "../view/state";
 import { reasonOf } from "./Panel";
 
@@ -29,7 +29,8 @@ export function IncidentActions({ incident, view, change }: Props) {
   const [isActing, setActing] = useState(false);
   const take = useMutation({ mutationFn: () => acknowledge(incident.incident_id), onSuccess: again });
   const leave = useMutation({ mutationFn: () => giveBack(incident.incident_id), onSuccess: again });
-  const see = () => change({ page: "overview", incident: null, filters: filtersOf(incident, view) });
+  const further = useMutation({ mutationFn: () => escalate(incident.incident_id), onSuccess: again });
+  const see = () => change({ page: "overview", incident: null, filters: filtersOf(incident.labels, view.filters) });
   const isOver = !!incident.resolved_at;
   return (
     <Stack gap="xs" mt="xs">
@@ -47,11 +48,14 @@ export function IncidentActions({ incident, view, change }: Props) {
         <Button size="xs" variant="default" onClick={() => setActing((before) => !before)} aria-expanded={isActing}>
           Act
         </Button>
+        <Button size="xs" variant="default" onClick={() => further.mutate()} loading={further.isPending} disabled={isOver}>
+          Escalate
+        </Button>
         <Button size="xs" variant="default" onClick={see}>
           See the calls
         </Button>
       </Group>
-      <Problem error={take.error ?? leave.error} />
+      <Problem error={take.error ?? leave.error ?? further.error} />
       {isActing && <Act incident={incident} done={() => setActing(false)} />}
       <InForce incident={incident} view={view} />
     </Stack>
@@ -201,13 +205,6 @@ function Done({ one, incident, view }: { one: Action } & Omit<Props, "change">) 
       </Button>
       <Problem error={undo.error} />
     </Group>
-  );
-}
-
-function filtersOf(incident: Incident, view: View): View["filters"] {
-  return Object.entries(incident.labels).reduce(
-    (filters, [name, value]) => (isFilter(name) ? filtered(filters, name, value) : filters),
-    view.filters,
   );
 }
 

@@ -4,13 +4,13 @@ import { Button, Group, MultiSelect, Select, Stack, TagsInput, Text, TextInput }
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
-import { ApiError, limitHistory, setLimit, simulateLimit } from "../api/client";
+import { limitHistory, setLimit, simulateLimit } from "../api/client";
 import type { LimitVersion, Simulation } from "../api/types";
 import { count, dateTime, money } from "../format";
-import { ACTIONS, ATTRIBUTES, definitionOf, formOf, isPair, type LimitForm, MEASURES, WINDOWS, withMode } from "../shape/limitForm";
+import { ACTIONS, ATTRIBUTES, definitionOf, formOf, type LimitForm, MEASURES, WINDOWS, withMode } from "../shape/limitForm";
 import type { ChangeView, View } from "../view/state";
+import { Choice, mistakesOf, Pairs, Problem } from "./fields";
 import { PageLink } from "./PageLink";
-import { reasonOf } from "./Panel";
 
 const SINCE = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" } as const;
 const MOST_LISTED = 8;
@@ -132,50 +132,6 @@ function eachOptions({ each }: LimitForm): string[] {
   return [...new Set([...ATTRIBUTES, ...each])];
 }
 
-interface ChoiceProps<T extends string> {
-  label: string;
-  /** With their words, or named as they are. */
-  options: Record<T, string> | readonly T[];
-  value: T;
-  set: (value: T) => void;
-  width: number;
-  error?: string;
-}
-
-function Choice<T extends string>({ label, options, value, set, width, error }: ChoiceProps<T>) {
-  const isList = (given: typeof options): given is readonly T[] => Array.isArray(given);
-  return (
-    <Select
-      label={label}
-      allowDeselect={false}
-      data={isList(options) ? [...options] : Object.entries<string>(options).map(([name, text]) => ({ value: name, label: text }))}
-      value={value}
-      error={error}
-      onChange={(chosen) => chosen && set(chosen as T)}
-      w={width}
-    />
-  );
-}
-
-interface PairsProps {
-  label: string;
-  placeholder: string;
-  value: string[];
-  error?: string;
-  set: (value: string[]) => void;
-}
-
-/** Only what can be read becomes one of them; what cannot is told. */
-function Pairs({ label, placeholder, value, error, set }: PairsProps) {
-  const [isWrong, setWrong] = useState(false);
-  const take = (given: string[]) => {
-    setWrong(!given.every(isPair));
-    set(given.filter(isPair));
-  };
-  const mistake = isWrong ? `Write it as ${placeholder}.` : error;
-  return <TagsInput label={label} placeholder={value.length ? "" : placeholder} value={value} error={mistake} onChange={take} miw={220} acceptValueOnBlur />;
-}
-
 /** More for a while. */
 function Raises({ form, set, error }: Pick<FieldsProps, "form" | "set"> & { error?: string }) {
   const [by, setBy] = useState("");
@@ -278,18 +234,5 @@ function History({ name, view, pick }: { name: string; view: View; pick: (versio
         </Group>
       ))}
     </details>
-  );
-}
-
-function mistakesOf(error: Error | null): Record<string, string> {
-  return error instanceof ApiError ? error.mistakes : {};
-}
-
-function Problem({ error }: { error: Error | null }) {
-  if (!error) return null;
-  return (
-    <Text size="sm" className="bad" role="alert" mt="xs">
-      {reasonOf(error)}
-    </Text>
   );
 }

@@ -135,7 +135,7 @@ function actionIn({ action, actionTarget }: LimitForm): unknown {
   return action === "downgrade" || action === "throttle" ? { [action]: actionTarget.trim() } : action;
 }
 
-function pairsOf(values: unknown): string[] {
+export function pairsOf(values: unknown): string[] {
   return Object.entries(values ?? {}).flatMap(([name, value]) => [value].flat().map((one) => `${name}=${String(one)}`));
 }
 
@@ -150,7 +150,7 @@ function amountOf(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-function groupedPairs(pairs: string[]): Record<string, string[]> {
+export function groupedPairs(pairs: string[]): Record<string, string[]> {
   const grouped: Record<string, string[]> = {};
   for (const [name, value] of pairs.map(pairOf)) (grouped[name] ??= []).push(value);
   return grouped;

@@ -93,6 +93,14 @@ def give_back(incident_id: str, parts: TheParts, _caller: Admin) -> IncidentShap
     return _incident(kept.records.incident(incident_id))
 
 
+@router.post("/alerts/{incident_id}/escalate")
+def escalate(incident_id: str, parts: TheParts, _caller: Admin) -> IncidentShape:
+    """Tell the next ones of an incident's escalation now, also when it is taken."""
+    kept = alerting_of(parts)
+    kept.watch.escalate(incident_id)
+    return _incident(kept.records.incident(incident_id))
+
+
 @router.get("/alerts/{incident_id}/actions")
 def actions(incident_id: str, parts: TheParts, _caller: Reader) -> ActionList:
     """What was done about an incident from here, and is in force."""
