@@ -6,8 +6,9 @@ Two ends are timed: until the last batch is answered, which is after its fsync, 
 and counted by a query. CPU time is that of the whole server, from /proc. Beside it, as the lower bound: DuckDB alone
 reading the same lines from files on that core, without a server, a check or a price.
 
-With `--into` the events come to the history of a data directory, which keeps them, while the page's questions about its
-last 30 days are asked over and over by one client; the server has all cores then, which it shares with the load.
+With `--into` the events come to the history of a data directory, which keeps them, and what is timed is until they are
+durable, while one client asks the page's questions about the last 30 days over and over. The server has all cores then,
+which it shares with the load.
 """
 
 from __future__ import annotations
@@ -112,38 +113,25 @@ def counted_calls(to: Server) -> int:
     return int(told["totals"]["calls"])
 
 
-def _until_stored(to: Server, events: int, before: int) -> None:
-    """Return when all are stored and a query counts exactly so many more than before. The metrics are asked first,
-    being cheaper."""
+def _until_stored(to: Server, events: int) -> None:
+    """Return when all are stored and a query counts exactly them. The metrics are asked first, being cheaper."""
     deadline = time.monotonic() + LONGEST_STORING_SECONDS
     while f"taximeter_stored_events {float(events)}" not in _asked(to, "GET", "/metrics"):
         if time.monotonic() > deadline:
             raise SystemExit(f"only {counted_calls(to)} of {events} events are stored")
         time.sleep(0.05)
-    if (counted := counted_calls(to) - before) != events:
+    if (counted := counted_calls(to)) != events:
         raise SystemExit(f"{counted} events are stored, {events} were posted")
 
 
 def measure(events: int, batch: int, connections: int) -> Row:
     """Post all, wait until all are stored. The events' bodies are made before the clock starts."""
-    with server() as to:
-        return _posted(to, events, batch, connections)
-
-
-def _posted(to: Server, events: int, batch: int, connections: int, before: int = 0) -> Row:
-    """As `measure`, of a server that holds `before` events."""
-    with _load(to, events, batch, connections) as load:
-        assert load.stdin is not None
-        assert load.stdout is not None
-        load.stdout.readline()
+    with server() as to, _load(to, events, batch, connections) as load:
         cpu_before, began = cpu_seconds(to.pid), time.perf_counter()
-        print("go", file=load.stdin, flush=True)
-        told: dict[str, Any] = json.loads(load.stdout.readline())
+        told = _posted(load, events)
         answered_cpu = cpu_seconds(to.pid) - cpu_before
-        _until_stored(to, events, before)
+        _until_stored(to, events)
         stored_seconds, stored_cpu = time.perf_counter() - began, cpu_seconds(to.pid) - cpu_before
-    if told["accepted"] != events:
-        raise SystemExit(f"{told['accepted']} of {events} events were accepted")
     return {
         DURABLE: events / told["seconds"],
         STORED: events / stored_seconds,
@@ -153,6 +141,17 @@ def _posted(to: Server, events: int, batch: int, connections: int, before: int =
         "answer ms": told["median_answer_ms"],
         "p99 ms": told["p99_answer_ms"],
     }
+
+
+def _posted(load: subprocess.Popen[str], events: int) -> dict[str, Any]:
+    """What the load, whose bodies are made, tells when all are answered."""
+    assert load.stdin is not None
+    assert load.stdout is not None
+    print("go", file=load.stdin, flush=True)
+    told: dict[str, Any] = json.loads(load.stdout.readline())
+    if told["accepted"] != events:
+        raise SystemExit(f"{told['accepted']} of {events} events were accepted")
+    return told
 
 
 @dataclass
@@ -173,31 +172,36 @@ class Asker:
 
 
 def measure_while_asked(data: Path, events: int, batch: int, connections: int) -> Row:
-    """As `measure`, into the store of a data directory that is asked meanwhile."""
-    with server_of(data) as to:
-        before = counted_calls(to)
+    """Post all into the store of a data directory that is asked meanwhile; until the last one is durable."""
+    with server_of(data) as to, _load(to, events, batch, connections) as load:
         asker = Asker(to)
         asking = threading.Thread(target=asker.ask)
         asking.start()
         try:
-            row = _posted(to, events, batch, connections, before)
+            told = _posted(load, events)
         finally:
             asker.stop.set()
             asking.join()
     waits_ms = sorted(asker.waits_ms)
-    asked: Row = {"asked": float(len(waits_ms)), "asked p95 ms": waits_ms[len(waits_ms) * 95 // 100]}
-    return {**row, **asked}
+    return {
+        DURABLE: events / told["seconds"],
+        "answer ms": told["median_answer_ms"],
+        "p99 ms": told["p99_answer_ms"],
+        "asked": float(len(waits_ms)),
+        "asked p95 ms": waits_ms[len(waits_ms) * 95 // 100],
+    }
 
 
-def _load(to: Server, events: int, batch: int, connections: int) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def _load(to: Server, events: int, batch: int, connections: int) -> Iterator[subprocess.Popen[str]]:
+    """The process that posts, when it has made its bodies."""
     numbers = [str(number) for number in (to.port, events, batch, connections)]
-    return subprocess.Popen(
-        on_core(1, [sys.executable, "-m", "bench.ingest_events", *numbers]),
-        env={**os.environ, "BENCH_KEY": to.ingest_key},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = on_core(1, [sys.executable, "-m", "bench.ingest_events", *numbers])
+    environment = {**os.environ, "BENCH_KEY": to.ingest_key}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdout is not None
+        load.stdout.readline()
+        yield load
 
 
 def measure_plain(events: int, batch: int) -> Row:

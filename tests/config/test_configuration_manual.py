@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from taximeter.config.file import parse
 from taximeter.config.known import KNOWN
 from taximeter.config.reference import markdown, providers
 from taximeter.config.settings import Provider, Settings
+from taximeter.errors import ConfigurationError
 
 DOCS = Path(__file__).parents[2] / "docs"
 MANUAL = (DOCS / "configuration.md").read_text()
@@ -19,6 +22,22 @@ def test_the_table_of_settings_is_the_one_rendered_from_the_models() -> None:
     between = re.search(r"<!-- settings -->\n(.*)\n<!-- /settings -->", MANUAL, re.DOTALL)
     assert between is not None
     assert between[1].strip() == markdown(), "run: python -m taximeter.config.reference docs/configuration.md"
+
+
+VARIABLES = re.findall(r"^\| `(\w+)` \| (?:`(.*)`|none|needed) \| `(TAXIMETER_[A-Z_]+)` \|", MANUAL, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("setting", "default", "variable"), VARIABLES, ids=[row[2] for row in VARIABLES])
+def test_a_variable_of_the_manual_is_not_passed_over(setting: str, default: str, variable: str) -> None:
+    section = variable.removeprefix("TAXIMETER_").removesuffix(f"_{setting.upper()}").lower()
+    assert is_taken_or_refused(section, setting, {variable: default or "7"})
+
+
+def is_taken_or_refused(section: str, setting: str, environment: dict[str, str]) -> bool:
+    try:
+        return setting in getattr(parse("", environment), section).model_fields_set
+    except ConfigurationError as refused:
+        return section in str(refused)
 
 
 def test_every_setting_has_a_description() -> None:

@@ -23,6 +23,7 @@ from taximeter.config.limits import Limit, LimitProblems, read_limits
 from taximeter.config.lines import Document, dotted
 from taximeter.config.lines import Path as SettingPath
 from taximeter.config.proxies import is_proxy, proxy_for
+from taximeter.config.section import Section
 from taximeter.config.settings import Provider, Retries, Settings, why_no_provider_name
 from taximeter.errors import ConfigurationError, Mistake
 
@@ -30,7 +31,12 @@ FILE_NAME: Final = "taximeter.yaml"
 PROVIDER_FILES: Final = ("ca_file", "client_cert_file", "client_key_file")
 SECRETS: Final = frozenset({"api_key", "proxy", "metadata"})
 """Settings whose value is never shown, whatever is wrong with it."""
-SECTIONS: Final = ("store", "prices", "gateway", "spool", "server", "admission")
+SECTIONS: Final = tuple(
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+)
+"""Those whose settings have variables."""
 
 
 @dataclass(frozen=True, slots=True)

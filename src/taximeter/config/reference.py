@@ -54,10 +54,16 @@ def _table(name: str, prefix: str | None, model: type[BaseModel]) -> str:
 
 def _rows(prefix: str | None, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        structured = get_origin(field.annotation) is tuple or Retries in get_args(field.annotation)
-        variable = "" if structured or prefix is None else f"`{prefix}{name.upper()}`"
+        variable = "" if _is_structured(field) or prefix is None else f"`{prefix}{name.upper()}`"
         cells = [f"`{name}`", _default(field), *([] if prefix is None else [variable]), str(field.description)]
         yield "| " + " | ".join(cells) + " |"
+
+
+def _is_structured(field: FieldInfo) -> bool:
+    """Whether a value is more than a text can say."""
+    parts = (field.annotation, *get_args(field.annotation))
+    collections = any(get_origin(part) in (tuple, list, dict) for part in parts)
+    return collections or any(isinstance(part, type) and issubclass(part, BaseModel) for part in parts)
 
 
 def _default(field: FieldInfo) -> str:
