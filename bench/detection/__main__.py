@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.detection.histories import context, minutes
-from bench.detection.others import OTHERS, alerts_of
+from bench.detection.others import OTHERS, alerts_of, hourly_usd, hours_of_week
 from bench.detection.replay import replay
 
 
@@ -43,8 +43,12 @@ def _detected(folder: Path, *, blind: bool) -> list[tuple[str, list[dict[str, An
     began = time.process_time()
     ours = replay(folder, blind=blind)
     print(f"{folder.name}: {len(ours)} alerts, {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
-    held = minutes(folder, context(folder))
-    return [("taximeter", ours), *((name, alerts_of(held, detector)) for name, detector in OTHERS.items())]
+    told = context(folder)
+    held = minutes(folder, told)
+    usd = hourly_usd(held)
+    clock = hours_of_week(held.first, (len(held.begins) - 1) // 60, told["timezone"])
+    others = ((name, alerts_of(held.first, usd, clock, detector)) for name, detector in OTHERS.items())
+    return [("taximeter", ours), *others]
 
 
 def _module(path: Path) -> ModuleType:

@@ -34,7 +34,7 @@ BETWEEN_SECONDS: Final = 0.7
 """Detection looks every five seconds: bursts come at different times before its turn."""
 
 LOOK_SECONDS: Final = 0.05
-PATIENCE_SECONDS: Final = 300.0
+PATIENCE_SECONDS: Final = 600.0
 MINUTE_US: Final = 60_000_000
 
 

@@ -2,7 +2,7 @@
 FOLDER [--learn-hours H] [--most-an-hour N]`.
 
 FOLDER has the context.json of a labelled history and its raw calls (events.csv.gz). The first hours are posted as fast
-as they go and learnt. Of the rest every half minute is posted when it is over, and the server's clock goes on when
+as they go and learnt. Of the rest every half minute is posted when it is over by the server's clock, which goes on when
 detection has looked at it: minutes of calls pass in a second, and a slow machine only makes them pass slower. At the
 end the findings that the API tells are compared with those of detection without a server.
 """
@@ -31,8 +31,9 @@ import numpy as np
 import yaml
 
 from bench.detection.histories import context, holidays
-from bench.detection.told_time import Times
+from bench.detection.told_time import ASKED, TOLD, WATCHED, Times
 from taximeter.anomaly.detection import Minute
+from taximeter.clock import rfc3339
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.reports.backtest import detection_for
@@ -43,7 +44,7 @@ STEP_US: Final = 30_000_000
 BATCH: Final = 1_000
 PROVIDER: Final = "listed"
 MINUTE_US: Final = 60_000_000
-PATIENCE_SECONDS: Final = 300.0
+PATIENCE_SECONDS: Final = 600.0
 
 Call = Mapping[str, Any]
 Found = tuple[str, tuple[tuple[str, str], ...], str]
@@ -160,12 +161,17 @@ class Server:
         _until(lambda: stored in self.client.get("/metrics").text)
 
     def tell(self, now_us: int) -> None:
-        """Let it be that late, and wait until detection has looked."""
-        self.times.tell(now_us)
-        _until(lambda: self.times.watched_us == now_us)
+        """Let it be that late."""
+        self.times.write(TOLD, now_us)
 
-    def findings(self) -> set[Found]:
-        listed = self.client.get("/api/v1/findings", params={"limit": 500}).json()["findings"]
+    def look(self, now_us: int) -> None:
+        """Wait until detection has looked at what there is up to now."""
+        self.times.write(ASKED, now_us)
+        _until(lambda: self.times.read(WATCHED) == now_us)
+
+    def findings(self, since_us: int) -> set[Found]:
+        asked = {"limit": 500, "since": rfc3339(since_us)}
+        listed = self.client.get("/api/v1/findings", params=asked).json()["findings"]
         return {(one["kind"], tuple(sorted(one["scope"].items())), one["severity"]) for one in listed}
 
 
@@ -206,15 +212,17 @@ def found_by_server(told: Mapping[str, Any], calls: Sequence[Call], from_us: int
     with server(told, _at_us(calls[0])) as to:
         to.post(before)
         to.tell(from_us)
+        to.look(from_us)
         began, at = time.monotonic(), len(before)
         for step_us in range(from_us + STEP_US, ends_us + 1, STEP_US):
             until = at
             while until < len(calls) and _at_us(calls[until]) < step_us:
                 until += 1
-            to.post(calls[at:until])
             to.tell(step_us)
+            to.post(calls[at:until])
+            to.look(step_us)
             at = until
-        return to.findings(), (ends_us - from_us) / 1e6 / (time.monotonic() - began)
+        return to.findings(from_us), (ends_us - from_us) / 1e6 / (time.monotonic() - began)
 
 
 def main(arguments: list[str]) -> int:

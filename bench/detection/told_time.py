@@ -1,8 +1,9 @@
 """A real server whose time is told to it: `python -m bench.detection.told_time CONFIGURATION DATA TIMES`.
 
-TIMES is a file of two moments in microseconds since the epoch, shared by mapping it: `told`, which the other side sets
-and which is the server's time, and `watched`, up to which detection has looked. The server writes its address as the
-first line. When time leaps by more than a day, detection learns what was stored meanwhile, as a start would.
+TIMES is a file of three moments in microseconds since the epoch, shared by mapping it. The other side sets `told`, the
+server's time, and `asked`, up to which detection shall look; the server sets `watched`, up to which it has looked, and
+writes its address as the first line. When what is asked for leaps by more than a day, detection learns what was stored
+meanwhile, as a start would.
 """
 
 from __future__ import annotations
@@ -19,51 +20,47 @@ from taximeter.compose.process import Announcement, Process, running
 from taximeter.config import file
 
 _MOMENT: Final = struct.Struct("<q")
-TOLD, WATCHED = 0, _MOMENT.size
+TOLD, ASKED, WATCHED = range(0, 3 * _MOMENT.size, _MOMENT.size)
 LEAP_US: Final = 86_400_000_000
 GLANCE_SECONDS: Final = 0.002
 
 
 class Times:
-    """The two moments. A clock, too: the one of the server."""
+    """The three moments. A clock, too: the one of the server."""
 
     monotonic = staticmethod(time.monotonic)
 
     def __init__(self, path: Path, *, begin_us: int | None = None) -> None:
         """`begin_us`: make the file."""
         if begin_us is not None:
-            path.write_bytes(_MOMENT.pack(begin_us) + _MOMENT.pack(0))
+            path.write_bytes(_MOMENT.pack(begin_us) + _MOMENT.pack(0) * 2)
         with path.open("r+b") as held:
-            self._map = mmap.mmap(held.fileno(), 2 * _MOMENT.size)
+            self._map = mmap.mmap(held.fileno(), 3 * _MOMENT.size)
 
     def now_us(self) -> int:
-        return int(_MOMENT.unpack_from(self._map, TOLD)[0])
+        return self.read(TOLD)
 
-    def tell(self, now_us: int) -> None:
-        _MOMENT.pack_into(self._map, TOLD, now_us)
+    def read(self, place: int) -> int:
+        return int(_MOMENT.unpack_from(self._map, place)[0])
 
-    @property
-    def watched_us(self) -> int:
-        return int(_MOMENT.unpack_from(self._map, WATCHED)[0])
-
-    def note_watched(self, at_us: int) -> None:
-        _MOMENT.pack_into(self._map, WATCHED, at_us)
+    def write(self, place: int, moment_us: int) -> None:
+        _MOMENT.pack_into(self._map, place, moment_us)
 
 
 def _keep_watching(process: Process, times: Times) -> None:
-    """A turn of detection for every moment that is told, beside those of the server's own job."""
+    """A turn of detection whenever one is asked for, beside those of the server's own job."""
     assert process.collecting is not None
     detecting = process.collecting.detecting
     assert detecting is not None
     while True:
-        told_us = times.now_us()
-        if told_us == times.watched_us:
+        asked_us, watched_us = times.read(ASKED), times.read(WATCHED)
+        if asked_us == watched_us:
             time.sleep(GLANCE_SECONDS)
             continue
-        if told_us - times.watched_us > LEAP_US:
+        if asked_us - watched_us > LEAP_US:
             detecting.forget()
         detecting.turn()
-        times.note_watched(told_us)
+        times.write(WATCHED, asked_us)
 
 
 def main(arguments: list[str]) -> int:
