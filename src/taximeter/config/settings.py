@@ -314,7 +314,9 @@ class ServerSettings(Section):
     query_timeout_seconds: float = Field(default=30.0, gt=0, description="Longest run of one query.")
 
 
-RESERVED_NAMES: Final = frozenset({"alert", "api", "assets", "healthz", "metrics", "readyz", "signin", "signout", "v1"})
+RESERVED_NAMES: Final = frozenset(
+    {"alert", "api", "assets", "healthz", "metrics", "odata", "readyz", "signin", "signout", "v1"}
+)
 """First path segments that are ours and cannot name a provider."""
 
 

@@ -1,7 +1,8 @@
 """Who is asking, and may they.
 
 A credential is one of
-  a key            `Authorization: Bearer KEY` (or `X-Taximeter-Key`, `X-Api-Key`); one scope, `admin` may everything
+  a key            `Authorization: Bearer KEY` (or `X-Taximeter-Key`, `X-Api-Key`); one scope, `admin` may everything.
+                   What only knows names and passwords gives it as the password of `Authorization: Basic`
   the local token  the same way; it is in owner.json, readable by the user who runs the server, and may everything
   a session        the page's cookie, got through a sign-in link; it may everything
 
@@ -11,6 +12,7 @@ without asking first, and we never consent. Together with `SameSite=Strict` that
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,7 +109,18 @@ def _secret_in(scope: Scope) -> str | None:
     authorization = header(scope, b"authorization")
     if authorization and authorization[:7].lower() == "bearer ":
         return authorization[7:].strip()
+    if authorization and authorization[:6].lower() == "basic ":
+        return _password_in(authorization[6:])
     return header(scope, b"x-taximeter-key") or header(scope, b"x-api-key")
+
+
+def _password_in(encoded: str) -> str | None:
+    """The password; the name where there is no password. What cannot be decoded is neither."""
+    try:
+        name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password or name
 
 
 def cookie_in(scope: Scope, name: str) -> str | None:

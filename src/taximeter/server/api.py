@@ -23,6 +23,7 @@ from taximeter.server.routes import (
     keeping,
     keys,
     limits,
+    odata,
     price_reports,
     prices,
     repricing,
@@ -72,6 +73,7 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     api.state.parts = parts
     for router in _ROUTERS:
         api.include_router(router, prefix=PREFIX, responses=_ERRORS)
+    api.include_router(odata.router)
     api.add_api_route(OPENAPI_PATH, _describe(api), include_in_schema=False)
     api.add_exception_handler(TaximeterError, _refuse)
     api.add_exception_handler(RequestValidationError, _refuse_form)

@@ -52,7 +52,7 @@ def build_app(faces: Faces) -> App:
         otlp: dict[str, App] = dict.fromkeys(OTLP_PATHS, faces.otlp) if faces.otlp is not None else {}
         by_segment["v1"] = _only({"/v1/events": faces.ingest, **otlp}, faces)
     if faces.api is not None:
-        by_segment["api"] = faces.api
+        by_segment |= {"api": faces.api, "odata": faces.api}
     if faces.alert_links is not None:
         by_segment["alert"] = faces.alert_links
     if faces.sign_in is not None and faces.page is not None:
