@@ -33,9 +33,10 @@ PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "taximeter": (),
     "Langfuse": ("langfuse", "openai"),
     "OpenLIT": ("openlit", "openai"),
-    "Traceloop": ("traceloop-sdk", "openai"),
+    "Traceloop": ("traceloop-sdk", "openai", "httpx"),
 }
-"""Whose SDK, and what its environment has in it; ours is measured in this one."""
+"""Whose SDK, and what its environment has in it; ours is measured in this one. Traceloop takes `httpx` for granted,
+which `openai` no longer brings."""
 
 
 # ── in the process of one of them ────────────────────────────────────────────────────────────────────────────
@@ -121,12 +122,12 @@ def python_of(name: str) -> Path:
     if not PACKAGES[name]:
         return Path(sys.executable)
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taximeter-bench" / name.lower()
-    python = folder / "bin" / "python"
-    if not (folder / "whole").exists():
+    python, whole, wanted = folder / "bin" / "python", folder / "whole", " ".join(PACKAGES[name])
+    if not whole.exists() or whole.read_text() != wanted:
         uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
         subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
         subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), *PACKAGES[name]], check=True)
-        (folder / "whole").touch()
+        whole.write_text(wanted)
     return python
 
 

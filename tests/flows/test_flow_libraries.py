@@ -33,7 +33,7 @@ SHORT_WORDS, LONG_WORDS = 20, 5_000
 """Prompts have more words than this, each a number of its own; the long ones are cached by some providers."""
 
 # The libraries warn of models that are older than they are.
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(60 + 60 * ROUNDS)]
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(480 + 60 * ROUNDS)]
 
 
 @dataclass

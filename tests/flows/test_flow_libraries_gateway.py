@@ -30,7 +30,7 @@ FAULTS = {"rate_limit": 0.05, "server_error": 0.05}
 FEWEST_WORDS = 20
 
 # The libraries warn of models that are older than they are.
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(240 + 60 * ROUNDS)]
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(480 + 60 * ROUNDS)]
 
 MOUNTS = {
     "openai": "/openai",

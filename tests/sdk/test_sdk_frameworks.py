@@ -24,6 +24,8 @@ from taximeter.simulator.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
+MAY_INSTALL = pytest.mark.timeout(600)
+"""Of a test that makes an environment when it first runs."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def calls_of(framework: str, python: Path, simulator: RunningSimulator, data: Pa
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     assert "taximeter" not in done.stderr
@@ -64,6 +66,7 @@ def assert_agreed(rows: list[dict[str, Any]], written: Written) -> None:
         assert not event.get("usage_estimated")
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("framework", ["litellm", "langchain"])
 def test_a_framework_and_the_client_below_it_count_a_call_once(
     framework: str, simulator: RunningSimulator, tmp_path: Path
@@ -86,6 +89,7 @@ def python_with(name: str) -> Path:
     return home / "bin" / "python"
 
 
+@MAY_INSTALL
 def test_llama_index_and_an_older_client_below_it_count_a_call_once(
     simulator: RunningSimulator, tmp_path: Path
 ) -> None:
@@ -94,6 +98,7 @@ def test_llama_index_and_an_older_client_below_it_count_a_call_once(
     assert_agreed(rows, Written(tmp_path))
 
 
+@MAY_INSTALL
 def test_aiobotocore_every_call_token_by_token_every_attempt_and_a_hang_up(tmp_path: Path) -> None:
     faults = {"rate_limit": 0.15, "server_error": 0.15}
     settings = Settings(seed=3, output_tokens_median=10, fault_rates=faults, retry_after_seconds=0.01)
