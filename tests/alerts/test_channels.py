@@ -9,6 +9,7 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -18,6 +19,7 @@ from vendors import Vendor, certificate, free_port, vendor
 from taximeter.alerts.channels.port import Channel, DeliveryError
 from taximeter.alerts.channels.registry import open_channels
 from taximeter.alerts.channels.slack import blocks
+from taximeter.alerts.chart import Chart, png
 from taximeter.alerts.message import Link, Message
 from taximeter.clock import SystemClock
 
@@ -107,6 +109,48 @@ def test_slack_by_bot_brings_its_first_message_up_to_date_and_says_what_is_new_i
     assert (update["channel"], update["ts"], update["text"]) == ("C1", "1.2", line)
     assert (reply["channel"], reply["thread_ts"], reply["reply_broadcast"]) == ("C1", "1.2", seen_by_all)
     assert reply["text"].startswith(line)
+
+
+CHART = Chart("calls in 5 minutes, the last 3 hours; at most 8", (1.0, 2.0, 8.0), 2)
+
+
+def files_api(url: str) -> list[tuple[int, dict[str, str], bytes]]:
+    """What Slack answers to a message and to the three requests of an upload."""
+    place = json.dumps({"ok": True, "file_id": "F1", "upload_url": f"{url}/upload/v1/secret"}).encode()
+    return [POSTED, (200, JSON, place), (200, {}, b"OK - 1"), (200, JSON, b'{"ok": true, "files": [{"id": "F1"}]}')]
+
+
+def test_slack_by_bot_shows_the_chart_as_a_picture_in_the_thread() -> None:
+    with vendor() as slack:
+        slack.answers = files_api(slack.url)
+        assert bot(slack).deliver(replace(OPENED, chart=CHART), NOTIFICATION) == "C1/1.2"
+    assert [path for path, _headers, _body in slack.taken] == [
+        "/api/chat.postMessage",
+        "/api/files.getUploadURLExternal",
+        "/upload/v1/secret",
+        "/api/files.completeUploadExternal",
+    ]
+    asked, picture, done = (body for _path, _headers, body in slack.taken[1:])
+    wanted, finished = (parse_qs(body.decode()) for body in (asked, done))
+    assert picture == png(CHART, "#d7263d")
+    assert (wanted["filename"], wanted["length"]) == (["chart.png"], [str(len(picture))])
+    assert (finished["channel_id"], finished["thread_ts"]) == (["C1"], ["1.2"])
+    assert json.loads(finished["files"][0]) == [{"id": "F1", "title": CHART.caption}]
+
+
+REFUSED_UPLOADS: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "the bot may not": (200, JSON, b'{"ok": false, "error": "missing_scope"}'),
+    "Slack has a fault": (500, {}, b"no"),
+}
+
+
+@pytest.mark.parametrize("how", REFUSED_UPLOADS)
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_message_is_told_once_also_when_its_chart_cannot_be_shown(how: str, step: int) -> None:
+    with vendor() as slack:
+        slack.answers = [*files_api(slack.url)[:step], REFUSED_UPLOADS[how]]
+        assert bot(slack).deliver(replace(OPENED, chart=CHART), NOTIFICATION) == "C1/1.2"
+    assert sum(path == "/api/chat.postMessage" for path, _headers, _body in slack.taken) == 1
 
 
 def test_slack_by_bot_begins_anew_when_somebody_deleted_its_message() -> None:

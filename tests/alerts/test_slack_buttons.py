@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from night import HandClock
 from test_channels import OPENED
+from vendors import free_port
 
 from taximeter.alerts.channels.port import Press, Pressable
 from taximeter.alerts.channels.registry import open_channels
@@ -72,6 +73,16 @@ def test_what_takes_one_press_is_a_button_with_a_question_and_the_rest_stays_a_l
 def test_a_press_that_slack_signed_is_believed() -> None:
     body = payload()
     assert slack().pressed(headers(body), body) == Press("a.b", "ann")
+
+
+def test_a_press_says_where_whoever_pressed_can_be_told_something() -> None:
+    body = payload(response_url="https://hooks.slack.com/actions/T/1/x")
+    assert slack().pressed(headers(body), body) == Press("a.b", "ann", "https://hooks.slack.com/actions/T/1/x")
+
+
+def test_what_cannot_be_told_to_whoever_pressed_is_let_be() -> None:
+    slack().reply(Press("a.b", "ann", f"http://127.0.0.1:{free_port()}"), "Nothing was done.")
+    slack().reply(Press("a.b", "ann"), "Nothing was done.")
 
 
 def test_a_link_that_was_opened_is_no_press() -> None:

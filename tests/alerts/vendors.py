@@ -59,7 +59,7 @@ def vendor(
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             told.taken.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             number = len(told.taken)
             told.before(number)

@@ -138,11 +138,11 @@ def test_a_link_silences_what_its_incident_is_about(server: Server, receiver: Ve
 
 
 def slack_says(
-    server: Server, client: httpx.Client, message: dict[str, Any], secret: str, purpose: str = "acknowledge"
+    server: Server, client: httpx.Client, message: dict[str, Any], secret: str, **more: str
 ) -> httpx.Response:
     """A press of a button within Slack, as Slack tells of it."""
-    token = next(one["token"] for one in message["deeds"] if one["purpose"] == purpose)
-    told = {"type": "block_actions", "user": {"id": "U1", "username": "ann"}, "actions": [{"value": token}]}
+    token = next(one["token"] for one in message["deeds"] if one["purpose"] == "acknowledge")
+    told = {"type": "block_actions", "user": {"id": "U1", "username": "ann"}, "actions": [{"value": token}], **more}
     body, at = urlencode({"payload": json.dumps(told)}).encode(), str(int(time.time()))
     signed = hmac.new(secret.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
     headers = {"x-slack-request-timestamp": at, "x-slack-signature": f"v0={signed}"}
@@ -156,6 +156,21 @@ def test_a_button_pressed_within_slack_takes_the_incident(
     assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 200
     assert incident(server, message)["acknowledged_by"] == "ann, by a link to hook"
     assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 410
+
+
+def test_whoever_presses_within_slack_too_late_is_told_who_was_faster(
+    server: Server, receiver: Vendor, stranger: httpx.Client
+) -> None:
+    message = told_of(server, receiver, "late")
+    assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 200
+    with vendor() as slack:
+        assert slack_says(server, stranger, message, SIGNING_SECRET, response_url=slack.url).status_code == 200
+    (told,) = slack.bodies
+    assert (told["response_type"], told["replace_original"]) == ("ephemeral", False)
+    assert told["text"] == (
+        "Nothing was done: this link was used already. The incident is taken by ann, by a link to hook. "
+        "Sign in, or use the newest message."
+    )
 
 
 def test_without_the_right_token_nothing_is_shown_or_done(

@@ -13,6 +13,7 @@ The token is all the credential there is: it is checked before anything else is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast, get_args
@@ -87,8 +88,22 @@ class AlertLinks:
         if not isinstance(channel, Pressable):
             raise NotFoundError(f"there is no channel {name!r} with buttons of its own")
         press = channel.pressed(headers, body)
-        if press is not None:
+        if press is None:
+            return
+        try:
             self.do({"token": press.token, "by": press.by, "for": next(iter(SILENCE_SECONDS))})
+        except (LinkRefusedError, LinkOverError, NotFoundError) as error:
+            if not press.reply_to:
+                raise
+            channel.reply(press, self._why_not(press.token, error))
+
+    def _why_not(self, token: str, error: TaximeterError) -> str:
+        """Why a press did nothing, for whoever pressed: who was faster, above all."""
+        told = [f"Nothing was done: {error}."]
+        with contextlib.suppress(LinkRefusedError, LinkOverError, NotFoundError):
+            taken_by = self._incident(self._deed(token)).acknowledged_by
+            told += [f"The incident is taken by {taken_by}."] if taken_by else []
+        return " ".join([*told, f"{error.hint[0].upper()}{error.hint[1:]}." if error.hint else ""]).strip()
 
     def show(self, query: Form) -> bytes:
         """What the link would do."""

@@ -39,6 +39,8 @@ class Press:
 
     token: str
     by: str
+    reply_to: str = ""
+    """Where whoever pressed can be told something; empty when there is no such place."""
 
 
 @runtime_checkable
@@ -48,6 +50,10 @@ class Pressable(Protocol):
     def pressed(self, headers: Mapping[str, str], body: bytes) -> Press | None:
         """What a request of its service tells; None for a button that is nothing but a link. The names of `headers`
         are in small letters. Raises LinkRefusedError for a request that is not its service's own."""
+        ...
+
+    def reply(self, press: Press, text: str) -> None:
+        """Tell whoever pressed, and nobody else. What does not get through is not tried again."""
         ...
 
 

@@ -1,19 +1,20 @@
 """Slack, by an incoming webhook or by a bot (https://docs.slack.dev/reference/block-kit).
 
 A webhook adds a message each time. A bot has one message for an incident, which always says how things stand, and tells
-what changed in its thread; what nobody may miss is shown in the channel too.
+what changed in its thread, where its chart is too; what nobody may miss is shown in the channel as well.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 from urllib.parse import parse_qs
 
 from pydantic import Field, SecretStr, model_validator
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.models.attachments import BlockAttachment
 from slack_sdk.models.blocks import (
     ActionsBlock,
@@ -32,6 +33,7 @@ from slack_sdk.webhook import WebhookClient
 
 from taximeter.alerts.channels.http import TIMEOUT_SECONDS, refused
 from taximeter.alerts.channels.port import DeliveryError, Press
+from taximeter.alerts.chart import Chart, png
 from taximeter.alerts.links import LinkRefusedError
 from taximeter.alerts.message import COLOURS, DeedLink, Message
 from taximeter.clock import Clock
@@ -47,6 +49,8 @@ SEEN_BY_ALL: Final = frozenset({"opened", "changed", "repeated", "escalated", "a
 FACTS: Final = 10
 """Fields of a section at the most."""
 
+_log = logging.getLogger(__name__)
+
 _PERMANENT: Final = frozenset(
     {"invalid_auth", "account_inactive", "token_revoked", "channel_not_found", "not_in_channel", "is_archived"}
 )
@@ -59,7 +63,9 @@ class SlackSettings(Written):
 
     kind: Literal["slack"]
     webhook_url: SecretStr | None = Field(default=None, description="An incoming webhook.")
-    bot_token: SecretStr | None = Field(default=None, description="A bot's token, `xoxb-...`, with `chat:write`.")
+    bot_token: SecretStr | None = Field(
+        default=None, description="A bot's token, `xoxb-...`, with `chat:write`, and `files:write` for charts."
+    )
     channel: str | None = Field(default=None, description="Where the bot writes, `#llm-spend` or an id.")
     signing_secret: SecretStr | None = Field(
         default=None,
@@ -99,6 +105,14 @@ class Slack:
             raise LinkRefusedError("this is not signed by Slack", hint="check signing_secret, and this machine's clock")
         return _press(body)
 
+    def reply(self, press: Press, text: str) -> None:
+        if press.reply_to:
+            try:
+                client = WebhookClient(press.reply_to, timeout=int(TIMEOUT_SECONDS))
+                client.send(text=escaped(text), response_type="ephemeral", replace_original=False)
+            except OSError as error:
+                _log.warning("Slack: whoever pressed a button could not be told: %s", type(error).__name__)
+
     def _by_webhook(self, url: str, message: Message) -> None:
         client = WebhookClient(url, timeout=int(TIMEOUT_SECONDS))
         try:
@@ -128,7 +142,26 @@ class Slack:
             raise _failure(error) from None
         except OSError as error:
             raise DeliveryError(f"Slack does not answer: {type(error).__name__}") from None
-        return f"{posted.get('channel', channel)}/{posted.get('ts', '')}"
+        place, timestamp = str(posted.get("channel", channel)), str(posted.get("ts", ""))
+        if message.chart is not None:
+            _draw(client, message, message.chart, place, timestamp)
+        return f"{place}/{timestamp}"
+
+
+def _draw(client: WebClient, message: Message, chart: Chart, channel: str, timestamp: str) -> None:
+    """The chart as a picture in the thread of its message. The message is there already, so nothing is tried again: its
+    line of signs tells the same."""
+    try:
+        client.files_upload_v2(
+            channel=channel,
+            thread_ts=timestamp,
+            filename="chart.png",
+            title=chart.caption,
+            alt_txt=chart.caption,
+            content=png(chart, COLOURS[message.severity]),
+        )
+    except (SlackClientError, OSError) as error:
+        _log.warning("Slack: the chart could not be shown (the scope files:write?): %s", error)
 
 
 def _told_in_thread(client: WebClient, message: Message, shown: Sequence[BlockAttachment]) -> bool:
@@ -218,9 +251,10 @@ def _press(body: bytes) -> Press | None:
         payload = json.loads(parse_qs(body.decode())["payload"][0])
         action, user = payload["actions"][0], payload["user"]
         value, name = action.get("value"), user.get("username") or user.get("name") or user["id"]
+        reply_to = str(payload.get("response_url") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise LinkRefusedError("this is no press of a button", hint="see Slack's block_actions") from None
-    return None if value is None else Press(str(value), str(name))
+    return None if value is None else Press(str(value), str(name), reply_to)
 
 
 def _signed(secret: str, clock: Clock, headers: Mapping[str, str], body: bytes) -> bool:
