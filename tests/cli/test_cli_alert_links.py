@@ -149,27 +149,20 @@ def slack_says(
     return client.post(f"{server.url}/alert/pressed/chat", content=body, headers=headers)
 
 
-def test_a_button_pressed_within_slack_takes_the_incident(
+def test_a_button_pressed_within_slack_takes_the_incident_and_whoever_is_too_late_is_told_who_was_faster(
     server: Server, receiver: Vendor, stranger: httpx.Client
 ) -> None:
     message = told_of(server, receiver, "code")
     assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 200
     assert incident(server, message)["acknowledged_by"] == "ann, by a link to hook"
     assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 410
-
-
-def test_whoever_presses_within_slack_too_late_is_told_who_was_faster(
-    server: Server, receiver: Vendor, stranger: httpx.Client
-) -> None:
-    message = told_of(server, receiver, "late")
-    assert slack_says(server, stranger, message, SIGNING_SECRET).status_code == 200
     with vendor() as slack:
         assert slack_says(server, stranger, message, SIGNING_SECRET, response_url=slack.url).status_code == 200
     (told,) = slack.bodies
     assert (told["response_type"], told["replace_original"]) == ("ephemeral", False)
     assert told["text"] == (
-        "Nothing was done: this link was used already. The incident is taken by ann, by a link to hook. "
-        "Sign in, or use the newest message."
+        "Nothing was done: this link was used already (sign in, or use the newest message). "
+        "The incident is taken by ann, by a link to hook."
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from taximeter.alerts.channels.port import Channel, DeliveryError
-from taximeter.alerts.message import TITLES, Message
+from taximeter.alerts.message import TITLES, Message, minute_in_words
 from taximeter.alerts.notify import Event
 from taximeter.alerts.routing import Route, routes_for
 from taximeter.alerts.states import SECOND_US
@@ -85,6 +85,6 @@ class Lifeline:
             started_at=since,
             at=rfc3339(self._clock.now_us()),
             labels={"trouble": KIND},
-            facts=(("Since", since),),
+            facts=(("Since", minute_in_words(since)),),
             runbook="pipeline-loss",
         )

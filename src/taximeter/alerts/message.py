@@ -160,7 +160,9 @@ def dollars(amount: Decimal) -> str:
 
 def short_name(name: str) -> str:
     """What people call a dimension."""
-    return {"user_id": "user", "api_key_id": "key", "request_model": "model"}.get(name, name)
+    return {"user_id": "user", "api_key_id": "key", "request_model": "model", "prompt_version": "prompt version"}.get(
+        name, name
+    )
 
 
 def _facts(root: Alert, others: Sequence[Alert], steps: Sequence[StepTaken]) -> tuple[tuple[str, str], ...]:
@@ -169,7 +171,12 @@ def _facts(root: Alert, others: Sequence[Alert], steps: Sequence[StepTaken]) -> 
         also = sorted({TITLES.get(one.kind, one.kind) for one in others})
         told.append(("Also seen", f"{len(others)} more: {', '.join(also)}"))
     told += [("By itself", f"{rfc3339(one.at_us)[11:16]} UTC: {one.text}") for one in steps]
-    return (("Since", rfc3339(root.started_at_us)), *told)
+    return (("Since", minute_in_words(rfc3339(root.started_at_us))), *told)
+
+
+def minute_in_words(moment: str) -> str:
+    """`2026-11-24 02:03 UTC` of an RFC 3339 moment in UTC."""
+    return f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def links_of(incident: Incident, root: Alert, public_url: str) -> tuple[Link, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Protocol
 
 from taximeter.alerts.alert import Observation
@@ -111,29 +112,38 @@ def _shown(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def _in_words(one: Contributor) -> str:
-    return f"{_named(one)}: {one.share:.0%} of the change, {dollars(one.change_usd)}"
+    amount = dollars(one.change_usd) if abs(one.change_usd) >= CENT else "less than a cent"
+    return f"{_named(one)}: {one.share:.0%} of the change, {amount}"
 
 
 def _named(one: Contributor) -> str:
-    return f"{short_name(one.dimension)} {one.value or '(not said)'}"
+    value = one.value or "(not said)"
+    return f"{short_name(one.dimension)} {value.replace('_', ' ') if one.dimension == 'cause' else value}"
 
 
 def _per_hour(finding: Finding) -> str | None:
     return None if finding.excess_usd_per_hour is None else dollars(finding.excess_usd_per_hour).removeprefix("$")
 
 
+CENT: Final = Decimal("0.01")
 MOSTLY: Final = 0.6
 """Who has more than this share of a change is named in the first line."""
 
 _WHO: Final = ("user_id", "api_key_id", "tenant", "team", "feature", "prompt_version", "model")
 """Dimensions that can be named there, the most telling first."""
 
+NEARLY_ALL: Final = 0.9
+_OF_ALL: Final = frozenset({"cost_per_request", "cache_hit_rate", "slow_creep"})
+"""What a new prompt does to everybody's calls: somebody has to have more than `NEARLY_ALL` to be named before it."""
+
 
 def _mostly(finding: Finding) -> str | None:
     """Who is behind most of it, when the scope does not say it already."""
     behind = {one.dimension: one for one in finding.contributors if one.share > MOSTLY and one.value}
-    named = [_named(behind[name]) for name in _WHO if name in behind and name not in finding.scope]
-    return f"mostly {named[0]}" if named else None
+    named = [behind[name] for name in _WHO if name in behind and name not in finding.scope]
+    if finding.kind in _OF_ALL:
+        named.sort(key=lambda one: one.dimension != "prompt_version" and one.share <= NEARLY_ALL)
+    return f"mostly {_named(named[0])}" if named else None
 
 
 # ── rules of one's own ─────────────────────────────────────────────────────────────────────────────────────

@@ -99,11 +99,11 @@ class AlertLinks:
 
     def _why_not(self, token: str, error: TaximeterError) -> str:
         """Why a press did nothing, for whoever pressed: who was faster, above all."""
-        told = [f"Nothing was done: {error}."]
+        told = f"Nothing was done: {error}."
         with contextlib.suppress(LinkRefusedError, LinkOverError, NotFoundError):
             taken_by = self._incident(self._deed(token)).acknowledged_by
-            told += [f"The incident is taken by {taken_by}."] if taken_by else []
-        return " ".join([*told, f"{error.hint[0].upper()}{error.hint[1:]}." if error.hint else ""]).strip()
+            told += f" The incident is taken by {taken_by}." if taken_by else ""
+        return told
 
     def show(self, query: Form) -> bytes:
         """What the link would do."""

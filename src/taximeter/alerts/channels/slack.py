@@ -35,7 +35,7 @@ from taximeter.alerts.channels.http import TIMEOUT_SECONDS, refused
 from taximeter.alerts.channels.port import DeliveryError, Press
 from taximeter.alerts.chart import Chart, png
 from taximeter.alerts.links import LinkRefusedError
-from taximeter.alerts.message import COLOURS, DeedLink, Message
+from taximeter.alerts.message import COLOURS, DeedLink, Message, minute_in_words
 from taximeter.clock import Clock
 from taximeter.config.alerting import Written
 
@@ -290,7 +290,7 @@ def _bullets(lines: Sequence[str]) -> str:
 def _footer(message: Message) -> str:
     taken = f" · taken by {message.taken_by}" if message.taken_by else ""
     runbook = f" · runbook {message.runbook}" if message.runbook else ""
-    return f"taximeter · {message.at}{taken}{runbook}"
+    return f"taximeter · {minute_in_words(message.at)}{taken}{runbook}"
 
 
 def escaped(text: str) -> str:
