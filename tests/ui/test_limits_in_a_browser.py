@@ -99,17 +99,18 @@ def test_a_limit_is_tried_on_the_calls_of_the_past_before_it_is_set(page: Page, 
     assert defined(server, "only-tried") is None
 
 
-def test_more_for_a_while_is_part_of_the_limit(page: Page, server: Server) -> None:
-    limits_page(page, server)
+def test_more_for_a_while_is_part_of_the_limit_until_a_moment_of_the_chosen_zone(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?page=limits&tz=America/New_York")
     write_limit(page, "raised", "raised-for-a-while", "5")
     page.get_by_role("textbox", name="Raise by").fill("3")
     field(page, "until").fill("2040-01-01T00:00")
     page.get_by_role("button", name="Raise", exact=True).click()
+    expect(page.get_by_text("3 more until Sun 1 Jan 2040, 00:00:00")).to_be_visible()
     page.get_by_role("button", name="Set the limit").click()
     expect(panel(page, "Limits").get_by_label("Limit raised", exact=True)).to_be_visible()
     told = defined(server, "raised")
     assert told is not None
-    assert told["raises"] == [{"by": 3, "until": "2039-12-31T23:00:00Z"}]
+    assert told["raises"] == [{"by": 3, "until": "2040-01-01T05:00:00Z"}]
 
 
 def test_what_is_wrong_with_a_limit_stands_at_its_field(pages: Pages, server: Server) -> None:

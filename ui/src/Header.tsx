@@ -7,9 +7,11 @@ import { useMemo } from "react";
 import type { Live } from "./live/useLive";
 import { clockTime } from "./format";
 import { AddFilter } from "./panels/AddFilter";
+import { RangePicker } from "./panels/RangePicker";
 import { useDimensions } from "./panels/useDimensions";
 import { type Dimension, filtered, filterNames, filterWords, nameInText, nameOf, wantedWords } from "./view/names";
-import { type ChangeView, type RangeName, RANGES, type View } from "./view/state";
+import { isSpan, type RangeName, RANGES } from "./view/range";
+import { type ChangeView, type View } from "./view/state";
 
 interface Props {
   view: View;
@@ -49,9 +51,10 @@ function Controls({ view, change }: Omit<Props, "live">) {
         className="range"
         size="xs"
         data={Object.keys(RANGES)}
-        value={view.range}
+        value={isSpan(view.range) ? "" : view.range}
         onChange={(range) => change({ range: range as RangeName })}
       />
+      <RangePicker view={view} change={change} />
       {(view.page === "overview" || view.of !== null) && <GroupSelect view={view} change={change} />}
       <ZoneSelect view={view} change={change} />
       <AddFilter view={view} change={change} />

@@ -101,6 +101,7 @@ export function ask(question: Question): Promise<Answer> {
 
 export interface CallWish {
   from?: string;
+  to?: string;
   timezone?: string;
   limit?: number;
   /** `next` of the page before. */

@@ -14,7 +14,8 @@ import { Supposed } from "../panels/Supposed";
 import { WideTable } from "../panels/WideTable";
 import { count } from "../format";
 import { OWN_MEASURES, ownWorkload, wishOf, type Workload } from "../shape/workload";
-import { RANGES, rangeStart, type View } from "../view/state";
+import { lookOf, periodOf, theRange } from "../view/range";
+import { type View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const STARTING: Workload = {
@@ -95,12 +96,11 @@ function Whole({ label, value, set }: { label: string; value: number; set: (valu
 
 /** Fills the fields with the average call of the range and its filters. */
 function FromOwnCalls({ set, view }: Omit<FieldsProps, "workload">) {
-  const { label, seconds } = RANGES[view.range];
   const take = useMutation({
     mutationFn: async () => {
-      const from = rangeStart(view.range, view.timezone, new Date());
-      const { totals } = await ask({ measures: OWN_MEASURES, from, timezone: view.timezone, filters: view.filters });
-      return ownWorkload(totals, seconds / DAY_SECONDS);
+      const period = periodOf(view.range, view.timezone, new Date());
+      const { totals } = await ask({ measures: OWN_MEASURES, ...period, timezone: view.timezone, filters: view.filters });
+      return ownWorkload(totals, lookOf(view.range).seconds / DAY_SECONDS);
     },
     onSuccess: (own) => own && set(own),
   });
@@ -112,7 +112,7 @@ function FromOwnCalls({ set, view }: Omit<FieldsProps, "workload">) {
         </Text>
       )}
       <Button variant="default" loading={take.isPending} onClick={() => take.mutate()}>
-        As my calls of the last {label}
+        As my calls of {theRange(view.range, view.timezone)}
       </Button>
     </Stack>
   );

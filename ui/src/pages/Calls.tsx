@@ -4,13 +4,15 @@ import { Button, Group, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 
 import { ask, calls } from "../api/client";
-import { count, exactly, measured } from "../format";
+import { count } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { CallSheet } from "../panels/CallSheet";
 import { CallTable } from "../panels/CallTable";
+import { CostTotal } from "../panels/CostTotal";
 import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";
-import { RANGES, rangeStart } from "../view/state";
+import { lookOf, periodOf, rangeWords } from "../view/range";
+
 import type { PageProps } from "./registry";
 
 const A_PAGE = 50;
@@ -29,33 +31,28 @@ export default function Calls(props: PageProps) {
 /** The first page follows what comes in; the ones behind it stay as they are. */
 function Pages({ view, change }: PageProps) {
   const { range, timezone, filters } = view;
-  const [from] = useState(() => rangeStart(range, timezone, new Date()));
+  const [period] = useState(() => periodOf(range, timezone, new Date()));
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1);
   const query = useLiveQuery({
     key: ["call page", range, timezone, filters, cursor],
     paceSeconds: 1,
     still: cursor !== undefined,
-    ask: () => calls(filters, { from, timezone, limit: A_PAGE, ...(cursor && { cursor }) }),
+    ask: () => calls(filters, { ...period, timezone, limit: A_PAGE, ...(cursor && { cursor }) }),
   });
   const total = useLiveQuery({
     key: ["call count", range, timezone, filters],
-    paceSeconds: RANGES[range].paceSeconds,
-    ask: () => ask({ measures: ["calls", "cost_usd"], filters, from, timezone }),
+    paceSeconds: lookOf(range).paceSeconds,
+    ask: () => ask({ measures: ["calls", "cost_usd"], filters, ...period, timezone }),
   });
   const first = cursors.length * A_PAGE + 1;
   return (
     <Panel
-      title={`Calls, last ${RANGES[range].label}`}
+      title={`Calls, ${rangeWords(range, timezone)}`}
       aside={
-        total.data && (
-          <Text size="sm" c="dimmed" className="number uncut" component="div">
-            <Text span inherit c="bright" fw={600} title={exactly("money", total.data.totals["cost_usd"])} data-testid="calls-cost">
-              {measured("money", total.data.totals["cost_usd"])}
-            </Text>{" "}
-            · <span data-testid="call-count">{count(Number(total.data.totals["calls"]))} in all</span>
-          </Text>
-        )
+        <CostTotal answer={total.data} name="calls-cost">
+          {(calls) => <span data-testid="call-count">{count(calls)} in all</span>}
+        </CostTotal>
       }
       query={query}
       height={600}
@@ -64,7 +61,7 @@ function Pages({ view, change }: PageProps) {
     >
       {(page) => (
         <>
-          <CallTable key={cursor ?? ""} withDate={RANGES[range].seconds > DAY_SECONDS} page={page} timezone={timezone} open={(id) => change({ call: id })} />
+          <CallTable key={cursor ?? ""} withDate={lookOf(range).seconds > DAY_SECONDS} page={page} timezone={timezone} open={(id) => change({ call: id })} />
           <Group justify="space-between" mt="sm">
             <Text size="sm" c="dimmed" className="number">
               {count(first)} to {count(first + page.events.length - 1)}

@@ -5,9 +5,10 @@ import { useQuery } from "@tanstack/react-query";
 
 import { ask, incidents, limits } from "../api/client";
 import type { Answer, Row } from "../api/types";
-import { ago, changeWords, count, exactly, measured, share } from "../format";
+import { ago, changeWords, count, counted, exactly, measured, share } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { CallSheet } from "../panels/CallSheet";
+import { CostTotal } from "../panels/CostTotal";
 import { LastCalls } from "../panels/LastCalls";
 import { LimitBar } from "../panels/LimitBar";
 import { nothing } from "../panels/nothing";
@@ -20,7 +21,8 @@ import { concerning, standings } from "../shape/entities";
 import { rowKey, rowName } from "../shape/series";
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, filtered, nameInText, nameOf } from "../view/names";
-import { type ChangeView, PAGES, RANGES, rangeStart, type View } from "../view/state";
+import { lookOf, periodOf, rangeWords } from "../view/range";
+import { type ChangeView, PAGES, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
 type Entity = "user_id" | "team" | "feature" | "model";
@@ -42,13 +44,13 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
   const { range, timezone, filters } = view;
   const query = useLiveQuery({
     key: ["entities", dimension, range, timezone, filters],
-    paceSeconds: RANGES[range].paceSeconds,
+    paceSeconds: lookOf(range).paceSeconds,
     ask: () =>
       ask({
         measures: ["cost_usd", "unpriced_calls", ...COLUMNS],
         group_by: [dimension],
         filters,
-        from: rangeStart(range, timezone, new Date()),
+        ...periodOf(range, timezone, new Date()),
         timezone,
         order_by: "-cost_usd",
         limit: MOST_ROWS,
@@ -56,7 +58,18 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
       }),
   });
   return (
-    <Panel title={`${PAGES[view.page]}, last ${RANGES[range].label}`} query={query} height={400} isEmpty={(answer) => answer.rows.length === 0} empty={nothing(view)}>
+    <Panel
+      title={`${PAGES[view.page]}, ${rangeWords(range, timezone)}`}
+      aside={
+        <CostTotal answer={query.data} name="entities-total">
+          {(calls) => counted(calls, "call")}
+        </CostTotal>
+      }
+      query={query}
+      height={400}
+      isEmpty={(answer) => answer.rows.length === 0}
+      empty={nothing(view)}
+    >
       {(answer) => <EntityTable answer={answer} dimension={dimension} view={view} change={change} />}
     </Panel>
   );
@@ -177,7 +190,7 @@ function Head({ dimension, of, view, narrow, change }: PageProps & { dimension: 
           {measured("money", cost)}
         </Text>{" "}
         {own && all && cost !== null && `${share(Number(cost), Number(all.totals["cost_usd"] ?? 0))} of all spend, `}
-        last {RANGES[view.range].label}
+        {rangeWords(view.range, view.timezone)}
         {own && ` · ${count(Number(own.totals["calls"]))} calls · ${changeWords(own.comparison?.totals["cost_usd"], cost)} against the time before`}
       </Text>
     </section>
@@ -187,8 +200,8 @@ function Head({ dimension, of, view, narrow, change }: PageProps & { dimension: 
 function useCost({ range, timezone, filters }: View): Answer | undefined {
   return useLiveQuery({
     key: ["entity cost", range, timezone, filters],
-    paceSeconds: RANGES[range].paceSeconds,
-    ask: () => ask({ measures: ["cost_usd", "calls"], filters, from: rangeStart(range, timezone, new Date()), timezone, compare: "previous_period" }),
+    paceSeconds: lookOf(range).paceSeconds,
+    ask: () => ask({ measures: ["cost_usd", "calls"], filters, ...periodOf(range, timezone, new Date()), timezone, compare: "previous_period" }),
   }).data;
 }
 

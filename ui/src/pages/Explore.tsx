@@ -20,7 +20,8 @@ import { useDimensions } from "../panels/useDimensions";
 import { asCommand, asCurl, csv, dimensionsOf, question } from "../shape/explore";
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, nameInText } from "../view/names";
-import { type ChartName, chartOf, CHARTS, intervalOf, RANGES, TOPS, type View } from "../view/state";
+import { lookOf, rangeWords } from "../view/range";
+import { type ChartName, chartOf, CHARTS, intervalOf, TOPS, type View } from "../view/state";
 import type { Interval } from "../view/zone";
 import type { PageProps } from "./registry";
 
@@ -29,7 +30,7 @@ export default function Explore({ view, change }: PageProps) {
   const chart = chartOf(view);
   const groups = useLiveQuery({
     key: ["explore", range, timezone, filters, by, then, measure, top, compare],
-    paceSeconds: RANGES[range].paceSeconds,
+    paceSeconds: lookOf(range).paceSeconds,
     ask: () => ask(question(view, new Date(), false)),
   });
   return (
@@ -58,7 +59,7 @@ export default function Explore({ view, change }: PageProps) {
 
 function titleOf(view: View): string {
   const groups = dimensionsOf(view).map(nameInText).join(" and ");
-  return `${MEASURES[view.measure].label} by ${groups}, last ${RANGES[view.range].label}`;
+  return `${MEASURES[view.measure].label} by ${groups}, ${rangeWords(view.range, view.timezone)}`;
 }
 
 function Total({ answer, view }: { answer: Answer | undefined; view: View }) {
@@ -122,9 +123,9 @@ function Controls({ view, change }: PageProps) {
           w={100}
           allowDeselect={false}
           disabled={!hasTime}
-          data={[...RANGES[view.range].intervals]}
+          data={[...lookOf(view.range).intervals]}
           value={intervalOf(view)}
-          onChange={(interval) => change({ interval: interval === RANGES[view.range].interval ? null : (interval as Interval) })}
+          onChange={(interval) => change({ interval: interval === lookOf(view.range).interval ? null : (interval as Interval) })}
         />
         <Select
           label="Groups"

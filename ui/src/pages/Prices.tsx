@@ -13,7 +13,8 @@ import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
 import { reasonInWords } from "../shape/costSheet";
 import { filterNames, forApi, nameInText, wantedWords } from "../view/names";
-import { RANGES, rangeStart, type View } from "../view/state";
+import { periodOf, theRange } from "../view/range";
+import { type View } from "../view/state";
 import type { PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
 
@@ -203,7 +204,7 @@ function RepriceForm({ view, ask, isAsking, failed }: FormProps) {
   const [note, setNote] = useState("");
   const [isMeant, setMeant] = useState(false);
   const wish = (dry_run: boolean) => ({
-    from: rangeStart(view.range, view.timezone, new Date()),
+    ...periodOf(view.range, view.timezone, new Date()),
     timezone: view.timezone,
     filters: forApi(view.filters),
     dry_run,
@@ -218,7 +219,7 @@ function RepriceForm({ view, ask, isAsking, failed }: FormProps) {
   return (
     <form onSubmit={run}>
       <Text size="sm" c="dimmed" mb="xs">
-        Calls of the last {RANGES[view.range].label}
+        Calls of {theRange(view.range, view.timezone)}
         {narrowing.length > 0 && ` with ${narrowing.join(", ")}`}: choose others above. A dry run only tells the difference.
       </Text>
       <Group gap="sm" mb="md" align="end">

@@ -11,7 +11,8 @@ import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
 import { FACTORS, type Step, waterfall } from "../shape/waterfall";
 import { filtered, isFilter, nameOf } from "../view/names";
-import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
+import { lookOf, periodOf, rangeWords } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import type { PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
 
@@ -24,13 +25,13 @@ export default function Why({ view, change }: PageProps) {
   const { range, timezone, filters } = view;
   const query = useLiveQuery({
     key: ["why", range, timezone, filters, against],
-    paceSeconds: Math.max(SLOWEST_SECONDS, RANGES[range].paceSeconds),
-    ask: () => why({ from: rangeStart(range, timezone, new Date()), timezone, filters, against }),
+    paceSeconds: Math.max(SLOWEST_SECONDS, lookOf(range).paceSeconds),
+    ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against }),
   });
   return (
     <Stack gap="md">
       <Panel
-        title={`Why spend changed, last ${RANGES[range].label}`}
+        title={`Why spend changed, ${rangeWords(range, timezone)}`}
         aside={
           <SegmentedControl
             size="xs"

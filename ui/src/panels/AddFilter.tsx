@@ -8,7 +8,8 @@ import { type FormEvent, useState } from "react";
 import { ask } from "../api/client";
 import { rowValue } from "../shape/series";
 import { type Dimension, filtered, isDimension, wanted } from "../view/names";
-import { type ChangeView, rangeStart, type View } from "../view/state";
+import { periodOf } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import { useDimensions } from "./useDimensions";
 
 const MOST_VALUES = 100;
@@ -92,7 +93,6 @@ function Form({ view, change, done }: Props & { done: () => void }) {
 
 /** The values with most calls in the range. */
 async function largest(dimension: Dimension, { range, timezone }: View): Promise<string[]> {
-  const from = rangeStart(range, timezone, new Date());
-  const { rows } = await ask({ measures: ["calls"], group_by: [dimension], from, timezone, order_by: "-calls", limit: MOST_VALUES });
+  const { rows } = await ask({ measures: ["calls"], group_by: [dimension], ...periodOf(range, timezone, new Date()), timezone, order_by: "-calls", limit: MOST_VALUES });
   return rows.map((row) => rowValue(row, dimension)).filter((value) => value !== null);
 }

@@ -10,7 +10,8 @@ import { count, counted } from "../format";
 import { reasonInWords } from "../shape/costSheet";
 import { rowKey, rowName, rowValue } from "../shape/series";
 import { filtered } from "../view/names";
-import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
+import { periodOf, theRange } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import { useSpendOverTime } from "./useSpendOverTime";
 
 interface Props {
@@ -33,8 +34,8 @@ export function Coverage({ view, change }: Props) {
             {isComplete ? <IconCircleCheck size={16} className="good" /> : <IconAlertTriangle size={16} className="warn" />}
             <span className="parts">
               <Part>
-                {unpriced === 0 ? "All calls" : `${count(calls - unpriced)} of ${counted(calls, "call")}`} of the last{" "}
-                {RANGES[view.range].label} priced
+                {unpriced === 0 ? "All calls" : `${count(calls - unpriced)} of ${counted(calls, "call")}`} of{" "}
+                {theRange(view.range, view.timezone)} priced
               </Part>
               {unpriced > 0 && <Part warn>{count(unpriced)} not priced</Part>}
               {estimated > 0 && <Part>{count(estimated)} estimated</Part>}
@@ -91,7 +92,7 @@ function UnpricedModels({ view, change }: Props) {
         measures: ["calls"],
         group_by: ["model", "unpriced_reason"],
         filters: { ...filters, unpriced_reason: { exists: true } },
-        from: rangeStart(range, timezone, new Date()),
+        ...periodOf(range, timezone, new Date()),
         timezone,
         order_by: "-calls",
         limit: 8,

@@ -9,14 +9,15 @@ import { dimensionsOf, question } from "../shape/explore";
 import { series, type Series, totalsByBucket } from "../shape/series";
 import { MEASURES } from "../view/measures";
 import { filtered } from "../view/names";
-import { chartOf, intervalOf, RANGES, type View } from "../view/state";
+import { bucketsOf, lookOf, spanOf } from "../view/range";
+import { chartOf, intervalOf, type View } from "../view/state";
 import { bucketStarts, endOfBucket, startOf } from "../view/zone";
 import type { PageProps } from "../pages/registry";
 import { Legend } from "./Legend";
 import { nothing } from "./nothing";
 import { Panel } from "./Panel";
 import { HEIGHT } from "./plotOptions";
-import { TimeChart } from "./TimeChart";
+import { KEYS, TimeChart } from "./TimeChart";
 import { useColours } from "./useColours";
 
 interface OverTime {
@@ -43,7 +44,8 @@ export function ExploreChart({ title, view, change }: PageProps & { title: strin
             timezone={view.timezone}
             measure={measure}
             lines={chartOf(view) === "lines"}
-            label={`${measure.label} per ${interval}: ${data.series.groups.map(({ name, total }) => (measure.adds ? `${name} ${shortly(measure.kind, total)}` : name)).join(", ")}. Arrow keys read the chart.`}
+            label={`${measure.label} per ${interval}: ${data.series.groups.map(({ name, total }) => (measure.adds ? `${name} ${shortly(measure.kind, total)}` : name)).join(", ")}. ${KEYS}`}
+            zoom={(from, to) => change({ range: spanOf(from, to) })}
           />
           <Legend
             series={data.series}
@@ -61,7 +63,7 @@ function useOverTime(view: View): UseQueryResult<OverTime> {
   const { range, timezone, filters, by, then, measure, top, compare } = view;
   return useLiveQuery({
     key: ["explore over time", range, timezone, filters, by, then, measure, top, compare, intervalOf(view)],
-    paceSeconds: RANGES[range].paceSeconds,
+    paceSeconds: lookOf(range).paceSeconds,
     ask: () => load(view, new Date()),
   });
 }
@@ -69,9 +71,8 @@ function useOverTime(view: View): UseQueryResult<OverTime> {
 async function load(view: View, now: Date): Promise<OverTime> {
   const [asked, interval] = [question(view, now, true), intervalOf(view)];
   const { rows, comparison } = await ask(asked);
-  const buckets = (from: string, to: number) => bucketStarts(interval, startOf(from, view.timezone), to, view.timezone);
-  const found = series(rows, dimensionsOf(view), view.measure, buckets(asked.from!, now.getTime() / 1000));
+  const found = series(rows, dimensionsOf(view), view.measure, bucketsOf(view.range, interval, view.timezone, now));
   const isSummed = comparison && MEASURES[view.measure].adds;
-  const before = isSummed ? totalsByBucket(comparison.rows, view.measure, buckets(comparison.from, startOf(comparison.to, view.timezone) - 1)) : undefined;
+  const before = isSummed ? totalsByBucket(comparison.rows, view.measure, bucketStarts(interval, startOf(comparison.from, view.timezone), startOf(comparison.to, view.timezone) - 1, view.timezone)) : undefined;
   return { series: found, end: endOfBucket(interval, found.times.at(-1)!, view.timezone), before };
 }

@@ -6,7 +6,8 @@ import { type FocusEvent, type PointerEvent, useState } from "react";
 import { calls } from "../api/client";
 import type { CallPage } from "../api/types";
 import { useLiveQuery } from "../live/useLiveQuery";
-import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
+import { periodOf, theRange } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import { CallTable } from "./CallTable";
 import { Panel } from "./Panel";
 
@@ -30,7 +31,7 @@ function Calls({ view, change }: Props) {
   const query = useLiveQuery({
     key: ["calls", range, timezone, filters, limit],
     paceSeconds: limit > FIRST ? 5 : 1,
-    ask: () => calls(filters, { from: rangeStart(range, timezone, new Date()), timezone, limit }),
+    ask: () => calls(filters, { ...periodOf(range, timezone, new Date()), timezone, limit }),
   });
   const hold = () => setHeld((before) => before ?? query.data ?? null);
   const more = () => {
@@ -43,7 +44,7 @@ function Calls({ view, change }: Props) {
       aside={held && <HeldNote held={held} newest={query.data} />}
       query={query}
       isEmpty={(page) => page.events.length === 0}
-      empty={`No calls in the last ${RANGES[range].label}.`}
+      empty={`No calls in ${theRange(range, timezone)}.`}
       height={300}
     >
       {(page) => (

@@ -9,6 +9,7 @@ import type { LimitVersion, Simulation } from "../api/types";
 import { count, dateTime, money } from "../format";
 import { ACTIONS, ATTRIBUTES, definitionOf, formOf, type LimitForm, MEASURES, WINDOWS, withMode } from "../shape/limitForm";
 import type { ChangeView, View } from "../view/state";
+import { instantOf } from "../view/zone";
 import { Choice, mistakesOf, Pairs, Problem } from "./fields";
 import { PageLink } from "./PageLink";
 
@@ -41,7 +42,7 @@ export function LimitEditor({ start, isNew, view, change, done }: Props) {
     <section className="panel" aria-label={isNew ? "New limit" : `Change the limit ${start.name}`}>
       <form onSubmit={submit}>
         <Stack gap="sm">
-          <Fields form={form} set={set} isNew={isNew} wrong={mistakesOf(save.error ?? simulate.error)} />
+          <Fields form={form} set={set} isNew={isNew} wrong={mistakesOf(save.error ?? simulate.error)} timezone={view.timezone} />
           <Group gap="xs">
             <Button type="submit" loading={save.isPending}>
               {isNew ? "Set the limit" : "Change the limit"}
@@ -65,9 +66,11 @@ interface FieldsProps {
   set: (changed: Partial<LimitForm>) => void;
   isNew: boolean;
   wrong: Record<string, string>;
+  /** In which moments are written and shown. */
+  timezone: string;
 }
 
-function Fields({ form, set, isNew, wrong }: FieldsProps) {
+function Fields({ form, set, isNew, wrong, timezone }: FieldsProps) {
   const hasWindow = form.measure !== "concurrent";
   return (
     <>
@@ -121,7 +124,7 @@ function Fields({ form, set, isNew, wrong }: FieldsProps) {
       <Group gap="sm" align="start">
         <TagsInput label="Tell at percent" value={form.warnAt} error={wrong["warn_at"]} onChange={(warnAt) => set({ warnAt })} miw={160} />
         {form.each.length > 0 && <Pairs label="Other amounts" placeholder="user_7=500" value={form.overrides} error={wrong["overrides"]} set={(overrides) => set({ overrides })} />}
-        <Raises form={form} set={set} error={wrong["raises"]} />
+        <Raises form={form} set={set} error={wrong["raises"]} timezone={timezone} />
       </Group>
     </>
   );
@@ -133,11 +136,11 @@ function eachOptions({ each }: LimitForm): string[] {
 }
 
 /** More for a while. */
-function Raises({ form, set, error }: Pick<FieldsProps, "form" | "set"> & { error?: string }) {
+function Raises({ form, set, error, timezone }: Pick<FieldsProps, "form" | "set"> & { error?: string; timezone: string }) {
   const [by, setBy] = useState("");
   const [until, setUntil] = useState("");
   const raise = () => {
-    set({ raises: [...form.raises, { by: by.trim(), until: new Date(until).toISOString() }] });
+    set({ raises: [...form.raises, { by: by.trim(), until: new Date(instantOf(until, timezone) * 1000).toISOString() }] });
     setBy("");
     setUntil("");
   };
@@ -145,7 +148,7 @@ function Raises({ form, set, error }: Pick<FieldsProps, "form" | "set"> & { erro
     <Stack gap={4}>
       <Group gap="xs" align="end">
         <TextInput label="Raise by" inputMode="decimal" value={by} error={error} onChange={(event) => setBy(event.currentTarget.value)} w={90} />
-        <TextInput label="until" type="datetime-local" value={until} onChange={(event) => setUntil(event.currentTarget.value)} w={210} />
+        <TextInput label="until" title={`In ${timezone}`} type="datetime-local" value={until} onChange={(event) => setUntil(event.currentTarget.value)} w={210} />
         <Button variant="default" onClick={raise} disabled={!by.trim() || !until}>
           Raise
         </Button>
@@ -153,7 +156,7 @@ function Raises({ form, set, error }: Pick<FieldsProps, "form" | "set"> & { erro
       {form.raises.map((one, index) => (
         <Group key={`${one.until} ${one.by}`} gap="xs">
           <Text size="sm">
-            {String(one.by)} more until {one.until}
+            {String(one.by)} more until {dateTime(one.until, timezone)}
             {one.for && ` for ${one.for}`}
           </Text>
           <Button size="compact-xs" variant="default" onClick={() => set({ raises: form.raises.filter((_, other) => other !== index) })}>

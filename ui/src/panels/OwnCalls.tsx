@@ -8,7 +8,8 @@ import { whatIf } from "../api/client";
 import type { WhatIfAnswer, WhatIfWish } from "../api/types";
 import { count, counted, money } from "../format";
 import { filterNames, filterWords } from "../view/names";
-import { RANGES, rangeStart, type View } from "../view/state";
+import { periodOf, theRange } from "../view/range";
+import { type View } from "../view/state";
 import { Amount } from "./Amount";
 import { reasonOf } from "./Panel";
 import { WideTable } from "./WideTable";
@@ -29,7 +30,7 @@ export function OwnCalls({ view, prices }: Props) {
     mutationFn: () => {
       const common: WhatIfWish = {
         filters: view.filters,
-        from: rangeStart(view.range, view.timezone, new Date()),
+        ...periodOf(view.range, view.timezone, new Date()),
         timezone: view.timezone,
         ...(tier !== AS_IT_WAS && { service_tier: tier }),
         ...(cached !== "" && { cached_share: String(cached / 100) }),
@@ -45,7 +46,7 @@ export function OwnCalls({ view, prices }: Props) {
   return (
     <section className="panel" aria-label="My own calls" aria-busy={asked.isPending}>
       <Text fw={600} mb="xs" component="h2" fz="h5">
-        What would my calls of the last {RANGES[view.range].label} have cost?
+        What would my calls of {theRange(view.range, view.timezone)} have cost?
       </Text>
       <form onSubmit={submit}>
         <Group gap="md" align="end">

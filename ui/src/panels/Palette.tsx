@@ -6,7 +6,8 @@ import { useLocation } from "wouter";
 
 import { type Command, matching, stepped } from "../shape/commands";
 import { keepViews, savedViews } from "../view/saved";
-import { type ChangeView, type PageName, PAGES, type RangeName, RANGES, type View, encodeView } from "../view/state";
+import { CALENDAR, calendarSpan, type RangeName, RANGES } from "../view/range";
+import { type ChangeView, encodeView, type PageName, PAGES, type View } from "../view/state";
 import { browserTimezone } from "../view/zone";
 
 const MOST_SHOWN = 12;
@@ -91,6 +92,7 @@ function useCommands({ view, change, close }: Props, typed: string): Command[] {
       run: doing(() => change({ page, of: null, call: null, incident: null })),
     })),
     ...(Object.keys(RANGES) as RangeName[]).map((range) => ({ kind: "Show", name: `the last ${RANGES[range].label}`, run: doing(() => change({ range })) })),
+    ...CALENDAR.map((name) => ({ kind: "Show", name, run: doing(() => change({ range: calendarSpan(name, view.timezone, new Date()) })) })),
     ...Object.entries(saved).map(([name, address]) => ({ kind: "View", name, run: doing(() => navigate(path + address)) })),
     ...Object.keys(saved).map((name) => ({
       kind: "Forget the view",

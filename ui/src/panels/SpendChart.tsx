@@ -7,23 +7,24 @@ import { counted, exactMoney, money } from "../format";
 import type { Group as SpendGroup } from "../shape/series";
 import { filtered, nameInText } from "../view/names";
 import { MEASURES } from "../view/measures";
-import { type ChangeView, RANGES, type View } from "../view/state";
+import { lookOf, rangeWords, spanOf, theRange } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import { Legend } from "./Legend";
 import { HEIGHT } from "./plotOptions";
 import { Panel } from "./Panel";
-import { TimeChart } from "./TimeChart";
+import { KEYS, TimeChart } from "./TimeChart";
 import { useColours } from "./useColours";
 import { useSpendOverTime } from "./useSpendOverTime";
 
 export function SpendChart({ view, change }: { view: View; change: ChangeView }) {
-  const range = RANGES[view.range];
+  const { interval } = lookOf(view.range);
   const query = useSpendOverTime(view);
   const series = query.data?.series;
   const colours = useColours(series, view.by);
   const total = query.data?.totals["cost_usd"] as Money | null | undefined;
   return (
     <Panel
-      title={`Spend by ${nameInText(view.by)}, last ${range.label}`}
+      title={`Spend by ${nameInText(view.by)}, ${rangeWords(view.range, view.timezone)}`}
       aside={
         series && (
           <Text size="sm" c="dimmed" ta="right" component="div">
@@ -32,7 +33,7 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
             </Text>
             <Text span inherit visibleFrom="sm">
               {" "}
-              · {counted(Number(query.data?.totals["calls"]), "call")}, per {range.interval}
+              · {counted(Number(query.data?.totals["calls"]), "call")}, per {interval}
             </Text>
           </Text>
         )
@@ -49,9 +50,10 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
             series={data.series}
             end={data.end}
             colours={colours}
-            interval={range.interval}
+            interval={interval}
             timezone={view.timezone}
-            label={`Cost per ${range.interval}: ${data.series.groups.map(groupWords).join(", ")}. Arrow keys read the bars.`}
+            label={`Cost per ${interval}: ${data.series.groups.map(groupWords).join(", ")}. ${KEYS}`}
+            zoom={(from, to) => change({ range: spanOf(from, to) })}
           />
           <Legend
             series={data.series}
@@ -73,7 +75,7 @@ function NothingHere({ view, change }: { view: View; change: ChangeView }) {
   const isFiltered = Object.keys(view.filters).length > 0;
   return (
     <>
-      No calls in the last {RANGES[view.range].label}
+      No calls in {theRange(view.range, view.timezone)}
       {isFiltered ? " match the filters" : ""}.
       <Group gap="xs" justify="center" mt="sm">
         {view.range !== "30d" && (

@@ -1,29 +1,32 @@
 /** Spend now, today and this month: the numbers people open the page for. */
 
 import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core";
-import type { UseQueryResult } from "@tanstack/react-query";
+import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import { ask, forecast } from "../api/client";
-import type { Answer, Forecast, Money } from "../api/types";
+import { ask, forecast, limits } from "../api/client";
+import type { Answer, Forecast, Limit, Money } from "../api/types";
 import { multiply } from "../decimal";
 import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
-import type { View } from "../view/state";
+import { fullest, usedUp } from "../shape/budget";
+import type { ChangeView, View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
+import { PageLink } from "./PageLink";
 import { reasonOf } from "./Panel";
 
 const NOW_MINUTES = 5;
+const LOOK_AT_LIMITS_MS = 5_000;
 const NOWS_PER_HOUR = 60 / NOW_MINUTES;
 const MEASURES = ["cost_usd", "calls", "errors", "input_tokens", "output_tokens", "total_tokens", "cache_hit_rate"];
 
-export function Tiles({ view }: { view: View }) {
+export function Tiles({ view, change }: { view: View; change: ChangeView }) {
   const today = dateIn(view.timezone, new Date());
   const month = firstOfMonth(today);
   const lately = useTotals(`${NOW_MINUTES}m`, view, 1);
   const day = useTotals(today, view, 1);
   return (
-    <SimpleGrid cols={{ base: 2, sm: 3, lg: 5 }} spacing="md" className="tiles">
+    <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="md" className="tiles">
       <Tile label="Now" since={`last ${NOW_MINUTES} min`} query={lately}>
         {(answer) => (
           <>
@@ -68,6 +71,9 @@ export function Tiles({ view }: { view: View }) {
           </>
         )}
       </Tile>
+      <Tile label="Limits" since="the fullest" query={useLimits()}>
+        {(found) => <Fullest limits={found} view={view} change={change} />}
+      </Tile>
     </SimpleGrid>
   );
 }
@@ -83,6 +89,31 @@ function useTotals(from: string, view: View, paceSeconds: number): UseQueryResul
 
 function useForecast({ timezone, filters }: View): UseQueryResult<Forecast> {
   return useLiveQuery({ key: ["forecast", timezone, filters], paceSeconds: 60, ask: () => forecast({ timezone, filters }) });
+}
+
+function useLimits(): UseQueryResult<Limit[]> {
+  return useQuery({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AT_LIMITS_MS });
+}
+
+/** How much of a limit whoever is closest to it has spent, and how many have nothing left. */
+function Fullest({ limits: found, view, change }: { limits: Limit[]; view: View; change: ChangeView }) {
+  const [most, over] = [fullest(found), usedUp(found)];
+  const link = (words: string) => (
+    <PageLink view={view} change={change} to={{ page: "limits" }} className="link">
+      {words}
+    </PageLink>
+  );
+  return (
+    <>
+      <div className={over ? "big number bad" : "big number"} data-testid="tile-limits">
+        {most ? `${most.value.percent}%` : "–"}
+      </div>
+      <Text size="xs" c="dimmed" className="cut">
+        {over > 0 && <span className="bad">{count(over)} used up · </span>}
+        {most ? link(`${most.limit.name}${most.value.value && `: ${most.value.value}`}`) : link(found.length ? "nothing spent of them" : "set the first one")}
+      </Text>
+    </>
+  );
 }
 
 /** Between what it will be four times out of five; why there is no forecast yet. */

@@ -12,6 +12,9 @@ import type { Measure } from "../view/measures";
 import type { Interval } from "../view/zone";
 import { HEIGHT, plotOptions } from "./plotOptions";
 
+/** For the labels of charts. */
+export const KEYS = "Arrow keys read the bars, with Shift they choose a time, Enter shows it.";
+
 interface Props {
   series: Series;
   end: number;
@@ -24,6 +27,8 @@ interface Props {
   lines?: boolean;
   /** What all groups came to in the buckets of the time before. */
   before?: number[];
+  /** Shows only the time between two instants, seconds since the epoch. */
+  zoom: (from: number, to: number) => void;
 }
 
 interface Hover {
@@ -32,15 +37,17 @@ interface Hover {
   left: number;
 }
 
-export function TimeChart({ series, end, colours, interval, timezone, label, measure, lines = false, before }: Props) {
+export function TimeChart({ series, end, colours, interval, timezone, label, measure, lines = false, before, zoom }: Props) {
   const { ref, width } = useElementSize();
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const dark = useComputedColorScheme("light") === "dark";
   const [hover, setHover] = useState<Hover | null>(null);
+  /** The bucket from which on a time is being chosen by keyboard. */
+  const [anchor, setAnchor] = useState<number | null>(null);
   // What the plot asks for while it lives: it is built anew only when its look changes.
-  const shown = useRef({ series, end });
-  shown.current = { series, end };
+  const shown = useRef({ series, end, zoom });
+  shown.current = { series, end, zoom };
   const look = [...colours, width, dark, interval, timezone, lines, measure.label, before !== undefined].join();
 
   useEffect(() => {
@@ -50,29 +57,56 @@ export function TimeChart({ series, end, colours, interval, timezone, label, mea
       const bucket = at === null ? null : bucketAt(shown.current.series.times, at);
       setHover(bucket === null ? null : { bucket, left });
     };
-    const options = plotOptions({ width, interval, dark, timezone, colours, lines, kind: measure.kind, compares: before !== undefined }, edges, onHover);
+    const onDrag = (from: number, to: number) => zoomTo(bucketAt(shown.current.series.times, from) ?? 0, bucketAt(shown.current.series.times, to) ?? 0);
+    const options = plotOptions({ width, interval, dark, timezone, colours, lines, kind: measure.kind, compares: before !== undefined }, { edges, onHover, onDrag });
     plot.current = new uPlot(options, dataOf(series, lines, before), holder.current);
     return () => plot.current?.destroy();
   }, [look]);
 
   useEffect(() => plot.current?.setData(dataOf(series, lines, before)), [series, before]);
 
+  const zoomTo = (one: number, other: number) => {
+    const { series: { times }, end: last, zoom: show } = shown.current;
+    const [first, final] = [Math.min(one, other), Math.max(one, other)];
+    choose(null);
+    show(times[first]!, times[final + 1] ?? last);
+  };
+
+  /** Marks the buckets between two; none without them. */
+  const choose = (from: number | null, to = 0) => {
+    setAnchor(from);
+    const { times } = shown.current.series;
+    const at = (bucket: number) => plot.current!.valToPos(times[bucket] ?? shown.current.end, "x");
+    const [left, right] = from === null ? [0, 0] : [at(Math.min(from, to)), at(Math.max(from, to) + 1)];
+    plot.current?.setSelect({ left, top: 0, width: right - left, height: from === null ? 0 : plot.current.over.clientHeight }, false);
+  };
+
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (event.key === "Escape") plot.current?.setCursor({ left: -1, top: -1 });
+    if (event.key === "Escape") {
+      choose(null);
+      plot.current?.setCursor({ left: -1, top: -1 });
+    }
+    if (event.key === "Enter" && hover) zoomTo(anchor ?? hover.bucket, hover.bucket);
     if (!step || !plot.current) return;
     event.preventDefault();
     const last = series.times.length - 1;
     const bucket = hover ? Math.min(Math.max(hover.bucket + step, 0), last) : last;
     const middle = (series.times[bucket]! + (series.times[bucket + 1] ?? end)) / 2;
+    choose(event.shiftKey ? (anchor ?? hover?.bucket ?? bucket) : null, bucket);
     plot.current.setCursor({ left: plot.current.valToPos(middle, "x"), top: 0 });
   };
 
+  const onBlur = () => {
+    choose(null);
+    setHover(null);
+  };
+
   return (
-    <div ref={ref} className="chart" tabIndex={0} role="img" aria-label={label} onKeyDown={onKeyDown} onBlur={() => setHover(null)}>
+    <div ref={ref} className="chart" tabIndex={0} role="img" aria-label={label} onKeyDown={onKeyDown} onBlur={onBlur}>
       <div ref={holder} style={{ height: HEIGHT }} />
       {hover && hover.bucket < series.times.length && (
-        <Values {...{ series, end, colours, interval, timezone, measure, before, width, hover }} />
+        <Values {...{ series, end, colours, interval, timezone, measure, before, width, hover, anchor }} />
       )}
     </div>
   );
@@ -84,9 +118,9 @@ function dataOf(series: Series, lines: boolean, before: number[] | undefined): u
   return [series.times, ...drawn.reverse(), ...(before ? [series.times.map((_, index) => before[index] ?? null)] : [])];
 }
 
-type ValuesProps = Omit<Props, "label" | "lines"> & { width: number; hover: Hover };
+type ValuesProps = Omit<Props, "label" | "lines" | "zoom"> & { width: number; hover: Hover; anchor: number | null };
 
-function Values({ series, end, colours, interval, timezone, measure, before, width, hover }: ValuesProps) {
+function Values({ series, end, colours, interval, timezone, measure, before, width, hover, anchor }: ValuesProps) {
   const { bucket, left } = hover;
   const lines = series.groups.flatMap((group, index) => {
     const amount = group.amounts[bucket];
@@ -111,6 +145,7 @@ function Values({ series, end, colours, interval, timezone, measure, before, wid
           <span className="number">{amountWords(measure, line.amount)}</span>
         </div>
       ))}
+      {anchor !== null && <div className="dim">Enter shows from {bucketWords(series.times[Math.min(anchor, bucket)]!, end, interval, timezone)} on, {Math.abs(anchor - bucket) + 1} bars.</div>}
       {before?.[bucket] !== undefined && (
         <div className="chart-values-line dim">
           <span>the time before</span>

@@ -8,7 +8,8 @@ import { compact, count, counted, exactMoney, share, shortMoney } from "../forma
 import { useLiveQuery } from "../live/useLiveQuery";
 import { rowKey, rowName, rowValue } from "../shape/series";
 import { type Dimension, filtered, nameOf, onlyValue } from "../view/names";
-import { type ChangeView, RANGES, rangeStart, type View } from "../view/state";
+import { lookOf, periodOf } from "../view/range";
+import { type ChangeView, type View } from "../view/state";
 import { Panel } from "./Panel";
 
 const MOST_ROWS = 7;
@@ -24,13 +25,13 @@ export function TopTable({ title, dimension, view, change }: Props) {
   const { range, timezone, filters } = view;
   const query = useLiveQuery({
     key: ["top", dimension, range, timezone, filters],
-    paceSeconds: RANGES[range].paceSeconds,
+    paceSeconds: lookOf(range).paceSeconds,
     ask: () =>
       ask({
         measures: ["cost_usd", "calls", "total_tokens", "unpriced_calls"],
         group_by: [dimension],
         filters,
-        from: rangeStart(range, timezone, new Date()),
+        ...periodOf(range, timezone, new Date()),
         timezone,
         order_by: "-cost_usd",
         limit: MOST_ROWS,

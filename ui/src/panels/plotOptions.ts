@@ -11,6 +11,8 @@ const DAY_SECONDS = 86_400;
 
 /** Pixels that a date needs below its bar. */
 const DATE_WIDTH = 64;
+/** A click that slips is not a drag. */
+const DRAG_PIXELS = 6;
 
 export interface Look {
   width: number;
@@ -25,20 +27,70 @@ export interface Look {
   compares: boolean;
 }
 
-/** `edges` are the first and last instant on the time axis; `onHover` gets the instant under the pointer. */
-export function plotOptions(look: Look, edges: () => [number, number], onHover: (at: number | null, left: number) => void): uPlot.Options {
+/** What all charts have in common. */
+function frame(dark: boolean) {
+  const ink = dark ? "#a3acbb" : "#5d6675";
+  const grid = { stroke: dark ? "#2a2e36" : "#eceef2", width: 1 };
+  return { ink, axis: { stroke: ink, grid, ticks: { show: false }, font: "12px Inter, system-ui, sans-serif" } };
+}
+
+interface MonthLook {
+  width: number;
+  height: number;
+  dark: boolean;
+  timezone: string;
+}
+
+/** Of `shape/month`: what is spent, what is expected, and the band between the lowest and the highest. */
+export function monthOptions({ width, height, dark, timezone }: MonthLook): uPlot.Options {
+  const { ink, axis } = frame(dark);
+  const edge = { ...line(BAND_EDGE), width: 1 };
+  return {
+    width,
+    height,
+    padding: [8, 16, 0, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), timezone),
+    scales: { y: { range: (_plot, low, high) => [Math.min(low, 0), Math.max(high, 1e-9) * 1.08] } },
+    bands: [{ series: [HIGH, LOW], fill: BAND }],
+    axes: [
+      { ...axis, grid: { show: false }, space: DATE_WIDTH, size: 30, values: (_plot, ticks) => ticks.map((tick) => axisTime(tick, DAY_SECONDS, timezone)) },
+      { ...axis, size: 68, values: (_plot, ticks) => ticks.map((tick) => axisValue("money", tick)) },
+    ],
+    series: [{}, { ...line(SPENT), fill: SPENT_GROUND }, { ...line(ink), dash: [4, 4], width: 1.5 }, edge, edge],
+  };
+}
+
+const [LOW, HIGH] = [3, 4];
+const BAND = "rgb(47 125 225 / 18%)";
+const BAND_EDGE = "rgb(47 125 225 / 45%)";
+const SPENT = "#f0b000";
+const SPENT_GROUND = "rgb(240 176 0 / 18%)";
+
+export interface Ears {
+  /** The first and last instant on the time axis. */
+  edges: () => [number, number];
+  /** Gets the instant under the pointer. */
+  onHover: (at: number | null, left: number) => void;
+  /** Gets the two instants between which the pointer was dragged. */
+  onDrag: (from: number, to: number) => void;
+}
+
+export function plotOptions(look: Look, { edges, onHover, onDrag }: Ears): uPlot.Options {
   const isDaily = isOfDays(look.interval);
-  const ink = look.dark ? "#a3acbb" : "#5d6675";
-  const grid = { stroke: look.dark ? "#2a2e36" : "#eceef2", width: 1 };
-  const axis = { stroke: ink, grid, ticks: { show: false }, font: "12px Inter, system-ui, sans-serif" };
+  const { ink, axis } = frame(look.dark);
   const bars = uPlot.paths.bars!({ size: [0.88, 48, 1], align: 1 });
   return {
     width: look.width,
     height: HEIGHT,
     padding: [8, 16, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-    hooks: { setCursor: [(plot) => onHover(instantUnder(plot), plot.bbox.left / uPlot.pxRatio + (plot.cursor.left ?? 0))] },
+    cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: DRAG_PIXELS }, points: { show: false } },
+    hooks: {
+      setCursor: [(plot) => onHover(instantUnder(plot), plot.bbox.left / uPlot.pxRatio + (plot.cursor.left ?? 0))],
+      setSelect: [({ select, posToVal }) => select.width > 0 && onDrag(posToVal(select.left, "x"), posToVal(select.left + select.width, "x"))],
+    },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), look.timezone),
     scales: {
       x: { range: () => edges() },

@@ -5,8 +5,9 @@ import type { Answer } from "../api/types";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { type Series, series } from "../shape/series";
 import { MOST_GROUPS } from "../theme";
-import { RANGES, rangeStart, type View } from "../view/state";
-import { bucketStarts, endOfBucket, startOf } from "../view/zone";
+import { bucketsOf, lookOf, periodOf } from "../view/range";
+import { type View } from "../view/state";
+import { endOfBucket } from "../view/zone";
 
 export interface SpendOverTime {
   series: Series;
@@ -21,25 +22,23 @@ export function useSpendOverTime(view: View): UseQueryResult<SpendOverTime> {
   const { range, by, timezone, filters } = view;
   return useLiveQuery({
     key: ["over time", range, by, timezone, filters],
-    paceSeconds: RANGES[range].paceSeconds,
+    paceSeconds: lookOf(range).paceSeconds,
     ask: () => load(view, new Date()),
   });
 }
 
 async function load({ range, by, timezone, filters }: View, now: Date): Promise<SpendOverTime> {
-  const { interval } = RANGES[range];
-  const from = rangeStart(range, timezone, now);
+  const { interval } = lookOf(range);
   const { rows, totals, coverage } = await ask({
     measures: ["cost_usd", "calls"],
     group_by: [by],
     filters,
-    from,
+    ...periodOf(range, timezone, now),
     interval,
     timezone,
     order_by: "-cost_usd",
     limit: MOST_GROUPS,
   });
-  const buckets = bucketStarts(interval, startOf(from, timezone), now.getTime() / 1000, timezone);
-  const found = series(rows, by, "cost_usd", buckets);
+  const found = series(rows, by, "cost_usd", bucketsOf(range, interval, timezone, now));
   return { series: found, end: endOfBucket(interval, found.times.at(-1)!, timezone), totals, coverage };
 }

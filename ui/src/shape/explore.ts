@@ -3,7 +3,8 @@
 import type { Answer, Question, Row } from "../api/types";
 import { MEASURES } from "../view/measures";
 import { choiceOf, type Dimension, filterNames, type Filters, forApi, NOT_SET, type Wanted } from "../view/names";
-import { intervalOf, rangeStart, type View } from "../view/state";
+import { periodOf } from "../view/range";
+import { intervalOf, type View } from "../view/state";
 import { groupName, rowKey } from "./series";
 
 export function dimensionsOf({ by, then }: Pick<View, "by" | "then">): Dimension[] {
@@ -21,7 +22,7 @@ export function question(view: View, now: Date, overTime: boolean): Question {
     measures: measuresOf(view),
     group_by: dimensionsOf(view),
     filters: view.filters,
-    from: rangeStart(view.range, view.timezone, now),
+    ...periodOf(view.range, view.timezone, now),
     timezone: view.timezone,
     order_by: `-${view.measure}`,
     limit: view.top,

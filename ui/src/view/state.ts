@@ -2,31 +2,8 @@
 
 import { MEASURES, type MeasureName } from "./measures";
 import { choiceOf, type Dimension, type FilterName, filterNames, type Filters, isDimension, isFilter, wanted } from "./names";
-import { dateIn, floorTo, type Interval, isOfDays, knownTimezone, shiftedDate } from "./zone";
-
-const HOUR_SECONDS = 3600;
-
-interface Range {
-  label: string;
-  interval: Interval;
-  /** The intervals it may be looked at in, so that no chart has thousands of bars. */
-  intervals: readonly Interval[];
-  /** How far back, in seconds; of days, whole ones are meant, today included. */
-  seconds: number;
-  /** How long its numbers may stay as they are while calls come in. */
-  paceSeconds: number;
-}
-
-export const RANGES = {
-  "1h": { label: "hour", interval: "minute", intervals: ["minute"], seconds: HOUR_SECONDS, paceSeconds: 1 },
-  "6h": { label: "6 hours", interval: "minute", intervals: ["minute", "hour"], seconds: 6 * HOUR_SECONDS, paceSeconds: 1 },
-  "24h": { label: "24 hours", interval: "hour", intervals: ["minute", "hour"], seconds: 24 * HOUR_SECONDS, paceSeconds: 2 },
-  "7d": { label: "7 days", interval: "hour", intervals: ["hour", "day"], seconds: 7 * 24 * HOUR_SECONDS, paceSeconds: 10 },
-  "30d": { label: "30 days", interval: "day", intervals: ["hour", "day", "week"], seconds: 30 * 24 * HOUR_SECONDS, paceSeconds: 30 },
-  "90d": { label: "90 days", interval: "day", intervals: ["day", "week", "month"], seconds: 90 * 24 * HOUR_SECONDS, paceSeconds: 60 },
-  "1y": { label: "year", interval: "month", intervals: ["day", "week", "month"], seconds: 365 * 24 * HOUR_SECONDS, paceSeconds: 60 },
-} as const satisfies Record<string, Range>;
-export type RangeName = keyof typeof RANGES;
+import { lookOf, rangeIn, type TimeRange } from "./range";
+import { type Interval, knownTimezone } from "./zone";
 
 /** The pages, by their names in the URL, in the order of the navigation. */
 export const PAGES = {
@@ -53,10 +30,11 @@ export type ChartName = keyof typeof CHARTS;
 
 export const TOPS = [5, 10, 20, 50] as const;
 const STANDARD_TOP = 10;
+const STANDARD_RANGE = "1h";
 
 export interface View {
   page: PageName;
-  range: RangeName;
+  range: TimeRange;
   by: Dimension;
   /** What each group is divided by once more. */
   then: Dimension | null;
@@ -85,7 +63,7 @@ export function decodeView(search: string, defaultTimezone: string): View {
   const by = dimensionOr("feature", given.get("by"));
   const then = dimensionOr(null, given.get("then"));
   const interval = given.get("interval") as Interval | null;
-  const range = oneOf(RANGES, given.get("range"), "1h");
+  const range = rangeIn(given.get("range")) ?? STANDARD_RANGE;
   const top = Number(given.get("top"));
   return {
     page: oneOf(PAGES, given.get("page"), "overview"),
@@ -156,7 +134,7 @@ export function encodeView(view: View, defaultTimezone: string): string {
 
 /** What the range is looked at in. */
 export function intervalOf({ range, interval }: Pick<View, "range" | "interval">): Interval {
-  return interval && isOfRange(interval, range) ? interval : RANGES[range].interval;
+  return interval && isOfRange(interval, range) ? interval : lookOf(range).interval;
 }
 
 /** What does not add up is not stacked. */
@@ -164,13 +142,6 @@ export function chartOf({ chart, measure }: Pick<View, "chart" | "measure">): Ch
   return chart === "stacked" && !MEASURES[measure].adds ? "lines" : chart;
 }
 
-function isOfRange(interval: Interval, range: RangeName): boolean {
-  return (RANGES[range].intervals as readonly Interval[]).includes(interval);
-}
-
-/** Where a range begins, so that its first bucket is a whole one; a moment as the API takes it. */
-export function rangeStart(range: RangeName, timezone: string, now: Date): string {
-  const { interval, seconds } = RANGES[range];
-  if (isOfDays(interval)) return shiftedDate(dateIn(timezone, now), 1 - seconds / (24 * HOUR_SECONDS));
-  return new Date(floorTo(interval, now.getTime() / 1000 - seconds, timezone) * 1000).toISOString();
+function isOfRange(interval: Interval, range: TimeRange): boolean {
+  return lookOf(range).intervals.includes(interval);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 
-import { bucketStarts, dateIn, endOfBucket, firstOfMonth, floorTo, knownTimezone, shiftedDate, startOfDay } from "./zone";
+import { bucketStarts, clockAt, dateIn, endOfBucket, firstOfMonth, floorTo, instantOf, knownTimezone, shiftedDate, startOfDay } from "./zone";
 
 const HOME = "Europe/Berlin";
 const seconds = (iso: string) => Date.parse(iso) / 1000;
@@ -50,3 +50,19 @@ describe("buckets", () => {
     expect(endOfBucket("day", starts[1]!, HOME)).toBe(starts[2]);
   });
 });
+
+test.each([
+  ["2026-11-20T09:30", HOME, "2026-11-20T08:30"],
+  ["2026-07-01T09:30", HOME, "2026-07-01T07:30"],
+  ["2026-11-20T09:30", "Asia/Kolkata", "2026-11-20T04:00"],
+  ["2026-10-25T02:30", HOME, "2026-10-25T00:30"], // the first of two
+  ["2026-03-29T02:30", HOME, "2026-03-29T01:30"], // skipped: an hour later by the new clock
+  ["2026-10-04T02:15", "Australia/Lord_Howe", "2026-10-03T15:45"], // skipped: half an hour is
+])("a clock shows %s in %s at %s", (clock, zone, utc) => {
+  const at = instantOf(clock, zone);
+  expect(iso(at)).toBe(utc);
+  const isSkipped = clockAt(at, zone) !== clock;
+  expect(isSkipped).toBe(clock.includes("-03-29") || clock.includes("-10-04"));
+});
+
+test("what is no time is not a number", () => expect(instantOf("", HOME)).toBeNaN());

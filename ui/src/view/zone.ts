@@ -33,6 +33,7 @@ const CLOCK: Intl.DateTimeFormatOptions = {
   second: "numeric",
 };
 const DAY_SECONDS = 86_400;
+const CLOCK_LENGTH = "2026-11-27T09:30".length;
 
 /** The first instant of a date in a zone, seconds since the epoch; also on days without a midnight. */
 export function startOfDay(date: string, timezone: string): number {
@@ -40,6 +41,21 @@ export function startOfDay(date: string, timezone: string): number {
   const around = [naive - DAY_SECONDS, naive + DAY_SECONDS].map((at) => naive - offsetSeconds(timezone, at));
   const inside = around.filter((at) => dateIn(timezone, new Date(at * 1000)) === date);
   return Math.min(...inside);
+}
+
+/** What a clock of the zone shows at an instant, `2026-11-27T09:30`; seconds since the epoch. */
+export function clockAt(at: number, timezone: string): string {
+  return new Date((at + offsetSeconds(timezone, at)) * 1000).toISOString().slice(0, CLOCK_LENGTH);
+}
+
+/** When a clock of the zone shows `2026-11-27T09:30`, seconds since the epoch: the first time where it does so twice;
+ * where it never does, when it would have without the change. NaN when that is no time. */
+export function instantOf(clock: string, timezone: string): number {
+  const naive = Date.parse(`${clock}Z`) / 1000;
+  if (Number.isNaN(naive)) return naive;
+  const around = [naive - DAY_SECONDS, naive + DAY_SECONDS].map((at) => naive - offsetSeconds(timezone, at));
+  const shown = around.filter((at) => clockAt(at, timezone) === clock.slice(0, CLOCK_LENGTH));
+  return shown.length ? Math.min(...shown) : around[0]!;
 }
 
 /** A date, or a moment in RFC 3339, in seconds since the epoch. */

@@ -1,0 +1,123 @@
+/** When it is spent: every hour of the week as one cell of a table, the darker the more. */
+
+import { Group, SegmentedControl, Text, VisuallyHidden } from "@mantine/core";
+import { type CSSProperties, useState } from "react";
+
+import { ask } from "../api/client";
+import { exactly, shortly } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { type Heat, heat, hourWords, HOURS, WEEKDAYS } from "../shape/heat";
+import { MEASURES } from "../view/measures";
+import { lookOf, periodOf, rangeWords, type TimeRange } from "../view/range";
+import type { View } from "../view/state";
+import { nothing } from "./nothing";
+import { Panel } from "./Panel";
+
+const SHOWN = ["cost_usd", "calls"] as const;
+type Shown = (typeof SHOWN)[number];
+const PACE_SECONDS = 60;
+
+const DAY_SECONDS = 86_400;
+const WEEKS_DAYS = 7;
+const MOST_DAYS = 93;
+/** Where the range is less than a week, or so long that its hours would be thousands. */
+const INSTEAD: TimeRange = "30d";
+
+export function HeatMap({ view }: { view: View }) {
+  const [measure, setMeasure] = useState<Shown>("cost_usd");
+  const range = heatRange(view.range);
+  const { timezone, filters } = view;
+  const query = useLiveQuery({
+    key: ["heat", range, timezone, filters],
+    paceSeconds: PACE_SECONDS,
+    ask: () => ask({ measures: [...SHOWN, "unpriced_calls"], filters, ...periodOf(range, timezone, new Date()), timezone, interval: "hour" }),
+  });
+  const { kind } = MEASURES[measure];
+  const total = query.data?.totals[measure];
+  const unpriced = Number(query.data?.totals["unpriced_calls"] ?? 0);
+  return (
+    <Panel
+      title={`When, ${rangeWords(range, timezone)}`}
+      aside={
+        <SegmentedControl
+          size="xs"
+          aria-label="Shade by"
+          data={SHOWN.map((value) => ({ value, label: MEASURES[value].label }))}
+          value={measure}
+          onChange={(chosen) => setMeasure(chosen as Shown)}
+        />
+      }
+      query={query}
+      height={230}
+      isEmpty={(answer) => answer.rows.length === 0}
+      empty={nothing({ ...view, range })}
+    >
+      {(answer) => (
+        <>
+          <Week found={heat(answer.rows, measure, timezone)} measure={measure} />
+          <Group justify="space-between" mt={6} gap="xs">
+            <Text size="xs" c="dimmed">
+              Hours as the clocks in {timezone} show them.
+              {kind === "money" && unpriced > 0 && <span className="warn"> {shortly("count", unpriced)} calls without a price are not in it.</span>}
+            </Text>
+            <Text size="xs" className="number" title={exactly(kind, total)} data-testid="heat-total">
+              {shortly(kind, total)} in all
+            </Text>
+          </Group>
+        </>
+      )}
+    </Panel>
+  );
+}
+
+function heatRange(range: TimeRange): TimeRange {
+  const days = lookOf(range).seconds / DAY_SECONDS;
+  return days < WEEKS_DAYS || days > MOST_DAYS ? INSTEAD : range;
+}
+
+function Week({ found, measure }: { found: Heat; measure: Shown }) {
+  const { kind, label } = MEASURES[measure];
+  return (
+    <table className="heat">
+      <caption>
+        <VisuallyHidden>{label} by weekday and hour</VisuallyHidden>
+      </caption>
+      <thead>
+        <tr>
+          <td />
+          {HOURS.map((hour) => (
+            <th key={hour} scope="col" className={hour % 6 ? "minor" : undefined}>
+              <span>{hour}</span>
+            </th>
+          ))}
+          <th scope="col">sum</th>
+        </tr>
+      </thead>
+      <tbody>
+        {WEEKDAYS.map((day, row) => (
+          <tr key={day}>
+            <th scope="row">{day}</th>
+            {HOURS.map((hour) => {
+              const amount = found.cells[row]![hour];
+              const words = amount === undefined ? "no calls" : amount === null ? "not priced" : shortly(kind, amount);
+              return (
+                <td key={hour} className="slot" style={shade(amount, found.highest)} title={`${day} ${hourWords(hour)}: ${words}`} data-amount={amount ?? undefined}>
+                  <VisuallyHidden>{words}</VisuallyHidden>
+                </td>
+              );
+            })}
+            <td className="number" title={exactly(kind, found.sums[row])}>
+              {shortly(kind, found.sums[row])}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** Square roots, so that small amounts are still seen beside large ones. */
+function shade(amount: string | null | undefined, highest: number): CSSProperties {
+  const part = highest ? Math.sqrt(Number(amount ?? 0) / highest) : 0;
+  return { "--heat": `${Math.round(100 * part)}%` } as CSSProperties;
+}

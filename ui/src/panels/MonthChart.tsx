@@ -1,0 +1,81 @@
+/** The month under way: what is spent so far, and what it may come to, drawn as a band until its end. */
+
+import { Text, useComputedColorScheme } from "@mantine/core";
+import { useElementSize } from "@mantine/hooks";
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+
+import { ask, forecast } from "../api/client";
+import type { Answer, Forecast } from "../api/types";
+import { counted, exactMoney, money, roundMoney } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { curve, type Curve } from "../shape/month";
+import type { View } from "../view/state";
+import { dateIn, firstOfMonth } from "../view/zone";
+import { monthOptions } from "./plotOptions";
+import { Panel } from "./Panel";
+
+const PACE_SECONDS = 60;
+const HEIGHT = 230;
+
+interface Month {
+  answer: Answer;
+  told: Forecast;
+}
+
+export function MonthChart({ view: { timezone, filters } }: { view: View }) {
+  const query = useLiveQuery<Month>({
+    key: ["month", timezone, filters],
+    paceSeconds: PACE_SECONDS,
+    ask: async () => {
+      const from = firstOfMonth(dateIn(timezone, new Date()));
+      const [answer, told] = await Promise.all([ask({ measures: ["cost_usd", "calls"], filters, from, timezone, interval: "day" }), forecast({ timezone, filters })]);
+      return { answer, told };
+    },
+  });
+  return (
+    <Panel title="This month" query={query} height={HEIGHT} isEmpty={({ answer }) => answer.rows.length === 0} empty="No calls this month yet.">
+      {({ answer, told }) => (
+        <>
+          <Drawn found={curve(answer.rows, told)} told={told} timezone={timezone} />
+          <Outlook told={told} unpriced={answer.coverage.unpriced_calls} />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+/** In words what is drawn. */
+function Outlook({ told, unpriced }: { told: Forecast; unpriced: number }) {
+  return (
+    <Text size="xs" c="dimmed" mt={6}>
+      <span className="number" title={exactMoney(told.spent_usd)} data-testid="month-spent">
+        {money(told.spent_usd)}
+      </span>{" "}
+      so far{told.forecast_usd === null ? `. ${told.reason}` : `; by its end between ${roundMoney(told.low_usd)} and ${roundMoney(told.high_usd)}, four times out of five.`}
+      {unpriced > 0 && <span className="warn"> {counted(unpriced, "call")} without a price: not in it.</span>}
+    </Text>
+  );
+}
+
+function Drawn({ found, told, timezone }: { found: Curve; told: Forecast; timezone: string }) {
+  const { ref, width } = useElementSize();
+  const holder = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const dark = useComputedColorScheme("light") === "dark";
+  const data: uPlot.AlignedData = [found.times, found.spent, found.expected, found.low, found.high];
+
+  useEffect(() => {
+    if (!holder.current || width === 0) return;
+    plot.current = new uPlot(monthOptions({ width, height: HEIGHT, dark, timezone }), data, holder.current);
+    return () => plot.current?.destroy();
+  }, [width, dark, timezone]);
+  useEffect(() => plot.current?.setData(data), [found]);
+
+  const words = told.forecast_usd === null ? "" : `, ${roundMoney(told.forecast_usd)} expected by its end, between ${roundMoney(told.low_usd)} and ${roundMoney(told.high_usd)}`;
+  return (
+    <div ref={ref} className="chart" role="img" aria-label={`Spent this month: ${money(told.spent_usd)}${words}`}>
+      <div ref={holder} style={{ height: HEIGHT }} />
+    </div>
+  );
+}
