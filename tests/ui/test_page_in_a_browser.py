@@ -452,7 +452,7 @@ def test_it_is_dark_where_the_system_is_and_can_be_switched(pages: Pages, server
 
 def test_a_call_is_opened_by_keyboard_alone(page: Page) -> None:
     expect(panel(page, "Last calls").locator("tbody tr").first).to_be_visible()
-    for _ in range(60):
+    for _ in range(100):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.closest('tr[data-call]') !== null"):
             break

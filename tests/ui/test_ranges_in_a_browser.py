@@ -64,11 +64,11 @@ def test_any_two_moments_are_chosen_by_keyboard_and_read_in_the_chosen_zone(page
     for label, hours in {"From": 31, "To": 29}.items():
         at = now().astimezone(ZoneInfo(zone)) - timedelta(hours=hours)
         page.get_by_label(label, exact=True).fill(at.strftime("%Y-%m-%dT%H:%M"))
-    page.get_by_role("button", name="Show this time").press("Enter")
+    page.keyboard.press("Enter")
     expect(shown(page)).to_have_attribute("title", "$0.0075")
     assert cost_in(server, "between", span_in(page)) == "$0.0075"
     page.go_back()
-    expect(page).to_have_url(re.compile(r"/\?tz=[^&]*&feature=between$"))
+    expect(page).to_have_url(f"{server.url}/?feature=between&tz={zone}")
 
 
 def test_a_time_that_ends_before_it_begins_is_not_shown(page: Page) -> None:
@@ -91,7 +91,7 @@ def test_a_drag_over_the_chart_shows_that_time_and_the_back_button_all_of_it(pag
     expect(shown(page)).to_have_attribute("title", "$0.0075")
     assert cost_in(server, "dragged", span_in(page)) == "$0.0075"
     page.go_back()
-    expect(page).to_have_url(f"{server.url}/?range=24h&feature=dragged")
+    expect(page).to_have_url(f"{server.url}/?feature=dragged&range=24h")
     expect(shown(page)).to_have_attribute("title", "$0.015")
 
 

@@ -5,41 +5,39 @@ import { useElementSize } from "@mantine/hooks";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 
-import { ask, forecast } from "../api/client";
-import type { Answer, Forecast } from "../api/types";
+import { ask } from "../api/client";
+import type { Forecast } from "../api/types";
 import { counted, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { curve, type Curve } from "../shape/month";
 import type { View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
 import { monthOptions } from "./plotOptions";
-import { Panel } from "./Panel";
+import { Body, Panel } from "./Panel";
+import { useForecast } from "./useForecast";
 
 const PACE_SECONDS = 60;
 const HEIGHT = 230;
 
-interface Month {
-  answer: Answer;
-  told: Forecast;
-}
-
-export function MonthChart({ view: { timezone, filters } }: { view: View }) {
-  const query = useLiveQuery<Month>({
-    key: ["month", timezone, filters],
+export function MonthChart({ view }: { view: View }) {
+  const { timezone, filters } = view;
+  const days = useLiveQuery({
+    key: ["days of the month", timezone, filters],
     paceSeconds: PACE_SECONDS,
-    ask: async () => {
-      const from = firstOfMonth(dateIn(timezone, new Date()));
-      const [answer, told] = await Promise.all([ask({ measures: ["cost_usd", "calls"], filters, from, timezone, interval: "day" }), forecast({ timezone, filters })]);
-      return { answer, told };
-    },
+    ask: () => ask({ measures: ["cost_usd", "calls"], filters, from: firstOfMonth(dateIn(timezone, new Date())), timezone, interval: "day" }),
   });
+  const outlook = useForecast(view);
   return (
-    <Panel title="This month" query={query} height={HEIGHT} isEmpty={({ answer }) => answer.rows.length === 0} empty="No calls this month yet.">
-      {({ answer, told }) => (
-        <>
-          <Drawn found={curve(answer.rows, told)} told={told} timezone={timezone} />
-          <Outlook told={told} unpriced={answer.coverage.unpriced_calls} />
-        </>
+    <Panel title="This month" query={days} height={HEIGHT} isEmpty={(answer) => answer.rows.length === 0} empty="No calls this month yet.">
+      {(answer) => (
+        <Body query={outlook} height={HEIGHT}>
+          {(told) => (
+            <>
+              <Drawn found={curve(answer.rows, told)} told={told} timezone={timezone} />
+              <Outlook told={told} unpriced={answer.coverage.unpriced_calls} />
+            </>
+          )}
+        </Body>
       )}
     </Panel>
   );

@@ -4,7 +4,7 @@ import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core
 import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import { ask, forecast, limits } from "../api/client";
+import { ask, limits } from "../api/client";
 import type { Answer, Forecast, Limit, Money } from "../api/types";
 import { multiply } from "../decimal";
 import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } from "../format";
@@ -14,6 +14,7 @@ import type { ChangeView, View } from "../view/state";
 import { dateIn, firstOfMonth } from "../view/zone";
 import { PageLink } from "./PageLink";
 import { reasonOf } from "./Panel";
+import { useForecast } from "./useForecast";
 
 const NOW_MINUTES = 5;
 const LOOK_AT_LIMITS_MS = 5_000;
@@ -85,10 +86,6 @@ function useTotals(from: string, view: View, paceSeconds: number): UseQueryResul
     paceSeconds,
     ask: () => ask({ measures: MEASURES, from, timezone, filters }),
   });
-}
-
-function useForecast({ timezone, filters }: View): UseQueryResult<Forecast> {
-  return useLiveQuery({ key: ["forecast", timezone, filters], paceSeconds: 60, ask: () => forecast({ timezone, filters }) });
 }
 
 function useLimits(): UseQueryResult<Limit[]> {
