@@ -2,7 +2,8 @@
 
 import type { Incident } from "../api/types";
 import { filtered, type Filters, isFilter } from "../view/names";
-import type { RangeName, View } from "../view/state";
+import type { RangeName } from "../view/range";
+import type { View } from "../view/state";
 
 /** By what the steps are called, see `alerts.evidence`. Deployments are shown with the incident. */
 const VIEWS: Record<string, Partial<View>> = {
