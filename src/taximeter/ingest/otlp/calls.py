@@ -375,7 +375,8 @@ def complete_event(call: Call) -> WireEvent:
     if call.failed:
         event.error_type = get("error_type") or get("exception")
     event.trace_id, event.span_id = span.trace_id.hex(), span.span_id.hex()
-    event.reported_cost_usd = _reported_cost(call)
+    if not _COSTS.isdisjoint(span.found):
+        event.reported_cost_usd = _reported_cost(call)
     _tag(call.tags, span)
     _take(event, span.found, _AS_FOUND)
     return event
@@ -400,6 +401,7 @@ _WHOM: Final = frozenset(
         "service_version",
     }
 )
+_COSTS: Final = frozenset({"reported_cost", "langfuse_cost"})
 _AS_FOUND: Final = _WHOM | {"request_model", "response_model", "response_id", "service_tier"}
 
 

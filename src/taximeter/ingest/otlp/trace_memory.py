@@ -248,7 +248,8 @@ class TraceMemory:
         self._drafts[call.span.key] = call
         if node.facts is not None and call.event.output_tokens:
             self._note_for_twins(call, node.facts)
-        self._tell((call.span.key,), call.known, node.parent, taken)
+        if node.parent:
+            self._tell((call.span.key,), call.known, node.parent, taken)
 
     def _cover(self, key: bytes, taken: Taken) -> None:
         """An aggregate that waits has got a call below it."""
@@ -400,10 +401,11 @@ class TraceMemory:
         """The event of a call, with what spans above and the resource say where the call does not."""
         found = call.span.found
         root_name = None
-        for _, above in self._above(call.span.parent_key):
-            if above.lends:
-                fill(found, above.lends, LENT)
-                root_name = above.lends.get("root_name")
+        if call.span.parent_id:
+            for _, above in self._above(call.span.parent_key):
+                if above.lends:
+                    fill(found, above.lends, LENT)
+                    root_name = above.lends.get("root_name")
         fill(found, call.span.origin.shared)
         if "route" in found:
             found.setdefault("endpoint", found["route"])
