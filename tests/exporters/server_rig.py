@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,32 @@ limits:
 """
 
 
+@dataclass
+class Running:
+    """A running taximeter, and a key that may everything."""
+
+    url: str
+    key: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[str, str]]:
     """The address of a running taximeter, and a key that may everything."""
+    with running(folder, SETTINGS) as one:
+        yield one.url, one.key
+
+
+@contextmanager
+def running(folder: Path, settings: str) -> Iterator[Running]:
+    """A server whose files are in a folder of its own."""
+    folder.mkdir(exist_ok=True)
     port, data, config = free_port(), folder / "data", folder / "taximeter.yaml"
-    config.write_text(SETTINGS)
+    config.write_text(settings)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TAXIMETER_")}
     program = [sys.executable, "-m", "taximeter"]
     command = [*program, "up", "--config", str(config), "--data", str(data), "--port", str(port)]
@@ -57,7 +79,7 @@ def server(folder: Path) -> Iterator[tuple[str, str]]:
                 [*program, "keys", "create", "--name", "k", "--scope", "admin", "--data", data, "--format", "json"],
                 capture_output=True, text=True, check=True, env=environment,
             )  # fmt: skip
-            yield url, json.loads(made.stdout)["key"]
+            yield Running(url, json.loads(made.stdout)["key"], process)
         finally:
             process.kill()
 
