@@ -41,8 +41,8 @@ class Picture:
 
 
 PICTURES = (
-    Picture("overview.png", 1440, 1180, "light", 1, above="Last calls"),
-    Picture("overview-dark.png", 1440, 1180, "dark", 1, above="Last calls"),
+    Picture("overview.png", 1440, 1500, "light", 1, above="Last calls"),
+    Picture("overview-dark.png", 1440, 1500, "dark", 1, above="Last calls"),
     Picture("phone.png", 390, 1000, "light", 2),
 )
 
@@ -105,7 +105,8 @@ def photograph(browser: Browser, link: str, picture: Picture) -> int:
     )
     page = context.new_page()
     page.goto(link)
-    page.get_by_test_id("range-total").wait_for()
+    for shown in ("range-total", "month-spent", "heat-total"):
+        page.get_by_test_id(shown).wait_for()
     page.locator("tr[data-call]").nth(5).wait_for()
     page.evaluate("document.fonts.ready")
     target = IMAGES / picture.name
