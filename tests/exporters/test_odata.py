@@ -34,9 +34,11 @@ from taximeter.server.api import build_api
 from taximeter.server.parts import Parts
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
+from taximeter.store.events.port import Retention
 
 ROOT = "http://127.0.0.1/odata/v1/"
 TODAY, TOMORROW = rfc3339(START_US)[:10], rfc3339(START_US + DAY_US)[:10]
+YESTERDAY = rfc3339(START_US - DAY_US)[:10]
 BEARER = {"authorization": "Bearer read"}
 
 
@@ -216,7 +218,8 @@ def test_a_moment_is_the_same_in_every_zone() -> None:
     "text",
     ["", "feature", "feature eq", "feature eq 'a", "feature eq 1", "date gt 'x'", "nothing eq 1", "(feature eq 'a'",
      "feature eq 'a') or (", "feature eq 'a' feature", "date gt 2026-13-01", "not feature", "feature in ()",
-     "contains(cost_usd,'1')", "#", "not " * (DEEPEST + 2) + "true", "(" * (DEEPEST + 2)],
+     "contains(cost_usd,'1')", "#", "not " * (DEEPEST + 2) + "true", "(" * (DEEPEST + 2),
+     "contains(" * 800, "cost_usd eq 1e9999999999999999999"],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused_with_words(text: str) -> None:
     with pytest.raises(UsageError) as refused:
@@ -250,6 +253,16 @@ def test_refusals_have_the_form_of_the_protocol(
     here: World, url: str, options: dict[str, str], refused: tuple[int, str]
 ) -> None:
     assert error(here, url, **options) == refused
+
+
+def test_days_of_which_a_table_no_longer_has_the_sums_are_not_in_it(here: World) -> None:
+    for days in (100, 1, 0):
+        here.call(at_us=START_US - days * DAY_US)
+    here.store.roll_up(LATEST_US)
+    here.store.expire(Retention({"events": 7, "hours": 30}), START_US)
+    assert [row["calls"] for row in rows(here, "daily_costs_by_team")] == [1, 1, 1]
+    assert [row["date"] for row in rows(here, "daily_costs_by_feature")] == [YESTERDAY, TODAY]
+    assert ask(here, "daily_costs_by_feature/$count").text == "2"
 
 
 def test_too_many_rows_to_sort_are_told_and_not_cut(here: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Protocol
 
 from taximeter.clock import to_unix_us
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 LONGEST: Final = 8_000
 """Characters of a filter."""
 DEEPEST: Final = 50
-"""Parentheses and `not` within each other."""
+"""Parentheses, functions and `not` within each other."""
 
 NUMBER: Final = "a number"
 NULL: Final = "null"
@@ -243,9 +243,9 @@ class _Reader:
             return Column(name, column_kind(name, self._columns, "$filter"))
         if name not in _FUNCTIONS:
             raise NotSupportedError(f"the function {name!r} in $filter")
-        text = self._operand()
+        text = self._deeper(self._operand)
         self._needs(",")
-        part = self._operand()
+        part = self._deeper(self._operand)
         self._needs(")")
         if {text.kind, part.kind} != {TEXT}:
             raise _wrong(f"has {name} of something that is not text")
@@ -290,6 +290,8 @@ def _literal(kind: str, text: str) -> Literal:
             return Literal(DATE, datetime.fromisoformat(text).date().isoformat())
         if kind == "moment":
             return Literal(MOMENT, to_unix_us(datetime.fromisoformat(text)))
+    except InvalidOperation as error:
+        raise _wrong(f"has {text!r}, a number with too many digits") from error
     except ValueError as error:
         raise _wrong(f"has {text!r}: {error}") from error
     raise _wrong(f"has {text!r} where a value belongs")

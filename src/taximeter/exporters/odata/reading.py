@@ -21,6 +21,7 @@ from taximeter.exporters.odata.tables import DATE, EVENTS, MEASURES, MONEY, Tabl
 from taximeter.store.events import EventQuery, EventStore, Query
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
 from taximeter.store.events.query import MOST_EVENTS
+from taximeter.store.events.rollups import kept_from_us
 
 PAGE_ROWS: Final = 5_000
 """Rows after which a page ends."""
@@ -128,7 +129,16 @@ def _days(asked: Asked, store: EventStore, from_us: int, to_us: int) -> Iterator
     days = sorted(day for day in Days(store, ("calls",), None).found(from_us)[1] if day < to_us)
     for number, day_us in enumerate(days):
         follows = _date(days[number + 1]) if number + 1 < len(days) else None
-        yield _rows_of_day(asked.table, store, day_us), follows
+        yield _kept_of_day(asked.table, store, day_us), follows
+
+
+def _kept_of_day(table: Table, store: EventStore, day_us: int) -> list[Row]:
+    """None where other sums of the day are kept for longer than those of the table."""
+    try:
+        return _rows_of_day(table, store, day_us)
+    except UsageError as error:
+        kept_from_us(error, DAY_US)  # raises what is wrong otherwise
+        return []
 
 
 def _day_of_token(token: str) -> int:
