@@ -308,6 +308,17 @@ def test_a_session_changes_nothing_without_the_header_that_other_sites_cannot_se
     run(check())
 
 
+def test_a_name_and_password_that_a_browser_keeps_change_nothing(house: House) -> None:
+    async def check() -> None:
+        async with house.client() as client:
+            kept = ("anybody", LOCAL_TOKEN)
+            assert (await client.get("/metrics", auth=kept)).status_code == 200
+            for ours in ({}, {"x-requested-with": "taximeter"}):
+                assert (await client.post("/v1/events", content=EVENT, auth=kept, headers=ours)).status_code == 401
+
+    run(check())
+
+
 @pytest.mark.parametrize(
     "path", ["/assets/../../outside.txt", "/assets/%2e%2e/%2e%2e/outside.txt", "/assets/none.js", "/assets/"]
 )

@@ -2,7 +2,8 @@
 
 A credential is one of
   a key            `Authorization: Bearer KEY` (or `X-Taximeter-Key`, `X-Api-Key`); one scope, `admin` may everything.
-                   What only knows names and passwords gives it as the password of `Authorization: Basic`
+                   What only knows names and passwords gives it as the password of `Authorization: Basic`, for plain
+                   reads: browsers keep such a password, and send it along with what other sites' pages ask for
   the local token  the same way; it is in owner.json, readable by the user who runs the server, and may everything
   a session        the page's cookie, got through a sign-in link; it may everything
 
@@ -109,7 +110,7 @@ def _secret_in(scope: Scope) -> str | None:
     authorization = header(scope, b"authorization")
     if authorization and authorization[:7].lower() == "bearer ":
         return authorization[7:].strip()
-    if authorization and authorization[:6].lower() == "basic ":
+    if authorization and authorization[:6].lower() == "basic " and scope["method"] in PLAIN_READS:
         return _password_in(authorization[6:])
     return header(scope, b"x-taximeter-key") or header(scope, b"x-api-key")
 
