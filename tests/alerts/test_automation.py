@@ -15,7 +15,7 @@ import pytest
 from night import FIRST, MINUTE_US, Habit, Night, night
 from vendors import Vendor, vendor
 
-from taximeter.alerts.actions import prefix_of
+from taximeter.alerts.actions import Wish, limit_for, prefix_of
 from taximeter.alerts.automation import Course, StepName, decided
 from taximeter.anomaly.finding import Expectation, Finding, FindingKind
 from taximeter.config.alerting import AutomationSettings
@@ -151,6 +151,19 @@ def test_calls_that_keep_growing_are_held_down_once_and_whoever_likes_takes_it_b
         goes_on(on, 5, lambda minute: 60 + 2 * minute)
         assert on.limits.defined() == []
         assert len(told_by_itself(hook)) == 1
+
+
+def test_a_rate_that_somebody_set_for_an_incident_stays_what_it_is(tmp_path: Path) -> None:
+    with on_call(tmp_path, rate_limit_after="15m") as (on, hook):
+        found(on, "volume_spike")
+        on.turn()
+        (incident,) = on.metadata.alerting.incidents()
+        on.limits.set(limit_for(incident.incident_id, Wish(kind="rate", scope=CHAT, calls=3)), "ann")
+        goes_on(on, 20, lambda minute: 10 + 2 * minute)
+        assert len(told_by_itself(hook)) == 1
+        by = {one.version.changed_by: one.limit.as_definition()["limit"] for one in on.limits.defined() if one.version}
+        assert int(by["ann"]) == 3
+        assert len(by) == 2
 
 
 def test_calls_that_stay_as_they_are_are_let_be(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def holding(set_limit: SetLimit) -> Hold:
         wish = Wish(kind="rate", scope=scope_of(alert.labels), calls=calls)
         try:
             definition = limit_for(incident.incident_id, wish)
+            definition["name"] += "-by-itself"  # beside a rate that somebody set, which stays
             set_limit(definition, BY_ITSELF)
         except UsageError as error:
             return f"They were to be held to {calls} a minute, but no limit could be set: {error}."
