@@ -265,6 +265,16 @@ def test_days_of_which_a_table_no_longer_has_the_sums_are_not_in_it(here: World)
     assert ask(here, "daily_costs_by_feature/$count").text == "2"
 
 
+def test_as_many_events_are_counted_as_are_kept(here: World) -> None:
+    for days in (100, 1, 0):
+        here.call(at_us=START_US - days * DAY_US)
+    here.store.roll_up(LATEST_US)
+    here.store.expire(Retention({"events": 7}), START_US)
+    assert len(rows(here, "events")) == 2
+    assert ask(here, "events/$count").text == "2"
+    assert body(here, "events", count="true")["@odata.count"] == 2
+
+
 def test_too_many_rows_to_sort_are_told_and_not_cut(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_SORTED", 5)
     here.traffic(Random(7), 10)

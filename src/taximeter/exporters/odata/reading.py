@@ -19,6 +19,7 @@ from taximeter.exporters.days import DAY_US, Days
 from taximeter.exporters.odata.filters import All, Expression, NotSupportedError, bounds
 from taximeter.exporters.odata.tables import DATE, EVENTS, MEASURES, MONEY, Table
 from taximeter.store.events import EventQuery, EventStore, Query
+from taximeter.store.events.filters import Condition
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
 from taximeter.store.events.query import MOST_EVENTS
 from taximeter.store.events.rollups import kept_from_us
@@ -81,9 +82,21 @@ def count(asked: Asked, store: EventStore) -> int:
     from_us, to_us = _time(asked)
     if asked.filter is not None and not _only_time(asked.filter, asked.table.time):
         raise NotSupportedError(f"counting {EVENTS} by a filter of anything but {asked.table.time}")
+    return _kept_events(store, from_us, to_us)
+
+
+_OF_EVENTS: Final = Condition("event_id", "exists", (True,))
+"""Holds for every event, and for no sums: those know of calls too whose events are no longer kept."""
+
+
+def _kept_events(store: EventStore, from_us: int, to_us: int) -> int:
     if from_us >= to_us:
         return 0
-    return int(store.query(Query(from_us=from_us, to_us=to_us, measures=("calls",))).totals["calls"])
+    asked = Query(from_us=from_us, to_us=to_us, measures=("calls",), filters=(_OF_EVENTS,))
+    try:
+        return int(store.query(asked).totals["calls"])
+    except UsageError as error:
+        return _kept_events(store, kept_from_us(error, 1), to_us)
 
 
 def _own_order(table: Table) -> tuple[tuple[str, bool], ...]:
