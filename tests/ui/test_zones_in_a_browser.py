@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from page_rig import SONNET, Pages, Server, event, now
+from page_rig import SONNET, Pages, Server, event, eventually, now
 from playwright.sync_api import Locator, Page, expect
 from test_page_in_a_browser import exact, panel, title_of
 
@@ -81,8 +81,9 @@ def visit(page: Page, name: str) -> None:
 
 
 def assert_list(page: Page, cells: Locator, total: Locator, cost: str) -> None:
+    """Two views have the same total: while one takes the other's place, rows of both may be seen."""
     expect(total).to_have_attribute("title", exact(cost))
-    assert sum(dollars(cells)) == Decimal(cost), page.url
+    assert eventually(lambda: sum(dollars(cells)), lambda seen: seen == Decimal(cost)) == Decimal(cost), page.url
 
 
 @pytest.mark.parametrize("name", ZONES)
