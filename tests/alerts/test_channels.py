@@ -188,6 +188,39 @@ def test_pagerduty_knows_an_incident_by_one_key_from_trigger_to_resolve(
     assert body["payload"]["custom_details"]["contributors"] == list(OPENED.contributors)
 
 
+# ── Datadog ────────────────────────────────────────────────────────────────────────────────────────────────
+
+LONG = replace(OPENED, title="t" * 900, contributors=["user u1: 96% of the change"] * 500)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown_as"),
+    [
+        (OPENED, "error"),
+        (replace(OPENED, severity="warning", event="escalated"), "warning"),
+        (replace(OPENED, event="resolved"), "success"),
+        (LONG, "error"),
+    ],
+)
+def test_datadog_has_all_that_is_told_of_an_incident_together_and_never_more_than_it_takes(
+    message: Message, shown_as: str
+) -> None:
+    with vendor((202, {}, b'{"status":"ok"}')) as datadog:
+        told = channel(kind="datadog", api_key="secret", url=f"{datadog.url}/", tags={"service": "shop"})
+        told.deliver(message, NOTIFICATION)
+    [(path, headers, _)], [body] = datadog.taken, datadog.bodies
+    assert (path, headers["dd-api-key"]) == ("/api/v1/events", "secret")
+    assert (body["alert_type"], body["aggregation_key"]) == (shown_as, OPENED.dedup_key)
+    assert body["title"] == message.first_line[:500]
+    assert len(body["text"]) <= 4000
+    assert body["text"].startswith("%%% \n")
+    assert body["text"].endswith("\n %%%")
+    assert "user u1: 96% of the change" in body["text"]
+    assert OPENED.links[0].url in body["text"]
+    assert {"source:taximeter", "service:shop", f"kind:{OPENED.kind}"} <= set(body["tags"])
+    assert {f"{name}:{value}" for name, value in OPENED.labels.items()} <= set(body["tags"])
+
+
 # ── webhooks and Alertmanager ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -268,6 +301,7 @@ REFUSALS: dict[str, tuple[tuple[int, dict[str, str], bytes], bool, float | None]
 CHANNELS: dict[str, Any] = {
     "slack": lambda url, _ca: {"kind": "slack", "webhook_url": f"{url}/services/secret"},
     "pagerduty": lambda url, ca: {"kind": "pagerduty", "routing_key": "secret", "api_url": url, "ca_file": ca},
+    "datadog": lambda url, _ca: {"kind": "datadog", "api_key": "secret", "url": url},
     "webhook": lambda url, _ca: {"kind": "webhook", "url": f"{url}/secret"},
     "alertmanager": lambda url, _ca: {"kind": "alertmanager", "url": url},
 }

@@ -15,7 +15,7 @@ from taximeter.alerts.channels.registry import KINDS
 from taximeter.alerts.evidence import STEPS
 from taximeter.alerts.rule_desk import read_rule
 from taximeter.alerts.runbook import parse
-from taximeter.config.alerting import AlertSettings, ChecksSettings, RuleSettings
+from taximeter.config.alerting import AlertSettings, AutomationSettings, ChecksSettings, RuleSettings
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
 BLOCKS = re.findall(r"```(?:yaml)?\n(.*?)```", MANUAL, re.DOTALL)
@@ -30,7 +30,7 @@ def block(*words: str) -> str:
 
 def table(heading: str) -> dict[str, str]:
     """First column → the rest, of the table under a heading. A first column may name several, apart by commas."""
-    under = MANUAL.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    under = re.split(r"\n##+ ", MANUAL.partition(f"# {heading}\n")[2])[0]
     rows = re.findall(r"^\| (`[^|]+) \|(.*)\|$", under, re.MULTILINE)
     return {name: rest for names, rest in rows for name in re.findall(r"`(\w+)`", names)}
 
@@ -45,9 +45,10 @@ def test_the_configuration_is_right(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_scenario_goes_as_it_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scenario", [block("timeline:", "pager"), block("timeline:", "automation:")])
+def test_a_scenario_goes_as_it_is_written(tmp_path: Path, scenario: str) -> None:
     (tmp_path / "taximeter.yaml").write_text("")
-    (tmp_path / "my-night.yaml").write_text(block("timeline:"))
+    (tmp_path / "my-night.yaml").write_text(scenario)
     command = shlex.split(block("rules check --scenario"))
     assert command[:3] == ["taximeter", "rules", "check"]
     config = ("--config", str(tmp_path / "taximeter.yaml"))
@@ -83,10 +84,11 @@ def test_the_runbook_is_one() -> None:
         ("Rules that need nothing learnt", written_names(ChecksSettings)),
         ("Channels", set(KINDS)),
         ("Runbooks", set(STEPS)),
+        ("Escalation by itself", {name for name in written_names(AutomationSettings) if name.endswith("_after")}),
     ],
 )
 def test_a_table_names_everything_there_is_and_nothing_else(heading: str, names: set[str]) -> None:
-    assert table(heading).keys() - {"alerts", "checks", "kind"} == names
+    assert table(heading).keys() - {"alerts", "checks", "kind", "Setting"} == names
 
 
 @pytest.mark.parametrize("kind", KINDS)

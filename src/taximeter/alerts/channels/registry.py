@@ -31,6 +31,12 @@ def _pagerduty() -> Kind:
     return PagerDutySettings, lambda settings, _clock: PagerDuty(settings)
 
 
+def _datadog() -> Kind:
+    from taximeter.alerts.channels.datadog import DatadogEvents, DatadogEventsSettings
+
+    return DatadogEventsSettings, lambda settings, _clock: DatadogEvents(settings)
+
+
 def _email() -> Kind:
     from taximeter.alerts.channels.email import Email, EmailSettings
 
@@ -58,6 +64,7 @@ def _apprise() -> Kind:
 KINDS: Final[Mapping[str, Callable[[], Kind]]] = {
     "slack": _slack,
     "pagerduty": _pagerduty,
+    "datadog": _datadog,
     "email": _email,
     "webhook": _webhook,
     "alertmanager": _alertmanager,
