@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -101,6 +102,15 @@ def _text(value: Any) -> str | None:
 
 def spend_of(rows: Sequence[Mapping[Any, Any]]) -> Spend:
     return {(_text(row["feature"]), row["model"]): (Decimal(str(row["cost_usd"])), int(row["calls"])) for row in rows}
+
+
+def test_the_odata_feed_asked_as_its_manual_says_has_the_sums_of_the_page(served: Served) -> None:
+    (command,) = re.findall(r"```sh\n(curl .+?)```", (MANUALS / "odata.md").read_text(), re.DOTALL)
+    told = subprocess.run(["bash", "-c", command], check=True, timeout=60, capture_output=True, env=served.environment)
+    rows = json.loads(told.stdout, parse_float=Decimal)["value"]
+    page = served.ask(measures=["cost_usd"], **{"from": SINCE, "to": UNTIL})
+    assert sum(row["cost_usd"] for row in rows) == Decimal(page["totals"]["cost_usd"])
+    assert min(row["date"] for row in rows) >= SINCE
 
 
 def test_pandas_polars_duckdb_and_curl_read_the_same_month(served: Served, tmp_path: Path) -> None:
