@@ -22,7 +22,7 @@ from taximeter.store.events import Appended, Cancellation, ClickHouseEvents
 from taximeter.store.events.clickhouse_client import parse_address, text
 from taximeter.store.events.clickhouse_schema import bring_up_to_date, schema_files, statements
 from taximeter.store.events.instants import LATEST_US
-from taximeter.store.events.rollups import HOURS, LEVELS, USER_DAYS
+from taximeter.store.events.rollups import HOURS, LEVELS, USER_DAYS, USER_WEEKS
 from taximeter.store.events.schema_files import SchemaFile
 
 WRITER = "00000000-0000-7000-8000-000000000000"
@@ -198,7 +198,7 @@ def test_sums_are_not_believed_while_somebody_writes(store: ClickHouseEvents) ->
     store._client.write("ALTER TABLE rollup_hours UPDATE cost_usd = 9 WHERE 1")
     assert rows(store, measures="cost_usd") == [{"cost_usd": "1"}]
     store._client.write("INSERT INTO rollup_dirty SELECT * REPLACE(now() - 601 AS marked_at) FROM rollup_dirty FINAL")
-    assert store.roll_up(LATEST_US) == 2, "after ten minutes it is added up"
+    assert store.roll_up(LATEST_US) == len(LEVELS), "after ten minutes it is added up"
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -233,8 +233,8 @@ REFUSED_STATEMENTS = (
 
 
 def test_a_week_is_verified_in_one_read_a_level(store: ClickHouseEvents, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = [rfc3339(NOW_US + day * USER_DAYS.unit_us) for day in range(28)]
-    store.append([line(number, started_at=started_at) for number, started_at in enumerate(days)], {})
+    days = [NOW_US + day * USER_DAYS.unit_us for day in range(28)]
+    store.append([line(number, started_at=rfc3339(day_us)) for number, day_us in enumerate(days)], {})
     store.roll_up(LATEST_US)
     asked: list[str] = []
     read = store._client.read
@@ -244,9 +244,11 @@ def test_a_week_is_verified_in_one_read_a_level(store: ClickHouseEvents, monkeyp
         return read(statement, **more)
 
     monkeypatch.setattr(store._client, "read", counted)
-    assert store.verify().checked == {HOURS.name: 28 * 24, USER_DAYS.name: 28}
-    assert len([statement for statement in asked if "EXCEPT" in statement]) == 4 * len(LEVELS)
-    assert len(asked) == 4 * len(LEVELS) + len(("dirty", "kept from", "days"))
+    weeks = len({USER_WEEKS.unit(day_us) for day_us in days})
+    assert store.verify().checked == {HOURS.name: 28 * 24, USER_DAYS.name: 28, USER_WEEKS.name: weeks}
+    compared = len([statement for statement in asked if "EXCEPT" in statement])
+    assert compared == 4 + 4 + 1, "seven days of a level at once, or seven weeks"
+    assert len(asked) == compared + len(("dirty", "kept from")) + len(LEVELS)
 
 
 def test_a_statement_of_a_user_only_reads(store: ClickHouseEvents) -> None:
