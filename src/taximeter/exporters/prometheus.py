@@ -93,6 +93,12 @@ GAUGES: Final = {
 """What is told besides the counters of spend."""
 
 
+def _begun(feed: Feed) -> State | None:
+    """How a feed stands; None when it has not begun."""
+    state = feed.state
+    return None if state is None or state.until_us == 0 else state
+
+
 class SpendCollector(Collector):
     """The counters of a feed, as they stand when they are asked for. A feed that has not begun has none."""
 
@@ -100,8 +106,8 @@ class SpendCollector(Collector):
         self._feed, self._metrics = feed, metrics
 
     def collect(self) -> Iterator[Metric]:
-        state = self._feed.state
-        if state is None or state.until_us == 0:
+        state = _begun(self._feed)
+        if state is None:
             return
         for metric in self._metrics:
             yield _counter(metric, state)
@@ -114,8 +120,8 @@ class LatencyCollector(Collector):
         self._feed = feed
 
     def collect(self) -> Iterator[Metric]:
-        state = self._feed.state
-        if state is None or state.until_us == 0:
+        state = _begun(self._feed)
+        if state is None:
             return
         for name, (timing, about) in HISTOGRAMS.items():
             family = HistogramMetricFamily(name, about, labels=state.labels)
@@ -133,8 +139,8 @@ class StandingCollector(Collector):
         self._feed = feed
 
     def collect(self) -> Iterator[Metric]:
-        state = self._feed.state
-        if state is None or state.until_us == 0:
+        state = _begun(self._feed)
+        if state is None:
             return
         unpriced = _gauge("taximeter_unpriced_calls", state.labels)
         for key, amounts in state.totals.items():
