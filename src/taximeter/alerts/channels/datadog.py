@@ -4,6 +4,7 @@ lies there together, beside the metrics and the deployments, and monitors can be
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -58,8 +59,12 @@ def event(message: Message, tags: dict[str, str]) -> dict[str, Any]:
 def _markdown(message: Message) -> str:
     """The links first: text that is too long loses its end."""
     links = " · ".join(f"[{link.text}]({link.url})" for link in (*message.links, *message.deeds))
-    lists = ([f"{name}: {value}" for name, value in told] for told in (message.facts, message.evidence))
-    facts, evidence = ("\n".join(f"- {one}" for one in told) for told in lists)
-    contributors = "\n".join(f"- {one}" for one in message.contributors)
+    facts = _listed(f"{name}: {value}" for name, value in message.facts)
+    evidence = _listed(f"{name}: {told}" for name, told in message.evidence)
     action = "" if message.action is None else f"**{message.action}**"
-    return "\n\n".join(part for part in (message.summary, links, facts, contributors, action, evidence) if part)
+    parts = (message.summary, links, facts, _listed(message.contributors), action, evidence)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
