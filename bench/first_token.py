@@ -1,9 +1,10 @@
 """How much later the first token comes through the gateway, while it carries many streams.
 
-Two hundred streams flow through the gateway, read by a process of their own; new streams are opened one by one, in
-turn straight to the provider and through the gateway, and the time from the request to the first piece of text is
-taken. What is told is the difference of the two sides' quantiles: what both have in common (the provider, the
-machine's other work) falls out of it.
+Two hundred streams flow through the gateway, as many through nginx, each read by a process of its own; new streams are
+opened one by one, in turn straight to the provider, through nginx and through the gateway, and the time from the
+request to the first piece of text is taken. What is told is the difference of the sides' quantiles: what all have in
+common (the provider, the machine's other work) falls out of it. What of it is the gateway's own, it says from within
+(`bench/gateway_inside.py`).
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.gateway import HEADERS, REQUEST, STREAM_CHUNKS, free_port, process
+from bench import gateway_inside
+from bench.gateway import HEADERS, REQUEST, STREAM_CHUNKS, free_port, nginx, process
+from bench.gateway_inside import quantile
 
 STREAMS = 200
 PROBES = 1_000
 LONGEST_SECONDS = 30.0
 SETTLE_SECONDS = 2.0
+WARM_UP_PROBES = 20
 PAUSE_SECONDS = "0.2"
 
 _PATH = "/v1/chat/completions"
@@ -33,20 +37,17 @@ _TEXT = b'"content":'
 
 @dataclass(frozen=True)
 class FirstToken:
-    """Milliseconds to the first token: straight, and through the gateway."""
+    """Milliseconds to the first token by each way, and what the gateway says from within."""
 
-    straight_p50_ms: float
-    straight_p99_ms: float
-    through_p50_ms: float
-    through_p99_ms: float
+    times: Mapping[str, list[float]]
+    inside: gateway_inside.Told
 
-    @property
-    def added_p50_ms(self) -> float:
-        return self.through_p50_ms - self.straight_p50_ms
+    def ms(self, way: str, share: float) -> float:
+        return quantile(self.times[way], share)
 
-    @property
-    def added_p99_ms(self) -> float:
-        return self.through_p99_ms - self.straight_p99_ms
+    def added_ms(self, way: str, share: float) -> float:
+        """More than straight to the provider."""
+        return self.ms(way, share) - self.ms("straight", share)
 
 
 def request(path: str, user: str = "") -> bytes:
@@ -86,33 +87,64 @@ def carrying(port: int, streams: int) -> Iterator[None]:
 
 def measure(folder: Path, streams: int = STREAMS, probes: int = PROBES) -> FirstToken:
     folder.mkdir(exist_ok=True)
-    provider_port, port = free_port(), free_port()
-    paced = [
-        sys.executable,
-        "-m",
-        "bench.gateway_processes",
-        "paced",
-        str(provider_port),
-        str(STREAM_CHUNKS),
-        PAUSE_SECONDS,
-    ]
-    serving = [sys.executable, "-m", "bench.gateway_processes", "gateway", str(port), str(provider_port)]
-    serving += [str(provider_port), str(folder / "spool")]
-    ways = {"straight": (provider_port, request(_PATH, "brief")), "through": (port, request("/paced" + _PATH, "brief"))}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    with process(paced, provider_port), process(serving, port), carrying(port, streams):
-        for way in ways.values():
-            for _ in range(20):
-                to_first_token_ms(*way)
-        for _ in range(probes):
-            for name, way in ways.items():
-                times[name].append(to_first_token_ms(*way))
-    quantiles = (quantile(times[name], share) for name in ways for share in (0.5, 0.99))
-    return FirstToken(*quantiles)
+    provider, nginx_port, port = free_port(), free_port(), free_port()
+    told = folder / "inside.json"
+    ways = {
+        "straight": (provider, _PATH),
+        "nginx": (nginx_port, "/paced" + _PATH),
+        "taximeter": (port, "/paced" + _PATH),
+    }
+    asked = {way: (at, request(path, "brief")) for way, (at, path) in ways.items()}
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    with process(_ours("paced", provider, STREAM_CHUNKS, PAUSE_SECONDS), provider), contextlib.ExitStack() as standing:
+        gateway = _ours("gateway", port, provider, provider, folder / "spool", told)
+        for command, at in ((_nginx(folder / "nginx", nginx_port, provider), nginx_port), (gateway, port)):
+            standing.enter_context(process(command, at))
+            standing.enter_context(carrying(at, streams))
+        for number in range(-WARM_UP_PROBES, probes):
+            for way, (at, body) in asked.items():
+                took = to_first_token_ms(at, body)
+                if number >= 0:
+                    times[way].append(took)
+    return FirstToken(times, gateway_inside.read(told))
 
 
-def quantile(times: list[float], share: float) -> float:
-    return sorted(times)[min(int(len(times) * share), len(times) - 1)]
+def _ours(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bench.gateway_processes", *map(str, arguments)]
+
+
+def _nginx(folder: Path, port: int, provider_port: int) -> list[str]:
+    return nginx(
+        folder,
+        f"""
+    upstream paced {{ server 127.0.0.1:{provider_port}; keepalive 512; keepalive_requests 10000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffering off;
+        location /paced/ {{ proxy_pass http://paced/; }}
+    }}""",
+    )
+
+
+def told(found: FirstToken) -> Iterator[str]:
+    """The figures, line by line."""
+    for way in found.times:
+        p50, p99 = found.ms(way, 0.5), found.ms(way, 0.99)
+        more = (
+            "" if way == "straight" else f"; added {found.added_ms(way, 0.5):.2f} and {found.added_ms(way, 0.99):.2f}"
+        )
+        yield f"{way:10} p50 {p50:.2f} ms, p99 {p99:.2f} ms{more}"
+    inside = found.inside
+    yield f"the gateway itself, p50 and p99 in ms of {inside.calls} calls:"
+    for about, (p50, p99) in (
+        ("from the request until it leaves", inside.before),
+        ("from the head of the answer to its first piece", inside.after),
+        ("event loop late", inside.late),
+        ("event loop late, without the wait for a processor", inside.late_by_itself),
+    ):
+        yield f"  {about:50} {p50:.2f} {p99:.2f}"
 
 
 def main() -> None:
@@ -123,10 +155,7 @@ def main() -> None:
     parser.add_argument("--probes", type=int, default=PROBES)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), chosen.streams, chosen.probes)
-    print(f"straight: p50 {found.straight_p50_ms:.2f} ms, p99 {found.straight_p99_ms:.2f} ms")
-    print(f"through:  p50 {found.through_p50_ms:.2f} ms, p99 {found.through_p99_ms:.2f} ms")
-    print(f"added:    p50 {found.added_p50_ms:.2f} ms, p99 {found.added_p99_ms:.2f} ms")
+        print(*told(measure(Path(folder), chosen.streams, chosen.probes)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
+from bench.gateway_inside import Inside
 from taximeter.clock import SystemClock
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.gateway import Gateway, Provider, Recorder
+from taximeter.gateway.http1 import Http1
 from taximeter.pricing import load_price_book, priceable_from_event
 from taximeter.spool import Spool
 
@@ -33,8 +36,9 @@ class BenchKey:
     attributes_win: bool = True
 
 
-def gateway(port: int, whole_port: int, paced_port: int, spool: Path) -> None:
-    """Keys, headers, records in a spool, extraction and the price header: as in production."""
+def gateway(port: int, whole_port: int, paced_port: int, spool: Path, told: Path | None = None) -> None:
+    """Keys, headers, records in a spool, extraction and the price header: as in production. With `told`, what it takes
+    itself is written there when it ends."""
     clock = SystemClock()
     ports = {"openai": whole_port, "paced": paced_port}
     providers = {n: Provider(n, "openai", f"http://127.0.0.1:{p}/v1", "sk-real") for n, p in ports.items()}
@@ -46,9 +50,12 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path) -> None:
 
     gc.collect()
     gc.freeze()  # as the server does
-    app = Gateway(providers, {"tm-bench-key": key}.get, recorder, price, clock)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn repeats it when it has ended, and there is more to do
+    inside = Inside()
+    upstream = None if told is None else inside.to_provider(Http1())
+    app = Gateway(providers, {"tm-bench-key": key}.get, recorder, price, clock, upstream=upstream)
     uvicorn.run(
-        app,
+        app if told is None else inside.around(app),
         port=port,
         http="httptools",
         loop="uvloop",
@@ -57,7 +64,10 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path) -> None:
         date_header=False,
         server_header=False,
         backlog=4096,
+        timeout_graceful_shutdown=1,  # streams that are drained would take their time
     )
+    if told is not None:
+        inside.write(told)
 
 
 def _chunk(event: bytes) -> bytes:
@@ -155,7 +165,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "streams":
         uvloop.run(read_streams(int(sys.argv[2]), int(sys.argv[3])))
     elif sys.argv[1] == "gateway":
-        gateway(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+        gateway(*map(int, sys.argv[2:5]), *map(Path, sys.argv[5:]))
     else:
         pause_seconds = float(sys.argv[4]) if len(sys.argv) > 4 else CHUNK_SECONDS
         uvloop.run(paced(int(sys.argv[2]), int(sys.argv[3]), pause_seconds))

@@ -83,7 +83,7 @@ class Standing:
         assert self._process is not None
         assert self._process.poll() is None, f"ended with {self._process.returncode}:\n{self.log[-3000:]}"
         try:
-            return httpx.get(self.url + "/readyz").status_code == 200
+            return httpx.get(self.url + "/readyz", timeout=STARTING_SECONDS).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -37,7 +37,7 @@ def outcomes(simulator: RunningSimulator, trouble: str, **environment: str) -> t
         env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr

@@ -24,7 +24,7 @@ def through_the_sdk(simulator: RunningSimulator, **environment: str) -> None:
         env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
     )
     assert done.returncode == 0, done.stderr
 

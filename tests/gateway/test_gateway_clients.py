@@ -200,6 +200,9 @@ def test_a_client_that_runs_out_of_time_is_a_hang_up() -> None:
 
     with running(GatewaySettings(on_hangup="cancel")) as rig, openai_client(rig) as client:
         rig.plays(slow)
-        with pytest.raises(openai.APITimeoutError):
-            client.chat.completions.create(model="m", messages=[], timeout=openai.Timeout(120, read=0.2))
+        for seconds in (0.2, 2.0, 20.0):  # long enough for the request to have left
+            with pytest.raises(openai.APITimeoutError):
+                client.chat.completions.create(model="m", messages=[], timeout=openai.Timeout(120, read=seconds))
+            if rig.provider.asked.is_set():
+                break
         assert rig.log.wait_for(1)[0]["status"] == "cancelled"

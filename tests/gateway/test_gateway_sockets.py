@@ -175,12 +175,12 @@ def test_how_one_side_closes_is_told_to_the_other() -> None:
         with open_socket(rig, REALTIME) as connection:
             received(connection)
             assert (connection.close_code, connection.close_reason) == (4003, "insufficient_quota")
-        assert provider.left.wait(20)
+        assert provider.left.wait(100)
         provider.left.clear()
         provider.scene = received_by_the_provider
         with open_socket(rig, REALTIME) as connection:
             connection.close(4001, "bye")
-        assert provider.left.wait(20)
+        assert provider.left.wait(100)
         assert provider.closed[-1] == (4001, "bye")
 
 
@@ -249,7 +249,7 @@ def test_a_client_that_leaves_in_a_response_is_cancelled() -> None:
         with open_socket(rig, REALTIME) as connection:
             connection.send("{}")
             assert [connection.recv(timeout=120) for _ in range(2)] == [CREATED, DELTA]
-        assert provider.left.wait(20), "the provider is told that nobody listens any more"
+        assert provider.left.wait(100), "the provider is told that nobody listens any more"
         (event,) = rig.log.wait_for(1)
     assert (event["status"], event["output_tokens"]) == ("cancelled", 10)
 

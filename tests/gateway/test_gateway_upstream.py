@@ -15,7 +15,7 @@ from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure
 
 GET = Outgoing(b"GET", b"/v1/models", [(b"accept", b"*/*")])
 POST = Outgoing(b"POST", b"/v1/chat", [], b"{}")
-QUICK = UpstreamSettings(first_byte_seconds=0.1, idle_seconds=0.1, connect_seconds=0.1)
+SOON_SILENT = UpstreamSettings(idle_seconds=0.5)
 
 
 @asynccontextmanager
@@ -84,10 +84,10 @@ async def silent(stage: Stage) -> None:
 
 def test_a_full_pool_says_so_in_time() -> None:
     async def scenario() -> None:
-        settings = UpstreamSettings(connections_max=1, connect_seconds=0.1)
-        async with provider(silent, settings=settings) as (client, origin, _):
+        settings = UpstreamSettings(connections_max=1, connect_seconds=0.5)
+        async with provider(silent, settings=settings) as (client, origin, scripted):
             first = asyncio.create_task(client.send(origin, GET))
-            await asyncio.sleep(0)
+            await _until(lambda: bool(scripted.seen))
             with pytest.raises(UpstreamFailure) as failed:
                 await client.send(origin, GET)
             assert failed.value.kind == "no_free_connection"
@@ -155,7 +155,7 @@ async def begin_and_stall(stage: Stage) -> None:
 @pytest.mark.parametrize(("play", "kind"), [(begin_and_break, "closed_early"), (begin_and_stall, "idle_timeout")])
 def test_what_came_before_a_break_is_handed_over_first(play: Play, kind: str) -> None:
     async def scenario() -> None:
-        async with provider(play, settings=QUICK) as (client, origin, _):
+        async with provider(play, settings=SOON_SILENT) as (client, origin, _):
             answer = await client.send(origin, GET)
             assert await answer.chunk() == b"12345"
             with pytest.raises(UpstreamFailure) as failed:
@@ -254,7 +254,7 @@ def test_a_cancelled_call_closes_its_connection() -> None:
             call = asyncio.create_task(client.send(origin, GET))
             await _until(lambda: bool(scripted.seen))
             call.cancel()
-            await asyncio.wait_for(left.wait(), 10)
+            await asyncio.wait_for(left.wait(), 100)
             with pytest.raises(asyncio.CancelledError):
                 await call
 

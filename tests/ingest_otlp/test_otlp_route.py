@@ -179,7 +179,8 @@ def _announced(path: Path, process: Any) -> tuple[str, str]:
 def stored(server: tuple[str, str], **filters: str) -> list[dict[str, Any]]:
     url, token = server
     for _ in range(6_000):
-        answer = httpx.get(f"{url}/api/v1/events", params=filters, headers={"authorization": f"Bearer {token}"})
+        headers = {"authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{url}/api/v1/events", params=filters, headers=headers, timeout=90)
         if answer.json()["events"]:
             break
         time.sleep(0.02)
@@ -200,11 +201,11 @@ def work(tracer: Tracer) -> None:
 def test_spans_of_the_real_sdk_arrive_as_calls(server: tuple[str, str]) -> None:
     url, token = server
     headers = {"authorization": f"Bearer {token}"}
-    exporter = OTLPSpanExporter(f"{url}/v1/traces", headers=headers)
+    exporter = OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=90)
     provider = TracerProvider(resource=Resource.create({"service.name": "shop"}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     work(provider.get_tracer("opentelemetry.instrumentation.openai_v2"))
-    assert provider.force_flush()
+    assert provider.force_flush(90_000)
     provider.shutdown()
 
     found = stored(server, service="shop")
@@ -216,6 +217,6 @@ def test_spans_of_the_real_sdk_arrive_as_calls(server: tuple[str, str]) -> None:
 
 def test_the_exporter_of_logs_is_content_too(server: tuple[str, str]) -> None:
     url, token = server
-    exporter = OTLPLogExporter(f"{url}/v1/logs", headers={"authorization": f"Bearer {token}"})
+    exporter = OTLPLogExporter(f"{url}/v1/logs", headers={"authorization": f"Bearer {token}"}, timeout=90)
     assert exporter.export([]).name == "SUCCESS"
     exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -100,7 +100,7 @@ def _write(handler: BaseHTTPRequestHandler, answer: Answer, go_on: threading.Eve
     handler.end_headers()
     if answer.pause_after is not None:
         handler.wfile.write(answer.body[: answer.pause_after])
-        go_on.wait(10)
+        go_on.wait(100)
         handler.wfile.write(answer.body[answer.pause_after :])
         return
     if answer.cut_after is None:
@@ -123,7 +123,7 @@ def serve(provider: Provider) -> ThreadingHTTPServer:
             provider.requests.append((self.path, headers, json.loads(body) if body else None))
             provider.arrived.set()
             if provider.held is not None:
-                provider.held.wait(10)
+                provider.held.wait(100)
             self._say(provider.next_answer(), hide_usage=not provider.tells_usage_always and not _asks(provider))
 
         def do_GET(self) -> None:

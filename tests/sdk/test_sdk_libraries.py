@@ -56,7 +56,7 @@ def run(code: str, data: Path) -> str:
         env={"TAXIMETER_DATA": str(data), "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -43,7 +43,7 @@ def run(program: str, data: Path, *arguments: str, **variables: str) -> subproce
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
 

@@ -119,7 +119,7 @@ def test_a_function_that_flushes_before_it_returns_loses_nothing_when_it_is_neve
             try:
                 client.chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": "?"}}])
             finally:
-                taximeter.flush(timeout_seconds=20)
+                taximeter.flush(timeout_seconds=80)
 
         handler({{}}, None)
         os.kill(os.getpid(), signal.SIGKILL)
