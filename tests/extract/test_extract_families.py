@@ -38,6 +38,7 @@ ANSWERS = [
     ("cohere", "/v2/chat", {"usage": {"billed_units": BILLED, "tokens": {"input_tokens": 99}}}, COUNTED),
     ("cohere", "/v2/chat", {"usage": {"tokens": BILLED}}, COUNTED),
     ("cohere", "/v1/chat", {"meta": {"billed_units": BILLED}}, COUNTED),
+    ("cohere", "/v1/generate", {"generations": [{"text": "four"}], "meta": {"billed_units": BILLED}}, COUNTED),
     (
         "cohere",
         "/v2/chat",
@@ -115,6 +116,7 @@ def test_an_error_is_not_billed(kind: str, path: str, _: object, __: object) -> 
 REQUESTS = [
     ("cohere", "/v2/chat", {"messages": [{"content": "four"}], "stream": True}, "chat", True),
     ("cohere", "/v1/chat", {"message": "four"}, "chat", False),
+    ("cohere", "/v1/generate", {"prompt": "four"}, "text_completion", False),
     ("cohere", "/v2/embed", {"texts": ["four"]}, "embeddings", False),
     ("cohere", "/v2/rerank", {"query": "fo", "documents": ["ur"]}, "rerank", False),
     ("voyage", "/v1/multimodalembeddings", {"inputs": [{"content": [{"text": "four"}]}]}, "embeddings", False),
@@ -149,6 +151,12 @@ STREAMS: list[tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = [
         "/v1/chat",
         [{"event_type": "text-generation", "text": "fourfour"}],
         {"event_type": "stream-end", "response": {"response_id": "i", "meta": {"billed_units": BILLED}}},
+    ),
+    (
+        "cohere",
+        "/v1/generate",
+        [{"event_type": "text-generation", "text": "fourfour", "is_finished": False}],
+        {"event_type": "stream-end", "response": {"id": "i", "meta": {"billed_units": BILLED}}},
     ),
     (
         "ollama",
@@ -226,6 +234,21 @@ def test_an_answer_of_xai_that_is_still_deferred_is_not_finished() -> None:
     assert not waiting.read_answer(202, {}).finished
     done = waiting.read_answer(200, {"model": "grok", "usage": {"cost_in_usd_ticks": 20_000}})
     assert (done.finished, done.reported_cost_usd) == (True, Decimal("0.000002"))
+
+
+def test_chunks_of_xais_grpc_repeat_their_usage_as_it_grows() -> None:
+    path = "/xai_api.Chat/GetCompletionChunk"
+    chunks: list[dict[str, Any]] = [
+        {"model": "grok", "outputs": [{"delta": {"content": "fo"}}], "usage": {"prompt_tokens": "3"}},
+        {"model": "grok", "outputs": [{"delta": {"content": "ur"}, "finish_reason": "REASON_INVALID"}]},
+    ]
+    early = fed("xai", path, *chunks).reading()
+    assert (early.usage, early.finished, early.output_characters) == (Usage(input_tokens=3), False, 4)
+    usage = {"prompt_tokens": "3", "completion_tokens": 1, "reasoning_tokens": 1, "cost_in_usd_ticks": "20000"}
+    last = {"model": "grok", "outputs": [{"finish_reason": "REASON_STOP"}], "usage": usage}
+    reading = fed("xai", path, *chunks, last).reading()
+    assert reading.usage == Usage(input_tokens=3, output_tokens=2, reasoning_tokens=1)
+    assert (reading.finished, reading.reported_cost_usd) == (True, Decimal("0.000002"))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,17 @@ PATHS = [
     ("gemini", "POST", "/v1beta/interactions", "gemini.interactions"),
     ("gemini", "GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", "gemini.live"),
     ("openai", "POST", "/v1/agents/completions", "openai.chat"),
+    ("openai", "POST", "/api/v1/images", "openai.images"),
+    ("openai", "POST", "/openai/deployments/d/images/edits", "openai.images"),
+    ("cohere", "POST", "/v1/generate", "cohere.v1.generate"),
+    ("gemini", "POST", "/v1beta/tunedModels/mine:generateContent", "gemini.generate_content"),
+    (
+        "gemini",
+        "POST",
+        "/v1/projects/p/locations/l/endpoints/1:streamGenerateContent",
+        "gemini.stream_generate_content",
+    ),
+    ("xai", "POST", "/xai_api.Chat/GetCompletionChunk", "xai.grpc_stream"),
     ("openai", "POST", "/v1/threads/runs", "openai.assistants.run"),
     ("openai", "GET", "/openai/v1/realtime?model=gpt-realtime", "openai.realtime"),
     ("anthropic", "POST", "/v1/complete", "anthropic.complete"),
@@ -68,6 +79,8 @@ FREE = [
     ("gemini", "POST", "/v1beta/cachedContents"),
     ("anthropic", "POST", "/v1/messages/batches"),
     ("openai", "POST", "/v1/batches"),
+    ("openai", "POST", "/v1/batch/jobs"),
+    ("xai", "POST", "/v1/videos/generations"),
     ("bedrock", "POST", "/model/m/count-tokens"),
     ("ollama", "GET", "/api/tags"),
 ]
@@ -102,8 +115,9 @@ def test_what_is_not_known_has_no_flavour(kind: str, method: str, path: str) -> 
     assert flavour_for(kind, method, path) is None
 
 
-def test_a_deployment_in_the_path_names_the_model_when_the_body_does_not() -> None:
-    flavour = flavour_for("openai", "POST", "/openai/deployments/my-gpt/chat/completions")
+@pytest.mark.parametrize("endpoint", ["chat/completions", "images/edits", "audio/transcriptions", "audio/speech"])
+def test_a_deployment_in_the_path_names_the_model_when_the_body_does_not(endpoint: str) -> None:
+    flavour = flavour_for("openai", "POST", f"/openai/deployments/my-gpt/{endpoint}")
     assert flavour is not None
     assert flavour.read_request({"messages": []}).model == "my-gpt"
     assert flavour.read_request({"model": "gpt-4o", "messages": []}).model == "gpt-4o"

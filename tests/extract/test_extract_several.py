@@ -192,6 +192,25 @@ def test_a_finished_batch_of_gemini_holds_its_answers_twice() -> None:
     assert (running.items, running.finished) == ((), False)
 
 
+def test_a_job_of_mistral_that_is_done_holds_its_answers() -> None:
+    flavour = polled("openai", "/v1/batch/jobs/j")
+    outputs = [
+        {"custom_id": "0", "response": {"status_code": 200, "body": {**CHAT, "id": "c0", "model": "m"}}, "error": None},
+        {"custom_id": "1", "response": {"status_code": 200, "body": {**CHAT, "id": "c1", "model": "m"}}, "error": None},
+        {"custom_id": "2", "response": None, "error": {"type": "invalid_request_error"}},
+    ]
+    whole = flavour.read_answer(200, {"status": "SUCCESS", "model": "m", "outputs": outputs})
+    assert [(item.response_id, item.service_tier, item.not_billed) for item in whole.items] == [
+        ("c0", "batch", False),
+        ("c1", "batch", False),
+        (None, "batch", True),
+    ]
+    assert (whole.usage, whole.service_tier) == (Usage(input_tokens=6, output_tokens=4), "batch")
+    for status, finished in (("RUNNING", False), ("FAILED", True)):
+        running = flavour.read_answer(200, {"status": status, "outputs": None, "output_file": None})
+        assert (running.items, running.usage, running.finished) == ((), Usage(), finished)
+
+
 def test_calls_together() -> None:
     one = Reading(
         response_model="a", usage=COUNTED, service_tier="batch", reported_cost_usd=Decimal("0.1"), finished=True

@@ -30,6 +30,12 @@ def read_chat_request(body: Payload) -> RequestFacts:
     )
 
 
+def read_generate_request(body: Payload) -> RequestFacts:
+    facts = read_chat_request(body)
+    size = characters(mapping(body).get("prompt"))
+    return replace(facts, operation="text_completion", input_characters=size)
+
+
 def read_embed_request(body: Payload) -> RequestFacts:
     body = mapping(body)
     size = characters(body.get("texts")) + characters(body.get("inputs"))
@@ -88,6 +94,10 @@ def read_chat_answer(status: int, payload: object) -> Reading:
 
 def read_v1_chat_answer(status: int, payload: object) -> Reading:
     return _answer(status, payload, "text")
+
+
+def read_generate_answer(status: int, payload: object) -> Reading:
+    return _answer(status, payload, "generations")
 
 
 def read_embed_answer(status: int, payload: object) -> Reading:
@@ -174,6 +184,13 @@ V1_CHAT: Final = Flavour(
     open_framing=LineFraming,
     streamed_as=(*JSON_LINES, EVENT_STREAM),
 )
+GENERATE: Final = replace(
+    V1_CHAT,
+    name="cohere.v1.generate",
+    operation="text_completion",
+    read_request=read_generate_request,
+    read_body=read_generate_answer,
+)
 EMBED: Final = Flavour(
     name="cohere.embed", operation="embeddings", read_request=read_embed_request, read_body=read_embed_answer
 )
@@ -184,6 +201,7 @@ RERANK: Final = Flavour(
 ROUTES: Final = (
     route("POST", "v2/chat", CHAT),
     route("POST", "v1/chat", V1_CHAT),
+    route("POST", "v1/generate", GENERATE),
     route("POST", "embed", EMBED),
     route("POST", "rerank", RERANK),
     route("POST", "v1/(?:de)?tokenize", free("cohere.tokenize")),

@@ -268,10 +268,12 @@ PREDICT: Final = Flavour(
     name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_body=read_prediction
 )
 _MODEL: Final = "(?P<model>[^/:]+)"
+_KEPT: Final = "(?:models|tunedModels|endpoints)"
+"""Collections of models: Google's, one's own at the Gemini API and at Vertex AI."""
 
 ROUTES: Final = (
-    route("POST", f"models/{_MODEL}:generateContent", GENERATE),
-    route("POST", f"models/{_MODEL}:streamGenerateContent", STREAM_GENERATE),
+    route("POST", f"{_KEPT}/{_MODEL}:generateContent", GENERATE),
+    route("POST", f"{_KEPT}/{_MODEL}:streamGenerateContent", STREAM_GENERATE),
     route("POST", f"models/{_MODEL}:(?:batchEmbedContents|embedContent)", EMBED),
     route("POST", f"models/{_MODEL}:predict", PREDICT),
     route("POST", f"models/{_MODEL}:countTokens", free("gemini.count_tokens")),

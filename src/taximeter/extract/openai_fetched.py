@@ -8,9 +8,9 @@ from typing import Final
 from taximeter.extract import mistral, openai
 from taximeter.extract.flavour import JSON_LINES, Flavour, ReadRequest, error_type, free, route
 from taximeter.extract.lines import LineFraming
-from taximeter.extract.payload import Payload, characters, mapping, text
+from taximeter.extract.payload import Payload, characters, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
-from taximeter.extract.several import result_lines
+from taximeter.extract.several import MOST_ITEMS, result_lines, together
 from taximeter.extract.stream import StreamState
 
 _FILES: Final = (*JSON_LINES, "application/octet-stream", "text/plain", "binary/octet-stream")
@@ -42,6 +42,20 @@ def read_batch(status: int, payload: object) -> Reading:
         error_type=None,
         not_billed=False,
     )
+
+
+def read_job(status: int, payload: object) -> Reading:
+    """A batch job of Mistral: once it is done it holds its answers itself, as lines of a file of results would."""
+    if status >= 400:
+        return openai.read_chat_answer(status, payload)
+    job = mapping(payload)
+    results = [read_result(mapping(line)) for line in items(job.get("outputs"))[:MOST_ITEMS]]
+    if any(results):
+        return together(result for result in results if result is not None)
+    return Reading(finished=job.get("status") not in _JOB_RUNS)
+
+
+_JOB_RUNS: Final = ("QUEUED", "RUNNING", "CANCELLATION_REQUESTED")
 
 
 def read_result(line: Payload) -> Reading | None:
@@ -148,6 +162,9 @@ BATCH_OUTPUT: Final = Flavour(
     polled=True,
     several=True,
 )
+JOB: Final = Flavour(
+    name="mistral.batch", operation="chat", read_request=_fetch("chat"), read_body=read_job, polled=True, several=True
+)
 RUN: Final = Flavour(
     name="openai.assistants.run",
     operation="invoke_agent",
@@ -169,6 +186,8 @@ ROUTES: Final = (
     route("POST", "batches(?:/[^/]+/cancel)?", free("openai.batches")),
     route("GET", "batches/[^/]+", BATCH),
     route("GET", "files/(?P<usage_id>[^/]+)/content", BATCH_OUTPUT),
+    route("POST", "batch/jobs(?:/[^/]+/cancel)?", free("mistral.batches")),
+    route("GET", "batch/jobs/[^/]+", JOB),
     route("POST", "threads/(?:[^/]+/)?runs", RUN),
     route("POST", "threads/[^/]+/runs/[^/]+/submit_tool_outputs", RUN),
     route("GET", "threads/[^/]+/runs/[^/]+", FETCHED_RUN),

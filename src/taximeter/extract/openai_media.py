@@ -155,9 +155,15 @@ OCR: Final = Flavour(
     read_body=read_ocr_answer,
 )
 
+_MEDIA: Final = (
+    ("images(?:/(?:generations|edits|variations))?", IMAGES),
+    ("audio/(?:transcriptions|translations)", TRANSCRIPTIONS),
+    ("audio/speech", SPEECH),
+)
+
 ROUTES: Final = (
-    route("POST", "images/(?:generations|edits|variations)", IMAGES),
-    route("POST", "audio/(?:transcriptions|translations)", TRANSCRIPTIONS),
-    route("POST", "audio/speech", SPEECH),
+    # Azure names a deployment in the path, and a form with a file in it is not read.
+    *(route("POST", f"deployments/(?P<model>[^/]+)/{path}", flavour) for path, flavour in _MEDIA),
+    *(route("POST", path, flavour) for path, flavour in _MEDIA),
     route("POST", "ocr", OCR),
 )

@@ -9,10 +9,12 @@ from typing import Final
 from taximeter.core.usage import Usage
 from taximeter.extract import openai
 from taximeter.extract.counts import CountTable, believable, counts_in
-from taximeter.extract.flavour import Flavour, error_type, route
+from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
+from taximeter.extract.lines import LineFraming
 from taximeter.extract.payload import Payload, characters, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.several import MOST_ITEMS, together
+from taximeter.extract.stream import StreamState
 
 _GRPC_COUNTS: Final[CountTable] = {
     "": {
@@ -102,6 +104,40 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value
 
 
+class Chunks:
+    """Chunks of gRPC in their JSON form; the usage in them grows."""
+
+    finished = False
+
+    def __init__(self, _: RequestFacts | None = None) -> None:
+        self._told = NOTHING_READ
+        self._characters = 0
+        self._stopped = False
+        self.content_started = False
+
+    def skim(self, _: bytes, /) -> bool:
+        return False
+
+    def take(self, event: Payload, /) -> None:
+        told = read_grpc_answer(200, event)
+        if told.usage.known or not self._told.usage.known:
+            self._told = told
+        for output in map(mapping, items(event.get("outputs"))):
+            self._characters += characters(output.get("delta"))
+            self._stopped = self._stopped or output.get("finish_reason") not in _GOES_ON
+        self.content_started = self._characters > 0
+
+    def reading(self) -> Reading:
+        return replace(self._told, finished=self._stopped, output_characters=self._characters)
+
+
+_GOES_ON: Final = (None, "", "REASON_INVALID")
+
+
+def _chunks(request: RequestFacts | None) -> StreamState:
+    return Chunks(request)
+
+
 BATCH_RESULTS: Final = Flavour(
     name="xai.batch.results",
     operation="chat",
@@ -114,10 +150,15 @@ DEFERRED: Final = Flavour(
     name="xai.deferred", operation="chat", read_request=read_fetch, read_body=read_deferred, polled=True
 )
 GRPC: Final = Flavour(name="xai.grpc", operation="chat", read_request=read_grpc_request, read_body=read_grpc_answer)
+GRPC_CHUNKS: Final = replace(
+    GRPC, name="xai.grpc_stream", open_stream=_chunks, open_framing=LineFraming, streamed_as=JSON_LINES
+)
 
 ROUTES: Final = (
     route("GET", "batches/[^/]+/results", BATCH_RESULTS),
     route("GET", "chat/deferred-completion/[^/]+", DEFERRED),
     route("GET", "videos/(?P<usage_id>[^/]+)", replace(DEFERRED, name="xai.videos", operation="video_generation")),
+    route("POST", "videos/(?:generations|edits)", free("xai.videos")),  # the video that is fetched tells its price
     route("POST", "xai_api\\.Chat/GetCompletion", GRPC),
+    route("POST", "xai_api\\.Chat/GetCompletionChunk", GRPC_CHUNKS),
 )
