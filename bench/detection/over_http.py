@@ -1,10 +1,14 @@
-"""Raw calls over HTTP into a running server, against the same calls fed offline: `python -m bench.detection.over_http
-FOLDER [--learn-hours H] [--most-an-hour N]`.
+"""Raw calls over HTTP into a running server, against the same calls fed directly: `python -m bench.detection.over_http
+FOLDER [--learn-hours H] [--most-an-hour N] [--step-seconds S]`.
 
 FOLDER has the context.json of a labelled history and its raw calls (events.csv.gz). The first hours are posted as fast
 as they go and learnt. Of the rest every half minute is posted when it is over by the server's clock, which goes on when
 detection has looked at it: minutes of calls pass in a second, and a slow machine only makes them pass slower. At the
-end the findings that the API tells are compared with those of detection without a server.
+end a backtest is asked of the same server.
+
+A line of JSON for each finding says its severity and its first minute, four times: as the server told it; as detection
+without a server does that looks at the same moments, at minutes under way as well; as the backtest has it; and as
+detection does that is given whole minutes. The first two have to be the same, and the last two.
 """
 
 from __future__ import annotations
@@ -19,36 +23,56 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 import numpy as np
 import yaml
 
-from bench.detection.histories import context, holidays
+from bench.detection.histories import context, holidays, minute_of, minute_text
 from bench.detection.told_time import ASKED, TOLD, WATCHED, Times
-from taximeter.anomaly.detection import Minute
+from taximeter.anomaly.detection import Detection, Minute
+from taximeter.anomaly.incidents import Incident
+from taximeter.anomaly.panel import FEATURE, MODEL, USER
 from taximeter.clock import rfc3339
+from taximeter.compose.detecting import GRACE_US
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.reports.backtest import detection_for
 from taximeter.reports.signals import blocks
 
 LEARN_HOURS: Final = 72.0
-STEP_US: Final = 30_000_000
+STEP_SECONDS: Final = 30.0
 BATCH: Final = 1_000
 PROVIDER: Final = "listed"
 MINUTE_US: Final = 60_000_000
 PATIENCE_SECONDS: Final = 600.0
 
-Call = Mapping[str, Any]
-Found = tuple[str, tuple[tuple[str, str], ...], str]
-"""Kind, scope and severity of a finding."""
+SEVEN_SECONDS_US: Final = 7_000_000
+"""The first look is so long after a minute: then what was before it is complete."""
+
+Scope = tuple[tuple[str, str], ...]
+
+
+class Call(NamedTuple):
+    at_us: int
+    feature: str
+    line: str
+    """As it is posted."""
+
+
+class Found(NamedTuple):
+    """A finding; `start` is its first minute."""
+
+    kind: str
+    scope: Scope
+    start: str
+    severity: str
 
 
 # ── the calls ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,15 +81,15 @@ Found = tuple[str, tuple[tuple[str, str], ...], str]
 def calls_of(folder: Path, most_an_hour: int | None) -> list[Call]:
     """The raw calls as events, in the order of time; without the features that have more calls an hour than that."""
     with gzip.open(folder / "events.csv.gz", "rt") as text:
-        calls = [_event(number, row) for number, row in enumerate(csv.DictReader(text))]
-    hours = (_at_us(calls[-1]) - _at_us(calls[0])) / (60 * MINUTE_US)
-    number = Counter(call["feature"] for call in calls)
-    return [call for call in calls if most_an_hour is None or number[call["feature"]] <= most_an_hour * hours]
+        calls = [_call(number, row) for number, row in enumerate(csv.DictReader(text))]
+    hours = (calls[-1].at_us - calls[0].at_us) / (60 * MINUTE_US)
+    number = Counter(call.feature for call in calls)
+    return [call for call in calls if most_an_hour is None or number[call.feature] <= most_an_hour * hours]
 
 
-def _event(number: int, row: Mapping[str, str]) -> Call:
+def _call(number: int, row: Mapping[str, str]) -> Call:
     at_us = int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1_000_000)
-    return {
+    event = {
         "event_id": uuid7(at_us // 1000, number.to_bytes(10, "big")),
         "started_at": row["timestamp"],
         "provider": PROVIDER,
@@ -78,48 +102,75 @@ def _event(number: int, row: Mapping[str, str]) -> Call:
         "cache_read_tokens": int(row["cached_tokens"]),
         "output_tokens": int(row["output_tokens"]),
     }
+    return Call(at_us, sys.intern(row["feature"]), json.dumps(event))
 
 
-def _at_us(call: Call) -> int:
-    return int(datetime.fromisoformat(call["started_at"]).timestamp() * 1_000_000)
+def moments_of(calls: Sequence[Call], from_us: int, step_us: int) -> Iterator[tuple[int, list[Call]]]:
+    """When detection looks, and the calls that have come since it did before; all before `from_us` at the first."""
+    at, ends_us = 0, calls[-1].at_us + 2 * MINUTE_US
+    for now_us in range(from_us, ends_us, step_us):
+        until = at
+        while until < len(calls) and calls[until].at_us < now_us:
+            until += 1
+        yield now_us, list(calls[at:until])
+        at = until
 
 
-# ── offline ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── without a server ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def found_offline(told: Mapping[str, Any], calls: Sequence[Call], from_us: int) -> set[Found]:
-    """What detection tells of the calls from a moment on, having seen all of them minute by minute."""
+def found_directly(
+    told: Mapping[str, Any], moments: Iterable[tuple[int, list[Call]]], *, under_way: bool
+) -> list[Found]:
+    """What detection tells since the first moment. `under_way`: it looks at minutes that are not over, too."""
     detection = detection_for(Settings.model_validate(settings(told)).anomalies)
-    prices = told["prices_usd_per_mtok"]
-    detection.models.prices.update({model: listed["output"] for model, listed in prices.items()})
-    incidents = {}
-    for block in blocks(_minutes(detection.panel, calls, prices)):
-        for news in detection.run(block):
-            if news.minute * MINUTE_US >= from_us:
-                incidents[id(news.incident)] = news.incident
-    return {(one.kind, tuple(sorted(one.scope)), one.severity) for one in incidents.values()}
+    detection.models.prices.update({model: listed["output"] for model, listed in told["prices_usd_per_mtok"].items()})
+    sums, whole = Sums(told["prices_usd_per_mtok"]), -1
+    met: dict[int, Incident] = {}
+    for now_us, calls in moments:
+        for call in calls:
+            sums.add(call)
+        complete = (now_us - GRACE_US) // MINUTE_US
+        first, whole = max(whole, sums.first), complete
+        for block in blocks(sums.minute(detection, minute) for minute in range(first, complete)):
+            detection.run(block)
+        for minute in range(complete, now_us // MINUTE_US + 1) if under_way else ():
+            part = min(1.0, (now_us - minute * MINUTE_US) / MINUTE_US)
+            detection.run([sums.minute(detection, minute)], part=part)
+        met.update({id(incident): incident for incident in detection.under_way()})
+    return [Found(one.kind, tuple(sorted(one.scope)), minute_text(one.start), one.severity) for one in met.values()]
 
 
-def _minutes(panel: Any, calls: Sequence[Call], prices: Mapping[str, Mapping[str, float]]) -> Iterator[Minute]:
-    by_minute = {
-        minute: list(held) for minute, held in itertools.groupby(calls, key=lambda call: _at_us(call) // MINUTE_US)
-    }
-    for minute in range(min(by_minute), max(by_minute) + 1):
-        cells: dict[int, list[float]] = {}
-        for call in by_minute.get(minute, ()):
-            key = {"feature": call["feature"], "model": call["request_model"], "user_id": call["user_id"]}
-            cell = panel.cell(tuple(key.get(name) for name in panel.dimensions), minute)
-            held = cells.setdefault(cell, [0.0] * 7)
-            for place, value in enumerate(_values(call, prices[call["request_model"]])):
-                held[place] += value
-        yield Minute(minute, np.fromiter(cells, np.int32, len(cells)), np.array(list(cells.values())).reshape(-1, 7))
+class Sums:
+    """The minutes of calls as detection takes them."""
+
+    def __init__(self, prices: Mapping[str, Mapping[str, float]]) -> None:
+        self._prices = prices
+        self._minutes: dict[int, dict[tuple[str, str, str], list[float]]] = defaultdict(dict)
+
+    @property
+    def first(self) -> int:
+        return min(self._minutes)
+
+    def add(self, call: Call) -> None:
+        event = json.loads(call.line)
+        key = event["feature"], event["request_model"], event["user_id"]
+        held = self._minutes[call.at_us // MINUTE_US].setdefault(key, [0.0] * 7)
+        for place, value in enumerate(_values(event, self._prices[event["request_model"]])):
+            held[place] += value
+
+    def minute(self, detection: Detection, minute: int) -> Minute:
+        cells, panel = self._minutes.get(minute, {}), detection.panel
+        keys = (dict(zip((FEATURE, MODEL, USER), cell, strict=True)) for cell in cells)
+        numbers = [panel.cell(tuple(key.get(name) for name in panel.dimensions), minute) for key in keys]
+        return Minute(minute, np.array(numbers, np.int32), np.array(list(cells.values())).reshape(-1, 7))
 
 
-def _values(call: Call, price: Mapping[str, float]) -> Iterable[float]:
+def _values(event: Mapping[str, Any], price: Mapping[str, float]) -> Iterable[float]:
     """In the order of `panel.Value`."""
-    tokens, cached, output = (call[name] for name in ("input_tokens", "cache_read_tokens", "output_tokens"))
+    tokens, cached, output = (event[name] for name in ("input_tokens", "cache_read_tokens", "output_tokens"))
     input_usd = ((tokens - cached) * price["input"] + cached * price["cached_input"]) / 1e6
-    return 1.0, float(call["attempt"] > 1), tokens, cached, output, input_usd, output * price["output"] / 1e6
+    return 1.0, float(event["attempt"] > 1), tokens, cached, output, input_usd, output * price["output"] / 1e6
 
 
 # ── the server ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +204,7 @@ class Server:
     def post(self, calls: Sequence[Call]) -> None:
         """Post them and wait until they are stored."""
         for begins in range(0, len(calls), BATCH):
-            body = "\n".join(json.dumps(call) for call in calls[begins : begins + BATCH])
+            body = "\n".join(call.line for call in calls[begins : begins + BATCH])
             answer = self.client.post("/v1/events", content=body, headers={"content-type": "application/x-ndjson"})
             answer.raise_for_status()
             self.posted += int(answer.json()["accepted"])
@@ -169,10 +220,18 @@ class Server:
         self.times.write(ASKED, now_us)
         _until(lambda: self.times.read(WATCHED) == now_us)
 
-    def findings(self, since_us: int) -> set[Found]:
-        asked = {"limit": 500, "since": rfc3339(since_us)}
-        listed = self.client.get("/api/v1/findings", params=asked).json()["findings"]
-        return {(one["kind"], tuple(sorted(one["scope"].items())), one["severity"]) for one in listed}
+    def findings(self) -> list[Found]:
+        listed = self.client.get("/api/v1/findings", params={"limit": 500}).json()["findings"]
+        return [_found(one) for one in listed]
+
+    def backtest(self, from_us: int, to_us: int) -> list[Found]:
+        answer = self.client.post("/api/v1/rules/backtest", json={"from": rfc3339(from_us), "to": rfc3339(to_us)})
+        return [_found(one) for one in answer.raise_for_status().json()["findings"]]
+
+
+def _found(told: Mapping[str, Any]) -> Found:
+    start = minute_text(minute_of(told["started_at"]))
+    return Found(told["kind"], tuple(sorted(told["scope"].items())), start, told["severity"])
 
 
 @contextlib.contextmanager
@@ -204,25 +263,45 @@ def _until(true: Any) -> None:
         time.sleep(0.02)
 
 
-def found_by_server(told: Mapping[str, Any], calls: Sequence[Call], from_us: int) -> tuple[set[Found], float]:
-    """What the API tells after the calls from a moment on, and how much faster than they came they went in."""
-    before = [call for call in calls if _at_us(call) < from_us]
-    until_us = _at_us(calls[-1])
-    ends_us = until_us - until_us % MINUTE_US + 2 * MINUTE_US
-    with server(told, _at_us(calls[0])) as to:
+@dataclass(frozen=True)
+class Replayed:
+    """What the server told, what its backtest tells, and how much faster the calls went in than they had come."""
+
+    told: list[Found]
+    backtest: list[Found]
+    speed: float
+
+
+def replayed(told: Mapping[str, Any], moments: Sequence[tuple[int, list[Call]]]) -> Replayed:
+    from_us, before = moments[0]
+    to_us = moments[-1][0] // MINUTE_US * MINUTE_US
+    with server(told, before[0].at_us) as to:
         to.post(before)
         to.tell(from_us)
         to.look(from_us)
-        began, at = time.monotonic(), len(before)
-        for step_us in range(from_us + STEP_US, ends_us + 1, STEP_US):
-            until = at
-            while until < len(calls) and _at_us(calls[until]) < step_us:
-                until += 1
-            to.tell(step_us)
-            to.post(calls[at:until])
-            to.look(step_us)
-            at = until
-        return to.findings(from_us), (ends_us - from_us) / 1e6 / (time.monotonic() - began)
+        began = time.monotonic()
+        for now_us, calls in moments[1:]:
+            to.tell(now_us)
+            to.post(calls)
+            to.look(now_us)
+        speed = (moments[-1][0] - from_us) / 1e6 / (time.monotonic() - began)
+        return Replayed(to.findings(), to.backtest(from_us // MINUTE_US * MINUTE_US, to_us), speed)
+
+
+SOURCES: Final = ("server", "directly", "backtest", "whole_minutes")
+
+
+def side_by_side(sources: Sequence[Iterable[Found]]) -> Iterator[dict[str, Any]]:
+    """Findings of one kind and scope beside each other, in the order in which they began."""
+    kinds: dict[tuple[str, Scope], list[list[tuple[str, str]]]] = {}
+    for place, source in enumerate(sources):
+        for found in sorted(source):
+            lists = kinds.setdefault((found.kind, found.scope), [[] for _ in SOURCES])
+            lists[place].append((found.start, found.severity))
+    for (kind, scope), lists in sorted(kinds.items()):
+        for held in itertools.zip_longest(*lists):
+            same = held[0] == held[1] and held[2] == held[3]
+            yield {"kind": kind, "scope": dict(scope), **dict(zip(SOURCES, held, strict=True)), "same": same}
 
 
 def main(arguments: list[str]) -> int:
@@ -230,19 +309,21 @@ def main(arguments: list[str]) -> int:
     asked.add_argument("folder", type=Path)
     asked.add_argument("--learn-hours", type=float, default=LEARN_HOURS)
     asked.add_argument("--most-an-hour", type=int, default=None, help="leave out features with more calls than that")
+    asked.add_argument("--step-seconds", type=float, default=STEP_SECONDS, help="how often detection looks")
     given = asked.parse_args(arguments)
     told, calls = context(given.folder), calls_of(given.folder, given.most_an_hour)
-    begin_us = _at_us(calls[0])
-    from_us = begin_us - begin_us % MINUTE_US + round(given.learn_hours * 60) * MINUTE_US
-    offline = found_offline(told, calls, from_us)
-    online, speed = found_by_server(told, calls, from_us)
-    for found in sorted(offline | online):
-        where = "both" if found in offline & online else "offline only" if found in offline else "server only"
-        print(json.dumps({"kind": found[0], "scope": dict(found[1]), "severity": found[2], "told": where}))
-    print(
-        f"{len(calls)} calls, {len(offline & online)} of {len(offline | online)} findings the same, {speed:.0f} times"
-    )
-    return 0 if offline == online else 1
+    begin_us = calls[0].at_us - calls[0].at_us % MINUTE_US
+    from_us = begin_us + round(given.learn_hours * 60) * MINUTE_US + SEVEN_SECONDS_US
+    moments = list(moments_of(calls, from_us, round(given.step_seconds * 1_000_000)))
+    directly, whole = (found_directly(told, moments, under_way=under_way) for under_way in (True, False))
+    by_server = replayed(told, moments)
+    rows = list(side_by_side((by_server.told, directly, by_server.backtest, whole)))
+    for row in rows:
+        print(json.dumps(row))
+    same = sum(row["same"] for row in rows)
+    lively = len(calls) - len(moments[0][1])
+    print(f"{len(calls)} calls, {lively} of them {by_server.speed:.0f} times faster; {same} of {len(rows)} the same")
+    return 0 if same == len(rows) else 1
 
 
 if __name__ == "__main__":

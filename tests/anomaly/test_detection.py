@@ -125,6 +125,16 @@ def test_minute_by_minute_tells_the_same_as_slot_by_slot(experienced: Detection,
     assert words(told_of(experienced, change, minutes=90, block=block)) == slots
 
 
+def test_a_minute_that_is_looked_at_before_its_last_calls_have_come_is_learnt_once(experienced: Detection) -> None:
+    once, again = copy.deepcopy(experienced), copy.deepcopy(experienced)
+    Traffic(once).run(NOON, NOON + 75)
+    for last in range(NOON + 14, NOON + 75, 15):
+        Traffic(again).run(last - 14, last)
+        again.run([Traffic(again).minute(last)], part=1.0)
+        Traffic(again).run(last, last + 1)
+    assert again.spread.dispersion.tolist() == once.spread.dispersion.tolist()
+
+
 def test_after_an_incident_the_same_day_of_the_next_week_is_expected_as_before(experienced: Detection) -> None:
     learnt = copy.deepcopy(experienced)
     Traffic(learnt, during(NOON + 5, NOON + 125, "chat", rate=4.0)).run(NOON, NOON + 360)

@@ -75,11 +75,12 @@ def scenario(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_calls_replayed_over_http_into_a_running_server_give_the_findings_of_the_offline_feed(scenario: Path) -> None:
+def test_calls_over_http_give_the_findings_of_a_direct_feed_and_so_does_a_backtest(scenario: Path) -> None:
     command = [sys.executable, "-m", "bench.detection.over_http", str(scenario), "--learn-hours", str(LEARN_HOURS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
-    assert {one["told"] for one in told} == {"both"}
+    assert all(one["same"] for one in told)
+    assert all(one["server"] and one["backtest"] for one in told)
     kinds = {(one["kind"], one["scope"]["feature"]) for one in told}
     assert kinds == {("volume_spike", "chat"), ("retry_storm", "search"), ("model_drift", "search")}

@@ -34,6 +34,9 @@ STEADINESS: Final = 1.25
 
 CREEP_SCORE: Final = 4.5
 
+SHORT_RISE_DAYS: Final = 5
+SHORT_RISE: Final = 1.03
+"""A rise of so few days must be larger by this factor: a harmless deploy that fell into it cannot be told from it."""
 
 FEWEST_DAYS: Final = 8
 """Days that must be known to tell a rise from the level before it."""
@@ -68,10 +71,7 @@ class Creeps:
         thresholds: Thresholds,
     ) -> Iterator[tuple[Literal["opened", "escalated", "closed"], Incident]]:
         rise = rises(tokens_per_call(history, history.done // 4, len(scopes)))
-        rising = (
-            (rise.growth >= np.log(thresholds.creep_warning)) & (rise.score >= CREEP_SCORE) & rise.steady & eligible
-        )
-        for row in np.flatnonzero(rising).tolist():
+        for row in np.flatnonzero(telling(rise, thresholds) & eligible).tolist():
             incident, base, _ = self._open.get(row, (None, 0.0, 0))
             if incident is None:
                 incident, base = _crept(rise, row, scopes[row], minute), float(rise.base[row])
@@ -98,6 +98,12 @@ class Rise:
     score: Floats
     steady: NDArray[np.bool_]
     today: Floats
+
+
+def telling(rise: Rise, thresholds: Thresholds) -> NDArray[np.bool_]:
+    """Which rises are large, certain and steady enough to be told."""
+    least = thresholds.creep_warning * np.where(rise.days <= SHORT_RISE_DAYS, SHORT_RISE, 1.0)
+    return np.asarray((rise.growth >= np.log(least)) & (rise.score >= CREEP_SCORE) & rise.steady)
 
 
 def _crept(rise: Rise, row: int, scope: Scope, minute: int) -> Incident:

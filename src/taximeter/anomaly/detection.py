@@ -94,10 +94,10 @@ class Detection:
         self._quiet_until: dict[tuple[Watch, int], int] = {}
         self._openings: dict[tuple[Watch, int], list[int]] = {}
 
-    def run(self, minutes: Sequence[Minute], part: float = 1.0) -> list[Told]:
+    def run(self, minutes: Sequence[Minute], part: float | None = None) -> list[Told]:
         """Take in consecutive minutes of one slot (of 15 minutes), and tell what became of incidents.
 
-        Of the last one only `part` may have passed; it is to come again when it is complete.
+        `part`: the last one is to come again, because only so much of it has passed, or is known yet.
         """
         first, last = minutes[0].minute, minutes[-1].minute
         self._make_room(last)
@@ -106,11 +106,12 @@ class Detection:
             self.panel.put(one.minute, one.cells, one.values, self.models.home)
         begins = first % SLOT_MINUTES
         expected = self._expected[:, begins : begins + len(minutes)].copy()
-        expected[:, -1] *= part
+        if part is not None:
+            expected[:, -1] *= part
         self.windows.take(first, expected, self.ratios)
         told: list[Told] = []
         while first <= last:
-            news, first = self._until_news(first, last, whole=part == 1.0)
+            news, first = self._until_news(first, last, whole=part is None)
             told += news
         return told
 
