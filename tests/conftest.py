@@ -9,9 +9,10 @@ import threading
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clickhouse_process import clickhouse
 from postgres_here import own_postgres, postgres_database, postgres_server
 
-__all__ = ["own_postgres", "postgres_database", "postgres_server"]
+__all__ = ["clickhouse", "own_postgres", "postgres_database", "postgres_server"]
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,6 @@ from receivers import WebhookReceiver, listening
 from server_rig import PATIENCE_SECONDS, Running, eventually, running
 
 from taximeter.clock import SystemClock
-
-ENGINE = Path(__file__).parents[1] / "contracts" / "clickhouse_engine.py"
-
-
-@pytest.fixture
-def clickhouse(tmp_path: Path) -> Iterator[str]:
-    program = [sys.executable, str(ENGINE), str(tmp_path / "engine")]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        yield f"clickhouse://127.0.0.1:{int(process.stdout.readline())}/meter"
-        process.kill()
 
 
 def called(server: Running, numbers: range) -> None:

@@ -21,6 +21,7 @@ from taximeter.cli import (
     keeping,
     keys,
     limits,
+    migrate,
     prices,
     report,
     rules,
@@ -70,6 +71,7 @@ app.add_typer(rules.app, name="rules")
 app.command("export")(export.export)
 app.command("verify")(keeping.verify)
 app.command("forget")(keeping.forget)
+app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)

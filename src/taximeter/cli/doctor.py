@@ -71,7 +71,7 @@ def examine(config: Path | None, data: Path) -> Iterator[Finding]:
         yield Finding("configuration", "wrong", str(error))
     yield _prices(settings)
     yield from _directory(data)
-    yield from _guarded("server", lambda: _server(data))
+    yield from _guarded("server", lambda: _server(settings, data))
     yield from _clients()
 
 
@@ -104,12 +104,12 @@ def _directory(data: Path) -> Iterator[Finding]:
     yield Finding("disk space", state, f"{free / (1 << 30):,.1f} GiB free")
 
 
-def _server(data: Path) -> Iterator[Finding]:
+def _server(settings: Settings, data: Path) -> Iterator[Finding]:
     server = running_server(data)
     if server is None:
         yield Finding("server", "note", "none is running on this data directory")
         if data.is_dir():
-            yield from _guarded("store", lambda: _store(data))
+            yield from _guarded("store", lambda: _store(settings, data))
         return
     status = server.get("/api/v1/status")
     yield Finding("server", "good", f"{server.url}, version {status['version']}, role {status['role']}")
@@ -147,11 +147,10 @@ def _spool_damage(damaged_segments: int, set_aside: dict[str, int]) -> Iterator[
         yield Finding("spool", "note", f"set aside in rejected.ndjson: {listed}")
 
 
-def _store(data: Path) -> Iterator[Finding]:
+def _store(settings: Settings, data: Path) -> Iterator[Finding]:
     from taximeter.compose.offline import offline
-    from taximeter.config.settings import Settings
 
-    with offline(Settings(), data) as opened:
+    with offline(settings, data) as opened:
         waiting = opened.waiting_bytes()
         yield Finding("store", "good", f"opens, schema {opened.store.schema_version}")
         yield Finding("spool", "good", f"{waiting:,} bytes wait; `taximeter report` or `up` takes them in")

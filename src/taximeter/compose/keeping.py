@@ -15,6 +15,7 @@ from taximeter.ingest.collector import Collector, Prices, Store
 from taximeter.ingest.roads import Roads
 from taximeter.spool import SpoolReader
 from taximeter.store.events import ClickHouseEvents, DuckDBEvents, EventStore
+from taximeter.store.events.moving import Movable
 
 EVENTS_FILE: Final = "events.duckdb"
 METADATA_FILE: Final = "metadata.sqlite"
@@ -23,7 +24,7 @@ COLLECTOR_FILE: Final = "collector"
 """The name under which this directory's collector keeps its marks in a store that several collectors share."""
 
 
-def open_events(settings: Settings, data: Path, clock: Clock) -> EventStore:
+def open_events(settings: Settings, data: Path, clock: Clock) -> Movable:
     """The events store of the settings. Raises StoreError, UsageError for an address that is none."""
     timeout_seconds = settings.server.query_timeout_seconds
     if settings.store.events == "embedded":

@@ -17,7 +17,7 @@ from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook, load_price_book
 from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.spool import SpoolReader
-from taximeter.store.events import EventStore
+from taximeter.store.events.moving import Movable
 from taximeter.store.ownership import own
 
 
@@ -25,7 +25,7 @@ from taximeter.store.ownership import own
 class Offline:
     """A data directory opened by a command: its store, and the collector that has to catch up first."""
 
-    store: EventStore
+    store: Movable
     prices: PriceBook
     collector: Collector
     spool: SpoolReader

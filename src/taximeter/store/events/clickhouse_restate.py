@@ -18,22 +18,23 @@ from taximeter.errors import StoreError
 from taximeter.store.events.clickhouse_client import ClickHouseClient, text
 from taximeter.store.events.columns import COLUMN_NAMES
 from taximeter.store.events.cost_lines import stored_line
-from taximeter.store.events.repricing import COST_COLUMNS, NewCost, Repricing
+from taximeter.store.events.repricing import COST_COLUMNS, SUPERSEDED, NewCost, Repricing
 
 _USD: Final = "Nullable(Decimal(18, 12))"
 _COST: Final = ", ".join(f"{name} {_USD}" for name in ("input", "cache_read", "cache_write", "output", "other"))
-_STRUCTURE: Final = (
+STRUCTURE: Final = (
     f"event_id UUID, cost_usd {_USD}, cost Tuple({_COST}), cache_read_saving_usd {_USD}, "
     f"cache_write_surcharge_usd {_USD}, unpriced_reason Nullable(String), price_version Nullable(String), "
     "price_rule Nullable(String)"
 )
+"""The id and the cost columns, as the server reads them from JSON."""
 
 
 def replace_costs(client: ClickHouseClient, costs: Sequence[NewCost], run: str, at_us: int) -> None:
     """Keep the current derivations of these events, and put the new ones in their place."""
     if not costs:
         return
-    restated = f"format(JSONEachRow, {text(_STRUCTURE)}, {text(chr(10).join([stored_line(new) for new in costs]))})"
+    restated = f"format(JSONEachRow, {text(STRUCTURE)}, {text(chr(10).join([stored_line(new) for new in costs]))})"
     between = f"{_moment(min(new.started_us for new in costs))} AND {_moment(max(new.started_us for new in costs))}"
     kept = f"SELECT event_id FROM superseded_costs WHERE repricing_id = {text(run)}"
     client.write(
@@ -56,7 +57,7 @@ def _moment(at_us: int) -> str:
 
 
 def superseded(client: ClickHouseClient, event_id: str) -> list[dict[str, Any]]:
-    names = ", ".join((*COST_COLUMNS, "superseded_at", "repricing_id"))
+    names = ", ".join(SUPERSEDED[1:])
     return client.found(
         f"SELECT {names} FROM superseded_costs WHERE event_id = toUUID({text(event_id)}) ORDER BY superseded_at DESC"
     )

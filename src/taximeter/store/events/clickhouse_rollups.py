@@ -69,12 +69,19 @@ class Marks:
         """Marks the units in which events began at these moments, before and after what is done inside. When that
         fails, it may have been done all the same: the units stay dirty."""
         units = sorted(rolling.units_of(starts_us))
-        with self._lock:
-            self._steps += 1
-            step = self._steps
+        step = self._next_step()
         self._write(units, _WRITING, step * _STATES)
         yield
         self._write(units, _WRITTEN, step * _STATES + 1)
+
+    def wrote(self, units: Sequence[Unit]) -> None:
+        """Marks units whose sums are not what they are added up from."""
+        self._write(units, _WRITTEN, self._next_step() * _STATES + 1)
+
+    def _next_step(self) -> int:
+        with self._lock:
+            self._steps += 1
+            return self._steps
 
     def _write(self, units: Sequence[Unit], state: int, version: int) -> None:
         write(self._client, [(Mark(unit, self._writer, version), state) for unit in units])
@@ -164,16 +171,27 @@ def _view_of(level: Level) -> exp.Select:
 
 def add_up(client: ClickHouseClient, level: Level, stretches: Sequence[Stretch], marks: Sequence[Mark]) -> None:
     """Replace the rows of these units by what the events say, and clear the marks, which were read before."""
-    _, ((generation,),) = client.read("SELECT toUnixTimestamp64Micro(now64(6))")
+    generation = new_generation(client)
     names = ", ".join(rolling.columns(level))
     rows = dialect.said(rolling.added_up(level, stretches))
     client.write(f"INSERT INTO {level.table} ({names}, generation) SELECT *, {generation} FROM ({rows})")
+    say_it_counts(client, level, (start_us for start_us, _ in stretches), generation)
+    clear(client, marks)
+
+
+def new_generation(client: ClickHouseClient) -> int:
+    """Later than every one that there is, by the server's clock."""
+    _, ((generation,),) = client.read("SELECT toUnixTimestamp64Micro(now64(6))")
+    return int(generation)
+
+
+def say_it_counts(client: ClickHouseClient, level: Level, starts_us: Iterable[int], generation: int) -> None:
+    """The rows of this generation are those of the units from now on."""
     units = [
         json.dumps({"level": level.name, "started_at": rfc3339(start_us), "generation": generation})
-        for start_us, _ in stretches
+        for start_us in starts_us
     ]
     client.write("INSERT INTO rollup_units FORMAT JSONEachRow", "\n".join(units).encode())
-    clear(client, marks)
 
 
 def delete_stale(client: ClickHouseClient, level: Level) -> None:

@@ -19,6 +19,7 @@ from taximeter.clock import rfc3339, to_unix_us
 from taximeter.errors import QueryStoppedError, StoreError, UsageError
 from taximeter.store.events import (
     clickhouse_append,
+    clickhouse_moving,
     clickhouse_restate,
     clickhouse_rollups,
     pages,
@@ -41,6 +42,7 @@ from taximeter.store.events.clickhouse_schema import bring_up_to_date
 from taximeter.store.events.deleted_users import user_hash, without_deleted
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import Lines, readable_lines
+from taximeter.store.events.moving import Bounds
 from taximeter.store.events.port import (
     Appended,
     Cancellation,
@@ -334,6 +336,37 @@ class ClickHouseEvents:
             return []
         dirty = clickhouse_rollups.dirty(self._client)
         return [start_us for start_us in found if (level.name, start_us) not in dirty]
+
+    # --- moving: what `Movable` has beyond the port --------------------------------------------------------------
+
+    def bounds(self) -> Bounds:
+        with self._errors():
+            return clickhouse_moving.bounds(self._client)
+
+    def put_bounds(self, bounds: Bounds) -> None:
+        with self._write_lock, self._errors():
+            clickhouse_moving.put_bounds(self._client, bounds)
+
+    def kept_sums(self, level: Level, stretch: Stretch) -> list[Found]:
+        with self._errors():
+            return clickhouse_moving.kept_sums(self._client, level, stretch)
+
+    def put_sums(self, level: Level, stretch: Stretch, rows: Sequence[Found]) -> None:
+        with self._write_lock, self._errors():
+            self._marks.wrote([(one.name, one.unit(stretch[0])) for one in LEVELS if one.of == level])
+            clickhouse_moving.put_sums(self._client, level, stretch, rows)
+
+    def earlier_costs(self, stretch: Stretch) -> list[Found]:
+        with self._errors():
+            return clickhouse_moving.earlier_costs(self._client, stretch)
+
+    def put_earlier_costs(self, rows: Sequence[Found]) -> None:
+        with self._write_lock, self._errors():
+            clickhouse_moving.put_earlier_costs(self._client, rows)
+
+    def count_earlier_costs(self) -> int:
+        with self._errors():
+            return clickhouse_moving.count_earlier_costs(self._client)
 
     def close(self) -> None:
         self._client.close()

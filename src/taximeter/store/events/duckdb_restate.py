@@ -15,7 +15,7 @@ import duckdb
 
 from taximeter.clock import to_datetime, to_unix_us
 from taximeter.store.events.cost_lines import stored_line
-from taximeter.store.events.repricing import COST_COLUMNS, NewCost, Repricing
+from taximeter.store.events.repricing import COST_COLUMNS, SUPERSEDED, NewCost, Repricing
 
 
 def replace_costs(connection: duckdb.DuckDBPyConnection, costs: Sequence[NewCost], run: str, at_us: int) -> None:
@@ -41,7 +41,7 @@ def _staging(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 _SUPERSEDE: Final = f"""
-    INSERT INTO superseded_costs (event_id, {", ".join(COST_COLUMNS)}, superseded_at, repricing_id)
+    INSERT INTO superseded_costs ({", ".join(SUPERSEDED)})
     SELECT event_id, {", ".join(f"events.{name}" for name in COST_COLUMNS)}, ?, ?
     FROM events JOIN restated USING (event_id)
     WHERE started_at BETWEEN ? AND ?
@@ -54,7 +54,7 @@ _REPLACE: Final = f"""
 
 
 def superseded(connection: duckdb.DuckDBPyConnection, event_id: str) -> list[dict[str, Any]]:
-    names = (*COST_COLUMNS, "superseded_at", "repricing_id")
+    names = SUPERSEDED[1:]
     rows = connection.execute(
         f"SELECT {', '.join(names)} FROM superseded_costs WHERE event_id = ? ORDER BY superseded_at DESC",  # noqa: S608
         [event_id],

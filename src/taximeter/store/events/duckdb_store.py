@@ -18,6 +18,7 @@ from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageEr
 from taximeter.store.events import (
     duckdb_deletion,
     duckdb_dialect,
+    duckdb_moving,
     duckdb_restate,
     duckdb_retention,
     duckdb_rollups,
@@ -33,6 +34,7 @@ from taximeter.store.events.duckdb_reads import Reads
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import Lines, readable_lines
+from taximeter.store.events.moving import Bounds
 from taximeter.store.events.port import (
     Appended,
     Cancellation,
@@ -264,6 +266,38 @@ class DuckDBEvents:
     def superseded(self, event_id: str) -> list[dict[str, Any]]:
         with self.reading(None) as cursor:
             return [pages.whole_record(row) for row in duckdb_restate.superseded(cursor, event_id)]
+
+    # --- moving: what `Movable` has beyond the port --------------------------------------------------------------
+
+    def bounds(self) -> Bounds:
+        with self.reading(None) as cursor:
+            return duckdb_moving.bounds(cursor)
+
+    def put_bounds(self, bounds: Bounds) -> None:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            duckdb_moving.put_bounds(self._writer, bounds)
+            self._deleted_users = duckdb_deletion.deleted_users(self._writer)
+            self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
+
+    def kept_sums(self, level: Level, stretch: Stretch) -> list[Found]:
+        with self.reading(None) as cursor:
+            return duckdb_moving.kept_sums(cursor, level, stretch)
+
+    def put_sums(self, level: Level, stretch: Stretch, rows: Sequence[Found]) -> None:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            duckdb_moving.put_sums(self._writer, level, stretch, rows)
+
+    def earlier_costs(self, stretch: Stretch) -> list[Found]:
+        with self.reading(None) as cursor:
+            return duckdb_moving.earlier_costs(cursor, stretch)
+
+    def put_earlier_costs(self, rows: Sequence[Found]) -> None:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            duckdb_moving.put_earlier_costs(self._writer, rows)
+
+    def count_earlier_costs(self) -> int:
+        with self.reading(None) as cursor:
+            return duckdb_moving.count_earlier_costs(cursor)
 
     def close(self) -> None:
         """Writes what is in the log into the file, when all reads are over; the store cannot be used afterwards."""

@@ -75,6 +75,9 @@ COST_COLUMNS: Final = (
 )
 """What re-pricing replaces; the other columns of an event are facts."""
 
+SUPERSEDED: Final = ("event_id", *COST_COLUMNS, "superseded_at", "repricing_id")
+"""What is kept of a derivation that was replaced."""
+
 PRICED_BY: Final = (
     "provider",
     "request_model",
