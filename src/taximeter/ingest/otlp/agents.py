@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from taximeter.clock import rfc3339, to_unix_us
@@ -57,12 +58,13 @@ AGENT_SPANS: Final = ("claude_code.",)
 
 def is_agent(origin: Origin, span_name: str = "") -> bool:
     """Whether a coding agent sent this, whose log events count instead."""
-    service = str(origin.shared.get("service", "")).lower()
-    return (
-        service in AGENT_SERVICES
-        or origin.scope_name.startswith(AGENT_SCOPES)
-        or bool(span_name and span_name.startswith(AGENT_SPANS))
-    )
+    service = str(origin.shared.get("service", ""))
+    return _is_agents_own(service, origin.scope_name) or span_name.startswith(AGENT_SPANS)
+
+
+@lru_cache(maxsize=1024)
+def _is_agents_own(service: str, scope_name: str) -> bool:
+    return service.lower() in AGENT_SERVICES or scope_name.startswith(AGENT_SCOPES)
 
 
 _COUNTS: Final = {

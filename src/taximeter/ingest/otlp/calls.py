@@ -65,7 +65,7 @@ NO_CALLS: Final = frozenset(
 )
 """Operations that have a model or counts at times, and cost nothing at a model's price."""
 
-USAGE_FIELDS: Final = ("input", "output", "langfuse_usage", "uncached_input")
+USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input"})
 
 COUNTED_AS_ZERO: Final = frozenset({"openlit"})
 """Emitters that report a cost of 0 for a model they cannot price."""
@@ -120,7 +120,7 @@ def role_of(span: Span) -> tuple[Role, str | None]:
 
 
 def _has_usage(found: Found) -> bool:
-    return any(name in found for name in USAGE_FIELDS)
+    return not USAGE_FIELDS.isdisjoint(found)
 
 
 def _opens_a_stream(span: Span) -> bool:
@@ -348,7 +348,7 @@ def _vendor_parts(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}  # out of JSON; to ask for a `Mapping` takes eight times as long
 
 
 def _put(found: Found, name: str, value: object) -> None:

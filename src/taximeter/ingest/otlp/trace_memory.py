@@ -47,7 +47,7 @@ MOST_BELOW: Final = 64
 MOST_TWINS: Final = 4
 """Calls with the same numbers that are remembered, for comparison."""
 
-_TwinKey: TypeAlias = tuple[Any, int | None, int | None]
+_TwinKey: TypeAlias = tuple[Any, tuple[int | None, int | None]]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]
 
 
@@ -503,7 +503,7 @@ def _overlap(outer: _Facts, inner: _Facts) -> bool:
 
 
 def _twin_key(call: Call, facts: _Facts) -> _TwinKey:
-    return call.span.origin.shared.get("service"), *facts.numbers
+    return call.span.origin.shared.get("service"), facts.numbers
 
 
 def _are_twins(mine: _Facts, other: _Facts) -> bool:
