@@ -31,7 +31,7 @@ CALLS_A_MINUTE: Final = 4
 BURST_CALLS: Final = 300
 BURST_US: Final = 3_000_000
 BETWEEN_SECONDS: Final = 0.7
-"""Detection looks every five seconds: bursts come at different times before its turn."""
+"""Detection looks every two seconds: bursts come at different times before its turn."""
 
 LOOK_SECONDS: Final = 0.05
 PATIENCE_SECONDS: Final = 600.0
@@ -71,6 +71,7 @@ def _burst(client: httpx.Client, feature: str, chance: random.Random) -> dict[st
         "detected_at": finding["detected_at"],
         "told_at": rfc3339(told_us),
         "seconds": seconds,
+        "turn_ms": round(client.get("/api/v1/status").json()["jobs"]["detection"]["last_duration_ms"]),
     }
 
 

@@ -1,7 +1,7 @@
 """`python -m bench.detection.cost [SCOPES] [HOURS]`: share of a core and memory that detection takes, by active scopes.
 
 Traffic of 1,000 events a second over so many scopes (features, their users and models). After HOURS of learning, ten
-minutes are taken in as a server does it: every five seconds the minute under way, then the whole one. Asking the store
+minutes are taken in as a server does it: every two seconds the minute under way, then the whole one. Asking the store
 is not in it.
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 
 from taximeter.anomaly.calendar import SLOT_MINUTES, Calendar
 from taximeter.anomaly.detection import Detection, Minute
+from taximeter.compose.detecting import DETECT_SECONDS
 
 EVENTS_A_MINUTE: Final = 60_000
 USERS_A_FEATURE: Final = 18
-TURNS_A_MINUTE: Final = 12
+TURNS_A_MINUTE: Final = round(60 / DETECT_SECONDS)
 MEASURED_MINUTES: Final = 10
 FIRST: Final = 29_016_000
 

@@ -185,6 +185,23 @@ def test_the_prompt_version_before_is_named_when_nobody_marked_a_cause(tmp_path:
         assert told["summary"] == "No cause was found in 15m: roll back to prompt version v41 (now v42)."
 
 
+def test_a_mark_of_another_feature_is_no_cause(tmp_path: Path) -> None:
+    with on_call(tmp_path, roll_back_after="15m") as (on, hook):
+        found(on, "cost_per_request")
+        on.turn()
+        mark = Annotation(
+            annotation_id="m",
+            at_us=on.clock.us + 1,
+            text="search 7 deployed",
+            author="ann",
+            labels={"feature": "search"},
+        )
+        on.metadata.alerting.annotate(mark)
+        goes_on(on, 20, lambda _minute: 6)
+        (told,) = told_by_itself(hook)
+        assert "roll back to prompt version v41" in told["summary"]
+
+
 def test_no_version_is_named_when_a_cause_was_marked(tmp_path: Path) -> None:
     with on_call(tmp_path, roll_back_after="15m") as (on, hook):
         found(on, "cost_per_request")

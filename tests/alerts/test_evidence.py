@@ -51,7 +51,7 @@ def call(at_us: int, **fields: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
     """An hour of calm with many users, then u7 alone with a new prompt, errors and retries; search is calm."""
-    opened = DuckDBEvents(tmp_path_factory.mktemp("evidence") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("evidence") / "events.duckdb", query_timeout_seconds=600)
     calm = [call(START_US - n * MINUTE_US, user_id=f"u{n % 6}") for n in range(1, 60)]
     wild = [
         call(
@@ -165,7 +165,7 @@ def test_a_runbook_of_ones_own_takes_the_place_of_a_shipped_one_and_asks_its_own
 
 
 def test_what_cannot_be_found_out_says_so_and_holds_nothing_up(metadata: Metadata, tmp_path: Path) -> None:
-    closed = DuckDBEvents(tmp_path / "events.duckdb")
+    closed = DuckDBEvents(tmp_path / "events.duckdb", query_timeout_seconds=600)
     closed.close()
     told = dict(investigator(closed, metadata)(alert("volume_spike"))["evidence"])
     assert told["Deployments"].startswith("checkout")

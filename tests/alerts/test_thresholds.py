@@ -36,7 +36,7 @@ def call(minutes_ago: float, feature: str, cost: str | None, week: int = 0) -> d
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path_factory.mktemp("thresholds") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("thresholds") / "events.duckdb", query_timeout_seconds=600)
     calls = [
         call(1, "chat", "30"),
         call(2, "chat", "31"),

@@ -26,7 +26,7 @@ alerts:
     hook: {kind: webhook, url: "%(url)s/hook"}
     broken: {kind: webhook, url: "http://127.0.0.1:9/hook"}
   routes:
-    - {match: {kind: threshold}, channels: [hook]}
+    - {match: {kind: threshold}, channels: [hook], escalate: [{after: 1h, channels: [hook]}]}
 """
 
 LINE = "CRITICAL A bound is crossed: feature chat, $0.06 in 10 minutes, rule burn"
@@ -124,7 +124,7 @@ def test_a_restart_in_the_middle_neither_forgets_nor_repeats(tmp_path: Path, rec
     assert len({headers["idempotency-key"] for _, headers, _ in receiver.taken}) == 1, "a copy is known as one"
 
 
-def test_the_command_line_shows_takes_and_silences(server: Server, receiver: Vendor) -> None:
+def test_the_command_line_shows_escalates_takes_and_silences(server: Server, receiver: Vendor) -> None:
     place = ("--data", str(server.data))
     assert "Nothing is wrong" in taximeter("alerts", "list", *place).stderr
     post(server, call(5, "chat"))
@@ -132,6 +132,9 @@ def test_the_command_line_shows_takes_and_silences(server: Server, receiver: Ven
     listed = taximeter("alerts", "list", *place, "--format", "json")
     incident = json.loads(listed.stdout)["incidents"][0]["incident_id"]
     assert listed.returncode == 1, "there is one"
+    assert taximeter("alerts", "escalate", incident[:13], *place).returncode == 0
+    eventually(lambda: [event for event, _ in told(receiver)] == ["opened", "escalated"])
+    assert "nobody further" in taximeter("alerts", "escalate", incident[:13], *place).stderr
     assert taximeter("alerts", "ack", incident[:13], "--by", "bert", *place).returncode == 0
     assert "taken by bert" in taximeter("alerts", "list", *place).stdout.replace("\n", " ")
     assert taximeter("alerts", "annotate", "rolled back", "--label", "feature=chat", *place).returncode == 0

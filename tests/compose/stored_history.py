@@ -40,7 +40,7 @@ class History:
 
     def __init__(self, folder: Path, seed: int = 7) -> None:
         folder.mkdir(exist_ok=True)
-        self.store = DuckDBEvents(folder / "events.duckdb")
+        self.store = DuckDBEvents(folder / "events.duckdb", query_timeout_seconds=600)
         self.metadata = Metadata(folder / "metadata.sqlite")
         self._random = random.Random(seed)
 

@@ -48,7 +48,7 @@ def finding(kind: FindingKind, scope: dict[str, str], excess_calls: float = 0.0)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path / "events.duckdb")
+    opened = DuckDBEvents(tmp_path / "events.duckdb", query_timeout_seconds=600)
     yield opened
     opened.close()
 

@@ -52,7 +52,7 @@ CALLS = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path_factory.mktemp("caching") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("caching") / "events.duckdb", query_timeout_seconds=600)
     splicer = CostSplicer(load_price_book())
     lines = [json.dumps(one).encode() for one in CALLS]
     opened.append([splicer.spliced(line, json.loads(line), rfc3339(START_US)) for line in lines], {})
@@ -114,6 +114,6 @@ def test_by_nothing_at_all(store: DuckDBEvents) -> None:
 
 def test_the_default_is_feature_and_model(store: DuckDBEvents, tmp_path: Path) -> None:
     assert {"feature", "model"} <= told(store)["rows"][0].keys()
-    empty = DuckDBEvents(tmp_path / "empty.duckdb")
+    empty = DuckDBEvents(tmp_path / "empty.duckdb", query_timeout_seconds=600)
     assert told(empty)["rows"] == []
     empty.close()

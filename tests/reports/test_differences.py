@@ -56,7 +56,7 @@ def book(request: pytest.FixtureRequest) -> PriceBook:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, book: PriceBook) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path_factory.mktemp("differences") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("differences") / "events.duckdb", query_timeout_seconds=600)
     splicer = CostSplicer(book)
     lines = [json.dumps(one).encode() for one in CALLS]
     opened.append([splicer.spliced(line, json.loads(line), rfc3339(START_US)) for line in lines], {})

@@ -134,7 +134,7 @@ def test_periods_are_those_of_the_zone_also_when_its_clock_changes(span: str, no
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path_factory.mktemp("forecast") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("forecast") / "events.duckdb", query_timeout_seconds=600)
     yield opened
     opened.close()
 
@@ -155,7 +155,7 @@ def test_what_is_spent_is_exact_and_what_is_to_come_is_what_usually_came(store: 
 
 
 def test_what_is_no_longer_kept_makes_the_history_shorter(tmp_path: Path) -> None:
-    store = DuckDBEvents(tmp_path / "events.duckdb")
+    store = DuckDBEvents(tmp_path / "events.duckdb", query_timeout_seconds=600)
     keep(store, "daily", 28)
     store.expire(Retention({EVENTS: 14}), MONDAY_US)
     told = forecast({"span": "week", "filters": {"feature": "daily", "user_id": "u1"}}, store, MONDAY_US)

@@ -24,7 +24,7 @@ NOW_US = 1_795_000_000_000_000
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
     """Nine days of one call an hour: its cost in cents is the hour's number, every seventh a retry, two users."""
-    opened = DuckDBEvents(tmp_path_factory.mktemp("events") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("events") / "events.duckdb", query_timeout_seconds=600)
     opened.append([call(number) for number in range(9 * 24)], {})
     yield opened
     opened.close()

@@ -61,7 +61,7 @@ def book() -> PriceBook:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
-    store = DuckDBEvents(tmp_path_factory.mktemp("repricing") / "events.duckdb")
+    store = DuckDBEvents(tmp_path_factory.mktemp("repricing") / "events.duckdb", query_timeout_seconds=600)
     yield store
     store.close()
 

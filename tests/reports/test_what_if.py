@@ -62,7 +62,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
     """One for all: opening it takes longer than most tests. Each test has an environment of its own in it."""
-    opened = DuckDBEvents(tmp_path_factory.mktemp("what-if") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("what-if") / "events.duckdb", query_timeout_seconds=600)
     yield opened
     opened.close()
 

@@ -25,7 +25,7 @@ environments = (f"environment {n}" for n in itertools.count())
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
-    opened = DuckDBEvents(tmp_path_factory.mktemp("why") / "events.duckdb")
+    opened = DuckDBEvents(tmp_path_factory.mktemp("why") / "events.duckdb", query_timeout_seconds=600)
     yield opened
     opened.close()
 

@@ -55,8 +55,8 @@ class Decision:
     calls_a_minute: int | None = None
 
 
-Look = Callable[[StepName, Incident, Alert], Course | None]
-"""How an incident goes now; None when it is not known, or was looked at just now."""
+Look = Callable[[StepName, Incident, Alert, int], Course | None]
+"""How an incident goes at a moment; None when it is not known, or was looked at just before."""
 
 Hold = Callable[[Incident, Alert, int], str | None]
 """Hold whom an alert is about to so many calls a minute, and say what was done; None when it cannot be done now. Doing
@@ -67,6 +67,8 @@ def with_steps(
     desk: Desk, wanted: AutomationSettings, silences: Sequence[Silence], look: Look, hold: Hold, now_us: int
 ) -> Desk:
     """The desk after the steps that are due were taken."""
+    if all(after is None for after in after_seconds(wanted).values()):
+        return desk
     incidents = tuple(
         one if _is_quiet(one, desk.alerts, silences, now_us) else _stepped(one, desk.alerts, wanted, look, hold, now_us)
         for one in desk.incidents
@@ -82,7 +84,7 @@ def _stepped(
     incident: Incident, alerts: Alerts, wanted: AutomationSettings, look: Look, hold: Hold, now_us: int
 ) -> Incident:
     for name, alert in due_steps(incident, alerts, wanted, now_us):
-        course = look(name, incident, alert)
+        course = look(name, incident, alert, now_us)
         decision = None if course is None else decided(name, alert.labels, course, wanted)
         text = None if decision is None else _done(decision, incident, alert, hold)
         if text is not None:

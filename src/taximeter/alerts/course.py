@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,8 +59,9 @@ class Lookout:
             calls_a_minute = question.total("calls", question.from_us - BEFORE_US, question.from_us) / 60
             return Course(grows=grows(question, incident.opened_at_us), calls_a_minute=calls_a_minute)
         if name == "roll_back":
-            marked = bool(question.marks.annotations(incident.opened_at_us, question.now_us + 1))
-            return Course(cause_marked=marked, version_before=version_before(question))
+            return Course(
+                cause_marked=cause_marked(question, incident.opened_at_us), version_before=version_before(question)
+            )
         after = after_seconds(self.wanted)[name] or 0
         return Course(best_cache_hit_rate=best_cache_hit_rate(question, after * SECOND_US))
 
@@ -72,6 +73,16 @@ def grows(question: Question, opened_at_us: int) -> bool:
         question.total("calls", at_us - SPAN_US, at_us) for at_us in (opened_at_us, now_us - SPAN_US, now_us)
     )
     return now > then * GROWTH and now >= before
+
+
+def cause_marked(question: Question, opened_at_us: int) -> bool:
+    """Whether anything was marked since it opened that may concern it: a mark of another feature does not."""
+    marks = question.marks.annotations(opened_at_us, question.now_us + 1)
+    return any(_may_concern(mark.labels, question.scope) for mark in marks)
+
+
+def _may_concern(labels: Mapping[str, str], scope: Mapping[str, str]) -> bool:
+    return all(scope.get(name, value) == value for name, value in labels.items())
 
 
 def version_before(question: Question) -> str | None:

@@ -181,7 +181,7 @@ class _Play:
         self._desk, notifications = evaluated(acted, observations, self._policy, now_us, self._unknown)
         self._told += [_in_words(one, self._desk) for one in notifications]
 
-    def _look(self, _name: StepName, _incident: Incident, _alert: Alert) -> Course:
+    def _look(self, _name: StepName, _incident: Incident, _alert: Alert, _now_us: int) -> Course:
         return self._course
 
     def _acknowledge(self, at_seconds: int) -> None:

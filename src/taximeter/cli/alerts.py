@@ -79,6 +79,15 @@ def ack(
     return 0
 
 
+@app.command("escalate")
+def escalate(incident: IncidentArgument, data: DataOption = None, url: UrlOption = None) -> int:
+    """Tell the next ones of an incident's escalation now, also when it is taken."""
+    remote = watching(data, url)
+    answer = remote.post(f"/api/v1/alerts/{_whole_id(remote, incident)}/escalate", {})
+    note(f"{answer['title']}: the next ones of its escalation are told.")
+    return 0
+
+
 class Deed(StrEnum):
     """What can be done about an incident."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from taximeter.alerts import runbook
 from taximeter.alerts.actions import Wish, limit_for, scope_of
 from taximeter.alerts.alert import Alert, Incident
-from taximeter.alerts.automation import Course, Hold, StepName, with_steps
+from taximeter.alerts.automation import Hold, with_steps
 from taximeter.alerts.channels.registry import open_channels
 from taximeter.alerts.checks import CHECK_EVERY_US, ERRORS_RULE, SPENDER_RULE, Z_SCORE_RULE, Errors, NewSpenders, ZScore
 from taximeter.alerts.course import Lookout
@@ -154,10 +154,7 @@ def open_alerting(
     lookout = Lookout(store, records, explain, settings.alerts.automation)
 
     def automatic(desk: Desk, silences: Sequence[Silence], now_us: int) -> Desk:
-        def look(name: StepName, incident: Incident, alert: Alert) -> Course | None:
-            return lookout(name, incident, alert, now_us)
-
-        return with_steps(desk, settings.alerts.automation, silences, look, holding(set_limit), now_us)
+        return with_steps(desk, settings.alerts.automation, silences, lookout, holding(set_limit), now_us)
 
     watch = Watch(sources, policy, records, clock, public_url=public_url, evidence=investigator, automatic=automatic)
     signer = cache(lambda: Signer(links.key()))

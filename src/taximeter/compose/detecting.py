@@ -26,7 +26,8 @@ from taximeter.reports.signals import HISTORY_US, Signals, blocks, without_calls
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Findings, JudgedFinding, Verdict
 
-DETECT_SECONDS: Final = 5.0
+DETECT_SECONDS: Final = 2.0
+"""Pause between two looks. While nothing is stored a look costs nothing."""
 
 GRACE_US: Final = 4_000_000
 """How long after its end a minute counts as complete: events come through spool and collector."""
