@@ -63,3 +63,25 @@ def test_a_finding_that_does_not_exist_cannot_be_judged(metadata: Metadata) -> N
         metadata.findings.judge("nope", "confirmed", "ann")
     metadata.findings.keep([])
     assert metadata.findings.list() == []
+
+
+def gone(user: str, at_us: int) -> bool:
+    return user == "u1" and at_us <= START_US + 10
+
+
+def test_a_deleted_user_goes_from_findings_that_have_ended(metadata: Metadata) -> None:
+    about = replace(finding("about", START_US), scope={"user_id": "u1"}, ended_at_us=START_US + 20)
+    beside = replace(finding("beside", START_US), summary="calls of u1 (u10, Xu1) in chat", ended_at_us=START_US + 20)
+    later = replace(finding("later", START_US + 11), ended_at_us=START_US + 20)
+    other = replace(beside, finding_id="other", contributors=[], summary="calls of team u1")
+    metadata.findings.keep([about, beside, later, other, finding("open", START_US)])
+    assert metadata.findings.forget_users(gone) == 2
+    left = {one.finding.finding_id: one.finding for one in metadata.findings.list()}
+    assert left.keys() == {"beside", "later", "other", "open"}
+    told = left["beside"]
+    assert [one.value for one in told.contributors] == ["a deleted user"]
+    assert told.contributors[0].change_usd == beside.contributors[0].change_usd
+    assert told.summary == "calls of a deleted user (u10, Xu1) in chat"
+    assert told.evidence["users"] == ["a deleted user"]
+    assert [left["later"], left["other"]] == [later, other]
+    assert metadata.findings.forget_users(gone) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,3 +109,19 @@ def test_of_an_unseen_call_the_first_word_stands(reopen: Callable[[], Metadata])
     found = reopen().limits.unseen(START_US)
     assert sorted(found, key=lambda one: one.event_id) == [unseen(), unseen("e2")]
     assert reopen().limits.unseen(START_US + 1) == []
+
+
+def test_a_deleted_user_goes_from_what_was_crossed_and_from_calls_unseen(metadata: Metadata) -> None:
+    def gone(user: str, at_us: int) -> bool:
+        return user == "a/b" and at_us <= START_US
+
+    values = {"one": "a%2Fb", "two": "core/a%2Fb", "late": "a%2Fb", "else": "a/b", "all": ""}
+    crossed = [crossing(slot=slot, value=value) for slot, value in values.items() if slot != "late"]
+    metadata.limits.note_crossings([*crossed, crossing(slot="late", value="a%2Fb", at_us=START_US + 1)])
+    theirs = replace(unseen("e1"), subject={"user_id": "a/b", "team": "core"})
+    metadata.limits.note_unseen([theirs, unseen("e2")])
+    assert metadata.limits.forget_users(gone) == 3
+    assert {one.slot for one in metadata.limits.crossings(0)} == {"late", "else", "all"}
+    left = {call.event_id: call for call in metadata.limits.unseen(0)}
+    assert left == {"e1": replace(theirs, subject={"team": "core"}), "e2": unseen("e2")}
+    assert metadata.limits.forget_users(gone) == 0

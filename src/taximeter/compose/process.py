@@ -37,6 +37,7 @@ from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.exporting import DONE_ONCE as EXPORT
 from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
+from taximeter.compose.forgetting import LOOK_SECONDS, Forgetting
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
@@ -77,6 +78,7 @@ from taximeter.server.standing import LivePicture, Standing
 from taximeter.spool import Spool, SpoolLimits
 from taximeter.spool.sender import Sender
 from taximeter.store.events import EventStore
+from taximeter.store.events.moving import Movable
 from taximeter.store.events.port import Retention
 from taximeter.store.events.rollups import EVENTS, HOURS, USER_DAYS
 from taximeter.store.metadata import Lease
@@ -162,7 +164,7 @@ class Process:
         self._local_token = secrets.token_urlsafe(32)
         self._url = ""
 
-    def _open_store(self, closing: ExitStack) -> EventStore:
+    def _open_store(self, closing: ExitStack) -> Movable:
         store = open_events(self.settings, self.data, self.clock)
         closing.callback(store.close)
         return store
@@ -174,7 +176,7 @@ class Process:
             raise ConfigurationError("configuration", [needed])
         return Limiting(settings, book, lambda: self.prices.book, self.clock, self._events)
 
-    def _open_collecting(self, closing: ExitStack, store: EventStore) -> Collecting:
+    def _open_collecting(self, closing: ExitStack, store: Movable) -> Collecting:
         live = Live(LivePicture(store, self.clock))
         into = self.limiting.posting(store)
         jobs = self.jobs
@@ -192,6 +194,8 @@ class Process:
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
+        forgetting = Forgetting(store, self.desk.findings, self.desk.limits, self.clock)
+        jobs.every("forgetting", LOOK_SECONDS, forgetting.turn)
         if (kept := _retention(self.settings)).days:
             jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer, detecting)

@@ -8,15 +8,19 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from taximeter.anomaly.finding import Contributor, Expectation, Finding
 from taximeter.core.money import format_usd
 from taximeter.errors import NotFoundError
 from taximeter.store.metadata.database import Database, put
+from taximeter.store.metadata.forgotten import Gone, without_names
 from taximeter.store.metadata.tables import FINDINGS
 
 Verdict = Literal["confirmed", "new_level", "false_alarm"]
 """What an operator says of a finding: it was trouble; it is the new normal; it was nothing."""
+
+_USER: Final = "user_id"
 
 VERDICTS: Final = ("confirmed", "new_level", "false_alarm")
 
@@ -64,12 +68,33 @@ class Findings:
             raise NotFoundError(f"there is no finding {finding_id}", hint="see GET /api/v1/findings")
         return _judged(row._asdict())
 
+    def forget_users(self, gone: Gone) -> int:
+        """Of findings that have ended: delete those about a user who is gone, and take the name out of the others; how
+        many that were. Whoever keeps an open one would write the name again."""
+        ended = sa.select(FINDINGS).where(FINDINGS.c.ended_at_us.is_not(None))
+        with self._database.writing() as connection:
+            rows = [row._asdict() for row in connection.execute(ended)]
+            return sum(_forget(connection, row, gone) for row in rows)
+
     def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
         """Keep what an operator says of a finding. Raises NotFoundError."""
         said = sa.update(FINDINGS).where(FINDINGS.c.finding_id == finding_id).values(verdict=verdict, verdict_by=by)
         with self._database.writing() as connection:
             connection.execute(said)
         return self.get(finding_id)
+
+
+def _forget(connection: Connection, row: Mapping[str, Any], gone: Gone) -> bool:
+    at_us, this = row["detected_at_us"], FINDINGS.c.finding_id == row["finding_id"]
+    if gone(row["scope"].get(_USER, ""), at_us):
+        connection.execute(sa.delete(FINDINGS).where(this))
+        return True
+    contributors = row["content"]["contributors"]
+    users = {one["value"] for one in contributors if one["dimension"] == _USER and one["value"] is not None}
+    names = {user for user in users if gone(user, at_us)}
+    if names:
+        connection.execute(sa.update(FINDINGS).where(this).values(content=without_names(row["content"], names)))
+    return bool(names)
 
 
 def _row(finding: Finding) -> dict[str, Any]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from taximeter.clock import Clock
 from taximeter.store.metadata.database import Database, add_new
+from taximeter.store.metadata.forgotten import Gone
 from taximeter.store.metadata.tables import LIMIT_CROSSINGS, LIMIT_UNSEEN, LIMIT_VERSIONS
 from taximeter.store.metadata.versions import Versions
+
+_USER: Final = "user_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,22 @@ class LimitBook(Versions):
             rows = connection.execute(wanted.order_by(LIMIT_CROSSINGS.c.at_us).limit(most))
             return [LimitCrossing(**{n: getattr(row, n) for n in LimitCrossing.__slots__}) for row in rows]
 
+    def forget_users(self, gone: Gone) -> int:
+        """Delete what was crossed by users who are gone since, and take their names from calls unseen, which stay
+        spent; how many that were. A crossing does not say whether its value is a user: one of a team of the same name
+        goes too."""
+        with self._database.writing() as connection:
+            crossed = [row for row in connection.execute(sa.select(LIMIT_CROSSINGS)) if _is_by_one(row, gone)]
+            for row in crossed:
+                key = [column == row._mapping[column.name] for column in LIMIT_CROSSINGS.primary_key]
+                connection.execute(sa.delete(LIMIT_CROSSINGS).where(*key))
+            unseen = [row for row in connection.execute(sa.select(LIMIT_UNSEEN)) if _is_of_one(row, gone)]
+            for row in unseen:
+                subject = {name: value for name, value in row.subject.items() if name != _USER}
+                this = LIMIT_UNSEEN.c.event_id == row.event_id
+                connection.execute(sa.update(LIMIT_UNSEEN).where(this).values(subject=subject))
+        return len(crossed) + len(unseen)
+
     # ── calls unseen ───────────────────────────────────────────────────────────────────────────────────────────
 
     def note_unseen(self, calls: Sequence[UnseenCall]) -> None:
@@ -79,3 +99,13 @@ class LimitBook(Versions):
         with self._database.reading() as connection:
             rows = connection.execute(wanted)
             return [UnseenCall(**{n: getattr(row, n) for n in UnseenCall.__slots__}) for row in rows]
+
+
+def _is_by_one(crossing: Any, gone: Gone) -> bool:
+    parts = [part.replace("%2F", "/") for part in crossing.value.split("/")]
+    return any(gone(part, crossing.at_us) for part in parts if part)
+
+
+def _is_of_one(call: Any, gone: Gone) -> bool:
+    user = call.subject.get(_USER)
+    return user is not None and gone(user, call.at_us)
