@@ -56,6 +56,8 @@ lock: $(VENV)/.uv ## write the lock files anew
 	    --group llama-index pyproject.toml -o requirements/llama-index.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 	    --group aiobotocore pyproject.toml -o requirements/aiobotocore.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.12 \
+	    --group focus-validator pyproject.toml -o requirements/focus-validator.txt
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) ui/node_modules src/taximeter/server/page dist

@@ -115,7 +115,7 @@ def test_charges_as_focus_has_them(data: Path, tmp_path: Path) -> None:
     assert {(row["Tags"], row["BillingAccountId"]) for row in rows} == {
         ('{"user_id": "u1", "tags.plan": "pro"}', "org-1")
     }
-    assert sum(int(row["ConsumedQuantity"]) for row in rows) == 3 * 1000 + 501 + 503 + 505
+    assert sum(float(row["ConsumedQuantity"]) for row in rows) == 3 * 1000 + 501 + 503 + 505
 
 
 def test_a_bucket(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from taximeter.config.file import parse
 from taximeter.errors import ConfigurationError
 from taximeter.exporters import focus
 from taximeter.exporters.days import DAY_US
-from taximeter.exporters.filing import Filing, Place
+from taximeter.exporters.filing import CONTENTS, Filing, Place
 from taximeter.exporters.folder import Folder
 from taximeter.exporters.port import ExportError
 from taximeter.exporters.registry import open_place
@@ -212,6 +212,18 @@ def test_other_settings_write_everything_anew(here: World, tmp_path: Path) -> No
     filing(here, shelf).turn()
     filing(here, shelf, content="focus", format="csv").turn()
     assert sorted(name.split("/")[1] for name in shelf.files()) == ["calls.parquet", "focus.csv"]
+
+
+def test_a_version_with_other_columns_writes_everything_anew(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = OnDisk(tmp_path / "spend")
+    event_id = here.call()
+    filing(here, shelf, format="csv").turn()
+    pages, _ = CONTENTS["calls"]
+    monkeypatch.setitem(CONTENTS, "calls", (pages, {"event_id": "text"}))
+    filing(here, shelf, format="csv").turn()
+    assert list(shelf.files().values()) == [f"event_id\r\n{event_id}\r\n".encode()]
 
 
 def test_charges_keep_the_rules_of_focus_and_add_up(here: World, tmp_path: Path) -> None:

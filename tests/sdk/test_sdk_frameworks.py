@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-UV = Path(sys.executable).with_name("uv")
 MAY_INSTALL = pytest.mark.timeout(600)
 """Of a test that makes an environment when it first runs."""
 
@@ -76,22 +75,9 @@ def test_a_framework_and_the_client_below_it_count_a_call_once(
     assert_agreed(rows, Written(tmp_path))
 
 
-def python_with(name: str) -> Path:
-    """A Python with what wants something older than everybody else: LlamaIndex's openai, aiobotocore's botocore."""
-    home = UV.parents[1] / name
-    lock = ROOT / "requirements" / f"{name}.txt"
-    mark = home / "installed.txt"
-    if not mark.exists() or mark.read_bytes() != lock.read_bytes():
-        subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, home], check=True)
-        python = home / "bin" / "python"
-        subprocess.run([UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock], check=True)
-        mark.write_bytes(lock.read_bytes())
-    return home / "bin" / "python"
-
-
 @MAY_INSTALL
 def test_llama_index_and_an_older_client_below_it_count_a_call_once(
-    simulator: RunningSimulator, tmp_path: Path
+    python_with: Callable[[str], Path], simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     rows = calls_of("llama-index", python_with("llama-index"), simulator, tmp_path)
     assert len(rows) == 5
@@ -99,7 +85,9 @@ def test_llama_index_and_an_older_client_below_it_count_a_call_once(
 
 
 @MAY_INSTALL
-def test_aiobotocore_every_call_token_by_token_every_attempt_and_a_hang_up(tmp_path: Path) -> None:
+def test_aiobotocore_every_call_token_by_token_every_attempt_and_a_hang_up(
+    python_with: Callable[[str], Path], tmp_path: Path
+) -> None:
     faults = {"rate_limit": 0.15, "server_error": 0.15}
     settings = Settings(seed=3, output_tokens_median=10, fault_rates=faults, retry_after_seconds=0.01)
     with RunningSimulator(settings) as failing:

@@ -79,7 +79,8 @@ class Filing:
     def _about(self) -> list[str]:
         chosen = self._settings
         place = (chosen.to, chosen.endpoint_url or "", chosen.region or "")
-        return [*place, chosen.content, chosen.format, chosen.billing_account, *chosen.labels]
+        _, columns = CONTENTS[chosen.content]
+        return [*place, chosen.content, chosen.format, chosen.billing_account, *chosen.labels, *columns]
 
     def turn(self) -> None:
         """Put the files of all days that are due, the oldest first."""
@@ -111,27 +112,28 @@ class Filing:
 
     def _put(self, day_us: int) -> None:
         content = self._settings.content
-        pages, columns = _CONTENTS[content](self, day_us)
+        pages, columns = CONTENTS[content]
         with tempfile.TemporaryDirectory(prefix="taximeter-") as folder:
             file = Path(folder) / f"{content}.{ENDINGS[self._form]}"
-            write(file, self._form, pages, columns)
+            write(file, self._form, pages(self, day_us), columns)
             self._place.put(f"date={rfc3339(day_us)[:10]}/{file.name}", file)
 
-    def _calls(self, day_us: int) -> tuple[Pages, Columns]:
-        return _pages(self._store, day_us), CALLS
+    def _calls(self, day_us: int) -> Pages:
+        return _pages(self._store, day_us)
 
-    def _charges(self, day_us: int) -> tuple[Pages, Columns]:
+    def _charges(self, day_us: int) -> Pages:
         def ask(question: Any) -> dict[str, Any]:
             return self._store.query(parse_query(question, self._clock.now_us())).as_dict()
 
         chosen = self._settings
-        return focus.pages(ask, [day_us], chosen.billing_account, chosen.labels), focus.COLUMNS
+        return focus.pages(ask, [day_us], chosen.billing_account, chosen.labels)
 
 
-_CONTENTS: Final[dict[str, Callable[[Filing, int], tuple[Pages, Columns]]]] = {
-    "calls": Filing._calls,
-    "focus": Filing._charges,
+CONTENTS: Final[dict[str, tuple[Callable[[Filing, int], Pages], Columns]]] = {
+    "calls": (Filing._calls, CALLS),
+    "focus": (Filing._charges, focus.COLUMNS),
 }
+"""The rows of a day, and their columns. All files have the same: other ones, and all are put anew."""
 
 
 def _pages(store: EventStore, day_us: int) -> Iterator[list[dict[str, Any]]]:

@@ -26,7 +26,7 @@ from taximeter.exporters.days import DAY_US
 from taximeter.store.events.vocabulary import dimension
 
 VERSION: Final = "1.2"
-CREATED_AT: Final = "2026-11-28T00:00:00Z"
+CREATED_AT: Final = "2026-11-29T00:00:00Z"
 """When the columns below became what they are."""
 
 ACCOUNT: Final = "default"
@@ -57,6 +57,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "ChargeFrequency": _TEXT,
     "ChargePeriodEnd": _MOMENT,
     "ChargePeriodStart": _MOMENT,
+    "CommitmentDiscountStatus": _TEXT,
     "ConsumedQuantity": _DECIMAL,
     "ConsumedUnit": _TEXT,
     "ContractedCost": _DECIMAL,
@@ -225,7 +226,7 @@ def _rows(group: Mapping[str, Any], day_us: int, account: str, labels: Sequence[
     if not used and group["unpriced_reason"] is not None:
         used = [_REQUESTS]  # nothing but the calls was counted, and what they cost is not known
     for meter in used:
-        charged = {**about, **_charged(meter, group, meter.quantity(group), format_usd(amounts[meter]))}
+        charged = {**about, **_charged(meter, group, Decimal(meter.quantity(group)), amounts[meter])}
         yield {name: charged.get(name) for name in COLUMNS}
 
 
@@ -272,13 +273,13 @@ def _whose(group: Mapping[str, Any], account: str, labels: Sequence[str]) -> Row
     }
 
 
-def _charged(meter: _Meter, group: Mapping[str, Any], quantity: int, amount: str) -> Row:
+def _charged(meter: _Meter, group: Mapping[str, Any], quantity: Decimal, cost: Decimal) -> Row:
     model, tier = group["model"] or NOT_KNOWN, group["service_tier"] or "default"
     sku = f"{group['provider'] or NOT_KNOWN}/{model}/{meter.short}"
     unpriced = "" if group["unpriced_reason"] is None else ", price not known"
     return {
-        **dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), amount),
-        **dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), str(quantity)),
+        **dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), _decimal(cost)),
+        **dict.fromkeys(("ConsumedQuantity", "PricingQuantity"), _decimal(quantity)),
         **dict.fromkeys(("ConsumedUnit", "PricingUnit"), meter.unit),
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
@@ -289,3 +290,9 @@ def _charged(meter: _Meter, group: Mapping[str, Any], quantity: int, amount: str
         "SkuPriceId": f"{sku}/{tier}",
         "SkuPriceDetails": {"x_ServiceTier": tier},
     }
+
+
+def _decimal(number: Decimal) -> str:
+    """With a point in any case: readers of CSV take a column of whole numbers for integers, and these are decimals."""
+    text = format_usd(number)
+    return text if "." in text else f"{text}.0"

@@ -1,4 +1,7 @@
-"""Rows as a Parquet or Arrow file, page by page: money as decimals, moments as timestamps, tags as a map."""
+"""Rows as a Parquet or Arrow file, page by page: money as decimals, moments as timestamps, tags as a map.
+
+What has other parts is JSON in a text: columns that say of themselves that they are JSON are bytes to some readers.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _TYPES: Final = {
     "money": "DECIMAL(18, 12)",
     "texts": "MAP(VARCHAR, VARCHAR)",
     "units": "MAP(VARCHAR, DECIMAL(18, 6))",
-    "json": "JSON",
+    "json": "VARCHAR",
     "sum": "DECIMAL(38, 12)",
     "cost": "STRUCT(" + ", ".join(f'"{name}" DECIMAL(18, 12)' for name in COMPONENTS) + ")",
 }
