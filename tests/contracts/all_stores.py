@@ -18,7 +18,7 @@ OpenEvents = Callable[[Path], EventStore]
 
 EVENT_STORES: Final[dict[str, OpenEvents]] = {
     "clickhouse": open_clickhouse,
-    "duckdb": lambda folder: DuckDBEvents(folder / "events.duckdb"),
+    "duckdb": lambda folder: DuckDBEvents(folder / "events.duckdb", arrange_from=1),
 }
 
 
@@ -33,6 +33,7 @@ def emptied(store: EventStore) -> EventStore:
         "repricings",
         "marks",
         "rollup_dirty",
+        "arranged",
         "deleted_users",
         "kept_from",
         *(level.table for level in LEVELS),

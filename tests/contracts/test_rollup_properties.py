@@ -192,6 +192,13 @@ def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None
     assert rolled.verify().differing == ()
 
 
+def test_comparing_tells_how_far_it_is(rolled: EventStore) -> None:
+    heard: list[tuple[int, int]] = []
+    rolled.verify(told=lambda done, of_all: heard.append((done, of_all)))
+    assert heard == [(number, len(heard)) for number in range(1, len(heard) + 1)]
+    assert heard
+
+
 def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
     """An event of a wrong clock, ten years away, is one day more and not 3,650."""
     rolled.append(lines([record(8, "2016-11-18T10:50:00Z")]), {})

@@ -39,7 +39,7 @@ def add_up(store: DuckDBEvents) -> None:
 
 
 def main(file: Path) -> None:
-    store = DuckDBEvents(file)
+    store = DuckDBEvents(file, arrange_from=1)
     threading.Thread(target=add_up, args=(store,), daemon=True).start()
     number = max(store.marks().get("spool", -1), 0)
     while True:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
@@ -24,6 +22,7 @@ from taximeter.cli.options import (
     WhereOption,
     filters,
 )
+from taximeter.cli.progress import progress_bar
 from taximeter.cli.rendering import json_text, usd
 from taximeter.cli.sources import running_server
 from taximeter.clock import SystemClock
@@ -199,7 +198,7 @@ class _Answers:
         from taximeter.cli.offline import open_directory
 
         book = self._book()
-        with open_directory(self.data) as source, _progress() as progress:
+        with open_directory(self.data) as source, progress_bar("pricing again") as progress:
             return source.what_if(request, book, progress)
 
     def _remote(self) -> Remote | None:
@@ -212,14 +211,6 @@ class _Answers:
 
         prices = file.load(self.config).settings.prices
         return load_price_book(prices.overrides, self.data / PRICES_DIRECTORY, prices.prefer_reported)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("pricing again"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("calls", total=None)
-        yield lambda done, calls: bar.update(task, completed=done, total=calls)
 
 
 def _paper_table(answer: Mapping[str, Any]) -> Table:

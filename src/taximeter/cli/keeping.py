@@ -8,6 +8,7 @@ import typer
 
 from taximeter.cli.console import note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption
+from taximeter.cli.progress import progress_bar
 from taximeter.cli.rendering import json_text
 from taximeter.cli.sources import open_source
 from taximeter.errors import UsageError
@@ -20,8 +21,8 @@ def verify(
     url: UrlOption = None,
 ) -> int:
     """Prove that the roll-ups are what the events say. Exit code 1 when they were not."""
-    with open_source(data, url) as source:
-        found = source.verify(repair=repair)
+    with open_source(data, url) as source, progress_bar("comparing") as told:
+        found = source.verify(repair=repair, told=told)
     if form is Form.json:
         write(json_text(found))
     else:

@@ -86,10 +86,10 @@ class OfflineSource:
         page = self._opened.store.events(parse_event_query(asked, self._clock.now_us()))
         return {"events": page.events, "next": page.next}
 
-    def verify(self, *, repair: bool) -> dict[str, Any]:
+    def verify(self, *, repair: bool, told: Told) -> dict[str, Any]:
         self.take_in()
         self._opened.store.roll_up(self._clock.now_us())
-        return self._opened.store.verify(repair=repair).as_dict()
+        return self._opened.store.verify(repair=repair, told=told).as_dict()
 
     def delete_user(self, user_id: str) -> dict[str, Any]:
         self.take_in()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, WhereOption, filters
+from taximeter.cli.progress import progress_bar
 from taximeter.cli.rendering import json_text, usd
 from taximeter.cli.sources import Source, open_source
 
@@ -53,20 +52,8 @@ def reprice(
 
 
 def _performed(source: Source, request: Mapping[str, Any]) -> dict[str, Any]:
-    with _bar() as progress:
+    with progress_bar("pricing again") as progress:
         return source.reprice(request, progress)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, where there is somebody to see it."""
-    if not ERR.is_terminal:
-        yield lambda _done, _calls: None
-        return
-    columns = (TextColumn("pricing again"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task("calls", total=None)
-        yield lambda done, calls: bar.update(task, completed=done, total=calls)
 
 
 def _show(run: Mapping[str, Any]) -> None:

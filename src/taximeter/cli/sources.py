@@ -60,7 +60,9 @@ class Source(Protocol):
 
     def cost_history(self, event_id: str) -> dict[str, Any]: ...
 
-    def verify(self, *, repair: bool) -> dict[str, Any]: ...
+    def verify(self, *, repair: bool, told: Progress) -> dict[str, Any]:
+        """`told` hears how far it is; of a server it hears nothing."""
+        ...
 
     def delete_user(self, user_id: str) -> dict[str, Any]: ...
 
@@ -116,7 +118,7 @@ class ServerSource:
         answer: dict[str, Any] = self.remote.get("/api/v1/prices/history", [("event_id", event_id)])
         return answer
 
-    def verify(self, *, repair: bool) -> dict[str, Any]:
+    def verify(self, *, repair: bool, told: Progress) -> dict[str, Any]:  # noqa: ARG002 - it answers at the end
         answer: dict[str, Any] = self._patient.post("/api/v1/verify", {"repair": repair})
         return answer
 

@@ -51,6 +51,7 @@ from taximeter.store.events.port import (
     EventPage,
     Retention,
     Table,
+    Told,
     Verification,
 )
 from taximeter.store.events.query import Answer, EventQuery, Query
@@ -308,9 +309,9 @@ class ClickHouseEvents:
             clickhouse_rollups.delete_stale(self._client, level)
         return len(due)
 
-    def verify(self, *, repair: bool = False) -> Verification:
+    def verify(self, *, repair: bool = False, told: Told | None = None) -> Verification:
         with self._errors():
-            verification = self._verified()
+            verification = self._verified(told)
             if repair and verification.differing:
                 with self._marks.around(start_us for _, start_us in verification.differing):
                     pass
@@ -318,16 +319,20 @@ class ClickHouseEvents:
             self.roll_up(LATEST_US)
         return verification
 
-    def _verified(self) -> Verification:
+    def _verified(self, told: Told | None) -> Verification:
         verification = Verification()
         standing = self._standing()
-        for level in LEVELS:
-            turns = clickhouse_rollups.turns(self._client, level)
-            for first in range(0, len(turns), TURNS_AT_ONCE):
-                some = turns[first : first + TURNS_AT_ONCE]
-                units = [unit for start_us in some for unit in rolling.clean(standing, level, start_us)]
-                verification = verification.with_checked(level, len(units), self._differing(level, units))
+        some_turns = [(level, some) for level in LEVELS for some in self._some_turns(level)]
+        for number, (level, some) in enumerate(some_turns, 1):
+            units = [unit for start_us in some for unit in rolling.clean(standing, level, start_us)]
+            verification = verification.with_checked(level, len(units), self._differing(level, units))
+            if told is not None:
+                told(number, len(some_turns))
         return verification
+
+    def _some_turns(self, level: Level) -> list[Sequence[int]]:
+        turns = clickhouse_rollups.turns(self._client, level)
+        return [turns[first : first + TURNS_AT_ONCE] for first in range(0, len(turns), TURNS_AT_ONCE)]
 
     def _differing(self, level: Level, units: Sequence[Stretch]) -> list[int]:
         """The starts of units that differ from the events, without those that became dirty meanwhile."""

@@ -32,6 +32,7 @@ def expire(connection: duckdb.DuckDBPyConnection, name: str, before_us: int) -> 
     before = to_datetime(before_us).replace(tzinfo=None)
     if name == EVENTS:
         connection.execute(_SUPERSEDED, [before])
+        connection.execute("DELETE FROM arranged WHERE started_at < ?", [before])
     rows = sum(_delete(connection, table, before) for table in tables_of(name))
     if rows:
         connection.execute(_KEEP, [name, before])

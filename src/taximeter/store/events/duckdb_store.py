@@ -16,6 +16,7 @@ import duckdb
 
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError, UsageError
 from taximeter.store.events import (
+    duckdb_arrangement,
     duckdb_deletion,
     duckdb_dialect,
     duckdb_moving,
@@ -43,6 +44,7 @@ from taximeter.store.events.port import (
     EventPage,
     Retention,
     Table,
+    Told,
     Verification,
 )
 from taximeter.store.events.query import Answer, EventQuery, Query
@@ -87,10 +89,13 @@ class DuckDBEvents:
         threads: int = THREADS,
         query_timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
         use_rollups: bool = True,
+        arrange_from: int = duckdb_arrangement.LEAST_EVENTS,
     ) -> None:
+        """`arrange_from` is how many events of a day are worth being written anew user by user."""
         self._path = path
         self._reads = Reads(str(path), query_timeout_seconds)
         self._use_rollups = use_rollups
+        self._arrange_from = arrange_from
         self._write_lock = threading.Lock()
         self._sql_turn = threading.Lock()
         self._writer = _open(path, memory_limit_mb, threads)
@@ -186,7 +191,21 @@ class DuckDBEvents:
             return Deletion(events, duckdb_deletion.remaining(cursor, user_id))
 
     def roll_up(self, before_us: int) -> int:
+        """Days are arranged before they are added up: when this ends in between, both are done the next time."""
+        with self.reading(None) as cursor:
+            days = rolling.due(self._standing(cursor), USER_DAYS, before_us)
+        for day_us, _ in days:
+            self._arrange(day_us)
         return sum(self._roll_up(level, before_us) for level in LEVELS)
+
+    def _arrange(self, day_us: int) -> None:
+        with self.reading(None) as cursor:
+            periods = duckdb_arrangement.waiting(cursor, day_us, self._arrange_from)
+        for period in periods:
+            with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+                duckdb_arrangement.arrange(self._writer, period)
+                if period == periods[-1]:
+                    duckdb_arrangement.keep(self._writer, day_us)
 
     def _roll_up(self, level: Level, before_us: int) -> int:
         done = 0
@@ -202,12 +221,14 @@ class DuckDBEvents:
                 duckdb_rollups.add_up(self._writer, level, due)
         return len(due)
 
-    def verify(self, *, repair: bool = False) -> Verification:
+    def verify(self, *, repair: bool = False, told: Told | None = None) -> Verification:
         verification = Verification()
-        for level in LEVELS:
-            for start_us in self._turns(level):
-                stretches, differing = self._checked(level, start_us)
-                verification = verification.with_checked(level, len(stretches), differing)
+        turns = [(level, start_us) for level in LEVELS for start_us in self._turns(level)]
+        for number, (level, start_us) in enumerate(turns, 1):
+            stretches, differing = self._checked(level, start_us)
+            verification = verification.with_checked(level, len(stretches), differing)
+            if told is not None:
+                told(number, len(turns))
         if repair and verification.differing:
             with self._write_lock, _store_errors(self._path), _transaction(self._writer):
                 duckdb_rollups.mark(self._writer, [start_us for _, start_us in verification.differing])

@@ -13,6 +13,9 @@ from taximeter.store.events.query import Answer, EventQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, Level
 
+Told = Callable[[int, int], None]
+"""Told what is done of a long work, and how much that is in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -145,8 +148,11 @@ class EventStore(Protocol):
         """Add up anew what is dirty of the roll-ups and ended before a moment; how many units that were."""
         ...
 
-    def verify(self, *, repair: bool = False) -> Verification:
-        """Compare every roll-up with its events, and add up anew those that differ when `repair`."""
+    def verify(self, *, repair: bool = False, told: Told | None = None) -> Verification:
+        """Compare every roll-up with its events, and add up anew those that differ when `repair`.
+
+        One stretch of time after the other is read; `told` hears after each how many are done, and of how many.
+        """
         ...
 
     def close(self) -> None: ...

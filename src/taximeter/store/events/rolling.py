@@ -30,6 +30,8 @@ from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY
 START: Final = "started_at"
 """The start of a unit, UTC: named as in `calls`, so that the same conditions and buckets fit both."""
 
+_SIDE: Final = "side"
+
 
 def columns(level: Level) -> tuple[str, ...]:
     """The columns of a level's table."""
@@ -70,12 +72,19 @@ def _added_up(shape: UnitsShape) -> exp.Select:
 
 
 def _differences(shape: UnitsShape) -> exp.Select:
-    events, rows = _added_up(shape), _kept(shape)
-    missing = exp.except_(events, rows, distinct=False)
-    wrong = exp.except_(rows.copy(), events.copy(), distinct=False)
-    sides = [exp.select("*").from_(side.subquery(name)) for side, name in ((missing, "missing"), (wrong, "wrong"))]
-    both = exp.union(sides[0], sides[1], distinct=False)
-    return exp.select(exp.column(START, quoted=True)).distinct().from_(both.subquery("differing"))
+    """Rows of both sides together, each counted for its side: the events are added up once."""
+    names = columns(shape.level)
+    sides = [
+        exp.select(*_quoted(names), exp.alias_(exp.Literal.number(weight), _SIDE)).from_(side.subquery(name))
+        for name, side, weight in (("said", _added_up(shape), 1), ("kept", _kept(shape), -1))
+    ]
+    both = exp.union(sides[0], sides[1], distinct=False).subquery("sides")
+    alone = exp.select(*_quoted(names)).from_(both).group_by(*_quoted(names)).having(_on_one_side())
+    return exp.select(exp.column(START, quoted=True)).distinct().from_(alone.subquery("differing"))
+
+
+def _on_one_side() -> exp.Expr:
+    return exp.Sum(this=exp.column(_SIDE)).neq(exp.Literal.number(0))
 
 
 def _sums(level: Level, stretches: Sequence[tuple[int | Slot, int | Slot]]) -> exp.Select:
