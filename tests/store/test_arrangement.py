@@ -86,6 +86,19 @@ def test_a_day_under_way_and_one_of_few_calls_are_left_as_they_came(store: DuckD
     assert rows(store) == before
 
 
+def test_calls_are_stored_while_their_day_is_arranged(store: DuckDBEvents) -> None:
+    store.append(calls(range(8)), {})
+    with store.reading(None) as cursor:
+        (period,) = duckdb_arrangement.waiting(cursor, SUNDAY_US, 8)
+    arranging = store._writer.cursor()
+    arranging.execute("BEGIN")
+    duckdb_arrangement.arrange(arranging, period)
+    store.append(calls(range(4, 12)), {})
+    arranging.execute("COMMIT")
+    arranging.close()
+    assert len(rows(store)) == len({row[0] for row in rows(store)}) == 12
+
+
 def test_late_calls_move_a_day_again_when_they_are_as_many_as_there_were(store: DuckDBEvents) -> None:
     store.append(calls(range(8)), {})
     store.roll_up(MONDAY_US)

@@ -21,8 +21,8 @@ from taximeter.clock import to_datetime
 LEAST_EVENTS: Final = 10_000
 """A day of fewer events is left as it came: it is read as a whole in a few milliseconds."""
 
-EVENTS_AT_ONCE: Final = 250_000
-"""Events that are moved in one transaction: a batch waits for so many at most. An hour is moved as a whole."""
+EVENTS_AT_ONCE: Final = 500_000
+"""Events that are moved in one transaction, in which they are sorted in memory. An hour is moved as a whole."""
 
 Period = tuple[datetime, datetime]
 """Whole hours of a day, UTC without a zone."""
@@ -50,7 +50,10 @@ def _parts(hours: Iterable[tuple[datetime, int]]) -> Iterable[Period]:
 
 
 def arrange(connection: duckdb.DuckDBPyConnection, period: Period) -> None:
-    """Inside of a transaction: write the events of a part of a day anew, then delete the rows that were there."""
+    """Inside of a transaction: write the events of a part of a day anew, then delete the rows that were there.
+
+    Others may store events of the same day meanwhile: those stay where they are.
+    """
     (last,) = connection.execute("SELECT max(rowid) FROM events").fetchone() or (None,)
     connection.execute(_WRITE, period)
     connection.execute(_DELETE, [*period, last])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,6 +97,7 @@ class DuckDBEvents:
         self._use_rollups = use_rollups
         self._arrange_from = arrange_from
         self._write_lock = threading.Lock()
+        self._rewriting = threading.Lock()  # for whoever changes or moves rows of events; taken before the other one
         self._sql_turn = threading.Lock()
         self._writer = _open(path, memory_limit_mb, threads)
         try:
@@ -177,13 +178,13 @@ class DuckDBEvents:
         before_us = {name: USER_DAYS.unit(now_us - days * USER_DAYS.unit_us) for name, days in ages.days.items()}
         if EVENTS in before_us:
             self.roll_up(before_us[EVENTS])
-        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+        with self._rewriting, self._write_lock, _store_errors(self._path), _transaction(self._writer):
             deleted = {n: duckdb_retention.expire(self._writer, n, at_us) for n, at_us in before_us.items()}
             self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
         return deleted
 
     def delete_user(self, user_id: str, at_us: int) -> Deletion:
-        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+        with self._rewriting, self._write_lock, _store_errors(self._path), _transaction(self._writer):
             events = duckdb_deletion.delete(self._writer, user_id, at_us)
             self._deleted_users = duckdb_deletion.deleted_users(self._writer)
         self.roll_up(LATEST_US)
@@ -199,13 +200,20 @@ class DuckDBEvents:
         return sum(self._roll_up(level, before_us) for level in LEVELS)
 
     def _arrange(self, day_us: int) -> None:
+        """In transactions beside those of batches, which only add rows and so wait for none of them."""
         with self.reading(None) as cursor:
             periods = duckdb_arrangement.waiting(cursor, day_us, self._arrange_from)
         for period in periods:
-            with self._write_lock, _store_errors(self._path), _transaction(self._writer):
-                duckdb_arrangement.arrange(self._writer, period)
+            with self._moving() as cursor:
+                duckdb_arrangement.arrange(cursor, period)
                 if period == periods[-1]:
-                    duckdb_arrangement.keep(self._writer, day_us)
+                    duckdb_arrangement.keep(cursor, day_us)
+
+    @contextmanager
+    def _moving(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        writer = self._writer
+        with self._rewriting, _store_errors(self._path), closing(writer.cursor()) as cursor, _transaction(cursor):
+            yield cursor
 
     def _roll_up(self, level: Level, before_us: int) -> int:
         done = 0
@@ -275,7 +283,7 @@ class DuckDBEvents:
             return pages.derivation_page(query, rows)
 
     def restate(self, costs: Sequence[NewCost], repricing: Repricing, at_us: int) -> None:
-        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+        with self._rewriting, self._write_lock, _store_errors(self._path), _transaction(self._writer):
             duckdb_restate.replace_costs(self._writer, costs, repricing.id, at_us)
             duckdb_rollups.mark(self._writer, (cost.started_us for cost in costs))
             duckdb_restate.keep_run(self._writer, repricing)
@@ -323,7 +331,7 @@ class DuckDBEvents:
     def close(self) -> None:
         """Writes what is in the log into the file, when all reads are over; the store cannot be used afterwards."""
         self._reads.close()
-        with self._write_lock:
+        with self._rewriting, self._write_lock:
             self._writer.close()
 
     def _fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
