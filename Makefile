@@ -58,6 +58,8 @@ lock: $(VENV)/.uv ## write the lock files anew
 	    --group aiobotocore pyproject.toml -o requirements/aiobotocore.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.12 \
 	    --group focus-validator pyproject.toml -o requirements/focus-validator.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+	    --group rotel pyproject.toml -o requirements/rotel.txt
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) ui/node_modules src/taximeter/server/page dist

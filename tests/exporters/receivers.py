@@ -119,7 +119,8 @@ class OtlpReceiver:
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         if path != "/v1/metrics" or headers.get("content-type") != "application/x-protobuf":
             return 404
-        request = ExportMetricsServiceRequest.FromString(body)
+        packed = headers.get("content-encoding") == "gzip"
+        request = ExportMetricsServiceRequest.FromString(gzip.decompress(body) if packed else body)
         for resource in request.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
@@ -143,7 +144,7 @@ class OtlpReceiver:
     def sums(self) -> dict[str, Decimal]:
         sums: dict[str, Decimal] = {}
         renamed = {"cost": "cost_usd", "retry_cost": "retry_cost_usd", "refused_calls": "refused"}
-        for (metric, attributes, _), value in self.points.items():
+        for (metric, attributes, _), value in tuple(self.points.items()):
             short = metric.removeprefix("taximeter.")
             name = f"{dict(attributes)['token_class']}_tokens" if short == "tokens" else renamed.get(short, short)
             sums[name] = sums.get(name, Decimal(0)) + value
