@@ -15,6 +15,7 @@ const RESTS = 4;
 
 export interface LiveMeta extends Record<string, unknown> {
   paceSeconds: number;
+  rows?: unknown;
 }
 
 /** How long each query took last, by its hash. */

@@ -10,19 +10,21 @@ interface LiveQuestion<T> {
   /** How long the answer may stay as it is while calls come in. */
   paceSeconds: number;
   ask: () => Promise<T>;
+  /** What the rows of an answer are, such as what they are grouped by: rows of another kind never stand in for them. */
+  rows?: unknown;
   /** Whether it stays as it is: it does not follow the stream. */
   still?: boolean;
 }
 
-/** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen. */
-export function useLiveQuery<T>({ key, paceSeconds, ask, still = false }: LiveQuestion<T>): UseQueryResult<T> {
+/** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen, if it has the same kind of rows. */
+export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false }: LiveQuestion<T>): UseQueryResult<T> {
   const queryKey = still ? key : [LIVE, ...key];
   return useQuery<T>({
     queryKey,
     queryFn: () => timed(hashKey(queryKey), ask),
-    meta: { paceSeconds } satisfies LiveMeta,
+    meta: { paceSeconds, rows } satisfies LiveMeta,
     refetchInterval: !still && Math.max(OLDEST_MS, paceSeconds * 1000),
-    placeholderData: (previous: T | undefined) => previous as never,
+    placeholderData: (previous: T | undefined, of) => (hashKey([of?.meta?.["rows"]]) === hashKey([rows]) ? previous : undefined) as never,
   });
 }
 

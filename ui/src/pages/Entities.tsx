@@ -44,6 +44,7 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
   const { range, timezone, filters } = view;
   const query = useLiveQuery({
     key: ["entities", dimension, range, timezone, filters],
+    rows: dimension,
     paceSeconds: lookOf(range).paceSeconds,
     ask: () =>
       ask({

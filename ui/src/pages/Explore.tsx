@@ -30,6 +30,7 @@ export default function Explore({ view, change }: PageProps) {
   const chart = chartOf(view);
   const groups = useLiveQuery({
     key: ["explore", range, timezone, filters, by, then, measure, top, compare],
+    rows: [by, then, measure],
     paceSeconds: lookOf(range).paceSeconds,
     ask: () => ask(question(view, new Date(), false)),
   });

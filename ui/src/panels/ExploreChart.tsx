@@ -63,6 +63,7 @@ function useOverTime(view: View): UseQueryResult<OverTime> {
   const { range, timezone, filters, by, then, measure, top, compare } = view;
   return useLiveQuery({
     key: ["explore over time", range, timezone, filters, by, then, measure, top, compare, intervalOf(view)],
+    rows: [by, then, measure],
     paceSeconds: lookOf(range).paceSeconds,
     ask: () => load(view, new Date()),
   });

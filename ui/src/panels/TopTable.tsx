@@ -25,6 +25,7 @@ export function TopTable({ title, dimension, view, change }: Props) {
   const { range, timezone, filters } = view;
   const query = useLiveQuery({
     key: ["top", dimension, range, timezone, filters],
+    rows: dimension,
     paceSeconds: lookOf(range).paceSeconds,
     ask: () =>
       ask({

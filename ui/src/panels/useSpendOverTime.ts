@@ -22,6 +22,7 @@ export function useSpendOverTime(view: View): UseQueryResult<SpendOverTime> {
   const { range, by, timezone, filters } = view;
   return useLiveQuery({
     key: ["over time", range, by, timezone, filters],
+    rows: by,
     paceSeconds: lookOf(range).paceSeconds,
     ask: () => load(view, new Date()),
   });
