@@ -99,6 +99,7 @@ def test_a_time_is_chosen_on_the_chart_by_keyboard(page: Page, server: Server) -
     server.post(*(event(now(), feature="stepped", started_at=ago(now(), hours=h)) for h in (1, 20)))
     page.goto(f"{server.url}/?page=explore&feature=stepped&range=24h")
     chart = page.get_by_role("img", name="Cost per hour")
+    expect(chart.locator("canvas")).to_be_visible()
     chart.focus()
     for key in ("ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowLeft"):
         page.keyboard.press(key)

@@ -94,7 +94,9 @@ export function TimeChart({ series, end, colours, interval, timezone, label, mea
     const bucket = hover ? Math.min(Math.max(hover.bucket + step, 0), last) : last;
     const middle = (series.times[bucket]! + (series.times[bucket + 1] ?? end)) / 2;
     choose(event.shiftKey ? (anchor ?? hover?.bucket ?? bucket) : null, bucket);
-    plot.current.setCursor({ left: plot.current.valToPos(middle, "x"), top: 0 });
+    const left = plot.current.valToPos(middle, "x");
+    setHover({ bucket, left }); // at once: the plot tells of its cursor later, perhaps after the next key
+    plot.current.setCursor({ left, top: 0 });
   };
 
   const onBlur = () => {
