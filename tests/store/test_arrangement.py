@@ -99,6 +99,16 @@ def test_calls_are_stored_while_their_day_is_arranged(store: DuckDBEvents) -> No
     assert len(rows(store)) == len({row[0] for row in rows(store)}) == 12
 
 
+def test_a_day_is_arranged_while_somebody_reads(store: DuckDBEvents) -> None:
+    store.append(calls(range(8)), {})
+    with store.reading(None) as cursor:
+        before = cursor.execute("SELECT * FROM events").fetchall()
+        store.roll_up(MONDAY_US)
+        assert cursor.execute("SELECT * FROM events").fetchall() == before
+    assert in_order(users(store)) == users(store)
+    assert by_id(rows(store)) == by_id(before)
+
+
 def test_late_calls_move_a_day_again_when_they_are_as_many_as_there_were(store: DuckDBEvents) -> None:
     store.append(calls(range(8)), {})
     store.roll_up(MONDAY_US)

@@ -1,8 +1,8 @@
 """Where the events of a day lie in DuckDB's file: once the day is over, those of one user beside each other.
 
 Events come in the order of time, so the calls of one user lie all over a day, and a question about one user reads all
-of it. Written anew in the order of users, a question skips what is of others, and columns that hang on the user
-(team, tenant, tags) take less room. Only the place of rows changes: each statement moves rows inside of a transaction.
+of it. Written anew in the order of users, a question skips what is of others; an event takes about 5 bytes more. Only
+the place of rows changes: each statement moves rows inside of a transaction.
 
 A day is arranged again when at least as many events came late as were arranged, so that an event moves a few times at
 most, however late others come.
