@@ -236,6 +236,30 @@ PUBLISHED = {
         call("aws-bedrock", "cohere.rerank-v3-5:0", "2026-01-15", units={"search_units": 3}),
         usd(fees="0.006"),
     ),
+    "a rerank of the fourth generation": (
+        call("cohere", "rerank-v4.0-pro", "2026-02-01", units={"search_units": 3}),
+        usd(fees="0.0075"),
+    ),
+    "a faster one": (
+        call("cohere", "rerank-v4.0-fast", "2026-02-01", units={"search_units": 3}),
+        usd(fees="0.006"),
+    ),
+    "a mixture of eight at together": (
+        call("together", "mistralai/Mixtral-8x7B-Instruct-v0.1", "2025-03-01", i=1_000, o=1_000),
+        usd((1_000, "0.6"), (1_000, "0.6")),
+    ),
+    "mistral small by its snapshot": (
+        call("mistral", "mistral-small-2503", "2025-09-01", i=1_000, o=1_000),
+        usd((1_000, "0.1"), (1_000, "0.3")),
+    ),
+    "the oldest base models, fine-tuned": (
+        call("openai", "ft:davinci-002:acme::a1", "2025-06-01", i=1_000, o=1_000),
+        usd((1_000, "12"), (1_000, "12")),
+    ),
+    "the smaller of them in a batch": (
+        call("openai", "ft:babbage-002:acme::a1", "2025-06-01", tier="batch", i=1_000, o=1_000),
+        usd((1_000, "0.8"), (1_000, "0.8")),
+    ),
     # ── caches ─────────────────────────────────────────────────────────────────────────────────────────────────────
     "an hour's write is twice the input": (
         call("anthropic", "claude-sonnet-4-6", "2026-06-01", i=3_000, w1=1_000, w5=1_000, o=10),
@@ -306,7 +330,51 @@ PUBLISHED = {
         call("openai", "gpt-5.6-sol", "2026-11-01", i=272_001, o=100),
         usd((272_001, "8"), (100, "30")),
     ),
+    "cyber over 272,000": (
+        call("openai", "gpt-5.6-cyber", "2026-11-01", i=300_000, read=100_000, o=100),
+        usd((200_000, "25"), (100_000, "2.5"), (100, "112.5")),
+    ),
+    "grok-4 long through OpenRouter": (
+        call("openrouter", "x-ai/grok-4", "2025-10-01", i=200_000, o=100),
+        usd((200_000, "6"), (100, "30")),
+    ),
     # ── places ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    "nova in Europe": (
+        call("aws-bedrock", "eu.amazon.nova-pro-v1:0", "2026-02-01", i=1_000, read=400, o=100),
+        usd((600, "1.05"), (400, "0.2625"), (100, "4.2")),
+    ),
+    "nova in Europe, in a batch": (
+        call("aws-bedrock", "eu.amazon.nova-lite-v1:0", "2026-02-01", tier="batch", i=1_000, o=100),
+        usd((1_000, "0.039"), (100, "0.156")),
+    ),
+    "nova in Asia": (
+        call("aws-bedrock", "apac.amazon.nova-micro-v1:0", "2026-02-01", i=1_000, read=400, o=100),
+        usd((600, "0.037"), (400, "0.00925"), (100, "0.148")),
+    ),
+    "nova in the US, by an ARN": (
+        call(
+            "aws-bedrock",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0",
+            "2026-02-01",
+            i=1_000,
+            o=100,
+        ),
+        usd((1_000, "0.06"), (100, "0.24")),
+    ),
+    "nova 2 in Japan, by an ARN": (
+        call(
+            "aws-bedrock",
+            "arn:aws:bedrock:ap-northeast-1:123456789012:inference-profile/jp.amazon.nova-2-lite-v1:0",
+            "2026-02-01",
+            i=1_000,
+            o=100,
+        ),
+        usd((1_000, "0.396"), (100, "3.311")),
+    ),
+    "the smallest llama in Europe": (
+        call("aws-bedrock", "eu.meta.llama3-2-1b-instruct-v1:0", "2025-06-01", i=1_000, o=100),
+        usd((1_000, "0.13"), (100, "0.13")),
+    ),
     "anthropic kept in the US": (
         call("anthropic", "claude-sonnet-5", "2026-09-01", region="us", i=1_000, w1=500, o=100),
         usd((500, "2.2"), (500, "4.4"), (100, "11")),
