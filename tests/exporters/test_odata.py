@@ -42,10 +42,12 @@ YESTERDAY = rfc3339(START_US - DAY_US)[:10]
 BEARER = {"authorization": "Bearer read"}
 
 
-def api_of(here: World) -> FastAPI:
+def api_of(here: World, **given: Any) -> FastAPI:
     access = Access(Keys(), local_token="local", cookie="taximeter")
     others = dict.fromkeys(part.name for part in fields(Parts))
-    return build_api(Parts(**cast(Any, {**others, "store": here.store, "access": access, "clock": here.clock})), "1.0")
+    return build_api(
+        Parts(**cast(Any, {**others, "store": here.store, "access": access, "clock": here.clock, **given})), "1.0"
+    )
 
 
 def ask(here: World, url: str, headers: Any = BEARER, **options: str) -> httpx.Response:
@@ -90,6 +92,21 @@ def test_the_service_document_names_every_table(here: World) -> None:
     found = body(here, "")
     assert found["@odata.context"] == ROOT + "$metadata"
     assert [one["url"] for one in found["value"]] == list(TABLES)
+
+
+def test_addresses_are_those_behind_which_people_reach_the_server(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE_ROWS", 1)
+    for day in range(2):
+        here.call(at_us=here.clock.at_us - day * DAY_US)
+    transport = httpx.ASGITransport(api_of(here, public_url="https://spend.example.com/meter"))
+
+    async def answered() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url=ROOT, headers=BEARER) as client:
+            return await client.get("daily_costs_by_team")
+
+    found = asyncio.run(answered()).json()
+    for name in ("@odata.context", "@odata.nextLink"):
+        assert found[name].startswith("https://spend.example.com/meter/odata/v1/")
 
 
 def test_the_metadata_types_every_column_of_every_row(here: World) -> None:

@@ -417,6 +417,7 @@ class Process:
             alerting=self.alerting,
             anomalies=kept.detecting if kept else None,
             limits=self.limiting.desk,
+            public_url=self.settings.server.public_url,
         )
         app = build_app(
             Faces(

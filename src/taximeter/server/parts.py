@@ -108,6 +108,7 @@ class Parts:
     repricings: Repricings | None = None
     alerting: Alerting | None = None
     anomalies: Anomalies | None = None
+    public_url: str | None = None
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

@@ -201,7 +201,9 @@ def _next(request: Request, options: Mapping[str, str], rest: Asked) -> str:
 
 
 def _root(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}{PREFIX}/"
+    """As those who ask reach it: behind a proxy, the address in the request may be another one."""
+    reached = parts_of(request).public_url or str(request.base_url)
+    return f"{reached.rstrip('/')}{PREFIX}/"
 
 
 def _json(body: Mapping[str, Any]) -> Response:
