@@ -44,7 +44,7 @@ from taximeter.compose.detecting import GRACE_US
 from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.reports.backtest import detection_for
-from taximeter.reports.signals import blocks
+from taximeter.reports.signals import slots
 
 LEARN_HOURS: Final = 72.0
 STEP_SECONDS: Final = 30.0
@@ -132,8 +132,8 @@ def found_directly(
             sums.add(call)
         complete = (now_us - GRACE_US) // MINUTE_US
         first, whole = max(whole, sums.first), complete
-        for block in blocks(sums.minute(detection, minute) for minute in range(first, complete)):
-            detection.run(block)
+        for slot in slots(first, complete - 1):
+            detection.run([sums.minute(detection, minute) for minute in slot])
         for minute in range(complete, now_us // MINUTE_US + 1) if under_way else ():
             part = min(1.0, (now_us - minute * MINUTE_US) / MINUTE_US)
             detection.run([sums.minute(detection, minute)], part=part)

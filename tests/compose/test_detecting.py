@@ -8,6 +8,8 @@ import pytest
 from stored_history import DAY, FIRST, MINUTE_US, NOW, Clock, History
 
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
+from taximeter.reports.backtest import detection_for
+from taximeter.reports.signals import Signals
 from taximeter.store.events import EventStore
 
 pytestmark = pytest.mark.timeout(900)
@@ -173,3 +175,25 @@ def test_calls_of_the_minute_of_a_restart_are_counted_when_it_is_over(history: H
     clock.minute = NOW + 1.1
     watching.turn()
     assert len(history.metadata.findings.open()) == 1
+
+
+def test_hours_that_are_read_at_once_are_learnt_as_minute_by_minute(history: History) -> None:
+    begins, ends = NOW - 200, NOW
+    history.calls(begins + 100, ends, user_id="late")
+    history.calls(begins + 170, ends, factor=3, feature="new", request_model="other")
+    signals = Signals(history.store, detection_for(AnomalySettings()).panel.dimensions)
+    signals.choose_spenders(ends * MINUTE_US)
+
+    def learnt(at_once: int) -> tuple[list[Any], list[Any]]:
+        detection, told = detection_for(AnomalySettings()), []
+        for first in range(begins, ends, at_once):
+            for block in signals.blocks(detection.panel, first, min(first + at_once, ends) - 1):
+                told += [(one.news, one.minute, one.incident.scope) for one in detection.run(block)]
+        span = slice(detection.panel.column(begins), detection.panel.column(ends))
+        seen = {
+            str(scope): (int(detection.panel.born[row]), detection.windows.all[:, row, span].tolist())
+            for row, scope in enumerate(detection.panel.scopes)
+        }
+        return sorted(seen.items()), told
+
+    assert learnt(at_once=200) == learnt(at_once=1)

@@ -32,7 +32,7 @@ def explain_volume(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> I
             continue
         best = max(group, key=lambda one: one.score)
         totals = learnt.windows.totals(minute, best.window)
-        spenders = _spenders(learnt.panel, top)
+        spenders = _spenders(learnt.panel, top, minute)
         culprit = _spending_alone(learnt, totals, top, spenders)
         row = top if culprit is None else culprit
         ratio = float(totals[Seen.CALLS, row] / max(totals[Seen.EXPECTED, row], 1e-9))
@@ -89,13 +89,13 @@ def _storming_features(learnt: Learnt, minute: int, storm: Suspicion) -> list[in
     calm = [row for row in features if first[row] >= 4 and again[row] < STORMING * first[row]]
     if len(part) < 2 or len(part) <= len(calm):
         return []
-    return [row for feature in features for row in (feature, *_spenders(panel, feature))]
+    return [row for feature in features for row in (feature, *_spenders(panel, feature, minute))]
 
 
 def _storm_in(learnt: Learnt, minute: int, top: int, best: Suspicion) -> Explained:
     totals = learnt.windows.totals(minute, best.window)
     first, again = totals[Seen.FIRST], totals[Seen.RETRIES]
-    spenders = _spenders(learnt.panel, top)
+    spenders = _spenders(learnt.panel, top, minute)
     row = top
     if len(spenders) >= 2:
         leader = max(spenders, key=lambda spender: again[spender])
@@ -121,8 +121,9 @@ def _by_feature(panel: Panel, found: Sequence[Suspicion]) -> dict[int, list[Susp
     return groups
 
 
-def _spenders(panel: Panel, top: int) -> list[int]:
-    mine = (panel.parent[: panel.rows] == top) & panel.of_role(Role.SPENDER)
+def _spenders(panel: Panel, top: int, minute: int) -> list[int]:
+    """The users of a feature that there are by now."""
+    mine = (panel.parent[: panel.rows] == top) & panel.of_role(Role.SPENDER) & (panel.born[: panel.rows] <= minute)
     return [int(row) for row in np.flatnonzero(mine)]
 
 

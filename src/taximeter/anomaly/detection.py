@@ -15,12 +15,13 @@ from taximeter.anomaly.courses import Courses
 from taximeter.anomaly.creep import Creeps
 from taximeter.anomaly.detectors import DETECTORS, Learnt, Suspicion
 from taximeter.anomaly.history import History
+from taximeter.anomaly.hours import Hours
 from taximeter.anomaly.incidents import CAP_MINUTES, NEW_COURSE_MINUTES, Incident, begun, standing
 from taximeter.anomaly.memory import KNOWN_DAYS, remembered
 from taximeter.anomaly.models import NEW_MINUTES, AllowedModels, Models
 from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel, Role
 from taximeter.anomaly.peaks import WATCHES, Peaks
-from taximeter.anomaly.ratios import RATIO_DAYS, Ratios, learn_ratios
+from taximeter.anomaly.ratios import RATIO_DAYS, Ratios
 from taximeter.anomaly.rules import Thresholds
 from taximeter.anomaly.spread import Spread
 from taximeter.anomaly.volume import VolumeBaseline
@@ -85,10 +86,10 @@ class Detection:
         self.peaks = Peaks()
         self.baseline = VolumeBaseline(calendar, self.history, self.panel)
         self.models = Models(self.panel, allowed, prices or {})
+        self.hours = Hours(self.panel, self.history, calendar, self.models)
         self.creeps = Creeps()
         self.courses = Courses()
         self.incidents: list[Incident] = []
-        self._ratios: Ratios | None = None
         self._expected: Floats = np.zeros((0, SLOT_MINUTES))
         self._slot = -1
         self._quiet_until: dict[tuple[Watch, int], int] = {}
@@ -102,13 +103,14 @@ class Detection:
         first, last = minutes[0].minute, minutes[-1].minute
         self._make_room(last)
         self._begin_slot(first)
+        hour = self.hours.of(first)
         for one in minutes:
-            self.panel.put(one.minute, one.cells, one.values, self.models.home)
+            self.panel.put(one.minute, one.cells, one.values, hour.models.home)
         begins = first % SLOT_MINUTES
         expected = self._expected[:, begins : begins + len(minutes)].copy()
         if part is not None:
             expected[:, -1] *= part
-        self.windows.take(first, expected, self.ratios)
+        self.windows.take(first, expected, hour.ratios)
         told: list[Told] = []
         while first <= last:
             news, first = self._until_news(first, last, whole=part is None)
@@ -118,11 +120,11 @@ class Detection:
     def amend(self, minutes: Sequence[Minute]) -> None:
         """What is known now of minutes that were taken in before: events came late."""
         self._make_room(self.panel.newest)
-        self._begin_slot(self.panel.newest)
         for one in minutes:
             if one.minute >= self.panel.oldest:
-                self.panel.put(one.minute, one.cells, one.values, self.models.home)
-                self.windows.retake(one.minute, self.ratios)
+                hour = self.hours.of(one.minute)
+                self.panel.put(one.minute, one.cells, one.values, hour.models.home)
+                self.windows.retake(one.minute, hour.ratios)
 
     def under_way(self) -> list[Incident]:
         return [*self.incidents, *self.creeps.under_way()]
@@ -136,8 +138,7 @@ class Detection:
 
     @property
     def ratios(self) -> Ratios:
-        assert self._ratios is not None
-        return self._ratios
+        return self.hours.of(self.panel.newest).ratios
 
     def _until_news(self, first: int, last: int, *, whole: bool) -> tuple[list[Told], int]:
         """Go through minutes until one has news, and say which is next. The sums of all windows are made at once;
@@ -163,17 +164,19 @@ class Detection:
         return [], last + 1
 
     def _learnt(self, minute: int) -> Learnt:
-        days_known = (minute - self.panel.born[: self.panel.rows]) / MINUTES_A_DAY
+        hour = self.hours.of(minute)
+        slot_begins = minute // SLOT_MINUTES * SLOT_MINUTES
         return Learnt(
             panel=self.panel,
             windows=self.windows,
             spread=self.spread,
             peaks=self.peaks,
-            ratios=self.ratios,
+            ratios=hour.ratios,
             thresholds=self.thresholds,
-            days_known=days_known,
-            unexpected=self.models.unexpected,
-            settled=self.models.settled,
+            days_known=(slot_begins - self.panel.born[: self.panel.rows]) / MINUTES_A_DAY,
+            unexpected=hour.models.unexpected,
+            settled=hour.models.settled,
+            siblings=hour.siblings,
         )
 
     # ── learning ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,6 +187,8 @@ class Detection:
         self.history.grow(rows)
         self.spread.grow(rows)
         self.peaks.grow(rows)
+        self.baseline.grow(rows)
+        self._expected = np.concatenate([self._expected, np.zeros((rows - len(self._expected), SLOT_MINUTES))])
         moved = self.panel.advance(minute)
         if moved:
             self.windows.shift(moved)
@@ -192,9 +197,7 @@ class Detection:
         slot, rows = minute // SLOT_MINUTES, self.panel.rows
         if self.history.done < 0:
             self.history.done = slot - LAG_SLOTS
-        if slot == self._slot and len(self._expected) == rows:
-            if len(self.models.home) != len(self.panel.cells):
-                self.models.learn(self.ratios.share, minute)
+        if slot == self._slot:
             return
         while self.history.done < slot - LAG_SLOTS:
             done = self.history.done
@@ -203,18 +206,10 @@ class Detection:
             self.baseline.remember(done, counted.calls, counted.minutes)
         self._slot = slot
         self.peaks.begin(minute)
-        if slot % 4 == 0 or self._ratios is None or len(self._ratios.cost) != rows:
-            self._learn_hour(minute)
-        elif len(self.models.home) != len(self.panel.cells):
-            self.models.learn(self.ratios.share, minute)
+        if self.hours.begin(minute):
+            self.spread.settle(self.history.calls_an_hour(rows))
         self.baseline.learn_level(rows)
         self._expected = self.baseline.expected(slot, rows)
-
-    def _learn_hour(self, minute: int) -> None:
-        rows = self.panel.rows
-        self._ratios = learn_ratios(self.history, self.calendar, minute // 60, rows)
-        self.spread.settle(self.history.calls_an_hour(rows))
-        self.models.learn(self._ratios.share, minute)
 
     # ── incidents ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +286,8 @@ class Detection:
         if lasting:
             until, quiet_until = minute + RATIO_DAYS * MINUTES_A_DAY, minute + NEW_COURSE_MINUTES
             self.courses.settle(Watch.MIX, row, level, until_minute=until, quiet_until_minute=quiet_until)
-        elif self.models.is_news(row):
+        elif self.hours.of(minute).models.unexpected[row] and not self.models.is_told(row):
+            # It is unexpected for no other reason than that it is new there.
             until = int(self.panel.born[row]) + NEW_MINUTES
             self.courses.settle(Watch.MIX, row, level, until_minute=until, quiet_until_minute=minute)
 

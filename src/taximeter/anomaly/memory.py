@@ -45,22 +45,26 @@ def remembered(panel: Panel, windows: Windows, level: Floats, slot: int) -> Reme
     if begins < 0:
         return Remembered(np.zeros(rows), np.zeros(rows), np.zeros((len(Hourly), rows)))
     span = slice(begins, begins + SLOT_MINUTES)
-    minutes = np.arange(slot * SLOT_MINUTES, (slot + 1) * SLOT_MINUTES)
+    there = np.arange(slot * SLOT_MINUTES, (slot + 1) * SLOT_MINUTES)[None, :] >= panel.born[:rows, None]
     counted = windows.counts[Watch.VOLUME, :rows, span] | ~_is_known(panel)[:, None]
     counted &= ~_silent_minutes(panel, windows, level, begins)
-    counted &= minutes[None, :] >= panel.born[:rows, None]
+    counted &= there
     calls = (windows.all[Seen.CALLS, :rows, span] * counted).sum(1)
-    return Remembered(calls, counted.sum(1).astype(float), _hourly(panel, windows, rows, span))
+    return Remembered(calls, counted.sum(1).astype(float), _hourly(panel, windows, span, there))
 
 
 def _is_known(panel: Panel) -> Flags:
-    """Which rows have been there for a week."""
-    return np.asarray(panel.newest - panel.born[: panel.rows] >= KNOWN_DAYS * MINUTES_A_DAY)
+    """Which rows had been there for a week when the slot under way began."""
+    now = panel.newest // SLOT_MINUTES * SLOT_MINUTES
+    return np.asarray(now - panel.born[: panel.rows] >= KNOWN_DAYS * MINUTES_A_DAY)
 
 
-def _hourly(panel: Panel, windows: Windows, rows: int, span: slice) -> Floats:
+def _hourly(panel: Panel, windows: Windows, span: slice, there: Flags) -> Floats:
+    """`there`: since the row is, for what its feature had before is no news of a model."""
+    rows = panel.rows
+
     def good(what: Seen) -> Floats:
-        return np.asarray(windows.good(what, slice(rows), span).sum(1))
+        return np.asarray((windows.good(what, slice(rows), span) * there).sum(1))
 
     raw = panel.raw[:, :rows, span]
     priced = windows.counts[Watch.COST, :rows, span]

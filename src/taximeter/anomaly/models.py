@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from taximeter.anomaly.ratios import HOME_SHARE
 from taximeter.anomaly.rules import Thresholds
 
 Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
 
 AllowedModels = Mapping[str, Mapping[str, int]]
 """Feature → model → the minute from which it is allowed."""
@@ -34,52 +35,57 @@ NEW_MINUTES: Final = MINUTES_A_DAY
 unexpected."""
 
 
-class Models:
-    """`home[cell]`: 1 where a cell's model is at home in its feature, else 0. `unexpected`, `settled`: of rows."""
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """How models stand with their features for an hour."""
 
+    home: Floats
+    """Of cells: 1 where the model is at home in the feature, else 0."""
+    unexpected: Flags
+    """Of MIX rows: nobody allowed the model."""
+    settled: Flags
+    """Of MIX rows: the share is known and not about to change by plan."""
+
+
+class Models:
     def __init__(self, panel: Panel, allowed: AllowedModels | None, prices: Mapping[str, float]) -> None:
         self._panel, self._allowed, self.prices = panel, allowed, dict(prices)
-        self.home = np.zeros(0)
-        self.unexpected = np.zeros(0, bool)
-        self.settled = np.zeros(0, bool)
 
-    def learn(self, share: Floats, minute: int) -> None:
+    def standings(self, share: Floats, minute: int) -> Standings:
+        """By the shares that models have, for the hour that begins with `minute`."""
         panel, rows = self._panel, self._panel.rows
         mix = panel.of_role(Role.MIX)
         young = minute - panel.born[panel.parent[:rows]] < MINUTES_A_DAY
         home = mix & ((share >= HOME_SHARE) | young)
-        self.unexpected = np.zeros(rows, bool)
-        self.settled = mix & ~young & (share < RARE_SHARE)
-        for row in np.flatnonzero(mix):
-            self._judge(int(row), home, minute)
+        unexpected, settled = np.zeros(rows, bool), mix & ~young & (share < RARE_SHARE)
+        for row in np.flatnonzero(mix).tolist():
+            self._judge(row, minute, home, unexpected, settled)
         places = np.array(panel.cell_mix, dtype=int)
-        self.home = np.where(places >= 0, home[np.maximum(places, 0)], True).astype(float)
+        at_home = np.where(places >= 0, home[np.maximum(places, 0)], True).astype(float)
+        return Standings(at_home, unexpected, settled)
 
-    def _judge(self, row: int, home: NDArray[np.bool_], minute: int) -> None:
+    def _judge(self, row: int, minute: int, home: Flags, unexpected: Flags, settled: Flags) -> None:
         panel = self._panel
         feature_since = int(panel.born[panel.parent[row]])
         since = self._allowed_since(row)
         if since is None or since > minute + HOUR_MINUTES:
-            self.unexpected[row], home[row] = True, False
-        elif self._is_told(row) and since > feature_since + MINUTES_A_DAY:
+            unexpected[row], home[row] = True, False
+        elif self.is_told(row) and since > feature_since + MINUTES_A_DAY:
             home[row] = True
-            self.settled[row] &= minute - since > MIGRATION_DAYS * MINUTES_A_DAY
-        elif not self._is_told(row):
+            settled[row] &= minute - since > MIGRATION_DAYS * MINUTES_A_DAY
+        elif not self.is_told(row):
             known_feature = panel.born[row] - feature_since > MINUTES_A_DAY
-            self.unexpected[row] = known_feature and minute - panel.born[row] < NEW_MINUTES
+            unexpected[row] = known_feature and minute - panel.born[row] < NEW_MINUTES
 
     def _allowed_since(self, row: int) -> int | None:
         """The minute from which a row's model is allowed; None when it is not."""
-        if not self._is_told(row):
+        if not self.is_told(row):
             return 0
         scope = dict(self._panel.scopes[row])
         return (self._allowed or {})[scope[FEATURE]].get(scope[MODEL])
 
-    def is_news(self, row: int) -> bool:
-        """Whether a row's model is unexpected for no other reason than that it is new there."""
-        return bool(self.unexpected[row]) and not self._is_told(row)
-
-    def _is_told(self, row: int) -> bool:
+    def is_told(self, row: int) -> bool:
+        """Whether somebody has told which models a row's feature is allowed."""
         return dict(self._panel.scopes[row])[FEATURE] in (self._allowed or {})
 
     def judged(self, suspicion: Suspicion, thresholds: Thresholds, share: Floats) -> Suspicion:

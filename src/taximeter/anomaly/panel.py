@@ -85,7 +85,6 @@ class Panel:
         self.cell_mix: list[int] = []
         self._cell_rows = np.full((0, 3 + len(self._grouped)), -1, np.int32)
         self._of_role: dict[tuple[Role, ...], NDArray[np.bool_]] = {}
-        self._siblings = np.ones(0, int)
         self.first = 0
         self.newest = -1
 
@@ -106,14 +105,12 @@ class Panel:
             held = self._of_role[roles] = np.isin(self.role[: self.rows], roles)
         return held
 
-    @property
-    def siblings(self) -> NDArray[np.integer[Any]]:
-        """How many users a row's feature has that are watched one by one, the row included; 1 for other rows."""
-        if len(self._siblings) != self.rows:
-            spenders, parent = self.of_role(Role.SPENDER), self.parent[: self.rows]
-            number = np.bincount(parent[spenders], minlength=self.rows)
-            self._siblings = np.where(spenders, number[parent], 1)
-        return self._siblings
+    def siblings(self, minute: int) -> NDArray[np.integer[Any]]:
+        """How many users a row's feature has that were watched one by one before `minute`; 1 for other rows."""
+        parent = self.parent[: self.rows]
+        spenders = self.of_role(Role.SPENDER) & (self.born[: self.rows] < minute)
+        number = np.bincount(parent[spenders], minlength=self.rows)
+        return np.where(spenders, number[parent], 1)
 
     # ── rows and cells ─────────────────────────────────────────────────────────────────────────────────────────
 

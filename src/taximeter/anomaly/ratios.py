@@ -6,7 +6,7 @@ day's average while calls are few; never divided by the volume that is expected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -50,6 +50,14 @@ class Ratios:
     """Retries per first attempt."""
     share: Floats
     """Of MIX rows: share of the feature's first attempts that the model has."""
+
+    def grown(self, rows: int) -> Ratios:
+        """With rows of which nothing is known yet."""
+
+        def padded(held: Floats) -> Floats:
+            return np.concatenate([held, np.zeros(rows - len(held))])
+
+        return Ratios(**{field.name: padded(getattr(self, field.name)) for field in fields(self)})
 
 
 def learn_ratios(history: History, calendar: Calendar, hour: int, rows: int) -> Ratios:

@@ -63,9 +63,9 @@ class Spread:
         more = max(more, 64)
         zeros = np.zeros((more, len(WINDOWS)))
         self._squares, self._means = np.concatenate([self._squares, zeros]), np.concatenate([self._means, zeros])
-        self.dispersion = np.concatenate([self.dispersion, zeros + 0.5])
+        self.dispersion = np.concatenate([self.dispersion, guessed_dispersion(np.zeros(more))])
         self._cost = np.concatenate([self._cost, np.zeros((more, 2, 3))])
-        self.cost_variance = np.concatenate([self.cost_variance, np.full(more, COST_VARIANCE_GUESS)])
+        self.cost_variance = np.concatenate([self.cost_variance, np.full(more, SKEW * COST_VARIANCE_GUESS)])
         self.cost_drift = np.concatenate([self.cost_drift, np.full(more, COST_DRIFT_GUESS)])
 
     def learn(self, slot: int, sums: Floats, known: NDArray[np.bool_]) -> None:

@@ -82,9 +82,10 @@ class VolumeBaseline:
 
     def shape(self, slot: int, rows: int) -> Floats:
         """Expected calls a minute at `slot`, as a multiple of the level; 0 where nothing is known."""
-        held = self._shapes.get(slot)
-        if held is None or len(held) < rows:
-            held = self._shapes[slot] = self._shape(slot, rows)
+        held = self._shapes.get(slot, np.zeros(0))
+        if len(held) < rows:
+            # What is read already stays: it must not hang on when other rows appear.
+            held = self._shapes[slot] = np.concatenate([held, self._shape(slot, rows)[len(held) :]])
             for old in [known for known in self._shapes if known < slot - 40]:
                 del self._shapes[old]
         return held[:rows]
@@ -101,9 +102,19 @@ class VolumeBaseline:
             shape = np.maximum(shape, self._like(self._moved(local, SATURDAY), rows))
         return shape
 
+    def grow(self, rows: int) -> None:
+        """Make room for rows of which nothing is known yet."""
+        if rows > len(self._seen):
+            more = np.zeros((max(rows - len(self._seen), 64), LEVEL_HOURS), np.float32)
+            self._seen, self._shaped, self._expected = (
+                np.concatenate([held, more]) for held in (self._seen, self._shaped, self._expected)
+            )
+        self.level = np.concatenate([self.level, np.zeros(rows - len(self.level))])
+        self._levels = np.concatenate([self._levels, np.zeros((rows - len(self._levels), KEPT_DAYS), np.float32)])
+
     def _learn_levels(self, rows: int) -> None:
         day = self._history.done // SLOTS_A_DAY
-        if day != self._levels_of or len(self._levels) < rows:
+        if day != self._levels_of:
             self._levels, self._levels_of = self._history.level(rows), day
 
     def _like(self, local: int, rows: int) -> Floats:
@@ -170,11 +181,6 @@ class VolumeBaseline:
         """A slot that is over, for the level: its good calls beside the shape that it was expected to have, and how
         many calls that meant then."""
         rows, hour = len(count), slot // 4 % LEVEL_HOURS
-        if rows > len(self._seen):
-            more = np.zeros((rows + 64 - len(self._seen), LEVEL_HOURS), np.float32)
-            self._seen, self._shaped, self._expected = (
-                np.concatenate([held, more]) for held in (self._seen, self._shaped, self._expected)
-            )
         if slot % 4 == 0:
             self._seen[:, hour] = self._shaped[:, hour] = self._expected[:, hour] = 0
         if self._calendar.is_unlike_itself(self._calendar.local(slot)):
@@ -191,15 +197,13 @@ class VolumeBaseline:
 
     def learn_level(self, rows: int) -> None:
         """Median of the last hours and of the last days, each as a multiple of its shape; the larger one."""
-        if len(self._seen) < rows:
-            self.remember(self._history.done, np.zeros(rows), np.zeros(rows))
         seen, shaped = self._seen[:rows], self._shaped[:rows]
         ratio = np.divide(seen, shaped, out=np.zeros_like(seen), where=shaped > 0)
         # What an hour tells is by what was expected of it then: before a job was known, the hours without it were not.
         usual, expected = self._usual(rows), self._expected[:rows]
         rush = (expected**2).sum(1) / np.maximum(expected.sum(1), 1e-12)
         weight = expected**2 / (expected**2 + EVIDENCE_CALLS**2) * np.minimum(1, expected / (rush[:, None] + 1e-12))
-        age = (self._history.done // 4 - np.arange(LEVEL_HOURS)) % LEVEL_HOURS
+        age = ((self._history.done - 1) // 4 - np.arange(LEVEL_HOURS)) % LEVEL_HOURS
         order = ratio.argsort(1)
         # Of few calls the median is biased; there the mean is safer than its outliers are dangerous.
         typical = (expected * weight).sum(1) / np.maximum(weight.sum(1), 1e-12)

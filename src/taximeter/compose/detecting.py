@@ -22,7 +22,7 @@ from taximeter.core.ids import EventIds
 from taximeter.errors import UsageError
 from taximeter.reports.backtest import backtest, detection_for, is_told
 from taximeter.reports.behind import with_contributors
-from taximeter.reports.signals import HISTORY_US, Signals, blocks, without_calls
+from taximeter.reports.signals import HISTORY_US, Signals, slots, without_calls
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import Findings, JudgedFinding, Verdict
 
@@ -131,7 +131,7 @@ class Detecting:
         for first in range(last if begins is None else begins, last + 1, CHUNK_MINUTES):
             if self._stopping.is_set():
                 return None
-            for block in blocks(self._signals.minutes(detection.panel, first, min(first + CHUNK_MINUTES - 1, last))):
+            for block in self._signals.blocks(detection.panel, first, min(first + CHUNK_MINUTES - 1, last)):
                 detection.run(block)
         self._complete = last
         self._take_up(detection)
@@ -164,16 +164,16 @@ class Detecting:
     def _pass(self, detection: Detection, now_us: int) -> None:
         """Nothing was stored: the minutes that are over had no calls."""
         complete = (now_us - GRACE_US) // MINUTE_US - 1
-        for block in blocks(without_calls(minute) for minute in range(self._complete + 1, complete + 1)):
-            detection.run(block)
-            self._complete = block[-1].minute
+        for slot in slots(self._complete + 1, complete):
+            detection.run([without_calls(minute) for minute in slot])
+            self._complete = slot[-1]
 
     def _follow(self, detection: Detection, now_us: int) -> None:
         """Take in the minutes that are complete, what came late for earlier ones, and the one under way in part."""
         complete, under_way = (now_us - GRACE_US) // MINUTE_US - 1, now_us // MINUTE_US
         again = VERY_LATE_MINUTES if complete > self._complete else LATE_MINUTES
         first = max(min(self._complete - again + 1, complete), detection.panel.oldest)
-        for block in blocks(self._signals.minutes(detection.panel, first, under_way)):
+        for block in self._signals.blocks(detection.panel, first, under_way):
             late = [one for one in block if one.minute <= self._complete]
             whole = [one for one in block if self._complete < one.minute <= complete]
             if late:

@@ -18,7 +18,7 @@ from taximeter.anomaly.telling import MINUTE_US, finding_of
 from taximeter.clock import rfc3339
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
 from taximeter.core.money import format_usd
-from taximeter.reports.signals import HISTORY_US, Signals, blocks
+from taximeter.reports.signals import HISTORY_US, Signals
 from taximeter.store.events import EventStore
 
 SHORT_MINUTES: Final = 20
@@ -114,7 +114,7 @@ def _told(
 ) -> Iterator[Finding]:
     last = to_us // MINUTE_US - 1
     for first in range(begins, last + 1, CHUNK_MINUTES):
-        for block in blocks(signals.minutes(detection.panel, first, min(first + CHUNK_MINUTES - 1, last))):
+        for block in signals.blocks(detection.panel, first, min(first + CHUNK_MINUTES - 1, last)):
             for news in detection.run(block):
                 if news.news == "closed" and news.minute * MINUTE_US >= from_us:
                     yield from _worth(settings, detection, news.incident, news.minute)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ MEASURES: Final = (
     "cost_usd",
     "cost_output_usd",
 )
+
+Key = tuple[str | None, ...]
+"""Of a cell, as `Panel.cell` takes it."""
 
 MOST_SPENDERS: Final = 1_000
 """Users that are watched one by one: those with most calls in the last day."""
@@ -75,20 +78,21 @@ class Signals:
         starts = [_minute(row["time"]) for row in rows if row["calls"]]
         return max(from_us // MINUTE_US, min(starts)) if starts else None
 
-    def minutes(self, panel: Panel, first: int, last: int) -> Iterator[Minute]:
-        """The minutes from `first` to `last`, also those without calls. Raises StoreError."""
-        by_minute: dict[int, dict[int, list[float]]] = {}
+    def blocks(self, panel: Panel, first: int, last: int) -> Iterator[list[Minute]]:
+        """The minutes from `first` to `last`, also those without calls, slot by slot. Raises StoreError.
+
+        A cell is made with the slot that needs it first: detection of the slots before it knows nothing of it.
+        """
+        by_minute: dict[int, dict[Key, list[float]]] = {}
         for row in self._rows(first * MINUTE_US, (last + 1) * MINUTE_US):
-            minute = _minute(row["time"])
             values = _values(row)
             if values[0] <= 0:
                 continue
-            cell = panel.cell(self._key(row), minute)
-            held = by_minute.setdefault(minute, {}).setdefault(cell, [0.0] * len(values))
+            held = by_minute.setdefault(_minute(row["time"]), {}).setdefault(self._key(row), [0.0] * len(values))
             for place, value in enumerate(values):
                 held[place] += value
-        for minute in range(first, last + 1):
-            yield _as_minute(minute, by_minute.get(minute, {}))
+        for slot in slots(first, last):
+            yield [_as_minute(panel, minute, by_minute.get(minute, {})) for minute in slot]
 
     def _rows(self, from_us: int, to_us: int) -> list[dict[str, Any]]:
         """Asked in halves when there are too many rows."""
@@ -101,7 +105,7 @@ class Signals:
                 raise
             return [*self._rows(from_us, middle), *self._rows(middle, to_us)]
 
-    def _key(self, row: Mapping[str, Any]) -> tuple[str | None, ...]:
+    def _key(self, row: Mapping[str, Any]) -> Key:
         feature = row.get(FEATURE) or ""
         user = row.get(USER)
 
@@ -135,22 +139,18 @@ def _values(row: Mapping[str, Any]) -> tuple[float, ...]:
     )
 
 
-def _as_minute(minute: int, cells: Mapping[int, Sequence[float]]) -> Minute:
-    numbers = np.fromiter(cells, np.int32, len(cells))
+def _as_minute(panel: Panel, minute: int, cells: Mapping[Key, Sequence[float]]) -> Minute:
+    numbers = np.fromiter((panel.cell(key, minute) for key in cells), np.int32, len(cells))
     return Minute(minute, numbers, np.array(list(cells.values()), float).reshape(-1, len(Value)))
 
 
 def without_calls(minute: int) -> Minute:
-    return _as_minute(minute, {})
+    return Minute(minute, np.zeros(0, np.int32), np.zeros((0, len(Value))))
 
 
-def blocks(minutes: Iterable[Minute]) -> Iterator[list[Minute]]:
-    """Consecutive minutes, in blocks that each belong to one slot."""
-    block: list[Minute] = []
-    for one in minutes:
-        if block and one.minute // SLOT_MINUTES != block[0].minute // SLOT_MINUTES:
-            yield block
-            block = []
-        block.append(one)
-    if block:
-        yield block
+def slots(first: int, last: int) -> Iterator[range]:
+    """The minutes from `first` to `last`, those of each slot together."""
+    while first <= last:
+        ends = min(last + 1, first - first % SLOT_MINUTES + SLOT_MINUTES)
+        yield range(first, ends)
+        first = ends
