@@ -63,15 +63,21 @@ def main(traffic_seconds: float) -> int:
 
 @contextlib.contextmanager
 def demo() -> Iterator[str]:
-    """The running demo on a free port and a data directory of its own; its sign-in link."""
-    with tempfile.TemporaryDirectory() as data:
-        command = [sys.executable, "-m", "taximeter", "up", "--demo", "--data", data, "--port", "0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield sign_in_link(process)
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+    """The running demo on a data directory of its own; its sign-in link."""
+    with tempfile.TemporaryDirectory() as data, serving("--demo", "--data", data) as link:
+        yield link
+
+
+@contextlib.contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """`taximeter up` on a free port; its sign-in link."""
+    command = [sys.executable, "-m", "taximeter", "up", *arguments, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield sign_in_link(process)
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
 
 
 def sign_in_link(process: subprocess.Popen[str]) -> str:

@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { brotliCompressSync } from "node:zlib";
 
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
@@ -14,9 +15,42 @@ function fontLicence(): Plugin {
   };
 }
 
+const ROOT = '<div id="root">';
+
+/** The font is asked for beside the scripts. Style sheets come after what the document shows by itself, which does not
+ * wait for them, and before what the scripts draw, whose own styles have the last word. */
+function shell(): Plugin {
+  return {
+    name: "shell",
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle }) {
+        const fonts = Object.keys(bundle ?? {}).filter((name) => name.endsWith(".woff2"));
+        const sheets = html.match(/<link rel="stylesheet"[^>]*>/g) ?? [];
+        return {
+          html: sheets.reduce((rest, sheet) => rest.replace(sheet, ""), html).replace(ROOT, `${sheets.join("")}${ROOT}`),
+          tags: fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
+        };
+      },
+    },
+  };
+}
+
+/** Beside each text that a browser loads, the same compressed as far as it goes; of the files as they were written. */
+function compressed(): Plugin {
+  return {
+    name: "compressed",
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle).filter((file) => /\.(js|css)$/.test(file))) {
+        writeFileSync(`${dir}/${name}.br`, brotliCompressSync(readFileSync(`${dir}/${name}`)));
+      }
+    },
+  };
+}
+
 // The built page lands inside the Python package, which serves it.
 export default defineConfig({
-  plugins: [react(), fontLicence()],
+  plugins: [react(), fontLicence(), shell(), compressed()],
   build: { chunkSizeWarningLimit: 700, outDir: "../src/taximeter/server/page", emptyOutDir: true, assetsInlineLimit: 0 },
   server: { proxy: { "/api": "http://127.0.0.1:8787", "/signin": "http://127.0.0.1:8787" } },
 });

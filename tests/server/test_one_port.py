@@ -332,6 +332,34 @@ def test_no_path_leaves_the_page_directory(house: House, path: str) -> None:
     run(check())
 
 
+@pytest.mark.parametrize(
+    ("taken", "coding", "body"),
+    [
+        ("gzip, deflate, br, zstd", "br", b"as the build wrote it"),
+        ("BR;q=0.5,gzip", "br", b"as the build wrote it"),
+        ("gzip, br;q=0", "gzip", gzip.compress(b"console.log(1)", mtime=0)),
+        ("br; q=0.000", None, b"console.log(1)"),
+        ("identity", None, b"console.log(1)"),
+    ],
+)
+def test_a_script_comes_compressed_as_far_as_the_browser_takes_it(
+    built_page: Path, house: House, taken: str, coding: str | None, body: bytes
+) -> None:
+    (built_page / "assets" / "index-abc123.js.br").write_bytes(b"as the build wrote it")
+
+    async def check() -> None:
+        async with house.client() as client:
+            await client.get("/signin", params={"token": house.links.issue()})
+            wanted = client.stream("GET", "/assets/index-abc123.js", headers={"accept-encoding": taken})
+            async with wanted as answer:
+                assert answer.headers.get("content-encoding") == coding
+                assert answer.headers["content-type"].startswith("text/javascript")
+                assert answer.headers["vary"] == "accept-encoding"
+                assert b"".join([part async for part in answer.aiter_raw()]) == body
+
+    run(check())
+
+
 def test_a_page_that_is_not_built_says_how(tmp_path: Path) -> None:
     async def check() -> None:
         async with House(tmp_path / "nothing").client("key-admin") as client:

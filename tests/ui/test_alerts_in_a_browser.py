@@ -146,6 +146,17 @@ def test_a_rule_is_tried_on_the_past_then_set_then_removed(page: Page, server: S
     assert [rule["name"] for rule in ask(server, "rules")["rules"]] == ["dear"]
 
 
+def test_a_new_rule_does_not_replace_another_of_its_name(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?page=alerts")
+    panel(page, "Rules").get_by_role("button", name="New rule").click()
+    form = page.get_by_role("region", name="New rule")
+    form.get_by_role("textbox", name="Name").fill("dear")
+    expect(form).to_contain_text("There is a rule of this name already")
+    expect(form.get_by_role("button", name="Set the rule")).to_be_disabled()
+    form.get_by_role("textbox", name="Name").fill("dearer")
+    expect(form.get_by_role("button", name="Set the rule")).to_be_enabled()
+
+
 def test_what_is_wrong_with_a_rule_is_told_at_its_field(pages: Pages, server: Server) -> None:
     pages.allowed += ("422", "400")
     page = pages.open(server)

@@ -127,6 +127,16 @@ def test_what_is_wrong_with_a_limit_stands_at_its_field(pages: Pages, server: Se
     assert defined(server, "wrong name") is None
 
 
+def test_a_new_limit_does_not_replace_another_of_its_name(page: Page, server: Server) -> None:
+    limits_page(page, server)
+    write_limit(page, "of-the-file", "any", "3")
+    name = page.get_by_role("textbox", name="Name")
+    expect(name).to_have_accessible_description(re.compile("There is a limit of this name already"))
+    expect(page.get_by_role("button", name="Set the limit")).to_be_disabled()
+    name.fill("of-nobody-else")
+    expect(page.get_by_role("button", name="Set the limit")).to_be_enabled()
+
+
 def test_a_limit_of_the_file_is_only_shown(page: Page, server: Server) -> None:
     one = limits_page(page, server).get_by_label("Limit of-the-file", exact=True)
     expect(one).to_contain_text("from the configuration file")

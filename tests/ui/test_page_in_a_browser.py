@@ -344,6 +344,7 @@ def test_a_call_that_is_not_there_is_said_to_be_not_there(page: Page, server: Se
 
 def test_the_chart_tells_the_values_under_the_pointer_and_by_keyboard(page: Page) -> None:
     chart = page.get_by_role("img", name="Cost per minute")
+    expect(chart.locator("canvas")).to_be_visible()
     chart.hover()
     expect(page.get_by_test_id("chart-values")).to_be_visible()
     page.mouse.move(5, 5)

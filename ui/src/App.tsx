@@ -1,7 +1,7 @@
 import { Container, Skeleton, Stack } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useLayoutEffect, useState } from "react";
 
 import { ApiError, calls, whoAmI } from "./api/client";
 import { FilterChips, Header } from "./Header";
@@ -17,10 +17,10 @@ const Palette = lazy(() => import("./panels/Palette"));
 const LOOK_FOR_FIRST_CALL_MS = 1_000;
 
 export function App() {
+  useLayoutEffect(() => document.getElementById("shell")?.remove(), []); // in the frame that draws what it stood for
   const access = useQuery({ queryKey: ["access"], queryFn: whoAmI, retry: false, staleTime: Infinity });
   if (access.error instanceof ApiError && access.error.isRefusal) return <SignIn />;
-  if (access.isPending) return null;
-  return <Page />;
+  return <Page />; // the document came to somebody who is signed in: nothing waits for who that is
 }
 
 function Page() {

@@ -1,17 +1,16 @@
 /** What is being looked at, and how to change it. */
 
-import { ActionIcon, Badge, Button, Group, SegmentedControl, Select, Title, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
-import { IconCommand, IconMoon, IconSun, IconWorld, IconX } from "@tabler/icons-react";
-import { useMemo } from "react";
+import { ActionIcon, Badge, Button, Group, Title, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { IconCommand, IconMoon, IconSun, IconX } from "@tabler/icons-react";
+import { lazy, Suspense } from "react";
 
 import type { Live } from "./live/useLive";
 import { clockTime } from "./format";
-import { AddFilter } from "./panels/AddFilter";
-import { RangePicker } from "./panels/RangePicker";
-import { useDimensions } from "./panels/useDimensions";
-import { type Dimension, filtered, filterNames, filterWords, nameInText, nameOf, wantedWords } from "./view/names";
-import { isSpan, type RangeName, RANGES } from "./view/range";
+import { filtered, filterNames, filterWords, nameOf, wantedWords } from "./view/names";
 import { type ChangeView, type View } from "./view/state";
+
+// Loaded after what they are about is asked for; their place is kept.
+const Controls = lazy(() => import("./panels/Controls"));
 
 interface Props {
   view: View;
@@ -30,71 +29,26 @@ export function Header({ view, change, live, bare, command }: Props & { bare: bo
         </Title>
         <LiveBadge live={live} timezone={view.timezone} />
       </Group>
-      {!bare && <Controls view={view} change={change} />}
       {!bare && (
-        <Tooltip label="Commands and saved views (Ctrl-K)" openDelay={400}>
-          <ActionIcon className="scheme-switch" variant="subtle" color="gray" aria-label="Commands" aria-keyshortcuts="Control+K Meta+K" onClick={command}>
-            <IconCommand size={18} />
-          </ActionIcon>
-        </Tooltip>
+        <Suspense fallback={<div className="controls-place" />}>
+          <Controls view={view} change={change} />
+        </Suspense>
+      )}
+      {!bare && (
+        <ActionIcon
+          className="scheme-switch"
+          variant="subtle"
+          color="gray"
+          title="Commands and saved views (Ctrl-K)"
+          aria-label="Commands"
+          aria-keyshortcuts="Control+K Meta+K"
+          onClick={command}
+        >
+          <IconCommand size={18} />
+        </ActionIcon>
       )}
       <SchemeSwitch />
     </header>
-  );
-}
-
-function Controls({ view, change }: Omit<Props, "live">) {
-  return (
-    <>
-      <SegmentedControl
-        aria-label="Time range"
-        className="range"
-        size="xs"
-        data={Object.keys(RANGES)}
-        value={isSpan(view.range) ? "" : view.range}
-        onChange={(range) => change({ range: range as RangeName })}
-      />
-      <RangePicker view={view} change={change} />
-      {(view.page === "overview" || view.of !== null) && <GroupSelect view={view} change={change} />}
-      <ZoneSelect view={view} change={change} />
-      <AddFilter view={view} change={change} />
-    </>
-  );
-}
-
-function GroupSelect({ view, change }: Omit<Props, "live">) {
-  const options = useDimensions(view.by);
-  return (
-    <Select
-      aria-label="Group the chart by"
-      size="xs"
-      w={158}
-      searchable
-      allowDeselect={false}
-      data={options.map(({ group, items }) => ({ group, items: items.map(({ value }) => ({ value, label: `by ${nameInText(value)}` })) }))}
-      value={view.by}
-      onChange={(by) => by && change({ by: by as Dimension })}
-    />
-  );
-}
-
-function ZoneSelect({ view, change }: Omit<Props, "live">) {
-  const zones = useMemo(() => [...new Set([view.timezone, "UTC", ...Intl.supportedValuesOf("timeZone")])], [view.timezone]);
-  return (
-    <Tooltip label={`Days begin at midnight in ${view.timezone}`} openDelay={400}>
-      <Select
-        aria-label="Time zone in which days begin"
-        size="xs"
-        w={178}
-        searchable
-        allowDeselect={false}
-        limit={50}
-        leftSection={<IconWorld size={14} />}
-        data={zones}
-        value={view.timezone}
-        onChange={(timezone) => timezone && change({ timezone })}
-      />
-    </Tooltip>
   );
 }
 
@@ -104,11 +58,9 @@ function LiveBadge({ live, timezone }: { live: Live; timezone: string }) {
   const [color, label] = LOOKS[live.state];
   const heard = live.heardAt ? `Last heard from the server at ${clockTime(live.heardAt.toISOString(), timezone)}` : "Not heard yet";
   return (
-    <Tooltip label={live.state === "lost" ? `${heard}. Trying again.` : heard}>
-      <Badge variant="dot" color={color} size="md" role="status" className="uncut">
-        {label}
-      </Badge>
-    </Tooltip>
+    <Badge variant="dot" color={color} size="md" role="status" className="uncut" title={live.state === "lost" ? `${heard}. Trying again.` : heard}>
+      {label}
+    </Badge>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { roundDecimal } from "./decimal";
 import type { Kind } from "./view/measures";
-import type { Interval } from "./view/zone";
+import { formatter, type Interval } from "./view/zone";
 
 /** `$1,234.57`, `$0.0034` (two significant digits below a cent), `$0`; an unknown amount is a dash, never zero. */
 export function money(amount: string | null | undefined): string {
@@ -36,8 +36,11 @@ export function exactMoney(amount: string | null | undefined): string {
 }
 
 export function count(n: number | null | undefined): string {
-  return n === null || n === undefined ? "–" : n.toLocaleString("en-US");
+  return n === null || n === undefined ? "–" : WHOLE.format(n);
 }
+
+const WHOLE = new Intl.NumberFormat("en-US");
+const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
 /** `1 call`, `1,234 calls`. */
 export function counted(n: number, noun: string): string {
@@ -52,7 +55,7 @@ export function limitAmount(value: string | number, measure: string): string {
 /** `950`, `12.3k`, `4.6M`: for places where a rough size is enough. */
 export function compact(n: number | null | undefined): string {
   if (n === null || n === undefined) return "–";
-  return new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(n);
+  return COMPACT.format(n);
 }
 
 /** `0 B`, `12.3 kB`, `5.4 MB`. */
@@ -76,24 +79,22 @@ export function share(part: number, whole: number): string {
   return `${percent.toFixed(percent < 10 && percent > 0 ? 1 : 0)}%`;
 }
 
+const TIME: Intl.DateTimeFormatOptions = { hour: "numeric", minute: "numeric", second: "numeric", hour12: false };
+
 export function clockTime(iso: string, timezone: string): string {
-  return new Date(iso).toLocaleTimeString("en-GB", { timeZone: timezone, hour12: false });
+  return formatter("time", timezone, TIME, "en-GB").format(new Date(iso));
 }
 
 /** `21 Nov`. */
 export function dayAndMonth(iso: string, timezone: string): string {
-  return new Date(iso).toLocaleDateString("en-GB", { timeZone: timezone, day: "numeric", month: "short" });
+  return formatter("day", timezone, { day: "numeric", month: "short" }, "en-GB").format(new Date(iso));
 }
+
+const FULL_DAY: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short", year: "numeric" };
 
 /** `Sat 21 Nov 2026, 03:06:23`. */
 export function dateTime(iso: string, timezone: string): string {
-  const date = new Date(iso).toLocaleDateString("en-GB", {
-    timeZone: timezone,
-    weekday: "short",
-    day: "numeric",
-    month: "short",
-    year: "numeric",
-  });
+  const date = formatter("full day", timezone, FULL_DAY, "en-GB").format(new Date(iso));
   return `${date.replace(",", "")}, ${clockTime(iso, timezone)}`;
 }
 
@@ -110,7 +111,7 @@ export function bucketWords(start: number, end: number, interval: Interval, time
 }
 
 function monthWords(start: number, timezone: string): string {
-  return new Date(start * 1000).toLocaleDateString("en-GB", { timeZone: timezone, month: "short", year: "numeric" });
+  return formatter("month", timezone, { month: "short", year: "numeric" }, "en-GB").format(new Date(start * 1000));
 }
 
 /** A measured value in words; what is not known is a dash. */

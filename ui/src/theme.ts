@@ -24,7 +24,7 @@ export const theme = createTheme({
   respectReducedMotion: true,
   defaultRadius: "md",
   cursorType: "pointer",
-  fontFamily: "'Inter', system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+  fontFamily: "'Inter', 'Inter meanwhile', system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "600" },
 });

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import mimetypes
+import re
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ SECURITY_HEADERS: Final[Headers] = (
 )
 _FOREVER: Final = (b"cache-control", b"private, max-age=31536000, immutable")
 _COMPRESSED: Final = frozenset({".html", ".js", ".css", ".svg", ".json"})
+_BUILT_COMPRESSED: Final = ".br"
+"""What the build lays beside a file, compressed further than there is time for when it is asked for."""
+_REFUSED: Final = re.compile(rb"q=0(\.0*)?")
 _ASK_EACH_TIME: Final = (b"cache-control", b"no-cache")
 
 NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</title>
@@ -85,7 +89,7 @@ class Page:
         if not index.is_file():
             await answer_html(send, 200, NOT_BUILT.encode())
             return
-        await self._answer_file(send, index, _ASK_EACH_TIME, takes_gzip=_takes_gzip(scope))
+        await self._answer_file(scope, send, index, _ASK_EACH_TIME)
 
     async def file(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """A file beside the index. Names in `assets/` carry a hash of their content, so they never change."""
@@ -97,7 +101,7 @@ class Page:
             await answer_error(send, error)
             return
         caching = _FOREVER if path.startswith("assets/") else _ASK_EACH_TIME
-        await self._answer_file(send, wanted, caching, takes_gzip=_takes_gzip(scope))
+        await self._answer_file(scope, send, wanted, caching)
 
     def has(self, path: str) -> bool:
         """Whether a path of one segment names a built file (a favicon, a manifest)."""
@@ -110,17 +114,23 @@ class Page:
             raise NotFoundError(f"there is nothing at /{path}")
         return wanted
 
-    async def _answer_file(self, send: Send, file: Path, caching: tuple[bytes, bytes], *, takes_gzip: bool) -> None:
+    async def _answer_file(self, scope: Scope, send: Send, file: Path, caching: tuple[bytes, bytes]) -> None:
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if kind.startswith("text/") or kind == "application/javascript":
             kind += "; charset=utf-8"
-        headers = [(b"content-type", kind.encode()), caching, (b"vary", b"accept-encoding"), *SECURITY_HEADERS]
-        if takes_gzip and file.suffix in _COMPRESSED:
-            body = await asyncio.to_thread(self._gzipped, file)
-            headers.append((b"content-encoding", b"gzip"))
-        else:
-            body = await asyncio.to_thread(file.read_bytes)
-        await answer(send, 200, body, headers)
+        coding, body = await asyncio.to_thread(self._coded, file, _codings(scope))
+        coded = [(b"content-encoding", coding)] if coding else []
+        kept = [(b"content-type", kind.encode()), caching, (b"vary", b"accept-encoding")]
+        await answer(send, 200, body, [*kept, *coded, *SECURITY_HEADERS])
+
+    def _coded(self, file: Path, taken: frozenset[bytes]) -> tuple[bytes, bytes]:
+        """The name of a coding, empty for none, and the file in it."""
+        built = file.with_name(file.name + _BUILT_COMPRESSED)
+        if b"br" in taken and built.is_file():
+            return b"br", built.read_bytes()
+        if b"gzip" in taken and file.suffix in _COMPRESSED:
+            return b"gzip", self._gzipped(file)
+        return b"", file.read_bytes()
 
     def _gzipped(self, file: Path) -> bytes:
         """A file compressed, once for each state of it. There are few, and they are ours."""
@@ -131,5 +141,8 @@ class Page:
         return known[1]
 
 
-def _takes_gzip(scope: Scope) -> bool:
-    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+def _codings(scope: Scope) -> frozenset[bytes]:
+    """What the client takes; some name a coding only to refuse it."""
+    named = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
+    parted = (one.partition(b";") for one in named.replace(b" ", b"").lower().split(b","))
+    return frozenset(name for name, _, weight in parted if not _REFUSED.fullmatch(weight))

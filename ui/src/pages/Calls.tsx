@@ -6,9 +6,9 @@ import { useState } from "react";
 import { ask, calls } from "../api/client";
 import { count } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
-import { CallSheet } from "../panels/CallSheet";
 import { CallTable } from "../panels/CallTable";
 import { CostTotal } from "../panels/CostTotal";
+import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";
 import { lookOf, periodOf, rangeWords } from "../view/range";
@@ -23,7 +23,7 @@ export default function Calls(props: PageProps) {
   return (
     <Stack gap="md">
       <Pages key={JSON.stringify([range, timezone, filters])} {...props} />
-      <CallSheet {...props} />
+      <OpenedCall {...props} />
     </Stack>
   );
 }

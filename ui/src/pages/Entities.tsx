@@ -7,10 +7,10 @@ import { ask, incidents, limits } from "../api/client";
 import type { Answer, Row } from "../api/types";
 import { ago, changeWords, count, counted, exactly, measured, share } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
-import { CallSheet } from "../panels/CallSheet";
 import { CostTotal } from "../panels/CostTotal";
 import { LastCalls } from "../panels/LastCalls";
 import { LimitBar } from "../panels/LimitBar";
+import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
@@ -156,7 +156,7 @@ function One({ dimension, of, view, change }: PageProps & { dimension: Entity; o
         <Wrong dimension={dimension} of={of} view={view} change={change} />
       </SimpleGrid>
       <LastCalls view={narrow} change={within} />
-      <CallSheet view={narrow} change={within} />
+      <OpenedCall view={narrow} change={within} />
     </Stack>
   );
 }

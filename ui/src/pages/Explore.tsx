@@ -11,7 +11,7 @@ import { saveFile } from "../files";
 import { counted, exactly, measured } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { ExploreChart } from "../panels/ExploreChart";
-import { HEIGHT } from "../panels/plotOptions";
+import { HEIGHT } from "../panels/chartFrame";
 import { GroupBars, GroupTable } from "../panels/Groups";
 import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";

@@ -31,7 +31,7 @@ export default function Limits({ view, change }: PageProps) {
   };
   return (
     <Stack gap="md">
-      {edited && <LimitEditor key={edited.name} start={edited} isNew={edited === NEW_LIMIT} view={view} change={change} done={done} />}
+      {edited && <LimitEditor key={edited.name} start={edited} isNew={edited === NEW_LIMIT} taken={(query.data ?? []).map(({ name }) => name)} view={view} change={change} done={done} />}
       <Panel
         title="Limits"
         aside={

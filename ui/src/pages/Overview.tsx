@@ -1,16 +1,20 @@
 /** What is being spent, on whom. */
 
 import { SimpleGrid, Stack } from "@mantine/core";
+import { lazy, Suspense } from "react";
 
-import { CallSheet } from "../panels/CallSheet";
 import { Coverage } from "../panels/Coverage";
-import { HeatMap } from "../panels/HeatMap";
 import { LastCalls } from "../panels/LastCalls";
-import { MonthChart } from "../panels/MonthChart";
+import { OpenedCall } from "../panels/OpenedCall";
 import { SpendChart } from "../panels/SpendChart";
 import { Tiles } from "../panels/Tiles";
 import { TopTable } from "../panels/TopTable";
 import type { PageProps } from "./registry";
+
+// Below what is seen first: loaded once that stands, into places that are kept for them.
+const MonthChart = lazy(() => import("../panels/MonthChart"));
+const HeatMap = lazy(() => import("../panels/HeatMap"));
+const PLACE = <section className="panel" style={{ minHeight: 338 }} aria-hidden />;
 
 export default function Overview({ view, change }: PageProps) {
   return (
@@ -24,11 +28,15 @@ export default function Overview({ view, change }: PageProps) {
         <TopTable title="Top models" dimension="model" view={view} change={change} />
       </SimpleGrid>
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
-        <MonthChart view={view} />
-        <HeatMap view={view} />
+        <Suspense fallback={PLACE}>
+          <MonthChart view={view} />
+        </Suspense>
+        <Suspense fallback={PLACE}>
+          <HeatMap view={view} />
+        </Suspense>
       </SimpleGrid>
       <LastCalls view={view} change={change} />
-      <CallSheet view={view} change={change} />
+      <OpenedCall view={view} change={change} />
     </Stack>
   );
 }

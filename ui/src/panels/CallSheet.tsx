@@ -21,7 +21,7 @@ interface Props {
   change: ChangeView;
 }
 
-export function CallSheet({ view, change }: Props) {
+export default function CallSheet({ view, change }: Props) {
   // While the drawer slides away it still shows what it showed.
   const last = useRef<string | null>(null);
   last.current = view.call ?? last.current;

@@ -8,6 +8,9 @@ import { clockTime, count, dayAndMonth, dateTime, exactMoney, milliseconds, mone
 import { reasonInWords } from "../shape/costSheet";
 import { StatusMark } from "./StatusMark";
 
+/** Cells are plain ones: hundreds of them are drawn anew each second. */
+const [FROM_XS, FROM_SM, FROM_MD] = ["mantine-visible-from-xs", "mantine-visible-from-sm", "mantine-visible-from-md"];
+
 interface CallTableProps {
   page: CallPage;
   timezone: string;
@@ -20,34 +23,34 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
   const atFirst = useRef<ReadonlySet<string>>(undefined);
   atFirst.current ??= new Set(page.events.map((event) => event.event_id));
   return (
-    <Table className="calls" verticalSpacing={5} horizontalSpacing={8} fz="sm" layout="fixed">
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th w={withDate ? 118 : 76}>Time</Table.Th>
-          <Table.Th w={92} visibleFrom="sm">
+    <Table className="calls plain" verticalSpacing={5} horizontalSpacing={8} fz="sm" layout="fixed">
+      <thead>
+        <tr>
+          <th style={{ width: withDate ? 118 : 76 }}>Time</th>
+          <th style={{ width: 92 }} className={FROM_SM}>
             Status
-          </Table.Th>
-          <Table.Th>Feature</Table.Th>
-          <Table.Th visibleFrom="sm">User</Table.Th>
-          <Table.Th visibleFrom="xs">Model</Table.Th>
-          <Table.Th ta="right" w={80} visibleFrom="md">
+          </th>
+          <th>Feature</th>
+          <th className={FROM_SM}>User</th>
+          <th className={FROM_XS}>Model</th>
+          <th style={{ width: 80 }} className={`right ${FROM_MD}`}>
             Input
-          </Table.Th>
-          <Table.Th ta="right" w={80} visibleFrom="md">
+          </th>
+          <th style={{ width: 80 }} className={`right ${FROM_MD}`}>
             Cached
-          </Table.Th>
-          <Table.Th ta="right" w={80} visibleFrom="md">
+          </th>
+          <th style={{ width: 80 }} className={`right ${FROM_MD}`}>
             Output
-          </Table.Th>
-          <Table.Th ta="right" w={76} visibleFrom="md">
+          </th>
+          <th style={{ width: 76 }} className={`right ${FROM_MD}`}>
             Took
-          </Table.Th>
-          <Table.Th ta="right" w={108}>
+          </th>
+          <th style={{ width: 108 }} className="right">
             Cost
-          </Table.Th>
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
         {page.events.map((call) => (
           <CallRow
             key={call.event_id}
@@ -58,7 +61,7 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
             open={() => open(call.event_id)}
           />
         ))}
-      </Table.Tbody>
+      </tbody>
     </Table>
   );
 }
@@ -76,52 +79,52 @@ function CallRow({ call, timezone, withDate, isNew, open }: CallRowProps) {
   const about = call.usage_estimated ? "estimated" : undefined;
   const tokens = (n: number | null | undefined) => (call.usage_estimated && n != null ? `~${count(n)}` : count(n));
   return (
-    <Table.Tr className={isNew ? "clickable fresh" : "clickable"} onClick={open} data-call={call.event_id}>
-      <Table.Td>
+    <tr className={isNew ? "clickable fresh" : "clickable"} onClick={open} data-call={call.event_id}>
+      <td>
         <button type="button" className="row-button number" title={dateTime(call.started_at, timezone)}>
           {withDate && `${dayAndMonth(call.started_at, timezone)}, `}
           {clockTime(call.started_at, timezone)}
         </button>
-      </Table.Td>
-      <Table.Td visibleFrom="sm">
+      </td>
+      <td className={FROM_SM}>
         <StatusMark call={call} />
-      </Table.Td>
-      <Table.Td className="cut" title={call.feature ?? undefined}>
+      </td>
+      <td className="cut" title={call.feature ?? undefined}>
         {call.feature ?? "–"}
-      </Table.Td>
-      <Table.Td className="cut" title={call.user_id ?? undefined} visibleFrom="sm">
+      </td>
+      <td className={`cut ${FROM_SM}`} title={call.user_id ?? undefined}>
         {call.user_id ?? "–"}
-      </Table.Td>
-      <Table.Td className="cut" title={`${call.provider} · ${model}`} visibleFrom="xs">
+      </td>
+      <td className={`cut ${FROM_XS}`} title={`${call.provider} · ${model}`}>
         {model}
-      </Table.Td>
-      <Table.Td ta="right" className="number" title={about} visibleFrom="md">
+      </td>
+      <td className={`right number ${FROM_MD}`} title={about}>
         {tokens(call.input_tokens)}
-      </Table.Td>
-      <Table.Td ta="right" className="number" visibleFrom="md">
+      </td>
+      <td className={`right number ${FROM_MD}`}>
         {call.cache_read_tokens ? count(call.cache_read_tokens) : "–"}
-      </Table.Td>
-      <Table.Td ta="right" className="number" title={about} visibleFrom="md">
+      </td>
+      <td className={`right number ${FROM_MD}`} title={about}>
         {tokens(call.output_tokens)}
-      </Table.Td>
-      <Table.Td ta="right" className="number" visibleFrom="md">
+      </td>
+      <td className={`right number ${FROM_MD}`}>
         {milliseconds(call.duration_ms)}
-      </Table.Td>
+      </td>
       <CostCell call={call} />
-    </Table.Tr>
+    </tr>
   );
 }
 
 function CostCell({ call }: { call: Call }) {
   if (call.cost_usd == null)
     return (
-      <Table.Td ta="right" className="warn" title={reasonInWords(call.unpriced_reason)}>
+      <td className="right warn" title={reasonInWords(call.unpriced_reason)}>
         not priced
-      </Table.Td>
+      </td>
     );
   return (
-    <Table.Td ta="right" className={call.not_billed ? "number dim" : "number"} title={exactMoney(call.cost_usd)}>
+    <td className={call.not_billed ? "right number dim" : "right number"} title={exactMoney(call.cost_usd)}>
       {money(call.cost_usd)}
-    </Table.Td>
+    </td>
   );
 }

@@ -21,13 +21,13 @@ interface Props {
 
 export function Coverage({ view, change }: Props) {
   const { data } = useSpendOverTime(view);
-  if (!data) return null;
+  if (!data) return <div className="coverage-line" />;
   const calls = Number(data.totals["calls"]);
   if (calls === 0) return null;
   const { unpriced_calls: unpriced, estimated_calls: estimated, late_calls: late } = data.coverage;
   const isComplete = unpriced === 0 && estimated === 0;
   return (
-    <section aria-label="Coverage">
+    <section aria-label="Coverage" className="coverage-line">
       <Popover position="bottom-start" width={460} shadow="md" withinPortal>
         <Popover.Target>
           <UnstyledButton className="coverage" data-testid="coverage">

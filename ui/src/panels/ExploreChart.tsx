@@ -13,11 +13,11 @@ import { bucketsOf, lookOf, spanOf } from "../view/range";
 import { chartOf, intervalOf, type View } from "../view/state";
 import { bucketStarts, endOfBucket, startOf } from "../view/zone";
 import type { PageProps } from "../pages/registry";
+import { Chart, KEYS } from "./Chart";
+import { HEIGHT, LEGEND_HEIGHT } from "./chartFrame";
 import { Legend } from "./Legend";
 import { nothing } from "./nothing";
 import { Panel } from "./Panel";
-import { HEIGHT } from "./plotOptions";
-import { KEYS, TimeChart } from "./TimeChart";
 import { useColours } from "./useColours";
 
 interface OverTime {
@@ -33,10 +33,10 @@ export function ExploreChart({ title, view, change }: PageProps & { title: strin
   const measure = MEASURES[view.measure];
   const interval = intervalOf(view);
   return (
-    <Panel title={title} query={query} height={HEIGHT} isEmpty={({ series: found }) => found.groups.length === 0} empty={nothing(view)}>
+    <Panel title={title} query={query} height={HEIGHT + LEGEND_HEIGHT} steady isEmpty={({ series: found }) => found.groups.length === 0} empty={nothing(view)}>
       {(data) => (
         <>
-          <TimeChart
+          <Chart
             key={groups}
             {...data}
             colours={colours}

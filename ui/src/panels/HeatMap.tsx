@@ -1,6 +1,6 @@
 /** When it is spent: every hour of the week as one cell of a table, the darker the more. */
 
-import { Group, SegmentedControl, Text, VisuallyHidden } from "@mantine/core";
+import { Group, SegmentedControl, Text } from "@mantine/core";
 import { type CSSProperties, useState } from "react";
 
 import { ask } from "../api/client";
@@ -23,7 +23,7 @@ const MOST_DAYS = 93;
 /** Where the range is less than a week, or so long that its hours would be thousands. */
 const INSTEAD: TimeRange = "30d";
 
-export function HeatMap({ view }: { view: View }) {
+export default function HeatMap({ view }: { view: View }) {
   const [measure, setMeasure] = useState<Shown>("cost_usd");
   const range = heatRange(view.range);
   const { timezone, filters } = view;
@@ -48,7 +48,8 @@ export function HeatMap({ view }: { view: View }) {
         />
       }
       query={query}
-      height={230}
+      height={270}
+      steady
       isEmpty={(answer) => answer.rows.length === 0}
       empty={nothing({ ...view, range })}
     >
@@ -80,7 +81,7 @@ function Week({ found, measure }: { found: Heat; measure: Shown }) {
   return (
     <table className="heat">
       <caption>
-        <VisuallyHidden>{label} by weekday and hour</VisuallyHidden>
+        <span className="unseen">{label} by weekday and hour</span>
       </caption>
       <thead>
         <tr>
@@ -102,7 +103,7 @@ function Week({ found, measure }: { found: Heat; measure: Shown }) {
               const words = amount === undefined ? "no calls" : amount === null ? "not priced" : shortly(kind, amount);
               return (
                 <td key={hour} className="slot" style={shade(amount, found.highest)} title={`${day} ${hourWords(hour)}: ${words}`} data-amount={amount ?? undefined}>
-                  <VisuallyHidden>{words}</VisuallyHidden>
+                  <span className="unseen">{words}</span>
                 </td>
               );
             })}

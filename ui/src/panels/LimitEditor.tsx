@@ -10,7 +10,7 @@ import { count, dateTime, money } from "../format";
 import { ACTIONS, ATTRIBUTES, definitionOf, formOf, type LimitForm, MEASURES, WINDOWS, withMode } from "../shape/limitForm";
 import type { ChangeView, View } from "../view/state";
 import { instantOf } from "../view/zone";
-import { Choice, mistakesOf, Pairs, Problem } from "./fields";
+import { Choice, mistakesOf, Pairs, Problem, takenWords } from "./fields";
 import { PageLink } from "./PageLink";
 
 const SINCE = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" } as const;
@@ -20,12 +20,14 @@ interface Props {
   start: LimitForm;
   /** Of a limit that there is, its name stays. */
   isNew: boolean;
+  /** Names that limits have already. */
+  taken: string[];
   view: View;
   change: ChangeView;
   done: () => void;
 }
 
-export function LimitEditor({ start, isNew, view, change, done }: Props) {
+export function LimitEditor({ start, isNew, taken, view, change, done }: Props) {
   const [form, setForm] = useState(start);
   const save = useMutation({ mutationFn: () => setLimit(definitionOf(form)), onSuccess: done });
   const simulate = useMutation({ mutationFn: (since: string) => simulateLimit(definitionOf({ ...form, name: form.name || "unnamed" }), since) });
@@ -38,13 +40,14 @@ export function LimitEditor({ start, isNew, view, change, done }: Props) {
     event.preventDefault();
     save.mutate();
   };
+  const name = isNew && takenWords("limit", form.name, taken);
   return (
     <section className="panel" aria-label={isNew ? "New limit" : `Change the limit ${start.name}`}>
       <form onSubmit={submit}>
         <Stack gap="sm">
-          <Fields form={form} set={set} isNew={isNew} wrong={mistakesOf(save.error ?? simulate.error)} timezone={view.timezone} />
+          <Fields form={form} set={set} isNew={isNew} wrong={{ ...mistakesOf(save.error ?? simulate.error), ...(name && { name }) }} timezone={view.timezone} />
           <Group gap="xs">
-            <Button type="submit" loading={save.isPending}>
+            <Button type="submit" loading={save.isPending} disabled={!!name}>
               {isNew ? "Set the limit" : "Change the limit"}
             </Button>
             <Try pick={(since) => simulate.mutate(since)} busy={simulate.isPending} />

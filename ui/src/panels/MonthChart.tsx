@@ -18,8 +18,9 @@ import { useForecast } from "./useForecast";
 
 const PACE_SECONDS = 60;
 const HEIGHT = 230;
+const OUTLOOK_HEIGHT = 40;
 
-export function MonthChart({ view }: { view: View }) {
+export default function MonthChart({ view }: { view: View }) {
   const { timezone, filters } = view;
   const days = useLiveQuery({
     key: ["days of the month", timezone, filters],
@@ -28,9 +29,9 @@ export function MonthChart({ view }: { view: View }) {
   });
   const outlook = useForecast(view);
   return (
-    <Panel title="This month" query={days} height={HEIGHT} isEmpty={(answer) => answer.rows.length === 0} empty="No calls this month yet.">
+    <Panel title="This month" query={days} height={HEIGHT + OUTLOOK_HEIGHT} steady isEmpty={(answer) => answer.rows.length === 0} empty="No calls this month yet.">
       {(answer) => (
-        <Body query={outlook} height={HEIGHT}>
+        <Body query={outlook} height={HEIGHT + OUTLOOK_HEIGHT}>
           {(told) => (
             <>
               <Drawn found={curve(answer.rows, told)} told={told} timezone={timezone} />

@@ -16,6 +16,8 @@ interface Props<T> {
   isEmpty?: (data: T) => boolean;
   empty?: ReactNode;
   height?: number;
+  /** Whether it is never less high than that, so that what stands below it stays where it is. */
+  steady?: boolean;
   children: (data: T) => ReactNode;
 }
 
@@ -34,14 +36,14 @@ export function Panel<T>({ title, aside, above, ...body }: Props<T>) {
   );
 }
 
-export function Body<T>({ query, isEmpty, empty, height = 160, children }: Omit<Props<T>, "title" | "aside" | "above">) {
+export function Body<T>({ query, isEmpty, empty, height = 160, steady, children }: Omit<Props<T>, "title" | "aside" | "above">) {
   const retry = () => void query.refetch();
   if (query.data === undefined) {
     if (query.isError) return <Failed error={query.error} retry={retry} busy={query.isFetching} />;
     return <Skeleton height={height} aria-hidden />;
   }
   return (
-    <div className={query.isPlaceholderData ? "of-before" : undefined}>
+    <div className={query.isPlaceholderData ? "of-before" : undefined} style={steady ? { minHeight: height } : undefined}>
       {query.isError && <Failed error={query.error} retry={retry} busy={query.isFetching} stale />}
       {isEmpty?.(query.data) ? <Empty height={height}>{empty}</Empty> : children(query.data)}
     </div>

@@ -11,7 +11,7 @@ import { AGAINST, NO_DATA, type RuleForm, ruleOf } from "../shape/ruleForm";
 import { MEASURES } from "../view/measures";
 import { DIMENSIONS } from "../view/names";
 import type { View } from "../view/state";
-import { Choice, mistakesOf, Pairs, Problem } from "./fields";
+import { Choice, mistakesOf, Pairs, Problem, takenWords } from "./fields";
 
 const SINCE = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" } as const;
 const MOST_LISTED = 8;
@@ -20,11 +20,13 @@ interface Props {
   start: RuleForm;
   /** Of a rule that there is, its name stays. */
   isNew: boolean;
+  /** Names that rules have already. */
+  taken: string[];
   view: View;
   done: () => void;
 }
 
-export function RuleEditor({ start, isNew, view, done }: Props) {
+export function RuleEditor({ start, isNew, taken, view, done }: Props) {
   const [form, setForm] = useState(start);
   const [since, setSince] = useState<keyof typeof SINCE>("30d");
   const save = useMutation({ mutationFn: () => setRule(ruleOf(form)), onSuccess: done });
@@ -39,13 +41,14 @@ export function RuleEditor({ start, isNew, view, done }: Props) {
     save.mutate();
   };
   const error = save.error ?? preview.error;
+  const name = isNew && takenWords("rule", form.name, taken);
   return (
     <section className="panel" aria-label={isNew ? "New rule" : `Change the rule ${start.name}`}>
       <form onSubmit={submit}>
         <Stack gap="sm">
-          <Fields form={form} set={set} isNew={isNew} wrong={mistakesOf(error)} />
+          <Fields form={form} set={set} isNew={isNew} wrong={{ ...mistakesOf(error), ...(name && { name }) }} />
           <Group gap="xs">
-            <Button type="submit" loading={save.isPending}>
+            <Button type="submit" loading={save.isPending} disabled={!!name}>
               {isNew ? "Set the rule" : "Change the rule"}
             </Button>
             <Button.Group>

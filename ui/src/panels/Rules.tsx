@@ -24,7 +24,7 @@ export function Rules({ view }: { view: View }) {
   };
   return (
     <>
-      {edited && <RuleEditor key={edited.name} start={edited} isNew={edited === NEW_RULE} view={view} done={done} />}
+      {edited && <RuleEditor key={edited.name} start={edited} isNew={edited === NEW_RULE} taken={(query.data ?? []).map(({ name }) => name)} view={view} done={done} />}
       <Panel
         title="Rules"
         aside={

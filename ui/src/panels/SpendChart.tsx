@@ -9,10 +9,10 @@ import { filtered, nameInText } from "../view/names";
 import { MEASURES } from "../view/measures";
 import { lookOf, rangeWords, spanOf, theRange } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
+import { Chart, KEYS } from "./Chart";
+import { HEIGHT, LEGEND_HEIGHT } from "./chartFrame";
 import { Legend } from "./Legend";
-import { HEIGHT } from "./plotOptions";
 import { Panel } from "./Panel";
-import { KEYS, TimeChart } from "./TimeChart";
 import { useColours } from "./useColours";
 import { useSpendOverTime } from "./useSpendOverTime";
 
@@ -39,13 +39,14 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
         )
       }
       query={query}
-      height={HEIGHT}
+      height={HEIGHT + LEGEND_HEIGHT}
+      steady
       isEmpty={(data) => data.series.groups.length === 0}
       empty={<NothingHere view={view} change={change} />}
     >
       {(data) => (
         <>
-          <TimeChart
+          <Chart
             measure={MEASURES.cost_usd}
             series={data.series}
             end={data.end}

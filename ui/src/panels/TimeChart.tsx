@@ -10,12 +10,10 @@ import { bucketWords, exactly, shortly } from "../format";
 import { bucketAt, heights, levels, type Series } from "../shape/series";
 import type { Measure } from "../view/measures";
 import type { Interval } from "../view/zone";
-import { HEIGHT, plotOptions } from "./plotOptions";
+import { HEIGHT } from "./chartFrame";
+import { plotOptions } from "./plotOptions";
 
-/** For the labels of charts. */
-export const KEYS = "Arrow keys read the bars, with Shift they choose a time, Enter shows it.";
-
-interface Props {
+export interface ChartProps {
   series: Series;
   end: number;
   /** Colours of the groups, in their order. */
@@ -37,7 +35,7 @@ interface Hover {
   left: number;
 }
 
-export function TimeChart({ series, end, colours, interval, timezone, label, measure, lines = false, before, zoom }: Props) {
+export default function TimeChart({ series, end, colours, interval, timezone, label, measure, lines = false, before, zoom }: ChartProps) {
   const { ref, width } = useElementSize();
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -120,7 +118,7 @@ function dataOf(series: Series, lines: boolean, before: number[] | undefined): u
   return [series.times, ...drawn.reverse(), ...(before ? [series.times.map((_, index) => before[index] ?? null)] : [])];
 }
 
-type ValuesProps = Omit<Props, "label" | "lines" | "zoom"> & { width: number; hover: Hover; anchor: number | null };
+type ValuesProps = Omit<ChartProps, "label" | "lines" | "zoom"> & { width: number; hover: Hover; anchor: number | null };
 
 function Values({ series, end, colours, interval, timezone, measure, before, width, hover, anchor }: ValuesProps) {
   const { bucket, left } = hover;

@@ -13,6 +13,8 @@ import { type ChangeView, type View } from "../view/state";
 import { Panel } from "./Panel";
 
 const MOST_ROWS = 7;
+/** With all of them, and the others. */
+const TABLE_HEIGHT = 410;
 
 interface Props {
   title: string;
@@ -40,7 +42,7 @@ export function TopTable({ title, dimension, view, change }: Props) {
   });
   const pick = (value: string) => change({ filters: filtered(filters, dimension, value) });
   return (
-    <Panel title={title} query={query} height={300} isEmpty={(answer) => answer.rows.length === 0}>
+    <Panel title={title} query={query} height={TABLE_HEIGHT} steady isEmpty={(answer) => answer.rows.length === 0}>
       {(answer) => <Spenders answer={answer} dimension={dimension} picked={onlyValue(filters, dimension)} pick={pick} />}
     </Panel>
   );
@@ -56,22 +58,22 @@ interface SpendersProps {
 function Spenders({ answer, dimension, picked, pick }: SpendersProps) {
   const whole = Number(answer.totals["cost_usd"] ?? 0);
   return (
-    <Table className="spenders" verticalSpacing={5} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>{nameOf(dimension)}</Table.Th>
-          <Table.Th ta="right" w={84}>
+    <Table className="spenders plain" verticalSpacing={5} horizontalSpacing={6} fz="sm" withRowBorders={false} layout="fixed">
+      <thead>
+        <tr>
+          <th>{nameOf(dimension)}</th>
+          <th style={{ width: 84 }} className="right">
             Cost
-          </Table.Th>
-          <Table.Th ta="right" w={56}>
+          </th>
+          <th style={{ width: 56 }} className="right">
             Calls
-          </Table.Th>
-          <Table.Th ta="right" w={62}>
+          </th>
+          <th style={{ width: 62 }} className="right">
             Tokens
-          </Table.Th>
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
         {answer.rows.map((row) => {
           const value = rowValue(row, dimension);
           const canPick = value !== null && value !== picked;
@@ -85,7 +87,7 @@ function Spenders({ answer, dimension, picked, pick }: SpendersProps) {
             />
           );
         })}
-      </Table.Tbody>
+      </tbody>
     </Table>
   );
 }
@@ -103,8 +105,8 @@ function SpenderRow({ row, name, whole, pick }: RowProps) {
   // Beside calls without a price, the nothing that others cost is not what was spent.
   const isKnown = amount !== null && !(unpriced > 0 && Number(amount) === 0);
   return (
-    <Table.Tr className={pick && "clickable"} onClick={pick}>
-      <Table.Td>
+    <tr className={pick && "clickable"} onClick={pick}>
+      <td>
         {pick ? (
           // The row takes clicks, the button takes the keyboard; a click on it is one on the row.
           <button type="button" className="cut row-button" title={`Show only ${name}`}>
@@ -116,22 +118,22 @@ function SpenderRow({ row, name, whole, pick }: RowProps) {
           </div>
         )}
         <Bar part={isKnown ? Number(amount) : null} whole={whole} isRest={row["other"] === true} />
-      </Table.Td>
-      <Table.Td ta="right" className="number" title={exactMoney(amount)}>
+      </td>
+      <td className="right number" title={exactMoney(amount)}>
         {isKnown && shortMoney(amount)}
         {unpriced > 0 && (
           <div className="warn small uncut" title={`No price is known for ${counted(unpriced, "call")}`}>
             {compact(unpriced)} unpriced
           </div>
         )}
-      </Table.Td>
-      <Table.Td ta="right" className="number" title={count(Number(row["calls"]))}>
+      </td>
+      <td className="right number" title={count(Number(row["calls"]))}>
         {compact(Number(row["calls"]))}
-      </Table.Td>
-      <Table.Td ta="right" className="number" title={count(Number(row["total_tokens"]))}>
+      </td>
+      <td className="right number" title={count(Number(row["total_tokens"]))}>
         {compact(Number(row["total_tokens"]))}
-      </Table.Td>
-    </Table.Tr>
+      </td>
+    </tr>
   );
 }
 

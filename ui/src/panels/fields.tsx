@@ -56,6 +56,11 @@ export function mistakesOf(error: Error | null): Record<string, string> {
   return error instanceof ApiError ? error.mistakes : {};
 }
 
+/** What is wrong with the name of a new one that would replace another. */
+export function takenWords(kind: string, name: string, taken: string[]): string | null {
+  return taken.includes(name.trim()) ? `There is a ${kind} of this name already: change that one, or choose another name.` : null;
+}
+
 export function Problem({ error }: { error: Error | null }) {
   if (!error) return null;
   return (

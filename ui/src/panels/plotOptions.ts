@@ -1,12 +1,14 @@
 /** How groups over time are drawn by uPlot. */
 
+import "uplot/dist/uPlot.min.css";
+
 import uPlot from "uplot";
 
-import { measured, money, shortly } from "../format";
+import { clockTime, dayAndMonth, measured, money, shortly } from "../format";
 import type { Kind } from "../view/measures";
 import { type Interval, isOfDays } from "../view/zone";
+import { HEIGHT } from "./chartFrame";
 
-export const HEIGHT = 260;
 const DAY_SECONDS = 86_400;
 
 /** Pixels that a date needs below its bar. */
@@ -139,9 +141,9 @@ function instantUnder(plot: uPlot): number | null {
 }
 
 function axisTime(tick: number, step: number, timezone: string): string {
-  const instant = new Date(tick * 1000);
-  const day = instant.toLocaleDateString("en-GB", { timeZone: timezone, day: "numeric", month: "short" });
+  const instant = new Date(tick * 1000).toISOString();
+  const day = dayAndMonth(instant, timezone);
   if (step >= DAY_SECONDS) return day;
-  const time = instant.toLocaleTimeString("en-GB", { timeZone: timezone, hour: "2-digit", minute: "2-digit" });
+  const time = clockTime(instant, timezone).slice(0, "03:06".length);
   return time === "00:00" ? day : time;
 }

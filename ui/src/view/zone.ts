@@ -126,8 +126,8 @@ export function browserTimezone(): string {
 
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
-/** Formatters are slow to make and quick to use. */
-function formatter(kind: string, timeZone: string, options: Intl.DateTimeFormatOptions, locale: string): Intl.DateTimeFormat {
+/** Formatters are slow to make and quick to use: one for each kind, a word that stands for its options, and zone. */
+export function formatter(kind: string, timeZone: string, options: Intl.DateTimeFormatOptions, locale: string): Intl.DateTimeFormat {
   const key = `${kind} ${timeZone}`;
   const known = formatters.get(key) ?? new Intl.DateTimeFormat(locale, { ...options, timeZone });
   formatters.set(key, known);

@@ -1,0 +1,19 @@
+/** A chart over time. What draws it is loaded beside its numbers; until it has come, its place is kept. */
+
+import { lazy, Suspense } from "react";
+
+import { HEIGHT } from "./chartFrame";
+import type { ChartProps } from "./TimeChart";
+
+const TimeChart = lazy(() => import("./TimeChart"));
+
+/** For the labels of charts. */
+export const KEYS = "Arrow keys read the bars, with Shift they choose a time, Enter shows it.";
+
+export function Chart(props: ChartProps) {
+  return (
+    <Suspense fallback={<div style={{ height: HEIGHT }} />}>
+      <TimeChart {...props} />
+    </Suspense>
+  );
+}

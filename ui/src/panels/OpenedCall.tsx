@@ -1,0 +1,19 @@
+/** The sheet of the call that the address names, loaded when the first one is opened. */
+
+import { lazy, Suspense, useRef } from "react";
+
+import type { PageProps } from "../pages/registry";
+
+const CallSheet = lazy(() => import("./CallSheet"));
+
+export function OpenedCall(props: PageProps) {
+  const isNeeded = useRef(false);
+  isNeeded.current ||= props.view.call !== null;
+  return (
+    isNeeded.current && (
+      <Suspense>
+        <CallSheet {...props} />
+      </Suspense>
+    )
+  );
+}
