@@ -190,6 +190,10 @@ class Stamp:
         said = tuple(name for name in DIMENSIONS if getattr(self.attributes, name) is not None)
         object.__setattr__(self, "names", said)
 
+    @property
+    def is_empty(self) -> bool:
+        return self.api_key_id is None and self.attributes is NOBODY
+
     def put_on(self, event: WireEvent) -> None:
         if event.api_key_id is None:
             event.api_key_id = self.api_key_id
@@ -346,9 +350,15 @@ class _Finisher:
         return self._finished(event)
 
     def finish_own(self, event: WireEvent) -> tuple[str, bytes]:
-        """The same for an event that was made here."""
+        """The same for an event that was made here: it says its source, status and attempt, its tags are texts, and its
+        counts have been clamped."""
         self._check_time(event.started_at)
-        return self._finished(event)
+        if not self._stamp.is_empty:
+            self._stamp.put_on(event)
+            event.tags = _tags(event.tags or {}) or None
+        if event.reported_cost_usd is not None:
+            _settle_cost(event)
+        return event.event_id, _encode(event)
 
     def _finished(self, event: WireEvent) -> tuple[str, bytes]:
         if event.source is None:

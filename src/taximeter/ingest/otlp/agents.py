@@ -5,16 +5,18 @@ Their spans and metrics tell of the same calls and are left out of the money.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.ingest.otlp.attributes import fill
 from taximeter.ingest.otlp.calls import count, event_id_of, http_status, name_whom
-from taximeter.ingest.otlp.span import Found, LogRecord, Origin
+from taximeter.ingest.otlp.span import Found, LogRecord, Origin, Span
 from taximeter.ingest.wire import WireEvent
 
 CALL_DETAILS: Final = "gen_ai.client.inference.operation.details"
@@ -53,13 +55,19 @@ AGENT_SCOPES: Final = ("com.anthropic.claude_code", "codex_", "gemini-cli")
 """How their scopes' names begin, for those who renamed the service."""
 
 AGENT_SPANS: Final = ("claude_code.",)
-"""How their spans' names begin."""
+"""How their spans' names begin, whatever the scope."""
 
 
-def is_agent(origin: Origin, span_name: str = "") -> bool:
+def is_agent(origin: Origin) -> bool:
     """Whether a coding agent sent this, whose log events count instead."""
-    service = str(origin.shared.get("service", ""))
-    return _is_agents_own(service, origin.scope_name) or span_name.startswith(AGENT_SPANS)
+    return _is_agents_own(str(origin.shared.get("service", "")), origin.scope_name)
+
+
+def without_agents(spans: Iterable[Span]) -> list[Span]:
+    """Spans but those of coding agents. Where they come from is asked once for all that follow each other."""
+    by_origin = groupby(spans, attrgetter("origin"))
+    others = chain.from_iterable(group for origin, group in by_origin if not is_agent(origin))
+    return [span for span in others if not span.name.startswith(AGENT_SPANS)]
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ import msgspec
 
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.attribution import LONGEST_VALUE
+from taximeter.core.event import Status
 from taximeter.core.ids import named_id
 from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
@@ -107,7 +108,9 @@ def role_of(span: Span) -> tuple[Role, str | None]:
     `aggregate` is everything that has counts and may only repeat those of the spans below it.
     """
     found = span.found
-    if not found or "mcp_method" in found or "partial_input" in found or _opens_a_stream(span):
+    if not found or "mcp_method" in found or "partial_input" in found:
+        return "other", None
+    if "logfire_type" in found and _opens_a_stream(span):
         return "other", None
     named = found.get("operation")
     if named is None:
@@ -146,19 +149,20 @@ def _asked(found: Mapping[str, Any]) -> str | None:
 def call_of(span: Span, operation: str | None) -> Call:
     """The call that a span tells of."""
     found = span.found
-    _complete(found)
     found.pop("route", None)  # the provider's own, not the application's
     asked, answered = found.get("request_model"), found.get("response_model")
     emitter = emitter_of(span.origin, found, span.name)
     provider = provider_of(found.get("provider"), found.get("address"), answered or asked)
+    failed = span.failed or "error_type" in found
+    status: Status = "error" if failed else "ok"
     tags: dict[str, Any] = {"otlp_emitter": emitter}
-    event = WireEvent(source="otlp", provider=provider, operation=operation, tags=tags)
+    event = WireEvent(source="otlp", provider=provider, operation=operation, status=status, attempt=1, tags=tags)
     count(event, tags, found, emitter, answered or asked)
-    return Call(span, emitter, event, _models(answered, asked), span.failed or "error_type" in found, tags)
+    return Call(span, emitter, event, _models(answered, asked), failed, tags)
 
 
-def _complete(found: Found) -> None:
-    """What says something only together with something else."""
+def complete(found: Found) -> None:
+    """Add what is said only by one thing together with another, before a span lends or becomes a call."""
     if "invocation" in found and isinstance(named := found["invocation"].get("model"), str):
         found.setdefault("request_model", named[:LONGEST_VALUE])
     if found.get("traceloop_kind") == "agent" and "entity_name" in found:
@@ -196,9 +200,17 @@ def count(event: WireEvent, tags: dict[str, Any], found: Found, emitter: str, mo
         for ours, field in _BY_MODALITY.items():
             if ours in found:
                 setattr(event, field, found[ours])
-    elif not read and not written and not reasoning and max(get("input", 0), get("output", 0)) <= LARGEST_COUNT:
-        return  # without parts there is nothing to clamp
+    elif _parts_fit(event, (read or 0) + (written or 0), reasoning or 0):
+        return
     clamp_counts(event)
+
+
+def _parts_fit(event: WireEvent, cached: int, reasoning: int) -> bool:
+    """Whether there is nothing to clamp, as nearly always; asked so that the many parts are not gone through."""
+    return (
+        cached <= (event.input_tokens or 0) <= LARGEST_COUNT
+        and reasoning <= (event.output_tokens or 0) <= LARGEST_COUNT
+    )
 
 
 _CACHE_WRITES: Final = frozenset({"cache_write", "cache_write_1h", "cache_write_5m"})
@@ -361,25 +373,32 @@ def _put(found: Found, name: str, value: object) -> None:
 
 def complete_event(call: Call) -> WireEvent:
     """The event of a call, with everything that is known by now: the same span always makes the same event id."""
-    event, span, get = call.event, call.span, call.span.found.get
-    event.event_id = event_id_of(span.start_ns, span.key)
-    event.started_at = rfc3339(span.start_ns // 1000)
-    event.status, event.attempt = "error" if call.failed else "ok", 1
-    if (address := get("address")) is not None:
-        event.region = region_of(address)
-    event.duration_ms = round(_duration_ms(span) or get("logfire_duration_ms", 0.0), 3)
-    if (first_token_ms := get("time_to_first_token_ms") or _first_token_ms(span)) is not None:
-        event.time_to_first_token_ms = round(first_token_ms, 3)
-    if "http_status" in span.found:
-        event.http_status = http_status(get("http_status"))
-    if call.failed:
-        event.error_type = get("error_type") or get("exception")
+    event, span = call.event, call.span
+    found, start_ns = span.found, span.start_ns
+    event.event_id = event_id_of(start_ns, span.key)
+    event.started_at = rfc3339(start_ns // 1000)
+    event.duration_ms = round(_duration_ms(span) or found.get("logfire_duration_ms", 0.0), 3)
     event.trace_id, event.span_id = span.trace_id.hex(), span.span_id.hex()
-    if not _COSTS.isdisjoint(span.found):
-        event.reported_cost_usd = _reported_cost(call)
-    _tag(call.tags, span)
-    _take(event, span.found, _AS_FOUND)
+    if call.failed:
+        event.error_type = found.get("error_type") or found.get("exception")
+    if span.trace_state and (threshold := sampling_threshold(span.trace_state)):
+        call.tags["otlp_sampling_threshold"] = threshold
+    if not _RARER.isdisjoint(found):
+        _put_rarer(event, call, found)
+    _take(event, found, _AS_FOUND)
     return event
+
+
+def _put_rarer(event: WireEvent, call: Call, found: Found) -> None:
+    """What most spans do not say."""
+    if (address := found.get("address")) is not None:
+        event.region = region_of(address)
+    if (first_token_ms := found.get("time_to_first_token_ms") or _first_token_ms(call.span)) is not None:
+        event.time_to_first_token_ms = round(first_token_ms, 3)
+    event.http_status = http_status(found.get("http_status"))
+    event.reported_cost_usd = _reported_cost(call)
+    if "agent" in found:
+        call.tags["agent"] = found["agent"]
 
 
 def name_whom(event: WireEvent, found: Found) -> None:
@@ -401,15 +420,24 @@ _WHOM: Final = frozenset(
         "service_version",
     }
 )
-_COSTS: Final = frozenset({"reported_cost", "langfuse_cost"})
+_RARER: Final = frozenset(
+    {
+        "address",
+        "agent",
+        "first_token_at",
+        "http_status",
+        "langfuse_cost",
+        "reported_cost",
+        "time_to_first_token_ms",
+    }
+)
 _AS_FOUND: Final = _WHOM | {"request_model", "response_model", "response_id", "service_tier"}
 
 
 def _take(event: WireEvent, found: Found, fields: frozenset[str]) -> None:
-    """Put into an event the fields that are called alike. It goes through what was found, as that is less."""
-    for field, value in found.items():
-        if field in fields:
-            setattr(event, field, value)
+    """Put into an event the fields that are called alike."""
+    for field in fields.intersection(found):
+        setattr(event, field, found[field])
 
 
 def event_id_of(start_ns: int, identity: bytes) -> str:
@@ -417,18 +445,9 @@ def event_id_of(start_ns: int, identity: bytes) -> str:
     return named_id(start_ns // 1_000_000, identity)
 
 
-def lent_by(span: Span) -> Found:
+def lent_by(found: Found) -> Found:
     """What a span may say for the calls below it: names, the user, the session."""
-    _complete(span.found)
-    found = span.found
     return {} if LENT.isdisjoint(found) else {name: value for name, value in found.items() if name in LENT}
-
-
-def _tag(tags: dict[str, Any], span: Span) -> None:
-    if "agent" in span.found:
-        tags["agent"] = span.found["agent"]
-    if span.trace_state and (threshold := sampling_threshold(span.trace_state)):
-        tags["otlp_sampling_threshold"] = threshold
 
 
 def _duration_ms(span: Span) -> float:

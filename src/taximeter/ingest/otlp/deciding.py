@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from taximeter.ingest.otlp.agents import CALL_DETAILS, event_of_record, is_agent
+from taximeter.ingest.otlp.agents import CALL_DETAILS, event_of_record, is_agent, without_agents
 from taximeter.ingest.otlp.span import Arrived, LogRecord, Span
 from taximeter.ingest.otlp.trace_memory import Taken, TraceMemory
 
@@ -18,7 +18,7 @@ class Decider:
 
     def decide(self, arrived: Arrived, caller: Any, now_us: int) -> Taken:
         self.ignored += arrived.ignored
-        spans = [span for span in arrived.spans if not is_agent(span.origin, span.name)]
+        spans = without_agents(arrived.spans)
         self.ignored += len(arrived.spans) - len(spans)
         taken = self.memory.take(spans, caller, now_us)
         for record in arrived.records:

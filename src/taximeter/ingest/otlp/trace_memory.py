@@ -22,7 +22,7 @@ import msgspec
 
 from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.attributes import LENT, fill
-from taximeter.ingest.otlp.calls import Call, call_of, complete_event, lent_by, role_of, take_counts
+from taximeter.ingest.otlp.calls import Call, call_of, complete, complete_event, lent_by, role_of, take_counts
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES, Span
 from taximeter.ingest.wire import WireEvent
 
@@ -156,6 +156,7 @@ class TraceMemory:
             if span.found.get("logfire_type") == "pending_span":
                 continue
             role, operation = role_of(span)
+            complete(span.found)
             self._plant(span, role == "call", taken)
             if role == "other":
                 self.tally.other += 1
@@ -178,6 +179,7 @@ class TraceMemory:
             role, operation = role_of(span)
             if role == "other" or node.covered or node.verdict not in (None, "held"):
                 continue
+            complete(span.found)
             call = call_of(span, operation)
             call.tags["otlp_signal"] = "log"
             if call.known and span.key not in self._held:
@@ -196,7 +198,7 @@ class TraceMemory:
         node = self._node(span.key)
         was_known = node.parent is not None
         node.parent = span.parent_key
-        lends = lent_by(span) if span.found else {}
+        lends = lent_by(span.found)
         if not span.parent_id and not is_call:
             lends["root_name"] = span.name
         if lends:
