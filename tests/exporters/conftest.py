@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from export_rig import World, world
+from javascript_here import JavaScript
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,9 @@ def here(nothing_yet: Path, tmp_path: Path) -> Iterator[World]:
     shutil.copytree(nothing_yet, tmp_path, dirs_exist_ok=True)
     with world(tmp_path) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def javascript() -> JavaScript:
+    """Takes minutes when it is first asked for: a test that does needs the time."""
+    return JavaScript()

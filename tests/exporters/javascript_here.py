@@ -1,0 +1,51 @@
+"""What others wrote in JavaScript, run by Node.js: the packages of `requirements/javascript/`."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements" / "javascript"
+HOME = Path(sys.executable).parents[1] / "javascript"
+
+
+class JavaScript:
+    """The packages, installed when they are first needed. Those whose lock has changed are installed anew."""
+
+    def __init__(self) -> None:
+        self._environment = _with_node()
+        mark, lock = HOME / "installed.json", LOCK / "package-lock.json"
+        if not mark.exists() or mark.read_bytes() != lock.read_bytes():
+            shutil.rmtree(HOME, ignore_errors=True)
+            shutil.copytree(LOCK, HOME)
+            subprocess.run(
+                ["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"],
+                cwd=HOME, env=self._environment, check=True,
+            )  # fmt: skip
+            mark.write_bytes(lock.read_bytes())
+
+    def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """What a module says on its standard output. What it imports is looked for among the packages."""
+        done = subprocess.run(
+            ["node", "--input-type=module", "-", *arguments],
+            input=program, cwd=HOME, env={**self._environment, **(environment or {})},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def _with_node() -> dict[str, str]:
+    """The environment that the page is built in."""
+    specification = importlib.util.spec_from_file_location("page_script", ROOT / "scripts" / "page.py")
+    assert specification is not None
+    assert specification.loader is not None
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    found: dict[str, str] = script.with_node()
+    return found
