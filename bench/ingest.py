@@ -182,6 +182,7 @@ def measure_while_asked(data: Path, events: int, batch: int, connections: int) -
         finally:
             asker.stop.set()
             asking.join()
+        resident_mb = most_resident_mb(to.pid)
     waits_ms = sorted(asker.waits_ms)
     return {
         DURABLE: events / told["seconds"],
@@ -189,7 +190,15 @@ def measure_while_asked(data: Path, events: int, batch: int, connections: int) -
         "p99 ms": told["p99_answer_ms"],
         "asked": float(len(waits_ms)),
         "asked p95 ms": waits_ms[len(waits_ms) * 95 // 100],
+        "resident MB": resident_mb,
     }
+
+
+def most_resident_mb(pid: int) -> float:
+    """The most memory that a process has had resident so far, MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kib) / 1024
 
 
 @contextlib.contextmanager
