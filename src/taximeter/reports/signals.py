@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from taximeter.anomaly.detection import Minute
 from taximeter.anomaly.panel import FEATURE, MODEL, USER, Panel, Value
 from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
+from taximeter.store.events.filters import Condition
 
 MINUTE_US: Final = 60_000_000
 
@@ -46,6 +48,8 @@ class Signals:
     def __init__(self, store: EventStore, dimensions: Sequence[str]) -> None:
         self._store, self._dimensions = store, tuple(dimensions)
         self._spenders: Collection[tuple[str, str]] = frozenset()
+        self._too_long_us = HISTORY_US
+        """Pieces of this length had too many rows once, and are not asked for again."""
 
     def choose_spenders(self, now_us: int) -> None:
         """Who is told apart from now on. Raises StoreError."""
@@ -94,16 +98,35 @@ class Signals:
         for slot in slots(first, last):
             yield [_as_minute(panel, minute, by_minute.get(minute, {})) for minute in slot]
 
-    def _rows(self, from_us: int, to_us: int) -> list[dict[str, Any]]:
-        """Asked in halves when there are too many rows."""
-        query = Query(from_us=from_us, to_us=to_us, measures=MEASURES, group_by=self._dimensions, interval="minute")
-        try:
-            return self._store.query(query).rows
-        except UsageError:
-            middle = from_us + (to_us - from_us) // (2 * MINUTE_US) * MINUTE_US
-            if middle == from_us:
-                raise
-            return [*self._rows(from_us, middle), *self._rows(middle, to_us)]
+    def _rows(self, from_us: int, to_us: int) -> Iterator[dict[str, Any]]:
+        """Of users that are not told apart the store makes one row a cell: they are most of all users."""
+        asked = Query(from_us=from_us, to_us=to_us, measures=MEASURES, group_by=self._dimensions, interval="minute")
+        if USER not in self._dimensions:
+            yield from self._in_pieces(asked)
+            return
+        users = tuple(sorted({user for _, user in self._spenders}))
+        together = tuple(name for name in self._dimensions if name != USER)
+        others = (Condition(USER, "not", users),) if users else ()
+        yield from self._in_pieces(replace(asked, group_by=together, filters=others))
+        if users:
+            yield from self._in_pieces(replace(asked, filters=(Condition(USER, "in", users),)))
+
+    def _in_pieces(self, query: Query) -> Iterator[dict[str, Any]]:
+        """Halves when there are too many rows for one answer; only one piece is in memory at a time."""
+        length_us = query.to_us - query.from_us
+        if length_us < self._too_long_us:
+            try:
+                rows = self._store.query(query).rows
+            except UsageError as error:
+                if "kept_from" in error.facts or length_us <= MINUTE_US:
+                    raise
+                self._too_long_us = length_us
+            else:
+                yield from rows
+                return
+        middle = query.from_us + length_us // (2 * MINUTE_US) * MINUTE_US
+        yield from self._in_pieces(replace(query, to_us=middle))
+        yield from self._in_pieces(replace(query, from_us=middle))
 
     def _key(self, row: Mapping[str, Any]) -> Key:
         feature = row.get(FEATURE) or ""
