@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,13 @@ def here(nothing_yet: Path, tmp_path: Path) -> Iterator[World]:
 def javascript() -> JavaScript:
     """Takes minutes when it is first asked for: a test that does needs the time."""
     return JavaScript()
+
+
+@pytest.fixture(scope="session")
+def agent(python_with: Callable[..., Path]) -> Path:
+    """The program in the wheel. Skips the test where it cannot run."""
+    found = next((python_with("rotel").parents[1] / "lib").glob("python*/site-packages/rotel/rotel-agent"))
+    tried = subprocess.run([found, "--help"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"the collector does not run here: {tried.stderr.strip()}")
+    return found
