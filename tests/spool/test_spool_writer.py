@@ -15,7 +15,8 @@ from spool_rig import StillClock, all_lines, file_names, line, only_segment
 
 from taximeter.clock import SystemClock
 from taximeter.errors import SpoolError
-from taximeter.spool import Spool, SpoolLimits, list_segments
+from taximeter.spool import Segment, Spool, SpoolLimits, list_segments, writer
+from taximeter.spool.liveness import lock_path
 
 
 @pytest.fixture
@@ -128,6 +129,55 @@ def test_a_full_directory_refuses_counts_says_so_and_recovers(tmp_path: Path, cl
     spool.flush()
     assert spool.health().problem is None
     assert spool.health().waiting_lines == 0
+    spool.close()
+
+
+def test_no_line_waits_for_a_look_at_a_slow_directory(
+    spool: Spool, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, looked = threading.Event(), threading.Event()
+
+    def slow_list(directory: Path) -> list[Segment]:
+        looking.set()
+        assert looked.wait(60)
+        return list_segments(directory)
+
+    spool.append(b'{"a":1}')
+    clock.seconds += 2
+    monkeypatch.setattr(writer, "list_segments", slow_list)
+    flush = threading.Thread(target=spool.flush)
+    flush.start()
+    try:
+        assert looking.wait(60)
+        append = threading.Thread(target=spool.append, args=(b'{"a":2}',))
+        append.start()
+        append.join(60)
+        assert all_lines(spool.directory) == [b'{"a":1}', b'{"a":2}']
+    finally:
+        looked.set()
+        flush.join()
+
+
+def test_what_is_written_while_the_directory_is_looked_at_is_not_lost_from_its_bound(
+    tmp_path: Path, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = SpoolLimits(total_bytes=300, segment_bytes=100, line_bytes=50, memory_bytes=50)
+    spool = Spool(tmp_path, clock=clock, writer="sdk", limits=limits)
+    spool.append(b'{"a":1}')
+
+    def write_meanwhile(directory: Path, name: str) -> Path:  # asked once the sizes are known
+        monkeypatch.setattr(writer, "lock_path", lock_path)
+        for _ in range(20):
+            spool.append(b'{"a":2}')
+        return lock_path(directory, name)
+
+    clock.seconds += 2
+    monkeypatch.setattr(writer, "lock_path", write_meanwhile)
+    spool.flush()
+    for _ in range(60):
+        spool.append(b'{"a":3}')
+
+    assert sum(segment.path.stat().st_size for segment in list_segments(tmp_path)) <= 300
     spool.close()
 
 

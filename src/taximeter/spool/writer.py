@@ -18,7 +18,7 @@ import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -347,7 +347,7 @@ class Spool:
             return False
         try:
             if self._directory_room < 0 or not self._files.name:
-                self._survey()
+                self._survey(_bytes_of(list_segments(self.directory)))
             if size > self._directory_room:
                 self._problem, self._loss_reason = "the spool is at its bound of total_bytes", "spool_full"
                 return False
@@ -385,13 +385,9 @@ class Spool:
             self._directory_room += max(self._room, 0)
         self._fd, self._room = -1, -1
 
-    def _survey(self) -> None:
-        """How many more bytes the directory may take. Raises OSError."""
-        used = 0
-        for segment in list_segments(self.directory):
-            with contextlib.suppress(FileNotFoundError):
-                used += segment.path.stat().st_size
-        self._directory_room = self.limits.total_bytes - used - max(self._room, 0)
+    def _survey(self, used_bytes: int) -> None:
+        """How many more bytes the directory may take, when the segments in it are so large."""
+        self._directory_room = self.limits.total_bytes - used_bytes - max(self._room, 0)
         self._surveyed_at = self._clock.monotonic()
 
     def _note(self, error: OSError) -> None:
@@ -509,14 +505,28 @@ class Spool:
             self._look_around()
 
     def _look_around(self) -> None:
+        """The directory is gone through without the lock, so that no line waits for it; what is written meanwhile is
+        added to what was found, be it in there already or not."""
         try:
-            with self._sync_lock, self._lock:
-                self._survey()
-                self._notice_removal()
-            self._expire()
+            with self._sync_lock:
+                written = self._written
+                segments = list_segments(self.directory)
+                used_bytes, removed = _bytes_of(segments), self._seems_removed()
+                with self._lock:
+                    self._survey(used_bytes + self._written - written)
+                    if removed:
+                        self._notice_removal()
+            self._expire(segments)
         except OSError as error:
             with self._lock:
                 self._note(error)
+
+    def _seems_removed(self) -> bool:
+        files, current = self._files, self._files.current
+        if not files.name:
+            return False
+        there = current is None or current.segment.path.exists()
+        return not there or not lock_path(self.directory, files.name).exists()
 
     def _notice_removal(self) -> None:
         """Somebody deleted files under us: write no more into nothing; what is still open is rescued on sealing."""
@@ -534,9 +544,9 @@ class Spool:
         with self._lock:
             self._append_with_care([line + b"\n" for line in content.split(b"\n")[:-1]])
 
-    def _expire(self) -> None:
+    def _expire(self, segments: Sequence[Segment]) -> None:
         oldest_s = self._clock.now_us() / 1_000_000 - self.limits.age_seconds
-        for segment in list_segments(self.directory):
+        for segment in segments:
             with contextlib.suppress(FileNotFoundError):
                 if segment.sealed and segment.path.stat().st_mtime < oldest_s:
                     lines = segment.path.read_bytes().count(b"\n")
@@ -575,6 +585,15 @@ class Spool:
         self._start_afresh()
         self.losses = {}
         self._accepted = self._written = self._synced = 0
+
+
+def _bytes_of(segments: Iterable[Segment]) -> int:
+    """How large they are together. Raises OSError."""
+    used = 0
+    for segment in segments:
+        with contextlib.suppress(FileNotFoundError):
+            used += segment.path.stat().st_size
+    return used
 
 
 def _resolve(futures: Sequence[asyncio.Future[None]], error: SpoolError | None) -> None:
