@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
+from taximeter.core.facts import fact
 from taximeter.core.money import ZERO
 
 COMPONENTS: Final = ("input", "cache_read", "cache_write", "output", "other")
@@ -22,7 +23,7 @@ UnpricedReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Cost:
     """An amount in USD. The total is exactly the sum of the components.
 

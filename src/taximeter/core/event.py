@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from taximeter.clock import rfc3339
 from taximeter.core.attribution import DIMENSIONS, NOBODY, Attribution
+from taximeter.core.facts import fact
 from taximeter.core.usage import NOTHING_COUNTED, TOKEN_CLASSES, Usage
 
 Source = Literal["gateway", "sdk", "otlp", "api", "import"]
@@ -92,7 +93,7 @@ FIELDS: Final = (
 FIELD_NAMES: Final = tuple(f.name for f in FIELDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
     """One attempt of one call. `started_at_us` is microseconds since the epoch, UTC."""
 

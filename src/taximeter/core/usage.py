@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Final
 
+from taximeter.core.facts import fact
+
 INPUT_PARTS: Final = (
     "cache_read_tokens",
     "cache_write_5m_tokens",
@@ -36,7 +38,7 @@ LARGEST_COUNT: Final = 1_000_000_000_000
 """The largest count of tokens of one call that is believed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Counts of one call, in tokens; `units` holds other billable units (`{"web_searches": 2}`).
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.clock import EPOCH
 from taximeter.core.event import UsageEvent, usage_of
+from taximeter.core.facts import fact
 from taximeter.core.money import parse_usd
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Priceable:
     """One call as the price book sees it.
 
