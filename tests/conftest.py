@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
 from clickhouse_process import clickhouse
@@ -17,6 +18,12 @@ __all__ = ["clickhouse", "own_postgres", "postgres_database", "postgres_server",
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+PATIENCE_SECONDS = 90.0
+"""Of a test's own client of HTTP, which gives up after five seconds by itself: less than a busy machine may need."""
+
+for _phase in vars(DEFAULT_TIMEOUT_CONFIG):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _phase, PATIENCE_SECONDS)
 
 ENDED_BY_PYTEST = pytest.StashKey[int]()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,10 +73,8 @@ def test_three_lines_refuse_a_user_above_a_hundred_thousand_tokens_this_month(li
     assert ask(client, "anna").usage.total_tokens > 0
     spend(limited, "anna", 99_950, 1)
     assert eventually(lambda: spent_by(limited, "anna"), lambda n: n > 99_000) > 99_000
-    began = time.monotonic()
     with pytest.raises(openai.RateLimitError) as refused:
         ask(client, "anna")
-    assert time.monotonic() - began < 5
     assert "monthly-tokens" in str(refused.value)
     assert "for user anna" in str(refused.value)
     answer = refused.value.response
