@@ -118,7 +118,18 @@ def _call(at_us: int, feature: str, chance: random.Random) -> dict[str, Any]:
 def _server(folder: Path, data: Path) -> Iterator[httpx.Client]:
     configuration = folder / "taximeter.yaml"
     configuration.write_text('server: {auth: "off"}\n')
-    command = [sys.executable, "-m", "taximeter", "up", "--port", "0", "--config", configuration, "--data", data]
+    command = [
+        sys.executable,
+        "-m",
+        "taximeter",
+        "up",
+        "--port",
+        "0",
+        "--config",
+        str(configuration),
+        "--data",
+        str(data),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:

@@ -242,8 +242,13 @@ def server(told: Mapping[str, Any], begin_us: int) -> Iterator[Server]:
         held = {**settings(told), "prices": {"overrides": "prices.yaml"}}
         (folder / "taximeter.yaml").write_text(yaml.safe_dump(held))
         times = Times(folder / "times", begin_us=begin_us)
-        command = [sys.executable, "-m", "bench.detection.told_time", folder / "taximeter.yaml", folder / "data"]
-        with subprocess.Popen([*command, folder / "times"], stdout=subprocess.PIPE, text=True) as process:
+        command = [
+            sys.executable,
+            "-m",
+            "bench.detection.told_time",
+            *(str(folder / name) for name in ("taximeter.yaml", "data", "times")),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
                 url = process.stdout.readline().strip()

@@ -63,9 +63,11 @@ def slow(port: int, _other: Tls) -> Iterator[Vendor]:
     """Takes everything, and answers after everybody has hung up."""
     gone = threading.Event()
     with vendor(port=port) as opened:
-        opened.before = lambda _number: gone.wait(2)
-        yield opened
-        gone.set()
+        opened.before = lambda _number: gone.wait()
+        try:
+            yield opened
+        finally:
+            gone.set()
 
 
 FAULTS: Final[dict[str, tuple[str, Fault]]] = {
