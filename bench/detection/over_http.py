@@ -204,10 +204,12 @@ class Server:
     def post(self, calls: Sequence[Call]) -> None:
         """Post them and wait until they are stored."""
         for begins in range(0, len(calls), BATCH):
-            body = "\n".join(call.line for call in calls[begins : begins + BATCH])
+            lines = [call.line for call in calls[begins : begins + BATCH]]
+            body = "\n".join(lines)
             answer = self.client.post("/v1/events", content=body, headers={"content-type": "application/x-ndjson"})
-            answer.raise_for_status()
-            self.posted += int(answer.json()["accepted"])
+            if answer.raise_for_status().json()["accepted"] != len(lines):
+                raise SystemExit(f"not all calls were taken: {answer.text[:500]}")
+            self.posted += len(lines)
         stored = f"taximeter_stored_events {float(self.posted)}"
         _until(lambda: stored in self.client.get("/metrics").text)
 
@@ -280,9 +282,8 @@ class Replayed:
 def replayed(told: Mapping[str, Any], moments: Sequence[tuple[int, list[Call]]]) -> Replayed:
     from_us, before = moments[0]
     to_us = moments[-1][0] // MINUTE_US * MINUTE_US
-    with server(told, before[0].at_us) as to:
+    with server(told, from_us) as to:
         to.post(before)
-        to.tell(from_us)
         to.look(from_us)
         began = time.monotonic()
         for now_us, calls in moments[1:]:
