@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from odata.service import ODataService
 
 from taximeter.clock import rfc3339
-from taximeter.errors import UsageError
+from taximeter.errors import QueryStoppedError, UsageError
 from taximeter.exporters.days import DAY_US
 from taximeter.exporters.odata import reading
 from taximeter.exporters.odata.filters import DEEPEST, read_filter
@@ -296,6 +296,18 @@ def test_too_many_rows_to_sort_are_told_and_not_cut(here: World, monkeypatch: py
     monkeypatch.setattr(reading, "MOST_SORTED", 5)
     here.traffic(Random(7), 10)
     assert error(here, "events", orderby="cost_usd") == (400, "usage")
+
+
+@pytest.mark.parametrize("url", ["daily_costs_by_team", "daily_costs_by_team/$count", "events", "events/$count"])
+def test_a_question_that_the_store_stopped_is_told_as_such(
+    here: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise QueryStoppedError("the query was stopped: it took too long", hint="ask for less")
+
+    for name in ("query", "events"):
+        monkeypatch.setattr(here.store, name, stopped)
+    assert error(here, url) == (504, "query_stopped")
 
 
 @pytest.mark.parametrize(("user", "password"), [("anything", "read"), ("read", "")])
