@@ -119,7 +119,7 @@ def _until_stored(to: Server, events: int) -> None:
     while f"taximeter_stored_events {float(events)}" not in _asked(to, "GET", "/metrics"):
         if time.monotonic() > deadline:
             raise SystemExit(f"only {counted_calls(to)} of {events} events are stored")
-        time.sleep(0.05)
+        time.sleep(0.25)
     if (counted := counted_calls(to)) != events:
         raise SystemExit(f"{counted} events are stored, {events} were posted")
 
