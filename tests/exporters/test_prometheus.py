@@ -144,14 +144,14 @@ def test_every_metric_of_spend_is_in_the_manual() -> None:
 # ── a real server, a real Prometheus ───────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.timeout(4 * PATIENCE_SECONDS)
+@pytest.mark.timeout(6 * PATIENCE_SECONDS)
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus (scripts/ensure_programs.py installs it)")
 def test_every_recording_rule_and_every_panel_returns_data_from_a_server_under_load(tmp_path: Path) -> None:
     with server(tmp_path) as (url, key), loaded(url, key), prometheus(tmp_path, url, key) as ask:
         recording = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
         wanted = recording | panels() | dict(enumerate(examples()))
         missing = set(wanted)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         while missing and time.monotonic() < deadline:
             missing = {name for name in missing if not ask(wanted[name])}
             time.sleep(2 if missing else 0)
@@ -178,7 +178,7 @@ def panels() -> dict[str, str]:
         board = json.loads(file.read_text())
         for panel in board["panels"]:
             for number, target in enumerate(panel["targets"]):
-                query = target["expr"].replace("$__rate_interval", "20s").replace("$__range", "5m")
+                query = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "5m")
                 found[f"{file.stem}/{panel['title']}/{number}"] = re.sub(r"\$\{?\w+\}?", ".*", query)
     return found
 
@@ -223,13 +223,17 @@ def call(chance: Random, number: int) -> dict[str, Any]:
 
 @contextmanager
 def prometheus(folder: Path, url: str, key: str) -> Iterator[Callable[[str], list[Any]]]:
-    """A Prometheus that scrapes every second by the shipped configuration; asks it a query."""
+    """A Prometheus that scrapes often, by the shipped configuration; asks it a query.
+
+    It waits as long for an answer as it lets pass between two of them: a busy server needs some seconds.
+    """
     home = folder / "prometheus"
     shutil.copytree(DEPLOY / "prometheus", home)
     (home / "taximeter.key").write_text(key)
     file, port = home / "prometheus.yml", free_port()
     text = file.read_text().replace("127.0.0.1:8787", url.removeprefix("http://"))
-    file.write_text(re.sub(r"(scrape|evaluation)_interval: \d+s", r"\1_interval: 1s", text))
+    text = re.sub(r"scrape_interval: \d+s", "scrape_interval: 5s", text)
+    file.write_text(re.sub(r"evaluation_interval: \d+s", "evaluation_interval: 1s", text))
     shipped = home / "rules.yml"
     shipped.write_text(shipped.read_text().replace("interval: 30s", "interval: 1s"))
     own = [f"--web.listen-address=127.0.0.1:{port}", f"--config.file={file}", f"--storage.tsdb.path={home / 'tsdb'}"]
