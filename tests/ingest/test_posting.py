@@ -48,5 +48,5 @@ def test_two_threads_that_tell_at_once_leave_no_event_out() -> None:
     posting = PostingStore(Store(), post, lambda: True)
     second = threading.Thread(target=posting.post_pending)
     posting.append(LINES, {})
-    second.join(5)
+    second.join(60)
     assert told == ["e0", "e1", "e2"]

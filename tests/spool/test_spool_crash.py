@@ -124,7 +124,7 @@ def test_a_program_started_by_the_writer_does_not_keep_it_alive(tmp_path: Path) 
 
         spool = Spool(Path(sys.argv[1]), clock=SystemClock(), writer="w")
         spool.append(b"{}")
-        other = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
+        other = subprocess.Popen(["sleep", "600"], close_fds=False, stdout=subprocess.DEVNULL)
         print(other.pid, flush=True)
         sys.stdin.read()
     """

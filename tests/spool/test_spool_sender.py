@@ -121,7 +121,7 @@ def test_the_thread_sends_what_the_spool_writes_and_flush_waits_for_it(spool: Sp
     sender = Sender(spool, url=server.url, key=None, clock=SystemClock())
     spool.extend([line(number) for number in range(1200)])
 
-    assert sender.flush(30)
+    assert sender.flush(90)
     assert len(server.events) == 1200
     assert max(request["events"] for request in server.requests) == 500
     sender.stop()
@@ -324,11 +324,11 @@ def test_a_forked_child_sends_too_and_leaves_its_parents_lock_alone(tmp_path: Pa
         spool = Spool(Path(sys.argv[1]), clock=SystemClock(), writer="sdk")
         sender = Sender(spool, url=sys.argv[2], key=None, clock=SystemClock())
         spool.append(sys.argv[3].encode())
-        assert sender.flush(20)
+        assert sender.flush(90)
         child = os.fork()
         if not child:
             spool.append(sys.argv[4].encode())
-            os._exit(0 if sender.flush(20) else 1)
+            os._exit(0 if sender.flush(90) else 1)
         assert os.waitpid(child, 0)[1] == 0
         print(sender.status.sending)
     """

@@ -52,7 +52,7 @@ Metadata(sys.argv[1]).close()
 def test_processes_that_start_at_once_on_an_empty_database_make_its_schema_once(postgres_server: Postgres) -> None:
     address = postgres_server.empty()
     started = [subprocess.Popen([sys.executable, "-c", START, address], stderr=subprocess.PIPE) for _ in range(3)]
-    assert [process.communicate(timeout=100)[1] for process in started] == [b"", b"", b""]
+    assert [process.communicate(timeout=300)[1] for process in started] == [b"", b"", b""]
     assert run(address, "SELECT name FROM changes ORDER BY name") == [("keys",), ("limits",), ("rules",)]
 
 
