@@ -67,7 +67,7 @@ def _burst(client: httpx.Client, feature: str, chance: random.Random) -> dict[st
         "feature": feature,
         "told_before": before,
         "kind": finding["kind"],
-        "began_at": rfc3339(now_us),
+        "began_at": rfc3339(now_us - BURST_US),
         "detected_at": finding["detected_at"],
         "told_at": rfc3339(told_us),
         "seconds": seconds,
