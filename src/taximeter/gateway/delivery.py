@@ -32,6 +32,11 @@ _WITHOUT_BODY: Final = frozenset({204, 304})
 _WITH_COST: Final = frozenset({200, 201, 202})
 
 
+def _grows(record: Record, answer: Answer) -> bool:
+    """Whether a stream was asked for and JSON comes piece by piece: Gemini's array of chunks, without `alt=sse`."""
+    return answer.status == 200 and record.call.facts.stream and first(answer.headers, b"content-length") is None
+
+
 class StreamCut(Exception):  # noqa: N818 - it is a decision
     """What was held for a stream is used up, and more is refused."""
 
@@ -78,7 +83,7 @@ class Delivery:
         if flavour is not None and flavour.streams(media_type.decode("latin-1")):
             await self._stream(record, answer, headers)
         elif b"json" in media_type:
-            await self._whole(record, answer, headers)
+            await (self._growing if _grows(record, answer) else self._whole)(record, answer, headers)
         elif flavour is not None and is_untold(media_type):
             await self._sniffed(record, answer, headers)
         else:
@@ -163,6 +168,31 @@ class Delivery:
             headers.append((b"content-length", b"%d" % len(body)))
         await self._client.start(answer.status, headers)
         await self._client.part(body, more=False)
+
+    async def _growing(self, record: Record, answer: Answer, headers: Headers) -> None:
+        """JSON that is written piece by piece: handed on as it comes, and read at its end."""
+        kept, kept_bytes, drained_bytes = bytearray(), self._tools.settings.tap_limit_bytes, 0
+        await self._client.start(answer.status, headers)
+        try:
+            while not answer.ended():
+                chunk = await answer.chunk()
+                kept += chunk[: kept_bytes + 1 - len(kept)]
+                if answer.ended():
+                    record.end_as_answered(self._read_grown(record, answer, bytes(kept)))
+                if self._client.gone:
+                    drained_bytes += len(chunk)
+                    if drained_bytes > self._tools.settings.drain_limit_bytes:
+                        self._give_up()
+                elif chunk or answer.ended():
+                    await self._client.part(chunk, more=not answer.ended())
+        except UpstreamFailure as failure:
+            record.end("interrupted", NOTHING_READ, error_type=failure.kind)
+
+    def _read_grown(self, record: Record, answer: Answer, body: bytes) -> Reading:
+        if len(body) > self._tools.settings.tap_limit_bytes:
+            self._tools.guard.count("answer_too_large")
+            return NOTHING_READ
+        return self._tools.guard("answer_unread", self._read_whole, record, answer, body) or NOTHING_READ
 
     def _read_whole(self, record: Record, answer: Answer, body: bytes) -> Reading:
         flavour = record.call.flavour
