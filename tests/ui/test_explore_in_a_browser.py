@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from page_rig import ZONE, Pages, Server, event, eventually, now
 from playwright.sync_api import Page, expect
@@ -105,11 +106,11 @@ def test_what_is_explored_is_in_the_url_and_survives_a_reload(page: Page, server
     expect(page.get_by_role("img", name="Latency, p95 per week")).to_be_visible()
 
 
-def exported(page: Page, item: str) -> str:
+def exported(page: Page, item: str) -> Path:
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as started:
         page.get_by_role("menuitem", name=item).click()
-    return Path(started.value.path()).read_text()
+    return Path(started.value.path())
 
 
 def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> None:
@@ -119,13 +120,17 @@ def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> No
     told = server.query(
         *measures, group_by=["feature"], filters={"user_id": "grace"}, order_by="-cost_usd", limit=10, **{"from": "89d"}
     )
-    rows = list(csv.DictReader(io.StringIO(exported(page, "CSV of what is shown"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(exported(page, "CSV of what is shown").read_text(), newline="")))
     assert [[row["feature"], *(row[name] for name in measures)] for row in rows] == [
         [row["feature"] or "", *("" if row[name] is None else str(row[name]) for name in measures)]
         for row in told["rows"]
     ]
-    said = json.loads(exported(page, "JSON of what is shown"))
+    said = json.loads(exported(page, "JSON of what is shown").read_text())
     assert (said["rows"], said["totals"]) == (told["rows"], told["totals"])
+    table = duckdb.read_parquet(str(exported(page, "Parquet of the groups"))).select("feature", *measures).fetchall()
+    assert table == [
+        (row["feature"], Decimal(row["cost_usd"]), row["calls"], row["unpriced_calls"]) for row in told["rows"]
+    ]
 
 
 def test_the_calls_behind_a_number_are_as_many_as_it_says(page: Page, server: Server) -> None:

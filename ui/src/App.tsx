@@ -5,7 +5,6 @@ import { lazy, Suspense, useLayoutEffect, useState } from "react";
 
 import { ApiError, calls, whoAmI } from "./api/client";
 import { FilterChips, Header } from "./Header";
-import { useLive } from "./live/useLive";
 import { Navigation } from "./Navigation";
 import { PAGE_OF } from "./pages/registry";
 import { SignIn } from "./SignIn";
@@ -25,7 +24,6 @@ export function App() {
 
 function Page() {
   const [view, change] = useView();
-  const live = useLive();
   const isNew = useIsNew();
   const [isCommanding, setCommanding] = useState(false);
   useHotkeys([["mod+K", () => setCommanding(true)]], []);
@@ -33,7 +31,7 @@ function Page() {
   return (
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
-        <Header view={view} change={change} live={live} bare={isNew} command={() => setCommanding(true)} />
+        <Header view={view} change={change} bare={isNew} command={() => setCommanding(true)} />
         {!isNew && <Navigation view={view} change={change} />}
         {!isNew && <FilterChips view={view} change={change} />}
         <main>

@@ -4,7 +4,7 @@ import { ActionIcon, Badge, Button, Group, Title, useComputedColorScheme, useMan
 import { IconCommand, IconMoon, IconSun, IconX } from "@tabler/icons-react";
 import { lazy, Suspense } from "react";
 
-import type { Live } from "./live/useLive";
+import { useLive } from "./live/useLive";
 import { clockTime } from "./format";
 import { filtered, filterNames, filterWords, nameOf, wantedWords } from "./view/names";
 import { type ChangeView, type View } from "./view/state";
@@ -15,11 +15,10 @@ const Controls = lazy(() => import("./panels/Controls"));
 interface Props {
   view: View;
   change: ChangeView;
-  live: Live;
 }
 
 /** `bare` while there is nothing to look at. */
-export function Header({ view, change, live, bare, command }: Props & { bare: boolean; command: () => void }) {
+export function Header({ view, change, bare, command }: Props & { bare: boolean; command: () => void }) {
   return (
     <header className="header">
       <Group gap="sm" wrap="nowrap" className="header-name">
@@ -27,7 +26,7 @@ export function Header({ view, change, live, bare, command }: Props & { bare: bo
         <Title order={1} size="h3">
           taximeter
         </Title>
-        <LiveBadge live={live} timezone={view.timezone} />
+        <LiveBadge timezone={view.timezone} />
       </Group>
       {!bare && (
         <Suspense fallback={<div className="controls-place" />}>
@@ -54,7 +53,9 @@ export function Header({ view, change, live, bare, command }: Props & { bare: bo
 
 const LOOKS = { connecting: ["gray", "connecting"], live: ["teal", "live"], lost: ["red", "connection lost"] } as const;
 
-function LiveBadge({ live, timezone }: { live: Live; timezone: string }) {
+/** Nothing but this is drawn anew because the server was heard. */
+function LiveBadge({ timezone }: { timezone: string }) {
+  const live = useLive();
   const [color, label] = LOOKS[live.state];
   const heard = live.heardAt ? `Last heard from the server at ${clockTime(live.heardAt.toISOString(), timezone)}` : "Not heard yet";
   return (
@@ -76,7 +77,7 @@ function SchemeSwitch() {
 }
 
 /** What the page is narrowed to; each can be taken away. */
-export function FilterChips({ view, change }: Omit<Props, "live">) {
+export function FilterChips({ view, change }: Props) {
   const names = filterNames(view.filters);
   if (!names.length) return null;
   return (

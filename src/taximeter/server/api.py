@@ -9,9 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from taximeter.errors import NotFoundError, TaximeterError, UsageError
+from taximeter.exporters.forms import Form
 from taximeter.server.answers import error_body, error_headers
+from taximeter.server.files import MEDIA
 from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
 from taximeter.server.routes import (
@@ -37,6 +40,12 @@ from taximeter.server.shapes import ErrorAnswer
 
 PREFIX: Final = "/api/v1"
 OPENAPI_PATH: Final = "/api/openapi.json"
+
+SMALL_BYTES: Final = 1_000
+"""Answers below are one packet anyway."""
+GZIP_LEVEL: Final = 4
+"""A seventh of the size, in less than a millisecond for 65 kB; higher levels make it hardly less."""
+NOT_PACKED: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, MEDIA[Form.parquet], MEDIA[Form.arrow])
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"model": ErrorAnswer, "description": about}
@@ -71,6 +80,9 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     """The application. Without `parts` it can only describe itself."""
     api = FastAPI(title="taximeter", version=version, openapi_url=None, docs_url=None, redoc_url=None)
     api.state.parts = parts
+    api.add_middleware(
+        GZipMiddleware, minimum_size=SMALL_BYTES, compresslevel=GZIP_LEVEL, exclude_content_types=NOT_PACKED
+    )
     for router in _ROUTERS:
         api.include_router(router, prefix=PREFIX, responses=_ERRORS)
     api.include_router(odata.router)

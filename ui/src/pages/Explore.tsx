@@ -7,7 +7,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 
 import { ask } from "../api/client";
 import type { Answer } from "../api/types";
-import { saveFile } from "../files";
+import { saveFile, saveFrom } from "../files";
 import { counted, exactly, measured } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { ExploreChart } from "../panels/ExploreChart";
@@ -17,7 +17,7 @@ import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";
 import { PageLink } from "../panels/PageLink";
 import { useDimensions } from "../panels/useDimensions";
-import { asCommand, asCurl, csv, dimensionsOf, question } from "../shape/explore";
+import { asCommand, asCurl, csv, dimensionsOf, parquetAddress, question } from "../shape/explore";
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, nameInText } from "../view/names";
 import { lookOf, rangeWords } from "../view/range";
@@ -172,6 +172,7 @@ function Actions({ groups, view, change }: PageProps & { groups: UseQueryResult<
         <Menu.Dropdown>
           <Menu.Item onClick={() => answer && saveFile(`${name}.csv`, "text/csv", csv(answer, view))}>CSV of what is shown</Menu.Item>
           <Menu.Item onClick={() => answer && saveFile(`${name}.json`, "application/json", JSON.stringify(answer, null, 2))}>JSON of what is shown</Menu.Item>
+          <Menu.Item onClick={() => saveFrom(parquetAddress(asked()), `${name}.parquet`)}>Parquet of the groups</Menu.Item>
           <Menu.Divider />
           <Menu.Item onClick={() => clipboard.copy(asCurl(window.location.origin, asked()))}>Copy as an API call</Menu.Item>
           <Menu.Item onClick={() => clipboard.copy(asCommand(asked(), view.filters))}>Copy as a command</Menu.Item>

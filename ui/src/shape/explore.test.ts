@@ -2,7 +2,7 @@ import { describe, expect, it, test } from "vitest";
 
 import type { Answer } from "../api/types";
 import { decodeView } from "../view/state";
-import { asCommand, asCurl, csv, lines, measuresOf, narrowed, question } from "./explore";
+import { asCommand, asCurl, csv, lines, measuresOf, narrowed, parquetAddress, question } from "./explore";
 
 const NOW = new Date("2026-11-20T10:30:00Z");
 const VIEW = decodeView("?range=30d&by=feature&then=tags.region&tz=UTC&feature=chat&top=5&compare=1", "UTC");
@@ -71,6 +71,22 @@ describe("the question elsewhere", () => {
       "taximeter report --by=feature,tags.region --measures=cost_usd,calls,unpriced_calls --since=2026-10-22 --tz=UTC --order-by=-cost_usd " +
         "--limit=5 --compare=previous_period --where 'feature=it'\\''s' --where '!team'",
     );
+  });
+  it("is the address of a file", () => {
+    const { pathname, searchParams } = new URL(parquetAddress(asked), "http://127.0.0.1");
+    expect([pathname, Object.fromEntries(searchParams)]).toEqual([
+      "/api/v1/query",
+      {
+        measures: "cost_usd,calls,unpriced_calls",
+        group_by: "feature,tags.region",
+        filters: '{"feature":"it\'s","team":{"missing":true}}',
+        from: "2026-10-22",
+        timezone: "UTC",
+        order_by: "-cost_usd",
+        limit: "5",
+        format: "parquet",
+      },
+    ]);
   });
   it("is a call of the API", () => {
     expect(asCurl("http://127.0.0.1:8787", asked)).toContain(`"filters":{"feature":"it'\\''s","team":{"missing":true}}`);
