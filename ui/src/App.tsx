@@ -1,8 +1,9 @@
 import { Container, Skeleton, Stack } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useLayoutEffect, useState } from "react";
+import { Suspense, useLayoutEffect, useState } from "react";
 
+import { lazily } from "./lazily";
 import { ApiError, calls, whoAmI } from "./api/client";
 import { FilterChips, Header } from "./Header";
 import { Navigation } from "./Navigation";
@@ -11,7 +12,7 @@ import { SignIn } from "./SignIn";
 import { useView } from "./view/useView";
 import { Welcome } from "./Welcome";
 
-const Palette = lazy(() => import("./panels/Palette"));
+const Palette = lazily(() => import("./panels/Palette"));
 
 const LOOK_FOR_FIRST_CALL_MS = 1_000;
 

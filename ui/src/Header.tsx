@@ -2,15 +2,16 @@
 
 import { ActionIcon, Badge, Button, Group, Title, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { IconCommand, IconMoon, IconSun, IconX } from "@tabler/icons-react";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 
+import { lazily } from "./lazily";
 import { useLive } from "./live/useLive";
 import { clockTime } from "./format";
 import { filtered, filterNames, filterWords, nameOf, wantedWords } from "./view/names";
 import { type ChangeView, type View } from "./view/state";
 
 // Loaded after what they are about is asked for; their place is kept.
-const Controls = lazy(() => import("./panels/Controls"));
+const Controls = lazily(() => import("./panels/Controls"));
 
 interface Props {
   view: View;

@@ -1,4 +1,5 @@
 import "@mantine/core/styles.css";
+import "uplot/dist/uPlot.min.css";
 import "./page.css";
 
 import { MantineProvider } from "@mantine/core";

@@ -1,8 +1,9 @@
 /** What is being spent, on whom. */
 
 import { SimpleGrid, Stack } from "@mantine/core";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 
+import { lazily } from "../lazily";
 import { Coverage } from "../panels/Coverage";
 import { LastCalls } from "../panels/LastCalls";
 import { OpenedCall } from "../panels/OpenedCall";
@@ -12,8 +13,8 @@ import { TopTable } from "../panels/TopTable";
 import type { PageProps } from "./registry";
 
 // Below what is seen first: loaded once that stands, into places that are kept for them.
-const MonthChart = lazy(() => import("../panels/MonthChart"));
-const HeatMap = lazy(() => import("../panels/HeatMap"));
+const MonthChart = lazily(() => import("../panels/MonthChart"));
+const HeatMap = lazily(() => import("../panels/HeatMap"));
 const PLACE = <section className="panel" style={{ minHeight: 338 }} aria-hidden />;
 
 export default function Overview({ view, change }: PageProps) {

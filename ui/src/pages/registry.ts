@@ -1,7 +1,8 @@
 /** The pages as data. Those that are not looked at first are loaded when they are. */
 
-import { type ComponentType, lazy } from "react";
+import type { ComponentType } from "react";
 
+import { lazily } from "../lazily";
 import type { ChangeView, PageName, View } from "../view/state";
 import Overview from "./Overview";
 
@@ -10,22 +11,22 @@ export interface PageProps {
   change: ChangeView;
 }
 
-const Entities = lazy(() => import("./Entities"));
+const Entities = lazily(() => import("./Entities"));
 
 export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
   overview: Overview,
-  explore: lazy(() => import("./Explore")),
-  calls: lazy(() => import("./Calls")),
+  explore: lazily(() => import("./Explore")),
+  calls: lazily(() => import("./Calls")),
   users: Entities,
   teams: Entities,
   features: Entities,
   models: Entities,
-  why: lazy(() => import("./Why")),
-  alerts: lazy(() => import("./Alerts")),
-  limits: lazy(() => import("./Limits")),
-  calculator: lazy(() => import("./Calculator")),
-  prices: lazy(() => import("./Prices")),
-  keys: lazy(() => import("./Keys")),
-  settings: lazy(() => import("./Settings")),
-  health: lazy(() => import("./Health")),
+  why: lazily(() => import("./Why")),
+  alerts: lazily(() => import("./Alerts")),
+  limits: lazily(() => import("./Limits")),
+  calculator: lazily(() => import("./Calculator")),
+  prices: lazily(() => import("./Prices")),
+  keys: lazily(() => import("./Keys")),
+  settings: lazily(() => import("./Settings")),
+  health: lazily(() => import("./Health")),
 };

@@ -2,8 +2,9 @@
 
 import { Alert, Button, CopyButton, Drawer, Group, Stack, Table, Text, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useRef } from "react";
+import { type ReactNode, Suspense, useRef } from "react";
 
+import { lazily } from "../lazily";
 import { callById, calls } from "../api/client";
 import type { Call } from "../api/types";
 import { count, dateTime, exactMoney, milliseconds, money } from "../format";
@@ -14,7 +15,7 @@ import { PageLink } from "./PageLink";
 import { Body } from "./Panel";
 import { StatusMark } from "./StatusMark";
 
-const CallPrice = lazy(() => import("./CallPrice"));
+const CallPrice = lazily(() => import("./CallPrice"));
 
 interface Props {
   view: View;

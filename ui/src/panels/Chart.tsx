@@ -1,11 +1,12 @@
 /** A chart over time. What draws it is loaded beside its numbers; until it has come, its place is kept. */
 
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 
+import { lazily } from "../lazily";
 import { HEIGHT } from "./chartFrame";
 import type { ChartProps } from "./TimeChart";
 
-const TimeChart = lazy(() => import("./TimeChart"));
+const TimeChart = lazily(() => import("./TimeChart"));
 
 /** For the labels of charts. */
 export const KEYS = "Arrow keys read the bars, with Shift they choose a time, Enter shows it.";

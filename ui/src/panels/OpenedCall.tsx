@@ -1,10 +1,11 @@
 /** The sheet of the call that the address names, loaded when the first one is opened. */
 
-import { lazy, Suspense, useRef } from "react";
+import { Suspense, useRef } from "react";
 
+import { lazily } from "../lazily";
 import type { PageProps } from "../pages/registry";
 
-const CallSheet = lazy(() => import("./CallSheet"));
+const CallSheet = lazily(() => import("./CallSheet"));
 
 export function OpenedCall(props: PageProps) {
   const isNeeded = useRef(false);

@@ -1,7 +1,5 @@
 /** How groups over time are drawn by uPlot. */
 
-import "uplot/dist/uPlot.min.css";
-
 import uPlot from "uplot";
 
 import { clockTime, dayAndMonth, measured, money, shortly } from "../format";
