@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from export_rig import World, world
-from javascript_here import JavaScript
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +24,6 @@ def here(nothing_yet: Path, tmp_path: Path) -> Iterator[World]:
     shutil.copytree(nothing_yet, tmp_path, dirs_exist_ok=True)
     with world(tmp_path) as one:
         yield one
-
-
-@pytest.fixture(scope="session")
-def javascript() -> JavaScript:
-    """Takes minutes when it is first asked for: a test that does needs the time."""
-    return JavaScript()
 
 
 @pytest.fixture(scope="session")

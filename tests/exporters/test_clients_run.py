@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import httpx
 import pytest
 import yaml
 from collector_here import collecting
-from javascript_here import JavaScript
 from server_rig import PATIENCE_SECONDS, Running, eventually, running
 from test_clients_manual import SERVER, snippets
 
@@ -174,10 +173,10 @@ def test_python_through_the_gateway(here: Here, number: int) -> None:
 
 
 @MAY_INSTALL
-def test_the_vercel_ai_sdk(here: Here, javascript: JavaScript) -> None:
+def test_the_vercel_ai_sdk(here: Here, javascript: Callable[..., str]) -> None:
     (example,) = snippets("Vercel AI SDK", "ts")
     environment = {"TAXIMETER_KEY": here.key("gateway", "vercel")}
-    javascript.run(example.replace(SERVER, here.server.url), environment=environment)
+    javascript(example.replace(SERVER, here.server.url), environment=environment)
     here.assert_called("vercel", "openai")
 
 

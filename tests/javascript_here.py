@@ -6,12 +6,23 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import pytest
+
+from environments_here import alone_at
+
+ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "javascript"
 HOME = Path(sys.executable).parents[1] / "javascript"
+INSTALL = ["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"]
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Callable[..., str]:
+    """Runs a module. Takes minutes when it is first asked for: a test that does needs the time."""
+    return JavaScript().run
 
 
 class JavaScript:
@@ -20,14 +31,12 @@ class JavaScript:
     def __init__(self) -> None:
         self._environment = _with_node()
         mark, lock = HOME / "installed.json", LOCK / "package-lock.json"
-        if not mark.exists() or mark.read_bytes() != lock.read_bytes():
-            shutil.rmtree(HOME, ignore_errors=True)
-            shutil.copytree(LOCK, HOME)
-            subprocess.run(
-                ["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"],
-                cwd=HOME, env=self._environment, check=True,
-            )  # fmt: skip
-            mark.write_bytes(lock.read_bytes())
+        with alone_at(HOME):
+            if not mark.exists() or mark.read_bytes() != lock.read_bytes():
+                shutil.rmtree(HOME, ignore_errors=True)
+                shutil.copytree(LOCK, HOME)
+                subprocess.run(INSTALL, cwd=HOME, env=self._environment, check=True)
+                mark.write_bytes(lock.read_bytes())
 
     def run(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """What a module says on its standard output. What it imports is looked for among the packages."""
