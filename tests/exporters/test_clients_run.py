@@ -124,7 +124,8 @@ providers:
 def run(command: list[str], **environment: str) -> None:
     others = ("OPENAI_", "ANTHROPIC_", "OTEL_", "TAXIMETER_")
     mine = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-    surroundings = {**mine, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **environment}
+    patient = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "OTEL_EXPORTER_OTLP_TIMEOUT": "90"}
+    surroundings = {**mine, **patient, **environment}
     done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
 
