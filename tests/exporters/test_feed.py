@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from taximeter.core.cost import Cost
 from taximeter.errors import StoreError
 from taximeter.exporters.days import DAY_US
 from taximeter.exporters.feed import Feed, Grouping, Window
+from taximeter.exporters.prometheus import SPEND, SpendCollector
 from taximeter.exporters.series import MEASURED, OTHER, Amounts, Sums, add, series_key, series_values, total
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
@@ -79,6 +81,67 @@ def test_what_an_empty_store_gets_is_news_and_what_a_full_one_has_is_not(here: W
     late.turn()
     windows = [msgspec.json.decode(text, type=Window) for text in here.metadata.exports.windows("late", 0, 10)]
     assert [(window.whole, len(window.amounts)) for window in windows] == [(True, 1)]
+
+
+def history(here: World) -> None:
+    """Forty days of eight features that spend less every day, and one that is new."""
+    for day in range(40):
+        for feature in range(8):
+            here.call(at_us=START_US - day * DAY_US, feature=f"feature-{feature}", cost_usd=f"{feature}.{day:03d}1")
+    here.call(feature="new", cost_usd="100")
+
+
+def in_pieces(here: World) -> Feed:
+    made = Feed(
+        Grouping("spend", LABELS, 4),
+        here.store,
+        here.metadata.exports,
+        here.clock,
+        keep_windows=True,
+        series_at_once=20,
+    )
+    made.begin()
+    return made
+
+
+def test_a_history_is_told_in_pieces_and_stands_as_if_told_at_once(here: World) -> None:
+    history(here)
+    one = in_pieces(here)
+    one.turn()
+    windows = told(here)
+    assert len(windows) > 10
+    assert all(window.whole for window in windows)
+    assert total(summed(windows)) == stored(here) == total(state(one))
+    at_once = Feed(Grouping("at once", LABELS, 4), here.store, here.metadata.exports, here.clock)
+    at_once.turn()
+    assert state(one) == state(at_once)
+    assert "new" in {series_values(key)[1] for key in state(one)}
+    count = len(windows)
+    one.turn()
+    assert len(told(here)) == count, "what was told is not told again"
+
+
+def test_a_history_of_which_a_piece_could_not_be_kept_shows_nothing_and_is_told_to_its_end_later(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(here)
+    one, keep, pieces = in_pieces(here), here.metadata.exports.advance, iter(range(3))
+
+    def full_after_three(*told: Any, **about: Any) -> None:
+        if next(pieces, None) is None:
+            raise StoreError("full")
+        keep(*told, **about)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.metadata.exports, "advance", full_after_three)
+        with pytest.raises(StoreError):
+            one.turn()
+    assert len(told(here)) == 3
+    assert list(SpendCollector(one, SPEND).collect()) == []
+    again = in_pieces(here)
+    again.turn()
+    assert all(window.whole for window in told(here))
+    assert total(summed(told(here))) == stored(here) == total(state(again))
 
 
 def test_late_calls_of_last_month_are_told(here: World) -> None:

@@ -11,6 +11,9 @@ At each turn:
 A crash before 3 leaves everything as it was, and the next turn finds the same differences. So all windows together are
 the store, to the last digit; exporters go through them in order, each at its own position.
 
+A store that has a history when the feed begins is told in pieces, so that it need not fit into memory. The feed has
+begun with the last of them; until then it shows nothing.
+
 Series are bounded: the first `most_series` by cost are named, all others are `other`. Which ones are named is decided
 anew once a day, and as long as there is room at once.
 """
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -45,6 +48,9 @@ from taximeter.store.metadata import Exports, OvertakenError, Span
 RANKED_DAYS: Final = 7
 """How many of the last days decide which series are named."""
 
+
+SERIES_AT_ONCE: Final = 50_000
+"""Series of a history that are in memory together, about a kilobyte each."""
 
 MOST_READ: Final = 20_000
 """Series of an hour or a day that are read; those behind them are told as `other`, so that the sum stays."""
@@ -102,7 +108,8 @@ class Feed:
     """One grouping of a store. `turn` and `begin` are called by one thread; `state` may be read by any.
 
     `kept_days` is for how many days the store keeps what is asked (None: for ever): what it no longer keeps has been
-    told and stays told. `keep_windows` says whether somebody reads the windows. All methods raise StoreError.
+    told and stays told. `keep_windows` says whether somebody reads the windows. A history is told by about
+    `series_at_once`. All methods raise StoreError.
     """
 
     def __init__(
@@ -114,8 +121,10 @@ class Feed:
         *,
         kept_days: int | None = None,
         keep_windows: bool = False,
+        series_at_once: int = SERIES_AT_ONCE,
     ) -> None:
         self.grouping = grouping
+        self._series_at_once = series_at_once
         self._store, self._kept, self._clock = store, kept, clock
         self._days = Days(store, grouping.measures, kept_days)
         self._keep_windows = keep_windows
@@ -137,7 +146,7 @@ class Feed:
             state = self._begun()
             if state.until_us == 0 and not self._days.found(self._days.oldest(self._clock.now_us()))[1]:
                 with contextlib.suppress(OvertakenError):
-                    self._advance(state, self._clock.now_us(), [])
+                    self._advance(state, self._clock.now_us(), [], begun=True)
             return self._begun()
 
     def follow(self) -> None:
@@ -151,9 +160,11 @@ class Feed:
             state = self._begun()
             now_us = self._clock.now_us()
             oldest_us, found = self._days.found(self._days.oldest(now_us))
-            changed = list(self._changed(oldest_us, found, now_us))
-            if changed or state.until_us == 0:
-                self._advance(state, now_us, changed)
+            changed = self._changed(oldest_us, found, now_us)
+            if state.until_us == 0:
+                self._tell_history(state, now_us, changed)
+            elif news := list(changed):
+                self._advance(state, now_us, news, begun=True)
             self._fold(now_us)
             self._told.forget(oldest_us)
 
@@ -189,7 +200,20 @@ class Feed:
         )
         return Unit(start_us, length_us, totals, grouping.read(self._store, asked))
 
-    def _advance(self, state: State, now_us: int, changed: Sequence[Unit]) -> None:
+    def _tell_history(self, state: State, now_us: int, units: Iterable[Unit]) -> None:
+        """Begin with what the store has, in pieces. Who spent most lately is named before the first of them."""
+        recent = self._unit(_ranked_from(now_us), RANKED_DAYS * DAY_US, {}).sums
+        state.ranked_day = now_us // DAY_US
+        self._name(state, top(recent, self.grouping.most_series, self.grouping.rank))
+        piece: list[Unit] = []
+        for unit in units:
+            piece.append(unit)
+            if sum(len(one.sums) for one in piece) >= self._series_at_once:
+                state = self._advance(state, now_us, piece, begun=False)
+                piece.clear()
+        self._advance(state, now_us, piece, begun=True)
+
+    def _advance(self, state: State, now_us: int, changed: Sequence[Unit], *, begun: bool) -> State:
         came, recent = self._came(changed, now_us)
         after = msgspec.json.decode(msgspec.json.encode(state), type=State)
         self._choose(after, now_us, came, recent)
@@ -197,10 +221,13 @@ class Feed:
         since_us = now_us if whole else state.until_us
         window = Window(state.number + 1, since_us, now_us, state.labels, self._bounded(after, came), whole)
         _book(after, window)
+        if not begun:
+            after.until_us = 0
         content = msgspec.json.encode(window).decode() if self._keep_windows else None
         self._keep(after, changed, window=None if content is None else (window.number, content), gone=self._told.gone)
         self._told.remember(changed)
         self._state = after
+        return after
 
     def _keep(self, state: State, units: Sequence[Unit], window: tuple[int, str] | None, gone: Sequence[Span]) -> None:
         kept = msgspec.json.encode(state).decode()
@@ -241,7 +268,9 @@ class Feed:
             state.named += room[: most - len(state.named)]
             return
         state.ranked_day = now_us // DAY_US
-        chosen = top(self._recent(now_us, recent) or came, most, rank)
+        self._name(state, top(self._recent(now_us, recent) or came, most, rank))
+
+    def _name(self, state: State, chosen: list[str]) -> None:
         for gone in set(state.named) - set(chosen):
             _fold(state, gone, self._other)
         state.named = chosen
