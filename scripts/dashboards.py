@@ -1,36 +1,21 @@
-"""The Grafana dashboards, as code: `python scripts/dashboards.py` writes `deploy/grafana/dashboards/`."""
+"""The Grafana dashboards, as code: `python scripts/dashboards.py` writes `deploy/grafana/dashboards/`.
+
+Those for Prometheus are here, those for ClickHouse in `clickhouse_dashboards.py`.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, stat, table, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
+import clickhouse_dashboards
+from dashboard_parts import Panel, Shown, Source, board, reference
+from grafana_foundation_sdk.builders import prometheus
 
 FOLDER: Final = Path(__file__).parents[1] / "deploy" / "grafana" / "dashboards"
-DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 CHOSEN: Final = 'instance=~"$instance"'
 SPEND: Final = f'{CHOSEN},feature=~"$feature",model=~"$model",team=~"$team",environment=~"$environment"'
-
-WIDTH: Final = 24
-"""Of a dashboard, in Grafana's columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One panel: `queries` by what their lines are called."""
-
-    title: str
-    queries: Mapping[str, str]
-    unit: str = "currencyUSD"
-    kind: str = "lines"
-    about: str = ""
-    width: int = 12
 
 
 def _per_hour(by: str, selector: str = SPEND, metric: str = "taximeter_cost_usd_total") -> str:
@@ -208,36 +193,23 @@ VARIABLES: Final = {
     "instance": "label_values(taximeter_told_until_timestamp_seconds, instance)",
     **{name: f"label_values(taximeter_calls_total, {name})" for name in ("feature", "model", "team", "environment")},
 }
-_PANELS: Final = {"lines": timeseries.Panel, "number": stat.Panel, "table": table.Panel}
+PLUGIN: Final = "prometheus"
 
 
-def _panel(shown: Shown) -> timeseries.Panel | stat.Panel | table.Panel:
-    panel = _PANELS[shown.kind]().title(shown.title).description(shown.about).unit(shown.unit).datasource(DATA_SOURCE)
-    panel = panel.span(shown.width).height(4 if shown.width < WIDTH // 3 else 8)
+def _asked(panel: Panel, shown: Shown) -> Panel:
     for name, expression in shown.queries.items():
-        panel = panel.with_target(_query(name, expression, now=shown.kind != "lines"))
+        query = prometheus.Dataquery().datasource(reference(PLUGIN)).expr(expression).legend_format(name)
+        panel = panel.with_target(query.range() if shown.over_time else query.instant())
     return panel
 
 
-def _query(name: str, expression: str, *, now: bool) -> prometheus.Dataquery:
-    query = prometheus.Dataquery().datasource(DATA_SOURCE).expr(expression).legend_format(name)
-    return query.instant() if now else query.range()
-
-
-def _built(uid: str, title: str, panels: Sequence[Shown]) -> str:
-    board = dashboard.Dashboard(title).uid(f"taximeter-{uid}").tags(["taximeter"]).refresh("30s").time("now-6h", "now")
-    board = board.with_variable(dashboard.DatasourceVariable("datasource").type("prometheus"))
-    for name, values in VARIABLES.items():
-        variable = dashboard.QueryVariable(name).query(values).datasource(DATA_SOURCE).multi(True).include_all(True)
-        board = board.with_variable(variable.all_value(".*").refresh(VariableRefresh.ON_TIME_RANGE_CHANGED))
-    for shown in panels:
-        board = board.with_panel(_panel(shown))
-    return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
+PROMETHEUS: Final = Source(PLUGIN, VARIABLES, ".*", _asked)
 
 
 def built() -> dict[str, str]:
     """The text of every dashboard, by the name of its file."""
-    return {f"{uid}.json": _built(uid, title, panels) for uid, (title, panels) in DASHBOARDS.items()}
+    ours = {uid: board(uid, title, panels, PROMETHEUS) for uid, (title, panels) in DASHBOARDS.items()}
+    return {f"{uid}.json": text for uid, text in (ours | clickhouse_dashboards.built()).items()}
 
 
 def main() -> int:

@@ -10,12 +10,20 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
-from clickhouse_process import clickhouse
+from clickhouse_process import clickhouse, clickhouse_in
 from environments_here import python_with
 from javascript_here import javascript
 from postgres_here import own_postgres, postgres_database, postgres_server
 
-__all__ = ["clickhouse", "javascript", "own_postgres", "postgres_database", "postgres_server", "python_with"]
+__all__ = [
+    "clickhouse",
+    "clickhouse_in",
+    "javascript",
+    "own_postgres",
+    "postgres_database",
+    "postgres_server",
+    "python_with",
+]
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +12,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 import yaml
 from export_rig import World, record
+from grafana_here import shipped_queries
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -39,16 +36,6 @@ MANUAL = ROOT / "docs" / "integrations" / "prometheus.md"
 promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="no promtool (scripts/ensure_programs.py installs it)"
 )
-
-
-def dashboard_script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("dashboards", ROOT / "scripts" / "dashboards.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["dashboards"] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 def exposed(*feeds: Feed) -> str:
@@ -130,11 +117,6 @@ def test_every_alert_has_a_test() -> None:
     assert [alert for alert in alerts if f"alertname: {alert}," not in tested] == []
 
 
-def test_the_dashboards_are_those_of_the_code() -> None:
-    kept = {file.name: file.read_text() for file in (DEPLOY / "grafana" / "dashboards").iterdir()}
-    assert kept == dashboard_script().built(), "run: python scripts/dashboards.py"
-
-
 def test_every_metric_of_spend_is_in_the_manual() -> None:
     text = MANUAL.read_text()
     for name in (*(metric.name for metric in (*SPEND, *BY_USER)), *GAUGES, *HISTOGRAMS):
@@ -174,12 +156,9 @@ def examples() -> list[str]:
 def panels() -> dict[str, str]:
     """The query of every panel as Grafana would ask it, everything chosen."""
     found = {}
-    for file in sorted((DEPLOY / "grafana" / "dashboards").iterdir()):
-        board = json.loads(file.read_text())
-        for panel in board["panels"]:
-            for number, target in enumerate(panel["targets"]):
-                query = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "5m")
-                found[f"{file.stem}/{panel['title']}/{number}"] = re.sub(r"\$\{?\w+\}?", ".*", query)
+    for name, target in shipped_queries("prometheus"):
+        query = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "5m")
+        found[name] = re.sub(r"\$\{?\w+\}?", ".*", query)
     return found
 
 
