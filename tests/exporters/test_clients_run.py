@@ -1,8 +1,9 @@
-"""The manual's page for other people's tools, carried out: what each example sends is a call in the store."""
+"""The manual's pages for other people's tools, carried out: what each example sends is a call in the store."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from collector_here import collecting
 from server_rig import PATIENCE_SECONDS, Running, eventually, running
-from test_clients_manual import SERVER, snippets
+from test_clients_manual import PAGES, SERVER, snippets
 
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
@@ -135,22 +136,35 @@ def run_after(shell: str, program: str) -> None:
     run(["bash", "-euc", shell + '\nexec "$0" -c "$1"', sys.executable, program])
 
 
+def test_no_page_has_an_example_that_is_not_run_below() -> None:
+    examples = {page: re.findall(r"^```(\w+)$", text, re.MULTILINE) for page, text in PAGES.items()}
+    assert examples == {
+        "claude-code": ["sh", "sh"],
+        "cursor": ["text"],
+        "langchain": ["python"],
+        "litellm": ["yaml", "python"],
+        "open-webui": ["sh"],
+        "opentelemetry-collector": ["yaml"],
+        "vercel-ai-sdk": ["ts"],
+    }
+
+
 @pytest.mark.parametrize(
-    ("section", "number", "scope", "program", "provider"),
+    ("page", "number", "scope", "program", "provider"),
     [
-        ("Claude Code", 0, "ingest", LOG_EVENT, "anthropic"),
-        ("Claude Code", 1, "gateway", ANTHROPIC, "anthropic"),
-        ("Open WebUI", 0, "gateway", CHAT, "openai"),
+        ("claude-code", 0, "ingest", LOG_EVENT, "anthropic"),
+        ("claude-code", 1, "gateway", ANTHROPIC, "anthropic"),
+        ("open-webui", 0, "gateway", CHAT, "openai"),
     ],
 )
-def test_settings_in_a_shell(here: Here, section: str, number: int, scope: str, program: str, provider: str) -> None:
-    feature = f"{section} {number}"
-    run_after(here.written(snippets(section, "sh")[number], here.key(scope, feature)), program)
+def test_settings_in_a_shell(here: Here, page: str, number: int, scope: str, program: str, provider: str) -> None:
+    feature = f"{page} {number}"
+    run_after(here.written(snippets(page, "sh")[number], here.key(scope, feature)), program)
     here.assert_called(feature, provider)
 
 
 def test_the_address_for_cursor(here: Here) -> None:
-    (address,) = snippets("Cursor", "text")
+    (address,) = snippets("cursor", "text")
     key = here.key("gateway", "Cursor")
     url = here.written(address, key).strip()
     run([sys.executable, "-c", CHAT], OPENAI_API_BASE_URL=url, OPENAI_API_KEY=key)
@@ -158,24 +172,23 @@ def test_the_address_for_cursor(here: Here) -> None:
 
 
 def test_the_models_of_litellms_proxy(here: Here) -> None:
-    (settings,) = snippets("LiteLLM's proxy", "yaml")
+    (settings,) = snippets("litellm", "yaml")
     key = here.key("gateway", "proxy")
     program = [sys.executable, "-c", ROUTER]
     run(program, SETTINGS=settings.replace(SERVER, here.server.url), TAXIMETER_KEY=key)
     here.assert_called("proxy", "openai")
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["litellm", "langchain"])
-def test_python_through_the_gateway(here: Here, number: int) -> None:
-    feature = f"python {number}"
-    example = snippets("LiteLLM and LangChain in Python", "python")[number]
-    run([sys.executable, "-c", example.replace(SERVER, here.server.url)], TAXIMETER_KEY=here.key("gateway", feature))
-    here.assert_called(feature, "openai")
+@pytest.mark.parametrize("page", ["litellm", "langchain"])
+def test_python_through_the_gateway(here: Here, page: str) -> None:
+    (example,) = snippets(page, "python")
+    run([sys.executable, "-c", example.replace(SERVER, here.server.url)], TAXIMETER_KEY=here.key("gateway", page))
+    here.assert_called(page, "openai")
 
 
 @MAY_INSTALL
 def test_the_vercel_ai_sdk(here: Here, javascript: Callable[..., str]) -> None:
-    (example,) = snippets("Vercel AI SDK", "ts")
+    (example,) = snippets("vercel-ai-sdk", "ts")
     environment = {"TAXIMETER_KEY": here.key("gateway", "vercel")}
     javascript(example.replace(SERVER, here.server.url), environment=environment)
     here.assert_called("vercel", "openai")
@@ -184,7 +197,7 @@ def test_the_vercel_ai_sdk(here: Here, javascript: Callable[..., str]) -> None:
 @MAY_INSTALL
 @pytest.mark.skipif(sys.platform != "linux", reason="the collector is a program for Linux")
 def test_a_collector_sends_where_the_manual_says(here: Here, agent: Path, tmp_path: Path) -> None:
-    (written,) = snippets("OpenTelemetry Collector", "yaml")
+    (written,) = snippets("opentelemetry-collector", "yaml")
     (exporter,) = yaml.safe_load(written)["exporters"].values()
     said = exporter["headers"]["authorization"].replace("${env:TAXIMETER_KEY}", here.key("ingest", "collector"))
     to = exporter["endpoint"].replace(SERVER, here.server.url)
