@@ -55,9 +55,10 @@ from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
 
 QUERY_TIMEOUT_SECONDS: Final = 30.0
-MEMORY_LIMIT_MB: Final = 512
-"""Of the engine; with the rest of the server less than twice that. At 50 million events questions are as fast as with
-twice as much, since the system keeps pages of the file as well, and moving a day's events fits."""
+MEMORY_LIMIT_MB: Final = 768
+"""Of the engine. At 50 million events questions are as fast as with more, since the system keeps pages of the file as
+well, and moving a day's events fits. The quantiles of a month by user need two thirds of it: with less they are written
+to disk and take longer than a question may."""
 THREADS: Final = 2
 
 SPILL_MB: Final = 4096
