@@ -119,6 +119,8 @@ def heaps_mb(chromium: str, address: str, cookie: tuple[str, str], pause_seconds
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="how long the page is left open; 0 for not at all")
-    parser.add_argument("--report", type=Path, help="a directory for what Lighthouse found, as JSON")
+    parser.add_argument("--report", type=Path, help="a directory for what Lighthouse found, as JSON; made if missing")
     given = parser.parse_args()
+    if given.report is not None:
+        given.report.mkdir(parents=True, exist_ok=True)
     raise SystemExit(main(given.minutes, given.report))
