@@ -51,7 +51,7 @@ class Delivery:
     `give_up` ends the exchange when what is drained for a client that has left becomes too much.
     """
 
-    __slots__ = ("_client", "_give_up", "_mount", "_poll", "_record", "_tap", "_tools")
+    __slots__ = ("_client", "_drained_bytes", "_give_up", "_mount", "_poll", "_record", "_tap", "_tools")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Delivery:
         self._poll = None if poll is None else PollReader(tools, poll)
         self._give_up = give_up
         self._tap: StreamTap | None = None
+        self._drained_bytes = 0
 
     async def hand_on(self, answer: Answer, headers: Headers) -> None:
         """All of it. `headers` are those for the client, without the framing."""
@@ -171,7 +172,7 @@ class Delivery:
 
     async def _growing(self, record: Record, answer: Answer, headers: Headers) -> None:
         """JSON that is written piece by piece: handed on as it comes, and read at its end."""
-        kept, kept_bytes, drained_bytes = bytearray(), self._tools.settings.tap_limit_bytes, 0
+        kept, kept_bytes = bytearray(), self._tools.settings.tap_limit_bytes
         await self._client.start(answer.status, headers)
         try:
             while not answer.ended():
@@ -179,11 +180,7 @@ class Delivery:
                 kept += chunk[: kept_bytes + 1 - len(kept)]
                 if answer.ended():
                     record.end_as_answered(self._read_grown(record, answer, bytes(kept)))
-                if self._client.gone:
-                    drained_bytes += len(chunk)
-                    if drained_bytes > self._tools.settings.drain_limit_bytes:
-                        self._give_up()
-                elif chunk or answer.ended():
+                if not self._drained(chunk) and (chunk or answer.ended()):
                     await self._client.part(chunk, more=not answer.ended())
         except UpstreamFailure as failure:
             record.end("interrupted", NOTHING_READ, error_type=failure.kind)
@@ -257,7 +254,7 @@ class Delivery:
         return self._mount.kind.stream_error(refusal.status, refusal.code, refusal.message)
 
     async def _chunks(self, record: Record, answer: Answer, passage: Passage | None) -> None:
-        tools, client, drained_bytes = self._tools, self._client, 0
+        tools, client = self._tools, self._client
         clock, progress_seconds = tools.clock, tools.settings.progress_seconds
         progress_due = clock.monotonic() + progress_seconds
         while not answer.ended():
@@ -268,10 +265,7 @@ class Delivery:
                 await self._extend(record, chunk)
             if answer.ended():
                 self._end_of_stream(record, answer)
-            if client.gone:
-                drained_bytes += len(chunk)
-                if drained_bytes > tools.settings.drain_limit_bytes:
-                    self._give_up()
+            if self._drained(chunk):
                 continue
             if passage is not None:
                 chunk = passage.feed(chunk, last=answer.ended())
@@ -280,6 +274,15 @@ class Delivery:
             if now >= progress_due and not record.ended:
                 progress_due = now + progress_seconds
                 tools.guard("progress", record.progress, self.read_so_far())
+
+    def _drained(self, chunk: bytes) -> bool:
+        """Whether nobody waits for this any more. It is read all the same, for what it costs, within a bound."""
+        if not self._client.gone:
+            return False
+        self._drained_bytes += len(chunk)
+        if self._drained_bytes > self._tools.settings.drain_limit_bytes:
+            self._give_up()
+        return True
 
     async def _extend(self, record: Record, chunk: bytes) -> None:
         """Hold more for a stream that flows. Raises StreamCut."""
