@@ -194,15 +194,16 @@ class Feed:
                 yield self._unit(day_us, DAY_US, found.get(day_us, {}))
 
     def _unit(self, start_us: int, length_us: int, totals: Amounts) -> Unit:
-        grouping = self.grouping
-        asked = Query(
-            from_us=start_us, to_us=start_us + length_us, measures=grouping.measures, group_by=grouping.labels
-        )
-        return Unit(start_us, length_us, totals, grouping.read(self._store, asked))
+        return Unit(start_us, length_us, totals, self._sums(start_us, length_us))
+
+    def _sums(self, start_us: int, length_us: int) -> Sums:
+        grouping, to_us = self.grouping, start_us + length_us
+        asked = Query(from_us=start_us, to_us=to_us, measures=grouping.measures, group_by=grouping.labels)
+        return grouping.read(self._store, asked)
 
     def _tell_history(self, state: State, now_us: int, units: Iterable[Unit]) -> None:
         """Begin with what the store has, in pieces. Who spent most lately is named before the first of them."""
-        recent = self._unit(_ranked_from(now_us), RANKED_DAYS * DAY_US, {}).sums
+        recent = self._sums(_ranked_from(now_us), RANKED_DAYS * DAY_US)
         state.ranked_day = now_us // DAY_US
         self._name(state, top(recent, self.grouping.most_series, self.grouping.rank))
         piece: list[Unit] = []
