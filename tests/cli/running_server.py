@@ -90,6 +90,11 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(START_SECONDS)
 
+    def rest(self) -> str:
+        """What it said after its start, once it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
 
 @contextlib.contextmanager
 def running(data: Path, *arguments: str, **variables: str) -> Iterator[Server]:

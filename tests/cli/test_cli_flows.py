@@ -327,6 +327,7 @@ def test_what_was_accepted_is_there_after_any_end_and_counts_once(tmp_path: Path
             again = client.post("/v1/events", json=[event(1), event(2)]).json()
             assert (again["accepted"], again["duplicates"]) == (1, 1)
         assert server.stop() == 0
+        assert "leaked" not in server.rest(), "its libraries find nothing to complain of at the end"
     offline = answer_of("report", *SINCE, "--data", str(data))
     assert offline["totals"]["calls"] == 2, "what was accepted just before the end was stored"
     assert answer_of("doctor", "--data", str(data))["good"] is True

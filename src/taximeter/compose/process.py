@@ -461,6 +461,7 @@ def running(loaded: Loaded, data: Path, role: Role, clock: Clock | None = None) 
     """A process whose parts are open, on the machine's clock unless there is another one. Raises DirectoryInUseError,
     StoreError, ConfigurationError."""
     with ExitStack() as closing:
+        closing.callback(gc.unfreeze)  # what is frozen outlives its libraries at the end, which complain of it
         yield Process(loaded, data, role, closing, clock or SystemClock())
 
 
