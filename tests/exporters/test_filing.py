@@ -12,15 +12,14 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any
 
-import boto3
 import duckdb
 import pytest
 from export_rig import World
 from focus_rules import violations
 from receivers import aws
+from shelves import OnDisk, Shelf, copied, new_bucket
 
 from taximeter.compose.exporting import open_exporting
 from taximeter.compose.jobs import Jobs
@@ -30,9 +29,7 @@ from taximeter.errors import ConfigurationError
 from taximeter.exporters import focus
 from taximeter.exporters.days import DAY_US
 from taximeter.exporters.filing import CONTENTS, Filing, Place
-from taximeter.exporters.folder import Folder
 from taximeter.exporters.port import ExportError
-from taximeter.exporters.registry import open_place
 from taximeter.store.events import Query
 from taximeter.store.events.instants import LATEST_US
 
@@ -48,58 +45,6 @@ class Crash(BaseException):
     """The process ends here."""
 
 
-class Shelf(Protocol):
-    """A place that can be read too."""
-
-    @property
-    def to(self) -> str: ...
-
-    @property
-    def place(self) -> Place: ...
-
-    def files(self) -> dict[str, bytes]: ...
-
-
-@dataclass
-class OnDisk:
-    root: Path
-
-    @property
-    def to(self) -> str:
-        return str(self.root)
-
-    @property
-    def place(self) -> Place:
-        return Folder(self.root)
-
-    def files(self) -> dict[str, bytes]:
-        found = (file for file in self.root.rglob("*") if file.is_file())
-        return {str(file.relative_to(self.root)): file.read_bytes() for file in found}
-
-
-@dataclass
-class InBucket:
-    url: str
-    bucket: str
-
-    @property
-    def to(self) -> str:
-        return f"s3://{self.bucket}/spend"
-
-    @property
-    def place(self) -> Place:
-        return open_place(FileSettings(to=self.to, region="us-east-1", endpoint_url=self.url))
-
-    @property
-    def _s3(self) -> Any:
-        return boto3.client("s3", region_name="us-east-1", endpoint_url=self.url)
-
-    def files(self) -> dict[str, bytes]:
-        keys = [one["Key"] for one in self._s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
-        read = {key: self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
-        return {key.removeprefix("spend/"): body for key, body in read.items()}
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patched, aws() as url:
@@ -112,9 +57,7 @@ def s3() -> Iterator[str]:
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
     if request.param == "folder":
         return OnDisk(tmp_path / "spend")
-    made = InBucket(request.getfixturevalue("s3"), f"spend-{uuid4()}")
-    made._s3.create_bucket(Bucket=made.bucket)
-    return made
+    return new_bucket(request.getfixturevalue("s3"))
 
 
 @dataclass
@@ -148,10 +91,7 @@ def stored(here: World, *measures: str) -> tuple[Any, ...]:
 
 def sums(shelf: Shelf, folder: Path) -> tuple[Any, ...]:
     """Calls and cost in all Parquet files, as DuckDB reads them from a copy."""
-    for name, body in shelf.files().items():
-        file = folder / "copy" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(body)
+    assert list(copied(shelf, folder / "copy"))
     asked = f"SELECT count(*), count(DISTINCT event_id), sum(cost_usd) FROM '{folder}/copy/*/calls.parquet'"
     return tuple(duckdb.execute(asked).fetchall()[0])
 
