@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from taximeter.spool.sender import Sender
 
 FLUSH_SECONDS: Final = 5.0
-SYNC_INTERVAL_MS: Final = 250
-"""What a loss of power may cost of the events of a process, and how long shipping waits for more of them. A killed
-process loses nothing. Shorter would cost the host more CPU time than the metering itself."""
+SYNC_INTERVAL_MS: Final = 1000
+"""What a loss of power may cost of the events of a process. A killed process loses nothing. An `fsync` costs the host
+as much CPU time as several calls that are metered."""
+
+SHIPPING_INTERVAL_MS: Final = 250
+"""The same with a server, to which the events are shipped as often."""
 
 EXIT_SECONDS: Final = 2.0
 """The longest that a process waits for its events to be shipped when it ends. What is left is shipped later."""
@@ -220,7 +223,7 @@ def _open(settings: Settings, clock: Clock, limiter: Limiter | None = None) -> M
     """A running meter. The spool is imported here, so that `import taximeter` stays small."""
     from taximeter.spool import Spool, SpoolLimits
 
-    limits = SpoolLimits(sync_interval_ms=SYNC_INTERVAL_MS)
+    limits = SpoolLimits(sync_interval_ms=SYNC_INTERVAL_MS if settings.url is None else SHIPPING_INTERVAL_MS)
     spool = Spool(directory_of(settings), clock=clock, writer="sdk", limits=limits)
     sender = None if settings.url is None else _sender(settings.url, settings.key, spool, clock)
     # Registered after the spool's own exit handler, hence run before it.
