@@ -257,6 +257,7 @@ def test_chunks_of_xais_grpc_repeat_their_usage_as_it_grows() -> None:
         ("SERVER_SIDE_TOOL_WEB_SEARCH", "web_searches"),
         ("SERVER_SIDE_TOOL_X_SEARCH", "x_searches"),
         ("SERVER_SIDE_TOOL_CODE_EXECUTION", "code_interpreter_calls"),
+        ("SERVER_SIDE_TOOL_ATTACHMENT_SEARCH", "attachment_searches"),
     ],
 )
 def test_tools_of_xais_grpc_are_units(tool: str, unit: str) -> None:

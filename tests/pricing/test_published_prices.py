@@ -322,6 +322,63 @@ PUBLISHED = {
         call("google", "gemini-2.5-pro", "2025-10-15", tier="batch", i=250_000, o=100),
         usd((250_000, "1.25"), (100, "7.5")),
     ),
+    # ── what a host passes on, and what its list leaves out ────────────────────────────────────────────────────────
+    "a picture drawn through OpenRouter": (
+        call("openrouter", "google/gemini-3.1-flash-lite-image", "2026-08-12", i=5, o=1_537, drew=1_120),
+        usd((5, "0.25"), (417, "1.5"), (1_120, "30")),
+    ),
+    "speech heard through OpenRouter": (
+        call("openrouter", "google/gemini-2.5-flash", "2026-03-01", i=1_000, heard=600, o=100),
+        usd((400, "0.3"), (600, "1"), (100, "2.5")),
+    ),
+    "gemini 3.6 before its introductory price": (
+        call("google", "gemini-3.6-flash", "2026-08-12", i=1_000, read=500, o=1_000),
+        usd((500, "1.5"), (500, "0.15"), (1_000, "7.5")),
+    ),
+    "gemini 3.6 through OpenRouter on that day": (
+        call("openrouter", "google/gemini-3.6-flash", "2026-08-12T00:26:00Z", i=30, o=26),
+        usd((30, "1.5"), (26, "7.5")),
+    ),
+    "gemini 3.6 since": (
+        call("google", "gemini-3.6-flash", "2026-08-14", i=1_000, o=1_000),
+        usd((1_000, "0.75"), (1_000, "3.75")),
+    ),
+    "a model by the name of its resource": (
+        call("google", "models/gemini-2.5-pro", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "1.25"), (1_000, "10")),
+    ),
+    "a model by its full name on Vertex": (
+        call("google-vertex", "publishers/google/models/gemini-2.5-flash", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "2.5")),
+    ),
+    "a guardrail beside a model": (
+        call(
+            "aws",
+            "us.amazon.nova-lite-v1:0",
+            "2026-03-01",
+            i=1_000,
+            o=1_000,
+            units={"guardrail_content_units": 2, "guardrail_topic_units": 1, "guardrail_word_units": 4},
+        ),
+        usd((1_000, "0.06"), (1_000, "0.24"), fees="0.00045"),
+    ),
+    "a guardrail by itself": (
+        call(
+            "aws",
+            "guardrail",
+            "2026-03-01",
+            units={"guardrail_sensitive_units": 3, "guardrail_sensitive_free_units": 9, "guardrail_grounding_units": 2},
+        ),
+        usd(fees="0.0005"),
+    ),
+    "a guardrail in its first year": (
+        call("aws", "guardrail", "2024-11-30", units={"guardrail_content_units": 2, "guardrail_topic_units": 1}),
+        usd(fees="0.0025"),
+    ),
+    "grok searches what was attached": (
+        call("x-ai", "grok-4.6", "2026-08-18", i=3_216, read=1_280, o=451, units={"attachment_searches": 1}),
+        usd((1_936, "2"), (1_280, "0.5"), (451, "6"), fees="0.005"),
+    ),
     "grok at exactly its threshold": (
         call("x-ai", "grok-4.3", "2026-08-01", i=200_000, o=100),
         usd((200_000, "2.5"), (100, "5")),

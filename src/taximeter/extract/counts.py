@@ -22,6 +22,7 @@ UNITS: Final = {
     "web_fetches": "pages that the provider fetched for the model (Anthropic does not charge for them)",
     "x_searches": "searches of X posts (xAI)",
     "file_searches": "searches of the provider's own file stores",
+    "attachment_searches": "searches of the files attached to a message (xAI)",
     "code_interpreter_calls": "runs of the provider's code interpreter (OpenAI charges its containers apart)",
     "audio_seconds": "seconds of audio transcribed",
     "pages": "pages read by OCR",

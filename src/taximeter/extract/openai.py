@@ -68,6 +68,7 @@ _SERVER_TOOLS: Final = {
     "web_search_calls": "web_searches",
     "x_search_calls": "x_searches",
     "file_search_calls": "file_searches",
+    "document_search_calls": "attachment_searches",
     "code_interpreter_calls": "code_interpreter_calls",
 }
 _RUNNING: Final = ("queued", "in_progress")

@@ -30,6 +30,7 @@ _GRPC_TOOLS: Final = {
     "SERVER_SIDE_TOOL_X_SEARCH": "x_searches",
     "SERVER_SIDE_TOOL_CODE_EXECUTION": "code_interpreter_calls",
     "SERVER_SIDE_TOOL_COLLECTIONS_SEARCH": "file_searches",
+    "SERVER_SIDE_TOOL_ATTACHMENT_SEARCH": "attachment_searches",
 }
 MOST_TOOL_CALLS: Final = 1_000
 

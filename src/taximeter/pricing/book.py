@@ -39,6 +39,9 @@ MOST_HOURS: Final = 32_768
 NO_USAGE_NO_CHARGE: Final = frozenset({"error", "refused"})
 """Statuses that cost nothing when the provider reports no usage."""
 
+WITHOUT_MODEL: Final = frozenset({"guardrail"})
+"""Operations that no model serves: they have a price under their own name."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -189,6 +192,8 @@ class PriceBook:
     # ── resolving ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _resolution(self, call: Priceable, model: str | None) -> Resolution:
+        if not model and call.operation in WITHOUT_MODEL:
+            model = call.operation
         key: tuple[str | None, ...] = (call.provider, model, call.service_tier, call.region, call.request_model)
         if self._parties:
             key += tuple(name if name in self._parties else None for name in (call.team, call.tenant))
@@ -313,7 +318,12 @@ def _candidates(model: str | None, asked: str | None) -> list[str]:
     name = model.lower()
     wanted = (asked or "").lower()
     same = wanted != name and wanted and (name.startswith(wanted) or wanted.endswith(f"/{name}"))
-    return [name, wanted] if same else [name]
+    names = [name, wanted] if same else [name]
+    return [*names, *(bare for each in names if (bare := each.rpartition(_RESOURCE)[2]) != each)]
+
+
+_RESOURCE: Final = "models/"
+"""What stands before the name in that of a resource: `models/gemini-2.5-pro`, `publishers/google/models/...`."""
 
 
 def _bounded(at_us: int) -> int | None:

@@ -30,11 +30,22 @@ TOKEN_RATES: Final = (
 )
 """What a price list may name, in USD per million tokens."""
 
+MODALITIES: Final = (
+    "input_audio",
+    "cache_read_audio",
+    "input_image",
+    "input_video",
+    "output_audio",
+    "output_image",
+)
+"""Those of `TOKEN_RATES` that are of tokens other than text."""
+
 UNITS: Final = (
     "requests",
     "web_searches",
     "x_searches",
     "file_searches",
+    "attachment_searches",
     "code_interpreter_calls",
     "container_sessions",
     "web_fetches",
@@ -50,6 +61,14 @@ UNITS: Final = (
     "images",
     "video_seconds",
     "guardrail_units",
+    "guardrail_content_units",
+    "guardrail_content_image_units",
+    "guardrail_topic_units",
+    "guardrail_word_units",
+    "guardrail_sensitive_units",
+    "guardrail_sensitive_free_units",
+    "guardrail_grounding_units",
+    "guardrail_reasoning_units",
     "low_context_requests",
     "medium_context_requests",
     "high_context_requests",

@@ -15,7 +15,7 @@ from taximeter.core.cost import Unpriced, UnpricedReason
 from taximeter.core.money import ZERO
 from taximeter.pricing.entries import KINDS, Action, Entry, Party, PriceFile
 from taximeter.pricing.meter import Meter
-from taximeter.pricing.rates import Rates
+from taximeter.pricing.rates import MODALITIES, Rates
 from taximeter.pricing.snapshot import Listed, Snapshots
 
 FREE_MODELS: Final = ":free"
@@ -99,6 +99,7 @@ class Resolver:
         self._version = version
         self._aliases_below = len(layers) if aliases_below is None else aliases_below
         self._listed = self._find()
+        self._makers = snapshots.find_by_maker(self._party.model) if question.passed_on else None
         self._relevant = [layer.about(self._party_in(layer)) for layer in layers]
 
     def resolution(self) -> Resolution:
@@ -169,7 +170,18 @@ class Resolver:
         if rates is not None and rates.empty:
             free = self._party.model.endswith(FREE_MODELS)
             rates = FREE.marked(self._listed.origin(self._question.at_us)) if free else None
-        return rates, rule
+        return rates if rates is None else self._with_makers_modalities(rates), rule
+
+    def _with_makers_modalities(self, rates: Rates) -> Rates:
+        """What is passed on at its maker's price costs that for sound and pictures too, where the host's list is
+        silent about them: charged as text they would be far too cheap."""
+        if self._makers is None:
+            return rates
+        theirs = self._makers.rates(self._question.at_us)
+        if any(theirs.tokens.get(name) != rates.tokens.get(name) for name in ("input", "output")):
+            return rates
+        missing = {name: usd for name in MODALITIES if name not in rates.tokens and (usd := theirs.tokens.get(name))}
+        return rates.adjusted(Rates(missing).marked(self._makers.origin(self._question.at_us))) if missing else rates
 
     def _in_tier(self, tier: str, standard: Rates, rule: str) -> tuple[Rates | None, str]:
         """The rates of a tier: as listed for it, else what a general rule makes of the standard ones, else None."""
@@ -239,8 +251,9 @@ class Resolver:
         for level in self._relevant:
             for entry in level:
                 yield from entry.changes_us(self._question.at_us)
-        if self._listed is not None:
-            yield from self._listed.changes_us(self._question.at_us)
+        for listed in (self._listed, self._makers):
+            if listed is not None:
+                yield from listed.changes_us(self._question.at_us)
 
 
 def _times(rates: Rates, multiplier: Entry) -> Rates:
