@@ -157,7 +157,7 @@ class CostSplicer:
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
-        self._rules: dict[tuple[str, str], bytes] = {}
+        self._rules: dict[tuple[str, str], str] = {}
         self.unpriced = 0
 
     def spliced(self, line: bytes, record: PricedRecord, ingested_at: str) -> bytes:
@@ -165,29 +165,29 @@ class CostSplicer:
         cost = self._prices.price(priceable_from_record(record))
         if isinstance(cost, Unpriced):
             self.unpriced += 1
-            derived = f'"unpriced_reason":"{cost.reason}","price_version":"{cost.price_version}"'.encode()
+            derived = f'"unpriced_reason":"{cost.reason}","price_version":"{cost.price_version}"'
         else:
-            derived = b"%b,%b" % (_amounts(cost), self._rule(cost))
-        return b'%b,%b,"ingested_at":"%b"}' % (line.rstrip()[:-1], derived, ingested_at.encode())
+            derived = f"{_amounts(cost)},{self._rule(cost)}"
+        return line.rstrip()[:-1] + f',{derived},"ingested_at":"{ingested_at}"}}'.encode()
 
-    def _rule(self, cost: Cost) -> bytes:
+    def _rule(self, cost: Cost) -> str:
         key = cost.price_version, cost.price_rule
         found = self._rules.get(key)
         if found is None:
             if len(self._rules) > 10_000:
                 self._rules.clear()
             names = {"price_version": cost.price_version, "price_rule": cost.price_rule}
-            found = self._rules[key] = msgspec.json.encode(names)[1:-1]
+            found = self._rules[key] = msgspec.json.encode(names)[1:-1].decode()
         return found
 
 
-def _amounts(cost: Cost) -> bytes:
+def _amounts(cost: Cost) -> str:
     return (
         f'"cost_usd":"{_usd(cost.total)}","cost":{{"input":"{_usd(cost.input)}","cache_read":"{_usd(cost.cache_read)}",'
         f'"cache_write":"{_usd(cost.cache_write)}","output":"{_usd(cost.output)}","other":"{_usd(cost.other)}"}},'
         f'"cache_read_saving_usd":{_usd_or_null(cost.cache_read_saving)},'
         f'"cache_write_surcharge_usd":{_usd_or_null(cost.cache_write_surcharge)}'
-    ).encode()
+    )
 
 
 def _usd(amount: Decimal) -> str:

@@ -11,7 +11,7 @@ the store; so the order of arrival and restarts change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -58,14 +58,16 @@ class Stored(Protocol):
         ...
 
 
-def keys_of(record: Record) -> Iterator[Key]:
+def keys_of(record: Record) -> list[Key]:
     """What a call can be recognised by: its answer, its span."""
+    keys: list[Key] = []
     answer = record.get("response_id")
     if answer is not None and len(answer) > LONGEST_CHANCE_ID:
-        yield ("answer", answer)
+        keys.append(("answer", answer))
     trace, span = record.get("trace_id"), record.get("span_id")
     if trace and span:
-        yield ("span", trace, span)
+        keys.append(("span", trace, span))
+    return keys
 
 
 def telling_of(record: Record) -> Telling:
@@ -98,13 +100,14 @@ class Roads:
         self._in_use: set[str] | None = None
         self.told_twice = 0
 
-    def is_alone(self, road: str, now_us: int) -> bool:
-        """Whether no other road is in use, so that nothing needs to be asked of the store."""
+    def alone_among(self, roads: Set[str], now_us: int) -> Set[str]:
+        """Those of some roads, all in use from now on, for which nothing needs to be asked of the store: there is no
+        other road beside them."""
         if self._in_use is None:
             since_us = now_us - 7 * WINDOW_SECONDS * 1_000_000
             self._in_use = self._stored.roads(since_us, now_us) & ROADS if self._stored is not None else set()
-        self._in_use.add(road)
-        return len(self._in_use) == 1 and road != FOLDS_ITSELF
+        self._in_use |= roads
+        return roads - {FOLDS_ITSELF} if len(self._in_use) == 1 else frozenset()
 
     def told_before(self, records: Sequence[Record], now_us: int) -> set[int]:
         """The places of those records that tell of calls which count already; the others count from now on.
@@ -115,8 +118,9 @@ class Roads:
         older = self._asked(candidates, now_us)
         found: set[int] = set()
         for place, record in candidates:
-            telling, keys = telling_of(record), list(keys_of(record))
-            if any(self._counts(key, telling, older) for key in keys):
+            telling, keys = telling_of(record), keys_of(record)
+            known = [key for key in keys if key in self._young or key in self._old or key in older]
+            if any(self._counts(key, telling, older) for key in known):
                 found.add(place)
             else:
                 self._remember(keys, telling, now_us)
@@ -131,9 +135,12 @@ class Roads:
 
     def _asked(self, candidates: Sequence[tuple[int, Record]], now_us: int) -> Mapping[Key, Sequence[Telling]]:
         """What the store knows of those whose other telling may not be in memory."""
+        if not candidates:
+            return {}
         asked: dict[Key, int] = {}
+        alone = self.alone_among({record["source"] for _, record in candidates}, now_us)
         for _, record in candidates:
-            if self.is_alone(record["source"], now_us):
+            if record["source"] in alone:
                 continue
             began_us = _began_us(record)
             if began_us is not None and began_us < self._old_since_us:

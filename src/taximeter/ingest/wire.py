@@ -329,6 +329,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 _CANONICAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _input_parts: Final = attrgetter(*INPUT_PARTS, "cache_read_audio_tokens")
 _output_parts: Final = attrgetter(*OUTPUT_PARTS)
+_NO_INPUT_PARTS: Final = (None,) * (len(INPUT_PARTS) + 1)
+_NO_OUTPUT_PARTS: Final = (None,) * len(OUTPUT_PARTS)
 _counts: Final = attrgetter(*TOKEN_CLASSES)
 
 
@@ -418,10 +420,19 @@ def _event_id(text: str) -> str:
         raise _RejectedError("invalid_event_id", f"event_id is not a UUID: {text[:64]!r}") from error
 
 
-def _tags(tags: Mapping[str, Any]) -> dict[str, Any]:
+def _tags(tags: dict[str, Any]) -> dict[str, Any]:
     """At most `MOST_TAGS` texts, cut to `LONGEST_VALUE`; numbers become text, null is left out."""
+    if len(tags) <= MOST_TAGS and _are_short_texts(tags):
+        return tags
     kept = [(k[:LONGEST_VALUE], v if type(v) is str else _text(v)) for k, v in tags.items() if v is not None]
     return {k: v[:LONGEST_VALUE] for k, v in kept[:MOST_TAGS]}
+
+
+def _are_short_texts(tags: Mapping[str, Any]) -> bool:
+    for name, value in tags.items():  # not `all(...)`, which takes twice as long for two of them
+        if type(value) is not str or len(value) > LONGEST_VALUE or len(name) > LONGEST_VALUE:
+            return False
+    return True
 
 
 def _text(value: object) -> str:
@@ -467,11 +478,16 @@ def _check_usage(event: WireEvent | ModelShare) -> None:
 
 
 def _fits(event: WireEvent | ModelShare) -> bool:
-    """Whether the parts fit into their wholes even together; then they need no closer look."""
-    parts, whole = sum(filter(None, _input_parts(event))), event.input_tokens
-    if parts and (whole is None or parts > whole or event.cache_read_audio_tokens):
-        return False
-    parts, whole = sum(filter(None, _output_parts(event))), event.output_tokens
+    """Whether the parts fit into their wholes even together; then they need no closer look. Most events have none."""
+    found = _input_parts(event)
+    if found != _NO_INPUT_PARTS:
+        parts, whole = sum(filter(None, found)), event.input_tokens
+        if parts and (whole is None or parts > whole or event.cache_read_audio_tokens):
+            return False
+    found = _output_parts(event)
+    if found == _NO_OUTPUT_PARTS:
+        return True
+    parts, whole = sum(filter(None, found)), event.output_tokens
     return not parts or (whole is not None and parts <= whole)
 
 
