@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from taximeter.anomaly.calendar import SLOT_MINUTES, Calendar
 from taximeter.anomaly.courses import Courses
-from taximeter.anomaly.detection import Detection, Minute
+from taximeter.anomaly.detection import Detection, Minute, Told
 from taximeter.anomaly.detectors import Suspicion
 from taximeter.anomaly.windows import Watch
 
@@ -46,20 +48,39 @@ def test_what_it_grows_to_while_it_is_learnt_belongs_to_it() -> None:
     assert courses.has(share(0.9), TOLD + 2 * DAY)
 
 
-def test_a_new_model_that_gets_a_few_calls_now_and_then_is_told_once() -> None:
-    detection = Detection(Calendar(), prices={"mini": 1.0, "next": 1.0})
+def told_of(share: Callable[[float], float], days: float, dear: float) -> list[Told]:
+    """What is told of a model that comes to a feature on its third day: `share(day since)` of the calls, at `dear`
+    times the price of the other one."""
+    detection = Detection(Calendar(), prices={"mini": 1.0, "next": dear})
     rng = np.random.default_rng(3)
-    appears, ends = BEGINS + 2 * DAY, BEGINS + 2 * DAY + 20 * 60
+    appears = BEGINS + 2 * DAY
     told = []
-    for begins in range(BEGINS, ends, SLOT_MINUTES):
+    for begins in range(BEGINS, appears + int(days * DAY), SLOT_MINUTES):
         block = []
         for minute in range(begins, begins + SLOT_MINUTES):
-            calls = {"mini": rng.poisson(1.0), "next": rng.poisson(0.06) if minute >= appears else 0}
+            part = share((minute - appears) / DAY) if minute >= appears else 0.0
+            calls = {"mini": rng.poisson(1 - part), "next": rng.poisson(part)}
             made = {model: number for model, number in calls.items() if number}
             cells = [detection.panel.cell(("chat", model, None), minute) for model in made]
             values = [(n, 0, n * 1000.0, 0, n * 200.0, n * 0.001, n * 0.002) for n in made.values()]
             block.append(Minute(minute, np.array(cells, np.int32), np.array(values, float).reshape(len(cells), 7)))
-        told += [one for one in detection.run(block) if one.news != "closed"]
-    assert [(one.news, one.incident.kind, one.incident.scope) for one in told] == [
-        ("opened", "model_drift", (("feature", "chat"), ("model", "next")))
-    ]
+        told += [one for one in detection.run(block) if one.incident.kind == "model_drift" and one.news != "closed"]
+    return told
+
+
+def test_a_new_model_that_gets_a_few_calls_now_and_then_is_told_once() -> None:
+    told = told_of(lambda _day: 0.06, 0.8, dear=1.0)
+    assert [(one.news, one.incident.scope) for one in told] == [("opened", (("feature", "chat"), ("model", "next")))]
+
+
+def in_steps(day: float) -> float:
+    """None for two hours after the first day, so that what was told is over before the next step."""
+    return 0.06 if day < 0.9 else 0.0 if day < 1 else 0.3 if day < 2 else 0.97
+
+
+@pytest.mark.parametrize(("dear", "once"), [(1.2, True), (5.0, False)], ids=["about as cheap", "five times as dear"])
+def test_a_feature_that_moves_to_another_model_in_steps_is_told_once_unless_that_is_dear(
+    dear: float, once: bool
+) -> None:
+    opened = [one for one in told_of(in_steps, 2.2, dear) if one.news == "opened"]
+    assert (len(opened) == 1) is once

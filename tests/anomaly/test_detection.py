@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
-from detection_traffic import MONDAY, STRANGE, Cell, Change, Traffic, detection, during
+from detection_traffic import MAIN, MONDAY, STRANGE, Cell, Change, Traffic, detection, during
 
 from taximeter.anomaly.detection import Detection, Told
 
@@ -88,6 +89,16 @@ def test_one_incident_is_one_finding_from_its_beginning_to_its_end(experienced: 
     closed = [one for one in told if one.news == "closed"]
     assert len(closed) == 1
     assert closed[0].incident.ended is not None
+
+
+def test_a_storm_of_all_features_of_a_model_is_told_of_the_model_from_its_first_minute(experienced: Detection) -> None:
+    def change(cell: Cell) -> Cell:
+        return replace(cell, retries=1.1) if NOON + 5 <= cell.minute < NOON + 45 else cell
+
+    told = told_of(experienced, change)
+    first = first_of(told)
+    assert (first.incident.kind, first.incident.scope) == ("retry_storm", (("model", MAIN),))
+    assert len([one for one in told if one.news == "opened"]) == 1
 
 
 HARMLESS = {

@@ -3,6 +3,7 @@ data."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -30,9 +31,13 @@ Rhythm = Callable[[int], float]
 def told_of(rhythm: Rhythm, days: int) -> list[Told]:
     """What was told of one user of one feature who calls in this rhythm."""
     detection = Detection(Calendar("Europe/Berlin"), prices={"mini": 1.0})
+    return run(detection, rhythm, MONDAY, MONDAY + days * DAY)
+
+
+def run(detection: Detection, rhythm: Rhythm, first: int, last: int) -> list[Told]:
     rng = np.random.default_rng(5)
     told: list[Told] = []
-    for begins in range(MONDAY, MONDAY + days * DAY, SLOT_MINUTES):
+    for begins in range(first, last, SLOT_MINUTES):
         block = []
         for minute in range(begins, begins + SLOT_MINUTES):
             calls = int(rng.poisson(rhythm(minute)))
@@ -76,3 +81,46 @@ def test_what_is_known_is_no_news(rhythm: Rhythm, days: int, known_after: int) -
     """Clocks change on day 13: that night, and the Monday after it, are in the second case."""
     news = [one for one in told_of(rhythm, days) if one.news == "opened"]
     assert [one for one in news if one.minute >= MONDAY + known_after * DAY] == []
+
+
+def evenings_out(minute: int) -> float:
+    """Calls until midnight, on Fridays and Saturdays until four in the morning."""
+    local = on_the_wall(minute)
+    hour = local.hour + local.minute / 60
+    late = (local.weekday() + (hour >= 12)) % 7 in (5, 6)
+    if hour >= 12:
+        return 20.0 - 0.9 * max(0.0, hour - 18) * (0 if late else 3)
+    return 18.0 * max(0.0, 1 - hour / 5) if late else 3.0 + 1.5 * max(0.0, hour - 6)
+
+
+@pytest.fixture(scope="module")
+def known_evenings() -> Detection:
+    """Until the evening of the third Tuesday."""
+    detection = Detection(Calendar("Europe/Berlin"), prices={"mini": 1.0})
+    run(detection, evenings_out, MONDAY, TUESDAY_EVENING)
+    return detection
+
+
+TUESDAY_EVENING: Final = MONDAY + 15 * DAY + 16 * 60
+"""18:00 in Berlin, by summer time."""
+
+
+def test_a_day_off_that_nobody_announced_is_no_news(known_evenings: Detection) -> None:
+    def a_wednesday_off(minute: int) -> float:
+        """The evening and the night are those of a weekend."""
+        return evenings_out(minute + 4 * DAY)
+
+    told = run(copy.deepcopy(known_evenings), a_wednesday_off, TUESDAY_EVENING, TUESDAY_EVENING + 15 * 60)
+    assert [one for one in told if one.news == "opened"] == []
+
+
+def test_as_many_calls_after_a_usual_evening_are_news(known_evenings: Detection) -> None:
+    one_in_the_morning = TUESDAY_EVENING + 7 * 60
+
+    def a_script_that_loops(minute: int) -> float:
+        return evenings_out(minute + (4 * DAY if minute >= one_in_the_morning else 0))
+
+    told = run(copy.deepcopy(known_evenings), a_script_that_loops, TUESDAY_EVENING, TUESDAY_EVENING + 9 * 60)
+    first = next(one for one in told if one.news == "opened")
+    assert (first.incident.kind, first.incident.scope) == ("volume_spike", (("feature", "report"),))
+    assert first.minute - one_in_the_morning <= 30

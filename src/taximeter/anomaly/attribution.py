@@ -9,7 +9,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.detectors import BURST_MINUTES, SUDDEN, Learnt, Suspicion, storm_severity
+from taximeter.anomaly.detectors import (
+    BURST_MINUTES,
+    SUDDEN,
+    Learnt,
+    Suspicion,
+    storm_severity,
+    surely_critical,
+    volume_deviation,
+)
 from taximeter.anomaly.panel import MODEL, Panel, Role
 from taximeter.anomaly.windows import Seen, Watch
 
@@ -25,6 +33,11 @@ LEADING_RATIO: Final = 1.3
 STORMING: Final = 0.4
 """Retries per first attempt from which a feature takes part in a model's storm."""
 
+LEAST_STORM_MINUTES: Final = 3
+
+MAIN_SHARE: Final = 0.5
+"""The model that has more of a feature's calls than this is the feature's main one."""
+
 
 def explain_volume(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
     for top, group in _by_feature(learnt.panel, found).items():
@@ -38,8 +51,9 @@ def explain_volume(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> I
         ratio = float(totals[Seen.CALLS, row] / max(totals[Seen.EXPECTED, row], 1e-9))
         if ratio < learnt.thresholds.volume_warning or (ratio < SUDDEN and best.window <= BURST_MINUTES):
             continue
-        critical = ratio >= learnt.thresholds.volume_critical
-        told = replace(best, row=row, ratio=ratio, severity="critical" if critical else "warning")
+        deviation = volume_deviation(learnt, row, best.window, float(totals[Seen.EXPECTED, row]))
+        severity = surely_critical(ratio, learnt.thresholds.volume_critical, deviation)
+        told = replace(best, row=row, ratio=ratio, severity=severity)
         yield told, [top, *spenders] if culprit is None else [row, top]
 
 
@@ -62,34 +76,65 @@ def _spending_alone(learnt: Learnt, totals: Floats, top: int, spenders: list[int
 def explain_retries(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:
     """A model whose calls are repeated in several features; else each feature, or the one user in it."""
     panel, spoiled = learnt.panel, set[int]()
-    for storm in found:
-        if panel.role[storm.row] == Role.MODEL:
-            rows = _storming_features(learnt, minute, storm)
-            if rows:
-                spoiled.update(rows)
-                yield storm, [storm.row, *rows]
+    for storm in _of_models(learnt, minute, found):
+        rows = _storming_features(learnt, minute, storm)
+        if rows:
+            spoiled.update(rows)
+            yield storm, [storm.row, *rows]
     below = [storm for storm in found if panel.role[storm.row] != Role.MODEL and storm.row not in spoiled]
     for top, group in _by_feature(panel, below).items():
         if top not in spoiled and not learnt.windows.bad[Watch.RETRIES, top]:
             yield _storm_in(learnt, minute, top, max(group, key=lambda one: one.score))
 
 
+def _of_models(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> list[Suspicion]:
+    """Models that were found to be off, and those of which several features were."""
+    storms = {storm.row: storm for storm in found if learnt.panel.role[storm.row] == Role.MODEL}
+    together: dict[int, list[Suspicion]] = {}
+    for storm in found:
+        for model in _main_models(learnt, storm.row):
+            together.setdefault(model, []).append(storm)
+    for model, group in together.items():
+        if model not in storms and len(group) > 1:
+            storms[model] = _storm_at(learnt, minute, model, max(group, key=lambda one: one.score))
+    return list(storms.values())
+
+
+def _main_models(learnt: Learnt, feature: int) -> list[int]:
+    """The model that has most of a feature's calls, if there is one: its row."""
+    panel = learnt.panel
+    mine = panel.of_role(Role.MIX) & (learnt.ratios.share > MAIN_SHARE) & (panel.parent[: panel.rows] == feature)
+    names = (dict(panel.scopes[row])[MODEL] for row in np.flatnonzero(mine))
+    return [panel.row_of[((MODEL, name),)] for name in names]
+
+
 def _storming_features(learnt: Learnt, minute: int, storm: Suspicion) -> list[int]:
     """The features of a model, and their users, if most of those with calls enough to tell take part."""
     panel = learnt.panel
     model = dict(panel.scopes[storm.row])[MODEL]
-    totals = learnt.windows.totals(minute, max(storm.window, 3))
     features = [
         int(panel.parent[row])
-        for row in np.flatnonzero(panel.of_role(Role.MIX) & (learnt.ratios.share > 0.5))
+        for row in np.flatnonzero(panel.of_role(Role.MIX) & (learnt.ratios.share > MAIN_SHARE))
         if dict(panel.scopes[row])[MODEL] == model
     ]
-    first, again = totals[Seen.FIRST], totals[Seen.RETRIES]
-    part = [row for row in features if again[row] >= 2 and again[row] >= STORMING * first[row]]
-    calm = [row for row in features if first[row] >= 4 and again[row] < STORMING * first[row]]
+    # A storm that has just begun shows in its own window, few calls only in a longer one.
+    spans = [learnt.windows.totals(minute, minutes) for minutes in (storm.window, LEAST_STORM_MINUTES)]
+    part = [row for row in features if any(_storms(totals, row) for totals in spans)]
+    calm = [row for row in features if row not in part and _is_calm(spans[0], row)]
     if len(part) < 2 or len(part) <= len(calm):
         return []
     return [row for feature in features for row in (feature, *_spenders(panel, feature, minute))]
+
+
+def _storms(totals: Floats, row: int) -> bool:
+    first, again = totals[Seen.FIRST, row], totals[Seen.RETRIES, row]
+    return bool(again >= 2 and again >= STORMING * first)
+
+
+def _is_calm(totals: Floats, row: int) -> bool:
+    """Whether a feature surely takes no part: two standard deviations below."""
+    first, again = totals[Seen.FIRST, row], totals[Seen.RETRIES, row]
+    return bool(again + SURE_DEVIATIONS * np.sqrt(again + 1) < STORMING * first)
 
 
 def _storm_in(learnt: Learnt, minute: int, top: int, best: Suspicion) -> Explained:
@@ -103,9 +148,15 @@ def _storm_in(learnt: Learnt, minute: int, top: int, best: Suspicion) -> Explain
         others = again[top] - again[leader]
         if others <= 0.3 * alike and alike - others >= SURE_DEVIATIONS:
             row = leader
-    severity = storm_severity(float(first[row]), float(again[row]), learnt.thresholds)
-    told = replace(best, row=row, ratio=float(again[row] / max(first[row], 1.0)), severity=severity)
-    return told, [top, *spenders] if row == top else [row, top]
+    return _storm_at(learnt, minute, row, best), [top, *spenders] if row == top else [row, top]
+
+
+def _storm_at(learnt: Learnt, minute: int, row: int, best: Suspicion) -> Suspicion:
+    """What `best` found, of another row."""
+    totals = learnt.windows.totals(minute, best.window)
+    first, again = float(totals[Seen.FIRST, row]), float(totals[Seen.RETRIES, row])
+    severity = storm_severity(first, again, learnt.thresholds)
+    return replace(best, row=row, ratio=again / max(first, 1.0), severity=severity)
 
 
 def explain_alone(_learnt: Learnt, _minute: int, found: Sequence[Suspicion]) -> Iterator[Explained]:

@@ -11,6 +11,9 @@ from taximeter.anomaly.windows import Watch
 FURTHER_STEP: Final = 2.0
 """Surely twice as far as it went when it was told is news again."""
 
+WHOLLY: Final = 1.0
+"""The level of what may grow to everything: no step is a further one."""
+
 
 @dataclass(slots=True)
 class _Course:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from taximeter.anomaly.attribution import EXPLAINERS, Explained
 from taximeter.anomaly.calendar import MINUTES_A_DAY, SLOT_MINUTES, Calendar
-from taximeter.anomaly.courses import Courses
+from taximeter.anomaly.courses import WHOLLY, Courses
 from taximeter.anomaly.creep import Creeps
+from taximeter.anomaly.days_off import DaysOff
 from taximeter.anomaly.detectors import DETECTORS, Learnt, Suspicion
 from taximeter.anomaly.history import History
 from taximeter.anomaly.hours import Hours
@@ -85,6 +86,7 @@ class Detection:
         self.spread = Spread()
         self.peaks = Peaks()
         self.baseline = VolumeBaseline(calendar, self.history, self.panel)
+        self.days_off = DaysOff(self.baseline, self.panel, self.windows, self.spread)
         self.models = Models(self.panel, allowed, prices or {})
         self.hours = Hours(self.panel, self.history, calendar, self.models)
         self.creeps = Creeps()
@@ -222,8 +224,12 @@ class Detection:
         return [
             self._opened(minute, explained)
             for explained in EXPLAINERS[watch](learnt, minute, fresh)
-            if not self._is_habit(minute, *explained)
+            if not self._is_day_off(learnt, minute, explained[0]) and not self._is_habit(minute, *explained)
         ]
+
+    def _is_day_off(self, learnt: Learnt, minute: int, suspicion: Suspicion) -> bool:
+        known = learnt.days_known >= KNOWN_DAYS
+        return suspicion.watch is Watch.VOLUME and self.days_off.explain(minute, suspicion, self.thresholds, known)
 
     def _is_habit(self, minute: int, suspicion: Suspicion, rows: list[int]) -> bool:
         """Whether the same was off at this time of day before: then it is no news, and is learnt."""
@@ -283,9 +289,12 @@ class Detection:
     def _settle_share(self, minute: int, incident: Incident, *, lasting: bool) -> None:
         """A share takes weeks to be learnt: until then, and while a model is new, it is compared with what was told."""
         row, level = incident.rows[0], max(incident.ratio, self.thresholds.share_warning)
-        if lasting:
-            until, quiet_until = minute + RATIO_DAYS * MINUTES_A_DAY, minute + NEW_COURSE_MINUTES
-            self.courses.settle(Watch.MIX, row, level, until_minute=until, quiet_until_minute=quiet_until)
+        learnt_minute = minute + RATIO_DAYS * MINUTES_A_DAY
+        if self.models.is_rollout(row, minute, self.ratios.share, self.thresholds.dear_model):
+            self.courses.settle(Watch.MIX, row, WHOLLY, until_minute=learnt_minute, quiet_until_minute=minute)
+        elif lasting:
+            quiet_until = minute + NEW_COURSE_MINUTES
+            self.courses.settle(Watch.MIX, row, level, until_minute=learnt_minute, quiet_until_minute=quiet_until)
         elif self.hours.of(minute).models.unexpected[row] and not self.models.is_told(row):
             # It is unexpected for no other reason than that it is new there.
             until = int(self.panel.born[row]) + NEW_MINUTES

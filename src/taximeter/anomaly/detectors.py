@@ -95,6 +95,12 @@ def _worth_a_word(learnt: Learnt, watch: Watch, rows: Places, places: Places, sc
     return np.asarray(enough)
 
 
+def surely_critical(ratio: float, critical: float, deviation: float) -> Severity:
+    """Critical when that is likely: half a relative standard deviation above the threshold. What is told as a warning
+    may grow worse; what was told as critical is never taken back."""
+    return "critical" if ratio >= critical * (1 + 0.5 * deviation) else "warning"
+
+
 # ── volume ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 LEAST_CALLS: Final = 8.0
@@ -152,7 +158,8 @@ def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, pla
         ratio = float(calls[row, place] / expected[row, place])
         if ratio < SUDDEN and not _outlasts_a_burst(learnt, minute, row, WINDOWS[place], float(least[row])):
             return None
-        severity: Severity = "critical" if ratio >= learnt.thresholds.volume_critical else "warning"
+        deviation = volume_deviation(learnt, row, WINDOWS[place], float(expected[row, place]))
+        severity = surely_critical(ratio, learnt.thresholds.volume_critical, deviation)
         return Suspicion("volume_spike", Watch.VOLUME, row, WINDOWS[place], ratio, score, severity)
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
@@ -163,6 +170,12 @@ def _of_sessions(dispersion: Floats, ratios: Floats, places: Places) -> Floats:
     of them average out. For dispersions that were learnt: the guess of the first days is wide as it is."""
     few = np.minimum(1.0, SESSION_MINUTES / np.array(WINDOWS)[places])
     return np.asarray(dispersion + few * (as_heavy_as_log_normal(ratios, dispersion) - dispersion))
+
+
+def volume_deviation(learnt: Learnt, row: int, window: int, expected: float) -> float:
+    """Relative standard deviation of the calls of a window."""
+    dispersion = learnt.spread.dispersion[row, WINDOWS.index(window)]
+    return float(np.sqrt(1 / max(expected, 1.0) + dispersion))
 
 
 def _outlasts_a_burst(learnt: Learnt, minute: int, row: int, window: int, least: float) -> bool:
@@ -251,10 +264,17 @@ def _examine_cost(learnt: Learnt, minute: int, sums: Floats, rows: Places, place
         if not _is_spread_out(learnt, minute, row, WINDOWS[place], float(least[row])):
             return None
         ratio = float(cost[row, place] / expected[row, place])
-        severity: Severity = "critical" if ratio >= learnt.thresholds.cost_critical else "warning"
+        calls_seen = float(calls[row, place])
+        severity = surely_critical(ratio, learnt.thresholds.cost_critical, cost_deviation(learnt, row, calls_seen))
         return Suspicion("cost_per_request", Watch.COST, row, WINDOWS[place], ratio, score, severity)
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
+
+
+def cost_deviation(learnt: Learnt, row: int, calls: float) -> float:
+    """Relative standard deviation of the mean cost of so many calls, whose drift has half averaged out."""
+    spread = learnt.spread
+    return float(np.sqrt(spread.cost_variance[row] / max(calls, 1.0) + spread.cost_drift[row] / 2))
 
 
 def _is_spread_out(learnt: Learnt, minute: int, row: int, window: int, least: float) -> bool:
@@ -314,10 +334,30 @@ def _examine_cache(learnt: Learnt, _minute: int, sums: Floats, rows: Places, pla
         cached, expected, tokens = (
             float(sums[what, row, place]) for what in (Seen.CACHED, Seen.CACHED_EXPECTED, Seen.INPUT)
         )
-        severity: Severity = "critical" if cached < learnt.thresholds.cache_critical * tokens else "warning"
-        return Suspicion("cache_hit_rate", Watch.CACHE, row, WINDOWS[place], cached / expected, score, severity)
+        rate, calls = cached / tokens, float(sums[Seen.INPUT_CALLS, row, place])
+        if rate + rate_deviation(rate, calls) > learnt.thresholds.cache_warning:
+            return None
+        return Suspicion(
+            "cache_hit_rate",
+            Watch.CACHE,
+            row,
+            WINDOWS[place],
+            cached / expected,
+            score,
+            cache_severity(rate, calls, learnt.thresholds),
+        )
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
+
+
+def rate_deviation(rate: float, calls: float) -> float:
+    """Standard deviation of the hit rate of so many calls."""
+    return float(np.sqrt(TOKEN_WEIGHT * rate * (1 - rate) / max(calls, 1.0)))
+
+
+def cache_severity(rate: float, calls: float, thresholds: Thresholds) -> Severity:
+    """Critical when that is likely: half a standard deviation below the threshold."""
+    return "critical" if rate < thresholds.cache_critical - 0.5 * rate_deviation(0.5, calls) else "warning"
 
 
 # ── model mix ──────────────────────────────────────────────────────────────────────────────────────────────────

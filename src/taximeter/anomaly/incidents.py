@@ -8,7 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from taximeter.anomaly.detectors import Learnt, Suspicion, storm_severity
+from taximeter.anomaly.detectors import (
+    Learnt,
+    Suspicion,
+    cache_severity,
+    cost_deviation,
+    storm_severity,
+    surely_critical,
+)
 from taximeter.anomaly.finding import FindingKind, Severity
 from taximeter.anomaly.panel import Scope
 from taximeter.anomaly.windows import LONGEST, Seen, Watch
@@ -147,12 +154,9 @@ def _cost(course: _Course) -> Standing:
         _ratio(course.wholly, Seen.COST, Seen.COST_EXPECTED),
     )
     calls = float(course.wholly[Seen.PRICED])
-    deviation = np.sqrt(
-        course.learnt.spread.cost_variance[course.row] / max(calls, 1.0)
-        + course.learnt.spread.cost_drift[course.row] / 2
-    )
     critical = course.learnt.thresholds.cost_critical
-    bad = calls >= FEWEST_TO_JUDGE and ratio >= critical and overall >= critical * (1 + 0.5 * deviation)
+    severity = surely_critical(overall, critical, cost_deviation(course.learnt, course.row, calls))
+    bad = calls >= FEWEST_TO_JUDGE and ratio >= critical and severity == "critical"
     return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
 
 
@@ -160,9 +164,8 @@ def _cache(course: _Course) -> Standing:
     ratio = _ratio(course.lately, Seen.CACHED, Seen.CACHED_EXPECTED)
     overall = float(course.wholly[Seen.CACHED] / max(course.wholly[Seen.INPUT], 1.0))
     calls = float(course.wholly[Seen.INPUT_CALLS])
-    critical = course.learnt.thresholds.cache_critical - 0.5 * np.sqrt(0.5 / max(calls, 1.0))
-    bad = calls >= FEWEST_TO_JUDGE and overall < critical
-    return Standing(ratio > NORMAL_CACHE, ratio, "critical" if bad else "warning")
+    severity = cache_severity(overall, calls, course.learnt.thresholds)
+    return Standing(ratio > NORMAL_CACHE, ratio, severity if calls >= FEWEST_TO_JUDGE else "warning")
 
 
 def _mix(course: _Course) -> Standing:

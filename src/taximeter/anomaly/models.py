@@ -30,6 +30,9 @@ HOUR_MINUTES: Final = 60
 RARE_SHARE: Final = 0.5
 """A model with a smaller share than this is watched for drift towards it."""
 
+ROLLOUT_DAYS: Final = 14
+"""How long after its first call a model that nobody was told of, and that is not dear, may take over step by step."""
+
 NEW_MINUTES: Final = MINUTES_A_DAY
 """Where nobody has told which models are allowed, one that a known feature has used for less than this is
 unexpected."""
@@ -74,8 +77,7 @@ class Models:
             home[row] = True
             settled[row] &= minute - since > MIGRATION_DAYS * MINUTES_A_DAY
         elif not self.is_told(row):
-            known_feature = panel.born[row] - feature_since > MINUTES_A_DAY
-            unexpected[row] = known_feature and minute - panel.born[row] < NEW_MINUTES
+            unexpected[row] = self._came_later(row) and minute - panel.born[row] < NEW_MINUTES
 
     def _allowed_since(self, row: int) -> int | None:
         """The minute from which a row's model is allowed; None when it is not."""
@@ -87,6 +89,17 @@ class Models:
     def is_told(self, row: int) -> bool:
         """Whether somebody has told which models a row's feature is allowed."""
         return dict(self._panel.scopes[row])[FEATURE] in (self._allowed or {})
+
+    def is_rollout(self, row: int, minute: int, share: Floats, factor: float) -> bool:
+        """Whether a row's model came to a feature that had others and is about as cheap: as far as anyone can tell, the
+        feature moves to it, by a few per cent first and by all of its calls within days."""
+        age = minute - int(self._panel.born[row])
+        came = self._came_later(row) and age < ROLLOUT_DAYS * MINUTES_A_DAY
+        return came and not self.is_told(row) and not self.is_dear(row, share, factor)
+
+    def _came_later(self, row: int) -> bool:
+        """Whether the feature was known before it used the model."""
+        return bool(self._panel.born[row] - self._panel.born[self._panel.parent[row]] > MINUTES_A_DAY)
 
     def judged(self, suspicion: Suspicion, thresholds: Thresholds, share: Floats) -> Suspicion:
         """Drift is critical when the model is dear and has much of the traffic."""

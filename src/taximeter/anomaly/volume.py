@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taximeter.anomaly.calendar import (
+    EVE_BEGINS_SLOT,
     MINUTES_A_DAY,
     SATURDAY,
     SLOT_MINUTES,
@@ -75,6 +76,7 @@ class VolumeBaseline:
         self._shaped = np.zeros((0, LEVEL_HOURS), np.float32)
         self._expected = np.zeros((0, LEVEL_HOURS), np.float32)
         self._shapes: dict[int, Floats] = {}
+        self._shapes_off: dict[int, Floats] = {}
         self.level = np.zeros(0)
         self.basis_weeks = np.zeros(0, np.int8)
 
@@ -86,8 +88,7 @@ class VolumeBaseline:
         if len(held) < rows:
             # What is read already stays: it must not hang on when other rows appear.
             held = self._shapes[slot] = np.concatenate([held, self._shape(slot, rows)[len(held) :]])
-            for old in [known for known in self._shapes if known < slot - 40]:
-                del self._shapes[old]
+            _drop_old(self._shapes, slot)
         return held[:rows]
 
     def _shape(self, slot: int, rows: int) -> Floats:
@@ -101,6 +102,17 @@ class VolumeBaseline:
         if calendar.is_eve(local):
             shape = np.maximum(shape, self._like(self._moved(local, SATURDAY), rows))
         return shape
+
+    def off(self, slot: int, rows: int) -> Floats:
+        """Expected calls a minute at `slot`, if it were a Sunday, or the evening before one."""
+        held = self._shapes_off.get(slot, np.zeros(0))
+        if len(held) < rows:
+            self._learn_levels(rows)
+            local = self._calendar.local(slot)
+            weekday = SATURDAY if local % SLOTS_A_DAY >= EVE_BEGINS_SLOT else SUNDAY
+            held = self._shapes_off[slot] = self._like(self._moved(local, weekday), rows)
+            _drop_old(self._shapes_off, slot)
+        return np.asarray(np.maximum(held[:rows], LEAST_SHAPE) * self.level[:rows])
 
     def grow(self, rows: int) -> None:
         """Make room for rows of which nothing is known yet."""
@@ -230,6 +242,14 @@ class VolumeBaseline:
         least = np.minimum(np.minimum(before, after), here)
         shape = np.where((most > JUMP * least)[:, None], most[:, None], smooth)
         return np.asarray(np.maximum(shape, LEAST_SHAPE) * self.level[:rows, None])
+
+
+HELD_SLOTS: Final = 40
+
+
+def _drop_old(shapes: dict[int, Floats], slot: int) -> None:
+    for old in [known for known in shapes if known < slot - HELD_SLOTS]:
+        del shapes[old]
 
 
 def _weekly(slot: int) -> list[int]:
