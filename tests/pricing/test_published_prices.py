@@ -379,6 +379,45 @@ PUBLISHED = {
         call("x-ai", "grok-4.6", "2026-08-18", i=3_216, read=1_280, o=451, units={"attachment_searches": 1}),
         usd((1_936, "2"), (1_280, "0.5"), (451, "6"), fees="0.005"),
     ),
+    # ── names that another model answers, and models that one list alone has ───────────────────────────────────────
+    "grok 4 fast, an hour before it was retired": (
+        call("x-ai", "grok-4-fast-reasoning", "2026-05-15T18:00:00Z", i=2_747, read=1_280, o=260),
+        usd((1_467, "0.2"), (1_280, "0.05"), (260, "0.5")),
+    ),
+    "grok 4 fast since grok 4.3 answers for it": (
+        call("x-ai", "grok-4-fast-reasoning", "2026-07-03", i=2_747, read=1_280, o=260, units={"web_searches": 1}),
+        usd((1_467, "1.25"), (1_280, "0.2"), (260, "2.5"), fees="0.005"),
+    ),
+    "mistral large by its alias, before its third": (
+        call("mistral", "mistral-large-latest", "2025-12-01", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "6")),
+    ),
+    "mistral large by its alias, since": (
+        call("mistral", "mistral-large-latest", "2025-12-02", i=1_000, o=1_000),
+        usd((1_000, "0.5"), (1_000, "1.5")),
+    ),
+    "what davinci-002 calls itself": (
+        call("openai", "davinci:2023-07-21-v2", "2025-06-01", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "2")),
+    ),
+    "an open model at Bedrock's endpoint for OpenAI's protocol": (
+        call("aws", "openai.gpt-oss-20b", "2026-03-01", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "0.035"), (1_000, "0.15")),
+    ),
+    "a beta of grok 4.20 with a long context": (
+        call("x-ai", "grok-4.20-beta-0309-reasoning", "2026-05-01", i=250_000, read=100_000, o=100),
+        usd((150_000, "2.5"), (100_000, "0.4"), (100, "5")),
+    ),
+    "an older model of Cohere at Bedrock in a batch": (
+        call("aws", "cohere.command-text-v14", "2025-03-01", tier="batch", i=1_000, o=1_000),
+        usd((1_000, "0.5"), (1_000, "1")),
+    ),
+    "a rerank by the token": (call("voyageai", "rerank-2.5-lite", "2026-08-11", i=17), usd((17, "0.02"))),
+    "a rerank by the token through OpenRouter": (
+        call("openrouter", "voyageai/rerank-2.5-lite", "2026-08-11", i=17),
+        Decimal("3.4E-7"),
+    ),
+    "an embedding on Vertex": (call("google-vertex", "text-embedding-005", "2025-06-01", i=1_000), usd((1_000, "0.1"))),
     "grok at exactly its threshold": (
         call("x-ai", "grok-4.3", "2026-08-01", i=200_000, o=100),
         usd((200_000, "2.5"), (100, "5")),
