@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,19 @@ def test_an_event_is_found_by_its_id(events: EventStore) -> None:
     events.append([line(1), line(2)], {})
     page = events.events(EventQuery(filters=(Condition("event_id", "in", (event_id(2),)),)))
     assert [event["event_id"] for event in page.events] == [event_id(2)]
+
+
+def test_events_are_found_by_when_they_came(events: EventStore) -> None:
+    came = {number: NOW_US + number for number in range(4)}
+    events.append([line(n, ingested_at=rfc3339(at_us)) for n, at_us in came.items()] + [line(9)], {})
+    wanted = EventQuery(ingested_from_us=came[1], ingested_to_us=came[3], limit=1, columns=("ingested_at",))
+    first = events.events(wanted)
+    rest = events.events(replace(wanted, cursor=first.next))
+    found = [(record["event_id"], record["ingested_at"]) for record in (*first.events, *rest.events)]
+    assert sorted(found) == [(event_id(n), rfc3339(came[n])) for n in (1, 2)]
+    assert rest.next is None
+    since = events.events(EventQuery(ingested_from_us=came[3])).events
+    assert [record["event_id"] for record in since] == [event_id(3)]
 
 
 def test_a_page_has_only_the_columns_that_are_wanted(events: EventStore) -> None:

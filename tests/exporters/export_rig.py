@@ -68,7 +68,8 @@ class World:
     def call(self, **given: Any) -> str:
         """One call, now unless `at_us` says otherwise; its id."""
         self.numbers += 1
-        told = record(given.pop("at_us", self.clock.at_us), self.numbers, **given)
+        came = {"ingested_at": rfc3339(self.clock.at_us), **given}
+        told = record(came.pop("at_us", self.clock.at_us), self.numbers, **came)
         self.store.append([json.dumps(told).encode()], {})
         return str(told["event_id"])
 
@@ -81,6 +82,7 @@ class World:
             told = record(
                 self.clock.at_us - chance.randrange(3 * DAY_US),
                 self.numbers,
+                ingested_at=rfc3339(self.clock.at_us),
                 feature=chance.choice(("chat", "search", "summary", None)),
                 request_model=chance.choice(("gpt-4o", "gpt-4o-mini", "o3")),
                 user_id=f"user-{chance.randrange(20)}",

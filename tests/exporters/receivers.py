@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,13 +15,14 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 Take = Callable[[str, Mapping[str, str], bytes], int]
 """Takes path, headers (small letters) and body of a POST; the status of the answer, 0 to hang up without one."""
 
 
 @contextmanager
-def listening(take: Take) -> Iterator[str]:
+def listening(take: Take, answer: bytes = b'{"errors":[]}') -> Iterator[str]:
     """The address at which `take` answers."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -30,7 +32,6 @@ def listening(take: Take) -> Iterator[str]:
             if status == 0:
                 self.close_connection = True
                 return
-            answer = b'{"errors":[]}'
             self.send_response(status)
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
@@ -149,6 +150,54 @@ class OtlpReceiver:
             name = f"{dict(attributes)['token_class']}_tokens" if short == "tokens" else renamed.get(short, short)
             sums[name] = sums.get(name, Decimal(0)) + value
         return sums
+
+
+class SpanReceiver:
+    """Keeps every span once by its ids, as those do who go by them; how often each came is counted."""
+
+    def __init__(self) -> None:
+        self.spans: dict[tuple[bytes, bytes], tuple[dict[str, Any], Any]] = {}
+        """By trace and span id: the attributes of the resource, and the span."""
+        self.came: Counter[tuple[bytes, bytes]] = Counter()
+        self.scopes: set[str] = set()
+
+    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        if path != "/v1/traces" or headers.get("content-type") != "application/x-protobuf":
+            return 404
+        packed = headers.get("content-encoding") == "gzip"
+        request = ExportTraceServiceRequest.FromString(gzip.decompress(body) if packed else body)
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.scopes.add(scope.scope.name)
+                for span in scope.spans:
+                    self._take(attributes_of(resource.resource), span)
+        return 200
+
+    def _take(self, resource: dict[str, Any], span: Any) -> None:
+        assert (len(span.trace_id), len(span.span_id)) == (16, 8)
+        assert span.start_time_unix_nano <= span.end_time_unix_nano
+        ids = span.trace_id, span.span_id
+        assert self.spans.setdefault(ids, (resource, span)) == (resource, span), "what comes again is the same"
+        self.came[ids] += 1
+
+    def attributes(self) -> list[dict[str, Any]]:
+        return [attributes_of(span) for _, span in self.spans.values()]
+
+    def sums(self) -> dict[str, Decimal]:
+        told = self.attributes()
+        costs = [Decimal(one["taximeter.cost.decimal_usd"]) for one in told if "taximeter.cost.decimal_usd" in one]
+        tokens = {kind: sum(one[f"gen_ai.usage.{kind}_tokens"] for one in told) for kind in ("input", "output")}
+        return {
+            "calls": Decimal(len(told)),
+            "cost_usd": sum(costs, Decimal(0)),
+            "unpriced_calls": Decimal(len(told) - len(costs)),
+            **{f"{kind}_tokens": Decimal(number) for kind, number in tokens.items()},
+        }
+
+
+def attributes_of(said: Any) -> dict[str, Any]:
+    """The attributes of a span, a resource or a scope."""
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in said.attributes}
 
 
 def _attributes(point: Any) -> tuple[tuple[str, str], ...]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 import socket
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -140,9 +138,3 @@ def test_cloudwatch_gets_records_that_are_metrics_too(monkeypatch: pytest.Monkey
 def test_mistakes_are_told_by_their_place(settings: str, where: str) -> None:
     parsed = parse(f"exporters: {{{settings}}}", {})
     assert [mistake.where for mistake in mistakes(parsed)] == [where]
-
-
-def test_the_example_of_the_manual_is_valid() -> None:
-    manual = Path(__file__).parents[2] / "docs" / "integrations" / "exporters.md"
-    (example,) = re.findall(r"```yaml\n(.*?)```", manual.read_text(), re.DOTALL)
-    assert mistakes(parse(example, {})) == []

@@ -202,6 +202,19 @@ def test_a_store_that_fails_loses_nothing_and_is_seen(spool: Spool, collector: C
     assert collector.status.set_aside == {"not_an_event": 1}, "once, not once for each attempt"
 
 
+def test_what_waited_for_the_store_came_when_the_store_took_it(
+    spool: Spool, collector: Collector, store: MemoryStore, clock: StillClock
+) -> None:
+    spool.append(as_line(event(1, provider="p", response_model="cheap", input_tokens=1500)))
+    store.fails = 2
+    for _ in range(2):
+        collector._guarded_step()
+        clock.seconds += 3600
+    collector.step()
+    (record,) = store.records.values()
+    assert (record["ingested_at"], record["cost_usd"]) == (rfc3339(clock.now_us()), "0.5015")
+
+
 def test_a_crash_between_commit_and_answer_counts_once(
     spool: Spool, collector: Collector, store: MemoryStore, clock: StillClock
 ) -> None:

@@ -46,6 +46,15 @@ def test_both_forms_arrive_as_the_same_spans() -> None:
     assert protobuf.decode("traces", as_protobuf(*MANY)) == json_form.decode("traces", as_json(*MANY))
 
 
+def test_spans_that_tell_of_stored_events_make_none() -> None:
+    ours, other = S(1, chat(300, 40), scope="taximeter.events"), S(2, chat(5, 1))
+    for arrived in (
+        protobuf.decode("traces", as_protobuf(ours, other)),
+        json_form.decode("traces", as_json(ours, other)),
+    ):
+        assert ([span.span_id[-1] for span in arrived.spans], arrived.ignored) == ([2], 1)
+
+
 plain_values = (
     st.text(st.characters(codec="utf-8"), max_size=300)
     | st.integers(-(2**63), 2**63 - 1)

@@ -31,6 +31,7 @@ from taximeter.exporters.prometheus import (
 )
 from taximeter.exporters.registry import open_exporters, open_places
 from taximeter.exporters.shipping import Shipping
+from taximeter.exporters.tracing import Tracing
 from taximeter.store.events import EventStore, parse_query
 from taximeter.store.events.vocabulary import dimension
 from taximeter.store.metadata import Alerting, Exports
@@ -55,7 +56,7 @@ class Exporting:
     """
 
     feeds: Sequence[Feed]
-    ways: Sequence[Shipping]
+    ways: Sequence[Shipping | Tracing]
     collectors: Sequence[Collector]
 
     def follow(self) -> None:
@@ -119,14 +120,20 @@ def open_exporting(
         wanted = chosen.files[name]
         filing = Filing(name, wanted, place, store, kept, clock, _kept_days(settings))
         jobs.every(f"export files {name}", wanted.every_seconds, filing.turn)
+    traced = [Tracing(name, spans, store, kept, clock) for name, spans in chosen.spans.items()]
+    for tracing in traced:
+        tracing.begin()
+        jobs.every(f"export {tracing.name}", chosen.send_seconds, tracing.turn)
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
 
     def readings() -> list[Reading]:
-        told = [_lag_read(ways), *_jobs_read(jobs)]
+        lags = {way.shipping.name: way.lag_seconds for way in ways} | {one.name: one.lag_seconds for one in traced}
+        told = [_lag_read(lags), *_jobs_read(jobs)]
         return [latencies.reading, *_limits_read(limits()), _incidents_read(alerting), *told]
 
-    return Exporting(feeds, [way.shipping for way in ways], [*collectors, ReadingsCollector(readings)])
+    followers: list[Shipping | Tracing] = [*(way.shipping for way in ways), *traced]
+    return Exporting(feeds, followers, [*collectors, ReadingsCollector(readings)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +215,8 @@ def _limits_read(limits: Sequence[Mapping[str, Any]]) -> list[Reading]:
     ]
 
 
-def _lag_read(ways: Sequence[Way]) -> Reading:
-    lags = [((way.shipping.name,), way.lag_seconds) for way in ways]
-    return Reading("taximeter_export_lag_seconds", ("exporter",), lags)
+def _lag_read(lags: Mapping[str, float]) -> Reading:
+    return Reading("taximeter_export_lag_seconds", ("exporter",), [((name,), lag) for name, lag in lags.items()])
 
 
 def _incidents_read(alerting: Alerting) -> Reading:

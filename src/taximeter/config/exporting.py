@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from taximeter.config.section import Section
 
@@ -28,6 +28,12 @@ def _folder_or_bucket(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("should begin with http:// or https://")
+    return text
+
+
 class FileSettings(Section):
     """One export of files, one for each day (UTC), written anew as a whole when the day changed."""
 
@@ -43,6 +49,21 @@ class FileSettings(Section):
     billing_account: str = Field(default="default", description="With `focus`: the account that pays the provider.")
     region: str | None = Field(default=None, description="Of the bucket; otherwise that of the AWS configuration.")
     endpoint_url: str | None = Field(default=None, description="Another address that speaks as S3 does.")
+
+
+class SpanSettings(Section):
+    """One export of calls as spans over OTLP."""
+
+    url: Annotated[str, AfterValidator(_address)] = Field(
+        description="Where spans go, such as `http://127.0.0.1:4318/v1/traces`."
+    )
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Further headers, such as a token.")
+    without_sources: tuple[Literal["gateway", "sdk", "otlp", "api", "import"], ...] = Field(
+        default=("otlp", "import"), description="Calls that came by these roads are left out: `otlp` are spans already."
+    )
+    without_services: tuple[str, ...] = Field(
+        default=(), description="Calls of these services are left out, such as those that send spans there themselves."
+    )
 
 
 class ExporterSettings(Section):
@@ -65,6 +86,9 @@ class ExporterSettings(Section):
     every_seconds: float = Field(default=15.0, gt=0, description="How often is looked for what changed.")
     send_seconds: float = Field(default=60.0, gt=0, description="How often what changed is sent to each of `to`.")
     files: dict[str, FileSettings] = Field(default_factory=dict, description="Exports of files by name.")
+    spans: dict[str, SpanSettings] = Field(
+        default_factory=dict, description="Exports of each call as a span, by name; sent every `send_seconds`."
+    )
     to: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Exporters by name; `kind` says which, the rest is the exporter's own."
     )

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from taximeter.config import PREFIX
-from taximeter.config.exporting import FileSettings
+from taximeter.config.exporting import FileSettings, SpanSettings
 from taximeter.config.known import KNOWN
 from taximeter.config.settings import Provider, Retries, Settings
 
@@ -41,6 +41,7 @@ def markdown() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections.append(_table(name, f"{PREFIX}{name.upper()}_", field.annotation))
     sections.append(_table("exporters.files.<name>", None, FileSettings))
+    sections.append(_table("exporters.spans.<name>", None, SpanSettings))
     return "\n\n".join(sections)
 
 

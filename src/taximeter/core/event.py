@@ -23,6 +23,9 @@ STATUSES: Final = ("ok", "error", "cancelled", "interrupted", "refused", "cached
 OPERATIONS: Final = ("chat", "text_completion", "generate_content", "embeddings", "rerank")
 """Operation names of the OpenTelemetry GenAI conventions that we make; others are accepted as they come."""
 
+SPAN_SCOPE: Final = "taximeter.events"
+"""The instrumentation scope of the spans that events are told as. They tell of events, and never make any."""
+
 Kind = Literal["text", "timestamp", "count", "milliseconds", "flag", "money", "texts", "units", "json"]
 
 

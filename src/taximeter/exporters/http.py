@@ -18,9 +18,9 @@ REFUSED_FROM, REFUSED_BELOW = 400, 500
 """Statuses that say that nothing was done."""
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, service: str) -> None:
-    """`service` names it in errors, which never show the URL. Raises ExportError, and NotTakenError where no byte of
-    the body left, or the answer says that it was refused."""
+def post(url: str, body: bytes, headers: Mapping[str, str], *, service: str) -> bytes:
+    """The answer. `service` names it in errors, which never show the URL. Raises ExportError, and NotTakenError where
+    no byte of the body left, or the answer says that it was refused."""
     address = urlsplit(url)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
@@ -29,15 +29,16 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, service: str) -> 
         path = f"{address.path or '/'}{'?' + address.query if address.query else ''}"
         connection.request("POST", path, body, dict(headers))
         answer = connection.getresponse()
-        said = answer.read(1 << 16).decode("utf-8", "replace")[:SHOWN_CHARACTERS]
+        said = answer.read(1 << 16)
     except (OSError, http.client.HTTPException) as error:
         raise ExportError(f"{service} did not answer: {type(error).__name__}") from None
     finally:
         connection.close()
     if answer.status < 300:
-        return
+        return said
+    shown = said.decode("utf-8", "replace")[:SHOWN_CHARACTERS]
     refused = REFUSED_FROM <= answer.status < REFUSED_BELOW
-    raise (NotTakenError if refused else ExportError)(f"{service} answered {answer.status}: {said}")
+    raise (NotTakenError if refused else ExportError)(f"{service} answered {answer.status}: {shown}")
 
 
 def _connect(connection: http.client.HTTPConnection, service: str) -> None:

@@ -23,6 +23,7 @@ from pydantic import Field, SecretStr
 
 from taximeter.config.section import Section
 from taximeter.core.usage import TOKEN_CLASSES
+from taximeter.exporters.genai import ATTRIBUTES, attribute_value
 from taximeter.exporters.http import post
 from taximeter.exporters.latencies import BOUNDS_SECONDS, LATENCY_FEED, histogram
 from taximeter.exporters.port import Parcel
@@ -41,17 +42,6 @@ NAMES: Final = {
     **dict.fromkeys(TOKEN_CLASSES, ("taximeter.tokens", "{token}")),
 }
 """Measure → metric and unit. Tokens have the attribute `token_class`."""
-
-ATTRIBUTES: Final = {
-    "provider": "gen_ai.provider.name",
-    "model": "gen_ai.response.model",
-    "request_model": "gen_ai.request.model",
-    "operation": "gen_ai.operation.name",
-    "environment": "deployment.environment.name",
-    "service": "service.name",
-    "user_id": "user.id",
-}
-"""Labels that the conventions have a name for."""
 
 LATENCIES: Final = {
     "gen_ai.client.operation.duration": DURATION,
@@ -156,7 +146,9 @@ def _usage(parcel: Parcel, labels: Mapping[str, str], amounts: Amounts) -> Itera
 
 
 def _attributes(labels: Mapping[str, str]) -> list[KeyValue]:
-    return [_attribute(ATTRIBUTES.get(name, name), value) for name, value in labels.items() if value]
+    return [
+        _attribute(ATTRIBUTES.get(name, name), attribute_value(name, value)) for name, value in labels.items() if value
+    ]
 
 
 def _attribute(name: str, value: str) -> KeyValue:

@@ -168,7 +168,7 @@ class CostSplicer:
             derived = f'"unpriced_reason":"{cost.reason}","price_version":"{cost.price_version}"'
         else:
             derived = f"{_amounts(cost)},{self._rule(cost)}"
-        return line.rstrip()[:-1] + f',{derived},"ingested_at":"{ingested_at}"}}'.encode()
+        return line.rstrip()[:-1] + f",{derived},{_stamp(ingested_at)}".encode()
 
     def _rule(self, cost: Cost) -> str:
         key = cost.price_version, cost.price_rule
@@ -205,6 +205,19 @@ class _Prepared:
     lines: Sequence[bytes]
     marks: Mapping[str, int]
     read_lines: int
+    ingested_at: str
+
+    def tried_at(self, ingested_at: str) -> _Prepared:
+        """The same events, which come to the store at another moment: who reads them in the order in which they came
+        has gone on meanwhile."""
+        old, new = _stamp(self.ingested_at).encode(), _stamp(ingested_at).encode()
+        lines = [line.removesuffix(old) + new for line in self.lines]
+        return replace(self, lines=lines, ingested_at=ingested_at)
+
+
+def _stamp(ingested_at: str) -> str:
+    """The end of a line."""
+    return f'"ingested_at":"{ingested_at}"}}'
 
 
 class Collector:
@@ -307,7 +320,9 @@ class Collector:
             adopted = adopt(self._reader.directory)
             count = self._counted.interrupted_calls + adopted.interrupted_calls
             self._counted = replace(self._counted, interrupted_calls=count)
-        if self._prepared is None:
+        if self._prepared is not None:
+            self._prepared = self._prepared.tried_at(rfc3339(self._clock.now_us()))
+        else:
             batch = self._reader.read(marks, limit_bytes=BATCH_BYTES, limit_lines=BATCH_LINES)
             self._prepared = self._prepare(batch) if batch else None
         read_lines = self._commit(self._prepared) if self._prepared is not None else 0
@@ -338,7 +353,8 @@ class Collector:
                 self._take(line, record, segment, ingested_at, lines)
             elif self._calls:
                 self._calls.ended(record["event_id"])
-        return _Prepared(lines, batch.marks, sum(len(piece.lines) for piece in batch.pieces))
+        read_lines = sum(len(piece.lines) for piece in batch.pieces)
+        return _Prepared(lines, batch.marks, read_lines, ingested_at)
 
     def _read(self, line: bytes, segment: str) -> tuple[bytes, PricedRecord, str] | None:
         """The event on a line of a spool; a begin is noted, anything else set aside."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
 
+from taximeter.core.event import SPAN_SCOPE
 from taximeter.ingest.otlp.agents import EVENT_NAMES
 from taximeter.ingest.otlp.span import SPAN_ID_BYTES, TRACE_ID_BYTES, Arrived, Found, LogRecord, Origin, Span
 
@@ -15,7 +16,11 @@ EARLIEST_NS: Final = 946_684_800_000_000_000
 
 
 def add_span(arrived: Arrived, span: Span) -> None:
-    """Take a span that has its ids. One without is malformed if it tells of a call, and nothing otherwise."""
+    """Take a span that has its ids. One without is malformed if it tells of a call, and nothing otherwise. What was
+    told of stored events comes back where a collector sends it on: it counts already."""
+    if span.origin.scope_name == SPAN_SCOPE:
+        arrived.ignored += 1
+        return
     if not span.parent_id.strip(b"\0") or span.parent_id == span.span_id:
         span.parent_id = b""
     if len(span.trace_id) != TRACE_ID_BYTES or len(span.span_id) != SPAN_ID_BYTES:

@@ -115,6 +115,7 @@ class EventQuery:
     """Events that meet all filters, newest first. No bounds means all times. `cursor` comes from the page before.
 
     `columns` are the keys of a record that are wanted; `cost_usd`, `started_at` and `event_id` always come along.
+    With bounds of `ingested_at` only those that came to the store in that time: from_us <= ingested_at < to_us.
     """
 
     filters: tuple[Condition, ...] = ()
@@ -123,3 +124,5 @@ class EventQuery:
     limit: int = DEFAULT_EVENTS
     cursor: str | None = None
     columns: tuple[str, ...] = COLUMN_NAMES
+    ingested_from_us: int | None = None
+    ingested_to_us: int | None = None

@@ -614,20 +614,28 @@ def _is_group(query: Query, keys: Sequence[Slot | None]) -> exp.Expr:
 
 @dataclass(frozen=True, slots=True)
 class PageShape:
-    """Of a page of events. `before` are the slots of the start and the id of the last event of the page before."""
+    """Of a page of events. `before` are the slots of the start and the id of the last event of the page before,
+    `came` those of the bounds of `ingested_at`."""
 
     filters: tuple[Condition, ...]
     start: Slot | None
     end: Slot | None
     before: tuple[Slot, Slot] | None
     limit: int
+    came: tuple[Slot | None, Slot | None]
     columns: tuple[str, ...] = ()
 
 
 def _page_shape(query: EventQuery, before: tuple[int, str] | None, slots: Slots) -> PageShape:
-    start, end = (None if bound_us is None else slots.moment(bound_us) for bound_us in (query.from_us, query.to_us))
+    start, end = _bounds(slots, query.from_us, query.to_us)
     after = None if before is None else (slots.moment(before[0]), slots.of(before[1]))
-    return PageShape(_filters(query.filters, slots), start, end, after, query.limit)
+    came = _bounds(slots, query.ingested_from_us, query.ingested_to_us)
+    return PageShape(_filters(query.filters, slots), start, end, after, query.limit, came)
+
+
+def _bounds(slots: Slots, from_us: int | None, to_us: int | None) -> tuple[Slot | None, Slot | None]:
+    start, end = (None if bound_us is None else slots.moment(bound_us) for bound_us in (from_us, to_us))
+    return start, end
 
 
 def events(query: EventQuery, before: tuple[int, str] | None) -> Statement:
@@ -769,12 +777,19 @@ def _as_text(value: exp.Expr) -> exp.Expr:
 
 def _page(select: exp.Select, shape: PageShape) -> exp.Select:
     started, event_id = (exp.column(name, CALLS, quoted=True) for name in ("started_at", "event_id"))
-    conditions = _conditions(shape)
+    conditions = [*_conditions(shape), *_came(*shape.came)]
     if shape.before is not None:
         conditions += _before(*shape.before)
     newest = [exp.Ordered(this=column, desc=True) for column in (started, event_id)]
     select = select.from_(exp.to_table(CALLS)).where(*conditions)
     return select.order_by(*newest).limit(shape.limit + 1)
+
+
+def _came(start: Slot | None, end: Slot | None) -> Iterator[exp.Expr]:
+    if start is not None:
+        yield _column("ingested_at") >= placed(start)
+    if end is not None:
+        yield _column("ingested_at") < placed(end)
 
 
 def _before(started_at: Slot, event_id: Slot) -> list[exp.Expr]:
