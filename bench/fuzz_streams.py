@@ -16,6 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 try:
@@ -29,6 +30,7 @@ with atheris.instrument_imports(include=["taximeter.extract", "taximeter.core"])
     from taximeter.extract.aws_events import AwsEventFraming
     from taximeter.extract.flavour import EmptyStream
     from taximeter.extract.registry import KINDS, routes_of
+    from taximeter.extract.sse import SseFraming
 
     ROUTES = tuple(routes_of("openai"))
 
@@ -42,6 +44,15 @@ STREAMED: list[Flavour] = [
     for _, flavour in sorted({route.flavour.name: route.flavour for route in ROUTES}.items())
     if not isinstance(flavour.open_stream(None), EmptyStream)
 ]
+
+
+GROWING: list[Flavour] = [
+    replace(flavour, name=f"{flavour.name} as an array", open_framing=flavour.open_growing)
+    for flavour in STREAMED
+    if flavour.open_growing is not None
+]
+STREAMED += GROWING
+"""Each flavour as it streams, and as it grows as JSON."""
 
 
 class FoundError(AssertionError):
@@ -78,7 +89,7 @@ def one_input(data: bytes) -> None:
         raise FoundError(f"{flavour.name}: cut every {piece_bytes} bytes it reads otherwise:\n{whole}\n{pieces}")
     framing = flavour.open_framing()
     framing.feed(rest)
-    held = len(getattr(framing, "_buffer", b""))
+    held = len(getattr(framing, "_buffer", None) or getattr(framing, "_item", None) or b"")
     if held > LONGEST_EVENT_BYTES + len(rest):
         raise FoundError(f"{held} bytes are held")
     if isinstance(framing, AwsEventFraming) and framing.lost and held > len(rest):
@@ -99,6 +110,13 @@ def recorded() -> Iterator[bytes]:
                 encoded = case["response"].get("body_base64")
                 body = base64.b64decode(encoded) if encoded else (case["response"].get("body") or "").encode()
                 yield bytes([numbers[flavour.name], 60]) + body[:LONGEST_INPUT_BYTES]
+                if flavour.open_growing is not None:
+                    yield bytes([numbers[f"{flavour.name} as an array"], 60]) + _as_array(body)[:LONGEST_INPUT_BYTES]
+
+
+def _as_array(events: bytes) -> bytes:
+    """A stream of server-sent events as the JSON array that a client without `alt=sse` gets."""
+    return b"[" + b",\r\n".join(data for _, data in SseFraming().feed(events)) + b"]"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from gateway_rig import Play, Rig, Stage, running
+from test_gateway_admission import LIMIT, Held, Rule
 from test_gateway_hangups import Waiting, wait_until_noticed
 from test_gateway_recorded import all_providers
 
+from taximeter.extract import estimated_tokens
 from taximeter.gateway import GatewaySettings
 
 PATH = "/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent"
@@ -74,6 +75,7 @@ def test_an_item_is_handed_on_before_the_next_has_come_and_all_are_counted() -> 
         (event,) = rig.log.wait_for(1)
     assert (event["status"], event["http_status"]) == ("ok", 200)
     assert (event["input_tokens"], event["output_tokens"], event["response_id"]) == (100, 20, "r-1")
+    assert 0 < event["time_to_first_token_ms"] < event["duration_ms"]
 
 
 def test_a_client_that_leaves_is_charged_for_what_was_drained() -> None:
@@ -98,15 +100,39 @@ def test_one_that_breaks_off_breaks_off_for_the_client() -> None:
                 rest += more
             assert not rest.endswith(b"0\r\n\r\n")
         (event,) = rig.log.wait_for(1)
-    assert event["status"] == "interrupted"
+    assert (event["status"], event["usage_estimated"]) == ("interrupted", True)
+    assert event["output_tokens"] == estimated_tokens(len("first words"))
 
 
-@pytest.mark.parametrize("limit_bytes", [len(FIRST), len(FIRST + LAST + END) - 1])
-def test_one_too_large_to_be_read_is_handed_on_all_the_same(limit_bytes: int) -> None:
+def test_one_that_is_larger_than_what_is_kept_of_an_answer_is_counted() -> None:
     provider = Waiting()
     provider.go_on.set()
-    with running(GatewaySettings(tap_limit_bytes=limit_bytes), more_providers=all_providers) as rig:
+    with running(GatewaySettings(tap_limit_bytes=len(FIRST)), more_providers=all_providers) as rig:
         with asked(rig, array(provider)) as connection:
             assert b"last words" in received_until(connection, WHOLE)
         (event,) = rig.log.wait_for(1)
-    assert (event["status"], event.get("output_tokens")) == ("ok", None)
+    assert (event["status"], event["output_tokens"]) == ("ok", 20)
+
+
+def test_what_is_held_for_it_is_extended_while_it_flows() -> None:
+    provider, held = Waiting(), Held()
+    provider.go_on.set()
+    with running(admission=Rule(lambda _: held), more_providers=all_providers) as rig:
+        with asked(rig, array(provider)) as connection:
+            received_until(connection, WHOLE)
+        rig.log.wait_for(1)
+    assert held.extended[0] == len("first words")
+    assert held.extended[-1] == len("first wordslast words")
+
+
+def test_one_that_is_not_extended_breaks_off_since_nobody_else_can_end_its_array() -> None:
+    provider, held = Waiting(), Held(cut=LIMIT)
+    with running(admission=Rule(lambda _: held), more_providers=all_providers) as rig:
+        with asked(rig, array(provider)) as connection:
+            received = b""
+            while more := connection.recv(65536):
+                received += more
+        (event,) = rig.log.wait_for(1)
+    assert not received.endswith(b"0\r\n\r\n")
+    assert (event["status"], event["error_type"]) == ("interrupted", "limit_exceeded")
+    assert (event["usage_estimated"], event["output_tokens"]) == (True, estimated_tokens(len("first words")))

@@ -71,6 +71,8 @@ class Flavour:
     """Adds to a reading what only the answer's headers say. None: they say nothing."""
     open_stream: OpenStream = _empty_stream
     open_framing: OpenFraming = SseFraming
+    open_growing: OpenFraming | None = None
+    """Cuts a stream that comes as JSON, piece by piece, instead of as one of `streamed_as`. None: there is none."""
     streamed_as: tuple[str, ...] = (EVENT_STREAM,)
     billed: bool = True
     polled: bool = False
@@ -90,9 +92,12 @@ class Flavour:
         """Whether an answer (2xx) of this content type is one for `stream()`, not for `read_answer`."""
         return content_type.partition(";")[0].strip().lower() in self.streamed_as
 
-    def stream(self, request: RequestFacts | None = None, *, decode: Decode = json.loads) -> StreamReader:
-        """A reader for one streamed answer to `request`."""
-        return StreamReader(self.open_stream(request), framing=self.open_framing(), decode=decode)
+    def stream(
+        self, request: RequestFacts | None = None, *, decode: Decode = json.loads, growing: bool = False
+    ) -> StreamReader:
+        """A reader for one streamed answer to `request`. `growing`: it comes as JSON (see `open_growing`)."""
+        cut = self.open_growing if growing and self.open_growing is not None else self.open_framing
+        return StreamReader(self.open_stream(request), framing=cut(), decode=decode)
 
     def for_path(self, match: re.Match[str]) -> Flavour:
         """This flavour for a path that names the model or the id of a usage."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from taximeter.core.usage import Usage
 from taximeter.extract import gemini_compatible
+from taximeter.extract.arrays import ArrayFraming
 from taximeter.extract.counts import believable
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.gemini_options import options_named
@@ -260,6 +261,7 @@ STREAM_GENERATE: Final = Flavour(
     read_request=read_streaming_request,
     read_body=read_streamed_answer,
     open_stream=_stream,
+    open_growing=ArrayFraming,
 )
 EMBED: Final = Flavour(
     name="gemini.embed_content", operation="embeddings", read_request=read_embed_request, read_body=read_embed_answer

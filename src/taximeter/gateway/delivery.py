@@ -33,8 +33,11 @@ _WITH_COST: Final = frozenset({200, 201, 202})
 
 
 def _grows(record: Record, answer: Answer) -> bool:
-    """Whether a stream was asked for and JSON comes piece by piece: Gemini's array of chunks, without `alt=sse`."""
-    return answer.status == 200 and record.call.facts.stream and first(answer.headers, b"content-length") is None
+    """Whether a stream was asked for and comes as JSON, piece by piece: Gemini's array of chunks, without `alt=sse`."""
+    flavour = record.call.flavour
+    if flavour is None or flavour.open_growing is None or not record.call.facts.stream:
+        return False
+    return answer.status == 200 and first(answer.headers, b"content-length") is None
 
 
 class StreamCut(Exception):  # noqa: N818 - it is a decision
@@ -84,7 +87,10 @@ class Delivery:
         if flavour is not None and flavour.streams(media_type.decode("latin-1")):
             await self._stream(record, answer, headers)
         elif b"json" in media_type:
-            await (self._growing if _grows(record, answer) else self._whole)(record, answer, headers)
+            if _grows(record, answer):
+                await self._stream(record, answer, headers, growing=True)
+            else:
+                await self._whole(record, answer, headers)
         elif flavour is not None and is_untold(media_type):
             await self._sniffed(record, answer, headers)
         else:
@@ -170,27 +176,6 @@ class Delivery:
         await self._client.start(answer.status, headers)
         await self._client.part(body, more=False)
 
-    async def _growing(self, record: Record, answer: Answer, headers: Headers) -> None:
-        """JSON that is written piece by piece: handed on as it comes, and read at its end."""
-        kept, kept_bytes = bytearray(), self._tools.settings.tap_limit_bytes
-        await self._client.start(answer.status, headers)
-        try:
-            while not answer.ended():
-                chunk = await answer.chunk()
-                kept += chunk[: kept_bytes + 1 - len(kept)]
-                if answer.ended():
-                    record.end_as_answered(self._read_grown(record, answer, bytes(kept)))
-                if not self._drained(chunk) and (chunk or answer.ended()):
-                    await self._client.part(chunk, more=not answer.ended())
-        except UpstreamFailure as failure:
-            record.end("interrupted", NOTHING_READ, error_type=failure.kind)
-
-    def _read_grown(self, record: Record, answer: Answer, body: bytes) -> Reading:
-        if len(body) > self._tools.settings.tap_limit_bytes:
-            self._tools.guard.count("answer_too_large")
-            return NOTHING_READ
-        return self._tools.guard("answer_unread", self._read_whole, record, answer, body) or NOTHING_READ
-
     def _read_whole(self, record: Record, answer: Answer, body: bytes) -> Reading:
         flavour = record.call.flavour
         if flavour is None:
@@ -216,14 +201,15 @@ class Delivery:
 
     # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _stream(self, record: Record, answer: Answer, headers: Headers) -> None:
-        call, settings = record.call, self._tools.settings
+    async def _stream(self, record: Record, answer: Answer, headers: Headers, *, growing: bool = False) -> None:
+        """`growing`: it is JSON, which nobody can end but its provider."""
+        call, guard = record.call, self._tools.guard
         encoding = first(answer.headers, b"content-encoding")
         if call.flavour is not None:
-            limit = settings.tap_limit_bytes
-            self._tap = self._tools.guard("stream_unread", StreamTap, call.flavour, call.facts, encoding, limit)
-        plain = encoding in (None, b"identity")
-        passage = Passage(self._tools.guard, record) if plain and (call.asked_for_usage or record.hold) else None
+            limit = self._tools.settings.tap_limit_bytes
+            self._tap = guard("stream_unread", StreamTap, call.flavour, call.facts, encoding, limit, growing)
+        plain = encoding in (None, b"identity") and not growing
+        passage = Passage(guard, record) if plain and (call.asked_for_usage or record.hold) else None
         length = first(answer.headers, b"content-length")
         if length is not None and passage is None and record.hold is None:
             headers.append((b"content-length", length))

@@ -72,8 +72,11 @@ class StreamTap:
 
     __slots__ = ("_reader", "_unpack")
 
-    def __init__(self, flavour: Flavour, facts: RequestFacts, encoding: bytes | None, limit_bytes: int) -> None:
-        self._reader: StreamReader = flavour.stream(facts, decode=decode_json)
+    def __init__(
+        self, flavour: Flavour, facts: RequestFacts, encoding: bytes | None, limit_bytes: int, growing: bool = False
+    ) -> None:
+        """`growing`: it comes as JSON, piece by piece."""
+        self._reader: StreamReader = flavour.stream(facts, decode=decode_json, growing=growing)
         self._unpack = inflater(encoding, limit_bytes)
 
     def feed(self, chunk: bytes) -> bool:
