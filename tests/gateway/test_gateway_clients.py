@@ -80,6 +80,21 @@ def test_openai_responses_stream_and_embeddings() -> None:
     assert (embeddings["operation"], embeddings["input_tokens"]) == ("embeddings", embedded.usage.prompt_tokens)
 
 
+def test_openai_transcription_and_edited_picture_name_their_model_in_a_form() -> None:
+    with running() as rig, openai_client(rig) as client:
+        plays_recorded(rig, "openai-transcription-duration")
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"\x00" * 99_999))
+        plays_recorded(rig, "openai-images-gpt-image-usage")
+        client.images.edit(model="gpt-image-1", image=("a.png", b"\x89PNG"), prompt="in blue")
+        spoken, edited = rig.log.wait_for(2)
+    assert (spoken["request_model"], spoken["operation"], spoken["units"]) == (
+        "whisper-1",
+        "transcription",
+        {"audio_seconds": 4},
+    )
+    assert (edited["request_model"], edited["operation"]) == ("gpt-image-1", "image_generation")
+
+
 def test_anthropic_message_and_stream() -> None:
     with running() as rig, anthropic_client(rig) as client:
         plays_recorded(rig, "anthropic-cache-write-1h")

@@ -22,7 +22,7 @@ _PIECES: Final = ("speech.audio.delta", "image_generation.partial_image", "image
 
 
 def _request(body: Payload, operation: str) -> RequestFacts:
-    """Facts of a JSON body; a form with a file in it is not read, and then little is known."""
+    """Facts of a JSON body, or of the fields of a form with a file in it."""
     body = mapping(body)
     return RequestFacts(
         operation=operation,
@@ -162,7 +162,7 @@ _MEDIA: Final = (
 )
 
 ROUTES: Final = (
-    # Azure names a deployment in the path, and a form with a file in it is not read.
+    # Azure names a deployment in the path.
     *(route("POST", f"deployments/(?P<model>[^/]+)/{path}", flavour) for path, flavour in _MEDIA),
     *(route("POST", path, flavour) for path, flavour in _MEDIA),
     route("POST", "ocr", OCR),

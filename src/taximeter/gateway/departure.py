@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from taximeter.extract import RequestFacts, flavour_for
+from taximeter.extract.forms import FORM, form_fields
 from taximeter.gateway.admission import Asking
 from taximeter.gateway.asked import Asked
 from taximeter.gateway.call import NOTHING_ASKED, Call
@@ -117,11 +118,15 @@ def _read_request(tools: Tools, asked: Asked, call: Call, body: bytes) -> Mappin
     payload = read_json(body, encoding, tools.settings.body_limit_bytes)
     if not isinstance(payload, dict):
         payload = {}
-    if flavour is None:
-        call.asks(None, _facts_of_unknown(payload))
-    else:
-        call.asks(flavour, flavour.read_request(payload))
+    told = payload or _form(asked, body)
+    call.asks(flavour, _facts_of_unknown(told) if flavour is None else flavour.read_request(told))
     return payload
+
+
+def _form(asked: Asked, body: bytes) -> Mapping[str, str]:
+    """The fields of a form: it says the model beside its file."""
+    kind = asked.head.notes.get(b"content-type", b"").decode("latin-1")
+    return form_fields(kind, body) if kind.startswith(FORM) else {}
 
 
 def _facts_of_unknown(payload: Mapping[str, Any]) -> RequestFacts:

@@ -60,7 +60,7 @@ _REQUEST_ROLES: Final = {
     # Parts of a signature that was made for our host.
     **dict.fromkeys((b"x-amz-date", b"x-amz-content-sha256", b"x-amz-security-token"), _DROP),
     **dict.fromkeys((b"x-stainless-retry-count", b"idempotency-key", b"x-client-request-id"), _NOTE),
-    **dict.fromkeys((b"x-request-id", b"traceparent", b"content-encoding"), _NOTE),
+    **dict.fromkeys((b"x-request-id", b"traceparent", b"content-encoding", b"content-type"), _NOTE),
     **dict.fromkeys((b"amz-sdk-invocation-id", b"amz-sdk-request"), _NOTE),
     b"accept-encoding": _ENCODING,
     b"content-length": _LENGTH,
