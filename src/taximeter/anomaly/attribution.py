@@ -35,6 +35,9 @@ STORMING: Final = 0.4
 
 LEAST_STORM_MINUTES: Final = 3
 
+JUST_BEGUN: Final = 0.4
+"""A storm has begun in this minute if so much of the last three minutes' retries is of it."""
+
 MAIN_SHARE: Final = 0.5
 """The model that has more of a feature's calls than this is the feature's main one."""
 
@@ -83,7 +86,8 @@ def explain_retries(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> 
             yield storm, [storm.row, *rows]
     below = [storm for storm in found if panel.role[storm.row] != Role.MODEL and storm.row not in spoiled]
     for top, group in _by_feature(panel, below).items():
-        if top not in spoiled and not learnt.windows.bad[Watch.RETRIES, top]:
+        told = top in spoiled or bool(learnt.windows.bad[Watch.RETRIES, top])
+        if not told and not _may_be_of_its_model(learnt, minute, top):
             yield _storm_in(learnt, minute, top, max(group, key=lambda one: one.score))
 
 
@@ -100,6 +104,15 @@ def _of_models(learnt: Learnt, minute: int, found: Sequence[Suspicion]) -> list[
     return list(storms.values())
 
 
+def _may_be_of_its_model(learnt: Learnt, minute: int, top: int) -> bool:
+    """Whether a storm has begun in this minute, and the other features of the model have had too few calls to tell."""
+    begun, lately = (learnt.windows.totals(minute, minutes) for minutes in (1, LEAST_STORM_MINUTES))
+    if begun[Seen.RETRIES, top] < JUST_BEGUN * lately[Seen.RETRIES, top]:
+        return False
+    others = [row for model in _main_models(learnt, top) for row in _features_of(learnt, model) if row != top]
+    return any(lately[Seen.CALLS, row] > 0 and not _is_calm(lately, row) for row in others)
+
+
 def _main_models(learnt: Learnt, feature: int) -> list[int]:
     """The model that has most of a feature's calls, if there is one: its row."""
     panel = learnt.panel
@@ -108,22 +121,24 @@ def _main_models(learnt: Learnt, feature: int) -> list[int]:
     return [panel.row_of[((MODEL, name),)] for name in names]
 
 
+def _features_of(learnt: Learnt, model: int) -> list[int]:
+    """The features of which a model is the main one."""
+    panel = learnt.panel
+    name = dict(panel.scopes[model])[MODEL]
+    mixes = np.flatnonzero(panel.of_role(Role.MIX) & (learnt.ratios.share > MAIN_SHARE))
+    return [int(panel.parent[row]) for row in mixes if dict(panel.scopes[row])[MODEL] == name]
+
+
 def _storming_features(learnt: Learnt, minute: int, storm: Suspicion) -> list[int]:
     """The features of a model, and their users, if most of those with calls enough to tell take part."""
-    panel = learnt.panel
-    model = dict(panel.scopes[storm.row])[MODEL]
-    features = [
-        int(panel.parent[row])
-        for row in np.flatnonzero(panel.of_role(Role.MIX) & (learnt.ratios.share > MAIN_SHARE))
-        if dict(panel.scopes[row])[MODEL] == model
-    ]
+    features = _features_of(learnt, storm.row)
     # A storm that has just begun shows in its own window, few calls only in a longer one.
     spans = [learnt.windows.totals(minute, minutes) for minutes in (storm.window, LEAST_STORM_MINUTES)]
     part = [row for row in features if any(_storms(totals, row) for totals in spans)]
     calm = [row for row in features if row not in part and _is_calm(spans[0], row)]
     if len(part) < 2 or len(part) <= len(calm):
         return []
-    return [row for feature in features for row in (feature, *_spenders(panel, feature, minute))]
+    return [row for feature in features for row in (feature, *_spenders(learnt.panel, feature, minute))]
 
 
 def _storms(totals: Floats, row: int) -> bool:

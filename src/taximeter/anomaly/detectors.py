@@ -40,6 +40,8 @@ class Suspicion:
     severity: Severity
     surely: float = 0.0
     """Of shares: what it is at least, two standard deviations below what was seen."""
+    first: float = 0.0
+    """Of shares: the first attempts that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,8 @@ def _of_sessions(dispersion: Floats, ratios: Floats, places: Places) -> Floats:
 
 def volume_deviation(learnt: Learnt, row: int, window: int, expected: float) -> float:
     """Relative standard deviation of the calls of a window."""
-    dispersion = learnt.spread.dispersion[row, WINDOWS.index(window)]
+    place = min(int(np.searchsorted(WINDOWS, window)), len(WINDOWS) - 1)
+    dispersion = learnt.spread.dispersion[row, place]
     return float(np.sqrt(1 / max(expected, 1.0) + dispersion))
 
 
@@ -218,8 +221,9 @@ def _examine_retries(learnt: Learnt, _minute: int, sums: Floats, rows: Places, p
 
 
 def storm_severity(first: float, again: float, thresholds: Thresholds) -> Severity:
-    """Critical when that is likely: half a standard deviation above the threshold."""
-    surely = again - 0.5 * np.sqrt(again + thresholds.retries_critical**2 * first)
+    """Critical when that is likely: a standard deviation above the threshold, for a call that is repeated is repeated
+    several times."""
+    surely = again - np.sqrt(again + thresholds.retries_critical**2 * first)
     return "critical" if surely >= thresholds.retries_critical * first else "warning"
 
 
@@ -309,6 +313,10 @@ QUIET: Final = 0.5
 TOKEN_WEIGHT: Final = 2.0
 """Calls are weighed by their input tokens, whose squared coefficient of variation is about 1: the variance doubles."""
 
+CLUMPED_DEVIATIONS: Final = 2.0
+"""Standard deviations that the rate must be below the threshold in a window shorter than CLUMP_MINUTES: the calls of a
+few minutes are of few users and alike. In a longer one, a single deviation."""
+
 CACHE_DRIFT: Final = 0.03
 """Standard deviation of the rate from hour to hour, beyond chance."""
 
@@ -335,7 +343,8 @@ def _examine_cache(learnt: Learnt, _minute: int, sums: Floats, rows: Places, pla
             float(sums[what, row, place]) for what in (Seen.CACHED, Seen.CACHED_EXPECTED, Seen.INPUT)
         )
         rate, calls = cached / tokens, float(sums[Seen.INPUT_CALLS, row, place])
-        if rate + rate_deviation(rate, calls) > learnt.thresholds.cache_warning:
+        surely = CLUMPED_DEVIATIONS if WINDOWS[place] < CLUMP_MINUTES else 1.0
+        if rate + surely * rate_deviation(rate, calls) > learnt.thresholds.cache_warning:
             return None
         return Suspicion(
             "cache_hit_rate",
@@ -393,9 +402,17 @@ def _examine_mix(learnt: Learnt, _minute: int, sums: Floats, rows: Places, place
     def look(row: int, place: int, score: float) -> Suspicion | None:
         calls, first = float(sums[Seen.CALLS, row, place]), max(float(sums[Seen.FIRST, row, place]), 1.0)
         surely = (calls - 2 * calls**0.5) / first
-        return Suspicion("model_drift", Watch.MIX, row, WINDOWS[place], calls / first, score, "warning", surely)
+        return Suspicion("model_drift", Watch.MIX, row, WINDOWS[place], calls / first, score, "warning", surely, first)
 
     return _first_per_row(rows[enough], places[enough], scores[enough], look)
+
+
+def share_severity(first: float, calls: float, critical: float) -> Severity:
+    """Of a dear model's part of a feature's first attempts: critical when that is likely, half a standard deviation
+    above the threshold."""
+    share, first = calls / max(first, 1.0), max(first, 1.0)
+    deviation = np.sqrt(critical * (1 - critical) / first)
+    return "critical" if share >= critical + 0.5 * deviation else "warning"
 
 
 DETECTORS: Final = (

@@ -13,8 +13,10 @@ from taximeter.anomaly.detectors import (
     Suspicion,
     cache_severity,
     cost_deviation,
+    share_severity,
     storm_severity,
     surely_critical,
+    volume_deviation,
 )
 from taximeter.anomaly.finding import FindingKind, Severity
 from taximeter.anomaly.panel import Scope
@@ -87,7 +89,8 @@ NORMAL_CACHE: Final = 0.9
 NORMAL_SHARE: Final = 0.04
 
 FEWEST_TO_JUDGE: Final = 20.0
-"""Calls below which a warning is not made critical."""
+FEWEST_EXPECTED: Final = 4.0
+"""Calls, or expected ones, below which a warning is not made critical."""
 
 
 def standing(learnt: Learnt, incident: Incident, minute: int, *, dear: bool) -> Standing:
@@ -97,7 +100,8 @@ def standing(learnt: Learnt, incident: Incident, minute: int, *, dear: bool) -> 
     lately = _lately(span, incident, age)
     wholly = span[:, -min(age, LONGEST) :].sum(1)
     may_be_over = age > SETTLE_MINUTES[incident.watch]
-    found = _STANDINGS[incident.watch](_Course(learnt, incident.rows[0], lately, wholly, dear, incident.ratio))
+    minutes = min(age, LONGEST)
+    found = _STANDINGS[incident.watch](_Course(learnt, incident.rows[0], lately, wholly, minutes, dear, incident.ratio))
     return Standing(found.over and may_be_over, found.ratio, found.severity)
 
 
@@ -109,6 +113,8 @@ class _Course:
     row: int
     lately: Floats
     wholly: Floats
+    minutes: int
+    """How many `wholly` is of."""
     dear: bool
     told: float
     """The ratio that was told."""
@@ -135,17 +141,18 @@ def _lately(span: Floats, incident: Incident, age: int) -> Floats:
 
 def _volume(course: _Course) -> Standing:
     ratio, overall = _ratio(course.lately, Seen.CALLS, Seen.EXPECTED), _ratio(course.wholly, Seen.CALLS, Seen.EXPECTED)
-    critical = course.learnt.thresholds.volume_critical
-    bad = course.wholly[Seen.EXPECTED] >= 4 and ratio >= critical and overall >= 0.95 * critical
+    critical, expected = course.learnt.thresholds.volume_critical, float(course.wholly[Seen.EXPECTED])
+    severity = surely_critical(overall, critical, volume_deviation(course.learnt, course.row, course.minutes, expected))
+    bad = expected >= FEWEST_EXPECTED and ratio >= critical and severity == "critical"
     return Standing(ratio < NORMAL_RATIO, ratio, "critical" if bad else "warning")
 
 
 def _retries(course: _Course) -> Standing:
     ratio = float(course.lately[Seen.RETRIES] / max(course.lately[Seen.FIRST], 1.0))
-    severity = storm_severity(
-        float(course.lately[Seen.FIRST]), float(course.lately[Seen.RETRIES]), course.learnt.thresholds
-    )
-    return Standing(ratio < NORMAL_RETRIES, ratio, severity)
+    thresholds = course.learnt.thresholds
+    overall = storm_severity(float(course.wholly[Seen.FIRST]), float(course.wholly[Seen.RETRIES]), thresholds)
+    bad = ratio >= thresholds.retries_critical and overall == "critical"
+    return Standing(ratio < NORMAL_RETRIES, ratio, "critical" if bad else "warning")
 
 
 def _cost(course: _Course) -> Standing:
@@ -170,7 +177,9 @@ def _cache(course: _Course) -> Standing:
 
 def _mix(course: _Course) -> Standing:
     share = float(course.lately[Seen.CALLS] / max(course.lately[Seen.FIRST], 1.0))
-    bad = course.dear and course.lately[Seen.FIRST] >= 10 and share >= course.learnt.thresholds.share_critical
+    critical = course.learnt.thresholds.share_critical
+    overall = share_severity(float(course.wholly[Seen.FIRST]), float(course.wholly[Seen.CALLS]), critical)
+    bad = course.dear and course.lately[Seen.FIRST] >= 10 and share >= critical and overall == "critical"
     normal = max(min(NORMAL_SHARE, course.told / 2), 2 * course.learnt.ratios.share[course.row])
     return Standing(share < normal, share, "critical" if bad else "warning")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taximeter.anomaly.calendar import MINUTES_A_DAY
-from taximeter.anomaly.detectors import Suspicion
+from taximeter.anomaly.detectors import Suspicion, share_severity
 from taximeter.anomaly.panel import FEATURE, MODEL, Panel, Role
 from taximeter.anomaly.ratios import HOME_SHARE
 from taximeter.anomaly.rules import Thresholds
@@ -103,8 +103,8 @@ class Models:
 
     def judged(self, suspicion: Suspicion, thresholds: Thresholds, share: Floats) -> Suspicion:
         """Drift is critical when the model is dear and has much of the traffic."""
-        much = suspicion.ratio >= thresholds.share_critical
-        dear = much and self.is_dear(suspicion.row, share, thresholds.dear_model)
+        much = share_severity(suspicion.first, suspicion.ratio * suspicion.first, thresholds.share_critical)
+        dear = much == "critical" and self.is_dear(suspicion.row, share, thresholds.dear_model)
         return replace(suspicion, severity="critical" if dear else "warning")
 
     def is_dear(self, row: int, share: Floats, factor: float) -> bool:
