@@ -343,7 +343,17 @@ def _answer(records: Sequence[Record], query: Query, first: Sequence[Keys]) -> d
         if others:
             rows.append({**start, **dict.fromkeys(query.group_by), **_row(others, query), "other": True})
     coverage = {name: PLAIN[name](chosen) for name in COVERED}
-    return {"rows": rows, "totals": _row(chosen, query), "coverage": coverage}
+    return {"rows": rows, "totals": _totals(chosen, query), "coverage": coverage}
+
+
+def _totals(records: Sequence[Record], query: Query) -> dict[str, Any]:
+    """Without `whole_totals` what does not add up has none, unless there is but one row."""
+    is_whole = query.whole_totals or not (query.group_by or query.interval)
+    unknown = [] if is_whole else [name for name in query.measures if "_ms_p" in name or name in NOT_SUMMED]
+    return {**_row(records, query), **dict.fromkeys(unknown)}
+
+
+NOT_SUMMED = ("users", "first_seen", "last_seen")
 
 
 def _row(records: Sequence[Record], query: Query) -> dict[str, Any]:

@@ -101,16 +101,20 @@ def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
     from_us = around_us - draw(st.integers(1, 45 * DAY_US) | st.integers(0, 3).map(lambda n: n * HOUR_US))
     operator: Operator = draw(st.sampled_from(("in", "not")))
     filters = (Condition(texts[0], operator, tuple(draw(st.lists(names, max_size=2)))),)
+    wanted = draw(st.lists(st.sampled_from(draw(st.sampled_from((SUMS, sorted(MEASURES))))), unique=True))
+    order = draw(st.none() | st.builds(Order, st.sampled_from((*ADDITIVE, *group_by)), st.booleans()))
     return Query(
         from_us=from_us,
         to_us=from_us + draw(st.integers(1, 90 * DAY_US) | st.integers(1, 9).map(lambda n: n * HOUR_US)),
-        measures=(draw(st.sampled_from(ADDITIVE)), *draw(st.lists(st.sampled_from(SUMS), unique=True))),
+        measures=(draw(st.sampled_from(ADDITIVE)), *wanted) if order is None or not wanted else tuple(wanted),
         group_by=group_by,
         filters=filters if draw(st.booleans()) else (),
         interval=interval,  # type: ignore[arg-type]
         timezone=timezone,
         limit=draw(st.none() | st.integers(1, 3)),
+        order_by=order,
         compare=draw(st.none() | st.just(Period(from_us - 20 * DAY_US, from_us + HOUR_US))),
+        whole_totals=draw(st.booleans()),
     )
 
 

@@ -25,6 +25,7 @@ from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import Retention
+from taximeter.store.events.query import Order
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, HOURS, LEVELS, USER_DAYS, USER_WEEKS, Level, Standing, plan
 from taximeter.store.events.statements import parts_of
@@ -87,6 +88,7 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
         {"group_by": ("tags.plan",)},
         {"group_by": ("user_id", "feature")},
         {"measures": ("users",)},
+        {"measures": ("calls", "users")},
         {"measures": ("cost_usd", "latency_ms_p95")},
         {"from_us": 1, "to_us": HOUR_US},
     ]
@@ -162,13 +164,26 @@ def rolled(events: EventStore) -> EventStore:
 
 def record(number: int, started_at: str, **more: Any) -> dict[str, Any]:
     event_id = f"019a0000-0000-7000-8000-{number:012d}"
-    return {"event_id": event_id, "started_at": started_at, "status": "ok", "cost_usd": "1", "user_id": "u", **more}
+    said = {"event_id": event_id, "started_at": started_at, "status": "ok", "cost_usd": "1", "user_id": "u"}
+    return {**said, "duration_ms": 40.0, **more}
 
 
 def test_a_unit_is_added_up_once(rolled: EventStore) -> None:
     assert rolled.roll_up(LATEST_US) == 0
     rolled.append(lines([record(1, "2026-11-18T10:50:00Z")]), {})  # it is there already
     assert rolled.roll_up(LATEST_US) == 0
+
+
+def test_what_adds_up_comes_from_sums_also_beside_what_does_not(rolled: EventStore) -> None:
+    with_other_sums(rolled, HOURS.table, "calls = 7")  # to see where it comes from
+    asked = Query(from_us=0, to_us=LATEST_US, measures=("latency_ms_p95", "calls", "users"), group_by=("feature",))
+    assert rolled.query(asked).rows[0]["calls"] == 3  # what ranks the groups has to be read from the events
+    by_calls = replace(asked, order_by=Order("calls", True))
+    told = rolled.query(by_calls)
+    assert told.rows == [{"feature": None, "latency_ms_p95": 40.0, "calls": 14, "users": 1}]
+    assert told.totals == {"latency_ms_p95": 40.0, "calls": 14, "users": 1}
+    without = rolled.query(replace(by_calls, whole_totals=False))
+    assert (without.rows, without.totals) == (told.rows, {"latency_ms_p95": None, "calls": 14, "users": None})
 
 
 def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:

@@ -189,6 +189,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compare": "previous_month", "from": "2026-03-30", "to": "2026-03-31"}, "compare"),  # of February
     ({"compare": "previous_year", "from": "1970-01-01", "to": "1970-02-01"}, "compare"),
     ({"compare": "previous_period", "limit": 1001}, "limit"),
+    ({"totals": "none"}, "totals"),
     ({"filters": {"feature": {"missing": 1}}}, "filters.feature"),
 ]
 

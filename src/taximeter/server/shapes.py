@@ -57,6 +57,7 @@ class Question(BaseModel):
     limit: int | None = Field(default=None, description="groups of their own; the others are one row")
     offset: int | None = Field(default=None, description="groups before the first one")
     compare: str | Between | None = Field(default=None, description=", ".join(COMPARISONS) + ", or two bounds")
+    totals: bool | None = Field(default=None, description="false: none of percentiles and of what else does not add up")
 
 
 class Coverage(BaseModel):

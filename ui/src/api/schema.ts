@@ -3456,6 +3456,11 @@ export interface components {
              * @description RFC 3339, not included
              */
             to?: string | null;
+            /**
+             * Totals
+             * @description false: none of percentiles and of what else does not add up
+             */
+            totals?: boolean | null;
         };
         /** QuestionList */
         QuestionList: {

@@ -14,14 +14,17 @@ interface LiveQuestion<T> {
   rows?: unknown;
   /** Whether it stays as it is: it does not follow the stream. */
   still?: boolean;
+  /** Whether it waits for something that it asks about. */
+  waits?: boolean;
 }
 
 /** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen, if it has the same kind of rows. */
-export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false }: LiveQuestion<T>): UseQueryResult<T> {
+export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false, waits = false }: LiveQuestion<T>): UseQueryResult<T> {
   const queryKey = still ? key : [LIVE, ...key];
   return useQuery<T>({
     queryKey,
     queryFn: () => timed(hashKey(queryKey), ask),
+    enabled: !waits,
     meta: { paceSeconds, rows } satisfies LiveMeta,
     refetchInterval: !still && Math.max(OLDEST_MS, paceSeconds * 1000),
     placeholderData: (previous: T | undefined, of) => (hashKey([of?.meta?.["rows"]]) === hashKey([rows]) ? previous : undefined) as never,

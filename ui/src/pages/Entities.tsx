@@ -1,7 +1,7 @@
 /** Users, teams, features and models: all of them, and one in full. */
 
-import { Button, Group, SimpleGrid, Stack, Table, Text, Title } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { Button, Group, SimpleGrid, Skeleton, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
+import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 
 import { ask, incidents, limits } from "../api/client";
 import type { Answer, Row } from "../api/types";
@@ -13,11 +13,11 @@ import { LimitBar } from "../panels/LimitBar";
 import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { PageLink } from "../panels/PageLink";
-import { Panel } from "../panels/Panel";
+import { Panel, reasonOf } from "../panels/Panel";
 import { SpendChart } from "../panels/SpendChart";
 import { TopTable } from "../panels/TopTable";
 import { WideTable } from "../panels/WideTable";
-import { concerning, standings } from "../shape/entities";
+import { concerning, ofShown, standings } from "../shape/entities";
 import { rowKey, rowName } from "../shape/series";
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, filtered, nameInText, nameOf } from "../view/names";
@@ -28,7 +28,9 @@ import type { PageProps } from "./registry";
 type Entity = "user_id" | "team" | "feature" | "model";
 const DIMENSION_OF: Partial<Record<View["page"], Entity>> = { users: "user_id", teams: "team", features: "feature", models: "model" };
 const ENTITIES = Object.values(DIMENSION_OF);
-const COLUMNS: MeasureName[] = ["calls", "total_tokens", "cost_per_call", "cache_hit_rate", "error_rate", "latency_ms_p95"];
+const COLUMNS: MeasureName[] = ["calls", "total_tokens", "cost_per_call", "cache_hit_rate", "error_rate"];
+/** It is read from the calls themselves, the others from sums: it comes in after them. */
+const LATENCY: MeasureName = "latency_ms_p95";
 const MOST_ROWS = 50;
 
 export default function Entities({ view, change }: PageProps) {
@@ -58,6 +60,7 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
         compare: "previous_period",
       }),
   });
+  const latency = useLatency(query.data, dimension, view);
   return (
     <Panel
       title={`${PAGES[view.page]}, ${rangeWords(range, timezone)}`}
@@ -71,12 +74,30 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
       isEmpty={(answer) => answer.rows.length === 0}
       empty={nothing(view)}
     >
-      {(answer) => <EntityTable answer={answer} dimension={dimension} view={view} change={change} />}
+      {(answer) => <EntityTable answer={answer} latency={latency} dimension={dimension} view={view} change={change} />}
     </Panel>
   );
 }
 
-function EntityTable({ answer, dimension, view, change }: PageProps & { answer: Answer; dimension: Entity }) {
+type Latencies = UseQueryResult<Map<string, Row>>;
+
+/** Of the groups that have rows of their own. */
+function useLatency(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): Latencies {
+  const shown = answer && ofShown(filters, answer, dimension);
+  return useLiveQuery({
+    key: ["entities' latency", dimension, range, timezone, shown],
+    rows: dimension,
+    paceSeconds: lookOf(range).paceSeconds,
+    waits: !shown,
+    ask: async () => {
+      const asked = { measures: [LATENCY], group_by: [dimension], filters: shown!, ...periodOf(range, timezone, new Date()), timezone };
+      const { rows } = await ask({ ...asked, order_by: "-calls", totals: false });
+      return new Map(rows.map((row) => [rowKey(row, dimension), row]));
+    },
+  });
+}
+
+function EntityTable({ answer, latency, dimension, view, change }: PageProps & { answer: Answer; latency: Latencies; dimension: Entity }) {
   const before = new Map(answer.comparison?.rows.map((row) => [rowKey(row, dimension), row]));
   const whole = Number(answer.totals["cost_usd"] ?? 0);
   return (
@@ -93,11 +114,19 @@ function EntityTable({ answer, dimension, view, change }: PageProps & { answer: 
                 {MEASURES[name].label}
               </Table.Th>
             ))}
+            <Table.Th ta="right">
+              {MEASURES[LATENCY].label}
+              {latency.isError && (
+                <UnstyledButton fz="xs" td="underline" className="bad" ml={6} title={reasonOf(latency.error)} onClick={() => void latency.refetch()}>
+                  try again
+                </UnstyledButton>
+              )}
+            </Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {answer.rows.map((row) => (
-            <EntityRow key={rowKey(row, dimension)} {...{ row, before: before.get(rowKey(row, dimension)), whole, dimension, view, change }} />
+            <EntityRow key={rowKey(row, dimension)} {...{ row, before: before.get(rowKey(row, dimension)), latency, whole, dimension, view, change }} />
           ))}
         </Table.Tbody>
       </Table>
@@ -105,7 +134,15 @@ function EntityTable({ answer, dimension, view, change }: PageProps & { answer: 
   );
 }
 
-function EntityRow({ row, before, whole, dimension, view, change }: PageProps & { row: Row; before: Row | undefined; whole: number; dimension: Entity }) {
+interface RowProps extends PageProps {
+  row: Row;
+  before: Row | undefined;
+  latency: Latencies;
+  whole: number;
+  dimension: Entity;
+}
+
+function EntityRow({ row, before, latency, whole, dimension, view, change }: RowProps) {
   const name = rowName(row, dimension);
   const cost = row["cost_usd"];
   return (
@@ -133,7 +170,24 @@ function EntityRow({ row, before, whole, dimension, view, change }: PageProps & 
           {measured(MEASURES[column].kind, row[column])}
         </Table.Td>
       ))}
+      <LatencyCell latency={latency} row={row} dimension={dimension} />
     </Table.Tr>
+  );
+}
+
+function LatencyCell({ latency, row, dimension }: { latency: Latencies; row: Row; dimension: Entity }) {
+  if (!row["other"] && latency.isPending)
+    return (
+      <Table.Td aria-busy>
+        <Skeleton height={12} width={44} ml="auto" aria-hidden />
+      </Table.Td>
+    );
+  const found = row["other"] ? undefined : latency.data?.get(rowKey(row, dimension))?.[LATENCY];
+  const { kind } = MEASURES[LATENCY];
+  return (
+    <Table.Td ta="right" className="number" title={row["other"] ? "asked for each, not for all others together" : exactly(kind, found)}>
+      {measured(kind, found)}
+    </Table.Td>
   );
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { Incident, Limit } from "../api/types";
-import { concerning, standings } from "./entities";
+import type { Answer, Incident, Limit } from "../api/types";
+import { concerning, ofShown, standings } from "./entities";
 
 const LIMITS = [
   { name: "monthly", values: [{ scope: { user: "ada" } }, { scope: { user: "grace" } }] },
@@ -17,4 +17,12 @@ test.each([
 ])("%s %s is held by %j and concerned by %j", (dimension, of, held, wrong) => {
   expect(standings(LIMITS, dimension, of).map(({ limit }) => limit.name)).toEqual(held);
   expect(concerning(INCIDENTS, dimension, of).map(({ incident_id }) => incident_id)).toEqual(wrong);
+});
+
+test("what is asked of the groups that are shown is asked of no others", () => {
+  const rows = [{ team: "core" }, { team: null }];
+  const all = { rows } as unknown as Answer;
+  expect(ofShown({ feature: "chat" }, all, "team")).toEqual({ feature: "chat" });
+  const some = { rows: [...rows, { team: null, other: true }] } as unknown as Answer;
+  expect(ofShown({ feature: "chat", team: "core" }, some, "team")).toEqual({ feature: "chat", team: { in: ["core", null] } });
 });

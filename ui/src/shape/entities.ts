@@ -1,6 +1,13 @@
 /** What concerns one user, team, feature or model. Pure. */
 
-import type { Incident, Limit, LimitValue } from "../api/types";
+import type { Answer, Incident, Limit, LimitValue } from "../api/types";
+import type { Filters } from "../view/names";
+
+/** The filters under which an answer has the groups of another one that have rows of their own, and no others. */
+export function ofShown(filters: Filters, { rows }: Answer, dimension: string): Record<string, unknown> {
+  const shown = rows.filter((row) => !row["other"]);
+  return shown.length === rows.length ? filters : { ...filters, [dimension]: { in: shown.map((row) => row[dimension]) } };
+}
 
 /** Limits and labels name a user shortly. */
 function names(dimension: string): string[] {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -43,8 +43,21 @@ class Folding:
         first = sorted((row for row in self.found if not self._is_rest(row)), key=lambda row: row[PLACE])
         return list(dict.fromkeys(tuple(row[key] for key in keys) for row in first))
 
+    def with_whole_parts(self, shown: Iterable[Found]) -> Folding:
+        """With the parts that do not add up, found by group and bucket; the folded rest is still to be asked."""
+        unknown = {part.name: None for part in self.whole_parts}
+        by_group = {self._group(row): row for row in shown}
+        found = [
+            row if self._is_rest(row) else {**row, **by_group.get(self._group(row), unknown)} for row in self.found
+        ]
+        return replace(self, found=found)
+
+    def _group(self, row: Found) -> tuple[Any, ...]:
+        return (*(row[key_name(index)] for index in range(len(self.query.group_by))), row.get(BUCKET))
+
     def answer(self, rest: Iterable[Found], whole: Found) -> Answer:
-        """`rest` holds the whole parts of the folded groups by bucket, `whole` those of all calls.
+        """`rest` holds the whole parts of the folded groups by bucket, `whole` those of all calls; what was not asked
+        is unknown.
 
         Raises UsageError when there are more than `MOST_ROWS` rows.
         """
@@ -59,7 +72,7 @@ class Folding:
         sums = {part.name: _sum(row[part.name] for row in rows) for part in parts_of(self.query) if part.kind == "sum"}
         return Answer(
             rows=[self._row(row) for row in self._sorted(rows)],
-            totals=self._measures({**sums, **whole}),
+            totals=self._totals({**sums, **whole}),
             coverage={part.name: int(sums[part.name] or 0) for part in COVERAGE},
             groups=None if self.query.limit is None else max((int(row[RANK]) for row in self.found), default=0),
         )
@@ -86,6 +99,11 @@ class Folding:
         if is_rest:
             row["other"] = True
         return row
+
+    def _totals(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {name: MEASURES[name] for name in self.query.measures}
+        are_known = {name: all(part.name in values for part in measure.parts) for name, measure in asked.items()}
+        return {name: measure.value(values) if are_known[name] else None for name, measure in asked.items()}
 
     def _measures(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: MEASURES[name].value(values) for name in self.query.measures}

@@ -40,6 +40,7 @@ _QUERY_KEYS: Final = (
     "limit",
     "offset",
     "compare",
+    "totals",
 )
 
 
@@ -70,6 +71,7 @@ def parse_query(request: Mapping[str, Any], now_us: int) -> Query:
         limit=limit,
         offset=_offset(request, limit),
         compare=_comparison(request, period, zone, now_us, limit),
+        whole_totals=_whole_totals(request.get("totals")),
     )
 
 
@@ -94,6 +96,12 @@ def _comparison(
     if compared is not None and limit is not None and limit > MOST_COMPARED:
         raise UsageError(f"with compare, limit is at most {MOST_COMPARED}", hint="or none at all", field="limit")
     return compared
+
+
+def _whole_totals(wanted: Any) -> bool:
+    if wanted is None or isinstance(wanted, bool):
+        return wanted is not False
+    raise UsageError("totals must be true or false", field="totals")
 
 
 _EVENT_QUERY_KEYS: Final = ("filters", "from", "to", "timezone", "limit", "cursor")

@@ -46,7 +46,8 @@ class Query:
 
     All names are full ones, as `parse_query` makes them. `limit` is the number of groups (not of rows) that follow
     the first `offset` ones: all other groups become one, in every bucket. Without `order_by` the first measure ranks.
-    `compare` is another time for which the same groups are answered too.
+    `compare` is another time for which the same groups are answered too. Without `whole_totals`, the totals of what
+    does not add up are left unknown: they take another reading of the events.
     """
 
     from_us: int
@@ -61,6 +62,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     compare: Period | None = None
+    whole_totals: bool = True
 
     def __post_init__(self) -> None:
         if self.from_us >= self.to_us:

@@ -2,13 +2,14 @@
 
 Values from outside, and names of tags, stand beside the tree (see `slots`): it holds nothing that users said.
 
-A query becomes up to three statements:
+A query becomes up to four statements:
 
 1. `groups`: every part that adds up, by group and bucket. Groups behind the limit are folded into one by the
    statement itself, so that the rows of the answer are all the calls there are.
-2. `rest` (only when the query wants percentiles or distinct users and groups were folded): those, over the calls of
-   the folded groups.
-3. `whole` (only when it wants percentiles or distinct users): those, over all calls.
+2. `shown` (only when roll-ups answer the first and the query wants percentiles or distinct users): those, by group and
+   bucket. Otherwise they stand in the first one.
+3. `rest` (only when the query wants such and groups were folded): those, over the calls of the folded groups.
+4. `whole` (only when it wants such, and has more than one row): those, over all calls.
 """
 
 from __future__ import annotations
@@ -571,6 +572,14 @@ def whole(query: Query, parts: Sequence[Part]) -> Statement:
     return slots.statement(_whole, WholeShape(_shape(ungrouped, slots), tuple(parts)))
 
 
+def shown(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]] | None) -> Statement:
+    """The parts by group and bucket, over the calls of the groups `first` (their keys), or of all of them."""
+    slots = Slots()
+    asked = _shape(query, slots)
+    inside = None if first is None else tuple(_in_slots(slots, keys) for keys in first)
+    return slots.statement(_shown, ShownShape(asked, tuple(parts), inside))
+
+
 def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> Statement:
     """The parts over the calls outside of the groups `first` (their keys), by bucket when there is an interval."""
     slots = Slots()
@@ -588,6 +597,20 @@ class WholeShape:
     first: Keys = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ShownShape:
+    """Of `shown`."""
+
+    asked: Shape
+    parts: tuple[Part, ...]
+    first: Keys | None
+
+
+def _shown(shape: ShownShape) -> exp.Select:
+    select = _by_group(shape.asked, _from_calls(_added_up(shape.asked, shape.parts), shape.asked))
+    return select if shape.first is None else select.where(_inside(shape.asked.query, shape.first))
+
+
 def _whole(shape: WholeShape) -> exp.Select:
     columns = (exp.alias_(aggregate(part), part.name, quoted=True) for part in shape.parts)
     return _from_calls(exp.select(*columns), shape.asked)
@@ -602,10 +625,15 @@ def _rest(shape: WholeShape) -> exp.Select:
 
 
 def _outside(query: Query, first: Keys) -> exp.Expr:
-    if not first:
-        return exp.true()
-    inside = exp.or_(*(_is_group(query, keys) for keys in first))
+    inside = _inside(query, first)
     return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
+
+
+def _inside(query: Query, first: Keys) -> exp.Expr:
+    """Whether a call is of one of these groups."""
+    if len(query.group_by) == 1:  # a list of values is looked up, a chain of comparisons gone through
+        return _one_of(Condition(query.group_by[0], "in", tuple(key for (key,) in first)))
+    return exp.or_(*(_is_group(query, keys) for keys in first)) if first else exp.false()
 
 
 def _is_group(query: Query, keys: Sequence[Slot | None]) -> exp.Expr:
