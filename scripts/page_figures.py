@@ -1,10 +1,12 @@
 """How quick and how frugal the page is, measured in Chromium over the running demo.
 
-python scripts/page_figures.py [--minutes 10]
+python scripts/page_figures.py [--minutes 10] [--no-lighthouse]
 
 Lighthouse's scores of Overview (from npm, by `npx`; at least 95 for performance and accessibility are meant), as on a
-slow phone and on a desktop, and the page's JavaScript heap while calls come in, after a collection each time: it must
-not grow. Exit code 1 when either fails. With `--minutes 0` only the scores, with `--report DIRECTORY` whole reports.
+slow phone and on a desktop; how long its first seconds keep a browser from listening, counted in CPU time, which a busy
+machine changes little; and what the page holds while calls come in, after a collection each time: JavaScript heap,
+nodes of the document, listeners. They must not grow. Exit code 1 when either fails. With `--minutes 0` only the scores,
+with `--report DIRECTORY` whole reports.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +42,30 @@ TIMES = {
     "speed index": "speed-index",
 }
 LEAST_SCORE = 95
+TRACED = "toplevel,devtools.timeline"
+TRACED_SECONDS = 8
+SHORT_MS = 50
+"""A task of a page that takes no longer keeps nobody waiting, says Lighthouse."""
+SLOWNESS = {"a phone": 4, "a desktop": 1}
+"""How many times as long a processor takes that Lighthouse takes for one of these."""
 SAMPLES = 10
 SETTLED_SAMPLES = 3
 """By then every panel has been filled and refreshed, and all code is compiled."""
 MOST_GROWTH = 1.15
 
 
-def main(minutes: float, reports: Path | None) -> int:
+def main(minutes: float, reports: Path | None, forms: Sequence[str]) -> int:
     chromium = next(filter(None, map(shutil.which, BROWSER.names)), None)
     if chromium is None:
         print("no Chromium found: install the package `chromium`", file=sys.stderr)
         return 1
     with demo() as link:
         address, cookie = signed_in(link)
-        good = [is_good(form, lighthouse(chromium, address, cookie, form, reports)) for form in FORMS]
+        good = [is_good(form, lighthouse(chromium, address, cookie, form, reports)) for form in forms]
+        if forms:
+            say_waits(tasks_ms(chromium, address, cookie))
         if minutes:
-            good.append(is_steady(heaps_mb(chromium, address, cookie, minutes * 60 / SAMPLES), minutes))
+            good.append(is_steady(list(held(chromium, address, cookie, minutes * 60 / SAMPLES)), minutes))
     return 0 if all(good) else 1
 
 
@@ -65,10 +78,56 @@ def is_good(form: str, report: dict[str, Any]) -> bool:
     return min(scores.values()) >= LEAST_SCORE
 
 
-def is_steady(heaps: list[float], minutes: float) -> bool:
-    growth = heaps[-1] / max(heaps[:SETTLED_SAMPLES])
-    print(f"· heap in MB over {minutes:g} minutes: {', '.join(f'{heap:.1f}' for heap in heaps)}; {growth:.2f} times")
-    return growth <= MOST_GROWTH
+def say_waits(tasks: list[float]) -> None:
+    for form, slowness in SLOWNESS.items():
+        waits = sum(max(0.0, slowness * task - SHORT_MS) for task in tasks)
+        print(f"· in CPU time, {form}: blocked {waits:.0f} ms, longest task {slowness * max(tasks):.0f} ms", flush=True)
+
+
+def tasks_ms(chromium: str, address: str, cookie: tuple[str, str]) -> list[float]:
+    """CPU time of the tasks of the page's first seconds, on the thread that draws it."""
+    name, value = cookie
+    traced: list[dict[str, Any]] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1350, "height": 940})
+        page.context.add_cookies([{"name": name, "value": value, "url": address}])
+        devtools = page.context.new_cdp_session(page)
+        devtools.on("Tracing.dataCollected", lambda told: traced.extend(told["value"]))
+        devtools.send("Tracing.start", {"categories": TRACED, "transferMode": "ReportEvents"})
+        page.goto(address, wait_until="commit")
+        page.wait_for_timeout(TRACED_SECONDS * 1000)
+        with page.expect_event("close") as ended:
+            devtools.on("Tracing.tracingComplete", lambda _: page.close())
+            devtools.send("Tracing.end")
+        assert ended.value
+        browser.close()
+    drawing = Counter((one["pid"], one["tid"]) for one in traced if one["name"] == "FunctionCall").most_common(1)[0][0]
+    tasks = (one for one in traced if one["name"].endswith("RunTask") and (one["pid"], one["tid"]) == drawing)
+    return [one["tdur"] / 1000 for one in tasks if "tdur" in one]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a page holds after a collection."""
+
+    heap_mb: float
+    nodes: int
+    listeners: int
+    answers: int
+    """What it has asked the server until then."""
+
+
+def is_steady(samples: list[Held], minutes: float) -> bool:
+    settled, last = samples[:SETTLED_SAMPLES], samples[-1]
+    growths = {
+        "heap": last.heap_mb / max(one.heap_mb for one in settled),
+        "nodes": last.nodes / max(one.nodes for one in settled),
+        "listeners": last.listeners / max(one.listeners for one in settled),
+    }
+    said = ", ".join(f"{name} {growth:.2f} times" for name, growth in growths.items())
+    print(f"· after {minutes:g} minutes of what it held when it had settled: {said}", flush=True)
+    return max(growths.values()) <= MOST_GROWTH
 
 
 def signed_in(link: str) -> tuple[str, tuple[str, str]]:
@@ -98,29 +157,38 @@ def lighthouse(chromium: str, address: str, cookie: tuple[str, str], form: str, 
     return found
 
 
-def heaps_mb(chromium: str, address: str, cookie: tuple[str, str], pause_seconds: float) -> list[float]:
-    """The heap of a page that is left open, sample by sample."""
+def held(chromium: str, address: str, cookie: tuple[str, str], pause_seconds: float) -> Iterator[Held]:
+    """Of a page that is left open, sample by sample; says each."""
     name, value = cookie
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page()
         page.context.add_cookies([{"name": name, "value": value, "url": address}])
+        answers: Counter[str] = Counter()
+        page.on("requestfinished", lambda request: answers.update([request.resource_type]))
         page.goto(address)
         devtools = page.context.new_cdp_session(page)
-        heaps = []
-        for _ in range(SAMPLES):
+        for number in range(1, SAMPLES + 1):
             page.wait_for_timeout(pause_seconds * 1000)
             devtools.send("HeapProfiler.collectGarbage")
-            heaps.append(devtools.send("Runtime.getHeapUsage")["usedSize"] / 1e6)
+            heap, counts = devtools.send("Runtime.getHeapUsage"), devtools.send("Memory.getDOMCounters")
+            sample = Held(heap["usedSize"] / 1e6, counts["nodes"], counts["jsEventListeners"], answers["fetch"])
+            minute = number * pause_seconds / 60
+            print(
+                f"· after {minute:.1f} minutes: heap {sample.heap_mb:.1f} MB, {sample.nodes:,} nodes, "
+                f"{sample.listeners:,} listeners; {sample.answers:,} answers so far",
+                flush=True,
+            )
+            yield sample
         browser.close()
-    return heaps
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10, help="how long the page is left open; 0 for not at all")
     parser.add_argument("--report", type=Path, help="a directory for what Lighthouse found, as JSON; made if missing")
+    parser.add_argument("--no-lighthouse", action="store_true", help="only what the page holds")
     given = parser.parse_args()
     if given.report is not None:
         given.report.mkdir(parents=True, exist_ok=True)
-    raise SystemExit(main(given.minutes, given.report))
+    raise SystemExit(main(given.minutes, given.report, () if given.no_lighthouse else tuple(FORMS)))

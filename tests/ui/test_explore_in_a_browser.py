@@ -133,6 +133,22 @@ def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> No
     ]
 
 
+def test_the_calls_of_a_view_are_exported_with_every_field(page: Page, server: Server) -> None:
+    server.post(*(event(now(), user_id="exported", tags={"ticket": str(number)}) for number in range(60)))
+    page.goto(f"{server.url}/?page=calls&range=24h&user_id=exported")
+    expect(page.get_by_test_id("call-count")).to_have_text("60 in all")
+    told = {call["event_id"]: call for call in server.events(user_id="exported", limit=100)}
+    with exported(page, "CSV").open(newline="") as file:
+        rows = {row["event_id"]: row for row in csv.DictReader(file)}
+    assert {name: (row["cost_usd"], json.loads(row["tags"])) for name, row in rows.items()} == {
+        name: (call["cost_usd"], call["tags"]) for name, call in told.items()
+    }
+    table = duckdb.read_parquet(str(exported(page, "Parquet"))).select("event_id", "cost_usd", "tags").fetchall()
+    assert {name: (cost, tags) for name, cost, tags in table} == {
+        name: (Decimal(call["cost_usd"]), call["tags"]) for name, call in told.items()
+    }
+
+
 def test_the_calls_behind_a_number_are_as_many_as_it_says(page: Page, server: Server) -> None:
     nameless = [event(now(), user_id="nameless", feature=name) for name in ("named", None, None)]
     server.post(*({name: value for name, value in one.items() if value is not None} for one in nameless))

@@ -95,6 +95,44 @@ def test_a_drag_over_the_chart_shows_that_time_and_the_back_button_all_of_it(pag
     expect(shown(page)).to_have_attribute("title", "$0.015")
 
 
+def test_a_finger_that_moves_sideways_over_the_chart_chooses_a_time(pages: Pages, server: Server) -> None:
+    server.post(*(event(now(), feature="touched", started_at=ago(now(), hours=h)) for h in (1, 20)))
+    page = pages.open(server, viewport=PHONE, has_touch=True, is_mobile=True)
+    page.goto(f"{server.url}/?feature=touched&range=24h")
+    expect(shown(page)).to_have_attribute("title", "$0.015")
+    over = page.get_by_role("img", name="Cost per hour").locator(".u-over")
+    over.scroll_into_view_if_needed()
+    middle, end = finger(over, 0.5), finger(over, 0.99)
+    touch = page.context.new_cdp_session(page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [middle]})
+    for part in (0.6, 0.8, 0.99):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [finger(over, part)]})
+    expect(page.get_by_test_id("chart-values")).to_contain_text("Letting go shows")
+    assert end["y"] == middle["y"]
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(shown(page)).to_have_attribute("title", "$0.0075")
+    assert cost_in(server, "touched", span_in(page)) == "$0.0075"
+
+
+def test_a_finger_that_moves_up_over_the_chart_scrolls_the_page(pages: Pages, server: Server) -> None:
+    page = pages.open(server, viewport=PHONE, has_touch=True, is_mobile=True)
+    over = page.get_by_role("img", name="Cost per minute").locator(".u-over")
+    over.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    gesture = {**finger(over, 0.5), "yDistance": -200, "xDistance": 4, "gestureSourceType": "touch"}
+    page.context.new_cdp_session(page).send("Input.synthesizeScrollGesture", gesture)
+    page.wait_for_function("before => scrollY > before + 100", arg=before)
+    expect(page).to_have_url(f"{server.url}/")
+    expect(page.locator(".u-select")).to_have_css("width", "0px")
+
+
+def finger(over: Locator, part: float) -> dict[str, float]:
+    """A point on the plot, so far from its left edge, in the window."""
+    box = over.bounding_box()
+    assert box is not None
+    return {"x": round(box["x"] + box["width"] * part), "y": round(box["y"] + box["height"] / 2)}
+
+
 def test_a_time_is_chosen_on_the_chart_by_keyboard(page: Page, server: Server) -> None:
     server.post(*(event(now(), feature="stepped", started_at=ago(now(), hours=h)) for h in (1, 20)))
     page.goto(f"{server.url}/?page=explore&feature=stepped&range=24h")

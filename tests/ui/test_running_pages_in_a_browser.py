@@ -8,6 +8,8 @@ from page_rig import Pages, Server, event, now
 from playwright.sync_api import Locator, Page, expect
 from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, panel
 
+from taximeter.server.page import BUILT
+
 pytestmark = pytest.mark.browser
 
 PANELS = {"prices": "What a model costs", "keys": "Keys", "health": "Jobs"}
@@ -22,6 +24,26 @@ def open_page(page: Page, server: Server, name: str) -> Locator:
 
 def status_with(server: Server, key: str) -> int:
     return httpx.get(f"{server.url}/api/v1/me", headers={"authorization": f"Bearer {key}"}, timeout=60).status_code
+
+
+def test_a_part_of_a_page_that_the_server_has_no_more_says_so_and_the_new_page_has_it(
+    pages: Pages, server: Server
+) -> None:
+    """The server was upgraded while a page was open: its files have other names by now."""
+    pages.allowed = (*pages.allowed, "/assets/Explore", "newer page")
+    page = pages.open(server)
+    expect(page.get_by_test_id("range-total")).to_be_visible()
+    page.route("**/assets/Explore*", lambda route: route.fulfill(status=404, body="{}"))
+    upgraded = (BUILT / "index.html").read_text().replace("/assets/index-", "/assets/newer-")
+    page.route(server.url + "/", lambda route: route.fulfill(body=upgraded))
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Explore").click()
+    expect(page.get_by_role("alert")).to_contain_text("was upgraded")
+    expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+    assert barriers(page) == []
+    page.unroute_all()
+    page.get_by_role("button", name="Load the page again").click()
+    expect(page.get_by_test_id("groups-total")).to_be_visible()
+    assert "page=explore" in page.url
 
 
 def test_a_key_is_made_shown_once_and_revoked_at_once(page: Page, server: Server) -> None:

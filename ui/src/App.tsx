@@ -1,24 +1,24 @@
 import { Container, Skeleton, Stack } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import { useQuery } from "@tanstack/react-query";
 import { Suspense, useLayoutEffect, useState } from "react";
 
 import { lazily } from "./lazily";
 import { ApiError, calls, whoAmI } from "./api/client";
+import { useAnswer } from "./api/useAnswer";
 import { FilterChips, Header } from "./Header";
 import { Navigation } from "./Navigation";
 import { PAGE_OF } from "./pages/registry";
-import { SignIn } from "./SignIn";
+import { SignIn } from "./SignIn"; // at hand from the beginning: nobody without a session gets a part of the page
 import { useView } from "./view/useView";
-import { Welcome } from "./Welcome";
 
 const Palette = lazily(() => import("./panels/Palette"));
+const Welcome = lazily(() => import("./Welcome"));
 
 const LOOK_FOR_FIRST_CALL_MS = 1_000;
 
 export function App() {
   useLayoutEffect(() => document.getElementById("shell")?.remove(), []); // in the frame that draws what it stood for
-  const access = useQuery({ queryKey: ["access"], queryFn: whoAmI, retry: false, staleTime: Infinity });
+  const access = useAnswer({ queryKey: ["access"], queryFn: whoAmI, retry: false, staleTime: Infinity });
   if (access.error instanceof ApiError && access.error.isRefusal) return <SignIn />;
   return <Page />; // the document came to somebody who is signed in: nothing waits for who that is
 }
@@ -36,13 +36,7 @@ function Page() {
         {!isNew && <Navigation view={view} change={change} />}
         {!isNew && <FilterChips view={view} change={change} />}
         <main>
-          {isNew ? (
-            <Welcome />
-          ) : (
-            <Suspense fallback={<Skeleton height={320} aria-hidden />}>
-              <Shown view={view} change={change} />
-            </Suspense>
-          )}
+          <Suspense fallback={<Skeleton height={320} aria-hidden />}>{isNew ? <Welcome /> : <Shown view={view} change={change} />}</Suspense>
         </main>
         {isCommanding && (
           <Suspense>
@@ -56,7 +50,7 @@ function Page() {
 
 /** Whether the installation has not seen a single call. */
 function useIsNew(): boolean {
-  const any = useQuery({
+  const any = useAnswer({
     queryKey: ["any call"],
     queryFn: () => calls({}, { limit: 1 }),
     refetchInterval: ({ state }) => (state.data?.events.length ? false : LOOK_FOR_FIRST_CALL_MS),

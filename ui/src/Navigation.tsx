@@ -1,15 +1,14 @@
 /** The pages. Each link keeps the view: range, zone and filters go along. */
 
-import { useQuery } from "@tanstack/react-query";
-
 import { incidents } from "./api/client";
+import { useAnswer } from "./api/useAnswer";
 import { PageLink } from "./panels/PageLink";
 import { type ChangeView, type PageName, PAGES, type View } from "./view/state";
 
 const LOOK_FOR_ALERTS_MS = 10_000;
 
 export function Navigation({ view, change }: { view: View; change: ChangeView }) {
-  const open = useQuery({ queryKey: ["incidents", "open"], queryFn: () => incidents("open"), refetchInterval: LOOK_FOR_ALERTS_MS });
+  const open = useAnswer({ queryKey: ["incidents", "open"], queryFn: () => incidents("open"), refetchInterval: LOOK_FOR_ALERTS_MS });
   return (
     <nav className="pages" aria-label="Pages">
       {(Object.keys(PAGES) as PageName[]).map((page) => (

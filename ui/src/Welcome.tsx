@@ -9,7 +9,7 @@ import type { KeyWish } from "./api/types";
 import { reasonOf } from "./panels/Panel";
 import { SNIPPETS, type SnippetName } from "./snippets";
 
-export function Welcome() {
+export default function Welcome() {
   const [name, setName] = useState<SnippetName>("openai");
   const { scope } = SNIPPETS[name];
   const [keys, setKeys] = useState<Partial<Record<KeyWish["scope"], string>>>({});

@@ -36,11 +36,17 @@ export function exactMoney(amount: string | null | undefined): string {
 }
 
 export function count(n: number | null | undefined): string {
-  return n === null || n === undefined ? "–" : WHOLE.format(n);
+  return n === null || n === undefined ? "–" : WHOLE().format(n);
 }
 
-const WHOLE = new Intl.NumberFormat("en-US");
-const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+/** Made when the first number is shown: that takes longer than all else the module does. */
+const WHOLE = once(() => new Intl.NumberFormat("en-US"));
+const COMPACT = once(() => new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }));
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
 
 /** `1 call`, `1,234 calls`. */
 export function counted(n: number, noun: string): string {
@@ -55,7 +61,7 @@ export function limitAmount(value: string | number, measure: string): string {
 /** `950`, `12.3k`, `4.6M`: for places where a rough size is enough. */
 export function compact(n: number | null | undefined): string {
   if (n === null || n === undefined) return "–";
-  return COMPACT.format(n);
+  return COMPACT().format(n);
 }
 
 /** `0 B`, `12.3 kB`, `5.4 MB`. */

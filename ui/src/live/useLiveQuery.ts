@@ -1,5 +1,6 @@
-import { hashKey, useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { hashKey, type UseQueryResult } from "@tanstack/react-query";
 
+import { useAnswer } from "../api/useAnswer";
 import { LIVE, type LiveMeta, tookMs } from "./refresher";
 
 /** Time passes although nothing happens: what was spent in the last minutes changes by itself. */
@@ -21,7 +22,7 @@ interface LiveQuestion<T> {
 /** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen, if it has the same kind of rows. */
 export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false, waits = false }: LiveQuestion<T>): UseQueryResult<T> {
   const queryKey = still ? key : [LIVE, ...key];
-  return useQuery<T>({
+  return useAnswer<T>({
     queryKey,
     queryFn: () => timed(hashKey(queryKey), ask),
     enabled: !waits,

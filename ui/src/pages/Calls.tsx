@@ -1,9 +1,11 @@
 /** Every call of the view, page by page, and one of them in full. */
 
-import { Button, Group, Stack, Text } from "@mantine/core";
+import { Button, Group, Menu, Stack, Text } from "@mantine/core";
+import { IconDownload } from "@tabler/icons-react";
 import { useState } from "react";
 
-import { ask, calls } from "../api/client";
+import { ask, callFile, calls } from "../api/client";
+import { saveFrom } from "../files";
 import { count } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { CallTable } from "../panels/CallTable";
@@ -12,7 +14,7 @@ import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";
 import { lookOf, periodOf, rangeWords } from "../view/range";
-
+import type { View } from "../view/state";
 import type { PageProps } from "./registry";
 
 const A_PAGE = 50;
@@ -63,9 +65,12 @@ function Pages({ view, change }: PageProps) {
         <>
           <CallTable key={cursor ?? ""} withDate={lookOf(range).seconds > DAY_SECONDS} page={page} timezone={timezone} open={(id) => change({ call: id })} />
           <Group justify="space-between" mt="sm">
-            <Text size="sm" c="dimmed" className="number">
-              {count(first)} to {count(first + page.events.length - 1)}
-            </Text>
+            <Group gap="xs">
+              <Text size="sm" c="dimmed" className="number">
+                {count(first)} to {count(first + page.events.length - 1)}
+              </Text>
+              <Export view={view} calls={Number(total.data?.totals["calls"])} />
+            </Group>
             <Group gap="xs">
               <Button size="compact-sm" variant="default" disabled={!cursor} onClick={() => setCursors(cursors.slice(0, -1))}>
                 Newer
@@ -83,5 +88,31 @@ function Pages({ view, change }: PageProps) {
         </>
       )}
     </Panel>
+  );
+}
+
+/** The server's, as those of one file. */
+const MOST_IN_A_FILE = 500_000;
+
+/** All calls of the view, not only the page that is shown. */
+function Export({ view: { range, timezone, filters }, calls: found }: { view: View; calls: number }) {
+  const save = (format: "csv" | "parquet") => saveFrom(callFile(filters, { ...periodOf(range, timezone, new Date()), timezone }, format), `calls.${format}`);
+  return (
+    <Menu shadow="md" position="top-start" withinPortal>
+      <Menu.Target>
+        <Button size="compact-sm" variant="default" leftSection={<IconDownload size={14} />}>
+          Export
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{found > MOST_IN_A_FILE ? `More than ${count(MOST_IN_A_FILE)}: choose less time` : "All calls of the view"}</Menu.Label>
+        <Menu.Item disabled={found > MOST_IN_A_FILE} onClick={() => save("csv")}>
+          CSV
+        </Menu.Item>
+        <Menu.Item disabled={found > MOST_IN_A_FILE} onClick={() => save("parquet")}>
+          Parquet
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
   );
 }

@@ -1,9 +1,8 @@
 /** What is being spent, on whom. */
 
 import { SimpleGrid, Stack } from "@mantine/core";
-import { Suspense } from "react";
-
 import { lazily } from "../lazily";
+import { BelowTheFold } from "../panels/WhenIdle";
 import { Coverage } from "../panels/Coverage";
 import { LastCalls } from "../panels/LastCalls";
 import { OpenedCall } from "../panels/OpenedCall";
@@ -12,10 +11,11 @@ import { Tiles } from "../panels/Tiles";
 import { TopTable } from "../panels/TopTable";
 import type { PageProps } from "./registry";
 
-// Below what is seen first: loaded once that stands, into places that are kept for them.
 const MonthChart = lazily(() => import("../panels/MonthChart"));
 const HeatMap = lazily(() => import("../panels/HeatMap"));
-const PLACE = <section className="panel" style={{ minHeight: 338 }} aria-hidden />;
+
+/** What the panels come to when they are filled. */
+const [CHART_HEIGHT, CALLS_HEIGHT] = [344, 362];
 
 export default function Overview({ view, change }: PageProps) {
   return (
@@ -29,14 +29,16 @@ export default function Overview({ view, change }: PageProps) {
         <TopTable title="Top models" dimension="model" view={view} change={change} />
       </SimpleGrid>
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
-        <Suspense fallback={PLACE}>
+        <BelowTheFold height={CHART_HEIGHT}>
           <MonthChart view={view} />
-        </Suspense>
-        <Suspense fallback={PLACE}>
+        </BelowTheFold>
+        <BelowTheFold height={CHART_HEIGHT}>
           <HeatMap view={view} />
-        </Suspense>
+        </BelowTheFold>
       </SimpleGrid>
-      <LastCalls view={view} change={change} />
+      <BelowTheFold height={CALLS_HEIGHT}>
+        <LastCalls view={view} change={change} />
+      </BelowTheFold>
       <OpenedCall view={view} change={change} />
     </Stack>
   );

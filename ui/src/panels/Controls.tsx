@@ -1,6 +1,6 @@
 /** The time, the zone, the grouping and the filters of the view. */
 
-import { SegmentedControl, Select, Tooltip } from "@mantine/core";
+import { Select } from "@mantine/core";
 import { IconWorld } from "@tabler/icons-react";
 import { useMemo } from "react";
 
@@ -8,24 +8,40 @@ import type { PageProps } from "../pages/registry";
 import { type Dimension, nameInText } from "../view/names";
 import { isSpan, type RangeName, RANGES } from "../view/range";
 import { AddFilter } from "./AddFilter";
+import { Choice } from "./Choice";
 import { RangePicker } from "./RangePicker";
 import { useDimensions } from "./useDimensions";
+import { WhenIdle } from "./WhenIdle";
+
+/** Pixels; of the buttons what their words come to. */
+const WIDTHS = { dates: 84, group: 158, zone: 178, filter: 84 };
+
+const placeOf = (width: number) => <div className="control-place" style={{ width }} />;
 
 export default function Controls({ view, change }: PageProps) {
   return (
     <>
-      <SegmentedControl
-        aria-label="Time range"
+      <Choice
+        label="Time range"
         className="range"
-        size="xs"
-        data={Object.keys(RANGES)}
+        options={(Object.keys(RANGES) as RangeName[]).map((value) => ({ value, label: value }))}
         value={isSpan(view.range) ? "" : view.range}
-        onChange={(range) => change({ range: range as RangeName })}
+        onChange={(range) => change({ range })}
       />
-      <RangePicker view={view} change={change} />
-      {(view.page === "overview" || view.of !== null) && <GroupSelect view={view} change={change} />}
-      <ZoneSelect view={view} change={change} />
-      <AddFilter view={view} change={change} />
+      <WhenIdle place={placeOf(WIDTHS.dates)}>
+        <RangePicker view={view} change={change} />
+      </WhenIdle>
+      {(view.page === "overview" || view.of !== null) && (
+        <WhenIdle place={placeOf(WIDTHS.group)}>
+          <GroupSelect view={view} change={change} />
+        </WhenIdle>
+      )}
+      <WhenIdle place={placeOf(WIDTHS.zone)}>
+        <ZoneSelect view={view} change={change} />
+      </WhenIdle>
+      <WhenIdle place={placeOf(WIDTHS.filter)}>
+        <AddFilter view={view} change={change} />
+      </WhenIdle>
     </>
   );
 }
@@ -36,7 +52,7 @@ function GroupSelect({ view, change }: PageProps) {
     <Select
       aria-label="Group the chart by"
       size="xs"
-      w={158}
+      w={WIDTHS.group}
       searchable
       allowDeselect={false}
       data={options.map(({ group, items }) => ({ group, items: items.map(({ value }) => ({ value, label: `by ${nameInText(value)}` })) }))}
@@ -49,19 +65,18 @@ function GroupSelect({ view, change }: PageProps) {
 function ZoneSelect({ view, change }: PageProps) {
   const zones = useMemo(() => [...new Set([view.timezone, "UTC", ...Intl.supportedValuesOf("timeZone")])], [view.timezone]);
   return (
-    <Tooltip label={`Days begin at midnight in ${view.timezone}`} openDelay={400}>
-      <Select
-        aria-label="Time zone in which days begin"
-        size="xs"
-        w={178}
-        searchable
-        allowDeselect={false}
-        limit={50}
-        leftSection={<IconWorld size={14} />}
-        data={zones}
-        value={view.timezone}
-        onChange={(timezone) => timezone && change({ timezone })}
-      />
-    </Tooltip>
+    <Select
+      aria-label="Time zone in which days begin"
+      title={`Days begin at midnight in ${view.timezone}`}
+      size="xs"
+      w={WIDTHS.zone}
+      searchable
+      allowDeselect={false}
+      limit={50}
+      leftSection={<IconWorld size={14} />}
+      data={zones}
+      value={view.timezone}
+      onChange={(timezone) => timezone && change({ timezone })}
+    />
   );
 }

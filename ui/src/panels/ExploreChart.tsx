@@ -14,7 +14,7 @@ import { chartOf, intervalOf, type View } from "../view/state";
 import { bucketStarts, endOfBucket, startOf } from "../view/zone";
 import type { PageProps } from "../pages/registry";
 import { Chart, KEYS } from "./Chart";
-import { HEIGHT, LEGEND_HEIGHT } from "./chartFrame";
+import { WITH_LEGEND } from "./chartFrame";
 import { Legend } from "./Legend";
 import { nothing } from "./nothing";
 import { Panel } from "./Panel";
@@ -33,7 +33,7 @@ export function ExploreChart({ title, view, change }: PageProps & { title: strin
   const measure = MEASURES[view.measure];
   const interval = intervalOf(view);
   return (
-    <Panel title={title} query={query} height={HEIGHT + LEGEND_HEIGHT} steady isEmpty={({ series: found }) => found.groups.length === 0} empty={nothing(view)}>
+    <Panel title={title} query={query} height={WITH_LEGEND} steady isEmpty={({ series: found }) => found.groups.length === 0} empty={nothing(view)}>
       {(data) => (
         <>
           <Chart

@@ -1,6 +1,6 @@
 /** When it is spent: every hour of the week as one cell of a table, the darker the more. */
 
-import { Group, SegmentedControl, Text } from "@mantine/core";
+import { Group, Text } from "@mantine/core";
 import { type CSSProperties, useState } from "react";
 
 import { ask } from "../api/client";
@@ -10,6 +10,7 @@ import { type Heat, heat, hourWords, HOURS, WEEKDAYS } from "../shape/heat";
 import { MEASURES } from "../view/measures";
 import { lookOf, periodOf, rangeWords, type TimeRange } from "../view/range";
 import type { View } from "../view/state";
+import { Choice } from "./Choice";
 import { nothing } from "./nothing";
 import { Panel } from "./Panel";
 
@@ -39,13 +40,7 @@ export default function HeatMap({ view }: { view: View }) {
     <Panel
       title={`When, ${rangeWords(range, timezone)}`}
       aside={
-        <SegmentedControl
-          size="xs"
-          aria-label="Shade by"
-          data={SHOWN.map((value) => ({ value, label: MEASURES[value].label }))}
-          value={measure}
-          onChange={(chosen) => setMeasure(chosen as Shown)}
-        />
+        <Choice label="Shade by" options={SHOWN.map((value) => ({ value, label: MEASURES[value].label }))} value={measure} onChange={setMeasure} />
       }
       query={query}
       height={270}

@@ -15,7 +15,8 @@ interface Props<T> {
   query: UseQueryResult<T>;
   isEmpty?: (data: T) => boolean;
   empty?: ReactNode;
-  height?: number;
+  /** Pixels, or a length of CSS. */
+  height?: number | string;
   /** Whether it is never less high than that, so that what stands below it stays where it is. */
   steady?: boolean;
   children: (data: T) => ReactNode;
@@ -50,7 +51,7 @@ export function Body<T>({ query, isEmpty, empty, height = 160, steady, children 
   );
 }
 
-function Empty({ height, children }: { height: number; children: ReactNode }) {
+function Empty({ height, children }: { height: number | string; children: ReactNode }) {
   return (
     <Stack align="center" justify="center" mih={height} gap="xs">
       <Text c="dimmed" size="sm" ta="center" component="div">

@@ -9,14 +9,15 @@ import { filtered, nameInText } from "../view/names";
 import { MEASURES } from "../view/measures";
 import { lookOf, rangeWords, spanOf, theRange } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
-import { Chart, KEYS } from "./Chart";
-import { HEIGHT, LEGEND_HEIGHT } from "./chartFrame";
+import { Chart, KEYS, useChartSoon } from "./Chart";
+import { WITH_LEGEND } from "./chartFrame";
 import { Legend } from "./Legend";
 import { Panel } from "./Panel";
 import { useColours } from "./useColours";
 import { useSpendOverTime } from "./useSpendOverTime";
 
 export function SpendChart({ view, change }: { view: View; change: ChangeView }) {
+  useChartSoon();
   const { interval } = lookOf(view.range);
   const query = useSpendOverTime(view);
   const series = query.data?.series;
@@ -39,7 +40,7 @@ export function SpendChart({ view, change }: { view: View; change: ChangeView })
         )
       }
       query={query}
-      height={HEIGHT + LEGEND_HEIGHT}
+      height={WITH_LEGEND}
       steady
       isEmpty={(data) => data.series.groups.length === 0}
       empty={<NothingHere view={view} change={change} />}

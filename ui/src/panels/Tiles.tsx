@@ -1,11 +1,12 @@
 /** Spend now, today and this month: the numbers people open the page for. */
 
 import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core";
-import { useQuery, type UseQueryResult } from "@tanstack/react-query";
+import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { ask, limits } from "../api/client";
 import type { Answer, Forecast, Limit, Money } from "../api/types";
+import { useAnswer } from "../api/useAnswer";
 import { multiply } from "../decimal";
 import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
@@ -89,7 +90,7 @@ function useTotals(from: string, view: View, paceSeconds: number): UseQueryResul
 }
 
 function useLimits(): UseQueryResult<Limit[]> {
-  return useQuery({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AT_LIMITS_MS });
+  return useAnswer({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AT_LIMITS_MS });
 }
 
 /** How much of a limit whoever is closest to it has spent, and how many have nothing left. */

@@ -2,7 +2,7 @@
 
 import { useComputedColorScheme } from "@mantine/core";
 import { useElementSize } from "@mantine/hooks";
-import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 
 import { sumKnown } from "../decimal";
@@ -11,7 +11,7 @@ import { bucketAt, heights, levels, type Series } from "../shape/series";
 import type { Measure } from "../view/measures";
 import type { Interval } from "../view/zone";
 import { HEIGHT } from "./chartFrame";
-import { plotOptions } from "./plotOptions";
+import { DRAG_PIXELS, plotOptions } from "./plotOptions";
 
 export interface ChartProps {
   series: Series;
@@ -43,6 +43,8 @@ export default function TimeChart({ series, end, colours, interval, timezone, la
   const [hover, setHover] = useState<Hover | null>(null);
   /** The bucket from which on a time is being chosen by keyboard. */
   const [anchor, setAnchor] = useState<number | null>(null);
+  /** Where a finger touched the plot: pixels from its left edge, and the bucket there. */
+  const touch = useRef<{ left: number; bucket: number } | null>(null);
   // What the plot asks for while it lives: it is built anew only when its look changes.
   const shown = useRef({ series, end, zoom });
   shown.current = { series, end, zoom };
@@ -102,11 +104,38 @@ export default function TimeChart({ series, end, colours, interval, timezone, la
     setHover(null);
   };
 
+  // The plot itself hears the mouse only. Where a finger scrolls instead, the browser takes it away and says so.
+  const underFinger = (event: PointerEvent) => {
+    const { left, width: wide } = plot.current!.over.getBoundingClientRect();
+    const at = Math.min(Math.max(event.clientX - left, 0), wide - 1);
+    return { left: at, bucket: bucketAt(series.times, plot.current!.posToVal(at, "x")) ?? 0 };
+  };
+  const onPointerDown = (event: PointerEvent) => {
+    const isOnPlot = event.pointerType === "touch" && event.isPrimary && plot.current?.over.contains(event.target as Node);
+    touch.current = isOnPlot ? underFinger(event) : null;
+  };
+  const onPointerMove = (event: PointerEvent) => {
+    if (touch.current === null) return;
+    const { left, bucket } = underFinger(event);
+    if (anchor === null && Math.abs(left - touch.current.left) < DRAG_PIXELS) return;
+    choose(touch.current.bucket, bucket);
+    setHover({ bucket, left: plot.current!.valToPos(series.times[bucket]!, "x") });
+  };
+  const onPointerUp = (event: PointerEvent) => {
+    const from = touch.current;
+    touch.current = null;
+    if (from && anchor !== null) zoomTo(from.bucket, underFinger(event).bucket);
+  };
+  const onPointerCancel = () => {
+    if (touch.current) onBlur();
+    touch.current = null;
+  };
+
   return (
-    <div ref={ref} className="chart" tabIndex={0} role="img" aria-label={label} onKeyDown={onKeyDown} onBlur={onBlur}>
+    <div ref={ref} className="chart" tabIndex={0} role="img" aria-label={label} onKeyDown={onKeyDown} onBlur={onBlur} {...{ onPointerDown, onPointerMove, onPointerUp, onPointerCancel }}>
       <div ref={holder} style={{ height: HEIGHT }} />
       {hover && hover.bucket < series.times.length && (
-        <Values {...{ series, end, colours, interval, timezone, measure, before, width, hover, anchor }} />
+        <Values {...{ series, end, colours, interval, timezone, measure, before, width, hover, anchor }} done={touch.current ? "Letting go" : "Enter"} />
       )}
     </div>
   );
@@ -118,9 +147,9 @@ function dataOf(series: Series, lines: boolean, before: number[] | undefined): u
   return [series.times, ...drawn.reverse(), ...(before ? [series.times.map((_, index) => before[index] ?? null)] : [])];
 }
 
-type ValuesProps = Omit<ChartProps, "label" | "lines" | "zoom"> & { width: number; hover: Hover; anchor: number | null };
+type ValuesProps = Omit<ChartProps, "label" | "lines" | "zoom"> & { width: number; hover: Hover; anchor: number | null; done: string };
 
-function Values({ series, end, colours, interval, timezone, measure, before, width, hover, anchor }: ValuesProps) {
+function Values({ series, end, colours, interval, timezone, measure, before, width, hover, anchor, done }: ValuesProps) {
   const { bucket, left } = hover;
   const lines = series.groups.flatMap((group, index) => {
     const amount = group.amounts[bucket];
@@ -145,7 +174,7 @@ function Values({ series, end, colours, interval, timezone, measure, before, wid
           <span className="number">{amountWords(measure, line.amount)}</span>
         </div>
       ))}
-      {anchor !== null && <div className="dim">Enter shows from {bucketWords(series.times[Math.min(anchor, bucket)]!, end, interval, timezone)} on, {Math.abs(anchor - bucket) + 1} bars.</div>}
+      {anchor !== null && <div className="dim">{done} shows from {bucketWords(series.times[Math.min(anchor, bucket)]!, end, interval, timezone)} on, {Math.abs(anchor - bucket) + 1} bars.</div>}
       {before?.[bucket] !== undefined && (
         <div className="chart-values-line dim">
           <span>the time before</span>

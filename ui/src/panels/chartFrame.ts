@@ -1,5 +1,5 @@
 /** What the place of a chart is before the chart is there. */
 
 export const HEIGHT = 260;
-/** One line of the groups' names below it. */
-export const LEGEND_HEIGHT = 32;
+/** With the groups' names below it: of CSS, because it depends on the width of the page. */
+export const WITH_LEGEND = "var(--chart-place)";

@@ -12,7 +12,7 @@ const DAY_SECONDS = 86_400;
 /** Pixels that a date needs below its bar. */
 const DATE_WIDTH = 64;
 /** A click that slips is not a drag. */
-const DRAG_PIXELS = 6;
+export const DRAG_PIXELS = 6;
 
 export interface Look {
   width: number;

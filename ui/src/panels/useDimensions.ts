@@ -1,6 +1,5 @@
-import { useQuery } from "@tanstack/react-query";
-
 import { calls } from "../api/client";
+import { useAnswer } from "../api/useAnswer";
 import { type Dimension, DIMENSIONS, nameOf, tagNamed } from "../view/names";
 
 const CALLS_LOOKED_AT = 200;
@@ -18,7 +17,7 @@ interface Options {
 
 /** What can be grouped by: fields, the tags of the last calls, and what is chosen already. */
 export function useDimensions(...chosen: (Dimension | null)[]): Options[] {
-  const { data } = useQuery({ queryKey: ["tags"], queryFn: tagNames, staleTime: STALE_MS });
+  const { data } = useAnswer({ queryKey: ["tags"], queryFn: tagNames, staleTime: STALE_MS });
   const fields = Object.entries(DIMENSIONS).map(([value, label]) => ({ value, label }));
   const others = chosen.filter((name): name is Dimension => name !== null && !Object.hasOwn(DIMENSIONS, name));
   const tags = [...new Set([...(data ?? []).map(tagNamed), ...others])].map((value) => ({ value, label: nameOf(value) }));

@@ -120,9 +120,12 @@ export function knownTimezone(name: string | null): string | null {
   }
 }
 
+/** Found out once: every link of the page asks for it. */
 export function browserTimezone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  return (browsers ??= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
 }
+
+let browsers: string | undefined;
 
 const formatters = new Map<string, Intl.DateTimeFormat>();
 

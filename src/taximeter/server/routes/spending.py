@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -14,13 +16,17 @@ from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
 from taximeter.server.files import MEDIA, file_answer
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList, SqlAnswer, SqlStatement
-from taximeter.store.events import parse_event_query, parse_query
+from taximeter.store.events import EventQuery, EventStore, parse_event_query, parse_query
 from taximeter.store.events.answers import columns_of
+from taximeter.store.events.columnar_file import CALLS
 from taximeter.store.events.sql_answer import as_json
 
 router: Final = APIRouter(tags=["spending"])
 
 _NOT_FILTERS: Final = (*NARROWING, "cursor", "measures", "format")
+MOST_CALLS: Final = 500_000
+"""Calls of one file."""
+CALLS_AT_ONCE: Final = 10_000
 _FILTERS_ABOUT: Final = 'filters as in a query, as JSON: {"input_tokens": {">": 1000}}'
 
 
@@ -137,6 +143,44 @@ def events(
     parsed = parse_event_query({**asked, "filters": _filters(request, filters)}, parts.clock.now_us())
     page = parts.kept().events(parsed)
     return JSONResponse({"events": page.events, "next": page.next})
+
+
+@router.get(
+    "/events/file", responses={200: {"content": {kind: {} for kind in MEDIA.values()}}}, response_class=Response
+)
+def call_file(
+    request: Request,
+    parts: TheParts,
+    _caller: Reader,
+    from_: Annotated[str, Query(alias="from", description="RFC 3339 or 24h, 30d, today; included")] = "24h",
+    to: Annotated[str | None, Query(description="as `from`; not included")] = None,
+    timezone: Annotated[str | None, Query(description="IANA name; where a date begins")] = None,
+    filters: Annotated[str | None, Query(description=_FILTERS_ABOUT)] = None,
+    form: Annotated[Form, Query(alias="format")] = Form.csv,
+) -> Response:
+    """Calls as a file, newest first, each with every field. Every other query parameter is a filter, as in
+    `/events`."""
+    said = {"from": from_, "to": to, "timezone": timezone}
+    asked = {
+        **{name: value for name, value in said.items() if value is not None},
+        "filters": _filters(request, filters),
+    }
+    store, now_us = parts.kept(), parts.clock.now_us()
+    parsed = replace(parse_event_query(asked, now_us), limit=CALLS_AT_ONCE)
+    calls = store.query(parse_query({**asked, "measures": ["calls"]}, now_us)).as_dict()["totals"]["calls"]
+    if calls > MOST_CALLS:
+        hint = "ask for less time, or write them with `taximeter export`"
+        raise UsageError(f"that is {calls:,} calls; one file has at most {MOST_CALLS:,}", hint=hint, field="from")
+    return file_answer("calls", form, _call_pages(store, parsed), CALLS)
+
+
+def _call_pages(store: EventStore, asked: EventQuery) -> Iterator[list[dict[str, Any]]]:
+    """Pages of calls, to the last one."""
+    page = store.events(asked)
+    yield page.events
+    while page.next is not None:
+        page = store.events(replace(asked, cursor=page.next))
+        yield page.events
 
 
 def _filters(request: Request, written: str | None) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+/** Parts of the page that are loaded when they are first shown. */
+
+import { type ComponentProps, type ComponentType, lazy } from "react";
+
+import { Mishap, NewerPage } from "./Mishap";
+
+const TRY_AGAIN_MS = 1_000;
+
+/** Like `lazy`; while the server is away it is tried again, and the place of the part stays kept. A part that cannot
+ * come any more, because the server has another page by now, says so in its place. */
+export function lazily<T extends ComponentType<any>>(load: () => Promise<{ default: T }>): ComponentType<ComponentProps<T>> {
+  const Part = lazy(() => untilThere(load, isReplaced));
+  return (props) => (
+    <Mishap>
+      <Part {...props} />
+    </Mishap>
+  );
+}
+
+/** Raises NewerPage when `isGone` says that it is of no use to ask again. */
+export async function untilThere<T>(load: () => Promise<T>, isGone: () => Promise<boolean>): Promise<T> {
+  for (;;) {
+    try {
+      return await load();
+    } catch {
+      if (await isGone()) throw new NewerPage();
+      await new Promise((resume) => setTimeout(resume, TRY_AGAIN_MS));
+    }
+  }
+}
+
+/** Whether the server's page begins with another script than this one did: names of scripts change with what is in them. */
+async function isReplaced(): Promise<boolean> {
+  const own = document.querySelector("script[type=module][src]")?.getAttribute("src");
+  try {
+    const answer = await fetch("/", { cache: "no-store" });
+    return answer.ok && own != null && !(await answer.text()).includes(own);
+  } catch {
+    return false; // it is away
+  }
+}
