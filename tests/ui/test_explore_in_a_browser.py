@@ -107,7 +107,7 @@ def test_what_is_explored_is_in_the_url_and_survives_a_reload(page: Page, server
 
 
 def exported(page: Page, item: str) -> Path:
-    page.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as started:
         page.get_by_role("menuitem", name=item).click()
     return Path(started.value.path())
@@ -134,10 +134,10 @@ def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> No
 
 
 def test_the_calls_of_a_view_are_exported_with_every_field(page: Page, server: Server) -> None:
-    server.post(*(event(now(), user_id="exported", tags={"ticket": str(number)}) for number in range(60)))
-    page.goto(f"{server.url}/?page=calls&range=24h&user_id=exported")
+    server.post(*(event(now(), user_id="filed", tags={"ticket": str(number)}) for number in range(60)))
+    page.goto(f"{server.url}/?page=calls&range=24h&user_id=filed")
     expect(page.get_by_test_id("call-count")).to_have_text("60 in all")
-    told = {call["event_id"]: call for call in server.events(user_id="exported", limit=100)}
+    told = {call["event_id"]: call for call in server.events(user_id="filed", limit=100)}
     with exported(page, "CSV").open(newline="") as file:
         rows = {row["event_id"]: row for row in csv.DictReader(file)}
     assert {name: (row["cost_usd"], json.loads(row["tags"])) for name, row in rows.items()} == {

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from page_rig import ZONE, Pages, Server, ago, event, now
+from page_rig import ZONE, Pages, Server, ago, event, eventually, now
 from playwright.sync_api import Locator, Page, expect
 from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, panel
 
@@ -119,11 +119,15 @@ def test_a_finger_that_moves_up_over_the_chart_scrolls_the_page(pages: Pages, se
     over = page.get_by_role("img", name="Cost per minute").locator(".u-over")
     over.scroll_into_view_if_needed()
     before = page.evaluate("scrollY")
-    gesture = {**finger(over, 0.5), "yDistance": -200, "xDistance": 4, "gestureSourceType": "touch"}
-    page.context.new_cdp_session(page).send("Input.synthesizeScrollGesture", gesture)
-    page.wait_for_function("before => scrollY > before + 100", arg=before)
+    touch, start = page.context.new_cdp_session(page), finger(over, 0.5)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
+    for up in (20, 60, 120, 180):
+        moved = {"x": start["x"] + 2, "y": start["y"] - up}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert eventually(lambda: page.evaluate("scrollY"), lambda now_at: now_at > before + 100) > before + 100
     expect(page).to_have_url(f"{server.url}/")
-    expect(page.locator(".u-select")).to_have_css("width", "0px")
+    expect(over.locator(".u-select")).to_have_css("width", "0px")
 
 
 def finger(over: Locator, part: float) -> dict[str, float]:
