@@ -1,19 +1,24 @@
-"""What others' SDKs add to a call of `openai`, beside ours: each in a process and an environment of its own.
+"""What others' SDKs add to a call of `openai`, beside ours: each in processes and an environment of its own.
 
-    python -m bench.sdk_peers [--calls 2000] [--only NAME ...]
+    python -m bench.sdk_peers [--rounds 30] [--calls 100] [--only NAME ...]
 
-Every process does the same: calls through a bare client, then the instrumentation, then calls again, against a local
-server that also swallows whatever is exported. Counted is the CPU time of the whole process, the threads that export
-included, until everything has been flushed. The environments are made on first use (uv) and kept in the cache.
+Of each there are two processes, one with a bare client and one with an instrumented one, against a local server that
+also swallows whatever is exported. All of them are there at the same time and take turns in short rounds, so that all
+meet the same state of the machine; who begins changes from round to round. Counted is the CPU time of the whole process
+in its round, the threads that export included, until everything has been flushed. What counts is the median over the
+rounds of what the instrumented process took more than the bare one beside it; two bare processes of one environment
+differ by what `control` says. The environments are made on first use (uv) and kept in the cache.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,9 +30,16 @@ from typing import Any, Final
 LEAST_RATIO: Final = 10.0
 """How many times less ours has to add."""
 
-WARM_UP_CALLS: Final = 100
-ROUNDS: Final = 10
-"""Parts that the calls of each side are divided into. What counts is the least: other programs only add to it."""
+WARM_UP_ROUNDS: Final = 2
+ROUNDS: Final = 30
+CALLS: Final = 100
+
+BARE: Final = "bare"
+CONTROL: Final = "control"
+"""Sides of which nothing is instrumented: what a peer is compared with, and a second one in our environment."""
+
+TOOK: Final = "cpu microseconds a call: "
+"""Before the figure of a round; whatever else an instrumentation prints is passed over."""
 
 PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "taximeter": (),
@@ -47,7 +59,7 @@ def _start_taximeter(_: str) -> Callable[[], object]:
 
     taximeter.init(data=tempfile.mkdtemp(), service="bench")
     taximeter.instrument_all()
-    return taximeter.shutdown
+    return taximeter.flush
 
 
 def _start_langfuse(url: str) -> Callable[[], object]:
@@ -85,33 +97,19 @@ START: Final[Mapping[str, Callable[[str], Callable[[], object]]]] = {
 """Begins the instrumentation, with the URL of the server; returns what flushes it."""
 
 
-def measure_here(name: str, url: str, messages: Any, calls: int) -> dict[str, float]:
-    """CPU microseconds a call in this process, bare, and what the instrumentation adds."""
+def serve_rounds(name: str, side: str, url: str, messages: Any, calls: int) -> None:
+    """Make some calls for each line of the standard input, and print what they took; `side` BARE: through a client that
+    nothing has touched."""
     import openai
 
-    def round_of(flush: Callable[[], object]) -> float:
+    flush: Callable[[], object] = START[name](url) if side == name else lambda: None
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k")
+    for _ in sys.stdin:
         before = time.process_time()
-        for _ in range(calls // ROUNDS):
+        for _ in range(calls):
             client.chat.completions.create(model="gpt-4o-mini", messages=messages)
         flush()
-        return (time.process_time() - before) / (calls // ROUNDS) * 1e6
-
-    def least_of_rounds(flush: Callable[[], object]) -> float:
-        for _ in range(WARM_UP_CALLS):
-            client.chat.completions.create(model="gpt-4o-mini", messages=messages)
-        flush()
-        return min(round_of(flush) for _ in range(ROUNDS))
-
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k")
-    bare = least_of_rounds(lambda: None)
-    flush = START[name](url)
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k")
-    if name == "taximeter":
-        metered = least_of_rounds(lambda: None)  # what it writes is on disk, by threads that are counted
-        flush()
-    else:
-        metered = least_of_rounds(flush)
-    return {"bare_us": bare, "added_us": metered - bare}
+        print(f"{TOOK}{(time.process_time() - before) / calls * 1e6}", flush=True)
 
 
 # ── around them ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,49 +129,95 @@ def python_of(name: str) -> Path:
     return python
 
 
-def measure(names: Sequence[str], calls: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Each of them, as it is done. Raises CalledProcessError when one cannot be installed or does not run."""
+class Side:
+    """One process, which makes a round of calls when it is asked."""
+
+    def __init__(self, name: str, side: str, asked: str) -> None:
+        environment = {**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "", "TRACELOOP_TELEMETRY": "false"}
+        command = [str(python_of(name)), __file__, name, side, asked]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def round(self) -> float:
+        """CPU microseconds a call. Raises RuntimeError when the process has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print("go", file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith(TOOK):
+                return float(line.removeprefix(TOOK))
+        raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def sides(names: Sequence[str], calls: int) -> Iterator[dict[tuple[str, str], Side]]:
+    """The processes of all, by whose environment and what is in it; and one more bare one of the first."""
     from bench import sdk
 
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=sdk.serve, args=(there,), daemon=True)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    server = context.Process(target=sdk.serve, args=(there,), daemon=True)
     server.start()
-    try:
-        url = f"http://127.0.0.1:{here.recv()}"
-        asked = json.dumps([url, sdk.MESSAGES, calls])
-        for name in names:
-            yield name, _measured(python_of(name), name, asked)
-    finally:
-        server.terminate()
+    asked = json.dumps([f"http://127.0.0.1:{here.recv()}", sdk.MESSAGES, calls])
+    wanted = [(name, side) for name in names for side in (BARE, name)] + [(names[0], CONTROL)]
+    with contextlib.ExitStack() as running:
+        running.callback(server.terminate)
+        found = {}
+        for name, side in wanted:
+            found[name, side] = one = Side(name, side, asked)
+            running.callback(one.end)
+        yield found
 
 
-def _measured(python: Path, name: str, asked: str) -> dict[str, float]:
-    environment = {**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "", "TRACELOOP_TELEMETRY": "false"}
-    command = [str(python), __file__, name, asked]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def take_turns(names: Sequence[str], rounds: int, calls: int) -> Iterator[dict[tuple[str, str], float]]:
+    """CPU microseconds a call of each process, round by round. Raises RuntimeError when one of them ends."""
+    with sides(names, calls) as running:
+        for turn in range(-WARM_UP_ROUNDS, rounds):
+            first = turn % len(running)
+            order = [*running][first:] + [*running][:first]
+            took = {one: running[one].round() for one in order}
+            if turn >= 0:
+                yield took
+
+
+def added(turns: Sequence[Mapping[tuple[str, str], float]]) -> dict[str, list[float]]:
+    """How much more than the bare process of its environment each one took, round by round."""
+    return {side: [turn[name, side] - turn[name, BARE] for turn in turns] for name, side in turns[0] if side != BARE}
+
+
+def told(turns: Sequence[Mapping[tuple[str, str], float]]) -> Iterator[str]:
+    """The figures, line by line."""
+    medians: dict[str, float] = {}
+    for name, differences in added(turns).items():
+        lower, medians[name], upper = statistics.quantiles(differences, n=4)
+        yield f"{name:12}{medians[name]:9.1f} µs added ({lower:.1f} to {upper:.1f})"
+    for name, side in turns[0]:
+        if side == BARE:
+            yield f"{name:12}{statistics.median(turn[name, side] for turn in turns):9.1f} µs bare"
+    medians.pop(CONTROL)
+    ours = medians.pop("taximeter", 0)
+    if ours > 0 and medians:
+        least = min(medians.values()) / ours
+        verdict = "holds " if least >= LEAST_RATIO else "BROKEN"
+        yield f"{verdict}  ours adds {least:.1f}x less than the next (at least {LEAST_RATIO:.0f}x)"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--calls", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each process in a round")
     parser.add_argument("--only", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
     chosen = parser.parse_args()
-    found: dict[str, float] = {}
-    for name, row in measure(chosen.only, chosen.calls):
-        found[name] = row["added_us"]
-        print(f"{name:12}{row['bare_us']:9.1f} µs bare{row['added_us']:9.1f} µs added", flush=True)
-    ours = found.pop("taximeter", 0)
-    if ours > 0 and found:
-        least = min(found.values()) / ours
-        verdict = "holds " if least >= LEAST_RATIO else "BROKEN"
-        print(f"{verdict}  ours adds {least:.1f}x less than the next (at least {LEAST_RATIO:.0f}x)")
+    print(*told(list(take_turns(chosen.only, chosen.rounds, chosen.calls))), sep="\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] in START:
-        url, messages, calls = json.loads(sys.argv[2])
-        print(json.dumps(measure_here(sys.argv[1], url, messages, calls)))
+    if len(sys.argv) > 3 and sys.argv[1] in START:
+        serve_rounds(sys.argv[1], sys.argv[2], *json.loads(sys.argv[3]))
     else:
         main()
