@@ -417,6 +417,26 @@ PUBLISHED = {
         call("openrouter", "voyageai/rerank-2.5-lite", "2026-08-11", i=17),
         Decimal("3.4E-7"),
     ),
+    "a search that Exa makes for OpenRouter": (
+        call("openrouter", "deepseek/deepseek-chat", "2026-08-14", i=2_315, o=40, units={"web_searches": 1}),
+        usd((2_315, "0.38"), (40, "0.89"), fees="0.007"),
+    ),
+    "gemini's cache through OpenRouter, as billed": (
+        call("openrouter", "google/gemini-2.5-flash", "2026-03-08", i=2_167, read=2_161, o=99),
+        Decimal("0.00031413"),
+    ),
+    "a transcription that reports tokens besides seconds": (
+        call("mistral", "voxtral-mini-latest", "2026-08-19", i=29, heard=25, o=9, units={"audio_seconds": 3}),
+        usd(fees="0.00015"),
+    ),
+    "a chat that hears is paid by both": (
+        call("mistral", "voxtral-small-latest", "2026-08-01", i=29, heard=25, o=9, units={"audio_seconds": 3}),
+        usd((29, "0.1"), (9, "0.3"), fees="0.0002"),
+    ),
+    "a model that is free at OpenRouter": (
+        call("openrouter", "minimax/minimax-m2:free", "2026-01-01", i=9, o=9),
+        usd(),
+    ),
     "an embedding on Vertex": (call("google-vertex", "text-embedding-005", "2025-06-01", i=1_000), usd((1_000, "0.1"))),
     "grok at exactly its threshold": (
         call("x-ai", "grok-4.3", "2026-08-01", i=200_000, o=100),
