@@ -15,6 +15,7 @@ from taximeter.sdk.context import attribute, attributed
 from taximeter.sdk.instruments import instrument, instrument_all
 from taximeter.sdk.manual import record
 from taximeter.sdk.meter import flush, init, shutdown
+from taximeter.sdk.outcomes import outcome
 from taximeter.sdk.query import query
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "init",
     "instrument",
     "instrument_all",
+    "outcome",
     "query",
     "record",
     "shutdown",

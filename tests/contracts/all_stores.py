@@ -10,7 +10,6 @@ import clickhouse_here
 from clickhouse_here import open_clickhouse
 
 from taximeter.store.events import ClickHouseEvents, DuckDBEvents, EventStore
-from taximeter.store.events.duckdb_store import FIRST_MOMENT_US
 from taximeter.store.events.rollups import LEVELS, Level
 
 OpenEvents = Callable[[Path], EventStore]
@@ -29,6 +28,7 @@ def emptied(store: EventStore) -> EventStore:
     assert isinstance(store, DuckDBEvents)
     for table in (
         "events",
+        "outcome_facts",
         "superseded_costs",
         "repricings",
         "marks",
@@ -39,7 +39,7 @@ def emptied(store: EventStore) -> EventStore:
         *(level.table for level in LEVELS),
     ):
         store._writer.execute(f"DELETE FROM {table}")
-    store._deleted_users, store._events_from_us = {}, FIRST_MOMENT_US
+    store._deleted_users, store._kept_from = {}, {}
     return store
 
 

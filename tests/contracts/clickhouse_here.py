@@ -70,6 +70,6 @@ def client_of(store: ClickHouseEvents) -> ClickHouseClient:
 
 def emptied(store: ClickHouseEvents) -> ClickHouseEvents:
     tables = ("events", "superseded_costs", "repricings", "marks", "rollup_dirty", "rollup_units", "deleted_users")
-    for table in (*tables, "kept_from", *(level.table for level in LEVELS)):
+    for table in (*tables, "outcome_facts", "kept_from", *(level.table for level in LEVELS)):
         store._client.write(f"TRUNCATE TABLE {table}")
     return store

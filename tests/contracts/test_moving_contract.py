@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from test_events_contract import NOW_US, event_id, line, stored
 from test_events_properties import EXAMPLES, tries
 from test_lives_of_a_store import Life, live_a_little
+from test_outcomes_contract import outcome
 
 from taximeter.clock import rfc3339
 from taximeter.core.cost import Cost
 from taximeter.errors import StoreError
-from taximeter.store.events import EventQuery, EventStore, Query
+from taximeter.store.events import EventQuery, EventStore, Query, moving
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.moving import Movable, Moved, move, sums_by_day
+from taximeter.store.events.pages import whole_record
 from taximeter.store.events.port import Retention
 from taximeter.store.events.repricing import NewCost, Repricing
 
@@ -116,6 +118,19 @@ def test_what_calls_cost_before_comes_along_once(both: list[Any]) -> None:
     one = event_id(1, NOW_US - DAY_US)
     assert target.superseded(one) == source.superseded(one)
     assert target.repricings(limit=9) == source.repricings(limit=9)
+
+
+def test_outcomes_come_along_once(both: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "PAGE_EVENTS", 2)
+    source, target = both
+    source.append([outcome(number, value_usd="0.000000000001", tags={"plan": "it's"}) for number in range(5)], {})
+    source.append([outcome(5, NOW_US, user_id="ann")], {})
+    for _ in range(2):
+        assert moved(source, target).outcomes == 6
+        assert target.outcome_sums() == source.outcome_sums() == (6, 5, Decimal("0.000000000005"))
+    everything = [store.outcomes_after(None, 10) for store in both]
+    ours, theirs = [[whole_record(row) for row in rows] for rows in everything]
+    assert ours == theirs
 
 
 def test_calls_of_a_user_who_was_deleted_are_not_taken_afterwards(both: list[Any]) -> None:

@@ -45,6 +45,7 @@ class Appended:
     inserted: int
     duplicates: int
     rejected: tuple[bytes, ...] = ()
+    outcomes: int = 0
 
 
 @dataclass

@@ -45,7 +45,7 @@ def code_and_message(item: object) -> tuple[str, str]:
 
 
 def test_the_wire_knows_exactly_the_fields_of_an_event() -> None:
-    assert set(WireEvent.__struct_fields__) == {*FIELD_NAMES, "cost_usd", *wire.ALIASES}
+    assert set(WireEvent.__struct_fields__) == {*FIELD_NAMES, "cost_usd", "record", *wire.ALIASES}
 
 
 def test_shares_of_models_count_what_events_count() -> None:

@@ -270,6 +270,7 @@ def test_the_public_names() -> None:
         "init",
         "instrument",
         "instrument_all",
+        "outcome",
         "query",
         "record",
         "shutdown",

@@ -59,7 +59,7 @@ def test_ingest_is_described_with_its_shapes() -> None:
     document = description(build_api(None, "0"))
     assert document["paths"]["/v1/events"]["post"]["responses"].keys() >= {"202", "401", "413", "422"}
     event = document["components"]["schemas"]["IncomingEvent"]
-    assert set(event["properties"]) == set(WireEvent.__struct_fields__) - {"cost_usd"}
+    assert set(event["properties"]) == set(WireEvent.__struct_fields__) - {"cost_usd", "record"}
     assert event["required"] == ["event_id", "started_at"]
 
 

@@ -39,7 +39,8 @@ class Server:
         said = self.answer(events)
         if said is not None:
             return said
-        fresh = {event["event_id"]: event for event in events if event["event_id"] not in self.events}
+        ids = [event.get("event_id") or event["outcome_id"] for event in events]
+        fresh = {one: event for one, event in zip(ids, events, strict=True) if one not in self.events}
         self.events.update(fresh)
         return 202, {}, {"accepted": len(fresh), "duplicates": len(events) - len(fresh), "rejected": []}
 
@@ -156,6 +157,12 @@ def test_begins_and_progress_stay_here_and_open_calls_keep_their_segment(
     step_to_the_end(sender)
     assert list(server.events) == [event_id(2), event_id(1)]
     assert [segment.sealed for segment in list_segments(spool.directory)] == [False]
+
+
+def test_outcomes_are_sent_as_events_are(spool: Spool, sender: Sender, server: Server) -> None:
+    spool.extend([begin(1), b'{"record":"outcome","outcome_id":"o1","name":"sold"}', line(2)])
+    step_to_the_end(sender)
+    assert list(server.events) == ["o1", event_id(2)]
 
 
 def test_what_another_process_left_behind_is_sent_too(

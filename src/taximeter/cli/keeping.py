@@ -42,13 +42,14 @@ def forget(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> int:
-    """Delete every event of a user, and check that none is left."""
+    """Delete every event and outcome of a user, and check that none is left."""
     if not yes:
-        raise UsageError(f"this deletes every event of {user_id!r} for good", hint="say it with --yes")
+        raise UsageError(f"this deletes every event and outcome of {user_id!r} for good", hint="say it with --yes")
     with open_source(data, url) as source:
         done = source.delete_user(user_id)
     if form is Form.json:
         write(json_text(done))
     else:
-        write(f"{done['events']:,} events deleted, {done['remaining_rows']:,} rows still name the user")
+        deleted = f"{done['events']:,} events and {done['outcomes']:,} outcomes deleted"
+        write(f"{deleted}, {done['remaining_rows']:,} rows still name the user")
     return 1 if done["remaining_rows"] else 0

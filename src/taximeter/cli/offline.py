@@ -94,7 +94,7 @@ class OfflineSource:
     def delete_user(self, user_id: str) -> dict[str, Any]:
         self.take_in()
         done = self._opened.store.delete_user(user_id, self._clock.now_us())
-        return {"events": done.events, "remaining_rows": done.remaining_rows}
+        return {"events": done.events, "outcomes": done.outcomes, "remaining_rows": done.remaining_rows}
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()

@@ -80,7 +80,7 @@ from taximeter.spool.sender import Sender
 from taximeter.store.events import EventStore
 from taximeter.store.events.moving import Movable
 from taximeter.store.events.port import Retention
-from taximeter.store.events.rollups import EVENTS, HOURS, USER_DAYS
+from taximeter.store.events.rollups import EVENTS, HOURS, OUTCOMES, USER_DAYS
 from taximeter.store.metadata import Lease
 from taximeter.store.ownership import own
 
@@ -481,7 +481,12 @@ def drain(collector: Collector) -> None:
 
 def _retention(settings: Settings) -> Retention:
     kept = settings.retention
-    days = {EVENTS: kept.events_days, HOURS.name: kept.hourly_sums_days, USER_DAYS.name: kept.daily_user_sums_days}
+    days = {
+        EVENTS: kept.events_days,
+        OUTCOMES: kept.outcomes_days,
+        HOURS.name: kept.hourly_sums_days,
+        USER_DAYS.name: kept.daily_user_sums_days,
+    }
     return Retention({name: number for name, number in days.items() if number is not None})
 
 

@@ -184,6 +184,9 @@ class RetentionSettings(Section):
     events_days: int | None = Field(
         default=None, gt=0, description="Days that events are kept; for ever when it is not set."
     )
+    outcomes_days: int | None = Field(
+        default=None, gt=0, description="Days that outcomes are kept; for ever when it is not set."
+    )
     hourly_sums_days: int | None = Field(
         default=None, gt=0, description="Days that the sums of hours are kept; at least as long as events."
     )

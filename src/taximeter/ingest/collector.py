@@ -3,7 +3,7 @@
 1. Adopt what dead writers left.
 2. Read the next lines behind the store's marks.
    Leave out events of calls that count already by another road (`roads`).
-3. Price each event, and splice the cost into its line: the event itself is not rewritten.
+3. Price each event, and splice the cost into its line: the event itself is not rewritten. An outcome has no price.
 4. Set aside, in `rejected.ndjson`, what is not an event. A crash before 5 sets it aside twice, which harms nobody.
 5. Give lines and marks to the store, which commits both or neither. A crash before it repeats 2 to 5.
 6. Set aside what the store could not take. A crash before it loses the text of such lines, never an event.
@@ -25,6 +25,7 @@ import msgspec
 from taximeter.clock import Clock, rfc3339
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.money import format_usd
+from taximeter.core.outcome import is_outcome
 from taximeter.errors import TaximeterError
 from taximeter.ingest.roads import Roads
 from taximeter.pricing import Priceable, priceable_from_record
@@ -51,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 SET_ASIDE_REASONS: Final[Mapping[str, str]] = {
     "not_an_event": "a line of a spool that is no JSON object, or has no id, no start, or counts that are none",
-    "not_storable": "an event whose id is no UUID, or with a value that the store has no place for",
+    "not_storable": "an event or outcome whose id is no UUID, or with a value that the store has no place for",
 }
 """Why a line of a spool is kept in `rejected.ndjson` and not stored."""
 
@@ -66,13 +67,16 @@ class Prices(Protocol):
 
 
 class Appended(Protocol):
-    """What a store says of a batch, in lines."""
+    """What a store says of a batch, in lines: events that are new and that are not, and outcomes that are new."""
 
     @property
     def inserted(self) -> int: ...
 
     @property
     def duplicates(self) -> int: ...
+
+    @property
+    def outcomes(self) -> int: ...
 
     @property
     def rejected(self) -> Sequence[bytes]: ...
@@ -100,6 +104,7 @@ class CollectorStatus:
     batches: int = 0
     stored_events: int = 0
     duplicate_events: int = 0
+    stored_outcomes: int = 0
     told_twice_events: int = 0
     unpriced_events: int = 0
     interrupted_calls: int = 0
@@ -179,6 +184,11 @@ class CostSplicer:
             names = {"price_version": cost.price_version, "price_rule": cost.price_rule}
             found = self._rules[key] = msgspec.json.encode(names)[1:-1].decode()
         return found
+
+
+def _taken_in(outcome: bytes, ingested_at: str) -> bytes:
+    """An outcome has no price; all that is added is when it was taken in."""
+    return outcome.rstrip()[:-1] + f",{_stamp(ingested_at)}".encode()
 
 
 def _amounts(cost: Cost) -> str:
@@ -344,20 +354,20 @@ class Collector:
     def _prepare(self, batch: Batch) -> _Prepared:
         """Raises StoreError when it has to be asked about earlier calls and cannot; the batch is read again then."""
         now_us = self._clock.now_us()
-        found = [event for piece in batch.pieces for line in piece.lines if (event := self._read(line, piece.segment))]
+        read = [(line, piece.segment) for piece in batch.pieces for line in piece.lines]
+        found = [event for line, segment in read if not is_outcome(line) and (event := self._read(line, segment))]
         again = self._roads.told_before([record for _, record, _ in found], now_us)
         ingested_at = rfc3339(now_us)
-        lines: list[bytes] = []
+        lines = [_taken_in(line, ingested_at) for line, _ in read if is_outcome(line)]
         for place, (line, record, segment) in enumerate(found):
             if place not in again:
                 self._take(line, record, segment, ingested_at, lines)
             elif self._calls:
                 self._calls.ended(record["event_id"])
-        read_lines = sum(len(piece.lines) for piece in batch.pieces)
-        return _Prepared(lines, batch.marks, read_lines, ingested_at)
+        return _Prepared(lines, batch.marks, len(read), ingested_at)
 
     def _read(self, line: bytes, segment: str) -> tuple[bytes, PricedRecord, str] | None:
-        """The event on a line of a spool; a begin is noted, anything else set aside."""
+        """The event on a line of a spool; a begin is noted, anything else that is no event set aside."""
         try:
             record = _decode(line)
             if "record" not in record:
@@ -387,6 +397,7 @@ class Collector:
             batches=self._counted.batches + 1,
             stored_events=self._counted.stored_events + appended.inserted,
             duplicate_events=self._counted.duplicate_events + appended.duplicates,
+            stored_outcomes=self._counted.stored_outcomes + appended.outcomes,
         )
         if self._on_stored is not None and appended.inserted:
             self._on_stored(appended.inserted)

@@ -1,8 +1,8 @@
-"""Receiving events: check, leave out what was received before, append to the spool, wait for fsync, answer.
+"""Receiving events and outcomes: check, leave out what came before, append to the spool, wait for fsync, answer.
 
 In this order, and the answer last: what is answered for as accepted survives a power loss. Whether an event was
-received before is asked of a bounded memory and, for older ids, of the store; should both miss a duplicate, the
-store still counts it once, and only the answer's `duplicates` is short of one.
+received before is asked of a bounded memory and, for older ids of events, of the store; should both miss a duplicate,
+the store still counts it once, and only the answer's `duplicates` is short of one.
 
 Ids are reserved by their request until it has ended. Another request with the same event waits for that end: only
 then it is known whether the event is a duplicate, or has to be kept after all because the first request failed.
@@ -18,7 +18,15 @@ from taximeter.clock import Clock
 from taximeter.core.attribution import NOBODY, attribution
 from taximeter.core.ids import uuid7
 from taximeter.errors import SpoolError, StoreError
-from taximeter.ingest.wire import Batch, Rejection, Stamp, WireEvent, validate_batch, validate_events
+from taximeter.ingest.wire import (
+    Batch,
+    Rejection,
+    Stamp,
+    WireEvent,
+    is_outcome_key,
+    validate_batch,
+    validate_events,
+)
 from taximeter.spool import Spool
 
 MOST_REMEMBERED: Final = 400_000
@@ -172,7 +180,7 @@ class Receiver:
         return len(fresh)
 
     async def _stored(self, lines: Iterable[str]) -> set[str]:
-        older = [event_id for event_id in lines if self._recent.may_predate(event_id)]
+        older = [key for key in lines if not is_outcome_key(key) and self._recent.may_predate(key)]
         if not older:
             return set()
         try:

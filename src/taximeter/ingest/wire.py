@@ -1,4 +1,4 @@
-"""The native event on the wire: what a sender may say, checked, and rewritten as one line of a spool.
+"""The native event on the wire, and the outcome: what a sender may say, checked, and rewritten as one line of a spool.
 
 Unknown keys are ignored and never stored: prompts must not slip in. A bad item never harms its neighbours.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,7 @@ from taximeter.core.attribution import DIMENSIONS, LONGEST_VALUE, MOST_TAGS, NOB
 from taximeter.core.event import SOURCES, STATUSES, Source, Status
 from taximeter.core.ids import parse_event_id
 from taximeter.core.money import LARGEST_USD, exact, format_usd
+from taximeter.core.outcome import OUTCOME
 from taximeter.core.usage import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_CLASSES, Usage, clamped, violations
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.ingest.splitting import split_items
@@ -50,6 +51,7 @@ Code = Literal[
     "invalid_started_at",
     "invalid_field",
     "usage_violation",
+    "invalid_outcome",
 ]
 CODES: Final[Mapping[Code, str]] = {
     "not_json": "this item is not JSON",
@@ -60,6 +62,7 @@ CODES: Final[Mapping[Code, str]] = {
     "invalid_started_at": "started_at is not RFC 3339 with a zone, lies more than a day ahead, or before the year 2000",
     "invalid_field": "a field has the wrong type, is out of range, or is none of the allowed values",
     "usage_violation": "the counts contradict each other: a part exceeds its whole, or a count is negative",
+    "invalid_outcome": "an outcome lacks a UUID as outcome_id, occurred_at or name, or its value_usd is no amount",
 }
 """Every code a rejection can have. They are stable; messages may change."""
 
@@ -150,6 +153,34 @@ class WireEvent(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     model: Text = None
     user: Text = None
     session: Text = None
+    record: Any = None
+    """Means nothing in an event; an outcome, which is decoded again as what it is, says `outcome`."""
+
+
+class WireOutcome(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """One outcome as it may arrive: the fields of `core.outcome.OUTCOME_FIELDS`, and the short names. The line of a
+    spool begins with `record`, as `core.outcome` wants it."""
+
+    record: Literal["outcome"]
+    outcome_id: str = ""
+    occurred_at: str = ""
+    name: Annotated[str, Meta(max_length=LONGEST_VALUE)] = ""
+    value_usd: Decimal | None = None
+    source: Source | None = None
+    user_id: Text = None
+    team: Text = None
+    tenant: Text = None
+    feature: Text = None
+    endpoint: Text = None
+    environment: Text = None
+    service: Text = None
+    service_version: Text = None
+    prompt_version: Text = None
+    session_id: Text = None
+    api_key_id: Text = None
+    tags: dict[str, str | int | float | bool | None] | None = None
+    user: Text = None
+    session: Text = None
 
 
 class Rejection(TypedDict):
@@ -162,7 +193,8 @@ class Rejection(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events of one request: what was good, as id and spool line, and what was not."""
+    """The events and outcomes of one request: what was good, as key and spool line, and what was not. The key of an
+    event is its id; that of an outcome is `outcome_key` of its id, which is no event's."""
 
     accepted_lines: list[tuple[str, bytes]] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
@@ -194,7 +226,7 @@ class Stamp:
     def is_empty(self) -> bool:
         return self.api_key_id is None and self.attributes is NOBODY
 
-    def put_on(self, event: WireEvent) -> None:
+    def put_on(self, event: WireEvent | WireOutcome) -> None:
         if event.api_key_id is None:
             event.api_key_id = self.api_key_id
         for name in self.names:
@@ -247,6 +279,7 @@ def validate_events(events: Iterable[WireEvent], now_us: int, stamp: Stamp = NO_
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.Encoder().encode
 _decode_one: Final = msgspec.json.Decoder(WireEvent).decode
+_decode_outcome: Final = msgspec.json.Decoder(WireOutcome).decode
 _decode_array: Final = msgspec.json.Decoder(list[WireEvent]).decode
 _decode_lines: Final = msgspec.json.Decoder(WireEvent).decode_lines
 _decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -344,9 +377,13 @@ class _Finisher:
         self._stamp = stamp
 
     def __call__(self, event: WireEvent) -> tuple[str, bytes]:
+        if event.record is not None:
+            _refuse_outcome(event)
         if not _UUID.fullmatch(event.event_id):
             event.event_id = _event_id(event.event_id)
-        event.started_at = self._started_at(event.started_at)
+        if not event.started_at:
+            raise _RejectedError("missing_started_at", CODES["missing_started_at"])
+        event.started_at = self._moment(event.started_at)
         if event.model is not None or event.user is not None or event.session is not None:
             _spell_out(event)
         return self._finished(event)
@@ -381,9 +418,32 @@ class _Finisher:
             _settle_cost(event)
         return event.event_id, _encode(event)
 
-    def _started_at(self, text: str) -> str:
-        if not text:
-            raise _RejectedError("missing_started_at", CODES["missing_started_at"])
+    def outcome(self, outcome: WireOutcome) -> tuple[str, bytes]:
+        """The same for an outcome."""
+        try:
+            outcome.outcome_id = parse_event_id(outcome.outcome_id)
+        except ValueError as error:
+            raise _RejectedError("invalid_outcome", f"outcome_id is not a UUID: {outcome.outcome_id[:64]!r}") from error
+        outcome.occurred_at = self._occurred_at(outcome.occurred_at)
+        outcome.name = outcome.name.strip()
+        if not outcome.name:
+            raise _RejectedError("invalid_outcome", "an outcome needs a name")
+        outcome.source = outcome.source or "api"
+        outcome.user_id, outcome.user = outcome.user_id or outcome.user, None
+        outcome.session_id, outcome.session = outcome.session_id or outcome.session, None
+        self._stamp.put_on(outcome)
+        outcome.tags = None if outcome.tags is None else _tags(outcome.tags)
+        outcome.value_usd = None if outcome.value_usd is None else _value(outcome.value_usd)
+        return outcome_key(outcome.outcome_id), _encode(outcome)
+
+    def _occurred_at(self, text: str) -> str:
+        try:
+            return self._moment(text)
+        except _RejectedError as error:
+            message = error.message.replace("started_at", "occurred_at")
+            raise _RejectedError("invalid_outcome", message) from error
+
+    def _moment(self, text: str) -> str:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
@@ -396,6 +456,13 @@ class _Finisher:
     def _check_time(self, text: str) -> None:
         if not EARLIEST <= text <= self._latest or len(text) != len(EARLIEST):
             raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
+
+
+def _refuse_outcome(event: WireEvent) -> None:
+    """It is read again, item by item, as what it is."""
+    if event.record == OUTCOME:
+        raise _RejectedError("invalid_outcome", "this is no event")
+    event.record = None
 
 
 def _spell_out(event: WireEvent) -> None:
@@ -418,6 +485,24 @@ def _event_id(text: str) -> str:
         return parse_event_id(text)
     except ValueError as error:
         raise _RejectedError("invalid_event_id", f"event_id is not a UUID: {text[:64]!r}") from error
+
+
+def outcome_key(outcome_id: str) -> str:
+    """Under which an outcome is remembered as received: a call may have the same id."""
+    return f"{outcome_id}{_KEY_ENDING}"
+
+
+def is_outcome_key(key: str) -> bool:
+    return key.endswith(_KEY_ENDING)
+
+
+_KEY_ENDING: Final = "/outcome"
+
+
+def _value(amount: Decimal) -> Decimal:
+    if not amount.is_finite() or abs(amount) > LARGEST_USD:
+        raise _RejectedError("invalid_outcome", f"value_usd is not an amount up to {LARGEST_USD}")
+    return Decimal(format_usd(exact(amount)))
 
 
 def _tags(tags: dict[str, Any]) -> dict[str, Any]:
@@ -520,21 +605,31 @@ def _one_by_one(items: Sequence[bytes], finish: _Finisher) -> Batch:
     batch = Batch()
     for index, item in enumerate(items):
         try:
-            batch.accepted_lines.append(finish(_decode_leniently(item)))
+            batch.accepted_lines.append(_finish_item(item, finish))
         except _RejectedError as error:
             batch.rejected.append({"index": index, "code": error.code, "message": error.message})
     return batch
 
 
-def _decode_leniently(item: bytes) -> WireEvent:
-    """One event; over-long texts are cut, broken bytes replaced. Raises _RejectedError."""
+def _finish_item(item: bytes, finish: _Finisher) -> tuple[str, bytes]:
+    event = _decode_leniently(item, _decode_one)
+    if event.record == OUTCOME:
+        return finish.outcome(_decode_leniently(item, _decode_outcome))
+    return finish(event)
+
+
+Item = TypeVar("Item")
+
+
+def _decode_leniently(item: bytes, decode: Callable[[bytes], Item]) -> Item:
+    """One event or outcome; over-long texts are cut, broken bytes replaced. Raises _RejectedError."""
     try:
-        return _decode_one(item)
+        return decode(item)
     except _UNREADABLE:
         pass
     loose = _mended(item)
     try:
-        return _decode_one(json.dumps(loose, ensure_ascii=False).encode())
+        return decode(json.dumps(loose, ensure_ascii=False).encode())
     except UnicodeEncodeError as error:
         raise _RejectedError("not_json", "this item has half of a character in it (a lone surrogate)") from error
     except _UNREADABLE as error:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from taximeter.clock import SystemClock, to_unix_us
+from taximeter.clock import SystemClock
 from taximeter.core.event import STATUSES, Status, UsageEvent, as_record
-from taximeter.core.ids import RANDOM_BYTES, parse_event_id, uuid7
-from taximeter.core.money import parse_usd
 from taximeter.core.usage import TOKEN_CLASSES, Usage, violations
 from taximeter.errors import UsageError
 from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current, said
+from taximeter.sdk.given import given_id, given_moment_us, given_usd, refuse_misspelt
 from taximeter.sdk.guard import GUARD
 
 _CLOCK: Final = SystemClock()
@@ -60,12 +58,12 @@ def record(
     """
     named = dict(counts_and_attributes)
     usage = _usage({name: named.pop(name) for name in TOKEN_CLASSES if name in named}, units)
-    _refuse_misspelt_counts(named)
+    refuse_misspelt(named, TOKEN_CLASSES)
     _check(provider, status, attempt)
     now_us = _CLOCK.now_us()
     event = UsageEvent(
-        event_id=_event_id(event_id, now_us),
-        started_at_us=now_us if started_at is None else _started_at_us(started_at),
+        event_id=given_id(event_id, now_us, "event_id"),
+        started_at_us=given_moment_us(started_at, now_us, "started_at"),
         source="sdk",
         status=status,
         provider=provider,
@@ -83,7 +81,7 @@ def record(
         attribution=said(tags, named).over(current()),
         usage=usage,
         usage_estimated=usage_estimated,
-        reported_cost_usd=_amount(reported_cost_usd),
+        reported_cost_usd=given_usd(reported_cost_usd, "reported_cost_usd"),
     )
     GUARD.run("record", _append, event)
     return event.event_id
@@ -112,13 +110,6 @@ def _units(units: Mapping[str, int | Decimal]) -> dict[str, int | Decimal]:
     return dict(units)
 
 
-def _refuse_misspelt_counts(attributes: Mapping[str, Any]) -> None:
-    """An unknown name is a tag, but nobody tags with tokens or money: that is a slip, and would go unseen."""
-    for name in attributes:
-        if name.endswith(("_tokens", "_token", "_usd")):
-            raise UsageError(f"unknown count {name}", hint="known are " + ", ".join(TOKEN_CLASSES), field=name)
-
-
 def _check(provider: str, status: str, attempt: int) -> None:
     if not provider:
         raise UsageError("provider must be a name", hint="for instance openai", field="provider")
@@ -126,25 +117,3 @@ def _check(provider: str, status: str, attempt: int) -> None:
         raise UsageError(f"unknown status {status!r}", hint="one of " + ", ".join(STATUSES), field="status")
     if type(attempt) is not int or attempt < 1:
         raise UsageError(f"attempt must be 1 or more, not {attempt!r}", field="attempt")
-
-
-def _event_id(given: str | None, now_us: int) -> str:
-    if given is None:
-        return uuid7(now_us // 1000, os.urandom(RANDOM_BYTES))
-    try:
-        return parse_event_id(given)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"event_id must be a UUID, not {given!r}", field="event_id") from error
-
-
-def _started_at_us(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        raise UsageError("started_at needs a time zone", hint="datetime.now(timezone.utc)", field="started_at")
-    return to_unix_us(moment)
-
-
-def _amount(given: str | int | Decimal | None) -> Decimal | None:
-    try:
-        return None if given is None else parse_usd(given)
-    except (ValueError, TypeError) as error:
-        raise UsageError(str(error), field="reported_cost_usd") from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from taximeter.core.attribution import SHORT_NAMES
 from taximeter.core.event import FIELDS, Kind, Source, Status
+from taximeter.core.outcome import OUTCOME_FIELDS
 
 _TYPES: dict[Kind, Any] = {
     "text": str | None,
@@ -41,6 +42,24 @@ IncomingEvent = create_model(
 )
 
 
+IncomingOutcome = create_model(
+    "IncomingOutcome",
+    __doc__="What calls were made for, and what it was worth.",
+    **{
+        "record": (Literal["outcome"], Field(description="what tells an outcome from an event")),
+        **{f.name: (_TYPES[f.kind], Field(default=None, description=f.about)) for f in OUTCOME_FIELDS},
+        **{
+            name: (str, Field(description=next(f.about for f in OUTCOME_FIELDS if f.name == name)))
+            for name in ("outcome_id", "occurred_at", "name")
+        },
+        **{
+            short: (str | None, Field(default=None, description=f"`{full}`, where that is absent"))
+            for short, full in SHORT_NAMES.items()
+        },
+    },  # type: ignore[call-overload]
+)
+
+
 class RejectedEvent(BaseModel):
     """Why the item at `index` of a request was not taken."""
 
@@ -59,10 +78,11 @@ class TakenEvents(BaseModel):
 
 def describe_ingest(document: dict[str, Any]) -> None:
     """Adds the route and its shapes to an OpenAPI document."""
-    models = [(model, "validation") for model in (IncomingEvent, TakenEvents)]
+    models = [(model, "validation") for model in (IncomingEvent, IncomingOutcome, TakenEvents)]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     document["components"]["schemas"] |= schemas["$defs"]
-    one = {"$ref": "#/components/schemas/IncomingEvent"}
+    kinds = ("IncomingEvent", "IncomingOutcome")
+    one = {"anyOf": [{"$ref": f"#/components/schemas/{kind}"} for kind in kinds]}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
     refusals = {
         "401": "no valid credential",
@@ -75,7 +95,7 @@ def describe_ingest(document: dict[str, Any]) -> None:
         "post": {
             "tags": ["ingest"],
             "summary": "Send Events",
-            "description": "One event, a JSON array, or NDJSON. An item that cannot be taken is in `rejected`.",
+            "description": "Events or outcomes: one, a JSON array, or NDJSON. What cannot be taken is in `rejected`.",
             "operationId": "send_events_v1_events_post",
             "requestBody": {
                 "required": True,

@@ -136,6 +136,7 @@ class DeletionAnswer(BaseModel):
     """What was deleted, and what still names the user."""
 
     events: int
+    outcomes: int
     remaining_rows: int
 
 

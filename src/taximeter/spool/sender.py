@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter.clock import Clock
+from taximeter.core.outcome import is_outcome
 from taximeter.spool.endpoint import EventsEndpoint, Reply
 from taximeter.spool.liveness import try_hold
 from taximeter.spool.reader import Batch, SpoolReader, sizes
@@ -329,7 +330,7 @@ class Sender:
 
 def _is_note(line: bytes) -> bool:
     """Whether a line is a begin or progress record: those are for the spool alone."""
-    if RECORD_KEY not in line:
+    if RECORD_KEY not in line or is_outcome(line):
         return False
     try:
         record = json.loads(line)

@@ -248,7 +248,7 @@ export interface paths {
         put?: never;
         /**
          * Delete User
-         * @description Delete every event of a user. `remaining_rows` is what still names the user: 0.
+         * @description Delete every event and outcome of a user. `remaining_rows` is what still names the user: 0.
          */
         post: operations["delete_user_api_v1_deletions_post"];
         delete?: never;
@@ -1217,7 +1217,7 @@ export interface paths {
         put?: never;
         /**
          * Send Events
-         * @description One event, a JSON array, or NDJSON. An item that cannot be taken is in `rejected`.
+         * @description Events or outcomes: one, a JSON array, or NDJSON. What cannot be taken is in `rejected`.
          */
         post: operations["send_events_v1_events_post"];
         delete?: never;
@@ -2247,6 +2247,8 @@ export interface components {
         DeletionAnswer: {
             /** Events */
             events: number;
+            /** Outcomes */
+            outcomes: number;
             /** Remaining Rows */
             remaining_rows: number;
         };
@@ -2929,6 +2931,131 @@ export interface components {
              * @default null
              */
             user_id: string | null;
+        };
+        /**
+         * IncomingOutcome
+         * @description What calls were made for, and what it was worth.
+         */
+        IncomingOutcome: {
+            /**
+             * Api Key Id
+             * @description id of the taximeter key used; never the key
+             * @default null
+             */
+            api_key_id: string | null;
+            /**
+             * Endpoint
+             * @description endpoint or route of the calling application
+             * @default null
+             */
+            endpoint: string | null;
+            /**
+             * Environment
+             * @description dev, staging, prod
+             * @default null
+             */
+            environment: string | null;
+            /**
+             * Feature
+             * @description product feature
+             * @default null
+             */
+            feature: string | null;
+            /**
+             * Name
+             * @description what was reached: ticket_solved, document_summarised, ...
+             */
+            name: string;
+            /**
+             * Occurred At
+             * @description when it was reached; RFC 3339, UTC, microseconds
+             */
+            occurred_at: string;
+            /**
+             * Outcome Id
+             * @description UUID made by the sender; the idempotency key
+             */
+            outcome_id: string;
+            /**
+             * Prompt Version
+             * @description version of the prompt
+             * @default null
+             */
+            prompt_version: string | null;
+            /**
+             * Record
+             * @description what tells an outcome from an event
+             * @constant
+             */
+            record: "outcome";
+            /**
+             * Service
+             * @description service that reports it
+             * @default null
+             */
+            service: string | null;
+            /**
+             * Service Version
+             * @description its version
+             * @default null
+             */
+            service_version: string | null;
+            /**
+             * Session
+             * @description `session_id`, where that is absent
+             * @default null
+             */
+            session: string | null;
+            /**
+             * Session Id
+             * @description session or conversation
+             * @default null
+             */
+            session_id: string | null;
+            /**
+             * Source
+             * @description which road it came by
+             * @default null
+             */
+            source: string | null;
+            /**
+             * Tags
+             * @description free tags
+             * @default null
+             */
+            tags: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /**
+             * Team
+             * @description team that owns the spend
+             * @default null
+             */
+            team: string | null;
+            /**
+             * Tenant
+             * @description customer or tenant
+             * @default null
+             */
+            tenant: string | null;
+            /**
+             * User
+             * @description `user_id`, where that is absent
+             * @default null
+             */
+            user: string | null;
+            /**
+             * User Id
+             * @description end user
+             * @default null
+             */
+            user_id: string | null;
+            /**
+             * Value Usd
+             * @description what it is worth; null when that is not known; negative for what was taken back
+             * @default null
+             */
+            value_usd: string | number | null;
         };
         /**
          * KeyInfo
@@ -8433,7 +8560,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["IncomingEvent"] | components["schemas"]["IncomingEvent"][];
+                "application/json": (components["schemas"]["IncomingEvent"] | components["schemas"]["IncomingOutcome"]) | (components["schemas"]["IncomingEvent"] | components["schemas"]["IncomingOutcome"])[];
                 "application/x-ndjson": string;
             };
         };

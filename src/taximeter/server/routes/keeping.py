@@ -20,6 +20,6 @@ def verify(wish: VerificationWish, parts: TheParts, _caller: Admin) -> Verificat
 
 @router.post("/deletions")
 def delete_user(wish: DeletionWish, parts: TheParts, _caller: Admin) -> DeletionAnswer:
-    """Delete every event of a user. `remaining_rows` is what still names the user: 0."""
+    """Delete every event and outcome of a user. `remaining_rows` is what still names the user: 0."""
     done = parts.kept().delete_user(wish.user_id, parts.clock.now_us())
-    return DeletionAnswer(events=done.events, remaining_rows=done.remaining_rows)
+    return DeletionAnswer(events=done.events, outcomes=done.outcomes, remaining_rows=done.remaining_rows)

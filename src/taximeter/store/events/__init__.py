@@ -5,7 +5,7 @@ from taximeter.store.events.duckdb_store import DuckDBEvents
 from taximeter.store.events.parquet_file import parquet
 from taximeter.store.events.parsing import parse_event_query, parse_query
 from taximeter.store.events.port import Appended, Cancellation, EventPage, EventStore, Table
-from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 
 __all__ = [
     "Answer",
@@ -16,6 +16,7 @@ __all__ = [
     "EventPage",
     "EventQuery",
     "EventStore",
+    "OutcomeQuery",
     "Query",
     "Table",
     "parquet",

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from taximeter.core.money import format_usd
+from taximeter.core.outcome import OUTCOME
 from taximeter.errors import UsageError
 from taximeter.store.events.buckets import start_text
 from taximeter.store.events.durations import COUNTED
-from taximeter.store.events.query import MOST_ROWS, TIME, Answer, Query
+from taximeter.store.events.query import MOST_ROWS, TIME, Answer, OutcomeQuery, Query
 from taximeter.store.events.statements import BUCKET, PLACE, RANK, key_name, parts_of
 from taximeter.store.events.vocabulary import COVERAGE, FILTERABLE, MEASURES, Part
 
@@ -133,6 +134,20 @@ def durations_row(query: Query, found: Found) -> dict[str, Any]:
     """A row of `durations`, in the form of an answer's."""
     row: dict[str, Any] = {name: found[key_name(index)] for index, name in enumerate(query.group_by)}
     return {**row, **{name: int(found[name] or 0) for name in COUNTED}}
+
+
+def outcome_rows(query: OutcomeQuery, found: Sequence[Found]) -> list[Found]:
+    """The rows of `outcomes`, in the form of an answer's. Raises UsageError when there are too many."""
+    if len(found) > MOST_ROWS:
+        raise UsageError(f"the answer has more than {MOST_ROWS} rows", hint="give a shorter range", field="group_by")
+    return [_outcome_row(query, row) for row in found]
+
+
+def _outcome_row(query: OutcomeQuery, found: Found) -> Found:
+    keys = {name: found[key_name(index)] for index, name in enumerate(query.group_by)}
+    counts = {name: int(found[name]) for name in ("outcomes", "valued_outcomes")}
+    value_usd = found["value_usd"] if counts["valued_outcomes"] else None  # one engine says 0 of nothing
+    return {OUTCOME: found[OUTCOME], **keys, **counts, "value_usd": value_usd}
 
 
 def _bucket_of(row: Found) -> datetime:

@@ -8,7 +8,7 @@ which reads as not known.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from taximeter.core.cost import COMPONENTS
-from taximeter.core.event import Kind
+from taximeter.core.event import Field, Kind
 from taximeter.core.money import SCALE
 from taximeter.store.events.clickhouse_client import ClickHouseClient, ClickHouseError, text
-from taximeter.store.events.columns import COLUMN_NAMES, COLUMNS
+from taximeter.store.events.columns import EVENT_FACTS, Facts
 from taximeter.store.events.lines import HIGHEST_ID, Lines, has_time
 
 _Money = Annotated[str, msgspec.Meta(pattern=r"\A-?\d{1,6}(\.\d{1,12})?\Z")]
@@ -40,10 +40,6 @@ _TYPES: Final[dict[Kind, Any]] = {
     "json": list[Any] | dict[str, Any] | None,
 }
 _COST: Final = dict[str, _Money | None] | None
-_TYPE_OF: Final = {column.name: _COST if column.name == "cost" else _TYPES[column.kind] for column in COLUMNS}
-_ROW: Final = msgspec.json.Decoder(
-    msgspec.defstruct("Row", [(name, kind, None) for name, kind in _TYPE_OF.items()], gc=False)
-)
 
 EARLIEST_US: Final = -2_208_988_800_000_000
 LATEST_US: Final = 10_413_792_000_000_000
@@ -52,42 +48,81 @@ LATEST_US: Final = 10_413_792_000_000_000
 _NOT_READABLE: Final = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130, 349, 376, 407, 457, 636})
 """Errors of ClickHouse that are about the data of an insert."""
 
-_INSERT: Final = f"INSERT INTO events ({', '.join(COLUMN_NAMES)}) FORMAT JSONEachRow"
+
+class Inserter:
+    """Inserts lines into a table of facts."""
+
+    def __init__(self, client: ClickHouseClient, facts: Facts = EVENT_FACTS) -> None:
+        self._client = client
+        self._facts = facts
+        self._types = _types(facts)
+        self._row = msgspec.json.Decoder(
+            msgspec.defstruct("Row", [(name, kind, None) for name, kind in self._types.items()], gc=False)
+        )
+        self._insert = f"INSERT INTO {facts.table} ({', '.join(facts.names)}) FORMAT JSONEachRow"
+
+    def insert(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Insert lines that are known to be new; those of them that could be inserted, found by halving when one
+        cannot."""
+        try:
+            self._client.write(self._insert, b"\n".join([self._fitting(line) for line in lines]))
+        except ClickHouseError as error:
+            if error.code not in _NOT_READABLE:
+                raise
+            if len(lines) == 1:
+                return []
+            middle = len(lines) // 2
+            return self.insert(lines[:middle]) + self.insert(lines[middle:])
+        return list(lines)
+
+    def known(self, ids: Iterable[int]) -> set[int]:
+        """Those of `ids` that are stored. UUIDv7 are looked for between the lowest and the highest of them, which is a
+        small part of the table."""
+        timed: list[int] = []
+        others: list[int] = []
+        for event_id in ids:
+            (timed if has_time(event_id) else others).append(event_id)
+        found = self._known_between(min(timed), max(timed), timed) if timed else set()
+        return found | (self._known_between(0, HIGHEST_ID, others) if others else set())
+
+    def _known_between(self, lowest: int, highest: int, ids: Sequence[int]) -> set[int]:
+        wanted = ", ".join([text(_uuid(event_id)) for event_id in ids])
+        key = self._facts.key
+        numbers = f"toUInt128({key})"
+        _, rows = self._client.read(
+            f"SELECT DISTINCT toString({numbers}) FROM {self._facts.table} WHERE {key} IN ({wanted}) "
+            f"AND {numbers} BETWEEN toUInt128('{lowest}') AND toUInt128('{highest}')"
+        )
+        return {int(number) for (number,) in rows}
+
+    def _fitting(self, line: bytes) -> bytes:
+        try:
+            self._row.decode(line)
+        except msgspec.MsgspecError:
+            return self._cleaned(line)
+        return line
+
+    def _cleaned(self, line: bytes) -> bytes:
+        """The line with what fits into the columns, in one line."""
+        record = json.loads(line.decode("utf-8", "replace"))
+        values = ((column.name, self._value(column, record.get(column.name))) for column in self._facts.columns)
+        return json.dumps({name: value for name, value in values if value is not None}).encode()
+
+    def _value(self, column: Field, value: Any) -> Any:
+        if column.kind == "money" and isinstance(value, int | float | str):
+            value = _amount(value)
+        if column.name == "cost" and isinstance(value, dict):
+            value = {component: _amount(value.get(component)) for component in COMPONENTS}
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+            msgspec.convert(value, self._types[column.name], strict=column.kind != "timestamp")
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            return None
+        return value
 
 
-def insert(client: ClickHouseClient, lines: Sequence[bytes]) -> list[bytes]:
-    """Insert lines that are known to be new; those of them that could be inserted, found by halving when one cannot."""
-    try:
-        client.write(_INSERT, b"\n".join([_fitting(line) for line in lines]))
-    except ClickHouseError as error:
-        if error.code not in _NOT_READABLE:
-            raise
-        if len(lines) == 1:
-            return []
-        middle = len(lines) // 2
-        return insert(client, lines[:middle]) + insert(client, lines[middle:])
-    return list(lines)
-
-
-def known(client: ClickHouseClient, ids: Iterable[int]) -> set[int]:
-    """Those of `ids` that are stored. UUIDv7 are looked for between the lowest and the highest of them, which is a
-    small part of the table."""
-    timed: list[int] = []
-    others: list[int] = []
-    for event_id in ids:
-        (timed if has_time(event_id) else others).append(event_id)
-    found = _known_between(client, min(timed), max(timed), timed) if timed else set()
-    return found | (_known_between(client, 0, HIGHEST_ID, others) if others else set())
-
-
-def _known_between(client: ClickHouseClient, lowest: int, highest: int, ids: Sequence[int]) -> set[int]:
-    wanted = ", ".join([text(_uuid(event_id)) for event_id in ids])
-    numbers = "toUInt128(event_id)"
-    _, rows = client.read(
-        f"SELECT DISTINCT toString({numbers}) FROM events WHERE event_id IN ({wanted}) "
-        f"AND {numbers} BETWEEN toUInt128('{lowest}') AND toUInt128('{highest}')"
-    )
-    return {int(number) for (number,) in rows}
+def _types(facts: Facts) -> Mapping[str, Any]:
+    return {column.name: _COST if column.name == "cost" else _TYPES[column.kind] for column in facts.columns}
 
 
 def _uuid(event_id: int) -> str:
@@ -101,35 +136,6 @@ def without_strange_times(by_id: Lines) -> list[bytes]:
     return [by_id.pop(event_id)[0] for event_id in strange]
 
 
-def _fitting(line: bytes) -> bytes:
-    try:
-        _ROW.decode(line)
-    except msgspec.MsgspecError:
-        return _cleaned(line)
-    return line
-
-
-def _cleaned(line: bytes) -> bytes:
-    """The line with what fits into the columns, in one line."""
-    record = json.loads(line.decode("utf-8", "replace"))
-    fitting = {name: value for name in _TYPE_OF if (value := _value(name, record.get(name))) is not None}
-    return json.dumps(fitting).encode()
-
-
-def _value(name: str, value: Any) -> Any:
-    if name in _AMOUNTS and isinstance(value, int | float | str):
-        value = _amount(value)
-    if name == "cost" and isinstance(value, dict):
-        value = {component: _amount(value.get(component)) for component in COMPONENTS}
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-        msgspec.convert(value, _TYPE_OF[name], strict=name not in ("started_at", "ingested_at"))
-    except (msgspec.ValidationError, UnicodeEncodeError):
-        return None
-    return value
-
-
-_AMOUNTS: Final = frozenset(column.name for column in COLUMNS if column.kind == "money")
 _LAST_DIGIT: Final = Decimal(1).scaleb(-SCALE)
 
 

@@ -27,11 +27,11 @@ from sqlglot import expressions as exp
 
 from taximeter.core.money import SCALE
 from taximeter.store.events.clickhouse_client import text
-from taximeter.store.events.columns import COLUMNS
+from taximeter.store.events.columns import COLUMNS, OUTCOME_FACTS
 from taximeter.store.events.slots import TEXTS_KEPT, Statement, moment_text
 
 DIALECT: Final = "clickhouse"
-_MONEY: Final = frozenset(column.name for column in COLUMNS if column.kind == "money")
+_MONEY: Final = frozenset(column.name for column in (*COLUMNS, *OUTCOME_FACTS.columns) if column.kind == "money")
 _ID: Final = "event_id"
 
 

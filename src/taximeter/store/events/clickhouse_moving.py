@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -14,7 +15,8 @@ from taximeter.store.events import clickhouse_rollups, rolling
 from taximeter.store.events.answers import Found
 from taximeter.store.events.clickhouse_client import ClickHouseClient, text
 from taximeter.store.events.clickhouse_restate import STRUCTURE
-from taximeter.store.events.moving import Bounds
+from taximeter.store.events.columns import OUTCOME_FACTS
+from taximeter.store.events.moving import Bounds, OutcomeSums, Place
 from taximeter.store.events.pages import whole_record
 from taximeter.store.events.repricing import SUPERSEDED
 from taximeter.store.events.rollups import Level, Stretch, within
@@ -77,6 +79,21 @@ def put_earlier_costs(client: ClickHouseClient, rows: Sequence[Found]) -> None:
 def count_earlier_costs(client: ClickHouseClient) -> int:
     _, ((count,),) = client.read("SELECT count() FROM superseded_costs")
     return int(count)
+
+
+def outcomes_after(client: ClickHouseClient, last: Place | None, most: int) -> list[Found]:
+    place = "(occurred_at, toUInt128(outcome_id))"
+    condition = ""
+    if last is not None:
+        condition = f"WHERE {place} > (fromUnixTimestamp64Micro({last[0]}, 'UTC'), toUInt128(toUUID({text(last[1])}))) "
+    names = ", ".join(OUTCOME_FACTS.names)
+    return client.found(f"SELECT {names} FROM {OUTCOME_FACTS.table} FINAL {condition}ORDER BY {place} LIMIT {most:d}")
+
+
+def outcome_sums(client: ClickHouseClient) -> OutcomeSums:
+    asked = f"SELECT count(), count(value_usd), sum(value_usd) FROM {OUTCOME_FACTS.table} FINAL"
+    _, ((outcomes, valued, value_usd),) = client.read(asked)
+    return OutcomeSums(int(outcomes), int(valued), value_usd or Decimal(0))
 
 
 def _insert(client: ClickHouseClient, table: str, rows: Iterable[Found]) -> None:

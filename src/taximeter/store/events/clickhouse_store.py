@@ -27,8 +27,9 @@ from taximeter.store.events import (
     statements,
 )
 from taximeter.store.events import clickhouse_dialect as dialect
-from taximeter.store.events.answers import Found, durations_row, write_off_row
+from taximeter.store.events.answers import Found, durations_row, outcome_rows, write_off_row
 from taximeter.store.events.asking import ask
+from taximeter.store.events.clickhouse_append import Inserter
 from taximeter.store.events.clickhouse_client import (
     TOOK_TOO_LONG,
     TOOK_TOO_MUCH_MEMORY,
@@ -39,10 +40,11 @@ from taximeter.store.events.clickhouse_client import (
     text,
 )
 from taximeter.store.events.clickhouse_schema import bring_up_to_date
+from taximeter.store.events.columns import OUTCOME_FACTS
 from taximeter.store.events.deleted_users import user_hash, without_deleted
 from taximeter.store.events.instants import LATEST_US
-from taximeter.store.events.lines import Lines, readable_lines
-from taximeter.store.events.moving import Bounds
+from taximeter.store.events.lines import OUTCOME, Lines, parted, readable_lines
+from taximeter.store.events.moving import Bounds, OutcomeSums, Place
 from taximeter.store.events.port import (
     Appended,
     Cancellation,
@@ -54,9 +56,9 @@ from taximeter.store.events.port import (
     Told,
     Verification,
 )
-from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch, tables_of
+from taximeter.store.events.rollups import EVENTS, LEVELS, OUTCOMES, USER_DAYS, Level, Standing, Stretch, tables_of
 from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
@@ -69,7 +71,7 @@ UNITS_AT_ONCE: Final = 24
 TURNS_AT_ONCE: Final = 7
 """Days or weeks that are compared with the events in one statement."""
 
-_NAMING_USERS: Final = ("events", *(level.table for level in LEVELS if "user_id" in level.fields))
+_NAMING_USERS: Final = ("events", OUTCOME_FACTS.table, *(level.table for level in LEVELS if "user_id" in level.fields))
 _REFUSED_ENTRY: Final = frozenset({192, 193, 194, 497, 516})
 
 
@@ -97,6 +99,8 @@ class ClickHouseEvents:
         self._use_rollups = use_rollups
         self._write_lock = threading.Lock()
         self._marks = clickhouse_rollups.Marks(self._client, writer)
+        self._inserter = Inserter(self._client)
+        self._outcome_inserter = Inserter(self._client, OUTCOME_FACTS)
         try:
             with self._errors():
                 self._schema_version = bring_up_to_date(self._client)
@@ -112,32 +116,48 @@ class ClickHouseEvents:
     # --- events in -------------------------------------------------------------------------------------------------
 
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
-        """Events first, their marks last: a batch that was cut off comes again, and its events are known by then."""
+        """Facts first, their marks last: a batch that was cut off comes again, and its facts are known by then."""
+        lines, reached = parted(lines)
         by_id, rejected = readable_lines(lines)
+        outcomes, unreadable = readable_lines(reached, OUTCOME)
         with self._write_lock, self._errors():
-            if by_id:
-                by_id = without_deleted(by_id, self._deleted_users())
-                rejected += clickhouse_append.without_strange_times(by_id)
-                rejected += self._take_expired(by_id)
+            by_id = self._wanted(by_id, rejected, EVENTS)
+            outcomes = self._wanted(outcomes, unreadable, OUTCOMES)
             inserted = self._insert_new(by_id, rejected)
+            kept = self._insert_new_outcomes(outcomes, unreadable)
             self._set_marks(marks)
-        return Appended(inserted, len(lines) - len(rejected) - inserted, tuple(rejected))
+        return Appended(inserted, len(lines) - len(rejected) - inserted, (*rejected, *unreadable), kept)
+
+    def _wanted(self, by_id: Lines, rejected: list[bytes], name: str) -> Lines:
+        """Without what cannot be kept, or is kept no more."""
+        if by_id:
+            by_id = without_deleted(by_id, self._deleted_users())
+            rejected += clickhouse_append.without_strange_times(by_id)
+            rejected += self._take_expired(by_id, name)
+        return by_id
+
+    def _insert_new_outcomes(self, by_id: Lines, rejected: list[bytes]) -> int:
+        known = self._outcome_inserter.known(by_id)
+        new = [line for outcome_id, (line, _) in by_id.items() if outcome_id not in known]
+        inserted = self._outcome_inserter.insert(new) if new else []
+        rejected += set(new).difference(inserted)
+        return len(inserted)
 
     def _insert_new(self, by_id: Lines, rejected: list[bytes]) -> int:
-        known = clickhouse_append.known(self._client, by_id)
+        known = self._inserter.known(by_id)
         new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
         if not new:
             return 0
         starts_us = {start_us for event_id, (_, start_us) in by_id.items() if event_id not in known}
         with self._marks.around(starts_us):
-            inserted = clickhouse_append.insert(self._client, new)
+            inserted = self._inserter.insert(new)
         if len(inserted) < len(new):
             rejected += set(new).difference(inserted)
         return len(inserted)
 
-    def _take_expired(self, by_id: Lines) -> list[bytes]:
-        """Take lines out that began when no events are kept any more: their sums are closed."""
-        from_us = self._kept_from().get(EVENTS)
+    def _take_expired(self, by_id: Lines, name: str) -> list[bytes]:
+        """Take lines out that began when nothing of that name is kept any more: the sums of events are closed."""
+        from_us = self._kept_from().get(name)
         if from_us is None:
             return []
         expired = [event_id for event_id, (_, start_us) in by_id.items() if start_us < from_us]
@@ -210,6 +230,10 @@ class ClickHouseEvents:
         with self._errors():
             return [durations_row(query, row) for row in self._found(statements.durations(query), cancellation)]
 
+    def outcomes(self, query: OutcomeQuery, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self._errors():
+            return outcome_rows(query, self._found(statements.outcomes(query), cancellation))
+
     # --- costs -----------------------------------------------------------------------------------------------------
 
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
@@ -244,6 +268,7 @@ class ClickHouseEvents:
             self._client.write("INSERT INTO deleted_users FORMAT JSONEachRow", row.encode())
             hours = self._moments(f"SELECT DISTINCT toStartOfHour(started_at) FROM events WHERE {named}")
             events = self._count(f"SELECT count() FROM events FINAL WHERE {named}")
+            outcomes = self._count(f"SELECT count() FROM {OUTCOME_FACTS.table} FINAL WHERE {named}")
             with self._marks.around(hours):
                 self._delete("superseded_costs", f"event_id IN (SELECT event_id FROM events WHERE {named})")
                 for table in _NAMING_USERS:
@@ -251,7 +276,7 @@ class ClickHouseEvents:
         self.roll_up(LATEST_US)
         with self._errors():
             counts = " + ".join(f"(SELECT count() FROM {table} WHERE {named})" for table in _NAMING_USERS)
-            return Deletion(events, self._count(f"SELECT {counts}"))
+            return Deletion(events, self._count(f"SELECT {counts}"), outcomes)
 
     def _deleted_users(self) -> dict[str, int]:
         _, rows = self._client.read("SELECT user_hash, deleted_at FROM deleted_users FINAL")
@@ -266,15 +291,17 @@ class ClickHouseEvents:
 
     def _expire(self, name: str, before_us: int) -> int:
         """1. say from when on it is kept, 2. delete: in between, what is still there is not asked for."""
-        old = f"started_at < fromUnixTimestamp64Micro({before_us}, 'UTC')"
-        asked = ["events FINAL"] if name == EVENTS else [level.view for level in LEVELS if level.kept_as == name]
+        moment = OUTCOME_FACTS.moment if name == OUTCOMES else "started_at"
+        old = f"{moment} < fromUnixTimestamp64Micro({before_us}, 'UTC')"
+        facts = {EVENTS: ["events FINAL"], OUTCOMES: [f"{OUTCOME_FACTS.table} FINAL"]}
+        asked = facts.get(name) or [level.view for level in LEVELS if level.kept_as == name]
         rows = sum(self._count(f"SELECT count() FROM {table} WHERE {old}") for table in asked)
         if rows:
             kept = json.dumps({"name": name, "started_at": rfc3339(before_us)})
             self._client.write("INSERT INTO kept_from FORMAT JSONEachRow", kept.encode())
             if name == EVENTS:
                 self._delete("superseded_costs", f"event_id IN (SELECT event_id FROM events WHERE {old})")
-            for table in tables_of(name):
+            for table in (OUTCOME_FACTS.table,) if name == OUTCOMES else tables_of(name):
                 self._delete(table, old)
         return rows
 
@@ -372,6 +399,14 @@ class ClickHouseEvents:
     def count_earlier_costs(self) -> int:
         with self._errors():
             return clickhouse_moving.count_earlier_costs(self._client)
+
+    def outcomes_after(self, last: Place | None, most: int) -> list[Found]:
+        with self._errors():
+            return clickhouse_moving.outcomes_after(self._client, last, most)
+
+    def outcome_sums(self) -> OutcomeSums:
+        with self._errors():
+            return clickhouse_moving.outcome_sums(self._client)
 
     def close(self) -> None:
         self._client.close()

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import duckdb
 
-from taximeter.store.events.columns import COLUMN_NAMES
+from taximeter.store.events.columns import EVENT_FACTS, Facts
 from taximeter.store.events.lines import HIGHEST_ID, has_time
 
 _UNKNOWN_IS: Final = {
@@ -24,17 +24,21 @@ _UNKNOWN_IS: Final = {
 }
 """Columns in which a record that says nothing means something."""
 
-_READ_AS_TEXT: Final = ("started_at", "ingested_at")
+_READ_AS_TEXT: Final = ("started_at", "occurred_at", "ingested_at")
 """Read as text first: a plain cast to TIMESTAMP would drop an offset instead of applying it."""
 
 
 class Inserter:
     """Inserts lines through one connection, which must not be used by others meanwhile."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, facts: Facts = EVENT_FACTS) -> None:
         self._connection = connection
-        self._rows = _reading_statement(_column_types(connection))
-        self._insert = f"INSERT INTO events ({', '.join(COLUMN_NAMES)}) {self._rows}"
+        self._rows = _reading_statement(_column_types(connection, facts))
+        self._insert = f"INSERT INTO {facts.table} ({', '.join(facts.names)}) {self._rows}"
+        between = f"FROM {facts.table} WHERE {facts.key} BETWEEN ? AND ?"
+        self._count_between = f"SELECT count(*) {between}"
+        self._ids_between = f"SELECT {facts.key} {between}"
+        self._these_ids_between = f"{self._ids_between} AND {facts.key} IN (SELECT unnest(?::UUID[]))"
 
     def known(self, ids: Iterable[int]) -> set[int]:
         """Those of `ids` that are stored.
@@ -50,13 +54,14 @@ class Inserter:
 
     def _known_between(self, lowest: int, highest: int, ids: Sequence[int]) -> set[int]:
         bounds: list[object] = [UUID(int=lowest), UUID(int=highest)]
-        (stored,) = self._connection.execute(_COUNT_BETWEEN, bounds).fetchone() or (0,)
+        (stored,) = self._connection.execute(self._count_between, bounds).fetchone() or (0,)
         if not stored:
             return set()
         if stored <= _FEW_TIMES * len(ids):
-            found = self._connection.execute(_IDS_BETWEEN, bounds).fetchall()
+            found = self._connection.execute(self._ids_between, bounds).fetchall()
         else:
-            found = self._connection.execute(_THESE_IDS_BETWEEN, [*bounds, [UUID(int=i) for i in ids]]).fetchall()
+            these = [*bounds, [UUID(int=i) for i in ids]]
+            found = self._connection.execute(self._these_ids_between, these).fetchall()
         return {event_id.int for (event_id,) in found}.intersection(ids)
 
     def parsable(self, lines: Sequence[bytes]) -> list[bytes]:
@@ -75,10 +80,6 @@ class Inserter:
         self._connection.execute(self._insert, [_texts(lines)])
 
 
-_COUNT_BETWEEN: Final = "SELECT count(*) FROM events WHERE event_id BETWEEN ? AND ?"
-_IDS_BETWEEN: Final = "SELECT event_id FROM events WHERE event_id BETWEEN ? AND ?"
-_THESE_IDS_BETWEEN: Final = _IDS_BETWEEN + " AND event_id IN (SELECT unnest(?::UUID[]))"
-
 _FEW_TIMES: Final = 4
 """Up to so many stored ids for each one wanted, handing all of them out is cheaper than handing the wanted ones in."""
 
@@ -87,10 +88,10 @@ def _texts(lines: Sequence[bytes]) -> list[str]:
     return [line.decode("utf-8", "replace") for line in lines]
 
 
-def _column_types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    rows = connection.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'events'")
-    types: dict[str, str] = dict(rows.fetchall())
-    return {name: types[name] for name in COLUMN_NAMES}
+def _column_types(connection: duckdb.DuckDBPyConnection, facts: Facts) -> dict[str, str]:
+    asked = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?"
+    types: dict[str, str] = dict(connection.execute(asked, [facts.table]).fetchall())
+    return {name: types[name] for name in facts.names}
 
 
 def _reading_statement(types: dict[str, str]) -> str:

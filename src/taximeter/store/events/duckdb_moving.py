@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import duckdb
@@ -13,7 +14,8 @@ from taximeter.clock import to_datetime
 from taximeter.store.events import duckdb_deletion, duckdb_retention, rolling
 from taximeter.store.events import duckdb_dialect as dialect
 from taximeter.store.events.answers import Found
-from taximeter.store.events.moving import Bounds
+from taximeter.store.events.columns import OUTCOME_FACTS
+from taximeter.store.events.moving import Bounds, OutcomeSums, Place
 from taximeter.store.events.pages import whole_record
 from taximeter.store.events.repricing import SUPERSEDED
 from taximeter.store.events.rollups import LEVELS, Level, Stretch, within
@@ -69,6 +71,19 @@ def count_earlier_costs(cursor: duckdb.DuckDBPyConnection) -> int:
     return int(count)
 
 
+def outcomes_after(cursor: duckdb.DuckDBPyConnection, last: Place | None, most: int) -> list[Found]:
+    after = [] if last is None else [_moment(last[0]), last[1]]
+    condition = "" if last is None else "WHERE (occurred_at, outcome_id) > (?, ?::UUID)"
+    asked = f"SELECT {', '.join(OUTCOME_FACTS.names)} FROM {OUTCOME_FACTS.table} {condition}"  # noqa: S608 - ours
+    return _found(cursor, OUTCOME_FACTS.names, f"{asked} ORDER BY occurred_at, outcome_id LIMIT {most:d}", after)
+
+
+def outcome_sums(cursor: duckdb.DuckDBPyConnection) -> OutcomeSums:
+    outcomes, valued, value_usd = cursor.execute(_OUTCOME_SUMS).fetchone() or (0, 0, None)
+    return OutcomeSums(int(outcomes), int(valued), value_usd or Decimal(0))
+
+
+_OUTCOME_SUMS: Final = f"SELECT count(*), count(value_usd), sum(value_usd) FROM {OUTCOME_FACTS.table}"  # noqa: S608 - ours
 _EARLIER: Final = f"""
     SELECT {", ".join(SUPERSEDED)} FROM superseded_costs
     WHERE event_id IN (SELECT event_id FROM events WHERE started_at >= ? AND started_at < ?)

@@ -1,4 +1,4 @@
-"""What is too old is deleted, in DuckDB: events, and the sums of each level, each at an age of its own.
+"""What is too old is deleted, in DuckDB: events, outcomes and the sums of each level, each at an age of its own.
 
 Events go in whole days (UTC), and only after the sums of those days are there, so that what was spent stays known.
 """
@@ -11,7 +11,8 @@ from typing import Final
 import duckdb
 
 from taximeter.clock import to_datetime, to_unix_us
-from taximeter.store.events.rollups import EVENTS, tables_of
+from taximeter.store.events.columns import OUTCOME_FACTS
+from taximeter.store.events.rollups import EVENTS, OUTCOMES, tables_of
 
 _SUPERSEDED: Final = """
     DELETE FROM superseded_costs WHERE event_id IN (SELECT event_id FROM events WHERE started_at < ?)
@@ -33,13 +34,16 @@ def expire(connection: duckdb.DuckDBPyConnection, name: str, before_us: int) -> 
     if name == EVENTS:
         connection.execute(_SUPERSEDED, [before])
         connection.execute("DELETE FROM arranged WHERE started_at < ?", [before])
-    rows = sum(_delete(connection, table, before) for table in tables_of(name))
+    if name == OUTCOMES:
+        rows = _delete(connection, OUTCOME_FACTS.table, before, OUTCOME_FACTS.moment)
+    else:
+        rows = sum(_delete(connection, table, before) for table in tables_of(name))
     if rows:
         connection.execute(_KEEP, [name, before])
     return rows
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, table: str, before: datetime) -> int:
-    delete = f"DELETE FROM {table} WHERE started_at < ?"  # noqa: S608 - a name of ours
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, before: datetime, moment: str = "started_at") -> int:
+    delete = f"DELETE FROM {table} WHERE {moment} < ?"  # noqa: S608 - names of ours
     (rows,) = connection.execute(delete, [before]).fetchone() or (0,)
     return int(rows)

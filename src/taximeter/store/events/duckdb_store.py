@@ -27,15 +27,16 @@ from taximeter.store.events import (
     rolling,
     statements,
 )
-from taximeter.store.events.answers import Found, durations_row, write_off_row
+from taximeter.store.events.answers import Found, durations_row, outcome_rows, write_off_row
 from taximeter.store.events.asking import ask
+from taximeter.store.events.columns import OUTCOME_FACTS
 from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
 from taximeter.store.events.duckdb_reads import Reads
 from taximeter.store.events.duckdb_schema import bring_up_to_date
 from taximeter.store.events.instants import LATEST_US
-from taximeter.store.events.lines import Lines, readable_lines
-from taximeter.store.events.moving import Bounds
+from taximeter.store.events.lines import OUTCOME, Lines, parted, readable_lines
+from taximeter.store.events.moving import Bounds, OutcomeSums, Place
 from taximeter.store.events.port import (
     Appended,
     Cancellation,
@@ -47,9 +48,9 @@ from taximeter.store.events.port import (
     Told,
     Verification,
 )
-from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, LEVELS, USER_DAYS, Level, Standing, Stretch
+from taximeter.store.events.rollups import EVENTS, LEVELS, OUTCOMES, USER_DAYS, Level, Standing, Stretch
 from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
@@ -108,8 +109,9 @@ class DuckDBEvents:
                 self._schema_version = bring_up_to_date(self._writer, str(path))
                 duckdb_rollups.prepare(self._writer)
                 self._inserter = Inserter(self._writer)
+                self._outcome_inserter = Inserter(self._writer, OUTCOME_FACTS)
                 self._deleted_users = duckdb_deletion.deleted_users(self._writer)
-                self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
+                self._kept_from = duckdb_retention.kept_from(self._writer)
         except StoreError:
             self._writer.close()
             raise
@@ -119,38 +121,49 @@ class DuckDBEvents:
         return self._schema_version
 
     def append(self, lines: Sequence[bytes], marks: Mapping[str, int]) -> Appended:
+        lines, reached = parted(lines)
         by_id, rejected = readable_lines(lines)
+        outcomes, unreadable = readable_lines(reached, OUTCOME)
         with self._write_lock, _store_errors(self._path):
             by_id = without_deleted(by_id, self._deleted_users)
-            rejected += self._take_expired(by_id)
-            known = self._inserter.known(by_id)
-            new = [line for event_id, (line, _) in by_id.items() if event_id not in known]
-            starts_us = {start_us for event_id, (_, start_us) in by_id.items() if event_id not in known}
-            inserted = self._commit(new, marks, starts_us)
+            rejected += self._take_expired(by_id, EVENTS)
+            new, starts_us = _new(by_id, self._inserter.known(by_id))
+            outcomes = without_deleted(outcomes, self._deleted_users)
+            unreadable += self._take_expired(outcomes, OUTCOMES)
+            new_outcomes, _ = _new(outcomes, self._outcome_inserter.known(outcomes))
+            inserted, kept = self._commit(new, new_outcomes, marks, starts_us)
         if len(inserted) < len(new):
             rejected += set(new).difference(inserted)
-        return Appended(len(inserted), len(lines) - len(rejected) - len(inserted), tuple(rejected))
+        if len(kept) < len(new_outcomes):
+            unreadable += set(new_outcomes).difference(kept)
+        duplicates = len(lines) - len(rejected) - len(inserted)
+        return Appended(len(inserted), duplicates, (*rejected, *unreadable), len(kept))
 
-    def _take_expired(self, by_id: Lines) -> list[bytes]:
-        """Take lines out that began when no events are kept any more: their sums are closed."""
-        expired = [event_id for event_id, (_, start_us) in by_id.items() if start_us < self._events_from_us]
+    def _take_expired(self, by_id: Lines, name: str) -> list[bytes]:
+        """Take lines out that began when nothing of that name is kept any more: the sums of events are closed."""
+        from_us = self._kept_from.get(name, FIRST_MOMENT_US)
+        expired = [event_id for event_id, (_, start_us) in by_id.items() if start_us < from_us]
         return [by_id.pop(event_id)[0] for event_id in expired]
 
-    def _commit(self, lines: Sequence[bytes], marks: Mapping[str, int], starts_us: Set[int]) -> Sequence[bytes]:
-        """Insert `lines`, make the roll-ups of these starts dirty and set the marks in one transaction; the lines
-        that could be inserted."""
+    def _commit(
+        self, lines: Sequence[bytes], outcomes: Sequence[bytes], marks: Mapping[str, int], starts_us: Set[int]
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Insert `lines` and `outcomes`, make the roll-ups of these starts dirty and set the marks in one transaction;
+        the lines of both that could be inserted."""
         try:
             with _transaction(self._writer):
                 if lines:
                     self._inserter.insert(lines)
                     duckdb_rollups.mark(self._writer, starts_us)
+                if outcomes:
+                    self._outcome_inserter.insert(outcomes)
                 self._set_marks(marks)
         except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError):
-            parsable = self._inserter.parsable(lines)
-            if len(parsable) == len(lines):
+            parsable, good = self._inserter.parsable(lines), self._outcome_inserter.parsable(outcomes)
+            if (len(parsable), len(good)) == (len(lines), len(outcomes)):
                 raise
-            return self._commit(parsable, marks, starts_us)
-        return lines
+            return self._commit(parsable, good, marks, starts_us)
+        return lines, outcomes
 
     def _set_marks(self, marks: Mapping[str, int]) -> None:
         for name, position in marks.items():
@@ -183,16 +196,16 @@ class DuckDBEvents:
             self.roll_up(before_us[EVENTS])
         with self._rewriting, self._write_lock, _store_errors(self._path), _transaction(self._writer):
             deleted = {n: duckdb_retention.expire(self._writer, n, at_us) for n, at_us in before_us.items()}
-            self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
+            self._kept_from = duckdb_retention.kept_from(self._writer)
         return deleted
 
     def delete_user(self, user_id: str, at_us: int) -> Deletion:
         with self._rewriting, self._write_lock, _store_errors(self._path), _transaction(self._writer):
-            events = duckdb_deletion.delete(self._writer, user_id, at_us)
+            events, outcomes = duckdb_deletion.delete(self._writer, user_id, at_us)
             self._deleted_users = duckdb_deletion.deleted_users(self._writer)
         self.roll_up(LATEST_US)
         with self.reading(None) as cursor:
-            return Deletion(events, duckdb_deletion.remaining(cursor, user_id))
+            return Deletion(events, duckdb_deletion.remaining(cursor, user_id), outcomes)
 
     def roll_up(self, before_us: int) -> int:
         """Days are arranged before they are added up: when this ends in between, both are done the next time."""
@@ -286,6 +299,10 @@ class DuckDBEvents:
         with self.reading(cancellation) as cursor:
             return [durations_row(query, row) for row in _found(cursor, statements.durations(query))]
 
+    def outcomes(self, query: OutcomeQuery, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self.reading(cancellation) as cursor:
+            return outcome_rows(query, _found(cursor, statements.outcomes(query)))
+
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         before = pages.read_cursor(query.cursor)
         with self.reading(cancellation) as cursor:
@@ -319,7 +336,7 @@ class DuckDBEvents:
         with self._write_lock, _store_errors(self._path), _transaction(self._writer):
             duckdb_moving.put_bounds(self._writer, bounds)
             self._deleted_users = duckdb_deletion.deleted_users(self._writer)
-            self._events_from_us = duckdb_retention.kept_from(self._writer).get(EVENTS, FIRST_MOMENT_US)
+            self._kept_from = duckdb_retention.kept_from(self._writer)
 
     def kept_sums(self, level: Level, stretch: Stretch) -> list[Found]:
         with self.reading(None) as cursor:
@@ -340,6 +357,14 @@ class DuckDBEvents:
     def count_earlier_costs(self) -> int:
         with self.reading(None) as cursor:
             return duckdb_moving.count_earlier_costs(cursor)
+
+    def outcomes_after(self, last: Place | None, most: int) -> list[Found]:
+        with self.reading(None) as cursor:
+            return duckdb_moving.outcomes_after(cursor, last, most)
+
+    def outcome_sums(self) -> OutcomeSums:
+        with self.reading(None) as cursor:
+            return duckdb_moving.outcome_sums(cursor)
 
     def close(self) -> None:
         """Writes what is in the log into the file, when all reads are over; the store cannot be used afterwards."""
@@ -366,6 +391,12 @@ class DuckDBEvents:
             finally:
                 cancellation.guard(None)
                 cursor.close()
+
+
+def _new(by_id: Lines, known: Set[int]) -> tuple[list[bytes], set[int]]:
+    """The lines that are not known, and their moments."""
+    new = [line for event_id, line in by_id.items() if event_id not in known]
+    return [line for line, _ in new], {moment_us for _, moment_us in new}
 
 
 _SET_MARK: Final = """

@@ -1,4 +1,4 @@
-"""The lines of a batch: which can be read, and what each is the event of.
+"""The lines of a batch: which can be read, and what each is the event or outcome of.
 
 Only the id and the start are read here (by a compiled decoder, 1 µs a line).
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 
 from taximeter.clock import to_unix_us
+from taximeter.core.outcome import is_outcome
 
 
 class _Head(msgspec.Struct):
@@ -20,30 +21,46 @@ class _Head(msgspec.Struct):
     started_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-_HEAD: Final = msgspec.json.Decoder(_Head)
+class _OutcomeHead(msgspec.Struct, rename={"event_id": "outcome_id", "started_at": "occurred_at"}):
+    event_id: UUID
+    started_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+Head = msgspec.json.Decoder[Any]
+"""Reads what has to be in a line."""
+
+EVENT: Final[Head] = msgspec.json.Decoder(_Head)
+OUTCOME: Final[Head] = msgspec.json.Decoder(_OutcomeHead)
 
 Lines = dict[int, tuple[bytes, int]]
-"""Readable lines by the number of their event id, each with when it began, microseconds since the epoch; the first line
-of an id counts."""
+"""Readable lines by the number of their id, each with its moment (when an event began), microseconds since the epoch;
+the first line of an id counts."""
 
 
-def readable_lines(lines: Sequence[bytes]) -> tuple[Lines, list[bytes]]:
-    """The readable lines by event id, and those that could not be read."""
+def parted(lines: Sequence[bytes]) -> tuple[Sequence[bytes], list[bytes]]:
+    """The lines of events, and those of outcomes."""
+    outcomes = [line for line in lines if is_outcome(line)]
+    return [line for line in lines if not is_outcome(line)] if outcomes else lines, outcomes
+
+
+def readable_lines(lines: Sequence[bytes], head: Head = EVENT) -> tuple[Lines, list[bytes]]:
+    """The readable lines by id, and those that could not be read."""
     rejected: list[bytes] = []
     try:
-        heads = [_HEAD.decode(line) for line in lines]
+        heads = [head.decode(line) for line in lines]
     except msgspec.MsgspecError:
-        rejected = [line for line in lines if not _is_readable(line)]
-        lines = [line for line in lines if _is_readable(line)]
-        heads = [_HEAD.decode(line) for line in lines]
+        rejected = [line for line in lines if not _is_readable(line, head)]
+        lines = [line for line in lines if _is_readable(line, head)]
+        heads = [head.decode(line) for line in lines]
     # Reversed, so that the first line of an id is the one that stays.
     pairs = zip(reversed(heads), reversed(lines), strict=True)
-    return {head.event_id.int: (line, to_unix_us(head.started_at)) for head, line in pairs}, rejected
+    return {one.event_id.int: (line, to_unix_us(one.started_at)) for one, line in pairs}, rejected
 
 
-def _is_readable(line: bytes) -> bool:
+def _is_readable(line: bytes, head: Head) -> bool:
     try:
-        _HEAD.decode(line)
+        head.decode(line)
     except msgspec.MsgspecError:
         return False
     return True

@@ -8,20 +8,23 @@ move that was cut off is simply begun again, and one that is over finds nothing 
 2. the sums of days whose events are no longer kept
 3. the events, day by day
 4. what calls cost before they were priced anew, and the runs that did it
-5. every day's sums of both are compared, to the last digit
-6. how far the spool is stored: until here the source is the one that counts
+5. the outcomes, a page after the other
+6. every day's sums of both are compared, to the last digit
+7. how far the spool is stored: until here the source is the one that counts
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final, Protocol
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from taximeter.clock import rfc3339, to_unix_us
+from taximeter.core.outcome import OUTCOME
 from taximeter.errors import StoreError
 from taximeter.store.events.answers import Found
 from taximeter.store.events.instants import EARLIEST_US, LATEST_US
@@ -89,6 +92,24 @@ class Movable(EventStore, Protocol):
 
     def count_earlier_costs(self) -> int: ...
 
+    def outcomes_after(self, last: Place | None, most: int) -> list[Found]:
+        """Outcomes by their moments and ids, those that follow one: the columns of `OUTCOME_FACTS`."""
+        ...
+
+    def outcome_sums(self) -> OutcomeSums: ...
+
+
+Place = tuple[int, str]
+"""The moment of an outcome, microseconds since the epoch, and its id."""
+
+
+class OutcomeSums(NamedTuple):
+    """How many outcomes there are, how many of them have a value, and what those are worth together, in USD."""
+
+    outcomes: int
+    valued: int
+    value_usd: Decimal
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -99,6 +120,7 @@ class Moved:
     earlier_costs: int
     repricings: int
     totals: Mapping[str, Any]
+    outcomes: int = 0
 
 
 def move(source: Movable, target: Movable, now_us: int, told: Told) -> Moved:
@@ -115,9 +137,10 @@ def move(source: Movable, target: Movable, now_us: int, told: Told) -> Moved:
     runs = source.repricings(limit=MOST_RUNS)
     for run in runs:
         target.restate((), run, now_us)
+    outcomes = _move_outcomes(source, target)
     calls, totals = _compared(source, target, bounds.sums_from_us)
     target.append([], source.marks())
-    return Moved(calls, copied, earlier_costs, len(runs), totals)
+    return Moved(calls, copied, earlier_costs, len(runs), totals, outcomes)
 
 
 def sums_by_day(store: EventStore, from_us: int, to_us: int = LATEST_US) -> dict[int, dict[str, Any]]:
@@ -219,6 +242,28 @@ def _move_earlier_costs(source: Movable, target: Movable, from_us: int) -> int:
                 if rows := source.earlier_costs(hour):
                     target.put_earlier_costs(rows)
     return every
+
+
+# --- outcomes ------------------------------------------------------------------------------------------------------
+
+
+def _move_outcomes(source: Movable, target: Movable) -> int:
+    """How many there are. Raises StoreError when they are not the same in both afterwards."""
+    sums = source.outcome_sums()
+    if sums != target.outcome_sums():
+        for lines in _pages_of_outcomes(source):
+            if rejected := target.append(lines, {}).rejected:
+                raise _different(f"{len(rejected):,} outcomes are not taken")
+        if sums != (there := target.outcome_sums()):
+            raise _different(f"{tuple(sums)} outcomes with values and their sum became {tuple(there)}")
+    return sums.outcomes
+
+
+def _pages_of_outcomes(source: Movable) -> Iterator[list[bytes]]:
+    last: Place | None = None
+    while page := source.outcomes_after(last, PAGE_EVENTS):
+        yield [msgspec.json.encode({"record": OUTCOME, **whole_record(row)}) for row in page]
+        last = to_unix_us(page[-1]["occurred_at"].replace(tzinfo=UTC)), str(page[-1]["outcome_id"])
 
 
 # --- the proof -----------------------------------------------------------------------------------------------------

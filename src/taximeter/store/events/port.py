@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from taximeter.clock import rfc3339
 from taximeter.errors import UsageError
-from taximeter.store.events.query import Answer, EventQuery, Query
+from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, Level
+from taximeter.store.events.rollups import EVENTS, OUTCOMES, Level
 
 Told = Callable[[int, int], None]
 """Told what is done of a long work, and how much that is in all."""
@@ -20,11 +20,12 @@ Told = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Appended:
     """What became of a batch, in lines. Those in `rejected` could not be read: no JSON object, no id, no start, or a
-    value that no column takes."""
+    value that no column takes. `inserted` and `duplicates` are events, `outcomes` those outcomes that are new."""
 
     inserted: int
     duplicates: int
     rejected: tuple[bytes, ...] = ()
+    outcomes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class EventStore(Protocol):
         """Store a batch of records (one JSON object a line) and the marks of where it came from: both or neither.
 
         When this returns, the batch survives a crash. An event id that is already there, or came earlier in the
-        batch, is a duplicate and is left out. A line that cannot be read never holds up the others.
+        batch, is a duplicate and is left out. A line that cannot be read never holds up the others. Lines of outcomes
+        (see `core.outcome`) are kept apart, by ids of their own; nothing that is said of events counts them.
         """
         ...
 
@@ -108,6 +110,14 @@ class EventStore(Protocol):
         interval; its measures and limit count for nothing."""
         ...
 
+    def outcomes(self, query: OutcomeQuery, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        """By the groups of a query: `outcomes`, how many of them have a value (`valued_outcomes`), and what those are
+        worth together (`value_usd`, a Decimal, None of none). Rows have `outcome`, its name, and the dimensions.
+
+        Raises UsageError when the answer has too many rows, QueryStoppedError when it takes too long.
+        """
+        ...
+
     def derivations(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> DerivationPage:
         """One page of what costs were derived from, and the costs; `columns` of the query count for nothing.
 
@@ -133,15 +143,15 @@ class EventStore(Protocol):
         ...
 
     def delete_user(self, user_id: str, at_us: int) -> Deletion:
-        """Delete every event of a user, with all that was derived from it; later copies of them are not stored.
+        """Delete every event and outcome of a user, with all that was derived from it; later copies are not stored.
 
-        `at_us` is now. An event of the user that begins later counts again.
+        `at_us` is now. An event or outcome of the user that comes about later counts again.
         """
         ...
 
     def expire(self, ages: Retention, now_us: int) -> dict[str, int]:
         """Delete what is older than it is kept; how many rows of what. Events go when their sums are there. An event
-        that comes when its time is no longer kept is rejected."""
+        or outcome that comes when its time is no longer kept is rejected."""
         ...
 
     def roll_up(self, before_us: int) -> int:
@@ -160,15 +170,17 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """How many events of a user were deleted, and how many rows still name the user after that: none."""
+    """How many events and outcomes of a user were deleted, and how many rows still name the user after that: none."""
 
     events: int
     remaining_rows: int
+    outcomes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days events and the levels of roll-ups are kept, by name; what is not named is kept for ever.
+    """For how many days events, outcomes and the levels of roll-ups are kept, by name; what is not named is kept for
+    ever.
 
     Raises UsageError when sums would go before the events that they are of.
     """
@@ -177,7 +189,7 @@ class Retention:
 
     def __post_init__(self) -> None:
         for name, days in self.days.items():
-            if name != EVENTS and days < self.days.get(EVENTS, days + 1):
+            if name not in (EVENTS, OUTCOMES) and days < self.days.get(EVENTS, days + 1):
                 raise UsageError(f"{name} cannot be kept for less time than events", field=name)
 
 

@@ -1,4 +1,4 @@
-"""A query: what is asked of the events, apart from any engine; and the answer's shape."""
+"""A query: what is asked of the events and outcomes, apart from any engine; and the answer's shape."""
 
 from __future__ import annotations
 
@@ -128,3 +128,15 @@ class EventQuery:
     columns: tuple[str, ...] = COLUMN_NAMES
     ingested_from_us: int | None = None
     ingested_to_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeQuery:
+    """Outcomes with from_us <= occurred_at < to_us that meet all filters, by name and group. Names of dimensions are
+    full ones, and those of an outcome; `outcomes` are the only names that are wanted, all when there are none."""
+
+    from_us: int
+    to_us: int
+    group_by: tuple[str, ...] = ()
+    filters: tuple[Condition, ...] = ()
+    outcomes: tuple[str, ...] = ()

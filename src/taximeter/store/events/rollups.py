@@ -132,6 +132,9 @@ Stretches = tuple[Stretch, ...]
 EVENTS: Final = "events"
 """The name of the events where levels are named, as of what is kept for how long."""
 
+OUTCOMES: Final = "outcomes"
+"""The name of the outcomes there."""
+
 
 def tables_of(name: str) -> tuple[str, ...]:
     """The tables of what is kept for the same time: of the events, or of a level and those that are coarser."""

@@ -18,7 +18,7 @@ from taximeter.errors import UsageError
 WRITTEN_IN: Final = "duckdb"
 """The dialect in which statements are written, whichever engine answers."""
 
-TABLES: Final = ("calls",)
+TABLES: Final = ("calls", "outcomes")
 MOST_CHARACTERS: Final = 20_000
 MOST_SQL_ROWS: Final = 10_000
 """Rows of one answer."""

@@ -23,13 +23,15 @@ from typing import Any, Final
 from sqlglot import expressions as exp
 
 from taximeter.core.cost import COMPONENTS
+from taximeter.core.outcome import OUTCOME
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
+from taximeter.store.events.columns import OUTCOME_FACTS
 from taximeter.store.events.durations import BOUNDS_MS, LONGEST_MS, TIMINGS, Timing
 from taximeter.store.events.filters import Condition
-from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, Query
+from taximeter.store.events.query import MOST_ROWS, TIME, EventQuery, Order, OutcomeQuery, Query
 from taximeter.store.events.repricing import DERIVATION, NO_AMOUNT
-from taximeter.store.events.rollups import Level, Standing, Stretch, plan, within
+from taximeter.store.events.rollups import OUTCOMES, Level, Standing, Stretch, plan, within
 from taximeter.store.events.slots import Slot, Slots, Statement, placed
 from taximeter.store.events.vocabulary import (
     COST,
@@ -687,6 +689,43 @@ def _derivations(shape: PageShape) -> exp.Select:
     special = {"event_id": _as_text(_column("event_id")), "amounts": _amounts()}
     columns = (exp.alias_(special.get(name) or _column(name), name, quoted=True) for name in DERIVATION)
     return _page(exp.select(*columns), shape)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesShape:
+    """Of `outcomes`. Dimensions have slots for tags; `conditions` are the filters, and the names that are wanted."""
+
+    group_by: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    start: Slot
+    end: Slot
+
+
+def outcomes(query: OutcomeQuery) -> Statement:
+    """One row a name and group: `outcome`, `key_N`, `outcomes`, `valued_outcomes`, `value_usd`; one row more than an
+    answer may have."""
+    slots = Slots()
+    named = (Condition("name", "in", query.outcomes),) if query.outcomes else ()
+    shape = OutcomesShape(
+        tuple(_dimension(name, slots) for name in query.group_by),
+        _filters((*query.filters, *named), slots),
+        slots.moment(query.from_us),
+        slots.moment(query.to_us),
+    )
+    return slots.statement(_outcomes, shape)
+
+
+def _outcomes(shape: OutcomesShape) -> exp.Select:
+    keys = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(shape.group_by)]
+    value, moment = _column("value_usd"), _column(OUTCOME_FACTS.moment)
+    counted = {"outcomes": exp.Count(this=exp.Star()), "valued_outcomes": exp.Count(this=value)}
+    sums = [exp.alias_(count, name) for name, count in counted.items()]
+    select = exp.select(exp.alias_(_column("name"), OUTCOME), *keys, *sums)
+    select = select.select(exp.alias_(exp.Sum(this=value.copy()), "value_usd")).from_(exp.to_table(OUTCOMES))
+    within_time = (moment >= placed(shape.start), moment.copy() < placed(shape.end))
+    select = select.where(*(_condition(condition) for condition in shape.conditions), *within_time)
+    groups = (exp.column(name) for name in (OUTCOME, *(key_name(index) for index in range(len(shape.group_by)))))
+    return select.group_by(*groups).limit(MOST_ROWS + 1)
 
 
 def durations(query: Query) -> Statement:
