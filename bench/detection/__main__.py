@@ -12,11 +12,14 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from bench.detection.histories import context, minutes
 from bench.detection.others import OTHERS, alerts_of, hourly_usd, hours_of_week
 from bench.detection.replay import replay
+
+MILD: Final = (1.75, 2.2)
+"""Volume spikes that warn and no more, as multiples of what is expected."""
 
 
 def main(arguments: list[str]) -> int:
@@ -24,11 +27,14 @@ def main(arguments: list[str]) -> int:
     folders, scoring = (Path(argument) for argument in arguments if not argument.startswith("--"))
     score = _module(scoring)
     results: dict[str, list[dict[str, Any]]] = {}
+    mild: list[bool] = []
     for folder in sorted(path.parent for path in folders.glob("*/context.json")):
         labels = json.loads((folder / "labels.json").read_text())
         for name, alerts in _detected(folder, blind=blind):
             results.setdefault(name, []).append(score.score_one(labels, alerts))
+        mild += _found_mild(labels, results["taximeter"][-1]["rows"])
     print(score.table(score.summary(results["taximeter"])))
+    print(f"volume spikes of {MILD[0]} to {MILD[1]} times: {sum(mild)} of {len(mild)} found")
     print("\n| Detector | F1 | precision | recall | median minutes | false alarms a week |\n|---|---|---|---|---|---|")
     for name, found in results.items():
         all_ = score.summary(found)["all"]
@@ -37,6 +43,11 @@ def main(arguments: list[str]) -> int:
             f"| {all_['ttd_median']:.0f} | {all_['fa_week']:.2f} |"
         )
     return 0
+
+
+def _found_mild(labels: dict[str, Any], rows: list[dict[str, Any]]) -> list[bool]:
+    size = {label["id"]: label["magnitude"] for label in labels["incidents"] if label["type"] == "volume_spike"}
+    return [row["hit"] for row in rows if MILD[0] <= size.get(row["id"], 0.0) <= MILD[1]]
 
 
 def _detected(folder: Path, *, blind: bool) -> list[tuple[str, list[dict[str, Any]]]]:

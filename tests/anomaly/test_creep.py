@@ -48,3 +48,10 @@ def test_a_steady_rise_is_told(name: str) -> None:
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_a_deploy_can_be_is_not(name: str) -> None:
     assert not is_told(HARMLESS[name])
+
+
+def test_a_rise_has_reached_what_it_had_on_two_days() -> None:
+    """The second day may be dear for another reason."""
+    days = [*steadily(3, 9), 35.0, 130.0]
+    lately = rises(np.log1p(np.concatenate([np.zeros(CREEP_DAYS - len(days)), days]) / 100)[None, :]).lately
+    assert np.expm1(lately[0]) == pytest.approx(0.35)

@@ -38,6 +38,9 @@ LEAST_STORM_MINUTES: Final = 3
 JUST_BEGUN: Final = 0.4
 """A storm has begun in this minute if so much of the last three minutes' retries is of it."""
 
+IN_USE_CALLS: Final = 0.5
+"""Calls expected in three minutes of a feature that is worth waiting for."""
+
 MAIN_SHARE: Final = 0.5
 """The model that has more of a feature's calls than this is the feature's main one."""
 
@@ -110,7 +113,7 @@ def _may_be_of_its_model(learnt: Learnt, minute: int, top: int) -> bool:
     if begun[Seen.RETRIES, top] < JUST_BEGUN * lately[Seen.RETRIES, top]:
         return False
     others = [row for model in _main_models(learnt, top) for row in _features_of(learnt, model) if row != top]
-    return any(lately[Seen.CALLS, row] > 0 and not _is_calm(lately, row) for row in others)
+    return any(lately[Seen.EXPECTED, row] >= IN_USE_CALLS and not _is_calm(lately, row) for row in others)
 
 
 def _main_models(learnt: Learnt, feature: int) -> list[int]:

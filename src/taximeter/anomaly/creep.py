@@ -78,7 +78,7 @@ class Creeps:
                 yield "opened", incident
             self._open[row] = incident, base, minute
         for row, (incident, base, seen) in list(self._open.items()):
-            growth = float(rise.today[row]) - base
+            growth = float(rise.lately[row]) - base
             if minute - seen > PLATEAU_DAYS * MINUTES_A_DAY:
                 incident.ended = minute
                 del self._open[row]
@@ -97,7 +97,8 @@ class Rise:
     days: NDArray[np.integer[Any]]
     score: Floats
     steady: NDArray[np.bool_]
-    today: Floats
+    lately: Floats
+    """What the last two days have both reached: one day alone may be dear for another reason."""
 
 
 def telling(rise: Rise, thresholds: Thresholds) -> NDArray[np.bool_]:
@@ -156,8 +157,8 @@ def rises(logs: Floats) -> Rise:
     score = growth * np.sqrt(np.maximum(leverage, 1e-9)) / noise
     floor = number * LEAST_NOISE**2 / 4
     steady = step_error + floor >= STEADINESS * (best_error + floor)
-    today = np.where(known[:, -1], filled[:, -1], -np.inf)
-    return Rise(growth, base, length, np.where(number >= FEWEST_DAYS, score, 0.0), steady, today)
+    lately = np.where(known[:, -2:], logs[:, -2:], -np.inf).min(1)
+    return Rise(growth, base, length, np.where(number >= FEWEST_DAYS, score, 0.0), steady, lately)
 
 
 def _fit(values: Floats, weight: Floats, shape: Floats) -> tuple[Floats, Floats, Floats, Floats]:
