@@ -334,6 +334,7 @@ def test_the_last_usage_counts_and_is_never_added() -> None:
         (True, [chunk("a"), chunk(finish="stop"), {"choices": [], "usage": USAGE}], True),
         (True, [chunk("a"), chunk("b", finish="stop", usage=USAGE)], True),
         (True, [chunk("a", usage=USAGE)], False),
+        (True, [chunk("a"), {"choices": [], "usage": USAGE}], True),  # Snowflake names no reason why it stopped
     ],
 )
 def test_parsed_chunks_end_without_done(asked: bool, events: list[dict[str, Any]], finished: bool) -> None:

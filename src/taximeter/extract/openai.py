@@ -347,7 +347,9 @@ class ChatStream:
     @property
     def _complete(self) -> bool:
         """Whether this may be the end. Client libraries swallow `[DONE]`, and some hosts never send it."""
-        return self.finished or (self._stopped_everywhere and (not self._awaits_usage or bool(self._usage)))
+        if self.finished or self._usage_came_alone:
+            return True
+        return self._stopped_everywhere and (not self._awaits_usage or bool(self._usage))
 
     @property
     def _stopped_everywhere(self) -> bool:
