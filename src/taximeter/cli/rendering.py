@@ -19,6 +19,9 @@ LARGE_USD: Final = 10
 SHARES: Final = ("_rate", "_share")
 """How the names of measures end that are parts of a whole."""
 
+NOT_COSTS: Final = ("value_usd", "margin_usd", "cost_per_outcome_usd")
+"""Amounts that are not known for another reason than a price that is missing."""
+
 OTHER: Final = "other"
 """The key that marks a row of all groups behind the limit."""
 
@@ -38,6 +41,8 @@ def usd(amount: str | Decimal | None) -> str:
 
 
 def cell(column: str, value: object) -> str:
+    if value is None and column in NOT_COSTS:
+        return "–"
     if is_money(column):
         return usd(None if value is None else str(value))
     if value is None:
@@ -92,7 +97,11 @@ def coverage_notes(coverage: Row) -> list[str]:
     }
     notes = [f"{coverage[name]:,} calls {text}" for name, text in sentences.items() if coverage.get(name)]
     tokens = coverage.get("unpriced_tokens")
-    return [f"{notes[0]} ({tokens:,} tokens)", *notes[1:]] if tokens else notes
+    if tokens:
+        notes[0] = f"{notes[0]} ({tokens:,} tokens)"
+    if unvalued := coverage.get("unvalued_outcomes"):
+        notes.append(f"{unvalued:,} outcomes without a value, which is not known rather than nothing")
+    return notes
 
 
 def minute(moment: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 from taximeter.core.attribution import SHORT_NAMES
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.reports.baseline import hourly_baseline
-from taximeter.store.events import Answer, Query, parse_query
+from taximeter.reports.outcomes import unit_economics
+from taximeter.store.events import Answer, OutcomeQuery, Query, parse_query
 from taximeter.store.events.filters import parse_filters
 
 USAGE: Final = ("cost_usd", "calls", "input_tokens", "output_tokens", "total_tokens")
@@ -33,6 +34,8 @@ class Asked(Protocol):
     """What a question needs of an events store."""
 
     def query(self, query: Query, /) -> Answer: ...
+
+    def outcomes(self, query: OutcomeQuery, /) -> list[dict[str, Any]]: ...
 
 
 Derivation = Callable[[Asked, Mapping[str, Any], int], dict[str, Any]]
@@ -132,6 +135,13 @@ QUESTIONS: Final = (
             "limit": 100,
         },
     ),
+    Question(
+        name="outcomes",
+        about="what outcomes are worth, against the cost of the calls of the same feature",
+        asks={"measures": ["cost_usd", "calls", "unpriced_calls"], "group_by": ["feature"], "from": "30d"},
+        narrowing=("from", "to", "timezone", "fiscal_start_month", "filters", "group_by"),
+        derived=unit_economics,
+    ),
 )
 _BY_NAME: Final = {question.name: question for question in QUESTIONS}
 
@@ -168,6 +178,8 @@ def _only(given: Mapping[str, Any], question: Question) -> None:
 
 
 def _has(given: Mapping[str, Any], needs: Sequence[str]) -> None:
+    if not needs:
+        return
     filtered = {condition.field for condition in parse_filters(given.get("filters") or {})}
     for field in needs:
         if field not in filtered:
