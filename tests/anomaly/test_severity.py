@@ -13,7 +13,7 @@ RULES = Thresholds()
 
 @pytest.mark.parametrize(
     ("first", "again", "severity"),
-    [(4, 10, "warning"), (40, 100, "critical"), (400, 700, "critical"), (400, 600, "warning")],
+    [(4, 8, "warning"), (40, 80, "critical"), (400, 700, "critical"), (400, 600, "warning")],
 )
 def test_a_storm(first: float, again: float, severity: Severity) -> None:
     assert storm_severity(first, again, RULES) == severity

@@ -221,9 +221,8 @@ def _examine_retries(learnt: Learnt, _minute: int, sums: Floats, rows: Places, p
 
 
 def storm_severity(first: float, again: float, thresholds: Thresholds) -> Severity:
-    """Critical when that is likely: a standard deviation above the threshold, for a call that is repeated is repeated
-    several times."""
-    surely = again - np.sqrt(again + thresholds.retries_critical**2 * first)
+    """Critical when that is likely: half a standard deviation above the threshold."""
+    surely = again - 0.5 * np.sqrt(again + thresholds.retries_critical**2 * first)
     return "critical" if surely >= thresholds.retries_critical * first else "warning"
 
 

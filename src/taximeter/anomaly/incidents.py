@@ -149,10 +149,10 @@ def _volume(course: _Course) -> Standing:
 
 def _retries(course: _Course) -> Standing:
     ratio = float(course.lately[Seen.RETRIES] / max(course.lately[Seen.FIRST], 1.0))
-    thresholds = course.learnt.thresholds
-    overall = storm_severity(float(course.wholly[Seen.FIRST]), float(course.wholly[Seen.RETRIES]), thresholds)
-    bad = ratio >= thresholds.retries_critical and overall == "critical"
-    return Standing(ratio < NORMAL_RETRIES, ratio, "critical" if bad else "warning")
+    severity = storm_severity(
+        float(course.lately[Seen.FIRST]), float(course.lately[Seen.RETRIES]), course.learnt.thresholds
+    )
+    return Standing(ratio < NORMAL_RETRIES, ratio, severity)
 
 
 def _cost(course: _Course) -> Standing:
