@@ -72,11 +72,11 @@ class History:
         return json.dumps(event).encode()
 
     def detecting(
-        self, clock: Clock, settings: AnomalySettings | None = None, *, store: Any = None, alone: bool = False
+        self, clock: Clock, settings: AnomalySettings | None = None, *, store: Any = None, **more: Any
     ) -> Detecting:
         ids = EventIds(lambda size: self._random.randbytes(size))
         asked, settings = store or self.store, settings or AnomalySettings()
-        return Detecting(asked, self.metadata.findings, settings, clock, ids, alone=alone)
+        return Detecting(asked, self.metadata.findings, settings, clock, ids, **more)
 
     def close(self) -> None:
         self.store.close()

@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[DuckDBEvents]:
 def test_a_deletion_reaches_what_was_crossed_also_later(store: DuckDBEvents, tmp_path: Path) -> None:
     clock = HandClock()
     metadata = Metadata(tmp_path / "metadata.sqlite")
-    forgetting = Forgetting(store, metadata.findings, metadata.limits, clock)
+    forgetting = Forgetting(store, clock, metadata.findings, metadata.limits)
 
     def users_after(seconds: float) -> list[str]:
         clock.seconds += seconds

@@ -165,6 +165,15 @@ class Panel:
         self.born = np.concatenate([self.born, np.zeros(more, np.int64)])
         self.raw = np.concatenate([self.raw, np.zeros((len(Raw), more, WIDTH), np.float32)], axis=1)
 
+    def rename(self, dimension: str, names: Mapping[str, str]) -> None:
+        """Values of a dimension are called otherwise from now on; their rows stay what they are."""
+        place = self._place[dimension]
+        self.scopes = [renamed(scope, dimension, names) for scope in self.scopes]
+        self.row_of = {scope: row for row, scope in enumerate(self.scopes)}
+        self.cells = {
+            (*key[:place], _named(key[place], names), *key[place + 1 :]): cell for key, cell in self.cells.items()
+        }
+
     # ── minutes ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self, minute: int) -> int:
@@ -209,6 +218,14 @@ _COUNTED: Final = (
     (Raw.INPUT_USD, Value.INPUT_USD, True),
     (Raw.OUTPUT_USD, Value.OUTPUT_USD, True),
 )
+
+
+def _named(value: str | None, names: Mapping[str, str]) -> str | None:
+    return None if value is None else names.get(value, value)
+
+
+def renamed(scope: Scope, dimension: str, names: Mapping[str, str]) -> Scope:
+    return tuple((name, names.get(value, value) if name == dimension else value) for name, value in scope)
 
 
 def as_dict(scope: Scope) -> Mapping[str, str]:

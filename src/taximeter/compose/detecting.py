@@ -1,22 +1,26 @@
 """Detection in a process that keeps events: a job that follows the store and keeps findings.
 
-What is learnt is rebuilt from the stored history at the start, so a restart in the middle of an incident detects the
-same incident again; it goes on as the finding that is open in the metadata, and is neither forgotten nor told twice.
+What is learnt is kept in a file now and then (see `learnt`): a start learns from the store the minutes since, or all of
+them from its history. So a restart in the middle of an incident goes on with it or detects it again; it goes on as the
+finding that is open in the metadata, and is neither forgotten nor told twice. Calls that came late for the last minutes
+before the file was written are read as they are without a restart.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.anomaly.detection import Detection
 from taximeter.anomaly.finding import Finding
 from taximeter.anomaly.incidents import Incident
+from taximeter.anomaly.panel import USER, renamed
 from taximeter.anomaly.telling import MINUTE_US, finding_of, scope_of
 from taximeter.clock import Clock
+from taximeter.compose.learnt import Learnt, LearntFile
 from taximeter.config.anomalies import AnomalySettings
 from taximeter.core.ids import EventIds
 from taximeter.errors import UsageError
@@ -24,6 +28,7 @@ from taximeter.reports.backtest import backtest, detection_for, is_told
 from taximeter.reports.behind import with_contributors
 from taximeter.reports.signals import HISTORY_US, Signals, slots, without_calls
 from taximeter.store.events import EventStore
+from taximeter.store.events.deleted_users import user_hash
 from taximeter.store.metadata import Findings, JudgedFinding, Verdict
 
 DETECT_SECONDS: Final = 2.0
@@ -45,6 +50,13 @@ LOOK_UP_US: Final = 300_000_000
 """How often the busiest users and the prices of models are looked up."""
 
 
+KEEP_US: Final = 600_000_000
+"""How often what is learnt is kept: so much is learnt again after a crash."""
+
+Gone = Callable[[str, int], bool]
+"""Whether a user was deleted after a moment (microseconds since the epoch) in which they were known."""
+
+
 class Detecting:
     """Its methods may be called from any thread; `turn` is the job's. All raise StoreError."""
 
@@ -57,8 +69,10 @@ class Detecting:
         ids: EventIds,
         *,
         alone: bool = False,
+        file: LearntFile | None = None,
     ) -> None:
-        """`alone`: only this process puts events into the store, and says so with `stored`."""
+        """`alone`: only this process puts events into the store, and says so with `stored`. `file`: where what is
+        learnt is kept over a restart."""
         self._signals = Signals(store, detection_for(settings).panel.dimensions)
         self.findings = findings
         self._store, self._settings, self._clock, self._ids = store, settings, clock, ids
@@ -70,6 +84,9 @@ class Detecting:
         """Incident (by identity) → the finding as it was when its contributors were looked up last."""
         self._complete = -1
         """The last minute that was taken in as a whole."""
+        self._file, self._since_us, self._kept_us = file, 0, 0
+        """Where what is learnt is kept; since when it has been learnt, and when it was kept last."""
+        self._gone: Gone | None = None
         self._looked_up_us = 0
         self._alone, self._stored, self._seen, self._seen_minute = alone, 0, 0, -1
         """Batches that were stored, those of them that were looked at, and in which minute the last of these came."""
@@ -77,12 +94,22 @@ class Detecting:
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """End a turn that rebuilds what is learnt; the next start does it again."""
+        """End a turn that learns from the history; the next start goes on with it."""
         self._stopping.set()
+
+    def close(self) -> None:
+        """Keep what is learnt, when no turn comes any more. One that still learns from the history keeps it itself."""
+        if self._detection is not None:
+            with self._lock:
+                self._keep(self._detection, self._clock.now_us())
 
     def forget(self) -> None:
         """Another process followed the store meanwhile: the next turn learns anew, and goes on with its findings."""
         self._outdated.set()
+
+    def forget_users(self, gone: Gone) -> None:
+        """With the next turn the names of users who were deleted go from what is learnt, and from where it is kept."""
+        self._gone = gone
 
     def stored(self) -> None:
         """Events were put into the store; called from one thread."""
@@ -95,7 +122,7 @@ class Detecting:
                 self._outdated.clear()
                 self._detection, self._told, self._known = None, {}, {}
             if self._detection is None:
-                self._detection = self._rebuilt(now_us)
+                self._detection = self._begun(now_us)
                 if self._detection is None:
                     return
                 self._seen_minute = now_us // MINUTE_US
@@ -107,6 +134,8 @@ class Detecting:
             if stored != self._seen:
                 self._seen, self._seen_minute = stored, now_us // MINUTE_US
             self._tell(self._detection, now_us)
+            if self._forgot(self._detection) or now_us - self._kept_us >= KEEP_US:
+                self._keep(self._detection, now_us)
 
     def judge(self, finding_id: str, verdict: Verdict, by: str) -> JudgedFinding:
         """What an operator says of a finding. What was nothing, or is the new normal, ends and is learnt."""
@@ -122,29 +151,88 @@ class Detecting:
 
     # ── following the store ────────────────────────────────────────────────────────────────────────────────────
 
-    def _rebuilt(self, now_us: int) -> Detection | None:
-        """What the history teaches; None when we are to stop."""
-        detection = detection_for(self._settings)
-        self._look_up(detection, now_us)
+    def _begun(self, now_us: int) -> Detection | None:
+        """What was kept, and what the minutes since teach, or the whole history; None when we are to stop."""
         last = (now_us - GRACE_US) // MINUTE_US - 1
-        begins = self._signals.first_minute(now_us - HISTORY_US, now_us)
-        for first in range(last if begins is None else begins, last + 1, CHUNK_MINUTES):
-            if self._stopping.is_set():
-                return None
-            for block in self._signals.blocks(detection.panel, first, min(first + CHUNK_MINUTES - 1, last)):
-                detection.run(block)
-        self._complete = last
-        self._take_up(detection)
+        self._kept_us = now_us
+        kept = self._kept_until(last)
+        if kept is None:
+            detection, self._complete, self._since_us = detection_for(self._settings), -1, now_us
+            begins = self._signals.first_minute(now_us - HISTORY_US, now_us)
+        else:
+            detection, self._complete, self._since_us = kept.detection, kept.minute, kept.since_us
+            begins = kept.minute + 1
+            self._take_up(detection)
+        self._look_up(detection, now_us)
+        if kept is not None:
+            self._amend(detection)
+        if not self._learn(detection, last if begins is None else begins, last):
+            return None
+        self.findings.keep(_ended(one, (self._complete + 1) * MINUTE_US) for one in self._take_up(detection))
         return detection
 
-    def _take_up(self, detection: Detection) -> None:
-        """Incidents under way go on as the findings that are open."""
-        open_findings = {(one.kind, tuple(sorted(one.scope.items()))): one for one in self.findings.open()}
+    def _kept_until(self, last: int) -> Learnt | None:
+        """What was kept, unless that is older than the history that is learnt from, or from a clock that was wrong."""
+        kept = None if self._file is None else self._file.read()
+        is_recent = kept is not None and last - HISTORY_US // MINUTE_US < kept.minute <= last
+        return kept if is_recent else None
+
+    def _amend(self, detection: Detection) -> None:
+        """As `_follow` reads minutes again that were taken in: calls for them may have come since."""
+        first = max(self._complete - VERY_LATE_MINUTES + 1, detection.panel.oldest)
+        for block in self._signals.blocks(detection.panel, first, self._complete):
+            detection.amend(block)
+
+    def _learn(self, detection: Detection, first: int, last: int) -> bool:
+        """Whether we came to the end; otherwise we are to stop, and what is learnt until here is kept."""
+        for begins in range(first, last + 1, CHUNK_MINUTES):
+            if self._stopping.is_set():
+                if self._complete >= 0:
+                    self._keep(detection, self._clock.now_us())
+                return False
+            ends = min(begins + CHUNK_MINUTES - 1, last)
+            for block in self._signals.blocks(detection.panel, begins, ends):
+                detection.run(block)
+            self._complete = ends
+            if (now_us := self._clock.now_us()) - self._kept_us >= KEEP_US:
+                self._keep(detection, now_us)
+        self._complete = max(self._complete, last)
+        return True
+
+    def _keep(self, detection: Detection, now_us: int) -> None:
+        self._kept_us = now_us
+        if self._file is not None:
+            self._file.keep(Learnt(detection, self._complete, self._since_us))
+
+    def _forgot(self, detection: Detection) -> bool:
+        """Whether there were users to forget: their rows stay, under names that nobody can read."""
+        gone, self._gone = self._gone, None
+        if gone is None:
+            return False
+        panel = detection.panel
+        names = {
+            value: user_hash(value)
+            for scope, born in zip(panel.scopes, panel.born.tolist(), strict=False)
+            for name, value in scope
+            if name == USER and gone(value, born * MINUTE_US)
+        }
+        panel.rename(USER, names)
         for incident in detection.under_way():
+            incident.scope = renamed(incident.scope, USER, names)
+        return bool(names)
+
+    def _take_up(self, detection: Detection) -> list[Finding]:
+        """Incidents under way go on as the findings that are open; the ones of these that belong to none."""
+        told = {one.finding_id for one in self._told.values()}
+        waiting = [one for one in self.findings.open() if one.finding_id not in told]
+        open_findings = {(one.kind, tuple(sorted(one.scope.items()))): one for one in waiting}
+        for incident in detection.under_way():
+            if id(incident) in self._told:
+                continue
             found = open_findings.pop((incident.kind, tuple(sorted(scope_of(incident).items()))), None)
             if found is not None:
                 self._known[id(incident)], self._told[id(incident)] = incident, found
-        self.findings.keep(_ended(one, (self._complete + 1) * MINUTE_US) for one in open_findings.values())
+        return list(open_findings.values())
 
     def _look_up(self, detection: Detection, now_us: int) -> None:
         self._signals.choose_spenders(now_us)

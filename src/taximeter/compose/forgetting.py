@@ -6,13 +6,12 @@ restart, and in a finding that ended only after the deletion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from taximeter.clock import Clock
 from taximeter.store.events.deleted_users import user_hash
 from taximeter.store.events.moving import Movable
-from taximeter.store.metadata import Findings, LimitBook
 
 LOOK_SECONDS: Final = 20.0
 """How soon a deletion reaches what was written down."""
@@ -21,13 +20,18 @@ AGAIN_SECONDS: Final = 3600.0
 """How often it is looked at again, for findings that have ended since."""
 
 
+class Knows(Protocol):
+    """What knows users by their names, beside the store."""
+
+    def forget_users(self, gone: Callable[[str, int], bool], /) -> object: ...
+
+
 class Forgetting:
     """A job of whoever has the store."""
 
-    def __init__(self, store: Movable, findings: Findings, limits: LimitBook, clock: Clock) -> None:
+    def __init__(self, store: Movable, clock: Clock, *knowing: Knows) -> None:
         self._store = store
-        self._findings = findings
-        self._limits = limits
+        self._knowing = knowing
         self._clock = clock
         self._done: Mapping[str, int] = {}
         self._again_at = 0.0
@@ -41,6 +45,6 @@ class Forgetting:
         def gone(user: str, at_us: int) -> bool:
             return at_us <= deleted.get(user_hash(user), -1)
 
-        self._findings.forget_users(gone)
-        self._limits.forget_users(gone)
+        for one in self._knowing:
+            one.forget_users(gone)
         self._done, self._again_at = deleted, now + AGAIN_SECONDS

@@ -37,11 +37,12 @@ from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.exporting import DONE_ONCE as EXPORT
 from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
-from taximeter.compose.forgetting import LOOK_SECONDS, Forgetting
+from taximeter.compose.forgetting import LOOK_SECONDS, Forgetting, Knows
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
 from taximeter.compose.keys import open_desk
+from taximeter.compose.learnt import LEARNT_FILE, LearntFile
 from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
 from taximeter.compose.repricing import TURN_SECONDS, Repricer
@@ -194,7 +195,8 @@ class Process:
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
         jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
-        forgetting = Forgetting(store, self.desk.findings, self.desk.limits, self.clock)
+        knowing: list[Knows] = [self.desk.findings, self.desk.limits, *([] if detecting is None else [detecting])]
+        forgetting = Forgetting(store, self.clock, *knowing)
         jobs.every("forgetting", LOOK_SECONDS, forgetting.turn)
         if (kept := _retention(self.settings)).days:
             jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
@@ -211,6 +213,7 @@ class Process:
             self.clock,
             ids,
             alone=self.settings.store.events == EMBEDDED,
+            file=LearntFile(self.data / LEARNT_FILE, self.settings.anomalies),
         )
         jobs.every("detection", DETECT_SECONDS, detecting.turn)
         return detecting
@@ -390,6 +393,8 @@ class Process:
                 self.collecting.detecting.stop()
             await self.collecting.live.stop()
         await asyncio.to_thread(self.jobs.stop)
+        if self.collecting is not None and self.collecting.detecting is not None:
+            await asyncio.to_thread(self.collecting.detecting.close)
         await asyncio.to_thread(self._give_back)
         if self.gateway is not None:
             await self.gateway.aclose()
