@@ -22,12 +22,8 @@ from typing import Any
 from ensure_programs import BROWSER
 from page_figures import signed_in
 from playwright.sync_api import BrowserContext, sync_playwright
-from screenshots import FLAGS, serving
+from screenshots import FLAGS, PAGES, serving
 
-PAGES = (
-    "overview", "explore", "calls", "users", "teams", "features", "models", "why", "alerts", "limits", "calculator",
-    "prices", "keys", "settings", "health",
-)  # fmt: skip
 FIRST_CONTENT_MS = 300
 COMPLETE_MS = 1000
 

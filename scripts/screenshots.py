@@ -1,10 +1,13 @@
 """The pictures of the documentation: starts the demo, waits until it looks alive, and photographs the page.
 
-python scripts/screenshots.py [seconds of traffic, 1500 unless told]
+python scripts/screenshots.py [--seconds 1500] [--every DIRECTORY]
+
+With `--every` instead every page whole, in both themes and on a desktop and a phone, to be looked at.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 import shutil
@@ -25,6 +28,7 @@ IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 300_000
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 STOP_SECONDS = 30
+COMPLETE_MS = 120_000
 GAP = 4
 
 
@@ -47,7 +51,17 @@ PICTURES = (
 )
 
 
-def main(traffic_seconds: float) -> int:
+PAGES = (
+    "overview", "explore", "calls", "users", "teams", "features", "models", "why", "alerts", "limits", "calculator",
+    "prices", "keys", "settings", "health",
+)  # fmt: skip
+WIDTHS = {"desktop": 1440, "phone": 390}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COMPLETE = """() => document.querySelector('.header')
+    && !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root')"""
+
+
+def main(traffic_seconds: float, every: Path | None) -> int:
     chromium = next(filter(None, map(shutil.which, BROWSER.names)), None)
     if chromium is None:
         print("no Chromium found: install the package `chromium`", file=sys.stderr)
@@ -57,6 +71,9 @@ def main(traffic_seconds: float) -> int:
         print(f"· letting the demo run for {traffic_seconds:.0f} seconds", flush=True)
         time.sleep(traffic_seconds)
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        if every is not None:
+            photograph_every(browser, link, every)
+            return 0
         sizes = [photograph(browser, link, picture) for picture in PICTURES]
     return 0 if max(sizes) <= MOST_BYTES else 1
 
@@ -123,5 +140,34 @@ def photograph(browser: Browser, link: str, picture: Picture) -> int:
     return size
 
 
+def photograph_every(browser: Browser, link: str, directory: Path) -> None:
+    """Every page whole, as `DIRECTORY/page-desktop-dark.png`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    signed_in = browser.new_page()
+    signed_in.goto(link)
+    address, session = signed_in.url, signed_in.context.storage_state()
+    signed_in.close()
+    for form, width in WIDTHS.items():
+        for scheme in SCHEMES:
+            context = browser.new_context(
+                storage_state=session,
+                viewport={"width": width, "height": 900},
+                color_scheme=scheme,
+                timezone_id="Europe/Berlin",
+                reduced_motion="reduce",
+            )
+            for name in PAGES:
+                page = context.new_page()
+                page.goto(f"{address}?page={name}&range=24h")
+                page.wait_for_function(COMPLETE, timeout=COMPLETE_MS)
+                page.screenshot(path=directory / f"{name}-{form}-{scheme}.png", full_page=True)
+                page.close()
+            context.close()
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 1500))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=1500, help="how long the demo has run before")
+    parser.add_argument("--every", type=Path, metavar="DIRECTORY", help="made if missing")
+    given = parser.parse_args()
+    raise SystemExit(main(given.seconds, given.every))

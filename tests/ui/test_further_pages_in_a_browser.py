@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from page_rig import Pages, Server
 from playwright.sync_api import expect
-from test_page_in_a_browser import SCHEMES, Scheme, barriers, exact, panel
+from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, panel
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +36,14 @@ def test_the_navigation_keeps_range_and_filters_and_can_be_gone_back(pages: Page
     assert "user_id=grace" in page.url
     page.go_back()
     expect(panel(page, "Top users")).to_be_visible()
+
+
+def test_on_a_phone_the_page_that_is_looked_at_is_among_the_names_that_are_seen(pages: Pages, server: Server) -> None:
+    page = pages.open(server, viewport=PHONE)
+    page.goto(f"{server.url}/?page=health")
+    current = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Health")
+    expect(current).to_have_attribute("aria-current", "page")
+    expect(current).to_be_in_viewport(ratio=1)
 
 
 def test_the_calculator_shows_the_worked_example(pages: Pages, server: Server) -> None:

@@ -1,5 +1,7 @@
 /** The pages. Each link keeps the view: range, zone and filters go along. */
 
+import { useLayoutEffect, useRef } from "react";
+
 import { incidents } from "./api/client";
 import { useAnswer } from "./api/useAnswer";
 import { PageLink } from "./panels/PageLink";
@@ -9,8 +11,10 @@ const LOOK_FOR_ALERTS_MS = 10_000;
 
 export function Navigation({ view, change }: { view: View; change: ChangeView }) {
   const open = useAnswer({ queryKey: ["incidents", "open"], queryFn: () => incidents("open"), refetchInterval: LOOK_FOR_ALERTS_MS });
+  const pages = useRef<HTMLElement>(null);
+  useLayoutEffect(() => showCurrent(pages.current!), [view.page]);
   return (
-    <nav className="pages" aria-label="Pages">
+    <nav ref={pages} className="pages" aria-label="Pages">
       {(Object.keys(PAGES) as PageName[]).map((page) => (
         <PageLink key={page} view={view} change={change} to={{ page, of: null, call: null, incident: null }} current={page === view.page}>
           {PAGES[page]}
@@ -23,4 +27,12 @@ export function Navigation({ view, change }: { view: View; change: ChangeView })
       ))}
     </nav>
   );
+}
+
+/** On a phone not all pages fit beside each other; the one that is looked at stands in the middle. */
+function showCurrent(pages: HTMLElement): void {
+  const current = pages.querySelector<HTMLElement>("[aria-current]");
+  if (current && pages.scrollWidth > pages.clientWidth) {
+    pages.scrollLeft = current.offsetLeft - pages.offsetLeft - (pages.clientWidth - current.offsetWidth) / 2;
+  }
 }

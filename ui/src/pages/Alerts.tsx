@@ -63,8 +63,11 @@ function List({ view, change }: PageProps) {
                   <button type="button" className="row-button">
                     {one.title}
                   </button>
+                  <Text size="xs" c="dimmed" hiddenFrom="sm">
+                    {ago(one.opened_at, new Date())}
+                  </Text>
                 </Table.Td>
-                <Table.Td className="dim uncut" ta="right" title={dateTime(one.opened_at, view.timezone)}>
+                <Table.Td className="dim uncut" ta="right" visibleFrom="sm" title={dateTime(one.opened_at, view.timezone)}>
                   {ago(one.opened_at, new Date())}
                 </Table.Td>
                 <Table.Td className="dim" visibleFrom="sm">

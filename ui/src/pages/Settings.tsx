@@ -2,7 +2,7 @@
 
 import { Badge, Button, Checkbox, Group, Stack, Table, Text, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { Fragment, useState } from "react";
 
 import { channels, settings, status, tryChannel } from "../api/client";
 import type { Channel, Section, Setting, SettingsAnswer } from "../api/types";
@@ -39,14 +39,15 @@ export default function Settings({ view }: PageProps) {
 
 function Server({ told, view }: { told: SettingsAnswer; view: View }) {
   const state = useQuery({ queryKey: ["status"], queryFn: status });
+  const notYet = state.isPending ? "…" : "–";
   const facts = {
     Version: `${told.version}, on Python ${told.python_version}`,
     Role: told.role,
     "Running since": dateTime(told.started_at, view.timezone),
     "Configuration file": told.config_file ?? "none",
     "Data directory": told.data_directory,
-    "Size on disk": state.data ? bytes(state.data.storage_bytes) : "–",
-    Prices: state.data?.price_version ?? "–",
+    "Size on disk": state.data ? bytes(state.data.storage_bytes) : notYet,
+    Prices: state.data?.price_version ?? notYet,
   };
   return (
     <dl className="facts">
@@ -121,7 +122,7 @@ function Row({ setting }: { setting: Setting }) {
   return (
     <Table.Tr data-setting={setting.name}>
       <Table.Td w="34%" className="mono wrap-anywhere" title={setting.about}>
-        {setting.name}
+        <Breakable name={setting.name} />
       </Table.Td>
       <Table.Td className={isDefault ? "dim wrap-anywhere" : "wrap-anywhere"}>{valueWords(setting.value)}</Table.Td>
       <Table.Td w="26%" ta="right">
@@ -135,4 +136,14 @@ function Row({ setting }: { setting: Setting }) {
       </Table.Td>
     </Table.Tr>
   );
+}
+
+/** Where it is too long for its column, it goes on below after a dot or an underscore. */
+function Breakable({ name }: { name: string }) {
+  return name.split(/(?<=[._])/).map((part, index) => (
+    <Fragment key={index}>
+      {part}
+      <wbr />
+    </Fragment>
+  ));
 }

@@ -143,11 +143,11 @@ interface TileProps<T> {
 function Tile<T>({ label, since, zone, query, children }: TileProps<T>) {
   return (
     <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label} aria-busy={query.isPending}>
-      <Group justify="space-between" gap={4} className="one-line">
-        <Text size="sm" fw={500}>
+      <Group justify="space-between" gap={6} wrap="nowrap" className="one-line">
+        <Text size="sm" fw={500} className="uncut">
           {label}
         </Text>
-        <Text size="xs" c="dimmed" title={zone}>
+        <Text size="xs" c="dimmed" className="cut" title={zone}>
           {since}
           {zone && (
             <Text span inherit visibleFrom="lg">
