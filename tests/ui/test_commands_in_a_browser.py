@@ -13,7 +13,9 @@ pytestmark = pytest.mark.browser
 
 
 def commands(page: Page) -> Locator:
-    """The palette, opened by its keys."""
+    """The palette, opened by its keys. The names of the pages stand there before any script listens to keys; once a
+    panel has its answer, all of the page does."""
+    expect(page.locator('main [aria-busy="false"]').first).to_be_visible()
     page.keyboard.press("Control+k")
     field = page.get_by_role("combobox", name="What to do")
     expect(field).to_be_focused()

@@ -143,7 +143,7 @@ interface TileProps<T> {
 function Tile<T>({ label, since, zone, query, children }: TileProps<T>) {
   return (
     <section className={query.isPlaceholderData ? "panel tile of-before" : "panel tile"} aria-label={label} aria-busy={query.isPending}>
-      <Group justify="space-between" gap={6} wrap="nowrap" className="one-line">
+      <Group justify="space-between" gap={6} wrap={zone ? "nowrap" : "wrap"} className="one-line">
         <Text size="sm" fw={500} className="uncut">
           {label}
         </Text>
