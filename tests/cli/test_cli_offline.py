@@ -75,6 +75,14 @@ def test_a_server_that_is_just_starting_is_waited_for(tmp_path: Path) -> None:
     assert found == Remote("http://127.0.0.1:1", "t0ken")
 
 
+def test_a_server_that_is_about_to_end_is_waited_for_and_not_asked(tmp_path: Path) -> None:
+    with own(tmp_path, pid=1) as ending:
+        ending.announce("http://127.0.0.1:1", "t0ken")
+        ending.withdraw()
+        assert running_server(tmp_path, pause=lambda _: ending.release()) is None
+    assert taximeter("keys", "create", "--name", "n", "--scope", "read", "--data", str(tmp_path)).returncode == 0
+
+
 def test_neither_a_command_nor_a_server_that_hangs_is_waited_for_forever(tmp_path: Path) -> None:
     pauses: list[float] = []
     with own(tmp_path, pid=1, brief=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taximeter.reports.asking import Progress
 
 STARTING_SECONDS: Final = 10.0
-"""How long a server that owns the directory, but does not serve yet, is waited for."""
+"""How long a server that owns the directory, but does not serve yet or no more, is waited for."""
 
 RETRY_SECONDS: Final = 0.05
 
@@ -147,7 +147,8 @@ def _parameter(value: Any) -> str:
 
 
 def running_server(data: Path, pause: Callable[[float], None] = time.sleep) -> Remote | None:
-    """The server that owns `data`, or None when nobody does. One that is just starting is waited for."""
+    """The server that owns `data`, or None when nobody does. One that is just starting is
+    waited for, and so is one that is about to end."""
     from taximeter.store.ownership import owner_of
 
     waited_seconds = 0.0

@@ -345,6 +345,8 @@ class Process:
             announce(told)
 
         def leave() -> None:
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from ending
+                self._ownership.withdraw()
             before_end()
             if self.collecting is not None:
                 self.collecting.live.hang_up()

@@ -59,6 +59,11 @@ class Ownership:
         self.owner = Owner(self.owner.pid, url, token)
         _write(self._directory / OWNER_FILE, self.owner)
 
+    def withdraw(self) -> None:
+        """We serve no more, and give the directory up soon: who wants to ask us there waits for that instead."""
+        self.owner = Owner(self.owner.pid)
+        _write(self._directory / OWNER_FILE, self.owner)
+
     def release(self) -> None:
         """Give the directory up; a second time does nothing."""
         if self._lock is None:
