@@ -26,6 +26,7 @@ from taximeter.spool import Spool
 CHUNK_SECONDS = 0.004
 BRIEF_CHUNKS = 4
 BETWEEN_STREAMS_SECONDS = 0.007
+SWITCH_INTERVAL_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path, told: Path
         return book.price(priceable_from_event(event))
 
     gc.collect()
-    gc.freeze()  # as the server does
+    gc.freeze()  # as the server does, and the next
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn repeats it when it has ended, and there is more to do
     inside = Inside()
     upstream = None if told is None else inside.to_provider(Http1())

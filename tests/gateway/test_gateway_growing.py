@@ -116,9 +116,10 @@ def test_one_that_is_larger_than_what_is_kept_of_an_answer_is_counted() -> None:
 
 def test_what_is_held_for_it_is_extended_while_it_flows() -> None:
     provider, held = Waiting(), Held()
-    provider.go_on.set()
     with running(admission=Rule(lambda _: held), more_providers=all_providers) as rig:
         with asked(rig, array(provider)) as connection:
+            received_until(connection, b"first words")
+            provider.go_on.set()
             received_until(connection, WHOLE)
         rig.log.wait_for(1)
     assert held.extended[0] == len("first words")
