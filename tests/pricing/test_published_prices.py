@@ -437,6 +437,18 @@ PUBLISHED = {
         call("openrouter", "minimax/minimax-m2:free", "2026-01-01", i=9, o=9),
         usd(),
     ),
+    "an open model at Groq when it was new": (
+        call("groq", "openai/gpt-oss-20b", "2025-08-20", i=1_000, o=1_000),
+        usd((1_000, "0.1"), (1_000, "0.5")),
+    ),
+    "an open model at Groq since its cut": (
+        call("groq", "openai/gpt-oss-20b", "2025-11-11", i=1_000, o=1_000),
+        usd((1_000, "0.075"), (1_000, "0.3")),
+    ),
+    "the latest flash of Gemini in its first months": (
+        call("google", "gemini-flash-latest", "2025-12-01", i=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "2.5")),
+    ),
     "an embedding on Vertex": (call("google-vertex", "text-embedding-005", "2025-06-01", i=1_000), usd((1_000, "0.1"))),
     "grok at exactly its threshold": (
         call("x-ai", "grok-4.3", "2026-08-01", i=200_000, o=100),
