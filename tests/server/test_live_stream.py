@@ -10,7 +10,7 @@ import pytest
 
 from taximeter.errors import QueryStoppedError
 from taximeter.server import live as live_module
-from taximeter.server.live import Live
+from taximeter.server.live import Live, bare
 
 
 def data_of(text: str) -> object:
@@ -101,6 +101,21 @@ def test_a_store_that_does_not_answer_once_is_asked_again(monkeypatch: pytest.Mo
         live.stored()
         assert data_of(await anext(stream)) == {"n": 3}
         await live.stop()
+
+    asyncio.run(check())
+
+
+def test_a_bare_stream_tells_that_there_is_news_and_not_what() -> None:
+    async def check() -> None:
+        numbers = count(1)
+        live = Live(lambda: {"n": next(numbers)})
+        live.start()
+        stream = bare(live.watch())
+        assert await anext(stream) == "event: tick\ndata: {}\n\n"
+        live.stored()
+        assert data_of(await anext(stream)) == {}
+        await live.stop()
+        assert [text async for text in stream] == []
 
     asyncio.run(check())
 

@@ -46,6 +46,19 @@ def test_a_part_of_a_page_that_the_server_has_no_more_says_so_and_the_new_page_h
     assert "page=explore" in page.url
 
 
+def test_a_part_of_a_page_that_breaks_leaves_the_others(pages: Pages, server: Server) -> None:
+    pages.allowed = (*pages.allowed, "it is broken")
+    page = pages.open(server)
+    broken = "export default () => { throw new Error('it is broken'); };"
+    page.route("**/assets/Keys*", lambda route: route.fulfill(body=broken, content_type="text/javascript"))
+    names = page.get_by_role("navigation", name="Pages")
+    names.get_by_role("link", name="Keys").click()
+    expect(page.get_by_role("alert")).to_contain_text("This part of the page failed: it is broken")
+    names.get_by_role("link", name="Overview").click()
+    expect(page.get_by_test_id("range-total")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_key_is_made_shown_once_and_revoked_at_once(page: Page, server: Server) -> None:
     keys = open_page(page, server, "keys")
     page.get_by_role("textbox", name="Name").fill("from the page")

@@ -16,9 +16,12 @@ export function whenIdle(act: () => void): () => void {
 }
 
 function next(): void {
-  waiting[0]?.();
-  waiting.shift();
-  if (waiting.length) onIdle(next);
+  try {
+    waiting[0]?.();
+  } finally {
+    waiting.shift();
+    if (waiting.length) onIdle(next);
+  }
 }
 
 /** Safari does not tell when it is idle. */

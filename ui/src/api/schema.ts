@@ -597,7 +597,7 @@ export interface paths {
         /**
          * Live
          * @description Server-Sent Events: a `tick` at once and whenever calls were stored, at most twice a second. Its data:
-         *     `{"at", "calls": [the last ones]}`.
+         *     `{"at", "calls": [the last ones]}`, or `{}` without calls.
          */
         get: operations["live_api_v1_live_get"];
         put?: never;
@@ -6517,7 +6517,10 @@ export interface operations {
     };
     live_api_v1_live_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `false`: that there is news, without what it is */
+                calls?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;

@@ -33,7 +33,7 @@ export function useLive(): Live {
       }
     };
     const open = () => {
-      source = new EventSource("/api/v1/live");
+      source = new EventSource("/api/v1/live?calls=false");
       source.addEventListener("open", onNews);
       source.addEventListener("tick", onNews);
       source.addEventListener("error", onError);

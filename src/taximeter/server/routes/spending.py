@@ -14,6 +14,7 @@ from taximeter.errors import UsageError
 from taximeter.exporters.forms import Form
 from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
 from taximeter.server.files import MEDIA, file_answer
+from taximeter.server.live import bare
 from taximeter.server.routes.dependencies import Reader, TheParts
 from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList, SqlAnswer, SqlStatement
 from taximeter.store.events import EventQuery, EventStore, parse_event_query, parse_query
@@ -205,11 +206,16 @@ def written_filters(written: str | None) -> dict[str, Any]:
 
 
 @router.get("/live", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
-async def live(parts: TheParts, _caller: Reader) -> StreamingResponse:
+async def live(
+    parts: TheParts,
+    _caller: Reader,
+    calls: Annotated[bool, Query(description="`false`: that there is news, without what it is")] = True,
+) -> StreamingResponse:
     """Server-Sent Events: a `tick` at once and whenever calls were stored, at most twice a second. Its data:
-    `{"at", "calls": [the last ones]}`."""
+    `{"at", "calls": [the last ones]}`, or `{}` without calls."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     if parts.live is None:
         parts.kept()
         raise AssertionError("a store without a live stream")
-    return StreamingResponse(parts.live.watch(), media_type="text/event-stream", headers=headers)
+    told = parts.live.watch() if calls else bare(parts.live.watch())
+    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
