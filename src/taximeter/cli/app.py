@@ -12,6 +12,7 @@ from taximeter import __version__
 from taximeter.cli import (
     alerts,
     calc,
+    chargeback,
     check,
     demo,
     doctor,
@@ -61,6 +62,7 @@ app.command("top")(top.top)
 app.command("tail")(tail.tail)
 app.command("why")(why.why)
 app.command("forecast")(forecast.forecast)
+app.command("chargeback")(chargeback.chargeback)
 app.command("calc")(calc.calc)
 app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")

@@ -21,6 +21,7 @@ from taximeter.pricing import PriceBook
 from taximeter.reports.asking import Progress as Told
 from taximeter.reports.backtest import backtest
 from taximeter.reports.caching import caching
+from taximeter.reports.chargeback import chargeback
 from taximeter.reports.differences import differences
 from taximeter.reports.forecast import forecast
 from taximeter.reports.questions import answer_question
@@ -99,6 +100,10 @@ class OfflineSource:
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return why(parse_why(question, self._clock.now_us()), self._opened.store).as_dict()
+
+    def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        return chargeback(request, self._opened.terms, self._opened.store, self._clock.now_us())
 
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()

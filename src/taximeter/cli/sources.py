@@ -48,6 +48,8 @@ class Source(Protocol):
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]: ...
+
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,6 +97,10 @@ class ServerSource:
 
     def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/why", question)
+        return answer
+
+    def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/chargeback", request)
         return answer
 
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taximeter.clock import SystemClock
+from taximeter.compose.charging import terms_of
 from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
 from taximeter.compose.repricing import Repricer
 from taximeter.config.settings import Settings
@@ -16,6 +17,7 @@ from taximeter.core.ids import EventIds
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import PriceBook, load_price_book
 from taximeter.pricing.shelf import PRICES_DIRECTORY
+from taximeter.reports.chargeback import Terms
 from taximeter.spool import SpoolReader
 from taximeter.store.events.moving import Movable
 from taximeter.store.ownership import own
@@ -30,6 +32,7 @@ class Offline:
     collector: Collector
     spool: SpoolReader
     repricer: Repricer
+    terms: Terms
 
     def waiting_bytes(self) -> int:
         """Bytes in the spool that the store does not have."""
@@ -47,4 +50,5 @@ def offline(settings: Settings, data: Path) -> Iterator[Offline]:
         closing.callback(store.close)
         collector = collector_of(data, prices, store, clock)
         repricer = Repricer(store, lambda: prices, clock, EventIds(os.urandom))
-        yield Offline(store, prices, collector, SpoolReader(data / SPOOL_DIRECTORY), repricer)
+        spool, terms = SpoolReader(data / SPOOL_DIRECTORY), terms_of(settings.chargeback)
+        yield Offline(store, prices, collector, spool, repricer, terms)

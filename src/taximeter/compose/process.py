@@ -33,6 +33,7 @@ from taximeter.alerts.sources import Findings as OpenFindings
 from taximeter.anomaly.finding import FindingKind
 from taximeter.clock import Clock, SystemClock, rfc3339
 from taximeter.compose.alerting import AlertingParts, differing_amounts, open_alerting
+from taximeter.compose.charging import terms_of
 from taximeter.compose.detecting import DETECT_SECONDS, Detecting
 from taximeter.compose.exporting import DONE_ONCE as EXPORT
 from taximeter.compose.exporting import Exporting, open_exporting
@@ -425,6 +426,7 @@ class Process:
             anomalies=kept.detecting if kept else None,
             limits=self.limiting.desk,
             public_url=self.settings.server.public_url,
+            terms=terms_of(self.settings.chargeback),
         )
         app = build_app(
             Faces(

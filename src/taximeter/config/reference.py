@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from taximeter.config import PREFIX
+from taximeter.config.chargeback import MarkupSettings
 from taximeter.config.exporting import FileSettings, SpanSettings
 from taximeter.config.known import KNOWN
 from taximeter.config.settings import Provider, Retries, Settings
@@ -40,6 +41,7 @@ def markdown() -> str:
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections.append(_table(name, f"{PREFIX}{name.upper()}_", field.annotation))
+    sections.append(_table("chargeback.markups.<value>", None, MarkupSettings))
     sections.append(_table("exporters.files.<name>", None, FileSettings))
     sections.append(_table("exporters.spans.<name>", None, SpanSettings))
     return "\n\n".join(sections)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, SkipVali
 
 from taximeter.config.alerting import AlertSettings, RuleSettings
 from taximeter.config.anomalies import AnomalySettings
+from taximeter.config.chargeback import ChargebackSettings
 from taximeter.config.exporting import ExporterSettings
 from taximeter.config.known import ALWAYS, KNOWN, ProviderKind
 from taximeter.config.limits import Limit
@@ -357,6 +358,7 @@ class Settings(Section):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     anomalies: AnomalySettings = Field(default_factory=AnomalySettings)
     exporters: ExporterSettings = Field(default_factory=ExporterSettings)
+    chargeback: ChargebackSettings = Field(default_factory=ChargebackSettings)
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from taximeter.server.parts import Parts
 from taximeter.server.routes import (
     alerts,
     calculator,
+    chargeback,
     findings,
     focus,
     forecast,
@@ -62,6 +63,7 @@ _ROUTERS: Final = (
     focus.router,
     keeping.router,
     why.router,
+    chargeback.router,
     forecast.router,
     calculator.router,
     standing.router,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from taximeter.alerts.delivery import Delivery
@@ -13,6 +13,7 @@ from taximeter.alerts.watch import Watch
 from taximeter.clock import Clock
 from taximeter.errors import UnavailableError
 from taximeter.pricing import PriceBook
+from taximeter.reports.chargeback import Terms
 from taximeter.server.access import Access
 from taximeter.server.limit_desk import LimitDesk
 from taximeter.server.live import Live
@@ -109,6 +110,7 @@ class Parts:
     alerting: Alerting | None = None
     anomalies: Anomalies | None = None
     public_url: str | None = None
+    terms: Terms = field(default_factory=Terms)
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

@@ -237,6 +237,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/chargeback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Chargeback
+         * @description The cost of a month by payer, with mark-ups, in lines that sum to their total to the cent.
+         */
+        post: operations["ask_chargeback_api_v1_chargeback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deletions": {
         parameters: {
             query?: never;
@@ -2139,6 +2159,101 @@ export interface components {
             delivered: boolean;
             /** Error */
             error: string | null;
+        };
+        /**
+         * ChargebackAnswer
+         * @description Each row names its payer under the name of `by`, null for what cannot be attributed. The amounts of the rows sum
+         *     to that of the totals.
+         */
+        ChargebackAnswer: {
+            /** By */
+            by: string;
+            coverage: components["schemas"]["Coverage"];
+            /** From */
+            from: string;
+            /** Rows */
+            rows: components["schemas"]["Charged"][];
+            /** Timezone */
+            timezone: string;
+            /** To */
+            to: string;
+            totals: components["schemas"]["Charged"];
+        };
+        /**
+         * ChargebackWish
+         * @description Who is charged, and for which time; last month when nothing is said.
+         */
+        ChargebackWish: {
+            /**
+             * By
+             * @description a field, or tags.NAME; chargeback.by of the configuration
+             */
+            by?: string | null;
+            /**
+             * Filters
+             * @example {
+             *       "environment": "prod"
+             *     }
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Fiscal Start Month
+             * @description 1 to 12; where quarters and years begin
+             */
+            fiscal_start_month?: number | null;
+            /**
+             * From
+             * @description in place of a month: as in a query; included
+             */
+            from?: string | null;
+            /**
+             * Month
+             * @example 2026-10
+             */
+            month?: string | null;
+            /**
+             * Timezone
+             * @description IANA name; where a month begins
+             */
+            timezone?: string | null;
+            /**
+             * To
+             * @description as `from`; not included
+             */
+            to?: string | null;
+            /**
+             * Unattributed
+             * @description a line of its own, or shared among the others; as the configuration says
+             */
+            unattributed?: ("line" | "shared") | null;
+        };
+        /**
+         * Charged
+         * @description A line is charged `cost_usd` + `markup_usd` + `shared_usd`, rounded to cents as `amount_usd`.
+         */
+        Charged: {
+            /** Amount Usd */
+            amount_usd: string;
+            /** Calls */
+            calls: number;
+            /**
+             * Cost Usd
+             * @description null: none of the calls has a price
+             */
+            cost_usd: string | null;
+            /** Markup Usd */
+            markup_usd: string;
+            /**
+             * Shared Usd
+             * @description what cannot be attributed: taken on, or (negative) given away
+             */
+            shared_usd: string;
+            /** Unpriced Calls */
+            unpriced_calls: number;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * Compared
@@ -5323,6 +5438,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ask_chargeback_api_v1_chargeback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChargebackWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChargebackAnswer"];
                 };
             };
             /** @description no valid credential */
