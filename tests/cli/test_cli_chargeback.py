@@ -53,7 +53,7 @@ def test_a_server_and_the_files_make_the_same_statement(tmp_path: Path) -> None:
     shared = taximeter(*asked, "--unattributed", "shared", "--format", "csv", TAXIMETER_CONFIG=str(file)).stdout
     lines = {line["tenant"]: Decimal(line["amount_usd"]) for line in csv.DictReader(io.StringIO(shared))}
     assert lines.keys() == {"acme", "globex", ""}
-    assert (lines[""], sum(lines.values())) == (0, Decimal("6.50"))
+    assert (lines[""], sum(lines.values(), Decimal(0))) == (Decimal(0), Decimal("6.50"))
     shown = taximeter(*asked, "--by", "team", TAXIMETER_CONFIG=str(file)).stdout
     assert all(text in shown for text in ("core", "$2.75", "(not said)", "$6.50"))
 
