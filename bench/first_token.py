@@ -3,7 +3,7 @@
 Two hundred streams flow through the gateway, as many through nginx, each read by a process of its own; new streams are
 opened one by one, in turn straight to the provider, through nginx and through the gateway, and the time from the
 request to the first piece of text is taken. What is told is the difference of the sides' quantiles: what all have in
-common (the provider, the machine's other work) falls out of it. What of it is the gateway's own, it says from within
+common (the provider, the machine's other work) falls out of it. Where the time went, the gateway says from within
 (`bench/gateway_inside.py`).
 """
 
@@ -35,19 +35,42 @@ _PATH = "/v1/chat/completions"
 _TEXT = b'"content":'
 
 
+Probe = tuple[float, float]
+"""When it began and when it had its first token, seconds of the monotonic clock."""
+
+LEGS = (
+    "from the client until the gateway's application",
+    "there until it leaves for the provider",
+    "to the provider and back, until the head is seen",
+    "from the head of the answer to its first piece",
+    "from there until the client has it",
+)
+
+
 @dataclass(frozen=True)
 class FirstToken:
-    """Milliseconds to the first token by each way, and what the gateway says from within."""
+    """When each probe by each way began and had its first token, and what the gateway says from within."""
 
-    times: Mapping[str, list[float]]
+    probes: Mapping[str, list[Probe]]
     inside: gateway_inside.Told
 
     def ms(self, way: str, share: float) -> float:
-        return quantile(self.times[way], share)
+        return quantile([had_it - began for began, had_it in self.probes[way]], share) * 1000
 
     def added_ms(self, way: str, share: float) -> float:
         """More than straight to the provider."""
         return self.ms(way, share) - self.ms("straight", share)
+
+    def legs_ms(self) -> dict[str, list[float]]:
+        """Where the time of the probes through the gateway went."""
+        whole = [
+            (began, *call, had_it) for began, had_it in self.probes["taximeter"] for call in self._of(began, had_it)
+        ]
+        return {leg: [(one[at + 1] - one[at]) * 1000 for one in whole] for at, leg in enumerate(LEGS)}
+
+    def _of(self, began: float, had_it: float) -> list[gateway_inside.Moments]:
+        """The call that a probe was to the gateway: it lies within it. At most one; a stream beside it may as well."""
+        return [call for call in self.inside.calls if began <= call[0] and call[-1] <= had_it][-1:]
 
 
 def request(path: str, user: str = "") -> bytes:
@@ -57,7 +80,7 @@ def request(path: str, user: str = "") -> bytes:
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in HEADERS.items()), "", ""]).encode() + body
 
 
-def to_first_token_ms(port: int, asked: bytes) -> float:
+def to_first_token(port: int, asked: bytes) -> Probe:
     """One stream, given up after its first token; the connection is made before the clock runs."""
     with socket.create_connection(("127.0.0.1", port), timeout=LONGEST_SECONDS) as stream:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,7 +92,7 @@ def to_first_token_ms(port: int, asked: bytes) -> float:
             if not more:
                 raise SystemExit(f"no token came: {received[:500]!r}")
             received += more
-        return (time.perf_counter() - began) * 1000
+        return began, time.perf_counter()
 
 
 @contextlib.contextmanager
@@ -85,7 +108,7 @@ def carrying(port: int, streams: int) -> Iterator[None]:
         running.wait()
 
 
-def measure(folder: Path, streams: int = STREAMS, probes: int = PROBES) -> FirstToken:
+def measure(folder: Path, streams: int = STREAMS, number: int = PROBES) -> FirstToken:
     folder.mkdir(exist_ok=True)
     provider, nginx_port, port = free_port(), free_port(), free_port()
     told = folder / "inside.json"
@@ -95,18 +118,18 @@ def measure(folder: Path, streams: int = STREAMS, probes: int = PROBES) -> First
         "taximeter": (port, "/paced" + _PATH),
     }
     asked = {way: (at, request(path, "brief")) for way, (at, path) in ways.items()}
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    probes: dict[str, list[Probe]] = {way: [] for way in ways}
     with process(_ours("paced", provider, STREAM_CHUNKS, PAUSE_SECONDS), provider), contextlib.ExitStack() as standing:
         gateway = _ours("gateway", port, provider, provider, folder / "spool", told)
         for command, at in ((_nginx(folder / "nginx", nginx_port, provider), nginx_port), (gateway, port)):
             standing.enter_context(process(command, at))
             standing.enter_context(carrying(at, streams))
-        for number in range(-WARM_UP_PROBES, probes):
+        for turn in range(-WARM_UP_PROBES, number):
             for way, (at, body) in asked.items():
-                took = to_first_token_ms(at, body)
-                if number >= 0:
-                    times[way].append(took)
-    return FirstToken(times, gateway_inside.read(told))
+                probe = to_first_token(at, body)
+                if turn >= 0:
+                    probes[way].append(probe)
+    return FirstToken(probes, gateway_inside.read(told))
 
 
 def _ours(*arguments: object) -> list[str]:
@@ -130,17 +153,16 @@ def _nginx(folder: Path, port: int, provider_port: int) -> list[str]:
 
 def told(found: FirstToken) -> Iterator[str]:
     """The figures, line by line."""
-    for way in found.times:
+    for way in found.probes:
         p50, p99 = found.ms(way, 0.5), found.ms(way, 0.99)
         more = (
             "" if way == "straight" else f"; added {found.added_ms(way, 0.5):.2f} and {found.added_ms(way, 0.99):.2f}"
         )
         yield f"{way:10} p50 {p50:.2f} ms, p99 {p99:.2f} ms{more}"
     inside = found.inside
-    yield f"the gateway itself, p50 and p99 in ms of {inside.calls} calls:"
+    yield "what the way through the gateway is made of, p50 and p99 in ms:"
     for about, (p50, p99) in (
-        ("from the request until it leaves", inside.before),
-        ("from the head of the answer to its first piece", inside.after),
+        *((leg, (quantile(took, 0.5), quantile(took, 0.99))) for leg, took in found.legs_ms().items()),
         ("event loop late", inside.late),
         ("event loop late, without the wait for a processor", inside.late_by_itself),
     ):

@@ -1,7 +1,8 @@
 """What a gateway itself takes of the time to the first token, told from within its process.
 
-From outside nobody can tell the gateway's own work from the wait for a processor that others have. Inside, the two
-pieces of its work are timed call by call, and the event loop says how late it is, with and without that wait.
+From outside nobody can tell the gateway's own work from the wait for a processor that others have. Inside, each call is
+timed where it comes, leaves, is answered and handed on, and the event loop says how late it is, with and without that
+wait.
 """
 
 from __future__ import annotations
@@ -25,12 +26,17 @@ _OWN_WAITS: Final = Path("/proc/thread-self/schedstat")
 """Nanoseconds on a processor, and waiting for one."""
 
 
+Moments = tuple[float, float, float, float]
+"""Of one call: it came, it left for the provider, the head of the answer was there, its first piece was handed out.
+Seconds of the monotonic clock, which all processes of a machine share."""
+
+
 @dataclass(slots=True)
 class _Passing:
-    """Moments of one call, in seconds of the monotonic clock."""
-
     came: float
-    answered: float | None = None
+    left: float = 0.0
+    answered: float = 0.0
+    handed_out: bool = False
 
 
 _passing: Final[ContextVar[_Passing]] = ContextVar("passing")
@@ -38,13 +44,10 @@ _passing: Final[ContextVar[_Passing]] = ContextVar("passing")
 
 @dataclass(frozen=True)
 class Told:
-    """p50 and p99 in milliseconds. `before`: from the request until it leaves for the provider; `after`: from the head
-    of the answer until its first piece is handed out; `late`: how late the event loop came to a timer, and how much
-    of that it did not wait for a processor."""
+    """The moments of each call that was answered; p50 and p99 in milliseconds of how late the event loop came to a
+    timer, and how much of that it did not wait for a processor."""
 
-    calls: int
-    before: tuple[float, float]
-    after: tuple[float, float]
+    calls: list[Moments]
     late: tuple[float, float]
     late_by_itself: tuple[float, float]
 
@@ -53,8 +56,7 @@ class Inside:
     """Stands around the gateway and around its way to the provider."""
 
     def __init__(self) -> None:
-        self._before: list[float] = []
-        self._after: list[float] = []
+        self._calls: list[Moments] = []
         self._late: list[float] = []
         self._late_by_itself: list[float] = []
         self._ticking: asyncio.Task[None] | None = None
@@ -71,16 +73,16 @@ class Inside:
 
             async def handed_out(message: Message) -> None:
                 await send(message)
-                if passing.answered is not None and message.get("body"):
-                    self._after.append(time.perf_counter() - passing.answered)
-                    passing.answered = None
+                if passing.answered and not passing.handed_out and message.get("body"):
+                    passing.handed_out = True
+                    self._calls.append((passing.came, passing.left, passing.answered, time.perf_counter()))
 
             await gateway(scope, receive, handed_out)
 
         return app
 
     def to_provider(self, upstream: Upstream) -> Upstream:
-        return _Timed(upstream, self._before)
+        return _Timed(upstream)
 
     async def _tick(self) -> None:
         while True:
@@ -91,7 +93,7 @@ class Inside:
             self._late_by_itself.append(max(late - (_waited_seconds() - waited), 0.0))
 
     def write(self, path: Path) -> None:
-        told = Told(len(self._before), *map(_ends, (self._before, self._after, self._late, self._late_by_itself)))
+        told = Told(self._calls, _ends(self._late), _ends(self._late_by_itself))
         path.write_text(json.dumps(asdict(told)))
 
 
@@ -101,13 +103,12 @@ def read(path: Path) -> Told:
 
 
 class _Timed:
-    def __init__(self, upstream: Upstream, before: list[float]) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._before = before
 
     async def send(self, origin: Origin, request: Outgoing) -> Answer:
         passing = _passing.get()
-        self._before.append(time.perf_counter() - passing.came)
+        passing.left = time.perf_counter()
         answer = await self._upstream.send(origin, request)
         passing.answered = time.perf_counter()
         return answer
