@@ -106,6 +106,16 @@ def test_the_region_is_where_it_was_served(said: str | None, region: str | None)
     assert answer(input_tokens=1, output_tokens=1, inference_geo=said).region == region
 
 
+@pytest.mark.parametrize(("speed", "tier"), [("fast", "fast"), ("standard", "standard"), (None, "standard")])
+def test_a_fast_answer_is_in_a_tier_of_its_own(speed: str | None, tier: str) -> None:
+    said = {"input_tokens": 1, "output_tokens": 1, "service_tier": "standard", "speed": speed}
+    assert answer(**said).service_tier == tier
+    reader = MESSAGES.stream()
+    reader.feed_event({"type": "message_start", "message": {"model": "claude", "usage": said}})
+    reader.feed_event({"type": "message_delta", "usage": {"output_tokens": 2}})
+    assert reader.reading().service_tier == tier
+
+
 @pytest.mark.parametrize("status", [400, 529])
 def test_an_error_is_named_and_not_billed(status: int) -> None:
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

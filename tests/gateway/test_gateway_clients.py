@@ -86,13 +86,10 @@ def test_openai_transcription_and_edited_picture_name_their_model_in_a_form() ->
         client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"\x00" * 99_999))
         plays_recorded(rig, "openai-images-gpt-image-usage")
         client.images.edit(model="gpt-image-1", image=("a.png", b"\x89PNG"), prompt="in blue")
-        spoken, edited = rig.log.wait_for(2)
-    assert (spoken["request_model"], spoken["operation"], spoken["units"]) == (
-        "whisper-1",
-        "transcription",
-        {"audio_seconds": 4},
-    )
-    assert (edited["request_model"], edited["operation"]) == ("gpt-image-1", "image_generation")
+        events = {event["request_model"]: event for event in rig.log.wait_for(2)}
+    spoken, edited = events["whisper-1"], events["gpt-image-1"]
+    assert (spoken["operation"], spoken["units"]) == ("transcription", {"audio_seconds": 4})
+    assert edited["operation"] == "image_generation"
 
 
 def test_anthropic_message_and_stream() -> None:

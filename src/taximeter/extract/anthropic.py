@@ -35,6 +35,10 @@ def read_request(body: Payload) -> RequestFacts:
     )
 
 
+FAST: Final = "fast"
+"""The speed that has a price of its own, so that it is a tier to us."""
+
+
 def read_answer(status: int, payload: object) -> Reading:
     error = error_type(status, payload)
     if status >= 400:
@@ -58,7 +62,7 @@ def _reading(message: Payload, usage: Payload, error: str | None, *, finished: b
         usage_conflict=conflict,
         by_model=tuple(by_model.items()) if len(by_model) > 1 else (),
         not_billed=error is not None and not total.known,
-        service_tier=text(usage.get("service_tier")),
+        service_tier=FAST if usage.get("speed") == FAST else text(usage.get("service_tier")),
         region=None if region == _NO_REGION else region,
         response_id=text(message.get("id")),
         error_type=error,

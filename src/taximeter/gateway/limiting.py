@@ -20,7 +20,7 @@ from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailab
 from taximeter.gateway.tools import Price
 from taximeter.limits.ahead import Ahead
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
-from taximeter.limits.bounds import bound_of, hears
+from taximeter.limits.bounds import bound_of, hears, tier_asked
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
@@ -193,11 +193,10 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
     elif not readable:
         bound = replace(bound, allowance_key=None)
     who = begun.attribution
-    tier = payload.get("service_tier")
     kind = CallKind(
         begun.provider,
         call.facts.model,
-        tier if isinstance(tier, str) else None,
+        tier_asked(payload),
         who.team,
         who.tenant,
         hears(payload),

@@ -51,6 +51,21 @@ _WRITES: Final = frozenset({"chat", "text_completion", "generate_content"})
 _IMAGES: Final = frozenset({"image", "image_url", "input_image"})
 
 
+def tier_asked(payload: Mapping[str, Any]) -> str | None:
+    """The tier that a request asks for, in the words of every protocol. A speed and a latency are tiers to us."""
+    if payload.get("speed") == "fast":
+        return "fast"
+    performance = payload.get("performanceConfig")
+    if isinstance(performance, Mapping) and performance.get("latency") == "optimized":
+        return "latency_optimized"
+    for name in ("service_tier", "serviceTier"):
+        tier = payload.get(name)
+        tier = tier.get("type") if isinstance(tier, Mapping) else tier
+        if isinstance(tier, str):
+            return tier
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CallBound:
     """What a request can come to. `output_tokens` is its allowance for one choice; None: it states none.

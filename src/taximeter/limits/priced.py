@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from taximeter.core.usage import Usage
 from taximeter.limits.amounts import nano_usd
@@ -13,6 +13,7 @@ from taximeter.limits.verdict import CallKind, Rates
 from taximeter.pricing import Priceable, PriceBook
 from taximeter.pricing.meter import Meter
 from taximeter.pricing.rates import TOKENS_PER_RATE
+from taximeter.pricing.resolve import ALWAYS_US, NEVER_US
 
 MOST_KINDS: Final = 4_096
 HOUR_US: Final = 3_600_000_000
@@ -21,34 +22,49 @@ _READ: Final = ("input", "cache_read", "cache_write_5m", "input_image", "input_v
 _READ_FOR_AN_HOUR: Final = "cache_write_1h"
 _WRITTEN: Final = ("output", "reasoning", "output_image")
 _HEARD: Final = ("input_audio", "cache_read_audio", "output_audio")
+_TOLD_REGIONS: Final = {"anthropic": "us"}
+"""Who names in an answer where it was served, asked for or not; and the region with the highest surcharge."""
 _PICO: Final = Decimal(10**12)
 
 
+class _Held(NamedTuple):
+    """Rates, and the period in which they hold; the end is outside."""
+
+    rates: Rates | None
+    from_us: int
+    until_us: int
+
+
 class HighestRates:
-    """Rates by kind of call, found once an hour and kept. `book` gives the price book in force."""
+    """Rates by kind of call, found once an hour and at every change of price. `book` gives the price book in force."""
 
     def __init__(self, book: Callable[[], PriceBook]) -> None:
         self._book = book
-        self._known: dict[tuple[object, ...], Rates | None] = {}
+        self._known: dict[tuple[object, ...], _Held] = {}
 
     def __call__(self, kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
         """The highest rates of such a call; None when not even a bound is known."""
         book = self._book()
         key = (book.version, at_us // HOUR_US, kind, input_tokens.bit_length())
-        if key not in self._known:
+        held = self._known.get(key)
+        if held is None or not held.from_us <= at_us < held.until_us:
             if len(self._known) >= MOST_KINDS:
                 self._known.clear()
-            self._known[key] = self._found(book, kind, 1 << input_tokens.bit_length(), at_us)
-        return self._known[key]
+            self._known[key] = held = self._found(book, kind, 1 << input_tokens.bit_length(), at_us)
+        return held.rates
 
-    def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+    def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> _Held:
         call = Priceable(kind.provider, kind.model, at_us, request_model=kind.model, team=kind.team, tenant=kind.tenant)
-        tiers = {kind.tier, None}
-        meters = [book.listing(replace(call, service_tier=tier)).answer for tier in tiers]
-        found = [_rates(meter, kind, input_tokens) for meter in meters if isinstance(meter, Meter)]
-        if not found:
-            return _of_the_dearest(book, call)
-        return Rates(*(max(rate) for rate in zip(*found, strict=True)))
+        regions = {_TOLD_REGIONS.get(book.name_of(kind.provider)), None}
+        served = [replace(call, service_tier=tier, region=region) for tier in {kind.tier, None} for region in regions]
+        listings = [book.listing(one) for one in served]
+        found = [_rates(one.answer, kind, input_tokens) for one in listings if isinstance(one.answer, Meter)]
+        rates = Rates(*(max(rate) for rate in zip(*found, strict=True))) if found else _of_the_dearest(book, call)
+        return _Held(
+            rates,
+            max((one.from_us for one in listings if one.from_us is not None), default=ALWAYS_US),
+            min((one.until_us for one in listings if one.until_us is not None), default=NEVER_US),
+        )
 
 
 def _rates(meter: Meter, kind: CallKind, input_tokens: int) -> Rates:

@@ -62,7 +62,7 @@ class PriceBook:
         self._aliases = [alias for file in reversed(self.layers) for alias in file.aliases]
         self._parties = {name for file in files for entry in file.entries for name in (entry.teams | entry.tenants)}
         texts = "\0".join(f"{file.layer}\0{file.text}" for file in files)
-        self.prefer_reported: Final = frozenset(self._name_of(name) for name in prefer_reported)
+        self.prefer_reported: Final = frozenset(self.name_of(name) for name in prefer_reported)
         if self.prefer_reported:
             texts += "\0reported\0" + "\0".join(sorted(self.prefer_reported))
         self.version: Final = f"{self.snapshots.version}+{hashlib.sha256(texts.encode()).hexdigest()[:12]}"
@@ -75,11 +75,11 @@ class PriceBook:
     def price(self, call: Priceable) -> Cost | Unpriced:
         """The cost of a call at its own time, or why it is not known. Never raises."""
         cost = self.computed(call)
-        if not call.reported_usd or self._name_of(call.provider) not in self.prefer_reported:
+        if not call.reported_usd or self.name_of(call.provider) not in self.prefer_reported:
             return cost  # a reported 0 says that somebody else charges: OpenRouter, with a key of one's own
         if call.not_billed or call.status == "cached":
             return cost
-        return as_reported(cost, call.reported_usd, self._name_of(call.provider), self.version)
+        return as_reported(cost, call.reported_usd, self.name_of(call.provider), self.version)
 
     def computed(self, call: Priceable) -> Cost | Unpriced:
         """As `price`, by prices alone, whatever amount the provider named. Never raises."""
@@ -249,14 +249,14 @@ class PriceBook:
         names = [name.lower() for name in (call.model, call.request_model) if name]
         return alias.fits(self._party(call, None).providers, names)
 
-    def _name_of(self, provider: str | None) -> str:
+    def name_of(self, provider: str | None) -> str:
         """Our name of a provider."""
         name = (provider or "").lower()
         return self._synonyms.get(name, name)
 
     def _party(self, call: Priceable, model: str | None) -> Party:
         provider = (call.provider or "").lower()
-        name = self._name_of(provider)
+        name = self.name_of(provider)
         region = call.region.lower() if call.region else None
         return Party(frozenset({provider, name}), (model or "").lower(), region, call.team, call.tenant)
 

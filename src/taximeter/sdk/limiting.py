@@ -49,18 +49,17 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
     """What is asked about a call. Its streams are not cut, so all that they may write is held."""
     import json
 
-    from taximeter.limits.bounds import bound_of, hears
+    from taximeter.limits.bounds import bound_of, hears, tier_asked
     from taximeter.limits.rules import subject_of
     from taximeter.limits.verdict import Ask, CallKind
 
     size_bytes = len(json.dumps(payload, ensure_ascii=False, default=str).encode("utf-8", "replace"))
     bound = replace(bound_of(call.flavour_name, call.facts, payload, size_bytes), leased=False)
     who = call.attribution.over(base)
-    tier = payload.get("service_tier")
     kind = CallKind(
         call.host.provider,
         call.facts.model,
-        tier if isinstance(tier, str) else None,
+        tier_asked(payload),
         who.team,
         who.tenant,
         hears(payload),
