@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -19,6 +20,7 @@ def test_who_spends_most_is_found_and_opened_down_to_the_calls(pages: Pages, ser
     page.goto(f"{server.url}/?page=users&range=24h")
     row = page.get_by_test_id("entities").locator("tr", has_text="big spender")
     expect(row.locator("td").nth(1)).to_have_attribute("title", exact(told))
+    expect(row.locator("td").last).to_have_text(re.compile(r"\d"))  # the latency comes in after the sums
     row.get_by_role("link", name="big spender").click()
     expect(page).to_have_url(f"{server.url}/?page=users&range=24h&of=big+spender")
     expect(page.get_by_test_id("entity-cost")).to_have_attribute("title", exact(told))
