@@ -120,6 +120,22 @@ def test_headers_tell_the_cache_apart_and_embeddings_have_no_output() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("headers", "tier"),
+    [
+        ({}, None),
+        ({"x-amzn-bedrock-service-tier": "flex"}, "flex"),
+        ({"x-amzn-bedrock-performanceconfig-latency": "optimized"}, "latency_optimized"),
+        (
+            {"x-amzn-bedrock-performanceconfig-latency": "standard", "x-amzn-bedrock-service-tier": "priority"},
+            "priority",
+        ),
+    ],
+)
+def test_headers_tell_the_tier_of_an_invoked_model(headers: dict[str, str], tier: str | None) -> None:
+    assert invoke({"usage": {"input_tokens": 3, "output_tokens": 2}}, headers).service_tier == tier
+
+
 @pytest.mark.parametrize("odd", ["", "-1", "1.5", "x", "9" * 30, "²"])
 def test_odd_headers_are_no_counts(odd: str) -> None:
     assert invoke({}, {"x-amzn-bedrock-input-token-count": odd}).usage == Usage()

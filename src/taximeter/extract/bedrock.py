@@ -169,10 +169,13 @@ def _converse(answer: Payload) -> Reading:
     )
 
 
+LATENCY_OPTIMIZED: Final = "latency_optimized"
+"""Inference optimised for latency has a price of its own, so it is a tier to us."""
+
+
 def _tier(answer: Payload) -> str | None:
-    """Inference optimised for latency has a price of its own, so it is a tier to us."""
     if mapping(answer.get("performanceConfig")).get("latency") == "optimized":
-        return "latency_optimized"
+        return LATENCY_OPTIMIZED
     return text(mapping(answer.get("serviceTier")).get("type"))
 
 
@@ -231,7 +234,7 @@ def read_headers(reading: Reading, headers: Mapping[str, str]) -> Reading:
     if reading.error_type is not None:
         named = (headers.get("x-amzn-errortype") or "").partition(":")[0]
         return replace(reading, error_type=text(named) or reading.error_type)
-    tier = text(headers.get("x-amzn-bedrock-service-tier")) or reading.service_tier
+    tier = _tier_in(headers) or reading.service_tier
     if reading.usage.input_tokens is not None or reading.usage.output_tokens is not None:
         return replace(reading, service_tier=tier)
     plain, read, written = (_number(headers.get(name)) for name in _HEADERS)
@@ -243,6 +246,12 @@ def read_headers(reading: Reading, headers: Mapping[str, str]) -> Reading:
     characters_left = 0 if usage.known else reading.output_characters
     conflict = odd or cut
     return replace(reading, usage=usage, usage_conflict=conflict, service_tier=tier, output_characters=characters_left)
+
+
+def _tier_in(headers: Mapping[str, str]) -> str | None:
+    if headers.get("x-amzn-bedrock-performanceconfig-latency") == "optimized":
+        return LATENCY_OPTIMIZED
+    return text(headers.get("x-amzn-bedrock-service-tier"))
 
 
 def _number(written: str | None) -> int | None:
