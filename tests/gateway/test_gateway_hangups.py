@@ -59,10 +59,12 @@ class Waiting:
     async def told(self, stage: Stage) -> None:
         going_on = asyncio.ensure_future(asyncio.to_thread(self.go_on.wait, WAIT_SECONDS))
         leaving = asyncio.ensure_future(stage.until_gone())
-        await asyncio.wait((going_on, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not self.go_on.is_set():
-            self.left.set()
-            self.go_on.set()
+        try:
+            await asyncio.wait((going_on, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not self.go_on.is_set():
+                self.left.set()
+        finally:
+            self.go_on.set()  # a provider that is stopped first would leave its thread waiting
         leaving.cancel()
         await asyncio.wait((leaving, going_on))
 
