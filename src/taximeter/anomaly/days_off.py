@@ -25,8 +25,9 @@ Floats = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.integer[Any]]
 
-BEFORE_MINUTES: Final = 180
-"""How far back before a deviation the hours are compared."""
+BEFORE_MINUTES: Final = (90, 180)
+"""How far back before a deviation the hours are compared. The longer time says more, the shorter one is enough where an
+evening has begun like any other; a deviation that would be told after an hour is not most of either."""
 
 SURELY: Final = 3.0
 """Logarithm of how many times likelier a day off must have made the hours before than a usual day: twenty times."""
@@ -67,7 +68,7 @@ class DaysOff:
 
     def _likelier(self, rows: Rows, until_minute: int) -> Floats:
         """How much likelier a day off is to have had the slots before a minute than a usual day, as a logarithm."""
-        first = max(self._panel.oldest, until_minute - BEFORE_MINUTES)
+        first = max(self._panel.oldest, until_minute - max(BEFORE_MINUTES))
         slots = range(-(-first // SLOT_MINUTES), until_minute // SLOT_MINUTES)
         if not slots:
             return np.zeros(len(rows))
@@ -80,7 +81,8 @@ class DaysOff:
         off = np.stack([self._baseline.off(slot, self._panel.rows)[rows] * SLOT_MINUTES for slot in slots], axis=1)
         dispersion = self._spread.dispersion[rows, SLOT_WINDOW][:, None]
         likelier = _log_likelihood(seen, off, dispersion) - _log_likelihood(seen, usual, dispersion)
-        return np.asarray(likelier.sum(1))
+        spans = [likelier[:, -minutes // SLOT_MINUTES :].sum(1) for minutes in BEFORE_MINUTES]
+        return np.asarray(np.max(spans, axis=0))
 
 
 def _log_likelihood(seen: Floats, expected: Floats, dispersion: Floats) -> Floats:
