@@ -32,6 +32,9 @@ CHOICES: Final = {"feature": "feature", "model": "model", "team": "team", "envir
 USER_CHOICES: Final = {**CHOICES, "user": "user_id"}
 """Variable → the column that it chooses from."""
 
+BACKSLASH: Final = "\u2216"
+"""What stands for a backslash where names are chosen."""
+
 SPENT: Final = "if(countIf(cost_usd IS NULL) > 0, nullIf(sum(cost_usd), 0), sum(cost_usd))"
 """The cost where some of it is known: unknown is not zero."""
 
@@ -45,9 +48,15 @@ def _named(column: str) -> str:
     return f"ifNull({column}, '{NOTHING}')"
 
 
+def _choice(column: str) -> str:
+    """A name as variables have it. Grafana quotes a value without regard to backslashes, which would end its quotes in
+    ClickHouse, so there are none."""
+    return f"replaceAll({_named(column)}, char(92), '{BACKSLASH}')"
+
+
 def _where(choices: dict[str, str]) -> str:
     chosen = (
-        f"$__conditionalAll({_named(column)} IN (${{{name}:sqlstring}}), ${name})" for name, column in choices.items()
+        f"$__conditionalAll({_choice(column)} IN (${{{name}:sqlstring}}), ${name})" for name, column in choices.items()
     )
     return "\n  AND ".join((f"WHERE {IN_RANGE}", *chosen))
 
@@ -210,7 +219,7 @@ DASHBOARDS: Final = {
 def _values(column: str) -> str:
     """What a variable offers, those with most cost first."""
     return (
-        f"SELECT {_named(column)} AS choice FROM calls WHERE {IN_RANGE} GROUP BY choice "
+        f"SELECT {_choice(column)} AS choice FROM calls WHERE {IN_RANGE} GROUP BY choice "
         f"ORDER BY sum(cost_usd) DESC NULLS LAST, choice LIMIT {MOST_CHOICES}"
     )
 

@@ -68,6 +68,10 @@ def expanded(sql: str, chosen: Chosen, interval_seconds: int = 3600) -> str:
     return sql
 
 
+BACKSLASHED = "ends its quotes\\"
+"""A name that nobody can choose as it is."""
+
+
 @dataclass(frozen=True)
 class Here:
     store: ClickHouseEvents
@@ -104,7 +108,7 @@ def calls() -> Iterator[dict[str, Any]]:
         yield record(
             at_us,
             number,
-            feature=chance.choice((*(f"feature-{one}" for one in range(12)), "it's", None)),
+            feature=chance.choice((*(f"feature-{one}" for one in range(12)), "it's", BACKSLASHED, None)),
             team=chance.choice(("core", "growth", None)),
             request_model=chance.choice(("gpt-4o", "gpt-4o-mini", "o3")),
             user_id=chance.choice((*(f"user-{one}" for one in range(20)), None)),
@@ -226,13 +230,14 @@ def test_what_a_panel_shows_adds_up_to_what_a_query_says(here: Here, panel: str,
     [
         ("feature", "feature", ("it's", None)),
         ("feature", "feature", ("feature-1",)),
+        ("feature", "feature", (BACKSLASHED, "it's")),
         ("model", "model", ("o3", "gpt-4o")),
         ("team", "team", (None,)),
         ("environment", "environment", ("prod",)),
     ],
 )
 def test_a_choice_is_a_filter(here: Here, variable: str, field: str, values: tuple[str | None, ...]) -> None:
-    chosen = {variable: ["(none)" if value is None else value for value in values]}
+    chosen = {variable: ["(none)" if value is None else value.replace("\\", "\u2216") for value in values]}
     said = here.said("cost_usd", "calls", filters=(Condition(field, "in", values),)).totals
     for board, panel in (("overview", "Spend in this range"), ("overview", "Spend by model")):
         rows = here.panel(f"clickhouse-{board}/{panel}", **chosen)
