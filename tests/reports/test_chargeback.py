@@ -120,6 +120,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEvents]:
             call(4, "2026-10-31T22:59:59Z", "0.5"),
             call(5, "2026-10-20T12:00:00Z", None, tenant="initech", unpriced_reason="unknown_model"),
             call(6, "2026-11-02T12:00:00Z", "100", tenant="acme"),
+            call(7, "2026-10-20T12:00:00Z", "0", tenant="acme", status="refused"),
         ],
         {},
     )
@@ -160,7 +161,7 @@ def test_last_month_is_charged_when_nothing_is_said_in_the_zone_that_is_asked_fo
     assert there["from"] == "2026-09-30T22:00:00.000000Z"
     assert there["totals"]["cost_usd"] == "5.505"
     assert asked(store, **{"from": "last_quarter"})["totals"]["cost_usd"] == "1"
-    assert asked(store, **{"from": "last_quarter", "fiscal_start_month": 2})["totals"]["calls"] == 5
+    assert asked(store, **{"from": "last_quarter", "fiscal_start_month": 2})["totals"]["calls"] == 5, "not the refused"
     assert asked(store, **{"from": "this_month"})["totals"]["amount_usd"] == "110.00"
 
 

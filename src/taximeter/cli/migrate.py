@@ -55,6 +55,8 @@ def migrate(
         return 0
     write(f"{moved.calls:,} calls, {moved.copied:,} of them new there; each day's sums are as they were")
     write(f"cost: {moved.totals['cost_usd']} USD, tokens: {moved.totals['total_tokens']:,}")
+    if moved.outcomes:
+        write(f"{moved.outcomes:,} outcomes, whose values are as they were")
     note(f"Before the next start, set store.events to {shown(target)}. {shown(source)} is left as it was.")
     return 0
 

@@ -85,7 +85,7 @@ def chargeback(request: Mapping[str, Any], terms: Terms, store: EventStore, now_
     query = parse_query({**_period(request), **_narrowed(request, terms)}, now_us)
     (by,) = query.group_by
     answer = store.query(query)
-    lines = statement([_line(row, by) for row in answer.rows], terms)
+    lines = statement([_line(row, by) for row in answer.rows if _made(row)], terms)
     return {**_head(query, by), "rows": [_row(line, by) for line in lines], **_sums(lines, answer)}
 
 
@@ -172,12 +172,17 @@ def _end(request: Mapping[str, Any]) -> str:
 
 def _narrowed(request: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     given = {name: request[name] for name in ("filters", "timezone", "fiscal_start_month") if request.get(name)}
-    return {**given, "group_by": [terms.by], "measures": ["cost_usd", "calls", "unpriced_calls"]}
+    return {**given, "group_by": [terms.by], "measures": ["cost_usd", "calls", "refused", "unpriced_calls"]}
 
 
 def _line(row: Mapping[str, Any], by: str) -> Line:
     cost = None if row["cost_usd"] is None else Decimal(row["cost_usd"])
-    return Line(None if row[by] is None else str(row[by]), row["calls"], row["unpriced_calls"], cost)
+    return Line(None if row[by] is None else str(row[by]), _made(row), row["unpriced_calls"], cost)
+
+
+def _made(row: Mapping[str, Any]) -> int:
+    """The calls that were made: nobody pays for what a limit refused."""
+    return int(row["calls"] - row["refused"])
 
 
 def _head(query: Query, by: str) -> dict[str, Any]:
@@ -200,5 +205,5 @@ def _sums(lines: Sequence[Line], answer: Answer) -> dict[str, Any]:
     """What the store says of all calls, and the sums of the lines."""
     sums = {name: format_usd(add(*(getattr(line, name) for line in lines))) for name in ("markup_usd", "shared_usd")}
     amount = add(*(line.amount_usd for line in lines))
-    counts = {name: answer.totals[name] for name in ("calls", "unpriced_calls", "cost_usd")}
+    counts = {"calls": _made(answer.totals), **{name: answer.totals[name] for name in ("unpriced_calls", "cost_usd")}}
     return {"totals": {**counts, **sums, "amount_usd": f"{amount:.2f}"}, "coverage": answer.coverage}
