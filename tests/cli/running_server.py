@@ -43,7 +43,7 @@ class Done:
 
 def process(*arguments: str, **variables: str) -> Done:
     """Run a command as a process of its own."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, env=environment(**variables), timeout=60)
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, env=environment(**variables), timeout=110)
     return Done(done.returncode, done.stdout, done.stderr.decode())
 
 

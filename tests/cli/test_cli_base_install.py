@@ -15,6 +15,6 @@ main()
 
 
 def test_the_base_install_says_what_is_missing() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, timeout=110)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "pip install 'taximeter[server]'" in done.stderr
