@@ -14,6 +14,16 @@ from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, pane
 pytestmark = pytest.mark.browser
 
 HEAT = "When, last 30 days"
+DESKTOP = {"width": 1440, "height": 1000}
+GOOD_SHIFT = 0.1
+"""What Lighthouse still calls good."""
+WATCH_SHIFTS = """
+    window.shifted = [];
+    const placed = ({node, previousRect, currentRect}) => [node?.className, previousRect.y, currentRect.y];
+    new PerformanceObserver((list) => {
+        for (const {value, sources} of list.getEntries()) shifted.push({value, sources: sources.map(placed)});
+    }).observe({type: 'layout-shift', buffered: true});
+"""
 
 
 def amounts(cells: Locator) -> list[Decimal]:
@@ -92,6 +102,19 @@ def test_the_fullest_limit_is_told_and_leads_to_the_limits(page: Page, server: S
     expect(page.get_by_test_id("tile-limits")).to_have_text("14%")
     panel(page, "Limits").get_by_role("link", name="of-the-file").click()
     expect(page).to_have_url(f"{server.url}/?page=limits")
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_what_stands_there_stays_where_it_is_while_the_rest_comes(
+    pages: Pages, server: Server, viewport: dict[str, int]
+) -> None:
+    page = pages.open(server, viewport=viewport)
+    page.add_init_script(WATCH_SHIFTS)
+    page.goto(server.url)
+    expect(page.get_by_test_id("heat-total")).to_be_attached()
+    expect(page.locator("tr[data-call]").first).to_be_attached()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    assert page.evaluate("shifted.reduce((sum, { value }) => sum + value, 0)") < GOOD_SHIFT, page.evaluate("shifted")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
