@@ -171,8 +171,8 @@ def test_sums_are_those_of_the_first_telling_of_each(events: EventStore) -> None
         first: dict[int, tuple[str, str | None, Decimal | None]] = {}
         emptied(events)
         for batch in batches:
-            for number, *told_of in batch:
-                first.setdefault(number, (told_of[0], told_of[1], told_of[2]))
+            for number, name, user, value in batch:
+                first.setdefault(number, (name, user, value))
             events.append([_told_of(*reached) for reached in batch], {})
         assert told(events, "user_id") == _sums(first.values())
 
