@@ -35,9 +35,10 @@ def usd(amount: str | Decimal | None) -> str:
     if amount is None:
         return "unpriced"
     value = Decimal(amount)
-    if value == 0 or abs(value) >= LARGE_USD:
-        return f"${value:,.{CENTS}f}"
-    return f"${value:.{max(SMALL_DIGITS, -value.adjusted())}f}"
+    sign, size = "-" if value < 0 else "", abs(value)
+    if not size or size >= LARGE_USD:
+        return f"{sign}${size:,.{CENTS}f}"
+    return f"{sign}${size:.{max(SMALL_DIGITS, -size.adjusted())}f}"
 
 
 def cell(column: str, value: object) -> str:
