@@ -178,7 +178,7 @@ class Detection:
             days_known=(slot_begins - self.panel.born[: self.panel.rows]) / MINUTES_A_DAY,
             unexpected=hour.models.unexpected,
             settled=hour.models.settled,
-            siblings=hour.siblings,
+            alike=hour.alike,
         )
 
     # ── learning ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,8 +60,8 @@ class Learnt:
     """MIX rows whose model nobody allowed."""
     settled: Flags
     """MIX rows whose share is known and not about to change by plan."""
-    siblings: Places
-    """How many users a row's feature has that are watched one by one; 1 for rows of other kinds."""
+    alike: Places
+    """How many users are watched one by one, for a row that is one of them; 1 for rows of other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _examine_volume(learnt: Learnt, minute: int, sums: Floats, rows: Places, pla
     dispersion = learnt.spread.dispersion[rows, places]
     dispersion = np.where(learnt.days_known[rows] >= KNOWN_DAYS, _of_sessions(dispersion, ratios, places), dispersion)
     scores = negative_binomial_tail(calls[rows, places], expected[rows, places], dispersion)
-    asked = one_of(learnt.thresholds.score, learnt.siblings[rows])
+    asked = one_of(learnt.thresholds.score, learnt.alike[rows])
     asked = asked + SPARSE_SCORE * (expected[rows, places] < SPARSE_CALLS)
     enough = _worth_a_word(learnt, Watch.VOLUME, rows, places, scores, asked)
     least = _least_volume(learnt)

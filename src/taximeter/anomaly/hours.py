@@ -25,8 +25,8 @@ class Hour:
 
     ratios: Ratios
     models: Standings
-    siblings: NDArray[np.integer[Any]]
-    """How many users a row's feature has that are watched one by one, the row included; 1 for other rows."""
+    alike: NDArray[np.integer[Any]]
+    """How many users are watched one by one, for a row that is one of them; 1 for other rows."""
 
 
 class Hours:
@@ -41,7 +41,7 @@ class Hours:
             return False
         ratios = learn_ratios(self._history, self._calendar, hour, self._panel.rows)
         models = self._models.standings(ratios.share, hour * 60)
-        self._held[hour] = Hour(ratios, models, self._panel.siblings(minute))
+        self._held[hour] = Hour(ratios, models, self._panel.alike(minute))
         for old in [held for held in self._held if held <= hour - HELD_HOURS]:
             del self._held[old]
         return True
@@ -52,7 +52,7 @@ class Hours:
         found = self._held[hour]
         if len(found.models.home) != len(self._panel.cells):
             ratios = found.ratios.grown(self._panel.rows)
-            more = np.ones(self._panel.rows - len(found.siblings), int)
-            siblings = np.concatenate([found.siblings, more])
-            found = self._held[hour] = Hour(ratios, self._models.standings(ratios.share, hour * 60), siblings)
+            more = np.ones(self._panel.rows - len(found.alike), int)
+            alike = np.concatenate([found.alike, more])
+            found = self._held[hour] = Hour(ratios, self._models.standings(ratios.share, hour * 60), alike)
         return found

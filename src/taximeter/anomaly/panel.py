@@ -105,12 +105,10 @@ class Panel:
             held = self._of_role[roles] = np.isin(self.role[: self.rows], roles)
         return held
 
-    def siblings(self, minute: int) -> NDArray[np.integer[Any]]:
-        """How many users a row's feature has that were watched one by one before `minute`; 1 for other rows."""
-        parent = self.parent[: self.rows]
+    def alike(self, minute: int) -> NDArray[np.integer[Any]]:
+        """How many users were watched one by one before `minute`, for a row that is one of them; 1 for other rows."""
         spenders = self.of_role(Role.SPENDER) & (self.born[: self.rows] < minute)
-        number = np.bincount(parent[spenders], minlength=self.rows)
-        return np.where(spenders, number[parent], 1)
+        return np.where(spenders, np.count_nonzero(spenders), 1)
 
     # ── rows and cells ─────────────────────────────────────────────────────────────────────────────────────────
 
