@@ -17,8 +17,8 @@ from taximeter.pricing import PriceBook, load_price_book
 from taximeter.reports.differences import differences
 from taximeter.store.events import DuckDBEvents, EventQuery
 
-START_US = 1_788_220_800_000_000
-"""2026-09-01T00:00:00Z"""
+START_US = 1_772_323_200_000_000
+"""2026-03-01T00:00:00Z"""
 NOW_US = START_US + 86_400_000_000
 
 
@@ -65,7 +65,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, book: PriceBook) -> Iterator
 
 
 def rows(store: DuckDBEvents, book: PriceBook, **request: Any) -> dict[str, dict[str, Any]]:
-    told = differences({"from": "2026-09-01", **request}, store, book, NOW_US)
+    told = differences({"from": "2026-03-01", **request}, store, book, NOW_US)
     return {row["model"]: row for row in told["rows"]}
 
 
