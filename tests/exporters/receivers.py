@@ -109,6 +109,10 @@ class WebhookReceiver:
         return sums
 
 
+def _unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
+    return gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
+
+
 class OtlpReceiver:
     """Keeps the last point of each stream of sums."""
 
@@ -120,8 +124,7 @@ class OtlpReceiver:
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         if path != "/v1/metrics" or headers.get("content-type") != "application/x-protobuf":
             return 404
-        packed = headers.get("content-encoding") == "gzip"
-        request = ExportMetricsServiceRequest.FromString(gzip.decompress(body) if packed else body)
+        request = ExportMetricsServiceRequest.FromString(_unpacked(headers, body))
         for resource in request.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
@@ -164,8 +167,7 @@ class SpanReceiver:
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         if path != "/v1/traces" or headers.get("content-type") != "application/x-protobuf":
             return 404
-        packed = headers.get("content-encoding") == "gzip"
-        request = ExportTraceServiceRequest.FromString(gzip.decompress(body) if packed else body)
+        request = ExportTraceServiceRequest.FromString(_unpacked(headers, body))
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
                 self.scopes.add(scope.scope.name)

@@ -383,7 +383,7 @@ class _Finisher:
             event.event_id = _event_id(event.event_id)
         if not event.started_at:
             raise _RejectedError("missing_started_at", CODES["missing_started_at"])
-        event.started_at = self._moment(event.started_at)
+        event.started_at = self._moment(event.started_at, "started_at", "invalid_started_at")
         if event.model is not None or event.user is not None or event.session is not None:
             _spell_out(event)
         return self._finished(event)
@@ -391,7 +391,7 @@ class _Finisher:
     def finish_own(self, event: WireEvent) -> tuple[str, bytes]:
         """The same for an event that was made here: it says its source, status and attempt, its tags are texts, and its
         counts have been clamped."""
-        self._check_time(event.started_at)
+        self._check_time(event.started_at, "started_at", "invalid_started_at")
         if not self._stamp.is_empty:
             self._stamp.put_on(event)
             event.tags = _tags(event.tags or {}) or None
@@ -424,7 +424,7 @@ class _Finisher:
             outcome.outcome_id = parse_event_id(outcome.outcome_id)
         except ValueError as error:
             raise _RejectedError("invalid_outcome", f"outcome_id is not a UUID: {outcome.outcome_id[:64]!r}") from error
-        outcome.occurred_at = self._occurred_at(outcome.occurred_at)
+        outcome.occurred_at = self._moment(outcome.occurred_at, "occurred_at", "invalid_outcome")
         outcome.name = outcome.name.strip()
         if not outcome.name:
             raise _RejectedError("invalid_outcome", "an outcome needs a name")
@@ -436,26 +436,21 @@ class _Finisher:
         outcome.value_usd = None if outcome.value_usd is None else _value(outcome.value_usd)
         return outcome_key(outcome.outcome_id), _encode(outcome)
 
-    def _occurred_at(self, text: str) -> str:
-        try:
-            return self._moment(text)
-        except _RejectedError as error:
-            message = error.message.replace("started_at", "occurred_at")
-            raise _RejectedError("invalid_outcome", message) from error
-
-    def _moment(self, text: str) -> str:
+    def _moment(self, text: str, field: str, code: Code) -> str:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
-            raise _RejectedError("invalid_started_at", f"started_at is not RFC 3339: {text[:64]!r}") from error
+            raise _RejectedError(code, f"{field} is not RFC 3339: {text[:64]!r}") from error
         if not _CANONICAL_TIME.fullmatch(text):
-            text = _normalised(text, moment)
-        self._check_time(text)
+            if moment.tzinfo is None:
+                raise _RejectedError(code, f"{field} has no zone: {text[:64]!r}")
+            text = rfc3339(to_unix_us(moment))
+        self._check_time(text, field, code)
         return text
 
-    def _check_time(self, text: str) -> None:
+    def _check_time(self, text: str, field: str, code: Code) -> None:
         if not EARLIEST <= text <= self._latest or len(text) != len(EARLIEST):
-            raise _RejectedError("invalid_started_at", f"started_at is before 2000 or more than a day ahead: {text}")
+            raise _RejectedError(code, f"{field} is before 2000 or more than a day ahead: {text}")
 
 
 def _refuse_outcome(event: WireEvent) -> None:
@@ -470,12 +465,6 @@ def _spell_out(event: WireEvent) -> None:
         if getattr(event, full) is None:
             setattr(event, full, getattr(event, short))
         setattr(event, short, None)
-
-
-def _normalised(text: str, moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise _RejectedError("invalid_started_at", f"started_at has no zone: {text[:64]!r}")
-    return rfc3339(to_unix_us(moment))
 
 
 def _event_id(text: str) -> str:
