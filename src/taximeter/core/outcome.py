@@ -12,34 +12,25 @@ from typing import Any, Final
 
 from taximeter.clock import rfc3339
 from taximeter.core.attribution import DIMENSIONS, NOBODY, Attribution
-from taximeter.core.event import Field, Source
+from taximeter.core.event import FIELDS, Field, Source
 from taximeter.core.facts import fact
 from taximeter.core.money import format_usd
 
 OUTCOME: Final = "outcome"
 """What `record` says in such a line."""
 
-_ABOUT_DIMENSIONS: Final = {
-    "user_id": "end user",
-    "team": "team that owns the spend",
-    "tenant": "customer or tenant",
-    "feature": "product feature",
-    "endpoint": "endpoint or route of the calling application",
-    "environment": "dev, staging, prod",
-    "service": "service that reports it",
-    "service_version": "its version",
-    "prompt_version": "version of the prompt",
-    "session_id": "session or conversation",
+_OF_EVENTS: Final = {field.name: field for field in FIELDS} | {
+    "service": Field("service", "text", "service that reports it")
 }
+"""What outcomes share with events is described once."""
+
 OUTCOME_FIELDS: Final = (
     Field("outcome_id", "text", "UUID made by the sender; the idempotency key"),
     Field("occurred_at", "timestamp", "when it was reached; RFC 3339, UTC, microseconds"),
     Field("name", "text", "what was reached: ticket_solved, document_summarised, ..."),
     Field("value_usd", "money", "what it is worth; null when that is not known; negative for what was taken back"),
     Field("source", "text", "which road it came by"),
-    *(Field(name, "text", _ABOUT_DIMENSIONS[name]) for name in DIMENSIONS),
-    Field("api_key_id", "text", "id of the taximeter key used; never the key"),
-    Field("tags", "texts", "free tags"),
+    *(_OF_EVENTS[name] for name in (*DIMENSIONS, "api_key_id", "tags")),
 )
 
 _BEGINNING: Final = b'{"record":"outcome"'
