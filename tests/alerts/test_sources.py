@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from taximeter.alerts.sources import CROSSING_TOLD_US, Crossings, Meter, MeterHealth, of_crossing
+from taximeter.alerts.sources import CROSSING_TOLD_US, Crossings, Meter, MeterHealth, of_crossing, of_finding
+from taximeter.anomaly.finding import Expectation, Finding
 from taximeter.store.metadata.limits import LimitCrossing
 
 NOW_US = 1_795_000_000_000_000
@@ -67,7 +68,32 @@ def test_lost_records_are_told_for_an_hour_after_the_last_one() -> None:
     (told,) = meter.observe(NOW_US + 1) or []
     assert (told.kind, told.summary) == ("pipeline_loss", "3 records lost: disk_full")
     assert len(meter.observe(NOW_US + HOUR_US // 2) or []) == 1
+    losses["torn"] = 1
+    assert (meter.observe(NOW_US + HOUR_US // 2) or [])[1].summary == "1 record lost: torn"
     assert meter.observe(NOW_US + 2 * HOUR_US) == []
+
+
+@pytest.mark.parametrize(
+    ("actual", "unit", "seen"),
+    [
+        (1, "calls", "1 call"),
+        (420, "calls", "420 calls"),
+        (0, "calls", "0 calls"),
+        (1, "retries per call", "1 retries per call"),
+    ],
+)
+def test_what_a_finding_saw_is_told_as_one_would_say_it(actual: float, unit: str, seen: str) -> None:
+    finding = Finding(
+        finding_id="f",
+        kind="volume_spike",
+        scope={"feature": "chat"},
+        severity="warning",
+        started_at_us=NOW_US,
+        detected_at_us=NOW_US,
+        updated_at_us=NOW_US,
+        expectation=Expectation(unit, actual, 2.0, 1.0, 3.0, "4 Tuesdays"),
+    )
+    assert of_finding(finding).facts["shown"][0] == ("Seen", seen)
 
 
 def test_everything_that_ails_the_meter_is_said() -> None:

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from stored_history import MINUTE_US, NOW, Clock, History
 
 from taximeter.anomaly.detection import Detection
+from taximeter.anomaly.peaks import Peaks
 from taximeter.compose.detecting import Detecting
 from taximeter.compose.learnt import LEARNT_FILE, Learnt, LearntFile
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
@@ -186,6 +188,33 @@ def test_what_was_learnt_by_other_rules_is_as_none(learnt: Learnt, tmp_path: Pat
     assert file_in(tmp_path, AnomalySettings(timezone="Europe/Berlin")).read() is None
     told_less = AnomalySettings(overrides=[OverrideSettings(scope={"feature": "chat"}, off=True)])
     assert file_in(tmp_path, told_less).read() is not None
+
+
+def test_what_is_held_otherwise_was_learnt_by_other_rules(
+    learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version may hold more, or the same in another order; what it takes for a finding is no matter."""
+    assert learnt.minute == NOW
+    monkeypatch.setattr("taximeter.anomaly.detectors.LEAST_CALLS", 9.0)
+    assert file_in(tmp_path).read() is not None
+    with monkeypatch.context() as later:
+        begun = Peaks.__init__
+
+        def with_more(self: Peaks) -> None:
+            begun(self)
+            self.more = 0  # type: ignore[attr-defined]
+
+        later.setattr(Peaks, "__init__", with_more)
+        assert file_in(tmp_path).read() is None
+    with monkeypatch.context() as later:
+        later.setattr("taximeter.anomaly.history.KEPT_HOURS", 1000)
+        assert file_in(tmp_path).read() is None
+    with monkeypatch.context() as later:
+        later.setattr(
+            "taximeter.anomaly.panel.Raw", IntEnum("Raw", ["RETRIES", "CALLS"], module="taximeter.anomaly.panel")
+        )
+        assert file_in(tmp_path).read() is None
+    assert file_in(tmp_path).read() is not None
 
 
 def test_without_a_place_to_write_detection_goes_on(learnt: Learnt, tmp_path: Path) -> None:

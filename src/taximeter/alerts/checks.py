@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.alerts.alert import Observation
-from taximeter.alerts.message import dollars
+from taximeter.alerts.message import counted, dollars
 from taximeter.alerts.states import SECOND_US
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.filters import parse_filters
@@ -133,7 +133,7 @@ def _new(row: Mapping[str, Any]) -> Observation:
         kind="new_spender",
         labels=_named(row, "user_id"),
         severity="warning",
-        summary=f"{told} in the last hour ({row['calls']} calls), and not a call in the week before",
+        summary=f"{told} in the last hour ({counted(row['calls'], 'call')}), and not a call in the week before",
         facts={"amount": f"{told} an hour", "shown": [("Spent", told), ("Calls", str(row["calls"]))]},
     )
 

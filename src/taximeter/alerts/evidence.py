@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from taximeter.alerts.alert import Alert
 from taximeter.alerts.chart import BUCKET_US, BUCKETS
 from taximeter.alerts.incidents import family_of
+from taximeter.alerts.message import counted
 from taximeter.alerts.runbook import Runbook, Step, for_kind
 from taximeter.alerts.states import SECOND_US
 from taximeter.clock import rfc3339, to_unix_us
@@ -123,7 +124,8 @@ def _shares(row: Mapping[str, Any]) -> str:
     calls = row["calls"] or 0
     if not calls:
         return "no calls"
-    return f"{(row['errors'] or 0) / calls:.1%} errors, {(row['retries'] or 0) / calls:.1%} retries of {calls:,} calls"
+    errors, retries = ((row[name] or 0) / calls for name in ("errors", "retries"))
+    return f"{errors:.1%} errors, {retries:.1%} retries of {counted(calls, 'call')}"
 
 
 def cache_hit_rate(question: Question) -> str:
@@ -145,7 +147,7 @@ def bot_like_users(question: Question) -> str:
     share = first["calls"] / total
     who = first["user_id"] or "calls that name no user"
     verdict = "looks like a program" if share > BOT_SHARE and len(rows) > 1 else "no single user stands out"
-    return f"{verdict}: {who} made {share:.0%} of {total:,} calls by {len(rows):,} users"
+    return f"{verdict}: {who} made {share:.0%} of {counted(total, 'call')} by {counted(len(rows), 'user')}"
 
 
 def prompt_versions(question: Question) -> str:

@@ -153,6 +153,11 @@ def title_of(alert: Alert) -> str:
 _SAID_BY_THE_KIND: Final = frozenset({"trouble"})
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 call`, `1,234 calls`."""
+    return f"1 {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def dollars(amount: Decimal) -> str:
     """`$1,234.50`; what is less than a cent with all its digits."""
     return f"${amount:,.2f}" if abs(amount) >= Decimal("0.01") else f"${format_usd(amount)}"

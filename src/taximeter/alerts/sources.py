@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final, Protocol
 
 from taximeter.alerts.alert import Observation
-from taximeter.alerts.message import dollars, short_name
+from taximeter.alerts.message import counted, dollars, short_name
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, observed
 from taximeter.anomaly.finding import Contributor, Finding
@@ -103,7 +103,7 @@ def of_finding(finding: Finding) -> Observation:
 
 def _shown(finding: Finding) -> Iterator[tuple[str, str]]:
     seen = finding.expectation
-    yield "Seen", f"{seen.actual:g} {seen.unit}"
+    yield "Seen", seen.seen
     yield "Expected", f"{seen.expected:g} (90% between {seen.low:g} and {seen.high:g}), from {seen.basis}"
     if finding.excess_usd is not None:
         yield "So far", f"{dollars(finding.excess_usd)} more than expected"
@@ -190,6 +190,11 @@ class UnpricedCalls:
         return [_unpriced(row) for row in answer.rows if row["unpriced_calls"] and not row.get("other")]
 
 
+def _not_priced(calls: int, model: str) -> str:
+    have, they, are = ("has", "it", "is") if calls == 1 else ("have", "they", "are")
+    return f"{counted(calls, 'call')} of {model} in the last hour {have} no price; {they} {are} in no total"
+
+
 def _unpriced(row: Mapping[str, object]) -> Observation:
     model = f"{row['provider']}/{row['model']}"
     return Observation(
@@ -197,9 +202,9 @@ def _unpriced(row: Mapping[str, object]) -> Observation:
         kind="unpriced_model",
         labels=_labels_of_model(row),
         severity="warning",
-        summary=f"{row['unpriced_calls']} calls of {model} in the last hour have no price; they are in no total",
+        summary=_not_priced(int(str(row["unpriced_calls"])), model),
         facts={
-            "amount": f"{row['unpriced_calls']} calls",
+            "amount": counted(int(str(row["unpriced_calls"])), "call"),
             "shown": [("Calls", str(row["unpriced_calls"])), ("Tokens", str(row["total_tokens"]))],
             "action": f"Set a price: taximeter prices set {model} --input ... --output ...",
         },
@@ -344,7 +349,8 @@ class Meter:
             for name, error in (health.failing_jobs or {}).items()
         ]
         if health.dead_letters:
-            told = f"{health.dead_letters} notifications could not be delivered; see `taximeter alerts list --dead`"
+            lost = counted(health.dead_letters, "notification")
+            told = f"{lost} could not be delivered; see `taximeter alerts list --dead`"
             found.append(_trouble("delivery_failed", "critical", told))
         return [*found, *self._lagging(health.lag_bytes, now_us), *self._lost(health.losses or {}, now_us)]
 
@@ -365,7 +371,10 @@ class Meter:
         for reason, at_us in self._lost_at_us.items():
             if now_us - at_us < self.LOSS_TOLD_US:
                 yield _trouble(
-                    "pipeline_loss", "critical", f"{self._losses[reason]} records lost: {reason}", reason=reason
+                    "pipeline_loss",
+                    "critical",
+                    f"{counted(self._losses[reason], 'record')} lost: {reason}",
+                    reason=reason,
                 )
 
 

@@ -23,6 +23,9 @@ FindingKind = Literal[
 ]
 
 
+CALLS: Final = "calls"
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What was seen beside what was expected, in `unit`: `expected 212 calls, 90% between 160 and 271`.
@@ -36,6 +39,12 @@ class Expectation:
     low: float
     high: float
     basis: str
+
+    @property
+    def seen(self) -> str:
+        """`420 calls`, `1 call`."""
+        unit = "call" if self.unit == CALLS and self.actual == 1 else self.unit
+        return f"{self.actual:g} {unit}"
 
 
 @dataclass(frozen=True, slots=True)

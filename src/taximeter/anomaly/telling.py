@@ -13,7 +13,7 @@ from taximeter.anomaly.calendar import SLOT_MINUTES
 from taximeter.anomaly.creep import tokens_per_call
 from taximeter.anomaly.detection import Detection
 from taximeter.anomaly.detectors import CACHE_DRIFT
-from taximeter.anomaly.finding import Expectation, Finding
+from taximeter.anomaly.finding import CALLS, Expectation, Finding
 from taximeter.anomaly.incidents import Incident
 from taximeter.anomaly.panel import KEPT_MINUTES, Raw
 from taximeter.anomaly.windows import WINDOWS, Seen, Watch
@@ -98,7 +98,7 @@ def _figures(
         place = int(np.argmin(np.abs(np.array(WINDOWS) - window)))
         expected = float(sums[Seen.EXPECTED])
         variance = 1 / max(expected, 0.1) + detection.spread.dispersion[row, place]
-        return "calls", float(sums[Seen.CALLS]), expected, float(np.sqrt(variance))
+        return CALLS, float(sums[Seen.CALLS]), expected, float(np.sqrt(variance))
     if watch is Watch.COST:
         calls = max(float(sums[Seen.PRICED]), 1.0)
         variance = detection.spread.cost_variance[row] / calls + detection.spread.cost_drift[row]
@@ -172,7 +172,7 @@ _WHAT: Final = {
 def _summary(incident: Incident, seen: Expectation) -> str:
     where = ", ".join(f"{name} {value}" for name, value in scope_of(incident).items()) or "calls without attribution"
     return (
-        f"{where}: {_WHAT[incident.kind]}: {seen.actual:g} {seen.unit}, expected {seen.expected:g}, "
+        f"{where}: {_WHAT[incident.kind]}: {seen.seen}, expected {seen.expected:g}, "
         f"90% between {seen.low:g} and {seen.high:g}, from {seen.basis}"
     )
 

@@ -1,8 +1,9 @@
 """What detection has learnt, kept in the data directory over a restart: only the minutes since have to be learnt then.
 
 `detection.learnt` is gzip (its checksum proves that a file is whole) over a line of JSON and a pickle. The line names
-the rules by which it was learnt: a digest of detection's own sources and of what the operator has told it. What was
-learnt by other rules, or cannot be read, is learnt anew from the history. The pickle makes objects of detection's own
+the rules by which it was learnt: what its figures mean (`MEANING`), how they are held, and what the operator has told.
+What was learnt by other rules, or cannot be read, is learnt anew from the history; thresholds and whatever else decides
+what is told of it may change without that. The pickle makes objects of detection's own
 classes and arrays, and nothing else: whatever else a file names is refused.
 """
 
@@ -10,13 +11,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
+import inspect
 import json
 import logging
 import os
 import pickle
+import pkgutil
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +34,9 @@ from taximeter.reports.backtest import detection_for
 LEARNT_FILE: Final = "detection.learnt"
 """Of the file in a data directory."""
 
-FORMAT: Final = 1
+MEANING: Final = 1
+"""To be raised when a figure that is learnt comes to mean something else while it is held as before."""
+
 RULES: Final = "taximeter.anomaly"
 TOLD: Final = {"timezone", "holidays", "allowed_models", "dimensions", "thresholds"}
 """The settings that decide what is learnt; the others only decide what is told."""
@@ -97,11 +104,30 @@ class LearntFile:
 
 def _rules(settings: AnomalySettings) -> str:
     """What two files have in common that were learnt alike."""
-    digest = hashlib.sha256(f"{FORMAT} {np.__version__} {settings.model_dump_json(include=TOLD)}".encode())
-    for source in sorted(resources.files(RULES).iterdir(), key=lambda one: one.name):
-        if source.name.endswith(".py"):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
+    held = [MEANING, settings.model_dump_json(include=TOLD), *held_by_classes(), *held_in(detection_for(settings))]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()
+
+
+def held_by_classes() -> Iterator[list[str]]:
+    """Every class of detection with the names of its fields, or of its members in their order: what an index means."""
+    package = importlib.import_module(RULES)
+    for module in sorted(one.name for one in pkgutil.iter_modules(package.__path__)):
+        for name, one in sorted(vars(importlib.import_module(f"{RULES}.{module}")).items()):
+            if isinstance(one, type) and one.__module__ == f"{RULES}.{module}":
+                members = (
+                    [str(member) for member in one] if issubclass(one, Enum) else list(inspect.get_annotations(one))
+                )
+                yield [name, *members]
+
+
+def held_in(one: object, name: str = "") -> Iterator[list[str]]:
+    """The parts of a detection that knows nothing yet: their names, and how arrays are laid out."""
+    if isinstance(one, np.ndarray):
+        yield [name, str(one.dtype), *map(str, one.shape)]
+    elif hasattr(one, "__dict__") and _is_of_rules(type(one).__module__):
+        for part, held in sorted(vars(one).items()):
+            yield [f"{name}.{part}", type(held).__name__]
+            yield from held_in(held, f"{name}.{part}")
 
 
 def _write(stream: gzip.GzipFile, learnt: Learnt, rules: str) -> None:
