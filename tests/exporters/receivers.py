@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +23,21 @@ Take = Callable[[str, Mapping[str, str], bytes], int]
 """Takes path, headers (small letters) and body of a POST; the status of the answer, 0 to hang up without one."""
 
 
+class Quiet(ThreadingHTTPServer):
+    """Says nothing of a client that does not trust it."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def listening(take: Take, answer: bytes = b'{"errors":[]}') -> Iterator[str]:
+def listening(
+    take: Take,
+    answer: bytes = b'{"errors":[]}',
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """The address at which `take` answers."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,18 +48,21 @@ def listening(take: Take, answer: bytes = b'{"errors":[]}') -> Iterator[str]:
                 self.close_connection = True
                 return
             self.send_response(status)
-            self.send_header("content-length", str(len(answer)))
+            for name, value in {**(headers or {}), "content-length": str(len(answer))}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Quiet(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}" if tls is None else f"https://localhost:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -52,14 +70,16 @@ def listening(take: Take, answer: bytes = b'{"errors":[]}') -> Iterator[str]:
 
 
 class DatadogIntake:
-    """`POST /api/v2/series`: a point replaces the one of the same metric, tags and second."""
+    """`POST /api/v2/series`: a point replaces the one of the same metric, tags and second. Tags are written as Datadog
+    does it: in small letters, what is no letter, digit or one of `_-:./` as one underscore, 200 characters."""
 
     KEY = "dd-key"
-    LARGEST_BYTES = 500_000
-    LARGEST_UNPACKED = 5_000_000
+    LARGEST_BYTES = 512_000
+    LARGEST_UNPACKED = 5_242_880
 
     def __init__(self) -> None:
         self.points: dict[tuple[str, tuple[str, ...], int], Decimal] = {}
+        self.requests = 0
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         if headers.get("dd-api-key") != self.KEY:
@@ -72,11 +92,19 @@ class DatadogIntake:
         for series in json.loads(unpacked, parse_float=Decimal, parse_int=Decimal)["series"]:
             assert set(series) == {"metric", "type", "points", "tags"}
             assert series["type"] == 1
-            assert all(len(tag) <= 200 for tag in series["tags"])
+            tags = tuple(sorted({self.tag(tag) for tag in series["tags"]}))
             for point in series["points"]:
-                at = int(point["timestamp"])
-                self.points[series["metric"], tuple(sorted(series["tags"])), at] = Decimal(point["value"])
+                assert Decimal(repr(float(point["value"]))) == point["value"], "what a double holds"
+                self.points[series["metric"], tags, int(point["timestamp"])] = point["value"]
+        self.requests += 1
         return 202
+
+    @staticmethod
+    def tag(text: str) -> str:
+        kept = "".join(one if one.isalnum() or one in "_-:./" else "_" for one in text.lower())
+        while "__" in kept:
+            kept = kept.replace("__", "_")
+        return kept[:200].rstrip("_").rstrip(":")
 
     def sums(self) -> dict[str, Decimal]:
         sums: dict[str, Decimal] = {}

@@ -14,7 +14,7 @@ from receivers import aws
 from taximeter.compose.exporting import mistakes
 from taximeter.config.exporting import LABELS
 from taximeter.config.file import parse
-from taximeter.exporters.datadog import NAMES, TAGS
+from taximeter.exporters.datadog_points import NAMES, TAGS
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "docs" / "integrations" / "exporters.md"

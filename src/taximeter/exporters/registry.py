@@ -52,7 +52,7 @@ KINDS: Final[Mapping[str, Callable[[], Kind]]] = {
     "otlp": _otlp,
     "webhook": _webhook,
 }
-EXTRAS: Final = {"cloudwatch": "cloudwatch"}
+EXTRAS: Final = {"cloudwatch": "cloudwatch", "datadog": "datadog"}
 """What has to be installed for a kind."""
 
 
