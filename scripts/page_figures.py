@@ -5,8 +5,8 @@ python scripts/page_figures.py [--minutes 10] [--no-lighthouse]
 Lighthouse's scores of Overview (from npm, by `npx`; at least 95 for performance and accessibility are meant), as on a
 slow phone and on a desktop; how long its first seconds keep a browser from listening, counted in CPU time, which a busy
 machine changes little; and what the page holds while calls come in, after a collection each time: JavaScript heap,
-nodes of the document, listeners. They must not grow. Exit code 1 when either fails. With `--minutes 0` only the scores,
-with `--report DIRECTORY` whole reports.
+nodes of the document, listeners. They must not grow. Beside them how long it stood still between two changes of its
+numbers. Exit code 1 when either fails. With `--minutes 0` only the scores, with `--report DIRECTORY` whole reports.
 """
 
 from __future__ import annotations
@@ -52,6 +52,20 @@ SAMPLES = 10
 SETTLED_SAMPLES = 3
 """By then every panel has been filled and refreshed, and all code is compiled."""
 MOST_GROWTH = 1.15
+
+NOTE_PAUSES = """
+    // Of a fixed size: what is measured must not grow by it. A pause of n tenths of a second is counted at n.
+    const [oneChangeMs, tenths] = [200, new Uint32Array(600)];
+    let last = null;
+    new MutationObserver(changes => {
+        if (!changes.some(({target}) => (target.closest ? target : target.parentElement)?.closest('main'))) return;
+        const now = performance.now();
+        if (last !== null && now - last < oneChangeMs) return;
+        if (last !== null) tenths[Math.min(Math.round((now - last) / 100), tenths.length - 1)] += 1;
+        last = now;
+    }).observe(document, {subtree: true, childList: true, characterData: true});
+    window.tellPauses = () => { const told = [...tenths]; tenths.fill(0); return told; };
+"""
 
 
 def main(minutes: float, reports: Path | None, forms: Sequence[str]) -> int:
@@ -116,6 +130,8 @@ class Held:
     listeners: int
     answers: int
     """What it has asked the server until then."""
+    pauses: tuple[float, ...]
+    """Seconds between two changes of what it shows, since the sample before; shortest first."""
 
 
 def is_steady(samples: list[Held], minutes: float) -> bool:
@@ -127,7 +143,18 @@ def is_steady(samples: list[Held], minutes: float) -> bool:
     }
     said = ", ".join(f"{name} {growth:.2f} times" for name, growth in growths.items())
     print(f"· after {minutes:g} minutes of what it held when it had settled: {said}", flush=True)
+    print(
+        f"· between two changes of the page: {pause_words(sorted(one for of in samples for one in of.pauses))}",
+        flush=True,
+    )
     return max(growths.values()) <= MOST_GROWTH
+
+
+def pause_words(pauses: Sequence[float]) -> str:
+    if not pauses:
+        return "none, it did not change twice"
+    at = [pauses[int(part * (len(pauses) - 1))] for part in (0.5, 0.95, 1)]
+    return f"of {at[0]} s, 95% at most {at[1]} s, longest {at[2]} s ({len(pauses):,} changes)"
 
 
 def signed_in(link: str) -> tuple[str, tuple[str, str]]:
@@ -166,17 +193,21 @@ def held(chromium: str, address: str, cookie: tuple[str, str], pause_seconds: fl
         page.context.add_cookies([{"name": name, "value": value, "url": address}])
         answers: Counter[str] = Counter()
         page.on("requestfinished", lambda request: answers.update([request.resource_type]))
+        page.add_init_script(NOTE_PAUSES)
         page.goto(address)
         devtools = page.context.new_cdp_session(page)
         for number in range(1, SAMPLES + 1):
             page.wait_for_timeout(pause_seconds * 1000)
             devtools.send("HeapProfiler.collectGarbage")
             heap, counts = devtools.send("Runtime.getHeapUsage"), devtools.send("Memory.getDOMCounters")
-            sample = Held(heap["usedSize"] / 1e6, counts["nodes"], counts["jsEventListeners"], answers["fetch"])
+            pauses = tuple(
+                tenth / 10 for tenth, times in enumerate(page.evaluate("tellPauses()")) for _ in range(times)
+            )
+            sample = Held(heap["usedSize"] / 1e6, counts["nodes"], counts["jsEventListeners"], answers["fetch"], pauses)
             minute = number * pause_seconds / 60
             print(
                 f"· after {minute:.1f} minutes: heap {sample.heap_mb:.1f} MB, {sample.nodes:,} nodes, "
-                f"{sample.listeners:,} listeners; {sample.answers:,} answers so far",
+                f"{sample.listeners:,} listeners; {sample.answers:,} answers so far; pauses {pause_words(pauses)}",
                 flush=True,
             )
             yield sample

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import zlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -258,6 +260,20 @@ def test_a_link_signs_a_browser_in_and_the_page_opens(house: House) -> None:
             for one in (page, asset, answer):
                 assert "default-src 'self'" in one.headers["content-security-policy"]
                 assert one.headers["x-content-type-options"] == "nosniff"
+
+    run(check())
+
+
+def test_of_scripts_in_a_document_only_the_pages_own_run(house: House, built_page: Path) -> None:
+    (built_page / "index.html").write_text("<!doctype html><script>first()</script><script>second()</script>")
+
+    async def check() -> None:
+        async with house.client() as client:
+            await client.get("/signin", params={"token": house.links.issue()})
+            policy = (await client.get("/")).headers["content-security-policy"]
+            for script in (b"first()", b"second()"):
+                assert f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'" in policy
+            assert "script-src 'self';" in (await client.get("/favicon.svg")).headers["content-security-policy"]
 
     run(check())
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from page_rig import Pages, Server, event, now
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact
 
 pytestmark = pytest.mark.browser
@@ -33,6 +33,18 @@ def test_a_page_and_a_time_are_reached_by_a_few_letters(page: Page) -> None:
     commands(page).fill("nothing is called this")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_keys_that_are_pressed_before_the_page_listens_are_heard(pages: Pages, server: Server) -> None:
+    page = pages.open(server)
+    held: list[Route] = []
+    page.route("**/assets/index-*.js", lambda route: held.append(route))
+    page.goto(server.url, wait_until="commit")
+    expect(page.get_by_role("heading", name="taximeter")).to_be_visible()
+    page.keyboard.press("Control+k")
+    for script in held:
+        script.continue_()
+    expect(page.get_by_role("combobox", name="What to do")).to_be_focused()
 
 
 def test_a_view_is_saved_by_name_found_again_and_forgotten(page: Page, server: Server) -> None:

@@ -1,6 +1,6 @@
 import { Container, Skeleton, Stack } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import { Suspense, useLayoutEffect, useState } from "react";
+import { Suspense, useEffect, useLayoutEffect, useState } from "react";
 
 import { lazily } from "./lazily";
 import { ApiError, calls, whoAmI } from "./api/client";
@@ -16,6 +16,13 @@ const Welcome = lazily(() => import("./Welcome"));
 
 const LOOK_FOR_FIRST_CALL_MS = 1_000;
 
+declare global {
+  interface Window {
+    /** Of the document: whether Ctrl-K was pressed before the page listened, which it does from now on. */
+    commandsWanted: () => boolean;
+  }
+}
+
 export function App() {
   useLayoutEffect(() => document.getElementById("shell")?.remove(), []); // in the frame that draws what it stood for
   const access = useAnswer({ queryKey: ["access"], queryFn: whoAmI, retry: false, staleTime: Infinity });
@@ -28,6 +35,9 @@ function Page() {
   const isNew = useIsNew();
   const [isCommanding, setCommanding] = useState(false);
   useHotkeys([["mod+K", () => setCommanding(true)]], []);
+  useEffect(() => {
+    if (window.commandsWanted()) setCommanding(true);
+  }, []);
   const Shown = PAGE_OF[view.page];
   return (
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>

@@ -7,7 +7,9 @@ sign-in page, which needs nothing beside itself.
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import mimetypes
 import re
 from pathlib import Path
@@ -19,22 +21,17 @@ from taximeter.server.answers import Headers, Receive, Scope, Send, answer, answ
 
 BUILT: Final = Path(__file__).parent / "page"
 
-SECURITY_HEADERS: Final[Headers] = (
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
-        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
+_POLICY: Final = (
+    "default-src 'self'; script-src 'self'{scripts}; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_INLINE_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 _FOREVER: Final = (b"cache-control", b"private, max-age=31536000, immutable")
 _COMPRESSED: Final = frozenset({".html", ".js", ".css", ".svg", ".json"})
 _BUILT_COMPRESSED: Final = ".br"
 """What the build lays beside a file, compressed further than there is time for when it is asked for."""
 _REFUSED: Final = re.compile(rb"q=0(\.0*)?")
+_FOR_A_DAY: Final = (b"cache-control", b"private, max-age=86400")
 _ASK_EACH_TIME: Final = (b"cache-control", b"no-cache")
 
 NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</title>
@@ -65,9 +62,22 @@ def sign_in_page(reason: str = "Sign in to see what is being spent.") -> bytes:
     return SIGN_IN.format(reason=reason).encode()
 
 
+def security_headers(document: bytes = b"") -> Headers:
+    """Scripts are files of this server, and those that the document brings itself: each is named by its hash."""
+    hashes = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(document))
+    scripts = "".join(f" 'sha256-{base64.b64encode(one).decode()}'" for one in hashes)
+    return (
+        (b"content-security-policy", _POLICY.format(scripts=scripts).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+    )
+
+
 async def answer_html(send: Send, status: int, html: bytes, headers: Headers = ()) -> None:
     content_type = (b"content-type", b"text/html; charset=utf-8")
-    await answer(send, status, html, [content_type, (b"cache-control", b"no-store"), *SECURITY_HEADERS, *headers])
+    await answer(send, status, html, [content_type, (b"cache-control", b"no-store"), *security_headers(), *headers])
 
 
 class Page:
@@ -89,7 +99,8 @@ class Page:
         if not index.is_file():
             await answer_html(send, 200, NOT_BUILT.encode())
             return
-        await self._answer_file(scope, send, index, _ASK_EACH_TIME)
+        document = await asyncio.to_thread(index.read_bytes)
+        await self._answer_file(scope, send, index, (_ASK_EACH_TIME, *security_headers(document)))
 
     async def file(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """A file beside the index. Names in `assets/` carry a hash of their content, so they never change."""
@@ -100,8 +111,8 @@ class Page:
         except (AuthenticationError, NotFoundError) as error:
             await answer_error(send, error)
             return
-        caching = _FOREVER if path.startswith("assets/") else _ASK_EACH_TIME
-        await self._answer_file(scope, send, wanted, caching)
+        caching = _FOREVER if path.startswith("assets/") else _FOR_A_DAY
+        await self._answer_file(scope, send, wanted, (caching, *security_headers()))
 
     def has(self, path: str) -> bool:
         """Whether a path of one segment names a built file (a favicon, a manifest)."""
@@ -114,14 +125,15 @@ class Page:
             raise NotFoundError(f"there is nothing at /{path}")
         return wanted
 
-    async def _answer_file(self, scope: Scope, send: Send, file: Path, caching: tuple[bytes, bytes]) -> None:
+    async def _answer_file(self, scope: Scope, send: Send, file: Path, headers: Headers) -> None:
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if kind.startswith("text/") or kind == "application/javascript":
             kind += "; charset=utf-8"
         coding, body = await asyncio.to_thread(self._coded, file, _codings(scope))
         coded = [(b"content-encoding", coding)] if coding else []
-        kept = [(b"content-type", kind.encode()), caching, (b"vary", b"accept-encoding")]
-        await answer(send, 200, body, [*kept, *coded, *SECURITY_HEADERS])
+        await answer(
+            send, 200, body, [(b"content-type", kind.encode()), (b"vary", b"accept-encoding"), *coded, *headers]
+        )
 
     def _coded(self, file: Path, taken: frozenset[bytes]) -> tuple[bytes, bytes]:
         """The name of a coding, empty for none, and the file in it."""
