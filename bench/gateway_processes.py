@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import signal
 import sys
@@ -16,11 +15,13 @@ import uvloop
 
 from bench.gateway_inside import Inside
 from taximeter.clock import SystemClock
+from taximeter.compose.garbage import forget_what_stays
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.gateway import Gateway, Provider, Recorder
 from taximeter.gateway.http1 import Http1
 from taximeter.pricing import load_price_book, priceable_from_event
+from taximeter.server.running import HttpProtocol
 from taximeter.spool import Spool
 
 CHUNK_SECONDS = 0.004
@@ -49,8 +50,7 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path, told: Path
     def price(event: UsageEvent) -> Cost | Unpriced:
         return book.price(priceable_from_event(event))
 
-    gc.collect()
-    gc.freeze()  # as the server does, and the next
+    forget_what_stays()  # as the server does, and the next
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn repeats it when it has ended, and there is more to do
     inside = Inside()
@@ -59,7 +59,7 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path, told: Path
     uvicorn.run(
         app if told is None else inside.around(app),
         port=port,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         log_level="warning",
         access_log=False,

@@ -16,6 +16,7 @@ import uvicorn
 from taximeter.clock import SystemClock
 from taximeter.gateway import Admission, Gateway, GatewaySettings, KnownAnswers, LineLog, Price, Provider, Recorder
 from taximeter.gateway.identities import KnownIds
+from taximeter.server.running import HttpProtocol
 
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"
@@ -356,7 +357,7 @@ def running(
             log_level="critical",
             date_header=False,
             server_header=False,
-            http="httptools",
+            http=HttpProtocol,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
         )

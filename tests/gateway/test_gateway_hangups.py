@@ -48,9 +48,11 @@ class Waiting:
 
     async def endless(self, stage: Stage) -> None:
         stage.head(200, SSE_HEADERS)
-        while not stage.writer.is_closing():
-            await stage.chunk(TEXT)
-        self.left.set()
+        try:
+            while not stage.writer.is_closing():
+                await stage.chunk(TEXT)
+        finally:
+            self.left.set()
 
     async def silent(self, stage: Stage) -> None:
         await stage.until_gone()

@@ -39,6 +39,8 @@ from taximeter.compose.exporting import DONE_ONCE as EXPORT
 from taximeter.compose.exporting import Exporting, open_exporting
 from taximeter.compose.exporting import mistakes as exporter_mistakes
 from taximeter.compose.forgetting import LOOK_SECONDS, Forgetting, Knows
+from taximeter.compose.garbage import LOOK_SECONDS as LOOK_FOR_GARBAGE_SECONDS
+from taximeter.compose.garbage import collect_if_quiet, forget_what_stays
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
 from taximeter.compose.jobs import Jobs
 from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
@@ -319,7 +321,7 @@ class Process:
         Raises UnavailableError when the port is taken.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        _forget_garbage()
+        forget_what_stays()
         listener = listen(self.settings.server.host, self.settings.server.port)
         url = address_of(listener)
         self._url = self.settings.server.public_url or url
@@ -331,6 +333,7 @@ class Process:
             self.limiting.begin(self.data / SPOOL_DIRECTORY, self.collecting.collector)
             self._share(self.collecting)
         self.limiting.look_after(self.jobs)
+        self.jobs.every("garbage", LOOK_FOR_GARBAGE_SECONDS, lambda: collect_if_quiet(self._open_calls()))
 
         async def on_start() -> None:
             if self.collecting is not None:
@@ -353,6 +356,9 @@ class Process:
                 self.collecting.live.hang_up()
 
         serve(app, listener, on_start=on_start, on_end=self._on_end, before_end=leave)
+
+    def _open_calls(self) -> int:
+        return 0 if self.gateway is None else self.gateway.open_calls
 
     def _share(self, kept: Collecting) -> None:
         """Of several servers on the same metadata one detects, alerts and exports: that which has the lease."""
@@ -472,13 +478,6 @@ def running(loaded: Loaded, data: Path, role: Role, clock: Clock | None = None) 
     with ExitStack() as closing:
         closing.callback(gc.unfreeze)  # what is frozen outlives its libraries at the end, which complain of it
         yield Process(loaded, data, role, closing, clock or SystemClock())
-
-
-def _forget_garbage() -> None:
-    """What was made so far stays (the price data above all): looking through it again and again for garbage would
-    stop every call for tens of milliseconds."""
-    gc.collect()
-    gc.freeze()
 
 
 def drain(collector: Collector) -> None:

@@ -16,6 +16,7 @@ from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.delivery import COST_HEADER
 from taximeter.gateway.departure import attempt, new_call
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange
+from taximeter.gateway.garbage import SmallSteps
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.heads import OURS
 from taximeter.gateway.http1 import Http1
@@ -66,6 +67,7 @@ class Gateway:
         self.refused: dict[str, int] = {}
         self.open_calls = 0
         self._guard = Guard()
+        self._garbage = SmallSteps()
         self._answers = AnswerCache(settings.response_cache, clock, settings.body_limit_bytes)
         self._mounts = Mounts(providers)
         self._keys = keys
@@ -112,6 +114,7 @@ class Gateway:
 
     async def _run(self, exchange: Exchange) -> None:
         self.open_calls += 1
+        self._garbage.another_call()
         try:
             await exchange.run()
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -48,34 +47,26 @@ class StreamCut(Exception):  # noqa: N818 - it is a decision
         self.refusal = refusal
 
 
+class DrainedEnough(Exception):  # noqa: N818 - it is a decision
+    """What is drained for a client that has left has become too much."""
+
+
 class Delivery:
-    """Hands one answer on. `record` is None for an answer that is no call's; `poll` is what it may tell of others.
+    """Hands one answer on. `record` is None for an answer that is no call's; `poll` is what it may tell of others."""
 
-    `give_up` ends the exchange when what is drained for a client that has left becomes too much.
-    """
+    __slots__ = ("_client", "_drained_bytes", "_mount", "_poll", "_record", "_tap", "_tools")
 
-    __slots__ = ("_client", "_drained_bytes", "_give_up", "_mount", "_poll", "_record", "_tap", "_tools")
-
-    def __init__(
-        self,
-        tools: Tools,
-        client: Client,
-        mount: Mount,
-        record: Record | None,
-        poll: Poll | None,
-        give_up: Callable[[], None],
-    ) -> None:
+    def __init__(self, tools: Tools, client: Client, mount: Mount, record: Record | None, poll: Poll | None) -> None:
         self._tools = tools
         self._client = client
         self._mount = mount
         self._record = record
         self._poll = None if poll is None else PollReader(tools, poll)
-        self._give_up = give_up
         self._tap: StreamTap | None = None
         self._drained_bytes = 0
 
     async def hand_on(self, answer: Answer, headers: Headers) -> None:
-        """All of it. `headers` are those for the client, without the framing."""
+        """All of it. `headers` are those for the client, without the framing. Raises DrainedEnough."""
         record = self._record
         if record is None:
             if self._poll is not None:
@@ -262,12 +253,15 @@ class Delivery:
                 tools.guard("progress", record.progress, self.read_so_far())
 
     def _drained(self, chunk: bytes) -> bool:
-        """Whether nobody waits for this any more. It is read all the same, for what it costs, within a bound."""
+        """Whether nobody waits for this any more. It is read all the same, for what it costs, within a bound.
+
+        Raises DrainedEnough.
+        """
         if not self._client.gone:
             return False
         self._drained_bytes += len(chunk)
         if self._drained_bytes > self._tools.settings.drain_limit_bytes:
-            self._give_up()
+            raise DrainedEnough
         return True
 
     async def _extend(self, record: Record, chunk: bytes) -> None:

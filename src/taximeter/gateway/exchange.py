@@ -11,7 +11,7 @@ from taximeter.extract import Reading
 from taximeter.gateway.attempts import Step, Tries
 from taximeter.gateway.call import NOTHING_READ
 from taximeter.gateway.client import Client
-from taximeter.gateway.delivery import Delivery
+from taximeter.gateway.delivery import Delivery, DrainedEnough
 from taximeter.gateway.departure import Attempt
 from taximeter.gateway.heads import OURS, answer_headers, first
 from taximeter.gateway.polled import Poll
@@ -66,7 +66,7 @@ class Exchange:
         self._client = client
         self._attempt: Attempt | None = attempt
         self._record = attempt.record
-        self._delivery = Delivery(tools, client, attempt.mount, attempt.record, poll, self._stop)
+        self._delivery = Delivery(tools, client, attempt.mount, attempt.record, poll)
         self._answer: Answer | None = None
         self._stopping = False
         self._task: asyncio.Task[object] | None = None
@@ -83,6 +83,8 @@ class Exchange:
         self._client.watch(self._hung_up)
         try:
             await self._forward()
+        except DrainedEnough:
+            self._interrupted("cancelled")
         except asyncio.CancelledError:
             if not self._stopping or self._task is None:
                 self._interrupted("interrupted", "gateway_stopped")
@@ -91,6 +93,7 @@ class Exchange:
             self._interrupted("cancelled")
         finally:
             self._client.close()
+            self._task = None
             if self._answer is not None:
                 self._answer.close()
             if self._timer is not None:
@@ -182,7 +185,7 @@ class Exchange:
         await asyncio.sleep(step.wait_seconds)
         self._attempt = attempt = await self._tries.attempt(step)
         self._record = attempt.record
-        self._delivery = Delivery(self._tools, self._client, attempt.mount, attempt.record, None, self._stop)
+        self._delivery = Delivery(self._tools, self._client, attempt.mount, attempt.record, None)
 
     async def _sent(self) -> Answer:
         """The provider's answer. Afterwards the request is forgotten: a stream may run for minutes.

@@ -240,7 +240,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, pool: _Pool) -> None:
         self._pool = pool
         self._loop = pool.loop
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = None
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -331,7 +331,8 @@ class _Connection(asyncio.Protocol):
                 self._waiter = None
                 self._deadline = 0.0
         if self._failure is not None and not self._chunks and not self._complete:
-            raise self._failure
+            # Another one: what is raised knows its frames, they know the connection, and that would know it.
+            raise UpstreamFailure(self._failure.kind, self._failure.message)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -372,11 +373,13 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._parser = None  # it knows the connection; they would wait for the garbage collector together
         self._pool.lost(self)
         if not self._busy or self._complete:
             return

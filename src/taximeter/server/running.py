@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taximeter.errors import UnavailableError, UsageError
 from taximeter.server.answers import App
@@ -55,6 +56,16 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's; a connection that has ended is gone at once. It and its last request know each other, and would wait
+    for the garbage collector together, which stops all calls for as long as it looks."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]
+        self.pipeline.clear()
+
+
 class _Server(uvicorn.Server):
     """Lets `before_end` do its work on a thread between the first signal and the end; a second one cuts it short."""
 
@@ -88,7 +99,7 @@ def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, be
         signal.signal(number, _heard)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         ws="websockets-sansio",
         ws_max_size=LONGEST_MESSAGE_BYTES,
         ws_per_message_deflate=False,
