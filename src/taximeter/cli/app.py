@@ -24,6 +24,7 @@ from taximeter.cli import (
     limits,
     migrate,
     prices,
+    reconcile,
     report,
     rules,
     sql,
@@ -63,6 +64,7 @@ app.command("tail")(tail.tail)
 app.command("why")(why.why)
 app.command("forecast")(forecast.forecast)
 app.command("chargeback")(chargeback.chargeback)
+app.command("reconcile")(reconcile.reconcile)
 app.command("calc")(calc.calc)
 app.command("import")(import_files.import_files)
 app.add_typer(keys.app, name="keys")

@@ -25,6 +25,7 @@ from taximeter.reports.chargeback import chargeback
 from taximeter.reports.differences import differences
 from taximeter.reports.forecast import forecast
 from taximeter.reports.questions import answer_question
+from taximeter.reports.reconcile import reconcile
 from taximeter.reports.repricing import cost_history
 from taximeter.reports.unpriced import unpriced
 from taximeter.reports.what_if import what_if
@@ -104,6 +105,10 @@ class OfflineSource:
     def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()
         return chargeback(request, self._opened.terms, self._opened.store, self._clock.now_us())
+
+    def reconcile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.take_in()
+        return reconcile(request, self._opened.store, self._opened.prices, self._clock.now_us())
 
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:
         self.take_in()

@@ -50,6 +50,8 @@ class Source(Protocol):
 
     def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]: ...
 
+    def reconcile(self, request: Mapping[str, Any]) -> dict[str, Any]: ...
+
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def backtest(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +103,10 @@ class ServerSource:
 
     def chargeback(self, request: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.remote.post("/api/v1/chargeback", request)
+        return answer
+
+    def reconcile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.remote.post("/api/v1/reconcile", request)
         return answer
 
     def forecast(self, question: Mapping[str, Any]) -> dict[str, Any]:

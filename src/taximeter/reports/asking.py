@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -21,6 +22,7 @@ SHARE_DIGITS: Final = 6
 RANGE: Final = ("filters", "from", "to", "timezone")
 """What says which calls are meant."""
 
+_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 MOST_TOKEN_RATIO: Final = Decimal(10)
 LARGEST_PRICE_FILE_BYTES: Final = 256 * 1024
 OVERRIDE: Final = "override"
@@ -103,6 +105,27 @@ def instant(request: Mapping[str, Any], field: str, now_us: int) -> int:
     """Microseconds since the epoch: now when it is not given; a date begins at midnight UTC."""
     given = request.get(field)
     return now_us if given is None else parse_instant(given, now_us, "UTC", field=field)
+
+
+def period(request: Mapping[str, Any]) -> dict[str, Any]:
+    """`from` and `to` of a query, from a `month` such as 2026-10 or from themselves; last month when nothing is
+    said."""
+    month = text(request, "month")
+    if month is None:
+        return {"from": request.get("from") or "last_month", "to": request.get("to") or _end(request)}
+    if request.get("from") or request.get("to"):
+        raise UsageError("a month, or from and to, not both", field="month")
+    found = _MONTH.fullmatch(month)
+    if found is None:
+        raise UsageError(f"{month!r} is no month", hint="such as 2026-10", field="month")
+    year, number = int(found[1]), int(found[2])
+    return {"from": f"{month}-01", "to": f"{year + number // 12:04d}-{number % 12 + 1:02d}-01"}
+
+
+def _end(request: Mapping[str, Any]) -> str:
+    """What began in the past ends now; last month, quarter or year when this one begins."""
+    begin = str(request.get("from") or "last_month")
+    return begin.replace("last_", "this_", 1) if begin.startswith("last_") else "now"
 
 
 def price_book(request: Mapping[str, Any], book: PriceBook) -> PriceBook:

@@ -11,7 +11,6 @@ statement sum to its total, and none is a cent or more away from its exact charg
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
@@ -26,7 +25,6 @@ from taximeter.store.events import Answer, EventStore, Query, parse_query
 Unattributed = Literal["line", "shared"]
 CENT: Final = Decimal("0.01")
 KEYS: Final = (*asking.RANGE, "by", "month", "fiscal_start_month", "unattributed")
-_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _DIVISION: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
@@ -82,7 +80,7 @@ def chargeback(request: Mapping[str, Any], terms: Terms, store: EventStore, now_
     """
     asking.only(request, KEYS)
     terms = _terms(request, terms)
-    query = parse_query({**_period(request), **_narrowed(request, terms)}, now_us)
+    query = parse_query({**asking.period(request), **_narrowed(request, terms)}, now_us)
     (by,) = query.group_by
     answer = store.query(query)
     lines = statement([_line(row, by) for row in answer.rows if _made(row)], terms)
@@ -149,25 +147,6 @@ def _terms(request: Mapping[str, Any], terms: Terms) -> Terms:
     allowed = list(get_args(Unattributed))
     hint = "allowed: " + ", ".join(allowed)
     raise UsageError(f"unattributed cannot be {wanted!r}", hint=hint, field="unattributed", allowed=allowed)
-
-
-def _period(request: Mapping[str, Any]) -> dict[str, Any]:
-    month = asking.text(request, "month")
-    if month is None:
-        return {"from": request.get("from") or "last_month", "to": request.get("to") or _end(request)}
-    if request.get("from") or request.get("to"):
-        raise UsageError("a month, or from and to, not both", field="month")
-    found = _MONTH.fullmatch(month)
-    if found is None:
-        raise UsageError(f"{month!r} is no month", hint="such as 2026-10", field="month")
-    year, number = int(found[1]), int(found[2])
-    return {"from": f"{month}-01", "to": f"{year + number // 12:04d}-{number % 12 + 1:02d}-01"}
-
-
-def _end(request: Mapping[str, Any]) -> str:
-    """What began in the past ends now; last month, quarter or year when this one begins."""
-    begin = str(request.get("from") or "last_month")
-    return begin.replace("last_", "this_", 1) if begin.startswith("last_") else "now"
 
 
 def _narrowed(request: Mapping[str, Any], terms: Terms) -> dict[str, Any]:

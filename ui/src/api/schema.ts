@@ -913,6 +913,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reconcile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Reconcile
+         * @description How the bill of a provider differs from what was metered, and what the difference is made of.
+         */
+        post: operations["ask_reconcile_api_v1_reconcile_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -3779,6 +3799,147 @@ export interface components {
             unit: string;
             /** Usd */
             usd: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ReconcileAnswer
+         * @description Each row names its `provider` and, under the name of `by`, its day or model. Rows sum to the totals.
+         */
+        ReconcileAnswer: {
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "day" | "model";
+            /** From */
+            from: string;
+            /** Reasons */
+            reasons: components["schemas"]["ReconcileReason"][];
+            /** Rows */
+            rows: components["schemas"]["ReconciledAmounts"][];
+            /** To */
+            to: string;
+            /** Tolerance */
+            tolerance: string;
+            totals: components["schemas"]["ReconciledAmounts"];
+            /**
+             * Within
+             * @description no provider differs by more than the tolerance; null: nothing to compare
+             */
+            within: boolean | null;
+        };
+        /**
+         * ReconcileReason
+         * @description What may make a difference. `usd` and `calls` are how much of it is in question; null when it is not known.
+         */
+        ReconcileReason: {
+            /** Calls */
+            calls: number | null;
+            /** Code */
+            code: string;
+            /** Text */
+            text: string;
+            /** Usd */
+            usd: string | null;
+        };
+        /**
+         * ReconcileWish
+         * @description Which bills are compared with what was metered; those of last month when nothing is said.
+         */
+        ReconcileWish: {
+            /**
+             * Billed Usd
+             * @description in place of an imported bill: its whole amount
+             */
+            billed_usd?: string | null;
+            /**
+             * By
+             * @description what a row is; a day
+             */
+            by?: ("day" | "model") | null;
+            /**
+             * Filters
+             * @description which calls the bill is for
+             */
+            filters?: {
+                [key: string]: unknown;
+            };
+            /**
+             * From
+             * @description in place of a month: as in a query; included
+             */
+            from?: string | null;
+            /**
+             * Month
+             * @description in UTC, as providers bill
+             * @example 2026-10
+             */
+            month?: string | null;
+            /**
+             * Provider
+             * @description one provider; all with a bill
+             * @example openai
+             */
+            provider?: string | null;
+            /**
+             * Report
+             * @description rows of the provider's bill and usage report, as imports read them; compared, and not stored
+             */
+            report?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * To
+             * @description as `from`; not included
+             */
+            to?: string | null;
+            /**
+             * Tolerance
+             * @description a share of the bill; 0.01 when nothing is said
+             */
+            tolerance?: string | null;
+        };
+        /**
+         * ReconciledAmounts
+         * @description `difference_usd` = `billed_usd` - `metered_usd` = `unmetered_usd` + `price_usd` + `unexplained_usd`.
+         */
+        ReconciledAmounts: {
+            /** Billed Usd */
+            billed_usd: string;
+            /**
+             * Calls
+             * @description metered
+             */
+            calls: number;
+            /**
+             * Difference Share
+             * @description of the bill; null where nothing was billed
+             */
+            difference_share: number | null;
+            /** Difference Usd */
+            difference_usd: string;
+            /** Estimated Calls */
+            estimated_calls: number;
+            /** Metered Usd */
+            metered_usd: string;
+            /**
+             * Price Usd
+             * @description what the bill is more than the usage in the provider's report comes to
+             */
+            price_usd: string;
+            /**
+             * Unexplained Usd
+             * @description the difference of days without a usage report
+             */
+            unexplained_usd: string;
+            /**
+             * Unmetered Usd
+             * @description usage in the provider's report that was not metered, at prices of the book
+             */
+            unmetered_usd: string;
+            /** Unpriced Calls */
+            unpriced_calls: number;
         } & {
             [key: string]: unknown;
         };
@@ -7643,6 +7804,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NamedAnswer"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the credential may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description the request is wrong; `field` says where */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description not now; see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    ask_reconcile_api_v1_reconcile_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReconcileWish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconcileAnswer"];
                 };
             };
             /** @description no valid credential */

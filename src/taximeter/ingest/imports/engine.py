@@ -78,7 +78,7 @@ class Tally:
         if wrong and len(self.wrong_at) < MOST_REASONS:
             self.wrong_at.append((file, place, reason))
 
-    def add(self, record: Record, price: PriceRecord) -> None:
+    def add(self, record: Record, price: PriceRecord | None) -> None:
         self.events += 1
         at = str(record["started_at"])
         self.first_at = min(self.first_at or at, at)
@@ -91,7 +91,9 @@ class Tally:
         reported = record.get("reported_cost_usd")
         if reported is not None:
             share.reported_cost_usd = add(share.reported_cost_usd or ZERO, Decimal(str(reported)))
-        cost = price(record)
+        cost = price(record) if price else None
+        if cost is None:
+            return
         if isinstance(cost, Unpriced):
             share.unpriced += 1
         else:
@@ -122,9 +124,9 @@ def told(rows: Iterator[Row | LeftOut]) -> tuple[Format | None, Iterator[Row | L
 
 
 class Import:
-    """Takes files in, one after the other. `sink` None only looks: a dry run."""
+    """Takes files in, one after the other. `sink` None only looks: a dry run; without `price` it says no cost."""
 
-    def __init__(self, sink: Sink | None, price: PriceRecord, options: Options) -> None:
+    def __init__(self, sink: Sink | None, price: PriceRecord | None, options: Options) -> None:
         self._sink = sink
         self._price = price
         self._options = options
