@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import naive_answers as naive
 import pytest
 from all_stores import OpenEvents
 
@@ -278,7 +279,7 @@ def test_pages_go_on_where_the_last_one_ended(events: EventStore) -> None:
 def test_behind_the_last_group_of_a_tag_all_is_the_rest(events: EventStore) -> None:
     events.append([line(n, tags={"plan": str(n)}, duration_ms=n) for n in (1, 2)], {})
     asked = {"measures": ["calls", "latency_ms_p50"], "group_by": ["tags.plan"], "limit": 1, "offset": 5}
-    rest = {"tags.plan": None, "calls": 2, "latency_ms_p50": 1.0, "other": True}
+    rest = {"tags.plan": None, "calls": 2, "latency_ms_p50": naive.told(1.0), "other": True}
     assert rows(events, **asked) == [rest]
 
 
@@ -408,10 +409,20 @@ def test_what_is_no_sum_is_answered_by_tags_too(events: EventStore, interval: st
     asked = {"measures": "latency_ms_p95,users", "group_by": "tags.plan", "interval": interval, "limit": 1}
     answer = events.query(all_time(**asked, order_by="tags.plan", timezone="Europe/Berlin"))
     assert [(row["tags.plan"], row["latency_ms_p95"], row.get("other")) for row in answer.rows] == [
-        ("a", 5.0, None),
-        (None, 5.0, True),
+        ("a", naive.told(5.0), None),
+        (None, naive.told(5.0), True),
     ]
-    assert answer.totals["latency_ms_p95"] == 5.0
+    assert answer.totals["latency_ms_p95"] == naive.told(5.0)
+
+
+TIMES_MS = (0.0, 0.001, 0.9999, 1.0, 1.5, 40.0, 999.999, 1e3, 12_345.678, 6e5, 1e10, 2e10)
+
+
+@pytest.mark.parametrize("took_ms", TIMES_MS)
+def test_a_percentile_is_the_middle_of_the_same_bin_in_every_engine(events: EventStore, took_ms: float) -> None:
+    events.append([line(1, duration_ms=took_ms), line(2)], {})
+    answer = events.query(all_time(measures="latency_ms_p50,time_to_first_token_ms_p50"))
+    assert answer.totals == {"latency_ms_p50": naive.told(took_ms), "time_to_first_token_ms_p50": None}
 
 
 def test_days_of_the_clock_change_have_23_and_25_hours(events: EventStore) -> None:

@@ -23,11 +23,24 @@ from test_events_properties import examples, tries
 from taximeter.core.cost import Cost
 from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
+from taximeter.store.events.bins import middle_ms
+from taximeter.store.events.durations import DURATION, FIRST_TOKEN
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import Retention
 from taximeter.store.events.query import Order
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, HOURS, LEVELS, USER_DAYS, USER_WEEKS, Level, Standing, plan
+from taximeter.store.events.rollups import (
+    EVENTS,
+    HOURS,
+    LEVELS,
+    TIMED,
+    USER_DAYS,
+    USER_WEEKS,
+    Level,
+    Standing,
+    plan,
+    plan_of_timing,
+)
 from taximeter.store.events.statements import parts_of
 
 HOUR_US = at_random.HOUR_US
@@ -153,12 +166,16 @@ def test_where_too_much_is_dirty_everything_comes_from_the_events() -> None:
     assert plan(query, parts_of(query), Standing({(HOURS.name, 2 * n * HOUR_US) for n in range(200)})) is None
 
 
+TIMINGS = len(TIMED)
+"""A day has so many more units, of how long its calls took."""
+
+
 @pytest.fixture
 def rolled(events: EventStore) -> EventStore:
     """Three events of two hours, added up."""
     moments = ("2026-11-18T10:10:00Z", "2026-11-18T10:50:00Z", "2026-11-18T11:10:00Z")
     events.append(lines([record(number, moment) for number, moment in enumerate(moments)]), {})
-    assert events.roll_up(LATEST_US) == 4  # two hours, a day and a week
+    assert events.roll_up(LATEST_US) == 4 + TIMINGS  # two hours, a day and a week
     return events
 
 
@@ -166,6 +183,10 @@ def record(number: int, started_at: str, **more: Any) -> dict[str, Any]:
     event_id = f"019a0000-0000-7000-8000-{number:012d}"
     said = {"event_id": event_id, "started_at": started_at, "status": "ok", "cost_usd": "1", "user_id": "u"}
     return {**said, "duration_ms": 40.0, **more}
+
+
+def timed_days(days: int) -> dict[str, int]:
+    return {level.name: days for level in TIMED}
 
 
 def test_a_unit_is_added_up_once(rolled: EventStore) -> None:
@@ -180,29 +201,104 @@ def test_what_adds_up_comes_from_sums_also_beside_what_does_not(rolled: EventSto
     assert rolled.query(asked).rows[0]["calls"] == 3  # what ranks the groups has to be read from the events
     by_calls = replace(asked, order_by=Order("calls", True))
     told = rolled.query(by_calls)
-    assert told.rows == [{"feature": None, "latency_ms_p95": 40.0, "calls": 14, "users": 1}]
-    assert told.totals == {"latency_ms_p95": 40.0, "calls": 14, "users": 1}
+    assert told.rows == [{"feature": None, "latency_ms_p95": naive.told(40.0), "calls": 14, "users": 1}]
+    assert told.totals == {"latency_ms_p95": naive.told(40.0), "calls": 14, "users": 1}
     without = rolled.query(replace(by_calls, whole_totals=False))
     assert (without.rows, without.totals) == (told.rows, {"latency_ms_p95": None, "calls": 14, "users": None})
+
+
+def test_percentiles_come_from_how_many_calls_of_a_day_took_how_long(rolled: EventStore) -> None:
+    with_other_sums(rolled, TIMED[0].table, "bin = 7")  # to see where they come from
+    rolled.append(lines([record(9, "2026-11-19T10:50:00Z", feature="chat", duration_ms=80.0)]), {})
+    from_sums, from_events = middle_ms(7), naive.told(80.0)
+    asked = Query(from_us=0, to_us=LATEST_US, measures=("calls", "latency_ms_p50", "latency_ms_p99"))
+    for group_by, limit in ((("feature",), None), (("feature",), 1), (("feature", "model"), 1)):
+        told = rolled.query(replace(asked, group_by=group_by, limit=limit))
+        assert [row["latency_ms_p99"] for row in told.rows] == [from_sums, from_events]
+        assert told.totals == {"calls": 4, "latency_ms_p50": from_sums, "latency_ms_p99": from_events}
+    by_user = rolled.query(replace(asked, group_by=("user_id",)))  # of which there are no such sums
+    assert by_user.rows[0]["latency_ms_p50"] == naive.told(40.0)
+
+
+def test_a_group_in_which_nothing_was_timed_has_no_percentile_beside_its_users(rolled: EventStore) -> None:
+    untimed = record(9, "2026-11-18T10:50:00Z", feature="chat", user_id="v")
+    rolled.append(lines([{name: value for name, value in untimed.items() if name != "duration_ms"}]), {})
+    rolled.roll_up(LATEST_US)
+    asked = Query(from_us=0, to_us=LATEST_US, measures=("calls", "users", "latency_ms_p50"), group_by=("feature",))
+    assert [(row["users"], row["latency_ms_p50"]) for row in rolled.query(asked).rows] == [
+        (1, naive.told(40.0)),
+        (1, None),
+    ]
+
+
+def test_one_row_may_be_ordered_by_what_it_does_not_tell(rolled: EventStore) -> None:
+    asked = Query(from_us=0, to_us=LATEST_US, measures=("errors", "latency_ms_p50"), order_by=Order("calls", False))
+    assert rolled.query(asked).rows == [{"errors": 0, "latency_ms_p50": naive.told(40.0)}]
+
+
+def test_percentiles_outlive_the_events_they_are_of(aged: EventStore) -> None:
+    asked = Query(from_us=0, to_us=NOW_US, measures=("latency_ms_p95",), group_by=("feature",))
+    assert aged.query(replace(asked, order_by=Order("calls", True))).totals == {"latency_ms_p95": naive.told(40.0)}
+    with pytest.raises(UsageError, match="no longer kept"):
+        aged.query(replace(asked, group_by=("user_id",)))
+
+
+def test_percentiles_are_refused_of_days_whose_events_were_gone_before_their_times_were_counted(
+    open_events: OpenEvents, tmp_path: Path
+) -> None:
+    store = open_events(tmp_path)
+    store.append(lines([record(n, f"2026-11-{10 + n}T10:00:00Z") for n in range(10)]), {})
+    store.expire(Retention({EVENTS: 2}), NOW_US)
+    without_level(store, TIMED[0])
+    newer = open_events(tmp_path)
+    newer.roll_up(LATEST_US)
+    asked = Query(from_us=NOW_US - 2 * DAY_US, to_us=NOW_US, measures=("latency_ms_p50",))
+    assert newer.query(asked).totals == {"latency_ms_p50": naive.told(40.0)}
+    with pytest.raises(UsageError, match="no longer kept"):
+        newer.query(replace(asked, from_us=NOW_US - 3 * DAY_US))
+    newer.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_planned"),
+    [
+        ({}, True),
+        ({"group_by": ("team", "model"), "interval": "day"}, True),
+        ({"interval": "month"}, True),
+        ({"interval": "hour"}, False),
+        ({"interval": "day", "timezone": "Europe/Berlin"}, False),
+        ({"group_by": ("user_id",)}, False),
+        ({"group_by": ("tags.plan",)}, False),
+        ({"to_us": DAY_US - 1}, False),
+    ],
+)
+def test_percentiles_come_from_days_only_where_those_say_what_the_events_say(
+    asked: dict[str, Any], is_planned: bool
+) -> None:
+    query = Query(**{"from_us": 0, "to_us": 10 * DAY_US, "measures": ("latency_ms_p95",), **asked})
+    assert all(
+        (plan_of_timing(query, timing, Standing()) is not None) == is_planned for timing in (DURATION, FIRST_TOKEN)
+    )
 
 
 def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
     rolled.append(lines([record(7, "2026-11-18T12:10:00Z")]), {})
     assert rolled.roll_up(at_random.moment_us("2026-11-18T12:59:59Z")) == 0
     assert rolled.roll_up(at_random.moment_us("2026-11-18T13:00:00Z")) == 1
-    assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1
+    assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1 + TIMINGS
     assert rolled.roll_up(at_random.moment_us("2026-11-22T23:59:59Z")) == 0
     assert rolled.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 1
 
 
 def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None:
-    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1}
-    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7", "errors = 7"), strict=True):
+    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1, **timed_days(1)}
+    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7", "errors = 7", "bin = 7", "bin = 7"), strict=True):
         with_other_sums(rolled, level.table, amount)
     ten = at_random.moment_us("2026-11-18T10:00:00Z")
     day = at_random.moment_us("2026-11-18T00:00:00Z")
     week = at_random.moment_us("2026-11-16T00:00:00Z")
-    wrong = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US), (USER_DAYS.name, day), (USER_WEEKS.name, week))
+    of_hours = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US))
+    wrong = (*of_hours, (USER_DAYS.name, day), (USER_WEEKS.name, week), (TIMED[0].name, day))
     assert rolled.verify(repair=True).differing == wrong
     assert rolled.verify().differing == ()
 
@@ -218,12 +314,12 @@ def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
     """An event of a wrong clock, ten years away, is one day more and not 3,650."""
     rolled.append(lines([record(8, "2016-11-18T10:50:00Z")]), {})
     rolled.roll_up(LATEST_US)
-    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2, USER_WEEKS.name: 2}
+    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2, USER_WEEKS.name: 2, **timed_days(2)}
 
 
 def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
     without_events(rolled)
-    assert len(rolled.verify(repair=True).differing) == 3
+    assert len(rolled.verify(repair=True).differing) == 4
     assert rolled.verify().differing == ()
 
 
@@ -284,7 +380,7 @@ def test_what_only_events_could_tell_is_refused_with_the_time_from_which_they_ar
 
 def test_a_week_follows_a_late_event_when_the_events_of_its_first_days_are_gone(aged: EventStore) -> None:
     aged.append(lines([record(30, "2026-11-18T09:00:00Z")]), {})
-    assert aged.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 6  # three hours, two days, a week
+    assert aged.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 6 + 2 * TIMINGS  # three hours, two days, a week
     by_user = Query(from_us=0, to_us=LATEST_US, measures=("calls",), group_by=("user_id",))
     assert aged.query(by_user).rows == [{"user_id": name, "calls": n} for name, n in (("u0", 5), ("u1", 5), ("u", 1))]
     verified = aged.verify()
@@ -328,7 +424,7 @@ def test_what_comes_too_late_is_rejected_and_not_lost(aged: EventStore) -> None:
 
 def test_sums_go_at_their_own_age(aged: EventStore) -> None:
     ages = Retention({EVENTS: 2, HOURS.name: 4, USER_DAYS.name: 30})
-    assert aged.expire(ages, NOW_US) == {EVENTS: 0, HOURS.name: 6, USER_DAYS.name: 0}
+    assert aged.expire(ages, NOW_US) == {EVENTS: 0, HOURS.name: 2 * 6, USER_DAYS.name: 0}  # with how long calls took
     by_user = Query(from_us=0, to_us=NOW_US, measures=("calls",), group_by=("user_id",))
     assert aged.query(by_user).totals == {"calls": 10}
     with pytest.raises(UsageError):

@@ -189,7 +189,10 @@ class RetentionSettings(Section):
         default=None, gt=0, description="Days that outcomes are kept; for ever when it is not set."
     )
     hourly_sums_days: int | None = Field(
-        default=None, gt=0, description="Days that the sums of hours are kept; at least as long as events."
+        default=None,
+        gt=0,
+        description="Days that the sums of hours, and how many calls of a day took how long, are kept; at least as "
+        "long as events.",
     )
     daily_user_sums_days: int | None = Field(
         default=None, gt=0, description="Days that each user's sums of days are kept; at least as long as events."

@@ -49,7 +49,8 @@ class Folding:
         unknown = {part.name: None for part in self.whole_parts}
         by_group = {self._group(row): row for row in shown}
         found = [
-            row if self._is_rest(row) else {**row, **by_group.get(self._group(row), unknown)} for row in self.found
+            row if self._is_rest(row) else {**row, **unknown, **by_group.get(self._group(row), {})}
+            for row in self.found
         ]
         return replace(self, found=found)
 

@@ -142,6 +142,9 @@ def _make(client: ClickHouseClient, level: Level, writer: str) -> None:
         "INSERT INTO rollup_dirty (level, started_at, writer, state, version) "
         f"SELECT *, toUUID({text(writer)}), {_WRITTEN}, 1 FROM ({every})"
     )
+    if level.of is None:  # nothing can be added up any more of what events were already deleted from
+        kept = "SELECT max(started_at) FROM kept_from FINAL WHERE name = 'events' HAVING count() > 0"
+        client.write(f"INSERT INTO kept_from (name, started_at) SELECT {text(level.name)}, * FROM ({kept})")
     client.write(
         f"CREATE TABLE IF NOT EXISTS {level.table} ENGINE = MergeTree PARTITION BY toYYYYMM(started_at) "
         f"ORDER BY (started_at, generation) AS SELECT *, toUInt64(0) AS generation FROM ({empty})"

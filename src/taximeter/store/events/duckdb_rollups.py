@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 from sqlglot import expressions as exp
@@ -35,10 +35,19 @@ def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
         connection.execute(f"CREATE TABLE {level.table} AS {empty}")
         connection.execute("DELETE FROM rollup_dirty WHERE level = $1", [level.name])
         connection.execute(f"INSERT INTO rollup_dirty {_every_unit(level)}", [level.name])
+        if level.of is None:
+            connection.execute(_KEPT_WITH_EVENTS, [level.name])
         connection.execute("COMMIT")
     except duckdb.Error:
         connection.execute("ROLLBACK")
         raise
+
+
+_KEPT_WITH_EVENTS: Final = """
+    INSERT INTO kept_from SELECT $1, started_at FROM kept_from WHERE name = 'events'
+    ON CONFLICT (name) DO UPDATE SET started_at = greatest(started_at, excluded.started_at)
+"""
+"""Nothing can be added up any more of what events were already deleted from."""
 
 
 def _every_unit(level: Level) -> str:

@@ -56,10 +56,9 @@ from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
 
 QUERY_TIMEOUT_SECONDS: Final = 30.0
-MEMORY_LIMIT_MB: Final = 768
+MEMORY_LIMIT_MB: Final = 512
 """Of the engine. At 50 million events questions are as fast as with more, since the system keeps pages of the file as
-well, and moving a day's events fits. The quantiles of a month by user need two thirds of it: with less they are written
-to disk and take longer than a question may."""
+well; moving a day's events fits, and so do the percentiles of a month by user."""
 THREADS: Final = 2
 
 SPILL_MB: Final = 4096
@@ -422,6 +421,7 @@ def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConn
         "threads": threads,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        "allocator_background_threads": True,  # what a large question took goes back to the system afterwards
         "checkpoint_threshold": f"{CHECKPOINT_MB}MB",
         "max_temp_directory_size": f"{SPILL_MB}MB",
     }

@@ -29,8 +29,12 @@ class Timing:
         return tuple(f"{self.column}_in_{number}" for number in range(len(BOUNDS_MS) + 1))
 
     @property
+    def name(self) -> str:
+        return self.column.removesuffix("_ms")
+
+    @property
     def sum_us(self) -> str:
-        return f"{self.column.removesuffix('_ms')}_sum_us"
+        return f"{self.name}_sum_us"
 
 
 DURATION: Final = Timing("duration_ms")

@@ -9,13 +9,13 @@ from typing import Final
 from sqlglot import expressions as exp
 
 from taximeter.store.events import buckets
+from taximeter.store.events.bins import BIN, bin_number
 from taximeter.store.events.families import family
 from taximeter.store.events.intervals import Calendar, Interval
 from taximeter.store.events.rollups import (
     EVENTS,
     HOURS,
     LEVELS,
-    PARTS,
     USER_DAYS,
     Level,
     Standing,
@@ -35,7 +35,7 @@ _SIDE: Final = "side"
 
 def columns(level: Level) -> tuple[str, ...]:
     """The columns of a level's table."""
-    return (START, *level.fields, *(part.name for part in PARTS))
+    return (START, *level.keys, *(part.name for part in level.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,12 @@ def _sums(level: Level, stretches: Sequence[tuple[int | Slot, int | Slot]]) -> e
     calendar = Calendar(level.interval, "UTC")
     start = buckets.bucket(exp.column(START, source, quoted=True), calendar, buckets.clock_changes(calendar, 0, 1))
     unit = exp.cast(start, exp.DataType.Type.TIMESTAMP)  # engines make a date of a week
-    select = exp.select(exp.alias_(unit, "unit"), *(exp.column(name, quoted=True) for name in level.fields))
-    select = select.select(*(exp.alias_(sums(part), part.name, quoted=True) for part in PARTS))
-    grouped = select.from_(source).where(within(stretches)).group_by("unit", *level.fields)
+    select = exp.select(exp.alias_(unit, "unit"), *_quoted(level.fields)).from_(source).where(within(stretches))
+    if level.timing is not None:
+        took = exp.column(level.timing.column, quoted=True)
+        select = select.select(exp.alias_(bin_number(took), BIN, quoted=True)).where(exp.not_(took.is_(exp.null())))
+    select = select.select(*(exp.alias_(sums(part), part.name, quoted=True) for part in level.parts))
+    grouped = select.group_by("unit", *level.keys)
     named = [exp.alias_(exp.column("unit"), START, quoted=True), *_quoted(columns(level)[1:])]
     return exp.select(*named).from_(grouped.subquery("sums"))
 

@@ -1,4 +1,5 @@
-"""Roll-ups: the sums of whole hours, days and weeks, kept beside the events that they are computed from.
+"""Roll-ups: the sums of whole hours, days and weeks, kept beside the events that they are computed from; and how many
+calls of a day took how long, of which percentiles are told (see `bins`).
 
 For every unit of a level that is not *dirty*, the rows of the level are what adding up its events gives. An event that
 comes, changes or goes makes its units dirty in the same transaction; a job adds dirty units up anew. So a roll-up is
@@ -22,6 +23,8 @@ from sqlglot import expressions as exp
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.errors import UsageError
 from taximeter.store.events import buckets
+from taximeter.store.events.bins import BIN
+from taximeter.store.events.durations import DURATION, FIRST_TOKEN, Timing
 from taximeter.store.events.intervals import INTERVALS, Interval
 from taximeter.store.events.query import Query
 from taximeter.store.events.slots import Slot, moment_of
@@ -39,7 +42,8 @@ class Level:
     """Sums by unit and `fields`, in the table `table`, asked through the view `view`, which has `model` too.
 
     A unit is an `interval` of UTC. `buckets` are the intervals whose buckets consist of whole units. A level that is
-    coarser than another one, `of`, has the same fields and is added up from its rows.
+    coarser than another one, `of`, has the same fields and is added up from its rows. One of a `timing` counts the
+    calls that have it, by their bins besides.
     """
 
     name: str
@@ -50,6 +54,19 @@ class Level:
     first_us: int = 0
     """The start of a unit, any one."""
     of: Level | None = None
+    timing: Timing | None = None
+    goes_with: str | None = None
+    """The name of what it is kept as long as, where not its own."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is added up: the columns besides the start of the unit (`started_at`) and the keys."""
+        return PARTS if self.timing is None else (CALLS_IN_BIN,)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What rows are told apart by, besides the start of the unit."""
+        return self.fields if self.timing is None else (*self.fields, BIN)
 
     @property
     def table(self) -> str:
@@ -75,7 +92,7 @@ class Level:
     @property
     def kept_as(self) -> str:
         """The name of what goes at the same age: a coarser level is no reason to keep anything longer."""
-        return self.name if self.of is None else self.of.kept_as
+        return self.goes_with or (self.name if self.of is None else self.of.kept_as)
 
 
 # Fields of few values: each one multiplies the rows. With tenants, prompt versions and endpoints an hour of a million
@@ -114,11 +131,34 @@ USER_WEEKS: Final = Level(
     fields=USER_DAYS.fields,
     of=USER_DAYS,
 )
-LEVELS: Final = (HOURS, USER_DAYS, USER_WEEKS)
-"""In the order in which they are tried, fewer rows first, and added up: a coarser one after the one that it is of."""
+SUMS: Final = (HOURS, USER_DAYS, USER_WEEKS)
+"""The levels of sums, in the order in which they are tried, fewer rows first."""
+
+
+def _timed(timing: Timing) -> Level:
+    # Of days, since an hour has hardly fewer rows than a day; without reasons, which calls that take time seldom have.
+    return Level(
+        name=f"{timing.name}_days",
+        interval="day",
+        unit_us=_DAY_US,
+        buckets=USER_DAYS.buckets,
+        fields=tuple(name for name in HOURS.fields if name != "unpriced_reason"),
+        timing=timing,
+        goes_with=HOURS.name,
+    )
+
+
+TIMED: Final = tuple(_timed(timing) for timing in (DURATION, FIRST_TOKEN))
+"""Those that say percentiles."""
+
+LEVELS: Final = (*SUMS, *TIMED)
+"""In the order in which they are added up: a coarser one after the one that it is of."""
 
 PARTS: Final[tuple[Part, ...]] = sum_parts()
-"""The columns of every level besides the start of the unit (`started_at`) and its fields."""
+"""What levels of sums have."""
+
+CALLS_IN_BIN: Final = Part("calls", "sum")
+"""What levels of a timing have."""
 
 Dirty = Collection[tuple[str, int]]
 """Level and start of the units that have to be added up anew, microseconds since the epoch."""
@@ -156,7 +196,7 @@ class Standing:
     def clean(self, level: Level, stretches: Iterable[Stretch]) -> Stretches:
         """The whole units of a level in this time that are kept, and not dirty."""
         dirty = sorted(start for name, start in self.dirty if name == level.name)
-        kept_us = self.kept_from.get(level.kept_as, 0)
+        kept_us = max(self.kept_from.get(name, 0) for name in (level.kept_as, level.name))
         whole = [(level.next_unit(max(from_us, kept_us)), level.unit(to_us)) for from_us, to_us in stretches]
         return joined(piece for from_us, to_us in whole for piece in _without(from_us, to_us, dirty, level.unit_us))
 
@@ -201,9 +241,20 @@ def _fitting(query: Query, parts: Sequence[Part]) -> list[list[Level]]:
     """The levels that can answer, each after those that are coarser."""
     if any(part not in PARTS for part in parts):
         return []
-    fields = {*query.group_by, *(condition.field for condition in query.filters)}
-    fitting = [level for level in LEVELS if fields <= level.askable and _buckets_are_whole_units(query, level)]
+    fitting = [level for level in SUMS if _fits(query, level)]
     return [[*(one for one in fitting if one.of == level), level] for level in fitting if level.of is None]
+
+
+def _fits(query: Query, level: Level) -> bool:
+    fields = {*query.group_by, *(condition.field for condition in query.filters)}
+    return fields <= level.askable and _buckets_are_whole_units(query, level)
+
+
+def plan_of_timing(query: Query, timing: Timing, standing: Standing) -> Plan | None:
+    """The roll-up that says how many calls of each group took how long, or None when the events do."""
+    (level,) = (level for level in TIMED if level.timing == timing)
+    found = _planned(query, [level], standing) if _fits(query, level) else None
+    return found if found is not None and standing.has_events(found.gaps) else None
 
 
 def _buckets_are_whole_units(query: Query, level: Level) -> bool:

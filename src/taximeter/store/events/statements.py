@@ -10,6 +10,9 @@ A query becomes up to four statements:
    bucket. Otherwise they stand in the first one.
 3. `rest` (only when the query wants such and groups were folded): those, over the calls of the folded groups.
 4. `whole` (only when it wants such, and has more than one row): those, over all calls.
+
+Each of 2 to 4 comes from the events; percentiles from roll-ups where those say them, in a statement of their own for
+each timing (see `percentiles`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from taximeter.core.cost import COMPONENTS
 from taximeter.core.outcome import OUTCOME
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.store.events import buckets
+from taximeter.store.events.bins import bin_number
 from taximeter.store.events.columns import OUTCOME_FACTS
 from taximeter.store.events.durations import BOUNDS_MS, LONGEST_MS, TIMINGS, Timing
 from taximeter.store.events.filters import Condition
@@ -89,10 +93,10 @@ def aggregate(part: Part) -> exp.Expr:
     """A part over events."""
     name = part.name
     if name in PERCENTILES:
-        column, share = PERCENTILES[name]
+        timing, percent = PERCENTILES[name]
         return exp.WithinGroup(
-            this=exp.PercentileDisc(this=exp.Literal.number(share)),
-            expression=exp.Order(expressions=[exp.Ordered(this=_column(column))]),
+            this=exp.PercentileDisc(this=exp.Literal.number(f"0.{percent}")),
+            expression=exp.Order(expressions=[exp.Ordered(this=bin_number(_column(timing.column)))]),
         )
     if name in _SUMMED_COLUMNS:
         return exp.Sum(this=_column(name))
@@ -229,9 +233,13 @@ def _one_of(condition: Condition) -> exp.Expr:
     return exp.or_(*tests) if tests else exp.false()
 
 
+def filters_of(shape: Shape | PageShape) -> list[exp.Expr]:
+    return [_condition(condition) for condition in shape.filters]
+
+
 def _conditions(shape: Shape | PageShape) -> list[exp.Expr]:
     """Those of the filters and of the time."""
-    conditions = [_condition(condition) for condition in shape.filters]
+    conditions = filters_of(shape)
     if shape.start is not None:
         conditions.append(_column("started_at") >= placed(shape.start))
     if shape.end is not None:
@@ -266,10 +274,10 @@ class Shape:
 def _shape(query: Query, slots: Slots) -> Shape:
     """With the whole time of the query."""
     start, end = slots.moment(query.from_us), slots.moment(query.to_us)
-    return replace(_timeless(query, slots), start=start, end=end)
+    return replace(timeless(query, slots), start=start, end=end)
 
 
-def _timeless(query: Query, slots: Slots) -> Shape:
+def timeless(query: Query, slots: Slots) -> Shape:
     calendar = query.calendar
     changes = () if calendar is None else buckets.clock_changes(calendar, query.from_us, query.to_us)
     at_any_time = replace(
@@ -298,10 +306,10 @@ def _with_slots(condition: Condition, slots: Slots) -> Condition:
     field = _dimension(condition.field, slots)
     if condition.operator == "exists":
         return replace(condition, field=field)
-    return replace(condition, field=field, values=_in_slots(slots, condition.values))
+    return replace(condition, field=field, values=in_slots(slots, condition.values))
 
 
-def _in_slots(slots: Slots, values: Iterable[Any]) -> tuple[Slot | None, ...]:
+def in_slots(slots: Slots, values: Iterable[Any]) -> tuple[Slot | None, ...]:
     """What is not set has no slot: SQL asks for it in other words."""
     return tuple(None if value is None else _in_slot(slots, value) for value in values)
 
@@ -310,7 +318,7 @@ def _in_slot(slots: Slots, value: Any) -> Slot:
     return slots.number(value) if isinstance(value, Decimal) else slots.of(value)
 
 
-def _stretches(stretches: Iterable[Stretch], slots: Slots) -> SlottedStretches:
+def slotted(stretches: Iterable[Stretch], slots: Slots) -> SlottedStretches:
     return tuple((slots.moment(from_us), slots.moment(to_us)) for from_us, to_us in stretches)
 
 
@@ -342,10 +350,10 @@ def groups(query: Query, standing: Standing | None = None, first: Sequence[Seque
     if found is None:
         shape = GroupsShape(_shape(query, slots))
     else:
-        rolled = tuple((level, _stretches(stretches, slots)) for level, stretches in found.rolled)
-        shape = GroupsShape(_timeless(query, slots), rolled, _stretches(found.gaps, slots))
+        rolled = tuple((level, slotted(stretches, slots)) for level, stretches in found.rolled)
+        shape = GroupsShape(timeless(query, slots), rolled, slotted(found.gaps, slots))
     if first is not None:
-        shape = replace(shape, first=tuple(_in_slots(slots, keys) for keys in first))
+        shape = replace(shape, first=tuple(in_slots(slots, keys) for keys in first))
     return slots.statement(_groups, shape)
 
 
@@ -419,7 +427,7 @@ def _grouped(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
 
 def _rows_of_levels(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
     """The rows of the levels and the events in the gaps, as they are: with the keys of their group, and the parts."""
-    keys, filters = _key_columns(shape.asked), [_condition(condition) for condition in shape.asked.filters]
+    keys, filters = key_columns(shape.asked), filters_of(shape.asked)
     sums = exp.select(*keys, *(_column(part.name) for part in parts))
     sources = [sums.copy().from_(level.view).where(within(stretches)) for level, stretches in shape.rolled]
     if shape.gaps:
@@ -442,7 +450,7 @@ def _of_one_call(part: Part) -> exp.Expr:
 
 
 def _added_up(shape: Shape, parts: Sequence[Part]) -> exp.Select:
-    return exp.select(*_key_columns(shape), *(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts))
+    return exp.select(*key_columns(shape), *(exp.alias_(aggregate(part), part.name, quoted=True) for part in parts))
 
 
 def _by_group(shape: Shape, select: exp.Select) -> exp.Select:
@@ -450,7 +458,7 @@ def _by_group(shape: Shape, select: exp.Select) -> exp.Select:
     return select.group_by(*(exp.column(name) for name in names)) if names else select
 
 
-def _key_columns(shape: Shape) -> list[exp.Expr]:
+def key_columns(shape: Shape) -> list[exp.Expr]:
     columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(shape.query.group_by)]
     if shape.query.interval is not None:
         columns.append(exp.alias_(_bucket(shape), BUCKET))
@@ -570,24 +578,28 @@ def _refolded(part: Part) -> exp.Expr:
 def whole(query: Query, parts: Sequence[Part]) -> Statement:
     """The parts over all calls of the query: one row."""
     slots = Slots()
-    ungrouped = replace(query, group_by=(), order_by=None, interval=None)  # the name of a tag would have no slot
-    return slots.statement(_whole, WholeShape(_shape(ungrouped, slots), tuple(parts)))
+    return slots.statement(_whole, WholeShape(_shape(ungrouped(query), slots), tuple(parts)))
+
+
+def ungrouped(query: Query) -> Query:
+    """The same calls as one: the name of a tag would have no slot."""
+    return replace(query, group_by=(), order_by=None, interval=None)
 
 
 def shown(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]] | None) -> Statement:
     """The parts by group and bucket, over the calls of the groups `first` (their keys), or of all of them."""
     slots = Slots()
     asked = _shape(query, slots)
-    inside = None if first is None else tuple(_in_slots(slots, keys) for keys in first)
-    return slots.statement(_shown, ShownShape(asked, tuple(parts), inside))
+    keys = None if first is None else tuple(in_slots(slots, one) for one in first)
+    return slots.statement(_shown, ShownShape(asked, tuple(parts), keys))
 
 
 def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> Statement:
     """The parts over the calls outside of the groups `first` (their keys), by bucket when there is an interval."""
     slots = Slots()
     asked = _shape(query, slots)
-    outside = tuple(_in_slots(slots, keys) for keys in first)
-    return slots.statement(_rest, WholeShape(asked, tuple(parts), outside))
+    keys = tuple(in_slots(slots, one) for one in first)
+    return slots.statement(_rest, WholeShape(asked, tuple(parts), keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -610,7 +622,7 @@ class ShownShape:
 
 def _shown(shape: ShownShape) -> exp.Select:
     select = _by_group(shape.asked, _from_calls(_added_up(shape.asked, shape.parts), shape.asked))
-    return select if shape.first is None else select.where(_inside(shape.asked.query, shape.first))
+    return select if shape.first is None else select.where(inside(shape.asked.query, shape.first))
 
 
 def _whole(shape: WholeShape) -> exp.Select:
@@ -620,18 +632,19 @@ def _whole(shape: WholeShape) -> exp.Select:
 
 def _rest(shape: WholeShape) -> exp.Select:
     query = shape.asked.query
-    select = _whole(shape).where(_outside(query, shape.first))
+    select = _whole(shape).where(outside(query, shape.first))
     if query.interval is None:
         return select
     return select.select(exp.alias_(_bucket(shape.asked), BUCKET)).group_by(BUCKET)
 
 
-def _outside(query: Query, first: Keys) -> exp.Expr:
-    inside = _inside(query, first)
-    return exp.not_(exp.Coalesce(this=exp.paren(inside), expressions=[exp.false()]))
+def outside(query: Query, first: Keys) -> exp.Expr:
+    """Whether a call is of none of these groups."""
+    within_them = inside(query, first)
+    return exp.not_(exp.Coalesce(this=exp.paren(within_them), expressions=[exp.false()]))
 
 
-def _inside(query: Query, first: Keys) -> exp.Expr:
+def inside(query: Query, first: Keys) -> exp.Expr:
     """Whether a call is of one of these groups."""
     if len(query.group_by) == 1:  # a list of values is looked up, a chain of comparisons gone through
         return _one_of(Condition(query.group_by[0], "in", tuple(key for (key,) in first)))
@@ -739,7 +752,7 @@ def _durations(shape: Shape) -> exp.Select:
     for timing in TIMINGS:
         counts.update(_counted(timing))
     columns = (exp.alias_(count, name, quoted=True) for name, count in counts.items())
-    return _by_group(shape, _from_calls(exp.select(*_key_columns(shape), *columns), shape))
+    return _by_group(shape, _from_calls(exp.select(*key_columns(shape), *columns), shape))
 
 
 def _counted(timing: Timing) -> Iterator[tuple[str, exp.Expr]]:
@@ -785,7 +798,7 @@ def _cache_write_offs(shape: WriteOffsShape) -> exp.Select:
         "written_off_tokens": exp.Sum(this=exp.Mul(this=written.copy(), expression=lost.copy())),
         "written_off_usd": exp.Sum(this=exp.Mul(this=_column("cache_write_surcharge_usd"), expression=lost.copy())),
     }
-    columns = [*_key_columns(asked), *(exp.alias_(part, name, quoted=True) for name, part in parts.items())]
+    columns = [*key_columns(asked), *(exp.alias_(part, name, quoted=True) for name, part in parts.items())]
     select = exp.select(*columns).from_(seen.subquery("seen"))
     return _by_group(asked, select.where(wrote, *_conditions(asked)))
 

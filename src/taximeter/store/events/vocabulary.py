@@ -15,7 +15,9 @@ from taximeter.core.event import Kind
 from taximeter.core.money import exact, format_usd
 from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.errors import UsageError
+from taximeter.store.events.bins import middle_ms
 from taximeter.store.events.columns import COLUMNS
+from taximeter.store.events.durations import DURATION, FIRST_TOKEN, Timing
 
 TAG_PREFIX: Final = "tags."
 """`tags.NAME` is the free tag NAME."""
@@ -144,7 +146,7 @@ def _share_of_cost(parts: tuple[Number, ...]) -> float | None:
 
 
 def _milliseconds(parts: tuple[Number, ...]) -> float | None:
-    return None if parts[0] is None else float(parts[0])
+    return None if parts[0] is None else middle_ms(int(parts[0]))
 
 
 _KIND_OF: Final[Mapping[Callable[[tuple[Number, ...]], Any], str]] = {
@@ -179,15 +181,12 @@ INPUT_COSTS: Final = ("cost_input_usd", "cost_cache_read_usd", "cost_cache_write
 FAILED: Final = ("error", "interrupted")
 """The statuses of a call that did not bring its answer."""
 
-PERCENTILES: Final = {
-    f"{measure}_p{percent}": (column, f"0.{percent}".rstrip("0"))
-    for measure, column, percents in (
-        ("latency_ms", "duration_ms", (50, 90, 95, 99)),
-        ("time_to_first_token_ms", "time_to_first_token_ms", (50, 90, 95, 99)),
-    )
-    for percent in percents
+PERCENTILES: Final[Mapping[str, tuple[Timing, int]]] = {
+    f"{measure}_p{percent}": (timing, percent)
+    for measure, timing in (("latency_ms", DURATION), ("time_to_first_token_ms", FIRST_TOKEN))
+    for percent in (50, 90, 95, 99)
 }
-"""Measure → the column and the share of calls that were at least as fast (nearest rank: a value that occurred)."""
+"""Measure → what is timed, and how many of a hundred calls were at least as fast (nearest rank, told by its bin)."""
 
 _ALL: Final = (
     Measure("calls", _sum("calls"), _count, "calls; every attempt is one"),
@@ -266,7 +265,10 @@ _ALL: Final = (
         "calls that read from the provider's cache, as a share of those with input tokens",
     ),
     *(Measure(name, _sum(name), _money, about, money=True) for name, about in CACHE_MEASURES.items()),
-    *(Measure(name, _whole(name), _milliseconds, "nearest rank, over calls that report it") for name in PERCENTILES),
+    *(
+        Measure(name, _whole(name), _milliseconds, "nearest rank within 1 %, over calls that report it")
+        for name in PERCENTILES
+    ),
     *(Measure(name, _whole(name), _moment, about) for name, about in MOMENTS.items()),
     Measure("users", _whole("users"), _count, "distinct users"),
 )
