@@ -64,7 +64,12 @@ RUN_BY: Final[dict[tuple[str, str], tuple[int, str, str]]] = {
     (f"{OF_INTEGRATIONS}powerbi.md", "powerquery"): (
         2,
         READING,
-        "test_a_query_in_m_fetches_columns_that_are_of_its_types",
+        "test_a_query_in_m_gives_a_table_with_the_sums_of_the_page",
+    ),
+    (f"{OF_INTEGRATIONS}odata.md", "powerquery"): (
+        1,
+        READING,
+        "test_the_query_in_m_of_the_odata_feed_gives_a_table_with_the_sums_of_the_page",
     ),
     (f"{OF_INTEGRATIONS}prometheus.md", "promql"): (
         5,

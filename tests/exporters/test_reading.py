@@ -20,6 +20,7 @@ import duckdb
 import httpx
 import pytest
 from export_rig import record
+from power_query import Get, QueryError, Table, Type, carry_out, typed
 from server_rig import eventually, server
 
 import taximeter
@@ -211,49 +212,118 @@ def test_the_commands_of_the_manual_run(example: str, served: Served, tmp_path: 
     assert made == [] or all(file.stat().st_size for file in made)
 
 
-def _datetimezone(cell: str) -> datetime:
-    moment = datetime.fromisoformat(cell)
-    assert moment.tzinfo is not None
-    return moment
+def in_m(javascript: Callable[..., str], *queries: str) -> list[dict[str, Any]]:
+    """The trees of queries, or what is wrong with them."""
+    program = Path(__file__).with_name("power_query.mjs").read_text()
+    told: list[dict[str, Any]] = json.loads(javascript(program, *queries))
+    return told
 
 
-M_TYPES: dict[str, Callable[[str], Any]] = {
+def tables_of(
+    javascript: Callable[..., str], queries: Sequence[str], key: str, user: tuple[str, str] | None = None
+) -> list[Table]:
+    return [carry_out(told["tree"], {"TaximeterKey": key}, Get(user)) for told in in_m(javascript, *queries)]
+
+
+def since_the_month(query: str) -> str:
+    return re.sub(r'from = "\w+"', f'from = "{SINCE}"', query)
+
+
+def exact(column: Sequence[float | None]) -> Decimal:
+    """The sum of numbers as they are shown."""
+    return sum((Decimal(repr(number)) for number in column if number is not None), Decimal(0))
+
+
+MEASURED_IN_M = ("cost_usd", "calls", "input_tokens", "output_tokens")
+TYPES_IN_M: dict[str, type | tuple[type, ...]] = {
     "type text": str,
-    "type number": Decimal,
-    "type datetimezone": _datetimezone,
-    "Currency.Type": Decimal,
+    "type number": float,
+    "type datetimezone": datetime,
     "Int64.Type": int,
 }
-"""What a cell has to be for Power Query to make it that type; raises where it cannot."""
-
-
-def in_m(javascript: Callable[..., str], query: str) -> dict[str, Any]:
-    program = Path(__file__).with_name("power_query.mjs").read_text()
-    told: dict[str, Any] = json.loads(javascript(program, query))
-    return told
 
 
 @MAY_INSTALL
 @pytest.mark.parametrize("example", blocks("powerquery"))
-def test_a_query_in_m_fetches_columns_that_are_of_its_types(
+def test_a_query_in_m_gives_a_table_with_the_sums_of_the_page(
     example: str, served: Served, javascript: Callable[..., str]
 ) -> None:
-    """Power Query itself runs on Windows only: what it asks for is asked, and read as its types say."""
-    told = in_m(javascript, example)
-    assert told.get("address") == "http://127.0.0.1:8787", told.get("error")
-    headers = {"authorization": f"Bearer {served.key}"}
-    asked = {**told["query"], "from": SINCE}
-    answer = httpx.get(f"{served.url}/{told['path']}", params=asked, headers=headers, timeout=60).raise_for_status()
-    rows = list(csv.DictReader(answer.text.splitlines()))
-    assert rows
-    assert told["types"]
-    for column, kind in told["types"]:
-        assert [M_TYPES[kind](row[column]) for row in rows if row[column]], column
-    (cost,) = {"cost_usd", "BilledCost"} & {column for column, _ in told["types"]}
-    whole = served.ask(measures=["cost_usd"], **{"from": SINCE})["totals"]["cost_usd"]
-    assert sum(Decimal(row[cost] or 0) for row in rows) == Decimal(whole)
+    """Power Query itself runs on Windows only: Microsoft's parser reads the query, `power_query.py` carries it out."""
+    here = example.replace("http://127.0.0.1:8787", served.url)
+    assert here != example
+    as_written, table = tables_of(javascript, [here, since_the_month(here)], served.key)
+    assert as_written.columns == table.columns
+    page = served.ask(measures=MEASURED_IN_M, **{"from": SINCE})["totals"]
+    if "BilledCost" in table.columns:
+        assert exact(table.column("BilledCost")) == Decimal(page["cost_usd"])
+    else:
+        assert {name: exact(table.column(name)) for name in MEASURED_IN_M} == {
+            name: Decimal(page[name]) for name in MEASURED_IN_M
+        }
+    assert table.types
+    for column, kind in table.types.items():
+        assert all(isinstance(cell, TYPES_IN_M[kind]) for cell in table.column(column) if cell is not None), column
+
+
+@MAY_INSTALL
+def test_the_query_in_m_of_the_odata_feed_gives_a_table_with_the_sums_of_the_page(
+    served: Served, javascript: Callable[..., str]
+) -> None:
+    (example,) = re.findall(r"```powerquery\n(.*?)```", (MANUALS / "odata.md").read_text(), re.DOTALL)
+    here = example.replace("http://127.0.0.1:8787", served.url)
+    (table,) = tables_of(javascript, [here], served.key, ("any", served.key))
+    page = served.ask(measures=["cost_usd", "calls"], **{"from": SINCE, "to": UNTIL})["totals"]
+    assert exact(table.column("cost_usd")) == Decimal(page["cost_usd"])
+    assert sum(table.column("calls")) == page["calls"] == CALLS
+    assert table.columns == ["date", "model", "cost_usd", "calls"]
+
+
+REFUSED_IN_M = {
+    'Table.Pivot("x")': "'Table.Pivot' was not recognized",
+    "NoSuchParameter": "'NoSuchParameter' was not recognized",
+    'Web.Contents("URL", [Timeout = 5])': "'Timeout'.* not valid options",
+    'Web.Contents("URL", [RelativePath = "api/v1/query", Query = [limit = 5]])': "limit of the query is no text",
+    'Web.Contents("URL", [RelativePath = "api/v1/query"])': "401",
+    'OData.Feed("URL/odata/v1", [Authorization = "Bearer " & TaximeterKey]){[Name = "costs"]}': "matched 0 rows",
+    '1 & "a"': "cannot apply operator &",
+    "if true then 1 else 2": "IfExpression is not known here",
+    "[a = 1][b]": "'b' of the record was not found",
+}
+
+
+@MAY_INSTALL
+def test_a_query_in_m_that_is_wrong_or_beyond_the_evaluator_is_an_error(
+    served: Served, javascript: Callable[..., str]
+) -> None:
+    trees = in_m(javascript, *(query.replace("URL", served.url) for query in REFUSED_IN_M))
+    for told, wrong in zip(trees, REFUSED_IN_M.values(), strict=True):
+        with pytest.raises(QueryError, match=wrong):
+            carry_out(told["tree"], {"TaximeterKey": served.key}, Get())
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "read"),
+    [
+        ("", "type number", None),
+        ("", "type text", ""),
+        ("1.25", "type number", 1.25),
+        ("0.00004", "Currency.Type", 0.0),
+        ("2.5", "Int64.Type", 2),
+        ("nan", "type number", QueryError),
+        ("2026-10-01", "type datetimezone", QueryError),
+        ("x", "type duration", QueryError),
+    ],
+)
+def test_a_cell_in_m(cell: str, kind: str, read: Any) -> None:
+    table = Table(["a"], [{"a": cell}])
+    if read is QueryError:
+        with pytest.raises(QueryError):
+            typed(table, [("a", Type(kind))], "en-US")
+    else:
+        assert typed(table, [("a", Type(kind))], "en-US").column("a") == [read]
 
 
 @MAY_INSTALL
 def test_what_is_no_query_in_m_is_told_apart(javascript: Callable[..., str]) -> None:
-    assert "comma" in in_m(javascript, "let Answer = [a = 1 in Answer")["error"]
+    (told,) = in_m(javascript, "let Answer = [a = 1 in Answer")
+    assert "comma" in told["error"]
