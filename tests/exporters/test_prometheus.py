@@ -27,7 +27,16 @@ from server_rig import PATIENCE_SECONDS, answers, eventually, free_port, server
 from taximeter.clock import SystemClock
 from taximeter.exporters.feed import Feed, Grouping
 from taximeter.exporters.latencies import HISTOGRAMS
-from taximeter.exporters.prometheus import BY_USER, GAUGES, SPEND, USER_MEASURES, SpendCollector, StandingCollector
+from taximeter.exporters.prometheus import (
+    BY_USER,
+    GAUGES,
+    SPEND,
+    USER_MEASURES,
+    Reading,
+    ReadingsCollector,
+    SpendCollector,
+    StandingCollector,
+)
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -56,6 +65,15 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
+def complaints(text: str) -> tuple[int, str]:
+    """What promtool has to say of metrics, and how it ends."""
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+NOTHING_WRONG = (0, "")
+
+
 @promtool
 def test_the_metrics_pass_promtool(here: World) -> None:
     here.traffic(Random(3), 100)
@@ -63,10 +81,17 @@ def test_the_metrics_pass_promtool(here: World) -> None:
     one = spend(here)
     for feed in (one, users):
         feed.turn()
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=exposed(one, users), capture_output=True, text=True, check=False
-    )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    assert complaints(exposed(one, users)) == NOTHING_WRONG
+
+
+@promtool
+def test_quantiles_pass_promtool() -> None:
+    latency = Reading("taximeter_latency_seconds", ("model", "quantile"), [(("gpt-4o", "0.95"), 1.5)])
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ReadingsCollector(lambda: [latency]))
+    text = generate_latest(registry).decode()
+    assert 'taximeter_latency_seconds{model="gpt-4o",quantile="0.95"} 1.5' in text
+    assert complaints(text) == NOTHING_WRONG
 
 
 def test_they_are_openmetrics_too(here: World) -> None:
@@ -138,6 +163,8 @@ def test_every_recording_rule_and_every_panel_returns_data_from_a_server_under_l
             missing = {name for name in missing if not ask(wanted[name])}
             time.sleep(2 if missing else 0)
         assert missing == set()
+        told = httpx.get(url + "/metrics", headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_SECONDS)
+        assert complaints(told.raise_for_status().text) == NOTHING_WRONG
         assert {name for name in recording if not eventually(partial(ask, name))} == set()
 
 

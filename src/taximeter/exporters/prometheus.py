@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from taximeter.core.usage import TOKEN_CLASSES
@@ -157,7 +163,7 @@ class StandingCollector(Collector):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A gauge or counter as others see it: (label values, value)."""
+    """A gauge, a counter or quantiles as others see them: (label values, value)."""
 
     name: str
     labels: tuple[str, ...]
@@ -172,11 +178,23 @@ class ReadingsCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for reading in self._readings():
-            kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
-            family = kind(reading.name, GAUGES[reading.name], labels=reading.labels)
-            for labels, value in reading.values:
-                family.add_metric(labels, value)
-            yield family
+            yield _quantiles(reading) if "quantile" in reading.labels else _read(reading)
+
+
+def _read(reading: Reading) -> Metric:
+    kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
+    family = kind(reading.name, GAUGES[reading.name], labels=reading.labels)
+    for labels, value in reading.values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _quantiles(reading: Reading) -> Metric:
+    """Prometheus has the label `quantile` for summaries alone."""
+    family = SummaryMetricFamily(reading.name, GAUGES[reading.name])
+    for labels, value in reading.values:
+        family.add_sample(reading.name, dict(zip(reading.labels, labels, strict=True)), value)
+    return family
 
 
 def _counter(metric: SpendMetric, state: State) -> Metric:
@@ -193,7 +211,7 @@ def _counter(metric: SpendMetric, state: State) -> Metric:
 def _always_told(measure: str) -> bool:
     """A counter that begins when its first event comes hides that event from `rate`: those that rules rest on are
     there from zero."""
-    return measure in ("cost_usd", "calls", "failed_calls", "retries", "input_tokens", "output_tokens")
+    return measure in ("cost_usd", "calls", "failed_calls", "refused", "retries", "input_tokens", "output_tokens")
 
 
 def _gauge(name: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
