@@ -1,13 +1,17 @@
-"""What others' SDKs add to a call of `openai`, beside ours: each in processes and an environment of its own.
+"""What others' SDKs add to a call of `openai`, beside ours: each in a process and an environment of its own.
 
-    python -m bench.sdk_peers [--rounds 30] [--calls 100] [--only NAME ...]
+    python -m bench.sdk_peers [--rounds 60] [--calls 50] [--only NAME ...]
 
-Of each there are two processes, one with a bare client and one with an instrumented one, against a local server that
-also swallows whatever is exported. All of them are there at the same time and take turns in short rounds, so that all
-meet the same state of the machine; who begins changes from round to round. Counted is the CPU time of the whole process
-in its round, the threads that export included, until everything has been flushed. What counts is the median over the
-rounds of what the instrumented process took more than the bare one beside it; two bare processes of one environment
-differ by what `control` says. The environments are made on first use (uv) and kept in the cache.
+In each process three take turns in short rounds: a bare client, a second one that is bare as well (`control`), and the
+instrumented one. What is bare calls the library's own method, taken before anything was instrumented; all three share
+one HTTP client. So they meet the same state of the machine and of the process. The processes take turns as well,
+against one local server that also swallows whatever is exported. Counted is the CPU time of the whole process, the
+threads that export included, until everything has been flushed. What an instrumentation does below that method is in
+all three, and is not counted.
+
+What counts is the median over the rounds of what was added, with the interval in which the true median lies with 95 %
+certainty. The verdict takes the unfavourable ends of both. The environments are made on first use (uv) and kept in the
+cache.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -24,22 +29,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 LEAST_RATIO: Final = 10.0
 """How many times less ours has to add."""
 
-WARM_UP_ROUNDS: Final = 2
-ROUNDS: Final = 30
-CALLS: Final = 100
+CERTAIN: Final = 1.96
+"""Standard deviations to either side within which 95 % of a normal distribution lie."""
 
-BARE: Final = "bare"
-CONTROL: Final = "control"
-"""Sides of which nothing is instrumented: what a peer is compared with, and a second one in our environment."""
+WARM_UP_ROUNDS: Final = 2
+ROUNDS: Final = 60
+CALLS: Final = 50
+
+SIDES: Final = ("bare", "control", "added")
+"""Whose turns they are, in this order: two of which nothing is instrumented, and the one that is."""
 
 TOOK: Final = "cpu microseconds a call: "
-"""Before the figure of a round; whatever else an instrumentation prints is passed over."""
+"""Before the figures of a round; whatever else an instrumentation prints is passed over."""
 
 PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "taximeter": (),
@@ -54,23 +62,22 @@ which `openai` no longer brings."""
 # ── in the process of one of them ────────────────────────────────────────────────────────────────────────────
 
 
-def _start_taximeter(_: str) -> Callable[[], object]:
+def _start_taximeter(_: str, client: Any) -> Callable[[], object]:
     import taximeter
 
     taximeter.init(data=tempfile.mkdtemp(), service="bench")
-    taximeter.instrument_all()
+    taximeter.instrument(client)
     return taximeter.flush
 
 
-def _start_langfuse(url: str) -> Callable[[], object]:
+def _start_langfuse(url: str, _: Any) -> Callable[[], object]:
     import langfuse
     import langfuse.openai
 
-    client = langfuse.Langfuse(public_key="pk", secret_key="sk", host=url)
-    return client.flush
+    return langfuse.Langfuse(public_key="pk", secret_key="sk", host=url).flush
 
 
-def _start_openlit(url: str) -> Callable[[], object]:
+def _start_openlit(url: str, _: Any) -> Callable[[], object]:
     import openlit
     from opentelemetry import trace
 
@@ -80,7 +87,7 @@ def _start_openlit(url: str) -> Callable[[], object]:
     return trace.get_tracer_provider().force_flush  # type: ignore[attr-defined, no-any-return]
 
 
-def _start_traceloop(url: str) -> Callable[[], object]:
+def _start_traceloop(url: str, _: Any) -> Callable[[], object]:
     from opentelemetry import trace
     from traceloop.sdk import Traceloop
 
@@ -88,28 +95,50 @@ def _start_traceloop(url: str) -> Callable[[], object]:
     return trace.get_tracer_provider().force_flush  # type: ignore[attr-defined, no-any-return]
 
 
-START: Final[Mapping[str, Callable[[str], Callable[[], object]]]] = {
+START: Final[Mapping[str, Callable[[str, Any], Callable[[], object]]]] = {
     "taximeter": _start_taximeter,
     "Langfuse": _start_langfuse,
     "OpenLIT": _start_openlit,
     "Traceloop": _start_traceloop,
 }
-"""Begins the instrumentation, with the URL of the server; returns what flushes it."""
+"""Begins the instrumentation, with the URL of the server and the client that is meant; returns what flushes it."""
 
 
-def serve_rounds(name: str, side: str, url: str, messages: Any, calls: int) -> None:
-    """Make some calls for each line of the standard input, and print what they took; `side` BARE: through a client that
-    nothing has touched."""
+Turn: TypeAlias = tuple[Callable[..., object], Callable[[], object]]
+"""What makes a call, and what flushes what it left behind."""
+
+
+def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
+    """Make a round for each line of the standard input, and print what each side took. A line is the number of the
+    round: who begins changes from one to the next."""
     import openai
+    from openai.resources.chat.completions import Completions
 
-    flush: Callable[[], object] = START[name](url) if side == name else lambda: None
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k")
-    for _ in sys.stdin:
-        before = time.process_time()
-        for _ in range(calls):
-            client.chat.completions.create(model="gpt-4o-mini", messages=messages)
-        flush()
-        print(f"{TOOK}{(time.process_time() - before) / calls * 1e6}", flush=True)
+    untouched = Completions.create
+    http = openai.DefaultHttpxClient()
+    bare, control, ours = (openai.OpenAI(base_url=f"{url}/v1", api_key="k", http_client=http) for _ in SIDES)
+    flush = START[name](url, ours)
+
+    def nothing() -> None:
+        pass
+
+    create = [partial(untouched, bare.chat.completions), partial(untouched, control.chat.completions)]
+    turns: list[Turn] = [*((one, nothing) for one in create), (ours.chat.completions.create, flush)]
+    for line in sys.stdin:
+        took = [0.0] * len(turns)
+        for place in range(len(turns)):
+            side = (int(line) + place) % len(turns)
+            took[side] = _cpu_us_per_call(turns[side], messages, calls)
+        print(f"{TOOK}{json.dumps(took)}", flush=True)
+
+
+def _cpu_us_per_call(turn: Turn, messages: Any, calls: int) -> float:
+    create, flush = turn
+    before = time.process_time()
+    for _ in range(calls):
+        create(model="gpt-4o-mini", messages=messages)
+    flush()
+    return (time.process_time() - before) / calls * 1e6
 
 
 # ── around them ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,24 +158,28 @@ def python_of(name: str) -> Path:
     return python
 
 
-class Side:
+class Peer:
     """One process, which makes a round of calls when it is asked."""
 
-    def __init__(self, name: str, side: str, asked: str) -> None:
+    def __init__(self, name: str, asked: str) -> None:
         environment = {**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "", "TRACELOOP_TELEMETRY": "false"}
-        command = [str(python_of(name)), __file__, name, side, asked]
         self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(python_of(name)), __file__, name, asked],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def round(self) -> float:
-        """CPU microseconds a call. Raises RuntimeError when the process has ended."""
+    def round(self, number: int) -> list[float]:
+        """CPU microseconds a call of each of `SIDES`. Raises RuntimeError when the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print("go", file=self._process.stdin, flush=True)
+        print(number, file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith(TOOK):
-                return float(line.removeprefix(TOOK))
+                took: list[float] = json.loads(line.removeprefix(TOOK))
+                return took
         raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
 
     def end(self) -> None:
@@ -155,8 +188,8 @@ class Side:
 
 
 @contextlib.contextmanager
-def sides(names: Sequence[str], calls: int) -> Iterator[dict[tuple[str, str], Side]]:
-    """The processes of all, by whose environment and what is in it; and one more bare one of the first."""
+def peers(names: Sequence[str], calls: int) -> Iterator[dict[str, Peer]]:
+    """The processes of all, and the server they call."""
     from bench import sdk
 
     context = multiprocessing.get_context("spawn")
@@ -164,60 +197,81 @@ def sides(names: Sequence[str], calls: int) -> Iterator[dict[tuple[str, str], Si
     server = context.Process(target=sdk.serve, args=(there,), daemon=True)
     server.start()
     asked = json.dumps([f"http://127.0.0.1:{here.recv()}", sdk.MESSAGES, calls])
-    wanted = [(name, side) for name in names for side in (BARE, name)] + [(names[0], CONTROL)]
     with contextlib.ExitStack() as running:
         running.callback(server.terminate)
         found = {}
-        for name, side in wanted:
-            found[name, side] = one = Side(name, side, asked)
-            running.callback(one.end)
+        for name in names:
+            found[name] = Peer(name, asked)
+            running.callback(found[name].end)
         yield found
 
 
-def take_turns(names: Sequence[str], rounds: int, calls: int) -> Iterator[dict[tuple[str, str], float]]:
-    """CPU microseconds a call of each process, round by round. Raises RuntimeError when one of them ends."""
-    with sides(names, calls) as running:
-        for turn in range(-WARM_UP_ROUNDS, rounds):
-            first = turn % len(running)
-            order = [*running][first:] + [*running][:first]
-            took = {one: running[one].round() for one in order}
-            if turn >= 0:
-                yield took
+Turns: TypeAlias = dict[str, list[list[float]]]
+"""By name, round by round, CPU microseconds a call of each of `SIDES`."""
 
 
-def added(turns: Sequence[Mapping[tuple[str, str], float]]) -> dict[str, list[float]]:
-    """How much more than the bare process of its environment each one took, round by round."""
-    return {side: [turn[name, side] - turn[name, BARE] for turn in turns] for name, side in turns[0] if side != BARE}
+def take_turns(names: Sequence[str], rounds: int, calls: int) -> Turns:
+    """Raises RuntimeError when one of the processes ends."""
+    took: Turns = {name: [] for name in names}
+    with peers(names, calls) as running:
+        for number in range(rounds + WARM_UP_ROUNDS):
+            first = number % len(names)
+            for name in [*names[first:], *names[:first]]:
+                took[name].append(running[name].round(number))
+    return {name: turns[WARM_UP_ROUNDS:] for name, turns in took.items()}
 
 
-def told(turns: Sequence[Mapping[tuple[str, str], float]]) -> Iterator[str]:
+class Median(NamedTuple):
+    """A median of measured values, and between which two of them the true one lies with 95 % certainty."""
+
+    value: float
+    low: float
+    high: float
+
+
+def median_of(values: Sequence[float]) -> Median:
+    """By the binomial distribution of how many values lie below the true median, which supposes nothing of them."""
+    ordered = sorted(values)
+    below = max(math.floor((len(ordered) - CERTAIN * math.sqrt(len(ordered))) / 2), 0)
+    return Median(statistics.median(ordered), ordered[below], ordered[-1 - below])
+
+
+def added(turns: Sequence[Sequence[float]], side: str) -> Median:
+    """What one of `SIDES` took more than the bare one beside it."""
+    place = SIDES.index(side)
+    return median_of([took[place] - took[0] for took in turns])
+
+
+def told(turns: Turns) -> Iterator[str]:
     """The figures, line by line."""
-    medians: dict[str, float] = {}
-    for name, differences in added(turns).items():
-        lower, medians[name], upper = statistics.quantiles(differences, n=4)
-        yield f"{name:12}{medians[name]:9.1f} µs added ({lower:.1f} to {upper:.1f})"
-    for name, side in turns[0]:
-        if side == BARE:
-            yield f"{name:12}{statistics.median(turn[name, side] for turn in turns):9.1f} µs bare"
-    medians.pop(CONTROL)
-    ours = medians.pop("taximeter", 0)
-    if ours > 0 and medians:
-        least = min(medians.values()) / ours
+    yield f"{'':12}{'bare':>9}{'control':>9}{'added':>9}  µs of CPU a call"
+    for name, rounds in turns.items():
+        bare, control, more = (
+            statistics.median(took[0] for took in rounds),
+            added(rounds, "control"),
+            added(rounds, "added"),
+        )
+        yield f"{name:12}{bare:9.0f}{control.value:+9.1f}{more.value:9.1f}  ({more.low:.1f} to {more.high:.1f})"
+    medians = {name: added(rounds, "added") for name, rounds in turns.items()}
+    ours = medians.pop("taximeter", None)
+    if ours is not None and medians and ours.low > 0:
+        nearest = min(medians.values())
+        least, between = nearest.low / ours.high, nearest.value / ours.value
         verdict = "holds " if least >= LEAST_RATIO else "BROKEN"
-        yield f"{verdict}  ours adds {least:.1f}x less than the next (at least {LEAST_RATIO:.0f}x)"
+        yield f"{verdict}  ours adds {between:.1f}x less than the next, at least {least:.1f}x (of {LEAST_RATIO:.0f}x)"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each process in a round")
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each side in a round")
     parser.add_argument("--only", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
     chosen = parser.parse_args()
-    print(*told(list(take_turns(chosen.only, chosen.rounds, chosen.calls))), sep="\n")
+    print(*told(take_turns(chosen.only, chosen.rounds, chosen.calls)), sep="\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3 and sys.argv[1] in START:
-        serve_rounds(sys.argv[1], sys.argv[2], *json.loads(sys.argv[3]))
+    if len(sys.argv) > 2 and sys.argv[1] in START:
+        serve_rounds(sys.argv[1], *json.loads(sys.argv[2]))
     else:
         main()

@@ -51,6 +51,34 @@ def run(program: str, data: Path, *arguments: str, **variables: str) -> subproce
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("told", ["init", "environment"])
+def test_a_relative_directory_stays_where_it_was_when_the_program_goes_elsewhere(
+    told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAXIMETER_DATA", "data")
+    taximeter.init(data="data" if told == "init" else None)
+    report()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert meter.current is not None
+    meter.current._spool._look_around()
+    report()
+    taximeter.shutdown()
+    assert len(Written(tmp_path / "data" / "spool").events) == 2
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_relative_directory_in_a_place_that_is_gone_raises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    taximeter.init(data="data")
+    assert report()
+
+
 def test_without_init_the_environment_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXIMETER_DATA", str(tmp_path))
     monkeypatch.setenv("TAXIMETER_SERVICE", "checkout")

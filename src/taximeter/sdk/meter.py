@@ -185,7 +185,7 @@ def init(
     )
     server = url or config.variable("URL")
     settings = Settings(
-        data=Path(data) if data is not None else config.data_directory(),
+        data=_settled(Path(data) if data is not None else config.data_directory()),
         url=server.rstrip("/") if server else None,
         key=key or config.variable("KEY"),
         base=base,
@@ -194,6 +194,14 @@ def init(
     context.follow_threads(switched_on("FOLLOW_THREADS", follow_threads))
     limiter = _limiter(settings, limits, admission or config.variable("ADMISSION"))
     GUARD.run("init", _install, settings, limiter)
+
+
+def _settled(data: Path) -> Path:
+    """The same directory wherever the program goes later, as daemons go to `/`."""
+    try:
+        return data.absolute()
+    except OSError:  # the working directory is gone
+        return data
 
 
 def _limiter(settings: Settings, limits: Sequence[Any] | None, admission: str | None) -> Limiter | None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from taximeter.clock import Clock
 from taximeter.core.outcome import is_outcome
+from taximeter.spool.descriptors import Descriptor, kept
 from taximeter.spool.endpoint import EventsEndpoint, Reply
 from taximeter.spool.liveness import try_hold
 from taximeter.spool.reader import Batch, SpoolReader, sizes
@@ -95,7 +96,7 @@ class _Counts:
 class _Progress:
     """What the process that ships the directory knows; nobody else's is valid."""
 
-    lock_fd: int
+    lock: Descriptor
     marks: dict[str, int]
     calls: OpenCalls
     reader: SpoolReader
@@ -258,17 +259,18 @@ class Sender:
         lock_fd = try_hold(self.directory / LOCK_NAME)
         if lock_fd is None:
             return None
+        lock = kept(lock_fd)
         here = {segment.id for segment in list_segments(self.directory)}
         marks = {name: mark for name, mark in _load_marks(self.directory).items() if name in here}
         calls = open_calls(self.directory, marks)
-        self._progress = _Progress(lock_fd, marks, calls, SpoolReader(self.directory), self._clock.monotonic())
+        self._progress = _Progress(lock, marks, calls, SpoolReader(self.directory), self._clock.monotonic())
         return self._progress
 
     def _let_go(self) -> None:
         progress, self._progress = self._progress, None
         self._endpoint.close()
         if progress is not None:
-            os.close(progress.lock_fd)
+            progress.lock.close()
 
     def _advance(self, progress: _Progress, batch: Batch) -> None:
         for piece in batch.pieces:
@@ -321,7 +323,7 @@ class Sender:
         """In a forked child: the parent ships on. Close the lock's descriptor, never unlock it."""
         if self._progress is not None:
             with contextlib.suppress(OSError):
-                os.close(self._progress.lock_fd)
+                self._progress.lock.close()
         stopped = self._stopping.is_set()
         self._start_afresh()
         if stopped:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from taximeter.clock import Clock
 from taximeter.errors import SpoolError
+from taximeter.spool.descriptors import Descriptor, kept
 from taximeter.spool.limits import SpoolHealth, SpoolLimits, loss_reason
 from taximeter.spool.liveness import hold, lock_path
 from taximeter.spool.segments import FILE_MODE, Segment, list_segments, make_directory, seal, sync_directory
@@ -38,13 +39,16 @@ RETRY_SECONDS: Final = 0.1
 SURVEY_SECONDS: Final = 1.0
 """Pause between two looks at how full the directory is."""
 
+_NEEDS_ANOTHER_FILE: Final = (errno.EFBIG, errno.EBADF)
+"""The file is as large as it may be, and the next one starts small; somebody closed it."""
+
 
 @dataclass(slots=True)
 class _Open:
     """A segment this writer holds open."""
 
     segment: Segment
-    fd: int
+    descriptor: Descriptor
     opened_at: float
 
 
@@ -60,14 +64,14 @@ class _Files:
     """What belongs to this process alone and is left behind in a forked child."""
 
     name: str = ""
-    lock_fd: int = -1
+    lock: Descriptor | None = None
     number: int = 0
     current: _Open | None = None
     full: list[_Open] = field(default_factory=list)
 
-    def descriptors(self) -> list[int]:
+    def descriptors(self) -> list[Descriptor]:
         opened = [*self.full, *([self.current] if self.current else [])]
-        return [fd for fd in (self.lock_fd, *(o.fd for o in opened)) if fd >= 0]
+        return [*([self.lock] if self.lock else []), *(one.descriptor for one in opened)]
 
 
 class Spool:
@@ -232,8 +236,9 @@ class Spool:
         with self._lock:
             self._count_loss(self._loss_reason, len(self._waiting))
             self._waiting.clear()
-            for fd in self._files.descriptors():
-                os.close(fd)
+            for descriptor in self._files.descriptors():
+                with contextlib.suppress(OSError):
+                    descriptor.close()
             self._files = _Files()
 
     # -- writing, under the lock -------------------------------------------------------------------------------
@@ -364,14 +369,14 @@ class Spool:
         if not files.name:
             make_directory(self.directory)
             name = f"{self._label}-{os.getpid()}-{self._clock.now_us():x}"
-            files.lock_fd = hold(lock_path(self.directory, name))
+            files.lock = kept(hold(lock_path(self.directory, name)))
             files.name = name
         segment = Segment(self.directory, files.name, files.number + 1)
-        fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE)
+        descriptor = kept(os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE))
         files.number += 1
-        files.current = _Open(segment, fd, self._clock.monotonic())
+        files.current = _Open(segment, descriptor, self._clock.monotonic())
         self._new_name = True
-        self._fd = fd
+        self._fd = descriptor.number
         self._room = min(self.limits.segment_bytes, self._directory_room)
         # One line may be longer than a whole segment is meant to be: it then has a segment to itself.
         self._room = max(self._room, min(self.limits.line_bytes, self._directory_room))
@@ -394,8 +399,8 @@ class Spool:
         self._loss_reason = loss_reason(error)
         self._problem = f"{self._loss_reason}: {error}"
         self._retry_at = self._clock.monotonic() + RETRY_SECONDS
-        if error.errno == errno.EFBIG:
-            self._retire()  # the file is as large as it may be; the next one starts small
+        if error.errno in _NEEDS_ANOTHER_FILE:
+            self._retire()
 
     def _count_loss(self, reason: str, lines: int) -> None:
         if lines:
@@ -413,7 +418,7 @@ class Spool:
             try:
                 self._seal_all(full)
                 if current is not None and self._synced < target:
-                    os.fsync(current.fd)
+                    current.descriptor.sync()
                 if new_name and current is not None:
                     sync_directory(self.directory)
             except OSError as error:
@@ -425,15 +430,16 @@ class Spool:
 
     def _seal_all(self, full: Sequence[_Open]) -> None:
         for opened in full:
-            if os.fstat(opened.fd).st_size == 0:
-                opened.segment.path.unlink(missing_ok=True)
-            elif opened.segment.path.exists():
-                seal(opened.segment)
-            else:
+            path = opened.segment.path
+            if not path.exists():
                 self._rescue(opened)
+            elif path.stat().st_size == 0:
+                path.unlink(missing_ok=True)
+            else:
+                seal(opened.segment)
             with self._lock:
                 self._files.full.remove(opened)
-                os.close(opened.fd)
+                opened.descriptor.close()
 
     def _sync_failed(self, error: OSError, target: int) -> None:
         """After a failed fsync the kernel may have thrown the pages away, and the next fsync would not say so: what
@@ -522,25 +528,34 @@ class Spool:
                 self._note(error)
 
     def _seems_removed(self) -> bool:
-        files, current = self._files, self._files.current
-        if not files.name:
-            return False
-        there = current is None or current.segment.path.exists()
-        return not there or not lock_path(self.directory, files.name).exists()
+        return bool(self._files.name) and not (self._holds_lock() and self._holds_current())
+
+    def _holds_lock(self) -> bool:
+        files = self._files
+        return files.lock is not None and files.lock.ours() and lock_path(self.directory, files.name).exists()
+
+    def _holds_current(self) -> bool:
+        current = self._files.current
+        return current is None or (current.descriptor.ours() and current.segment.path.exists())
 
     def _notice_removal(self) -> None:
-        """Somebody deleted files under us: write no more into nothing; what is still open is rescued on sealing."""
+        """Somebody deleted files under us, or closed them: write no more into nothing; what is still open is rescued on
+        sealing."""
         files = self._files
-        if files.name and not lock_path(self.directory, files.name).exists():
-            os.close(files.lock_fd)
+        if files.name and not self._holds_lock():
+            if files.lock is not None:
+                files.lock.close()
             self._retire()
-            files.name, files.lock_fd, files.number = "", -1, 0
-        elif files.current is not None and not files.current.segment.path.exists():
+            files.name, files.lock, files.number = "", None, 0
+        elif not self._holds_current():
             self._retire()
 
     def _rescue(self, opened: _Open) -> None:
         """Write the lines of a file that has been deleted once more, elsewhere."""
-        content = os.pread(opened.fd, os.fstat(opened.fd).st_size, 0)
+        if not opened.descriptor.ours():
+            return
+        number = opened.descriptor.number
+        content = os.pread(number, os.fstat(number).st_size, 0)
         with self._lock:
             self._append_with_care([line + b"\n" for line in content.split(b"\n")[:-1]])
 
@@ -579,9 +594,9 @@ class Spool:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: everything open belongs to the parent, also the lines that wait. Close, never unlock."""
-        for fd in self._files.descriptors():
+        for descriptor in self._files.descriptors():
             with contextlib.suppress(OSError):
-                os.close(fd)
+                descriptor.close()
         self._start_afresh()
         self.losses = {}
         self._accepted = self._written = self._synced = 0
