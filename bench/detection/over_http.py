@@ -35,7 +35,7 @@ import numpy as np
 import yaml
 
 from bench.detection.histories import context, holidays, minute_of, minute_text
-from bench.detection.told_time import ASKED, TOLD, WATCHED, Times
+from bench.detection.told_time import ASKED, GLANCE_SECONDS, POSTED, TOLD, WATCHED, Times
 from taximeter.anomaly.detection import Detection, Minute
 from taximeter.anomaly.incidents import Incident
 from taximeter.anomaly.panel import FEATURE, MODEL, USER
@@ -202,7 +202,7 @@ class Server:
     posted: int = 0
 
     def post(self, calls: Sequence[Call]) -> None:
-        """Post them and wait until they are stored."""
+        """The next look waits until they are stored."""
         for begins in range(0, len(calls), BATCH):
             lines = [call.line for call in calls[begins : begins + BATCH]]
             body = "\n".join(lines)
@@ -210,8 +210,7 @@ class Server:
             if answer.raise_for_status().json()["accepted"] != len(lines):
                 raise SystemExit(f"not all calls were taken: {answer.text[:500]}")
             self.posted += len(lines)
-        stored = f"taximeter_stored_events {float(self.posted)}"
-        _until(lambda: stored in self.client.get("/metrics").text)
+        self.times.write(POSTED, self.posted)
 
     def tell(self, now_us: int) -> None:
         """Let it be that late."""
@@ -267,7 +266,7 @@ def _until(true: Any) -> None:
     while not true():
         if time.monotonic() > deadline:
             raise SystemExit("the server does not get on")
-        time.sleep(0.02)
+        time.sleep(GLANCE_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A real server whose time is told to it: `python -m bench.detection.told_time CONFIGURATION DATA TIMES`.
 
-TIMES is a file of three moments in microseconds since the epoch, shared by mapping it. The other side sets `told`, the
-server's time, and `asked`, up to which detection shall look; the server sets `watched`, up to which it has looked, and
-writes its address as the first line. When what is asked for leaps by more than a day, detection learns what was stored
-meanwhile, as a start would.
+TIMES is a file of three moments in microseconds since the epoch and a number, shared by mapping it. The other side sets
+`told`, the server's time, `posted`, how many events it has posted, and `asked`, up to which detection shall look when
+they are stored; the server sets `watched`, up to which it has looked, and writes its address as the first line. When
+what is asked for leaps by more than a day, detection learns what was stored meanwhile, as a start would.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from taximeter.compose.process import Announcement, Process, running
 from taximeter.config import file
 
 _MOMENT: Final = struct.Struct("<q")
-TOLD, ASKED, WATCHED = range(0, 3 * _MOMENT.size, _MOMENT.size)
+TOLD, ASKED, WATCHED, POSTED = range(0, 4 * _MOMENT.size, _MOMENT.size)
 LEAP_US: Final = 86_400_000_000
 GLANCE_SECONDS: Final = 0.002
 
 
 class Times:
-    """The three moments. A clock, too: the one of the server."""
+    """The moments and the number. A clock, too: the one of the server."""
 
     monotonic = staticmethod(time.monotonic)
 
     def __init__(self, path: Path, *, begin_us: int | None = None) -> None:
         """`begin_us`: make the file."""
         if begin_us is not None:
-            path.write_bytes(_MOMENT.pack(begin_us) + _MOMENT.pack(0) * 2)
+            path.write_bytes(_MOMENT.pack(begin_us) + _MOMENT.pack(0) * 3)
         with path.open("r+b") as held:
-            self._map = mmap.mmap(held.fileno(), 3 * _MOMENT.size)
+            self._map = mmap.mmap(held.fileno(), 4 * _MOMENT.size)
 
     def now_us(self) -> int:
         return self.read(TOLD)
@@ -57,6 +57,8 @@ def _keep_watching(process: Process, times: Times) -> None:
         if asked_us == watched_us:
             time.sleep(GLANCE_SECONDS)
             continue
+        while process.collecting.collector.status.stored_events < times.read(POSTED):
+            time.sleep(GLANCE_SECONDS)
         if asked_us - watched_us > LEAP_US:
             detecting.forget()
         detecting.turn()

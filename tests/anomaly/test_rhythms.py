@@ -124,3 +124,41 @@ def test_as_many_calls_after_a_usual_evening_are_news(known_evenings: Detection)
     first = next(one for one in told if one.news == "opened")
     assert (first.incident.kind, first.incident.scope) == ("volume_spike", (("feature", "report"),))
     assert first.minute - one_in_the_morning <= 30
+
+
+WEDNESDAY: Final = MONDAY + 9 * DAY - 60
+"""Midnight in Berlin."""
+
+
+@pytest.fixture(scope="module")
+def known_office() -> Detection:
+    """Until the second Wednesday begins."""
+    detection = Detection(Calendar("Europe/Berlin"), prices={"mini": 1.0})
+    run(detection, office, MONDAY, WEDNESDAY)
+    return detection
+
+
+def on_wednesday(since: int, until: int, part: float) -> Rhythm:
+    """A day of the office, but for these minutes."""
+    return lambda minute: office(minute) * (part if since <= minute - WEDNESDAY < until else 1.0)
+
+
+def opened(detection: Detection, *rhythms: Rhythm) -> list[tuple[int, str]]:
+    """What is told of a Wednesday, and of the morning after it, on which all these bear."""
+
+    def calls(minute: int) -> float:
+        return float(np.prod([rhythm(minute) for rhythm in rhythms])) / office(minute) ** (len(rhythms) - 1)
+
+    told = run(copy.deepcopy(detection), calls, WEDNESDAY, WEDNESDAY + DAY + 660)
+    return [(one.minute - WEDNESDAY, one.incident.kind) for one in told if one.news == "opened"]
+
+
+def test_on_a_quiet_day_what_is_much_for_that_day_is_news(known_office: Detection) -> None:
+    ((minute, kind),) = opened(known_office, on_wednesday(0, DAY, 0.25), on_wednesday(660, 720, 4.0))
+    assert kind == "volume_spike"
+    assert 660 <= minute < 690
+
+
+@pytest.mark.parametrize(("since", "until"), [(0, DAY), (600, 840)], ids=["a quiet day", "hours of a fault"])
+def test_the_usual_is_no_news_after(known_office: Detection, since: int, until: int) -> None:
+    assert opened(known_office, on_wednesday(since, until, 0.25)) == []

@@ -323,6 +323,20 @@ def test_marks_of_segments_that_are_gone_are_forgotten_others_are_left(
     assert store.kept_marks == {"import:file.csv": 7}
 
 
+def test_events_are_counted_as_stored_when_those_who_are_told_know(spool: Spool, store: MemoryStore) -> None:
+    seen: list[int] = []
+
+    def told(_: int) -> None:
+        seen.append(watched.status.stored_events)
+
+    watched = Collector(SpoolReader(spool.directory), TwoPrices(), store, SystemClock(), on_stored=told)
+    spool.append(as_line(event(1)))
+    watched.step()
+
+    assert seen == [0]
+    assert watched.status.stored_events == 1
+
+
 # -- the thread ------------------------------------------------------------------------------------------------
 
 

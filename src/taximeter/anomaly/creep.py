@@ -35,8 +35,10 @@ STEADINESS: Final = 1.25
 CREEP_SCORE: Final = 4.5
 
 SHORT_RISE_DAYS: Final = 5
-SHORT_RISE: Final = 1.03
-"""A rise of so few days must be larger by this factor: a harmless deploy that fell into it cannot be told from it."""
+LONG_RISE_DAYS: Final = 10
+DEPLOY: Final = 1.03
+"""A rise of so few days, or of so many, must be larger by this factor: a harmless deploy that fell into it cannot be
+told from it. Of few days it is most, and into many one has fallen most likely."""
 
 FEWEST_DAYS: Final = 8
 """Days that must be known to tell a rise from the level before it."""
@@ -70,7 +72,7 @@ class Creeps:
         minute: int,
         thresholds: Thresholds,
     ) -> Iterator[tuple[Literal["opened", "escalated", "closed"], Incident]]:
-        rise = rises(tokens_per_call(history, history.done // 4, len(scopes)))
+        rise = rises(alike_tokens_per_call(history, history.done // 4, len(scopes)))
         for row in np.flatnonzero(telling(rise, thresholds) & eligible).tolist():
             incident, base, _ = self._open.get(row, (None, 0.0, 0))
             if incident is None:
@@ -103,7 +105,8 @@ class Rise:
 
 def telling(rise: Rise, thresholds: Thresholds) -> NDArray[np.bool_]:
     """Which rises are large, certain and steady enough to be told."""
-    least = thresholds.creep_warning * np.where(rise.days <= SHORT_RISE_DAYS, SHORT_RISE, 1.0)
+    between = (rise.days > SHORT_RISE_DAYS) & (rise.days < LONG_RISE_DAYS)
+    least = thresholds.creep_warning * np.where(between, 1.0, DEPLOY)
     return np.asarray((rise.growth >= np.log(least)) & (rise.score >= CREEP_SCORE) & rise.steady)
 
 
@@ -124,12 +127,29 @@ def _crept(rise: Rise, row: int, scope: Scope, minute: int) -> Incident:
 def tokens_per_call(history: History, hour: int, rows: int) -> Floats:
     """Logarithm of input tokens per call in the 24 hours ending at `hour`, and in those before: [row, day], oldest
     first; NaN where there are too few calls."""
+    calls, tokens = _by_hour(history, hour, rows)
+    return _log_quotient(tokens.sum(2), calls.sum(2), calls.sum(2))
+
+
+def alike_tokens_per_call(history: History, hour: int, rows: int) -> Floats:
+    """The same, as if every day had its calls at the same hours. At night other things are asked than by day: a day off
+    or a gap, whose calls came at other hours, must not look like longer prompts."""
+    calls, tokens = _by_hour(history, hour, rows)
+    average = (tokens.sum((1, 2)) / np.maximum(calls.sum((1, 2)), 1))[:, None]
+    usual = (tokens.sum(1) + FEWEST_CALLS * average) / (calls.sum(1) + FEWEST_CALLS)
+    expected = (calls * usual[:, None, :]).sum(2)
+    return _log_quotient(tokens.sum(2) * average, expected, calls.sum(2))
+
+
+def _by_hour(history: History, hour: int, rows: int) -> tuple[Floats, Floats]:
+    """Calls and their input tokens: [row, day, hour of the day]."""
     hours = (np.arange(hour - CREEP_DAYS * 24, hour) % KEPT_HOURS).reshape(CREEP_DAYS, 24)
-    calls = history.hourly[Hourly.CALLS, :rows][:, hours].sum(2, dtype=float)
-    tokens = history.hourly[Hourly.INPUT, :rows][:, hours].sum(2, dtype=float)
+    return tuple(np.asarray(history.hourly[what, :rows][:, hours], float) for what in (Hourly.CALLS, Hourly.INPUT))  # type: ignore[return-value]
+
+
+def _log_quotient(tokens: Floats, per: Floats, calls: Floats) -> Floats:
     known = (calls >= FEWEST_CALLS) & (tokens > 0)
-    logs = np.log(np.divide(tokens, calls, out=np.ones_like(tokens), where=known))
-    return np.where(known, logs, np.nan)
+    return np.where(known, np.log(np.divide(tokens, per, out=np.ones_like(tokens), where=known)), np.nan)
 
 
 def rises(logs: Floats) -> Rise:

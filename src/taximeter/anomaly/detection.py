@@ -209,7 +209,7 @@ class Detection:
         self._slot = slot
         self.peaks.begin(minute)
         if self.hours.begin(minute):
-            self.spread.settle(self.history.calls_an_hour(rows))
+            self.spread.settle(*self.history.calls_an_hour(rows))
         self.baseline.learn_level(rows)
         self._expected = self.baseline.expected(slot, rows)
 

@@ -99,6 +99,9 @@ class History:
         level[:, [today % KEPT_DAYS]] = newest
         return level
 
-    def calls_an_hour(self, rows: int) -> Floats:
-        """The level now."""
-        return np.asarray(self.level(rows)[:, self.done // SLOTS_A_DAY % KEPT_DAYS] * 60)
+    def calls_an_hour(self, rows: int) -> tuple[Floats, Floats]:
+        """The level now, and the lowest of the weeks that are remembered."""
+        level = self.level(rows) * 60
+        lowest = np.where(level > 0, level, np.inf).min(1)
+        now = level[:, self.done // SLOTS_A_DAY % KEPT_DAYS]
+        return np.asarray(now), np.minimum(lowest, now)

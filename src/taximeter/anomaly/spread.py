@@ -20,6 +20,16 @@ Floats = NDArray[np.floating[Any]]
 MEMORY_WINDOWS: Final = 1000
 """Windows after which what was learnt has half faded: some ten days of the short ones."""
 
+RECENT_MINUTES: Final = 36 * 60
+"""What was learnt lately has half faded after these. Where a row's calls have multiplied and it is surely less than
+what weeks have taught, it is believed: while a launch grows, what deviates is the expectation."""
+
+MULTIPLIED: Final = 2.0
+"""A row's calls have multiplied when they are so many times those of the lowest week that is remembered."""
+
+SURELY: Final = 2.0
+"""Standard errors that the lately learnt must be less by."""
+
 GUESS_WINDOWS: Final = 20.0
 """What the first guess is worth, in windows."""
 
@@ -51,6 +61,8 @@ class Spread:
     def __init__(self) -> None:
         self._squares = np.zeros((0, len(WINDOWS)))
         self._means = np.zeros((0, len(WINDOWS)))
+        self._recent = np.zeros((3, 0, len(WINDOWS)))
+        """Lately: what is `_squares`, the same of chance alone, what is `_means`."""
         self.dispersion = np.zeros((0, len(WINDOWS)))
         self._cost = np.zeros((0, 2, 3))
         self.cost_variance = np.zeros(0)
@@ -63,6 +75,7 @@ class Spread:
         more = max(more, 64)
         zeros = np.zeros((more, len(WINDOWS)))
         self._squares, self._means = np.concatenate([self._squares, zeros]), np.concatenate([self._means, zeros])
+        self._recent = np.concatenate([self._recent, np.zeros((3, more, len(WINDOWS)))], axis=1)
         self.dispersion = np.concatenate([self.dispersion, guessed_dispersion(np.zeros(more))])
         self._cost = np.concatenate([self._cost, np.zeros((more, 2, 3))])
         self.cost_variance = np.concatenate([self.cost_variance, np.full(more, SKEW * COST_VARIANCE_GUESS)])
@@ -92,14 +105,27 @@ class Spread:
         fade = 0.5 ** (telling / MEMORY_WINDOWS)
         self._squares[:rows, place] = self._squares[:rows, place] * fade + weight * relative
         self._means[:rows, place] = self._means[:rows, place] * fade + weight
+        chance = np.divide(1, expected, out=np.zeros(rows), where=telling)
+        recent = self._recent[:, :rows, place]
+        recent *= 0.5 ** (telling * -(-WINDOWS[place] // SLOT_MINUTES) * SLOT_MINUTES / RECENT_MINUTES)
+        recent += np.stack([weight * relative, weight * chance, weight])
 
-    def settle(self, calls_an_hour: Floats) -> None:
-        """What was learnt and what was guessed, together."""
+    def settle(self, calls_an_hour: Floats, lowest: Floats) -> None:
+        """What was learnt and what was guessed, together. `lowest`: the fewest calls an hour of any week before."""
         rows = len(calls_an_hour)
         guess = guessed_dispersion(calls_an_hour)
         learnt = (self._squares[:rows] + guess * GUESS_WINDOWS) / (self._means[:rows] + GUESS_WINDOWS)
+        multiplied = calls_an_hour >= MULTIPLIED * np.maximum(lowest, 1e-12)
+        learnt = np.where(multiplied[:, None], np.minimum(learnt, self._at_most(rows)), learnt)
         self.dispersion[:rows] = np.maximum(learnt, np.maximum(LEAST_OF_GUESS * guess, LEAST_DISPERSION))
         self._settle_cost(rows)
+
+    def _at_most(self, rows: int) -> Floats:
+        """What the dispersion is at most, by what was learnt lately: a variance of n windows is off by sqrt(2 / n)."""
+        squares, chance, number = self._recent[:, :rows]
+        safe = np.maximum(number, 1e-9)
+        error = np.sqrt(2 / safe) * (np.maximum(squares, 0) + chance) / safe
+        return np.asarray(np.where(number > 0, squares / safe + SURELY * error, np.inf))
 
     def _learn_cost(self, number: int, calls: Floats, cost: Floats, expected: Floats) -> None:
         rows = len(calls)

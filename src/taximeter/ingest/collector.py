@@ -392,6 +392,9 @@ class Collector:
         appended = self._store.append(prepared.lines, prepared.marks)
         self._prepared = None
         self._started().update(prepared.marks)
+        # Whoever sees them counted may rely on it that those who are told know of them.
+        if self._on_stored is not None and appended.inserted:
+            self._on_stored(appended.inserted)
         self._counted = replace(
             self._counted,
             batches=self._counted.batches + 1,
@@ -399,8 +402,6 @@ class Collector:
             duplicate_events=self._counted.duplicate_events + appended.duplicates,
             stored_outcomes=self._counted.stored_outcomes + appended.outcomes,
         )
-        if self._on_stored is not None and appended.inserted:
-            self._on_stored(appended.inserted)
         for line in appended.rejected:
             self._rejected.add("not_storable", SET_ASIDE_REASONS["not_storable"], line)
         return prepared.read_lines
