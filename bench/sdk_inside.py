@@ -1,0 +1,98 @@
+"""Where the time that the SDK adds to a call goes, inside real calls and with nothing between them.
+
+    python -m bench.sdk_inside [--calls 1000]
+
+Timed are our three steps in a call of `openai`: `begin` (the begin record is written), `parse` (the JSON of the answer,
+which the client library is given, so that this is no time added) and `answer` (the event is written). First within real
+calls, between which the client library has driven our code and data out of the processor's caches; then the same steps
+on the same arguments over and over. Medians of wall time, which tell a step of some microseconds on a busy machine,
+where differences of CPU time between two clients do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench import sdk
+
+WARM_UP_CALLS = 100
+
+
+class Timed:
+    """A function of ours, and how long each of its calls took, in microseconds."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.took_us: list[float] = []
+        self.latest: tuple[Any, ...] = ()
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        self.latest = args
+        began = time.perf_counter_ns()
+        result = self._function(*args)
+        self.took_us.append((time.perf_counter_ns() - began) / 1000)
+        return result
+
+    def median_us(self) -> float:
+        return statistics.median(self.took_us)
+
+
+def steps() -> tuple[Timed, Timed, Timed]:
+    """Begin, parse and answer, timed from now on wherever a call goes through them."""
+    from taximeter.sdk.instruments import stainless
+
+    begin, parse, answer = Timed(stainless._begin), Timed(stainless.payload_of), Timed(stainless._answered)
+    stainless._begin, stainless.payload_of, stainless._answered = begin, parse, answer  # type: ignore[assignment]
+    return begin, parse, answer
+
+
+def told(heading: str, begin: Timed, parse: Timed, answer: Timed) -> None:
+    """The medians so far, which are then forgotten."""
+    took = begin.median_us(), parse.median_us(), answer.median_us() - parse.median_us()
+    print(f"{heading:24}{took[0]:9.1f}{took[1]:9.1f}{took[2]:9.1f}{took[0] + took[2]:9.1f}")
+    forget(begin, parse, answer)
+
+
+def forget(*timed: Timed) -> None:
+    for step in timed:
+        step.took_us.clear()
+
+
+def main() -> None:
+    import openai
+
+    import taximeter
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--calls", type=int, default=1000)
+    calls = parser.parse_args().calls
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    server = context.Process(target=sdk.serve, args=(there,), daemon=True)
+    server.start()
+    taximeter.init(data=tempfile.mkdtemp(), service="bench")
+    client = taximeter.instrument(openai.OpenAI(base_url=f"http://127.0.0.1:{here.recv()}/v1", api_key="k"))
+    begin, parse, answer = steps()
+    print(f"{'median µs':24}{'begin':>9}{'parse':>9}{'answer':>9}{'added':>9}")
+    with taximeter.attribute(user="user_123", feature="smart-reply"):
+        for number in range(WARM_UP_CALLS + calls):
+            client.chat.completions.create(model="gpt-4o-mini", messages=sdk.MESSAGES)
+            if number == WARM_UP_CALLS - 1:
+                forget(begin, parse, answer)
+        told("in real calls", begin, parse, answer)
+        of_begin, (_, arguments) = begin.latest, answer.latest
+        for _ in range(calls):
+            answer(begin(*of_begin), arguments)
+        told("one after the other", begin, parse, answer)
+    taximeter.shutdown()
+    server.terminate()
+
+
+if __name__ == "__main__":
+    main()
