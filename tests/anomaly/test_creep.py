@@ -28,6 +28,7 @@ TOLD = {
     "two and a half per cent a day for six days": steadily(2.6, 6),
     "five per cent a day for four days": steadily(5, 4),
     "ten per cent a day for three days": steadily(10, 3),
+    "a third within eight days, a half of it at once": [6.2, 18.5, 19.7, 22.1, 20.9, 23.4, 28.4, 32.3],
 }
 
 HARMLESS = {
@@ -36,6 +37,7 @@ HARMLESS = {
     "a deploy a week ago": [35.0] * 7,
     "two per cent a day for five days": steadily(2, 5),
     "three days of a rise that a deploy fell into": [8.4, 12.4, 13.0, 16.0],
+    "ten days of a rise that a deploy fell into": [0.0, 3.4, 7.6, 9.0, 10.7, 9.5, 10.6, 12.0, 14.0, 16.2, 16.8],
     "a rise that went back": [*steadily(4, 4), 2.0, 0.0],
 }
 

@@ -32,6 +32,9 @@ LEAST_NOISE: Final = 0.018
 STEADINESS: Final = 1.25
 """How much worse a single step must explain the days than a steady rise does."""
 
+BEYOND_DEPLOYS: Final = 1.25
+"""What has grown by this factor no harmless deploy explains: there a step need only explain the days no better."""
+
 CREEP_SCORE: Final = 4.5
 
 SHORT_RISE_DAYS: Final = 5
@@ -176,7 +179,8 @@ def rises(logs: Floats) -> Rise:
     noise = np.sqrt(np.maximum(best_error / np.maximum(number - 3, 1), LEAST_NOISE**2))
     score = growth * np.sqrt(np.maximum(leverage, 1e-9)) / noise
     floor = number * LEAST_NOISE**2 / 4
-    steady = step_error + floor >= STEADINESS * (best_error + floor)
+    steadiness = np.where(growth >= np.log(BEYOND_DEPLOYS), 1.0, STEADINESS)
+    steady = step_error + floor >= steadiness * (best_error + floor)
     lately = np.where(known[:, -2:], logs[:, -2:], -np.inf).min(1)
     return Rise(growth, base, length, np.where(number >= FEWEST_DAYS, score, 0.0), steady, lately)
 
