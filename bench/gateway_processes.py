@@ -65,6 +65,7 @@ def gateway(port: int, whole_port: int, paced_port: int, spool: Path, told: Path
         access_log=False,
         date_header=False,
         server_header=False,
+        proxy_headers=False,
         backlog=4096,
         timeout_graceful_shutdown=1,  # streams that are drained would take their time
     )

@@ -39,6 +39,25 @@ ANSWERS = [
     ("cohere", "/v2/chat", {"usage": {"tokens": BILLED}}, COUNTED),
     ("cohere", "/v1/chat", {"meta": {"billed_units": BILLED}}, COUNTED),
     ("cohere", "/v1/generate", {"generations": [{"text": "four"}], "meta": {"billed_units": BILLED}}, COUNTED),
+    ("cohere", "/v1/summarize", {"summary": "s", "meta": {"billed_units": BILLED}}, COUNTED),
+    ("cohere", "/v2/parse", {"meta": {"billed_units": {"pages": 2}}}, Usage(units={"pages": 2})),
+    (
+        "cohere",
+        "/v2/rerank",
+        {"usage": None, "meta": {"billed_units": {"search_units": 1}}},
+        Usage(units={"search_units": 1}),
+    ),
+    (
+        "openai",
+        "/v1/decisions",
+        {
+            "id": "dec_1",
+            "model": "m",
+            "answers": [{"type": "predicate", "probability": 0.9}],
+            "usage": {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 1},
+        },
+        Usage(input_tokens=9, cache_read_tokens=4, output_tokens=1),
+    ),
     (
         "cohere",
         "/v2/chat",

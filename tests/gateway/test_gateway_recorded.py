@@ -7,7 +7,7 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -208,6 +208,50 @@ def test_packed_answers_are_read_and_passed_as_they_are(rig: Rig, case_name: str
     body, events = ask(rig, case)
     assert body == packed
     assert differences(events, case) == []
+
+
+def _in_members(plain: bytes) -> bytes:
+    return b"".join(gzip.compress(plain[at : at + 300]) for at in range(0, len(plain), 300))
+
+
+ODD_FORMS: Mapping[str, tuple[Callable[[bytes], bytes], dict[str, str]]] = {
+    "a byte order mark": (lambda plain: b"\xef\xbb\xbf" + plain, {}),
+    "half of an emoji": (
+        lambda plain: plain.replace(b'"id":', b'"cut":"\\ud83d","id":').replace(b'"type":', b'"cut":"\\ud83d","type":'),
+        {},
+    ),
+    "infinity": (
+        lambda plain: plain.replace(b'"id":', b'"logprob":-Infinity,"id":').replace(
+            b'"type":', b'"logprob":NaN,"type":'
+        ),
+        {},
+    ),
+    "bytes that are no text": (lambda plain: plain.replace(b'"id":', b'"cut":"\xf0\x9f","id":'), {}),
+    "gzip in members": (_in_members, {"content-encoding": "gzip"}),
+    "gzip with padding": (lambda plain: gzip.compress(plain) + bytes(40), {"content-encoding": "gzip"}),
+}
+"""What hosts and proxies make of an answer, and client libraries take."""
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+@pytest.mark.parametrize("case_name", ["openai-chat-flex", "openai-chat-stream-usage", "anthropic-stream-basic"])
+def test_answers_in_odd_forms_are_read_and_passed_as_they_are(rig: Rig, case_name: str, form: str) -> None:
+    case = next(case for case in CASES if case["id"] == case_name)
+    change, more = ODD_FORMS[form]
+    sent = change(body_of(case))
+    response = {"status": 200, "headers": {**case["response"]["headers"], **more}}
+    response["body_base64"] = base64.b64encode(sent)
+    rig.plays(played({**case, "response": response}, 50))
+    body, events = ask(rig, case)
+    assert body == sent
+    assert differences(events, case) == []
+
+
+@pytest.mark.parametrize("text", [b"cut \\ud83d", b"cut \xf0\x9f"])
+def test_a_request_with_half_an_emoji_is_read(rig: Rig, text: bytes) -> None:
+    rig.plays(whole(b'{"id":"c","model":"m-1","usage":{"prompt_tokens":1,"completion_tokens":2}}'))
+    rig.ask("/openai/v1/chat/completions", raw=b'{"model":"m","messages":[{"role":"user","content":"%s"}]}' % text)
+    assert rig.log.wait_for(1)[0]["request_model"] == "m"
 
 
 # ── at every byte, without the sockets in between ────────────────────────────────────────────────────────────

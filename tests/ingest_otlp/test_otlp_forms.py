@@ -115,6 +115,14 @@ def test_a_prompt_that_is_no_utf_8_harms_nobody() -> None:
     assert (span.found["input"], span.found["user_id"]) == (3, "ZZ\ufffdZ")
 
 
+@pytest.mark.parametrize("cut", [b"\\ud83d", b"\\ude00 \\\\", b"a\ttab"])
+def test_half_of_an_emoji_in_a_prompt_harms_nobody(cut: bytes) -> None:
+    """JavaScript's exporters cut long texts at a number of UTF-16 units, and write the half that is left."""
+    body = as_json(S(1, chat(3, 1, **{"gen_ai.input.messages": "QQQQ"})), S(2, chat(5, 1)))
+    read = json_form.decode("traces", body.replace(b"QQQQ", cut))
+    assert ([span.found["input"] for span in read.spans], read.malformed) == ([3, 5], 0)
+
+
 EVENT_FIELD, STATUS_FIELD = b"\x5a", b"\x7a"
 
 

@@ -15,7 +15,7 @@ from taximeter.extract.payload import Payload, characters, count, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import StreamState
 
-_UNITS: Final = {"search_units": "search_units"}
+_UNITS: Final = {"search_units": "search_units", "pages": "pages"}
 _CHAT: Final = ("message", "messages", "chat_history", "preamble", "documents", "tools", "tool_results")
 
 
@@ -34,6 +34,15 @@ def read_generate_request(body: Payload) -> RequestFacts:
     facts = read_chat_request(body)
     size = characters(mapping(body).get("prompt"))
     return replace(facts, operation="text_completion", input_characters=size)
+
+
+def read_summarize_request(body: Payload) -> RequestFacts:
+    facts = read_chat_request(body)
+    return replace(facts, operation="text_completion", input_characters=characters(mapping(body).get("text")))
+
+
+def read_parse_request(body: Payload) -> RequestFacts:
+    return RequestFacts(operation="ocr", model=text(mapping(body).get("model")))
 
 
 def read_embed_request(body: Payload) -> RequestFacts:
@@ -100,6 +109,15 @@ def read_generate_answer(status: int, payload: object) -> Reading:
     return _answer(status, payload, "generations")
 
 
+def read_summarize_answer(status: int, payload: object) -> Reading:
+    return _answer(status, payload, "summary")
+
+
+def read_parse_answer(status: int, payload: object) -> Reading:
+    """Documents: pages, not tokens."""
+    return _answer(status, payload, "")
+
+
 def read_embed_answer(status: int, payload: object) -> Reading:
     """An embedding writes nothing."""
     reading = _answer(status, payload, "")
@@ -110,7 +128,7 @@ def read_embed_answer(status: int, payload: object) -> Reading:
 
 def read_rerank_answer(status: int, payload: object) -> Reading:
     """Searches at Cohere; tokens at Voyage, Jina and others that offer the same path."""
-    if "usage" in mapping(payload):
+    if mapping(payload).get("usage") is not None:
         return openai.read_embeddings_answer(status, payload)
     return _answer(status, payload, "")
 
@@ -191,6 +209,15 @@ GENERATE: Final = replace(
     read_request=read_generate_request,
     read_body=read_generate_answer,
 )
+SUMMARIZE: Final = Flavour(
+    name="cohere.v1.summarize",
+    operation="text_completion",
+    read_request=read_summarize_request,
+    read_body=read_summarize_answer,
+)
+PARSE: Final = Flavour(
+    name="cohere.parse", operation="ocr", read_request=read_parse_request, read_body=read_parse_answer
+)
 EMBED: Final = Flavour(
     name="cohere.embed", operation="embeddings", read_request=read_embed_request, read_body=read_embed_answer
 )
@@ -202,6 +229,8 @@ ROUTES: Final = (
     route("POST", "v2/chat", CHAT),
     route("POST", "v1/chat", V1_CHAT),
     route("POST", "v1/generate", GENERATE),
+    route("POST", "v1/summarize", SUMMARIZE),
+    route("POST", "v2/parse", PARSE),
     route("POST", "embed", EMBED),
     route("POST", "rerank", RERANK),
     route("POST", "v1/(?:de)?tokenize", free("cohere.tokenize")),

@@ -109,6 +109,7 @@ read_completions_request: Final = partial(_request, "text_completion", ("prompt"
 read_responses_request: Final = partial(
     _request, "chat", ("input", "instructions", "tools", "text"), ("max_output_tokens",)
 )
+read_decisions_request: Final = partial(_request, "chat", ("input", "questions"), ())
 read_embeddings_request: Final = partial(_request, "embeddings", ("input",), ())
 
 
@@ -217,6 +218,11 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
 
 def read_chat_answer(status: int, payload: object) -> Reading:
     return _answer(status, payload, {}, ("choices",))
+
+
+def read_decisions_answer(status: int, payload: object) -> Reading:
+    """Answers to questions about a text: probabilities, told beside their tokens."""
+    return _answer(status, payload, {}, ("answers",))
 
 
 def read_embeddings_answer(status: int, payload: object) -> Reading:
@@ -560,6 +566,12 @@ RESPONSES: Final = Flavour(
     read_plain=read_plain_response,
     open_stream=_responses_stream,
 )
+DECISIONS: Final = Flavour(
+    name="openai.decisions",
+    operation="chat",
+    read_request=read_decisions_request,
+    read_body=read_decisions_answer,
+)
 EMBEDDINGS: Final = Flavour(
     name="openai.embeddings",
     operation="embeddings",
@@ -582,10 +594,14 @@ ROUTES: Final = (
     route("POST", f"publishers/mistralai/models/{_MODEL}:(?:rawPredict|streamRawPredict)", CHAT),  # Vertex AI
     route("POST", "responses", RESPONSES),
     route("POST", "responses/compact", RESPONSES),
+    route("POST", "decisions", DECISIONS),
     route("POST", "embeddings", EMBEDDINGS),
     route("POST", "moderations", free("openai.moderations")),
     route("POST", "responses/input_tokens", free("openai.responses.input_tokens")),
     route("POST", "responses/[^/]+/cancel", free("openai.responses.cancel")),
+    route("POST", "chat/completions/[^/]+", free("openai.chat.metadata")),
+    route("POST", "realtime/calls/[^/]+/(?:accept|hangup|refer|reject)", free("openai.realtime.calls")),
+    route("POST", "organization/.*", free("openai.organization")),
     route("POST", "files", free("openai.files")),
     route("POST", "uploads(?:/.*)?", free("openai.uploads")),
     route("GET", "models(?:/.*)?", free("openai.models")),

@@ -192,5 +192,6 @@ ROUTES: Final = (
     route("POST", "threads/[^/]+/runs/[^/]+/submit_tool_outputs", RUN),
     route("GET", "threads/[^/]+/runs/[^/]+", FETCHED_RUN),
     route("POST", "assistants(?:/.*)?", free("openai.assistants")),
-    route("POST", "threads(?:/[^/]+(?:/messages)?)?", free("openai.threads")),
+    route("POST", "threads/[^/]+/runs/[^/]+(?:/cancel)?", free("openai.threads.runs")),
+    route("POST", "threads(?:/[^/]+(?:/messages(?:/[^/]+)?)?)?", free("openai.threads")),
 )

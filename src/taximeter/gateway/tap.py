@@ -9,12 +9,21 @@ from typing import Final
 import msgspec
 
 from taximeter.extract import Flavour, Reading, RequestFacts, StreamReader
+from taximeter.extract.lenient import read_leniently
 from taximeter.gateway.heads import READABLE_ENCODINGS
 
-decode_json: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
-"""Raises ValueError for what is not JSON."""
+_decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
 
 _EITHER_HEADER: Final = 32 + zlib.MAX_WBITS
+_GZIP_HEADER: Final = 16 + zlib.MAX_WBITS
+
+
+def decode_json(data: bytes) -> object:
+    """Raises ValueError for what is not JSON, RecursionError for what is nested beyond reason."""
+    try:
+        return _decode(data)
+    except ValueError:
+        return read_leniently(data)
 
 
 class UnreadableError(ValueError):
@@ -24,22 +33,37 @@ class UnreadableError(ValueError):
 class Inflater:
     """Unpacks gzip and deflate, within a bound. Raises UnreadableError."""
 
-    __slots__ = ("_inflate", "_left", "_raw_allowed")
+    __slots__ = ("_inflate", "_left", "_over", "_raw_allowed", "_whole_members")
 
     def __init__(self, limit_bytes: int) -> None:
         self._inflate = zlib.decompressobj(_EITHER_HEADER)
         self._left = limit_bytes
         self._raw_allowed = True  # some servers send deflate without its header
+        self._whole_members = 0
+        self._over = False
 
     def feed(self, chunk: bytes) -> bytes:
+        data = b""
+        while chunk and not self._over:
+            data += self._unpacked(chunk)
+            chunk = self._inflate.unused_data
+            if self._inflate.eof:  # gzip may go on with another member
+                self._whole_members += 1
+                self._inflate = zlib.decompressobj(_GZIP_HEADER)
+        return data
+
+    def _unpacked(self, chunk: bytes) -> bytes:
         try:
             data = self._inflate.decompress(chunk, self._left + 1)
         except zlib.error as error:
+            if self._whole_members:  # padding, or whatever else stands behind the end
+                self._over = True
+                return b""
             if not self._raw_allowed:
                 raise UnreadableError(str(error)) from None
             self._raw_allowed = False
             self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self.feed(chunk)
+            return self._unpacked(chunk)
         self._raw_allowed = False
         self._left -= len(data)
         if self._left < 0:

@@ -16,6 +16,7 @@ from typing import IO, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from taximeter.extract.lenient import read_leniently
 from taximeter.ingest.imports.json_items import ENVELOPES, JsonItems
 from taximeter.ingest.imports.row import LeftOut, Row, Values
 
@@ -97,8 +98,16 @@ def _object(written: bytes) -> Values | None:
     try:
         value = msgspec.json.decode(written)
     except _UNREADABLE:
-        return None
+        value = _read_leniently(written)
     return value if isinstance(value, dict) else None
+
+
+def _read_leniently(written: bytes) -> object:
+    """What agents written in JavaScript leave: halves of emojis, where they cut a text."""
+    try:
+        return read_leniently(written)
+    except (ValueError, RecursionError):
+        return None
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from taximeter.errors import UsageError
+from taximeter.extract.lenient import read_leniently
 from taximeter.ingest.otlp import arrivals
 from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.attributes import (
@@ -145,11 +147,22 @@ def decode(signal: Signal, body: bytes) -> Arrived:
     """
     arrived = Arrived()
     try:
-        request = _DECODERS[signal].decode(body or b"{}")
-        _READ[signal](request, arrived)
-    except _UNREADABLE as error:
+        _READ[signal](_request(signal, body or b"{}"), arrived)
+    except (*_UNREADABLE, ValueError) as error:
         raise UsageError("the body is not an OTLP request in JSON", hint=str(error)) from error
     return arrived
+
+
+def _request(signal: Signal, body: bytes) -> Any:
+    """The request, also where a text in it was cut in the middle of an emoji: JavaScript's exporters write halves, and
+    one of them would refuse all the spans that were sent with it. Raises what msgspec or json raises."""
+    decode = _DECODERS[signal].decode
+    try:
+        return decode(body)
+    except msgspec.ValidationError:  # it is JSON, but something else
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode(json.dumps(read_leniently(body)))
 
 
 def _read_spans(request: _Traces, arrived: Arrived) -> None:
