@@ -116,6 +116,13 @@ def test_a_fast_answer_is_in_a_tier_of_its_own(speed: str | None, tier: str) -> 
     assert reader.reading().service_tier == tier
 
 
+def test_a_zero_that_comes_late_takes_no_count_away() -> None:
+    begun = start(input_tokens=3, cache_read_input_tokens=40, output_tokens=1)
+    ended = delta(input_tokens=0, cache_read_input_tokens=0, cache_creation_input_tokens=0, output_tokens=2)
+    usage = fed(begun, ended).reading().usage
+    assert usage == Usage(input_tokens=43, cache_read_tokens=40, cache_write_5m_tokens=0, output_tokens=2)
+
+
 @pytest.mark.parametrize("status", [400, 529])
 def test_an_error_is_named_and_not_billed(status: int) -> None:
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

@@ -127,6 +127,19 @@ def test_a_choice_that_begins_after_another_ended_is_still_to_come() -> None:
     assert reader.reading().usage == COUNTED
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"index": 0, "delta": {}},
+        {"index": 0, "finish_reason": None, "content_filter_results": {"hate": {"filtered": False}}},
+    ],
+)
+def test_a_choice_that_comes_again_after_its_end_has_ended(again: dict[str, Any]) -> None:
+    late = {"id": "c1", "model": "m", "choices": [again], "usage": USAGE}
+    reading = stream_of(chunk("a"), chunk("", finish="stop"), late).reading()
+    assert (reading.finished, reading.usage) == (True, COUNTED)
+
+
 def test_several_choices_with_tool_calls_and_logprobs_are_all_output() -> None:
     call = {"index": 0, "function": {"arguments": '{"usage":'}}
     one = {"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}

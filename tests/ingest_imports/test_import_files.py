@@ -62,7 +62,7 @@ def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path) -> None:
     [
         (b'{"a":1}\n{"a":\n{"a":3}\n', [(2, "no JSON object")]),
         (b'{"a":1}\n[1]\n"x"\n', [(2, "no JSON object"), (3, "no JSON object")]),
-        (b'[{"a":1},{"a":NaN},{"a":3}]', [(2, "no JSON object")]),
+        (b'[{"a":1},{"a":nan},{"a":3}]', [(2, "no JSON object")]),
         (b'[{"a":1},{"a":3', [(2, "the file ends within a row")]),
         (b'{"data":[{"a":1},{"a":2}', [(3, "the file ends within a row")]),
         (b'{"data":[{"a":1},7]}\n{"data":[{"a":2}]}\n', [(1, "no JSON object")]),

@@ -230,8 +230,10 @@ class MessageStream:
         self._write(len(written) if isinstance(written, str) else 0)
 
     def _take_usage(self, usage: Payload) -> None:
-        """Counts are cumulative: the last value of each field is the one that counts."""
-        self._usage = {**self._usage, **{key: value for key, value in usage.items() if value is not None}}
+        """Counts are cumulative: the last value of each field is the one that counts. A zero that comes late says
+        nothing: some compatible hosts write it at the end for what they said at the beginning."""
+        told = {key: value for key, value in usage.items() if value or (value == 0 and key not in self._usage)}
+        self._usage = {**self._usage, **told}
 
     def _write(self, characters_more: int) -> None:
         self._characters += characters_more

@@ -336,7 +336,7 @@ class ChatStream:
         self._usage: Payload = {}
         self._breakdown: object = None
         self._open: frozenset[int] = frozenset()
-        self._stopped = False
+        self._ended: frozenset[int] = frozenset()
         self._usage_came_alone = False
         self._done = False
         self._characters = 0
@@ -359,7 +359,7 @@ class ChatStream:
 
     @property
     def _stopped_everywhere(self) -> bool:
-        return self._stopped and not self._open
+        return bool(self._ended) and not self._open
 
     def skim(self, data: bytes) -> bool:
         """The common chunk, one piece of plain text and nothing else, is measured without decoding it."""
@@ -395,11 +395,12 @@ class ChatStream:
 
     def _take_choice(self, choice: Payload) -> None:
         index = count(choice.get("index")) or 0
-        if 0 <= index < MOST_CHOICES and index not in self._open:
+        # One that has ended may come again, with its usage (Azure, LiteLLM) or with what a filter says of it.
+        if 0 <= index < MOST_CHOICES and index not in self._open and index not in self._ended:
             self._open |= {index}
         if choice.get("finish_reason"):  # some hosts write "" while it goes on
             self._open -= {index}
-            self._stopped = True
+            self._ended |= {index if 0 <= index < MOST_CHOICES else 0}
         written, heard = _delta_text(mapping(choice.get("delta")))
         plain = choice.get("text")
         self._write(written + (len(plain) if isinstance(plain, str) else 0), heard)
