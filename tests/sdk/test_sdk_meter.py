@@ -284,6 +284,25 @@ def test_shutdown_ends_and_a_later_call_begins_anew(tmp_path: Path, monkeypatch:
     assert len(Written(tmp_path).events) == 2
 
 
+def test_what_is_reported_after_our_own_exit_handler_goes_where_everything_went(tmp_path: Path) -> None:
+    program = """
+import atexit, sys, taximeter
+
+report = lambda model: taximeter.record(provider="p", model=model, input_tokens=1)
+atexit.register(report, "late")
+taximeter.init(data=sys.argv[1], service="checkout")
+report("early")
+"""
+    ended = run(program, tmp_path / "elsewhere", str(tmp_path / "data"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    events = Written(tmp_path / "data" / "spool").events
+    assert sorted((event["request_model"], event["service"]) for event in events) == [
+        ("early", "checkout"),
+        ("late", "checkout"),
+    ]
+    assert not (tmp_path / "elsewhere").exists()
+
+
 # ── the door ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -149,6 +149,9 @@ _lock = threading.Lock()
 current: Meter | None = None
 """The meter of this process, once there is one."""
 
+_settings_at_exit: Settings | None = None
+"""Those of the meter that ended with the program."""
+
 
 def init(
     *,
@@ -266,6 +269,8 @@ def meter() -> Meter:
 
 
 def _install_default() -> Meter:
+    if _settings_at_exit is not None:
+        return _install(_settings_at_exit)
     init()
     if current is None:
         raise RuntimeError("the meter could not be started; the reason was logged")
@@ -287,6 +292,10 @@ def shutdown(timeout_seconds: float = FLUSH_SECONDS) -> None:
 
 
 def _at_exit() -> None:
+    """What the program reports after this, in exit handlers of its own, goes where everything went."""
+    global _settings_at_exit
+    if current is not None:
+        _settings_at_exit = current.settings
     shutdown(EXIT_SECONDS)
 
 
