@@ -249,13 +249,23 @@ class VolumeBaseline:
         return np.asarray(usual * self._part_of_today(slot, usual.mean(1))[:, None])
 
     def _part_of_today(self, slot: int, usual: Floats) -> Floats:
-        """What part of the usual calls a quiet day is to have: no less than a Sunday would. 1 on other days."""
+        """What part of the usual calls a quiet day is to have: that of a usual day which it had so far, or of a Sunday,
+        whichever is more. 1 on other days."""
         part = self._today.part(self._calendar.local(slot), len(usual))
         quiet = np.flatnonzero(part < 1)
         if len(quiet):
-            sunday = self.off(slot, len(usual))[quiet] / np.maximum(usual[quiet], 1e-12)
-            part[quiet] = np.minimum(np.maximum(part[quiet], sunday), 1.0)
+            sunday = self._part_of_sunday(quiet, len(usual)) * self.off(slot, len(usual))[quiet]
+            part[quiet] = np.minimum(np.maximum(part[quiet], sunday / np.maximum(usual[quiet], 1e-12)), 1.0)
         return part
+
+    def _part_of_sunday(self, rows: NDArray[np.integer[Any]], number: int) -> Floats:
+        """What part of a Sunday's calls rows had in the last hours, at most: two standard deviations more than seen."""
+        slots = range(self._history.done - QUIET_HOURS * 4, self._history.done)
+        places = [slot % KEPT_SLOTS for slot in slots]
+        minutes = self._history.minutes[rows][:, places]
+        off = np.stack([self.off(slot, number)[rows] for slot in slots], axis=1)
+        seen, sunday = self._history.count[rows][:, places].sum(1, dtype=float), (off * minutes).sum(1)
+        return np.asarray(np.minimum((seen + 2 * np.sqrt(seen + 1)) / np.maximum(sunday, 1e-12), 1.0))
 
 
 QUIET_PART: Final = 0.7
