@@ -31,6 +31,7 @@ def test_the_jobs_of_a_server_tell_its_exporters_and_its_metrics(here: World) ->
         jobs._jobs["exports"].turn()
         here.clock.at_us += 90_000_000
         assert 'taximeter_export_lag_seconds{exporter="hook"} 90.0' in exposed(exporting)
+        assert jobs.status["export to hook"].lag_seconds == 90.0
         for name in ("exports", "exports by user", "exports of latencies", "latencies", "export to hook", "exported"):
             jobs._jobs[name].turn()
             assert jobs.status[name].last_error is None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client.registry import Collector
@@ -123,7 +124,8 @@ def open_exporting(
     traced = [Tracing(name, spans, store, kept, clock) for name, spans in chosen.spans.items()]
     for tracing in traced:
         tracing.begin()
-        jobs.every(f"export {tracing.name}", chosen.send_seconds, tracing.turn)
+        job = jobs.every(f"export {tracing.name}", chosen.send_seconds, tracing.turn)
+        job.lag_seconds = partial(_lag_of, tracing)
     latencies = Latencies(store, clock)
     jobs.every("latencies", chosen.every_seconds, latencies.turn)
 
@@ -155,13 +157,19 @@ def _ways(
     """Begin a feed, and what it tells to each of these."""
     state, name = feed.begin(), feed.grouping.name
     shippings = [Shipping(way, exporter, name, kept, clock) for way, exporter in exporters.items()]
-    for shipping in shippings:
-        shipping.begin(state)
-        jobs.every(f"export to {shipping.name}", every_seconds, shipping.turn)
+    ways = [Way(feed, shipping) for shipping in shippings]
+    for way in ways:
+        way.shipping.begin(state)
+        job = jobs.every(f"export to {way.shipping.name}", every_seconds, way.shipping.turn)
+        job.lag_seconds = partial(_lag_of, way)
     if shippings:
         done = "exported" if name == SPEND_FEED else f"exported {name}"
         jobs.every(done, TIDY_SECONDS, lambda: kept.forget_windows(name, min(one.after for one in shippings)))
-    return [Way(feed, shipping) for shipping in shippings]
+    return ways
+
+
+def _lag_of(told: Way | Tracing) -> float:
+    return told.lag_seconds
 
 
 def _kept_days(settings: Settings) -> int | None:

@@ -33,6 +33,8 @@ class JobStatus:
     last_error: str | None = None
     elsewhere: bool = False
     """Another process on the same metadata does it."""
+    lag_seconds: float | None = None
+    """For how long something has waited for it; None where that is not known of a job."""
 
 
 class Job:
@@ -45,6 +47,7 @@ class Job:
         self._clock = clock
         self.ours: Callable[[], bool] = lambda: True
         """Whether it is this process that does it now."""
+        self.lag_seconds: Callable[[], float] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._turns, name=f"taximeter-{name}", daemon=True)
 
@@ -129,4 +132,9 @@ class Jobs:
 
     @property
     def status(self) -> Mapping[str, JobStatus]:
-        return {name: replace(job.status, elsewhere=not job.ours()) for name, job in sorted(self._jobs.items())}
+        return {name: _now(job) for name, job in sorted(self._jobs.items())}
+
+
+def _now(job: Job) -> JobStatus:
+    lag_seconds = None if job.lag_seconds is None else job.lag_seconds()
+    return replace(job.status, elsewhere=not job.ours(), lag_seconds=lag_seconds)

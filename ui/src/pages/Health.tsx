@@ -121,6 +121,7 @@ function Jobs({ now, view }: { now: Status; view: View }) {
               <Table.Td>
                 {name.replaceAll("_", " ")}
                 {job["last_error"] ? <div className="bad small wrap-anywhere">{String(job["last_error"])}</div> : null}
+                <Lag seconds={job["lag_seconds"] as number | null} />
               </Table.Td>
               <Table.Td ta="right" className="number">
                 {milliseconds(Number(job["every_seconds"]) * 1000)}
@@ -143,6 +144,14 @@ function Jobs({ now, view }: { now: Status; view: View }) {
       </Table>
     </WideTable>
   );
+}
+
+const LAG_SHOWN_SECONDS = 60;
+
+function Lag({ seconds }: { seconds: number | null }) {
+  return seconds !== null && seconds >= LAG_SHOWN_SECONDS ? (
+    <div className="dim small">the oldest that waits came {ago(new Date(Date.now() - seconds * 1000).toISOString(), new Date())}</div>
+  ) : null;
 }
 
 function LastRun({ at, view }: { at: string | null; view: View }) {
