@@ -52,8 +52,8 @@ PICTURES = (
 
 
 PAGES = (
-    "overview", "explore", "calls", "users", "teams", "features", "models", "why", "alerts", "limits", "calculator",
-    "prices", "keys", "settings", "health",
+    "overview", "explore", "calls", "users", "teams", "features", "models", "why", "finance", "alerts", "limits",
+    "calculator", "prices", "keys", "settings", "health",
 )  # fmt: skip
 WIDTHS = {"desktop": 1440, "phone": 390}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

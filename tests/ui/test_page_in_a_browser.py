@@ -240,7 +240,7 @@ def test_a_lost_server_is_said_and_found_again(own_server: Server, pages: Pages)
 def test_range_and_grouping_are_in_the_url_and_survive_a_reload_and_the_back_button(page: Page, server: Server) -> None:
     page.get_by_role("radiogroup", name="Time range").get_by_text("7d", exact=True).click()
     expect(page).to_have_url(f"{server.url}/?range=7d")
-    page.get_by_role("combobox", name="Group the chart by").click()
+    page.get_by_role("combobox", name="Group by").click()
     page.get_by_role("option", name="by team").click()
     expect(page).to_have_url(f"{server.url}/?range=7d&by=team")
     expect(panel(page, "Spend by team, last 7 days")).to_be_visible()

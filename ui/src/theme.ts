@@ -17,7 +17,11 @@ function shaded(hue: string, shade: number): string {
   return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
 }
 
+/** Of the same hue as the grounds in shell.css. */
+const DARK = ["#c9ced6", "#b3bac5", "#8a93a1", "#6b7482", "#3a414b", "#303640", "#262b33", "#1b1e24", "#15181d", "#101216"] as const;
+
 export const theme = createTheme({
+  colors: { dark: DARK },
   primaryColor: "yellow",
   primaryShade: { light: 7, dark: 5 },
   autoContrast: true,

@@ -12,6 +12,8 @@ import type {
   CallPage,
   Channel,
   ChannelTest,
+  ChargebackAnswer,
+  ChargebackWish,
   CostHistory,
   ExplainedCost,
   Forecast,
@@ -23,6 +25,7 @@ import type {
   Limit,
   LimitVersion,
   Me,
+  NamedAnswer,
   NewKey,
   Question,
   Repricing,
@@ -114,6 +117,16 @@ export function whoAmI(): Promise<Me> {
 
 export function ask(question: Question): Promise<Answer> {
   return post<Answer>("/api/v1/query", { ...question, filters: forApi(question.filters ?? {}) });
+}
+
+/** What a month, or any other time, is charged to each. */
+export function chargeback(wish: ChargebackWish): Promise<ChargebackAnswer> {
+  return post<ChargebackAnswer>("/api/v1/chargeback", { ...wish, filters: forApi(wish.filters ?? {}) });
+}
+
+/** What was reached, against the cost of the calls of the same groups. */
+export function outcomes(filters: Filters, wish: { from: string; to?: string; timezone: string; group_by: string }): Promise<NamedAnswer> {
+  return call<NamedAnswer>(`/api/v1/questions/outcomes?${new URLSearchParams({ ...wish, filters: JSON.stringify(forApi(filters)) })}`);
 }
 
 export interface CallWish {

@@ -4,6 +4,7 @@ import { Button, Group, Menu, Select, SegmentedControl, Stack, Switch, Text } fr
 import { useClipboard } from "@mantine/hooks";
 import { IconDownload } from "@tabler/icons-react";
 import type { UseQueryResult } from "@tanstack/react-query";
+import { useState } from "react";
 
 import { ask } from "../api/client";
 import type { Answer } from "../api/types";
@@ -81,11 +82,12 @@ function Total({ answer, view }: { answer: Answer | undefined; view: View }) {
 }
 
 function Controls({ view, change }: PageProps) {
-  const dimensions = useDimensions(view.by, view.then);
+  const [isLookedAt, setLookedAt] = useState(false);
+  const dimensions = useDimensions([view.by, view.then], isLookedAt);
   const chart = chartOf(view);
   const hasTime = chart === "stacked" || chart === "lines";
   return (
-    <section className="panel" aria-label="What is shown">
+    <section className="panel" aria-label="What is shown" onFocus={() => setLookedAt(true)}>
       <Group gap="sm" align="end">
         <Select
           label="Measure"

@@ -22,6 +22,7 @@ export const PAGE_OF: Record<PageName, ComponentType<PageProps>> = {
   features: Entities,
   models: Entities,
   why: lazily(() => import("./Why")),
+  finance: lazily(() => import("./Finance")),
   alerts: lazily(() => import("./Alerts")),
   limits: lazily(() => import("./Limits")),
   calculator: lazily(() => import("./Calculator")),

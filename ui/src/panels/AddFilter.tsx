@@ -40,7 +40,7 @@ function Form({ view, change, done }: Props & { done: () => void }) {
   const [chosen, setChosen] = useState<string[]>([]);
   const [isNot, setNot] = useState(false);
   const values = useQuery({ queryKey: ["values", dimension, view.range, view.timezone], queryFn: () => largest(dimension, view) });
-  const options = useDimensions(dimension);
+  const options = useDimensions([dimension], true);
   const add = (event: FormEvent) => {
     event.preventDefault();
     const value = wanted(chosen, isNot);

@@ -2,10 +2,11 @@
 
 import { Select } from "@mantine/core";
 import { IconWorld } from "@tabler/icons-react";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 
 import type { PageProps } from "../pages/registry";
 import { type Dimension, nameInText } from "../view/names";
+import type { PageName } from "../view/state";
 import { isSpan, type RangeName, RANGES } from "../view/range";
 import { AddFilter } from "./AddFilter";
 import { Choice } from "./Choice";
@@ -15,6 +16,9 @@ import { WhenIdle } from "./WhenIdle";
 
 /** Pixels; of the buttons what their words come to. */
 const WIDTHS = { dates: 84, group: 158, zone: 178, filter: 84 };
+
+/** Pages whose chart or tables are grouped by what the view says, with nothing of their own to choose it. */
+const GROUPED: PageName[] = ["overview", "finance"];
 
 const placeOf = (width: number) => <div className="control-place" style={{ width }} />;
 
@@ -31,7 +35,7 @@ export default function Controls({ view, change }: PageProps) {
       <WhenIdle place={placeOf(WIDTHS.dates)}>
         <RangePicker view={view} change={change} />
       </WhenIdle>
-      {(view.page === "overview" || view.of !== null) && (
+      {(GROUPED.includes(view.page) || view.of !== null) && (
         <WhenIdle place={placeOf(WIDTHS.group)}>
           <GroupSelect view={view} change={change} />
         </WhenIdle>
@@ -47,12 +51,14 @@ export default function Controls({ view, change }: PageProps) {
 }
 
 function GroupSelect({ view, change }: PageProps) {
-  const options = useDimensions(view.by);
+  const [isLookedAt, setLookedAt] = useState(false);
+  const options = useDimensions([view.by], isLookedAt);
   return (
     <Select
-      aria-label="Group the chart by"
+      aria-label="Group by"
       size="xs"
       w={WIDTHS.group}
+      onFocus={() => setLookedAt(true)}
       searchable
       allowDeselect={false}
       data={options.map(({ group, items }) => ({ group, items: items.map(({ value }) => ({ value, label: `by ${nameInText(value)}` })) }))}

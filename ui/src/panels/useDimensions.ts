@@ -15,9 +15,9 @@ interface Options {
   items: Option[];
 }
 
-/** What can be grouped by: fields, the tags of the last calls, and what is chosen already. */
-export function useDimensions(...chosen: (Dimension | null)[]): Options[] {
-  const { data } = useAnswer({ queryKey: ["tags"], queryFn: tagNames, staleTime: STALE_MS });
+/** What can be grouped by: fields, what is chosen already and, once somebody looks, the tags of the last calls. */
+export function useDimensions(chosen: (Dimension | null)[], isLookedAt: boolean): Options[] {
+  const { data } = useAnswer({ queryKey: ["tags"], queryFn: tagNames, staleTime: STALE_MS, enabled: isLookedAt });
   const fields = Object.entries(DIMENSIONS).map(([value, label]) => ({ value, label }));
   const others = chosen.filter((name): name is Dimension => name !== null && !Object.hasOwn(DIMENSIONS, name));
   const tags = [...new Set([...(data ?? []).map(tagNamed), ...others])].map((value) => ({ value, label: nameOf(value) }));

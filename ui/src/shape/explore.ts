@@ -5,6 +5,7 @@ import { MEASURES } from "../view/measures";
 import { choiceOf, type Dimension, filterNames, type Filters, forApi, NOT_SET, type Wanted } from "../view/names";
 import { periodOf } from "../view/range";
 import { intervalOf, type View } from "../view/state";
+import { csvOf } from "./csv";
 import { groupName, rowKey } from "./series";
 
 export function dimensionsOf({ by, then }: Pick<View, "by" | "then">): Dimension[] {
@@ -60,7 +61,7 @@ export function csv(answer: Answer, view: Pick<View, "by" | "then" | "measure">)
     ...measures.map((name) => row[name]),
     ...(isCompared ? measures.map((name) => before?.[name]) : []),
   ]);
-  return [head, ...body].map((cells) => cells.map(cell).join(",")).join("\r\n") + "\r\n";
+  return csvOf([head, ...body]);
 }
 
 /** Where the server has the rows of the answer as Parquet, without the time before. */
@@ -70,11 +71,6 @@ export function parquetAddress(asked: Question): string {
   const said = { ...lists, from, to, timezone, order_by, limit, filters: JSON.stringify(forApi(filters ?? {})), format: "parquet" };
   const given = Object.entries(said).flatMap(([name, value]) => (value == null ? [] : [[name, String(value)]]));
   return `/api/v1/query?${new URLSearchParams(given)}`;
-}
-
-function cell(value: Row[string] | undefined): string {
-  const text = value === null || value === undefined ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** The same question for `curl`; the key comes from the environment. */

@@ -15,6 +15,7 @@ export const PAGES = {
   features: "Features",
   models: "Models",
   why: "Why",
+  finance: "Finance",
   alerts: "Alerts",
   limits: "Limits",
   calculator: "Calculator",

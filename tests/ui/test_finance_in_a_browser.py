@@ -1,0 +1,103 @@
+"""Chargeback and outcomes in a real Chromium, over the real server: as the API says, and what is missing in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from page_rig import PATIENCE_SECONDS, Pages, Server, event, eventually, now
+from playwright.sync_api import Page, expect
+from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, panel
+
+pytestmark = pytest.mark.browser
+
+CHARGEBACK = "Chargeback by team, last 7 days"
+OUTCOMES = "Outcomes by team, last 7 days"
+
+
+def opened(pages: Pages, server: Server, query: str = "", **context: Any) -> Page:
+    page = pages.open(server, **context)
+    page.goto(f"{server.url}/?page=finance&range=7d&by=team{query}")
+    return page
+
+
+def reached(server: Server, number: int, **more: str) -> None:
+    """An outcome of the team `solving`, told by the front door; afterwards the store has it."""
+    told = {
+        "record": "outcome",
+        "outcome_id": f"00000000-0000-7000-8000-{number:012}",
+        "occurred_at": now().isoformat(),
+        "name": "ticket_solved",
+        "team": "solving",
+        **more,
+    }
+    key = {"authorization": f"Bearer {server.key('ingest')}"}
+    httpx.post(f"{server.url}/v1/events", json=[told], headers=key, timeout=PATIENCE_SECONDS).raise_for_status()
+    assert eventually(lambda: count_of_outcomes(server) >= number, bool)
+
+
+def count_of_outcomes(server: Server) -> int:
+    key = {"authorization": f"Bearer {server.key('read')}"}
+    asked = {"from": "7d", "group_by": "team"}
+    answer = httpx.get(
+        f"{server.url}/api/v1/questions/outcomes", params=asked, headers=key, timeout=PATIENCE_SECONDS
+    ).json()
+    return int(answer["totals"]["outcomes"])
+
+
+def test_without_outcomes_it_says_how_to_tell_of_one(pages: Pages, server: Server) -> None:
+    page = opened(pages, server)
+    expect(panel(page, OUTCOMES).get_by_text("taximeter.outcome(")).to_be_visible()
+
+
+def test_the_statement_is_that_of_the_api_and_says_what_has_no_price(pages: Pages, server: Server) -> None:
+    page = opened(pages, server)
+    with page.expect_response("**/api/v1/chargeback") as answered:
+        page.reload()
+    said = answered.value.json()
+    expect(page.get_by_test_id("chargeback-amount_usd")).to_have_attribute("title", exact(said["totals"]["amount_usd"]))
+    expect(page.get_by_test_id("chargeback-calls")).to_have_attribute("title", f"{said['totals']['calls']:,}")
+    shown = panel(page, CHARGEBACK)
+    expect(shown.locator("tbody tr")).to_have_count(len(said["rows"]))
+    assert said["coverage"]["unpriced_calls"] > 0
+    expect(shown.get_by_text("without a price: in no amount.")).to_be_visible()
+
+
+def test_a_month_is_chosen_for_the_whole_page(pages: Pages, server: Server) -> None:
+    page = opened(pages, server)
+    page.get_by_role("button", name="this month").click()
+    expect(page.get_by_role("button", name="this month")).to_have_attribute("aria-pressed", "true")
+    assert "range=" in page.url
+    assert "7d" not in page.url
+
+
+def test_outcomes_stand_against_what_their_calls_cost(pages: Pages, server: Server) -> None:
+    server.post(event(now(), team="solving"))  # exactly $0.0075
+    reached(server, 1, value_usd="4.00")
+    reached(server, 2)
+    page = opened(pages, server, "&team=solving")
+    figures = {"outcomes": "2", "value_usd": "$4", "cost_usd": "$0.0075", "cost_per_outcome_usd": "$0.00375"}
+    for name, title in {**figures, "margin_usd": "$3.9925"}.items():
+        expect(page.get_by_test_id(f"outcomes-{name}")).to_have_attribute("title", title)
+    expect(panel(page, OUTCOMES).get_by_text("1 outcome without a value")).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save the outcomes as CSV").click()
+    assert "solving,ticket_solved,2,4,0.0075,0.00375,3.9925" in saved.value.path().read_text()
+
+
+def test_what_fails_fails_alone_and_says_why(pages: Pages, server: Server) -> None:
+    page = opened(pages, server)
+    page.goto(f"{server.url}/?page=finance&range=7d&by=model")
+    expect(panel(page, "Outcomes by model, last 7 days").get_by_role("alert")).to_contain_text("Outcomes have no model.")
+    expect(page.get_by_test_id("chargeback-amount_usd")).to_be_visible()
+    pages.allowed += ("/api/v1/questions/outcomes",)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("form", [{}, {"viewport": PHONE}], ids=["desktop", "phone"])
+def test_everybody_can_use_it(pages: Pages, server: Server, scheme: Scheme, form: dict[str, Any]) -> None:
+    page = opened(pages, server, color_scheme=scheme, reduced_motion="reduce", **form)
+    expect(page.get_by_test_id("chargeback-amount_usd")).to_be_visible()
+    expect(panel(page, OUTCOMES)).to_have_attribute("aria-busy", "false")
+    assert barriers(page) == []
