@@ -58,7 +58,7 @@ PAGES = (
 WIDTHS = {"desktop": 1440, "phone": 390}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 COMPLETE = """() => document.querySelector('.header')
-    && !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root')"""
+    && !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root, .control-place, .controls-place')"""
 
 
 def main(traffic_seconds: float, every: Path | None) -> int:

@@ -15,14 +15,19 @@ function fontLicence(): Plugin {
   };
 }
 
-const ROOT = '<div id="root">';
-const MODULE = /<(script type="module"|link rel="modulepreload")/g;
+const ROOT = '<div id="root"></div>';
+const SCRIPT = /<script type="module" crossorigin src="([^"]*)"><\/script>/;
 
-/** What the document shows by itself needs no script, so scripts make room for it; the font is part of it. Style sheets come after what the document shows by itself, which does not
+/** Begins the script when what stands there without it has been drawn; soon also in a window that draws nothing. */
+const begin = (script: string) =>
+  `<script>{const begin=()=>import("${script}");requestAnimationFrame(()=>setTimeout(begin));setTimeout(begin,200)}</script>`;
+
+/** What the document shows by itself needs no script, so the script makes room for it; the font is part of it. Style sheets come after what the document shows by itself, which does not
  * wait for them, and before what the scripts draw, whose own styles have the last word. */
 function shell(): Plugin {
   return {
     name: "shell",
+    apply: "build",
     transformIndexHtml: {
       order: "post",
       handler(html, { bundle }) {
@@ -31,8 +36,8 @@ function shell(): Plugin {
         return {
           html: sheets
             .reduce((rest, sheet) => rest.replace(sheet, ""), html)
-            .replace(ROOT, `${sheets.join("")}${ROOT}`)
-            .replace(MODULE, '<$1 fetchpriority="low"'),
+            .replace(ROOT, `${sheets.join("")}${ROOT}${begin(SCRIPT.exec(html)?.[1] ?? "")}`)
+            .replace(SCRIPT, '<link rel="modulepreload" fetchpriority="low" crossorigin href="$1">'),
           tags: fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
         };
       },

@@ -31,7 +31,7 @@ export async function untilThere<T>(load: () => Promise<T>, isGone: () => Promis
 
 /** Whether the server's page begins with another script than this one did: names of scripts change with what is in them. */
 async function isReplaced(): Promise<boolean> {
-  const own = document.querySelector("script[type=module][src]")?.getAttribute("src");
+  const own = document.querySelector("link[rel=modulepreload]")?.getAttribute("href");
   try {
     const answer = await fetch("/", { cache: "no-store" });
     return answer.ok && own != null && !(await answer.text()).includes(own);

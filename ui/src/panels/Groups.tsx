@@ -48,7 +48,7 @@ export function GroupTable({ answer, view, change }: Props & PageProps) {
   const dimensions = dimensionsOf(view);
   const measure = MEASURES[view.measure];
   return (
-    <WideTable minWidth={view.compare ? 640 : 360}>
+    <WideTable minWidth={view.compare ? 640 : 330}>
       <Table className="calls" fz="sm" verticalSpacing={5} horizontalSpacing={8} data-testid="groups">
         <Table.Thead>
           <Table.Tr>

@@ -25,7 +25,7 @@ interface Props<T> {
 export function Panel<T>({ title, aside, above, ...body }: Props<T>) {
   return (
     <section className="panel" aria-label={title} aria-busy={body.query.isPending}>
-      <Group justify="space-between" mb="xs" gap="xs" wrap="nowrap" align="baseline">
+      <Group justify="space-between" mb="xs" gap="xs" wrap="nowrap" align="baseline" className="panel-head">
         <Title order={2} size="h5">
           {title}
         </Title>
