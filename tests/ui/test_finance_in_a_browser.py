@@ -89,7 +89,8 @@ def test_outcomes_stand_against_what_their_calls_cost(pages: Pages, server: Serv
 def test_what_fails_fails_alone_and_says_why(pages: Pages, server: Server) -> None:
     page = opened(pages, server)
     page.goto(f"{server.url}/?page=finance&range=7d&by=model")
-    expect(panel(page, "Outcomes by model, last 7 days").get_by_role("alert")).to_contain_text("Outcomes have no model.")
+    refused = panel(page, "Outcomes by model, last 7 days").get_by_role("alert")
+    expect(refused).to_contain_text("Outcomes have no model.")
     expect(page.get_by_test_id("chargeback-amount_usd")).to_be_visible()
     pages.allowed += ("/api/v1/questions/outcomes",)
 
