@@ -12,7 +12,11 @@ const LOOK_FOR_ALERTS_MS = 10_000;
 export function Navigation({ view, change }: { view: View; change: ChangeView }) {
   const open = useAnswer({ queryKey: ["incidents", "open"], queryFn: () => incidents("open"), refetchInterval: LOOK_FOR_ALERTS_MS });
   const pages = useRef<HTMLElement>(null);
-  useLayoutEffect(() => showCurrent(pages.current!), [view.page]);
+  useLayoutEffect(() => {
+    const watcher = new ResizeObserver(() => showCurrent(pages.current!)); // at first, and when the font or a number comes
+    for (const link of pages.current!.children) watcher.observe(link);
+    return () => watcher.disconnect();
+  }, [view.page]);
   return (
     <nav ref={pages} className="pages" aria-label="Pages">
       {(Object.keys(PAGES) as PageName[]).map((page) => (
