@@ -47,7 +47,7 @@ def count_of_outcomes(server: Server) -> int:
 
 
 def test_without_outcomes_it_says_how_to_tell_of_one(pages: Pages, server: Server) -> None:
-    page = opened(pages, server)
+    page = opened(pages, server, "&team=nobody")
     expect(panel(page, OUTCOMES).get_by_text("taximeter.outcome(")).to_be_visible()
 
 
@@ -101,4 +101,5 @@ def test_everybody_can_use_it(pages: Pages, server: Server, scheme: Scheme, form
     page = opened(pages, server, color_scheme=scheme, reduced_motion="reduce", **form)
     expect(page.get_by_test_id("chargeback-amount_usd")).to_be_visible()
     expect(panel(page, OUTCOMES)).to_have_attribute("aria-busy", "false")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert barriers(page) == []

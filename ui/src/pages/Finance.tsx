@@ -73,7 +73,7 @@ function Outcomes({ view }: PageProps) {
       empty={
         <>
           No outcomes were told of. Say what calls were made for, and what it was worth:
-          <Code block mt="xs" ta="left">
+          <Code block mt="xs" ta="left" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>
             taximeter.outcome("ticket_solved", value_usd="4.00")
           </Code>
         </>
@@ -119,7 +119,7 @@ function Sheet({ name, names, columns, rows, totals, coverage }: SheetProps) {
   const left = rows.length - MOST_ROWS;
   return (
     <>
-      <WideTable minWidth={640}>
+      <WideTable minWidth={names.length > 1 ? 720 : 460}>
         <Table className="calls" fz="sm" verticalSpacing={5} horizontalSpacing={8} data-testid={name}>
           <Table.Thead>
             <Table.Tr>
