@@ -77,7 +77,6 @@ class VolumeBaseline:
         self._expected = np.zeros((0, LEVEL_HOURS), np.float32)
         self._shapes: dict[int, Floats] = {}
         self._shapes_off: dict[int, Floats] = {}
-        self._today = Today()
         self.level = np.zeros(0)
         self.basis_weeks = np.zeros(0, np.int8)
 
@@ -124,7 +123,6 @@ class VolumeBaseline:
             )
         self.level = np.concatenate([self.level, np.zeros(rows - len(self.level))])
         self._levels = np.concatenate([self._levels, np.zeros((rows - len(self._levels), KEPT_DAYS), np.float32)])
-        self._today.grow(rows)
 
     def _learn_levels(self, rows: int) -> None:
         day = self._history.done // SLOTS_A_DAY
@@ -195,8 +193,6 @@ class VolumeBaseline:
         """A slot that is over, for the level: its good calls beside the shape that it was expected to have, and how
         many calls that meant then."""
         rows, hour = len(count), slot // 4 % LEVEL_HOURS
-        usual = minutes * np.maximum(self.shape(slot, rows), LEAST_SHAPE) * self.level[:rows]
-        self._today.remember(self._calendar.local(slot), slot // 4, count, usual)
         if slot % 4 == 0:
             self._seen[:, hour] = self._shaped[:, hour] = self._expected[:, hour] = 0
         if self._calendar.is_unlike_itself(self._calendar.local(slot)):
@@ -245,70 +241,10 @@ class VolumeBaseline:
         most = np.maximum(np.maximum(before, after), here)
         least = np.minimum(np.minimum(before, after), here)
         shape = np.where((most > JUMP * least)[:, None], most[:, None], smooth)
-        usual = np.maximum(shape, LEAST_SHAPE) * self.level[:rows, None]
-        return np.asarray(usual * self._part_of_today(slot, usual.mean(1))[:, None])
+        return np.asarray(np.maximum(shape, LEAST_SHAPE) * self.level[:rows, None])
 
-    def _part_of_today(self, slot: int, usual: Floats) -> Floats:
-        """What part of the usual calls a quiet day is to have: that of a usual day which it had so far, or of a Sunday,
-        whichever is more. 1 on other days."""
-        part = self._today.part(self._calendar.local(slot), len(usual))
-        quiet = np.flatnonzero(part < 1)
-        if len(quiet):
-            sunday = self._part_of_sunday(quiet, len(usual)) * self.off(slot, len(usual))[quiet]
-            part[quiet] = np.minimum(np.maximum(part[quiet], sunday / np.maximum(usual[quiet], 1e-12)), 1.0)
-        return part
-
-    def _part_of_sunday(self, rows: NDArray[np.integer[Any]], number: int) -> Floats:
-        """What part of a Sunday's calls rows had in the last hours, at most: two standard deviations more than seen."""
-        slots = range(self._history.done - QUIET_HOURS * 4, self._history.done)
-        places = [slot % KEPT_SLOTS for slot in slots]
-        minutes = self._history.minutes[rows][:, places]
-        off = np.stack([self.off(slot, number)[rows] for slot in slots], axis=1)
-        seen, sunday = self._history.count[rows][:, places].sum(1, dtype=float), (off * minutes).sum(1)
-        return np.asarray(np.minimum((seen + 2 * np.sqrt(seen + 1)) / np.maximum(sunday, 1e-12), 1.0))
-
-
-QUIET_PART: Final = 0.7
-"""A day is quiet while no hour of it has had more than this part of what was expected."""
-
-QUIET_HOURS: Final = 3
-"""So many of its hours must have had enough calls expected to say so."""
 
 HELD_SLOTS: Final = 40
-
-
-class Today:
-    """The hours of the local day under way: a day off stays one until midnight, and what its incidents exceed is what
-    it had."""
-
-    def __init__(self) -> None:
-        self._day = -1
-        self._seen = np.zeros((0, 24), np.float32)
-        self._usual = np.zeros((0, 24), np.float32)
-
-    def grow(self, rows: int) -> None:
-        more = np.zeros((rows - len(self._seen), 24), np.float32)
-        self._seen, self._usual = (np.concatenate([held, more]) for held in (self._seen, self._usual))
-
-    def remember(self, local: int, hour: int, count: Floats, usual: Floats) -> None:
-        """The good calls of a slot that is over, and how many of them were usual."""
-        if local // SLOTS_A_DAY != self._day:
-            self._day = local // SLOTS_A_DAY
-            self._seen[:] = self._usual[:] = 0
-        self._seen[: len(count), hour % 24] += count
-        self._usual[: len(count), hour % 24] += usual
-
-    def part(self, local: int, rows: int) -> Floats:
-        """What part of the usual calls the day had where every hour had little of them, otherwise 1: by all its hours,
-        or by the one that had surely more of them than all."""
-        seen, usual = self._seen[:rows], self._usual[:rows]
-        telling = usual >= EVIDENCE_CALLS
-        safe, deviation = np.maximum(usual, 1e-12), np.sqrt(seen + 1)
-        most = ((seen + deviation) / safe * telling).max(1, initial=0)
-        quiet = (most <= QUIET_PART) & (telling.sum(1) >= QUIET_HOURS) & (local // SLOTS_A_DAY == self._day)
-        all_hours = (seen * telling).sum(1) / np.maximum((usual * telling).sum(1), 1e-12)
-        surely = ((seen - 2 * deviation) / safe * telling).max(1, initial=0)
-        return np.where(quiet, np.maximum(all_hours, surely), 1.0)
 
 
 def _drop_old(shapes: dict[int, Floats], slot: int) -> None:
