@@ -246,9 +246,10 @@ def test_a_week_is_verified_in_one_read_a_level(store: ClickHouseEvents, monkeyp
 
     monkeypatch.setattr(store._client, "read", counted)
     weeks = len({USER_WEEKS.unit(day_us) for day_us in days})
-    assert store.verify().checked == {HOURS.name: 28 * 24, USER_DAYS.name: 28, USER_WEEKS.name: weeks}
+    days_each = {level.name: 28 for level in LEVELS if level.unit_us == USER_DAYS.unit_us}
+    assert store.verify().checked == {HOURS.name: 28 * 24, **days_each, USER_WEEKS.name: weeks}
     compared = len([statement for statement in asked if "HAVING" in statement])
-    assert compared == 4 + 4 + 1, "seven days of a level at once, or seven weeks"
+    assert compared == 4 + 4 * len(days_each) + 1, "seven days of a level at once, or seven weeks"
     assert len(asked) == compared + len(("dirty", "kept from")) + len(LEVELS)
 
 
