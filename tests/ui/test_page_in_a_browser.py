@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from page_rig import LONG_NAME, ZONE, Pages, Server, event, eventually, now, sample
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as NoAnswerError
 
 pytestmark = pytest.mark.browser
 
@@ -374,9 +376,12 @@ def test_a_session_that_ends_leads_to_the_hint(pages: Pages, server: Server) -> 
     pages.allowed += ("401",)
     page = pages.open(server)
     expect(page.get_by_test_id("range-total")).to_be_visible()
+    week = page.get_by_role("radiogroup", name="Time range").get_by_text("7d", exact=True)
+    sign_in = page.get_by_role("heading", name="Sign in to taximeter")
     page.context.clear_cookies()
-    page.get_by_role("radiogroup", name="Time range").get_by_text("7d", exact=True).click()
-    expect(page.get_by_role("heading", name="Sign in to taximeter")).to_be_visible()
+    with contextlib.suppress(NoAnswerError):  # the live numbers may have asked before
+        week.click(timeout=2_000)
+    expect(sign_in).to_be_visible()
     expect(page.get_by_text("taximeter keys signin")).to_be_visible()
 
 
