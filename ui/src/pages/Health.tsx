@@ -9,6 +9,7 @@ import type { Status } from "../api/types";
 import { ago, bytes, count, dateTime, milliseconds } from "../format";
 import { Coverage } from "../panels/Coverage";
 import { Panel } from "../panels/Panel";
+import { wrongNow } from "../shape/health";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
@@ -46,11 +47,12 @@ function lost(now: Status): Record<string, unknown> {
 }
 
 function Standing({ now, view }: { now: Status; view: View }) {
+  const wrong = wrongNow(now);
   return (
     <>
-      {now.problems.length ? (
+      {wrong.length ? (
         <ul className="bad" role="alert">
-          {now.problems.map((problem) => (
+          {wrong.map((problem) => (
             <li key={problem}>{problem}</li>
           ))}
         </ul>
