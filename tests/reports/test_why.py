@@ -18,7 +18,7 @@ from taximeter.clock import rfc3339
 from taximeter.core.money import add
 from taximeter.errors import UsageError
 from taximeter.reports.why import Reason, parse_why, why
-from taximeter.store.events import DuckDBEvents
+from taximeter.store.events import DuckDBEvents, Query
 
 environments = (f"environment {n}" for n in itertools.count())
 
@@ -87,12 +87,34 @@ def test_a_week_before_is_the_same_time_on_the_clock_over_a_change_of_clocks() -
     assert rfc3339(question.against.from_us) == "2026-10-19T07:00:00.000000Z"
 
 
+def without_price(one: Call) -> Call:
+    known = {name: value for name, value in one.items() if name not in ("cost", "cost_usd")}
+    return {**known, "unpriced_reason": "unknown_model"}
+
+
 def test_calls_without_a_price_are_counted_and_left_out(ask: Asking) -> None:
-    unpriced = {**call(NOON_US), "unpriced_reason": "unknown_model"}
-    ask.keep([call(NOON_US), {k: v for k, v in unpriced.items() if k not in ("cost", "cost_usd")}])
+    ask.keep([call(NOON_US), without_price(call(NOON_US))])
     reason = ask()
     assert reason.unpriced_calls == (0, 1)
     assert reason.after_usd == Decimal("0.0045")
+
+
+def test_prices_are_looked_for_call_by_call_only_where_one_is_missing(
+    ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums of hours and days do not know which calls have no price."""
+    filtered: set[str] = set()
+    query = DuckDBEvents.query
+
+    def watched(self: DuckDBEvents, asked: Query, **more: Any) -> Any:
+        filtered.update(condition.field for condition in asked.filters)
+        return query(self, asked, **more)
+
+    monkeypatch.setattr(DuckDBEvents, "query", watched)
+    ask.keep([call(NOON_US)])
+    assert (ask().after_usd, filtered) == (Decimal("0.0045"), {"environment"})
+    ask.keep([without_price(call(NOON_US))])
+    assert (ask().after_usd, filtered) == (Decimal("0.0045"), {"environment", "unpriced_reason"})
 
 
 def test_nothing_at_all_is_an_answer_too(ask: Asking) -> None:

@@ -7,7 +7,7 @@ as long as the first is scaled to its length.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
@@ -224,8 +224,10 @@ Cells = Mapping[Key, Cell]
 
 def why(question: WhyQuestion, store: EventStore) -> Reason:
     """Raises StoreError, and UsageError when features and models make too many groups."""
-    before, after = _both(question, store, MIX)
-    by_dimension = {name: _by_values(question, store, name) for name in question.dimensions}
+    unpriced = (_unpriced(question, store, question.against), _unpriced(question, store, question.period))
+    asked = _priced(question) if any(unpriced) else question
+    before, after = _both(asked, store, MIX)
+    by_dimension = {name: _by_values(asked, store, name) for name in question.dimensions}
     best = ranked(
         {name: _spend(cells[0]) for name, cells in by_dimension.items()},
         {name: _spend(cells[1]) for name, cells in by_dimension.items()},
@@ -237,8 +239,13 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
         _cost(after),
         decompose(before, after, MIX),
         [(one, _factors_of(one, by_dimension[one.dimension])) for one in moved],
-        (_unpriced(question, store, question.against), _unpriced(question, store, question.period)),
+        unpriced,
     )
+
+
+def _priced(question: WhyQuestion) -> WhyQuestion:
+    """Of the calls that have a price alone. Roll-ups do not know which those are, so it reads the events."""
+    return replace(question, filters=(*question.filters, _PRICED))
 
 
 def _both(
@@ -268,7 +275,7 @@ def _cells(
             to_us=span.to_us,
             measures=_MEASURES,
             group_by=group_by,
-            filters=(*question.filters, _PRICED, *further),
+            filters=(*question.filters, *further),
             timezone=question.timezone,
             limit=limit,
         )
