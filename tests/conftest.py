@@ -10,12 +10,14 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
+from certificate_here import certificate
 from clickhouse_process import clickhouse, clickhouse_in
 from environments_here import python_with
 from javascript_here import javascript
 from postgres_here import own_postgres, postgres_database, postgres_server
 
 __all__ = [
+    "certificate",
     "clickhouse",
     "clickhouse_in",
     "javascript",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -168,16 +167,6 @@ def test_a_site_is_asked_through_the_proxy(site: str) -> None:
         opened(site=site, proxy=proxy).send(ONE)
     assert [line.split(b" HTTP")[0] for line in lines] == [f"CONNECT api.{site}:443".encode()]
     assert raised.value.message == "Datadog cannot be reached: ProxyError"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    subprocess.run([*request, "-keyout", key, "-out", certificate, *names], check=True, capture_output=True)
-    return key, certificate
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -18,16 +17,6 @@ from taximeter.gateway.upstream import Origin, Outgoing, Proxy, UpstreamFailure,
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 GET = Outgoing(b"GET", b"/v1/models", [])
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    subprocess.run([*request, "-keyout", key, "-out", certificate, *names], check=True, capture_output=True)
-    return key, certificate
 
 
 async def ask(certificate: tuple[Path, Path], ca_file: Path | None, host: str = "localhost") -> list[bytes]:

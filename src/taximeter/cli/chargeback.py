@@ -11,16 +11,10 @@ import typer
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
-from taximeter.cli.options import DataOption, UrlOption, WhereOption, filters, names
+from taximeter.cli.options import DataOption, Tabular, UrlOption, WhereOption, filters, names, said_as
 from taximeter.cli.rendering import coverage_notes, csv_text, json_text, minute, usd
 from taximeter.cli.sources import open_source
 from taximeter.errors import UsageError
-
-
-class Format(StrEnum):
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 class Unattributed(StrEnum):
@@ -28,17 +22,13 @@ class Unattributed(StrEnum):
     shared = "shared"
 
 
-def _said(flag: str, metavar: str, help_: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=help_, show_default=False)
-
-
 def chargeback(
     by: Annotated[
-        str | None, _said("--by", "FIELD", "Who is charged: team, tenant, tags.NAME, ... [default: as configured]")
+        str | None, said_as("--by", "FIELD", "Who is charged: team, tenant, tags.NAME, ... [default: as configured]")
     ] = None,
-    month: Annotated[str | None, _said("--month", "YYYY-MM", "The month. [default: last month]")] = None,
-    since: Annotated[str | None, _said("--since", "T", "In place of a month: last_quarter, a date, ...")] = None,
-    until: Annotated[str | None, _said("--until", "T", "Until when, not included.")] = None,
+    month: Annotated[str | None, said_as("--month", "YYYY-MM", "The month. [default: last month]")] = None,
+    since: Annotated[str | None, said_as("--since", "T", "In place of a month: last_quarter, a date, ...")] = None,
+    until: Annotated[str | None, said_as("--until", "T", "Until when, not included.")] = None,
     where: WhereOption = None,
     unattributed: Annotated[
         Unattributed | None,
@@ -55,7 +45,7 @@ def chargeback(
             "--fiscal-start-month", metavar="N", min=1, max=12, help="The month with which years and quarters begin."
         ),
     ] = 1,
-    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    format_: Annotated[Tabular, typer.Option("--format", help="How to print it.")] = Tabular.table,
     data: DataOption = None,
     url: UrlOption = None,
 ) -> int:
@@ -83,17 +73,17 @@ def _one(by: str) -> str:
     return fields[0]
 
 
-def _show(answer: Mapping[str, Any], format_: Format) -> None:
+def _show(answer: Mapping[str, Any], format_: Tabular) -> None:
     rows, totals = answer["rows"], answer["totals"]
-    if format_ is Format.json:
+    if format_ is Tabular.json:
         write(json_text(answer))
-    elif format_ is Format.csv:
+    elif format_ is Tabular.csv:
         sys.stdout.write(csv_text(rows, [answer["by"], *totals]))
     elif not rows:
         note("No calls in that time.")
     else:
         OUT.print(_table(answer))
-    if format_ is Format.table:
+    if format_ is Tabular.table:
         for line in coverage_notes(answer["coverage"]):
             ERR.print(line, style="yellow", markup=False)
 

@@ -53,10 +53,23 @@ class Form(StrEnum):
     json = "json"
 
 
+class Tabular(StrEnum):
+    """As `Form`, and as a table for other programs."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
 FormOption = Annotated[Form, typer.Option("--format", help="For people, or stable JSON for programs.")]
 OnceOption = Annotated[bool, typer.Option("--once", help="Print once and end.")]
 
 COMMA: Final = ","
+
+
+def said_as(flag: str, metavar: str, help_: str) -> Any:
+    """An option whose default stands in its help."""
+    return typer.Option(flag, metavar=metavar, help=help_, show_default=False)
 
 
 def names(listed: str) -> list[str]:

@@ -11,15 +11,9 @@ import typer
 from rich.table import Table
 
 from taximeter.cli.console import OUT, note, write
-from taximeter.cli.options import DataOption, UrlOption, WhereOption, filters
+from taximeter.cli.options import DataOption, Tabular, UrlOption, WhereOption, filters, said_as
 from taximeter.cli.rendering import csv_text, json_text, minute, usd
 from taximeter.cli.sources import open_source
-
-
-class Format(StrEnum):
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 class By(StrEnum):
@@ -28,10 +22,6 @@ class By(StrEnum):
 
 
 _AMOUNTS: Final = ("billed_usd", "metered_usd", "difference_usd", "unmetered_usd", "price_usd", "unexplained_usd")
-
-
-def _said(flag: str, metavar: str, help_: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=help_, show_default=False)
 
 
 def reconcile(
@@ -43,19 +33,19 @@ def reconcile(
             show_default=False,
         ),
     ] = None,
-    provider: Annotated[str | None, _said("--provider", "NAME", "One provider. [default: all with a bill]")] = None,
-    month: Annotated[str | None, _said("--month", "YYYY-MM", "The month, in UTC. [default: last month]")] = None,
-    since: Annotated[str | None, _said("--since", "T", "In place of a month: last_quarter, a date, ...")] = None,
-    until: Annotated[str | None, _said("--until", "T", "Until when, not included.")] = None,
+    provider: Annotated[str | None, said_as("--provider", "NAME", "One provider. [default: all with a bill]")] = None,
+    month: Annotated[str | None, said_as("--month", "YYYY-MM", "The month, in UTC. [default: last month]")] = None,
+    since: Annotated[str | None, said_as("--since", "T", "In place of a month: last_quarter, a date, ...")] = None,
+    until: Annotated[str | None, said_as("--until", "T", "Until when, not included.")] = None,
     by: Annotated[By, typer.Option("--by", help="What a row is.")] = By.day,
     billed_usd: Annotated[
-        str | None, _said("--billed-usd", "USD", "The amount of the bill, where it was not imported.")
+        str | None, said_as("--billed-usd", "USD", "The amount of the bill, where it was not imported.")
     ] = None,
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="SHARE", help="A smaller share of the bill is no difference.")
     ] = "0.01",
     where: WhereOption = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    format_: Annotated[Tabular, typer.Option("--format", help="How to print it.")] = Tabular.table,
     data: DataOption = None,
     url: UrlOption = None,
 ) -> int:
@@ -83,11 +73,11 @@ def _rows_of(files: list[str]) -> list[dict[str, Any]]:
     return rows_of_files(files)
 
 
-def _show(told: Mapping[str, Any], format_: Format) -> None:
-    if format_ is Format.json:
+def _show(told: Mapping[str, Any], format_: Tabular) -> None:
+    if format_ is Tabular.json:
         write(json_text(told))
         return
-    if format_ is Format.csv:
+    if format_ is Tabular.csv:
         sys.stdout.write(csv_text(told["rows"], ["provider", told["by"], *told["totals"]]))
         return
     if told["rows"]:

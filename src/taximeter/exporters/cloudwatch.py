@@ -18,6 +18,7 @@ from pydantic import Field
 
 from taximeter.clock import rfc3339
 from taximeter.config.section import Section
+from taximeter.exporters.batches import batches
 from taximeter.exporters.port import ExportError, NotTakenError, Parcel
 from taximeter.exporters.series import series_values
 
@@ -125,14 +126,8 @@ def _records(parcel: Parcel, namespace: str) -> Iterator[str]:
 
 
 def _batches(records: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for record in records:
-        weight = len(record.encode()) + OVERHEAD_BYTES
-        if batch and (len(batch) == MOST_RECORDS or size + weight > MOST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(record)
-        size += weight
-    if batch:
-        yield batch
+    return batches(records, _bytes, most=MOST_RECORDS, most_bytes=MOST_BYTES)
+
+
+def _bytes(record: str) -> int:
+    return len(record.encode()) + OVERHEAD_BYTES

@@ -24,6 +24,7 @@ from urllib3 import Retry
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
 from taximeter.config.section import Section
+from taximeter.exporters.batches import batches as in_batches
 from taximeter.exporters.datadog_points import Point, points
 from taximeter.exporters.http import REFUSED_BELOW, REFUSED_FROM, SHOWN_CHARACTERS, TIMEOUT_SECONDS
 from taximeter.exporters.port import ExportError, NotTakenError, Parcel
@@ -107,18 +108,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def batches(told: Iterable[Point], at_seconds: int) -> Iterator[list[MetricSeries]]:
     """The points as the client takes them, as many at once as the intake does."""
-    batch: list[MetricSeries] = []
-    size = 0
-    for point in told:
-        series = _series(point, at_seconds)
-        weight = len(json.dumps(series.to_dict()))
-        if batch and (len(batch) == POINTS_AT_ONCE or size + weight > BYTES_AT_ONCE):
-            yield batch
-            batch, size = [], 0
-        batch.append(series)
-        size += weight
-    if batch:
-        yield batch
+    series = (_series(point, at_seconds) for point in told)
+    return in_batches(series, _bytes, most=POINTS_AT_ONCE, most_bytes=BYTES_AT_ONCE)
+
+
+def _bytes(series: MetricSeries) -> int:
+    return len(json.dumps(series.to_dict()))
 
 
 def _series(point: Point, at_seconds: int) -> MetricSeries:
