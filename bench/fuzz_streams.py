@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 try:
-    import atheris
+    import atheris  # type: ignore[import-untyped]
 except ImportError:
     sys.exit("atheris is needed: pip install atheris")
 

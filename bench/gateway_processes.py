@@ -168,7 +168,9 @@ if __name__ == "__main__":
     if sys.argv[1] == "streams":
         uvloop.run(read_streams(int(sys.argv[2]), int(sys.argv[3])))
     elif sys.argv[1] == "gateway":
-        gateway(*map(int, sys.argv[2:5]), *map(Path, sys.argv[5:]))
+        port, whole_port, paced_port = map(int, sys.argv[2:5])
+        spool, *told = map(Path, sys.argv[5:])
+        gateway(port, whole_port, paced_port, spool, *told)
     else:
         pause_seconds = float(sys.argv[4]) if len(sys.argv) > 4 else CHUNK_SECONDS
         uvloop.run(paced(int(sys.argv[2]), int(sys.argv[3]), pause_seconds))

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final, Literal
 
@@ -181,7 +182,7 @@ class Office:
         chance = Random(self.seed)
         for number in range(AGENTS):
             agent = Agent(Random(self.seed * 1000 + number))
-            self._later(chance.uniform(0, 3), lambda agent=agent: self.begins(agent))
+            self._later(chance.uniform(0, 3), partial(self.begins, agent))
         while self._events and self.now < SECONDS:
             self.now, _, happens = heapq.heappop(self._events)
             happens()

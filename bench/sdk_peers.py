@@ -74,7 +74,8 @@ def _start_langfuse(url: str, _: Any) -> Callable[[], object]:
     import langfuse
     import langfuse.openai
 
-    return langfuse.Langfuse(public_key="pk", secret_key="sk", host=url).flush
+    flush: Callable[[], object] = langfuse.Langfuse(public_key="pk", secret_key="sk", host=url).flush
+    return flush
 
 
 def _start_openlit(url: str, _: Any) -> Callable[[], object]:
@@ -180,7 +181,7 @@ class Peer:
             if line.startswith(TOOK):
                 took: list[float] = json.loads(line.removeprefix(TOOK))
                 return took
-        raise RuntimeError(f"{self._process.args} ended with {self._process.wait()}")
+        raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
 
     def end(self) -> None:
         self._process.terminate()

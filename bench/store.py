@@ -23,8 +23,8 @@ from typing import Any, Final
 
 from bench.figures import Promise, Result, Row
 from bench.histories import fill, history_of
-from bench.store_others import MissingEngineError, clickhouse_engine, postgres
-from taximeter.reports.questions import QUESTIONS, Asked, answer_question
+from bench.store_others import MissingEngineError, Other, clickhouse_engine, postgres
+from taximeter.reports.questions import QUESTIONS, answer_question
 from taximeter.store.events import DuckDBEvents, parse_query
 
 WARM_MS, COLD_MS, START_SECONDS = 300.0, 1500.0, 3.0
@@ -47,8 +47,8 @@ OVERVIEW: Final[Mapping[str, Mapping[str, Any]]] = {
     "page: top models": {"measures": _TABLE, "group_by": ["model"], "limit": 10},
 }
 
-Ask = Callable[[Asked], Mapping[str, Any]]
-"""A question, and its answer as JSON."""
+Ask = Callable[[Any], Mapping[str, Any]]
+"""A question, put to anything with `query`; its answer as JSON."""
 
 OTHERS: Final = {"ClickHouse": clickhouse_engine, "PostgreSQL": postgres}
 TIMES_OF_OTHERS: Final = 3
@@ -158,7 +158,7 @@ def _beside(name: str, file: Path, folder: Path, measured: Measured) -> Beside:
     return Beside(name, f"{name}: {size:.1f} bytes an event, without roll-ups", warm_ms, differing)
 
 
-def _wall_ms(ask: Ask, other: Asked) -> float:
+def _wall_ms(ask: Ask, other: Other) -> float:
     began = time.perf_counter()
     ask(other)
     return (time.perf_counter() - began) * 1000

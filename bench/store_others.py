@@ -181,7 +181,7 @@ def _server(directory: Path) -> Iterator[str]:
     port = _free_port()
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "shared_buffers": "512MB"}
     options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-    control = [programs / "pg_ctl", "-D", directory, "-w", "-t", "120"]
+    control: list[str | Path] = [programs / "pg_ctl", "-D", directory, "-w", "-t", "120"]
     subprocess.run([*control, "-l", directory / "log", "-o", options, "start"], **said)
     try:
         yield f"postgresql://bench@127.0.0.1:{port}/postgres"
