@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from taximeter.core.ids import uuid7
 from taximeter.errors import UsageError
 from taximeter.pricing import load_price_book
-from taximeter.reports.reconcile import Amounts, Books, Place, compare, reconcile, summed, total
+from taximeter.reports.bill_differences import Amounts, Books, Place, compare, summed, total
+from taximeter.reports.reconcile import reconcile
 from taximeter.store.events import DuckDBEvents
 
 NOW_US = 1_795_000_000_000_000
