@@ -62,6 +62,7 @@ def records(draw: st.DrawFn, around_us: int) -> dict[str, Any]:
         "feature": draw(names),
         "user_id": draw(names),
         "tenant": draw(names),
+        "prompt_version": draw(names),
         "tags": draw(st.none() | st.dictionaries(st.sampled_from(("plan", "it's")), st.sampled_from(NAMES))),
         "input_tokens": draw(tokens),
         "cache_read_tokens": draw(tokens),
@@ -90,17 +91,19 @@ SUMS = [name for name, measure in MEASURES.items() if all(part.kind == "sum" for
 
 USER_TEXTS = ("user_id", "tenant")
 ROLLED_TEXTS = ("feature", "model", "model_family", "request_model", "status", "provider")
+ALONE_TEXTS = tuple((name, "model", "response_model") for name in ("prompt_version", "tenant"))
 
 
 @st.composite
 def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
     """Queries that roll-ups may answer, over times that hold whole hours and days."""
-    texts = draw(st.sampled_from((ROLLED_TEXTS, USER_TEXTS, USER_TEXTS, ("team",))))
+    texts = draw(st.sampled_from((ROLLED_TEXTS, USER_TEXTS, USER_TEXTS, ("team",), *ALONE_TEXTS)))
     group_by = tuple(draw(st.lists(st.sampled_from(texts), max_size=2, unique=True)))
     interval = draw(st.none() | st.sampled_from(("hour", "day", "week", "month")))
     from_us = around_us - draw(st.integers(1, 45 * DAY_US) | st.integers(0, 3).map(lambda n: n * HOUR_US))
     operator: Operator = draw(st.sampled_from(("in", "not")))
-    filters = (Condition(texts[0], operator, tuple(draw(st.lists(names, max_size=2)))),)
+    of_some = Condition(texts[0], operator, tuple(draw(st.lists(names, max_size=2))))
+    filters = (draw(st.just(of_some) | st.just(Condition("unpriced_reason", "exists", (draw(st.booleans()),)))),)
     wanted = draw(st.lists(st.sampled_from(draw(st.sampled_from((SUMS, sorted(MEASURES))))), unique=True))
     order = draw(st.none() | st.builds(Order, st.sampled_from((*ADDITIVE, *group_by)), st.booleans()))
     return Query(

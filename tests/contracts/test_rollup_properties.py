@@ -30,12 +30,14 @@ from taximeter.store.events.port import Retention
 from taximeter.store.events.query import Order
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import (
+    ALONE,
     EVENTS,
     HOURS,
     LEVELS,
     TIMED,
     USER_DAYS,
     USER_WEEKS,
+    VALUE_DAYS,
     Level,
     Standing,
     plan,
@@ -84,8 +86,17 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
         found = plan(query, parts_of(query), Standing())
         return [level for level, _ in found.rolled] if found else []
 
-    assert levels() == levels(group_by=("model_family", "feature")) == [HOURS]
-    assert levels(interval="hour", timezone="Europe/Berlin") == levels(interval="month") == [HOURS]
+    def alone(name: str) -> Level:
+        return next(level for level in ALONE if level.about == name)
+
+    assert levels() == levels(group_by=("model",)) == levels(interval="month") == [alone("environment")]
+    assert levels(group_by=("model_family", "feature")) == [alone("feature")]
+    assert levels(to_us=9 * DAY_US + HOUR_US, group_by=("feature",)) == [alone("feature"), HOURS]
+    assert levels(to_us=9 * DAY_US + HOUR_US, group_by=("tenant", "model")) == [alone("tenant")]
+    assert levels(group_by=("tenant", "user_id")) == levels(group_by=("tenant", "team")) == [USER_DAYS]
+    assert levels(to_us=HOUR_US) == levels(group_by=("team", "feature")) == levels(group_by=("status",)) == [HOURS]
+    assert levels(interval="hour", timezone="Europe/Berlin") == [HOURS]
+    assert levels(interval="day", timezone="Europe/Berlin") == levels(interval="hour") == [HOURS]
     assert levels(group_by=("user_id", "team")) == [USER_DAYS]
     assert levels(group_by=("user_id", "team"), to_us=11 * DAY_US) == [USER_WEEKS, USER_DAYS]
     assert levels(group_by=("user_id",), to_us=30 * DAY_US, interval="week") == [USER_WEEKS, USER_DAYS]
@@ -100,6 +111,10 @@ def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
         {"group_by": ("session_id",)},
         {"group_by": ("tags.plan",)},
         {"group_by": ("user_id", "feature")},
+        {"group_by": ("tenant", "feature")},
+        {"group_by": ("prompt_version", "endpoint")},
+        {"group_by": ("prompt_version",), "interval": "hour"},
+        {"group_by": ("prompt_version",), "interval": "day", "timezone": "Europe/Berlin"},
         {"measures": ("users",)},
         {"measures": ("calls", "users")},
         {"measures": ("cost_usd", "latency_ms_p95")},
@@ -162,12 +177,12 @@ def test_a_week_of_which_not_all_days_are_kept_is_not_taken() -> None:
 
 
 def test_where_too_much_is_dirty_everything_comes_from_the_events() -> None:
-    query = Query(from_us=0, to_us=400 * HOUR_US, measures=("calls",), group_by=("feature",))
+    query = Query(from_us=0, to_us=400 * HOUR_US, measures=("calls",), group_by=("status",))
     assert plan(query, parts_of(query), Standing({(HOURS.name, 2 * n * HOUR_US) for n in range(200)})) is None
 
 
-TIMINGS = len(TIMED)
-"""A day has so many more units, of how long its calls took."""
+MORE_DAYS = (VALUE_DAYS, *TIMED)
+"""A day has these units beside that of its users."""
 
 
 @pytest.fixture
@@ -175,7 +190,7 @@ def rolled(events: EventStore) -> EventStore:
     """Three events of two hours, added up."""
     moments = ("2026-11-18T10:10:00Z", "2026-11-18T10:50:00Z", "2026-11-18T11:10:00Z")
     events.append(lines([record(number, moment) for number, moment in enumerate(moments)]), {})
-    assert events.roll_up(LATEST_US) == 4 + TIMINGS  # two hours, a day and a week
+    assert events.roll_up(LATEST_US) == 4 + len(MORE_DAYS)  # two hours, a day and a week
     return events
 
 
@@ -185,8 +200,8 @@ def record(number: int, started_at: str, **more: Any) -> dict[str, Any]:
     return {**said, "duration_ms": 40.0, **more}
 
 
-def timed_days(days: int) -> dict[str, int]:
-    return {level.name: days for level in TIMED}
+def more_days(days: int) -> dict[str, int]:
+    return {level.name: days for level in MORE_DAYS}
 
 
 def test_a_unit_is_added_up_once(rolled: EventStore) -> None:
@@ -196,15 +211,15 @@ def test_a_unit_is_added_up_once(rolled: EventStore) -> None:
 
 
 def test_what_adds_up_comes_from_sums_also_beside_what_does_not(rolled: EventStore) -> None:
-    with_other_sums(rolled, HOURS.table, "calls = 7")  # to see where it comes from
+    with_other_sums(rolled, VALUE_DAYS.table, "calls = 7")  # to see where it comes from
     asked = Query(from_us=0, to_us=LATEST_US, measures=("latency_ms_p95", "calls", "users"), group_by=("feature",))
     assert rolled.query(asked).rows[0]["calls"] == 3  # what ranks the groups has to be read from the events
     by_calls = replace(asked, order_by=Order("calls", True))
     told = rolled.query(by_calls)
-    assert told.rows == [{"feature": None, "latency_ms_p95": naive.told(40.0), "calls": 14, "users": 1}]
-    assert told.totals == {"latency_ms_p95": naive.told(40.0), "calls": 14, "users": 1}
+    assert told.rows == [{"feature": None, "latency_ms_p95": naive.told(40.0), "calls": 7, "users": 1}]
+    assert told.totals == {"latency_ms_p95": naive.told(40.0), "calls": 7, "users": 1}
     without = rolled.query(replace(by_calls, whole_totals=False))
-    assert (without.rows, without.totals) == (told.rows, {"latency_ms_p95": None, "calls": 14, "users": None})
+    assert (without.rows, without.totals) == (told.rows, {"latency_ms_p95": None, "calls": 7, "users": None})
 
 
 def test_percentiles_come_from_how_many_calls_of_a_day_took_how_long(rolled: EventStore) -> None:
@@ -285,20 +300,22 @@ def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
     rolled.append(lines([record(7, "2026-11-18T12:10:00Z")]), {})
     assert rolled.roll_up(at_random.moment_us("2026-11-18T12:59:59Z")) == 0
     assert rolled.roll_up(at_random.moment_us("2026-11-18T13:00:00Z")) == 1
-    assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1 + TIMINGS
+    assert rolled.roll_up(at_random.moment_us("2026-11-19T00:00:00Z")) == 1 + len(MORE_DAYS)
     assert rolled.roll_up(at_random.moment_us("2026-11-22T23:59:59Z")) == 0
     assert rolled.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 1
 
 
 def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None:
-    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1, **timed_days(1)}
-    for level, amount in zip(LEVELS, ("cost_usd = 7", "calls = 7", "errors = 7", "bin = 7", "bin = 7"), strict=True):
+    assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1, **more_days(1)}
+    amounts = ("cost_usd = 7", "calls = 7", "errors = 7", "retries = 7", "bin = 7", "bin = 7")
+    for level, amount in zip(LEVELS, amounts, strict=True):
         with_other_sums(rolled, level.table, amount)
     ten = at_random.moment_us("2026-11-18T10:00:00Z")
     day = at_random.moment_us("2026-11-18T00:00:00Z")
     week = at_random.moment_us("2026-11-16T00:00:00Z")
     of_hours = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US))
-    wrong = (*of_hours, (USER_DAYS.name, day), (USER_WEEKS.name, week), (TIMED[0].name, day))
+    of_days = ((VALUE_DAYS.name, day), (TIMED[0].name, day))
+    wrong = (*of_hours, (USER_DAYS.name, day), (USER_WEEKS.name, week), *of_days)
     assert rolled.verify(repair=True).differing == wrong
     assert rolled.verify().differing == ()
 
@@ -314,12 +331,12 @@ def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
     """An event of a wrong clock, ten years away, is one day more and not 3,650."""
     rolled.append(lines([record(8, "2016-11-18T10:50:00Z")]), {})
     rolled.roll_up(LATEST_US)
-    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2, USER_WEEKS.name: 2, **timed_days(2)}
+    assert rolled.verify().checked == {HOURS.name: 48, USER_DAYS.name: 2, USER_WEEKS.name: 2, **more_days(2)}
 
 
 def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
     without_events(rolled)
-    assert len(rolled.verify(repair=True).differing) == 4
+    assert len(rolled.verify(repair=True).differing) == 5
     assert rolled.verify().differing == ()
 
 
@@ -380,7 +397,9 @@ def test_what_only_events_could_tell_is_refused_with_the_time_from_which_they_ar
 
 def test_a_week_follows_a_late_event_when_the_events_of_its_first_days_are_gone(aged: EventStore) -> None:
     aged.append(lines([record(30, "2026-11-18T09:00:00Z")]), {})
-    assert aged.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 6 + 2 * TIMINGS  # three hours, two days, a week
+    assert aged.roll_up(at_random.moment_us("2026-11-23T00:00:00Z")) == 6 + 2 * len(
+        MORE_DAYS
+    )  # three hours, two days, a week
     by_user = Query(from_us=0, to_us=LATEST_US, measures=("calls",), group_by=("user_id",))
     assert aged.query(by_user).rows == [{"user_id": name, "calls": n} for name, n in (("u0", 5), ("u1", 5), ("u", 1))]
     verified = aged.verify()
@@ -424,7 +443,8 @@ def test_what_comes_too_late_is_rejected_and_not_lost(aged: EventStore) -> None:
 
 def test_sums_go_at_their_own_age(aged: EventStore) -> None:
     ages = Retention({EVENTS: 2, HOURS.name: 4, USER_DAYS.name: 30})
-    assert aged.expire(ages, NOW_US) == {EVENTS: 0, HOURS.name: 2 * 6, USER_DAYS.name: 0}  # with how long calls took
+    rows_of_a_day = 1 + len(VALUE_DAYS.alone) + 1  # with those of values alone, and how long calls took
+    assert aged.expire(ages, NOW_US) == {EVENTS: 0, HOURS.name: 6 * rows_of_a_day, USER_DAYS.name: 0}
     by_user = Query(from_us=0, to_us=NOW_US, measures=("calls",), group_by=("user_id",))
     assert aged.query(by_user).totals == {"calls": 10}
     with pytest.raises(UsageError):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from taximeter.core.money import ZERO, add
+from taximeter.core.money import ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,21 @@ Spend = Mapping[str | None, Decimal]
 """Value of a dimension → USD."""
 
 
-def ranked(before: Mapping[str, Spend], after: Mapping[str, Spend]) -> list[Explained]:
+def ranked(
+    before: Mapping[str, Spend], after: Mapping[str, Spend], totals_usd: tuple[Decimal, Decimal]
+) -> list[Explained]:
     """All values of all dimensions, the best explanation first; among equals the larger change, then the dimension
-    that is named first. Every dimension sums to the same two totals."""
-    found = [one for dimension in after for one in _of_dimension(dimension, before[dimension], after[dimension])]
+    that is named first. A dimension of many values may lack those that cost little: `totals_usd` is all spend before
+    and after."""
+    found = [
+        one for dimension in after for one in _of_dimension(dimension, before[dimension], after[dimension], totals_usd)
+    ]
     order = {dimension: place for place, dimension in enumerate(after)}
     return sorted(found, key=lambda one: (-one.score, -abs(one.change_usd), order[one.dimension], one.value or ""))
 
 
-def _of_dimension(dimension: str, before: Spend, after: Spend) -> list[Explained]:
-    total_before, total_after = add(*before.values()), add(*after.values())
+def _of_dimension(dimension: str, before: Spend, after: Spend, totals_usd: tuple[Decimal, Decimal]) -> list[Explained]:
+    total_before, total_after = totals_usd
     change = total_after - total_before
     found = []
     for value in {**before, **after}:

@@ -191,8 +191,8 @@ class RetentionSettings(Section):
     hourly_sums_days: int | None = Field(
         default=None,
         gt=0,
-        description="Days that the sums of hours, and how many calls of a day took how long, are kept; at least as "
-        "long as events.",
+        description="Days that the sums of hours, the sums of days by one dimension, and how many calls of a day took "
+        "how long, are kept; at least as long as events.",
     )
     daily_user_sums_days: int | None = Field(
         default=None, gt=0, description="Days that each user's sums of days are kept; at least as long as events."

@@ -6,13 +6,13 @@ as long as the first is scaled to its length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
-from taximeter.anomaly.contributors import Explained, ranked
+from taximeter.anomaly.contributors import Explained, Spend, ranked
 from taximeter.anomaly.explain import Cell, Key, decompose
 from taximeter.clock import rfc3339, to_datetime, to_unix_us
 from taximeter.core.money import ZERO, add, format_usd
@@ -41,10 +41,7 @@ DIMENSIONS: Final = (
 """Where contributors are looked for, unless the request says."""
 
 MOST_VALUES: Final = 500
-"""Values of one dimension, by model, that are looked at in each period, by cost."""
-
-BEHIND: Final[Key] = ()
-"""The key of everything behind a limit."""
+"""Values of one dimension that are looked at in each period, by cost."""
 
 MOST_CONTRIBUTORS: Final = 20
 """Contributors in an answer."""
@@ -220,67 +217,71 @@ def _most(given: Any) -> int:
 # -- the answer -------------------------------------------------------------------------------------------------
 
 Cells = Mapping[Key, Cell]
+Pair = tuple[Cells, Cells]
+"""What is compared with, scaled to the length of the period, and the period."""
 
 
 def why(question: WhyQuestion, store: EventStore) -> Reason:
-    """Raises StoreError, and UsageError when features and models make too many groups."""
-    unpriced = (_unpriced(question, store, question.against), _unpriced(question, store, question.period))
-    asked = _priced(question) if any(unpriced) else question
-    before, after = _both(asked, store, MIX)
-    by_dimension = {name: _by_values(asked, store, name) for name in question.dimensions}
+    """Raises StoreError, and UsageError when features and models make too many groups.
+
+    Who is behind the change is told from what each value cost; what the change of a value consists of is asked for
+    those that are in the answer alone.
+    """
+    asked, unpriced = question, _unpriced_calls(question, store)
+    if any(unpriced):
+        asked = _priced(question)
+    mix = _both(asked, store, MIX)
+    totals_usd = _cost(mix[0]), _cost(mix[1])
+    spend = {name: _spend_on(asked, store, name, mix) for name in question.dimensions}
     best = ranked(
-        {name: _spend(cells[0]) for name, cells in by_dimension.items()},
-        {name: _spend(cells[1]) for name, cells in by_dimension.items()},
+        {name: before for name, (before, _) in spend.items()},
+        {name: after for name, (_, after) in spend.items()},
+        totals_usd,
     )
     moved = [one for one in best if one.change_usd][: question.limit]
-    return Reason(
-        question,
-        _cost(before),
-        _cost(after),
-        decompose(before, after, MIX),
-        [(one, _factors_of(one, by_dimension[one.dimension])) for one in moved],
-        unpriced,
+    return Reason(question, *totals_usd, decompose(*mix, MIX), list(_with_factors(asked, store, moved, mix)), unpriced)
+
+
+def _unpriced_calls(question: WhyQuestion, store: EventStore) -> tuple[int, int]:
+    before, after = (
+        int(store.query(_query(question, span, ("unpriced_calls",))).totals["unpriced_calls"])
+        for span in (question.against, question.period)
     )
+    return before, after
 
 
 def _priced(question: WhyQuestion) -> WhyQuestion:
-    """Of the calls that have a price alone. Roll-ups do not know which those are, so it reads the events."""
+    """Of the calls that have a price alone."""
     return replace(question, filters=(*question.filters, _PRICED))
 
 
-def _both(
+def _query(
     question: WhyQuestion,
-    store: EventStore,
-    group_by: tuple[str, ...],
-    limit: int | None = None,
-    further: tuple[Condition, ...] = (),
-) -> tuple[Cells, Cells]:
-    before = _cells(question, store, question.against, group_by, limit, further)
-    after = _cells(question, store, question.period, group_by, limit, further)
-    return {key: cell.scaled(question.scale) for key, cell in before.items()}, after
-
-
-def _cells(
-    question: WhyQuestion,
-    store: EventStore,
     span: Span,
-    group_by: tuple[str, ...],
-    limit: int | None = None,
+    measures: tuple[str, ...],
+    group_by: tuple[str, ...] = (),
     further: tuple[Condition, ...] = (),
-) -> dict[Key, Cell]:
-    """The cells of one period. With a limit, those that cost most, and `BEHIND` for all others together."""
-    answer = store.query(
-        Query(
-            from_us=span.from_us,
-            to_us=span.to_us,
-            measures=_MEASURES,
-            group_by=group_by,
-            filters=(*question.filters, *further),
-            timezone=question.timezone,
-            limit=limit,
+) -> Query:
+    return Query(
+        from_us=span.from_us,
+        to_us=span.to_us,
+        measures=measures,
+        group_by=group_by,
+        filters=(*question.filters, *further),
+        timezone=question.timezone,
+    )
+
+
+def _both(
+    question: WhyQuestion, store: EventStore, group_by: tuple[str, ...], further: tuple[Condition, ...] = ()
+) -> Pair:
+    before, after = (
+        {tuple(row[name] for name in group_by): _cell(row) for row in store.query(query).rows}
+        for query in (
+            _query(question, span, _MEASURES, group_by, further) for span in (question.against, question.period)
         )
     )
-    return {BEHIND if row.get("other") else tuple(row[name] for name in group_by): _cell(row) for row in answer.rows}
+    return {key: cell.scaled(question.scale) for key, cell in before.items()}, after
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
@@ -302,33 +303,87 @@ def _cell(row: Mapping[str, Any]) -> Cell:
     )
 
 
-def _by_values(question: WhyQuestion, store: EventStore, name: str) -> tuple[Cells, Cells]:
-    """The costly values of a dimension in both periods, each by model: whatever is among the first in one of the
-    periods is looked up in the other one too."""
-    group_by = (name,) if name == "model" else (name, "model")
-    before, after = _both(question, store, group_by, MOST_VALUES)
-    if BEHIND not in before and BEHIND not in after:
-        return before, after
-    values = tuple({key[0]: None for key in (*before, *after) if key != BEHIND})
-    return _both(question, store, group_by, further=(Condition(name, "in", values),))
-
-
-def _spend(cells: Cells) -> dict[str | None, Decimal]:
-    spend: dict[str | None, Decimal] = {}
-    for key, cell in cells.items():
-        spend[key[0]] = add(spend.get(key[0], ZERO), cell.cost_usd)
-    return spend
-
-
-def _factors_of(one: Explained, cells: tuple[Cells, Cells]) -> dict[str, Decimal]:
-    before, after = ({key[1:]: cell for key, cell in side.items() if key[0] == one.value} for side in cells)
-    return decompose(before, after, () if one.dimension == "model" else ("model",))
-
-
 def _cost(cells: Cells) -> Decimal:
     return add(*(cell.cost_usd for cell in cells.values()))
 
 
-def _unpriced(question: WhyQuestion, store: EventStore, span: Span) -> int:
-    query = Query(from_us=span.from_us, to_us=span.to_us, measures=("unpriced_calls",), filters=question.filters)
-    return int(store.query(query).totals["unpriced_calls"])
+# -- who is behind it -------------------------------------------------------------------------------------------
+
+
+def _spend_on(question: WhyQuestion, store: EventStore, name: str, mix: Pair) -> tuple[Spend, Spend]:
+    """What the costly values of a dimension cost in both periods: whatever is among the first in one of the periods is
+    looked up in the other one too."""
+    if name in MIX:
+        return _by_value(mix[0], MIX.index(name)), _by_value(mix[1], MIX.index(name))
+    spans = (question.against, question.period)
+    first = [_costly(question, store, span, name) for span in spans]
+    for span, here, there in zip(spans, first, reversed(first), strict=True):
+        if here.others and (missing := tuple(there.spend.keys() - here.spend.keys())):
+            here.spend.update(_costly(question, store, span, name, missing).spend)
+    before, after = first
+    return {value: _scaled_usd(cost, question.scale) for value, cost in before.spend.items()}, after.spend
+
+
+def _by_value(cells: Cells, place: int) -> Spend:
+    spend: dict[str | None, Decimal] = {}
+    for key, cell in cells.items():
+        spend[key[place]] = add(spend.get(key[place], ZERO), cell.cost_usd)
+    return spend
+
+
+@dataclass(frozen=True, slots=True)
+class _Costly:
+    """What values cost, and whether there are `others` that cost less."""
+
+    spend: dict[str | None, Decimal]
+    others: bool
+
+
+def _costly(
+    question: WhyQuestion, store: EventStore, span: Span, name: str, values: tuple[str | None, ...] | None = None
+) -> _Costly:
+    """The first by cost, or these values alone."""
+    further = () if values is None else (Condition(name, "in", values),)
+    asked = replace(_query(question, span, ("cost_usd",), (name,), further), limit=MOST_VALUES)
+    answer = store.query(asked)
+    spend = {row[name]: Decimal(row["cost_usd"] or 0) for row in answer.rows if not row.get("other")}
+    return _Costly(spend, len(spend) < len(answer.rows))
+
+
+def _scaled_usd(amount: Decimal, scale: Decimal) -> Decimal:
+    return Cell(other_usd=amount).scaled(scale).cost_usd
+
+
+def _with_factors(
+    question: WhyQuestion, store: EventStore, moved: Sequence[Explained], mix: Pair
+) -> Iterator[tuple[Explained, Mapping[str, Decimal]]]:
+    """Each with what its change consists of. The amounts are those of its cells, to the last digit."""
+    cells = {
+        name: _cells_of(question, store, name, moved, mix) for name in dict.fromkeys(one.dimension for one in moved)
+    }
+    for one in moved:
+        before, after = (_of_value(side, one) for side in cells[one.dimension])
+        mixed = () if one.dimension == "model" else ("model",)
+        exact = replace(one, before_usd=_cost(before), after_usd=_cost(after))
+        yield exact, decompose(before, after, mixed)
+
+
+def _cells_of(question: WhyQuestion, store: EventStore, name: str, moved: Sequence[Explained], mix: Pair) -> Pair:
+    """Those of the values of a dimension that are in the answer, by value and model."""
+    if name == "feature":
+        return mix
+    if name == "model":
+        return _by_model(mix[0]), _by_model(mix[1])
+    values = tuple(one.value for one in moved if one.dimension == name)
+    return _both(question, store, (name, "model"), (Condition(name, "in", values),))
+
+
+def _by_model(cells: Cells) -> Cells:
+    by_model: dict[Key, Cell] = {}
+    for (_, model), cell in cells.items():
+        by_model[(model,)] = by_model.get((model,), Cell()) + cell
+    return by_model
+
+
+def _of_value(cells: Cells, one: Explained) -> Cells:
+    return {key[1:]: cell for key, cell in cells.items() if key[0] == one.value}

@@ -1,5 +1,6 @@
-"""Roll-ups: the sums of whole hours, days and weeks, kept beside the events that they are computed from; and how many
-calls of a day took how long, of which percentiles are told (see `bins`).
+"""Roll-ups: the sums of whole hours, days and weeks, kept beside the events that they are computed from; those of days
+by each value of some dimensions alone; and how many calls of a day took how long, of which percentiles are told (see
+`bins`).
 
 For every unit of a level that is not *dirty*, the rows of the level are what adding up its events gives. An event that
 comes, changes or goes makes its units dirty in the same transaction; a job adds dirty units up anew. So a roll-up is
@@ -14,7 +15,7 @@ units, is added up from the events in the same statement.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +34,9 @@ from taximeter.store.events.vocabulary import MODEL, MODEL_FAMILY, Part, sum_par
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
 
+DIMENSION: Final = "dimension"
+"""The column that says which dimension a row is about."""
+
 MOST_GAPS: Final = 64
 """Stretches of one statement that are read from the events; with more of them everything is."""
 
@@ -43,7 +47,8 @@ class Level:
 
     A unit is an `interval` of UTC. `buckets` are the intervals whose buckets consist of whole units. A level that is
     coarser than another one, `of`, has the same fields and is added up from its rows. One of a `timing` counts the
-    calls that have it, by their bins besides.
+    calls that have it, by their bins besides. One of dimensions `alone` adds all calls up once for each of them: a row
+    says in the column `dimension` which one it is about, has its value, and no value of the others.
     """
 
     name: str
@@ -55,6 +60,9 @@ class Level:
     """The start of a unit, any one."""
     of: Level | None = None
     timing: Timing | None = None
+    alone: tuple[str, ...] = ()
+    about: str | None = None
+    """The one of these whose rows are meant."""
     goes_with: str | None = None
     """The name of what it is kept as long as, where not its own."""
 
@@ -66,6 +74,8 @@ class Level:
     @property
     def keys(self) -> tuple[str, ...]:
         """What rows are told apart by, besides the start of the unit."""
+        if self.alone:
+            return (DIMENSION, *self.alone, *self.fields)
         return self.fields if self.timing is None else (*self.fields, BIN)
 
     @property
@@ -79,7 +89,15 @@ class Level:
     @property
     def askable(self) -> frozenset[str]:
         """What can be grouped and filtered by."""
-        return frozenset((*self.fields, MODEL, MODEL_FAMILY) if "response_model" in self.fields else self.fields)
+        named = (MODEL, MODEL_FAMILY) if "response_model" in self.fields else ()
+        return frozenset((*self.fields, *named, *((self.about,) if self.about else ())))
+
+    @property
+    def rows(self) -> exp.Expr | None:
+        """Which rows of the view are meant, where not all."""
+        if self.about is None:
+            return None
+        return exp.column(DIMENSION, quoted=True).eq(exp.Literal.string(self.about))
 
     def unit(self, moment_us: int) -> int:
         """The start of the unit that a moment lies in."""
@@ -132,7 +150,30 @@ USER_WEEKS: Final = Level(
     of=USER_DAYS,
 )
 SUMS: Final = (HOURS, USER_DAYS, USER_WEEKS)
-"""The levels of sums, in the order in which they are tried, fewer rows first."""
+"""The levels of sums by several dimensions, in the order in which they are tried, fewer rows first."""
+
+# Together these would make as many rows as there are events, each alone it is as many as it has values. By model, since
+# what a value cost is not understood without; where a price is missing, since questions may leave such calls out.
+VALUE_DAYS: Final = Level(
+    name="value_days",
+    interval="day",
+    unit_us=_DAY_US,
+    buckets=USER_DAYS.buckets,
+    fields=("request_model", "response_model", "unpriced_reason"),
+    alone=(
+        "environment",
+        "team",
+        "feature",
+        "endpoint",
+        "service_version",
+        "prompt_version",
+        "api_key_id",
+        "tenant",
+    ),
+    goes_with=HOURS.name,
+)
+ALONE: Final = tuple(replace(VALUE_DAYS, about=name) for name in VALUE_DAYS.alone)
+"""The same level as it is asked, by one dimension; those of fewer values first, since all of them say a total."""
 
 
 def _timed(timing: Timing) -> Level:
@@ -151,7 +192,7 @@ def _timed(timing: Timing) -> Level:
 TIMED: Final = tuple(_timed(timing) for timing in (DURATION, FIRST_TOKEN))
 """Those that say percentiles."""
 
-LEVELS: Final = (*SUMS, *TIMED)
+LEVELS: Final = (*SUMS, VALUE_DAYS, *TIMED)
 """In the order in which they are added up: a coarser one after the one that it is of."""
 
 PARTS: Final[tuple[Part, ...]] = sum_parts()
@@ -242,7 +283,10 @@ def _fitting(query: Query, parts: Sequence[Part]) -> list[list[Level]]:
     if any(part not in PARTS for part in parts):
         return []
     fitting = [level for level in SUMS if _fits(query, level)]
-    return [[*(one for one in fitting if one.of == level), level] for level in fitting if level.of is None]
+    by_several = [[*(one for one in fitting if one.of == level), level] for level in fitting if level.of is None]
+    alone = next((level for level in ALONE if _fits(query, level)), None)
+    # Where days end, hours go on: hardly anything is left to the events.
+    return by_several if alone is None else [[alone, *next(iter(by_several), [])], *by_several]
 
 
 def _fits(query: Query, level: Level) -> bool:

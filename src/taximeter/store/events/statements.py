@@ -429,7 +429,7 @@ def _rows_of_levels(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
     """The rows of the levels and the events in the gaps, as they are: with the keys of their group, and the parts."""
     keys, filters = key_columns(shape.asked), filters_of(shape.asked)
     sums = exp.select(*keys, *(_column(part.name) for part in parts))
-    sources = [sums.copy().from_(level.view).where(within(stretches)) for level, stretches in shape.rolled]
+    sources = [sums.copy().from_(level.view).where(level.rows, within(stretches)) for level, stretches in shape.rolled]
     if shape.gaps:
         alone = exp.select(*keys, *(exp.alias_(_of_one_call(part), part.name, quoted=True) for part in parts))
         sources.append(alone.from_(CALLS).where(within(shape.gaps)))
