@@ -4,23 +4,68 @@ import { roundDecimal } from "./decimal";
 import type { Kind } from "./view/measures";
 import { formatter, type Interval } from "./view/zone";
 
-/** `$1,234.57`, `$0.0034` (two significant digits below a cent), `$0`; an unknown amount is a dash, never zero. */
+/** `$1,234.57`, `$0.0034` (two significant digits below ten cents), `$0`; an unknown amount is a dash, never zero. */
 export function money(amount: string | null | undefined): string {
   if (amount === null || amount === undefined) return "–";
+  if (Number(amount) === 0) return "$0";
+  // Rounding may reach the next power of ten, which has one place less: `$0.10`, not `$0.100`.
+  return dollars(roundDecimal(amount, placesOf(roundDecimal(amount, placesOf(amount)))));
+}
+
+const MOST_PLACES = 12;
+
+/** Places behind the point that an amount is shown with. */
+function placesOf(amount: string, significant = 2): number {
   const magnitude = Math.abs(Number(amount));
-  if (magnitude === 0) return "$0";
-  const digits = magnitude >= 0.1 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(magnitude)));
-  const rounded = roundDecimal(amount, digits);
-  const [whole = "0", fraction] = rounded.replace("-", "").split(".");
-  const sign = rounded.startsWith("-") ? "-" : "";
+  return Math.min(MOST_PLACES, Math.max(2, significant - 1 - Math.floor(Math.log10(magnitude))));
+}
+
+function dollars(decimal: string): string {
+  const [whole = "0", fraction] = decimal.replace("-", "").split(".");
+  const sign = decimal.startsWith("-") ? MINUS : "";
   return `${sign}$${whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",")}${fraction ? `.${fraction}` : ""}`;
+}
+
+const MINUS = "−";
+
+/** A difference: `+$3.00`, `−$2.50`, `$0`. */
+export function signedMoney(amount: string | null | undefined): string {
+  return (Number(amount) > 0 ? "+" : "") + money(amount);
+}
+
+/** What is paid: cents, whatever it is. */
+export function cents(amount: string | null | undefined): string {
+  return amount === null || amount === undefined ? "–" : dollars(roundDecimal(amount, 2));
+}
+
+/** A price to its last digit, but at least in cents: `$2.50`, `$0.0125`. */
+export function listedMoney(amount: string): string {
+  const [whole, fraction = ""] = amount.split(".");
+  return dollars(`${whole}.${fraction.padEnd(2, "0")}`);
+}
+
+/** What one of many costs, precise enough to be multiplied: four significant digits, `$0.0125`. */
+export function unitMoney(amount: string | null | undefined): string {
+  if (amount === null || amount === undefined) return "–";
+  return Number(amount) === 0 ? "$0" : listedMoney(roundDecimal(amount, placesOf(amount, 4)).replace(/(\.\d*?)0+$/, "$1"));
+}
+
+/** The labels of an axis, all with the places that its steps need: `$0.05`, `$150`, `$2.5M`. */
+export function axisMoney(ticks: number[]): string[] {
+  const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0));
+  if (Math.max(...ticks.map(Math.abs)) >= 100_000) return ticks.map((tick) => dollars(String(tick)).replace(/[\d.,]+/, () => compact(Math.abs(tick))));
+  const places = step >= 1 && Number.isInteger(step) ? 0 : Math.min(MOST_PLACES, Math.max(2, Math.ceil(-Math.log10(step || 1) - 1e-9)));
+  return ticks.map((tick) => (tick === 0 ? "$0" : dollars(roundDecimal(tick.toFixed(MOST_PLACES), places))));
 }
 
 const SMALLEST_SHOWN = "0.00001";
 
-/** As `money`, for narrow places: what is smaller than a thousandth of a cent is only said to be so. */
+/** As `money`, for narrow places: large amounts are rounded to dollars, `$16,250`, larger ones further, `$12.3M`; of what
+ * is smaller than a thousandth of a cent only that is said. */
 export function shortMoney(amount: string | null | undefined): string {
   const magnitude = Math.abs(Number(amount ?? 0));
+  if (amount != null && magnitude >= 1_000_000) return dollars(amount).replace(/[\d.,]+/, () => compact(magnitude));
+  if (amount != null && magnitude >= 10_000) return dollars(roundDecimal(amount, 0));
   return magnitude > 0 && magnitude < Number(SMALLEST_SHOWN) ? `<$${SMALLEST_SHOWN}` : money(amount);
 }
 
@@ -32,7 +77,7 @@ export function roundMoney(amount: string | null | undefined): string {
 
 /** The amount to its last digit, for titles and cost sheets. */
 export function exactMoney(amount: string | null | undefined): string {
-  return amount === null || amount === undefined ? "not priced" : `$${amount}`;
+  return amount === null || amount === undefined ? "not priced" : `$${amount}`.replace("$-", `${MINUS}$`);
 }
 
 export function count(n: number | null | undefined): string {
@@ -81,8 +126,21 @@ export function milliseconds(ms: number | null | undefined): string {
 export function share(part: number, whole: number): string {
   if (whole === 0) return "–";
   const percent = (100 * part) / whole;
-  if (percent > 0 && percent < 0.05) return "<0.1%";
-  return `${percent.toFixed(percent < 10 && percent > 0 ? 1 : 0)}%`;
+  const size = Math.abs(percent);
+  if (size > 0 && size < 0.05) return "<0.1%";
+  return `${percent < 0 ? MINUS : ""}${percentWords(size)}%`;
+}
+
+/** Two digits, where there are as many. */
+function percentWords(size: number): string {
+  return size.toFixed(size < 9.95 && size > 0 ? 1 : 0);
+}
+
+/** A time that was chosen: `500 ms`, `10 s`, `5 min`, `1 h`. */
+export function chosenTime(seconds: number): string {
+  if (seconds < 1) return milliseconds(seconds * 1000);
+  const [size, unit] = seconds % 3600 === 0 ? [3600, "h"] : seconds % 60 === 0 ? [60, "min"] : [1, "s"];
+  return `${count(seconds / Number(size))} ${unit}`;
 }
 
 const TIME: Intl.DateTimeFormatOptions = { hour: "numeric", minute: "numeric", second: "numeric", hour12: false };
@@ -124,6 +182,7 @@ function monthWords(start: number, timezone: string): string {
 export function measured(kind: Kind, value: Value): string {
   if (value === null || value === undefined) return "–";
   if (kind === "money") return money(String(value));
+  if (kind === "cents") return cents(String(value));
   const n = Number(value);
   if (kind === "share") return share(n, 1);
   if (kind === "milliseconds") return milliseconds(n);
@@ -138,7 +197,7 @@ export function shortly(kind: Kind, value: Value): string {
 
 /** To the last digit, for titles. */
 export function exactly(kind: Kind, value: Value): string {
-  if (kind === "money") return exactMoney(textOf(value));
+  if (kind === "money" || kind === "cents") return exactMoney(textOf(value));
   return value === null || value === undefined ? "not known" : String(value);
 }
 
@@ -156,7 +215,7 @@ export function changeWords(before: Value, after: Value): string {
   if (from === 0) return "new";
   const percent = (100 * (to - from)) / Math.abs(from);
   const size = Math.abs(percent);
-  return `${percent < 0 ? "−" : "+"}${size >= 1000 ? compact(Math.round(size)) : size.toFixed(size < 10 ? 1 : 0)}%`;
+  return `${percent < 0 ? MINUS : "+"}${size >= 1000 ? compact(Math.round(size)) : percentWords(size)}%`;
 }
 
 /** `just now`, `4 minutes ago`, `yesterday`, `3 days ago`. */

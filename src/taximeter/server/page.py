@@ -43,23 +43,44 @@ NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</tit
 terminal.</p>
 """
 
-SIGN_IN: Final = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+_LOOK: Final = """
+:root { color-scheme: light dark; --ground: #f6f7f9; --surface: #fff; --edge: #ccd2da; --dim: #5d6675 }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #121418; --surface: #1b1e24; --edge: #3a414c; --dim: #a3acbb }
+}
+body { margin: 0; padding: 12vh 16px 16px; background: var(--ground); font: 16px/1.5 Inter, system-ui, sans-serif }
+main { max-width: 24em; margin: auto; padding: 28px; border: 1px solid var(--edge); border-radius: 10px;
+  background: var(--surface) }
+h1 { margin: 0; font-size: 24px }
+label { font-size: 14px; font-weight: 600 }
+input, button { box-sizing: border-box; width: 100%; padding: 9px 12px; border: 1px solid var(--edge);
+  border-radius: 8px; font: inherit }
+input { margin: 4px 0 12px; background: transparent }
+button { border-color: #fcc419; background: #fcc419; color: #1b1e24; font-weight: 600; cursor: pointer }
+.dim { margin-bottom: 0; font-size: 14px; color: var(--dim) }
+a { color: inherit }
+"""
+
+SIGN_IN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Sign in · taximeter</title>
-<body style="font:16px/1.5 system-ui;max-width:32em;margin:4em auto;padding:0 1em">
+<style>{look}</style>
+<main>
 <h1>taximeter</h1>
 <p>{reason}</p>
 <form action="/signin" method="post">
-<label>Sign-in token or admin key<br>
-<input name="token" type="password" autocomplete="current-password" required autofocus
- style="font:inherit;width:100%;padding:.4em;box-sizing:border-box"></label>
-<p><button style="font:inherit;padding:.4em 1.2em">Sign in</button> <a href="/">I am signed in already</a></p>
+<label>Sign-in token or admin key
+<input name="token" type="password" autocomplete="current-password" required autofocus></label>
+<button>Sign in</button>
 </form>
-<p>The sign-in link is printed when the server starts. A new one: <code>taximeter keys signin</code></p>
+<p class="dim">The sign-in link is printed when the server starts. A new one: <code>taximeter keys signin</code></p>
+<p class="dim"><a href="/">I am signed in already</a></p>
+</main>
 """
 
 
 def sign_in_page(reason: str = "Sign in to see what is being spent.") -> bytes:
-    return SIGN_IN.format(reason=reason).encode()
+    return SIGN_IN.format(look=_LOOK, reason=reason).encode()
 
 
 def security_headers(document: bytes = b"") -> Headers:

@@ -121,12 +121,12 @@ function FromOwnCalls({ set, view }: Omit<FieldsProps, "workload">) {
 function Models({ answer }: { answer: Calculation }) {
   return (
     <WideTable minWidth={720}>
-      <Table fz="sm" verticalSpacing={6}>
+      <Table className="calls" fz="sm" verticalSpacing={6} horizontalSpacing={8}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Model</Table.Th>
             <Table.Th>Tier</Table.Th>
-            <Table.Th ta="right">Context</Table.Th>
+            <Table.Th ta="right">Context, tokens</Table.Th>
             <Table.Th ta="right">A call</Table.Th>
             <Table.Th ta="right">A day</Table.Th>
             <Table.Th ta="right">A month</Table.Th>
@@ -142,10 +142,10 @@ function Models({ answer }: { answer: Calculation }) {
               <Table.Td ta="right" className="number">
                 {count(one.context_window_tokens)}
               </Table.Td>
-              <Amount amount={one.cost?.per_call_usd} reason={one.unpriced_reason} />
+              <Amount amount={one.cost?.per_call_usd} reason={one.unpriced_reason} as="unit" />
               <Amount amount={one.cost?.per_day_usd} />
               <Amount amount={one.cost?.per_month_usd} />
-              <Amount amount={one.difference?.per_month_usd} />
+              <Amount amount={one.difference?.per_month_usd} as="difference" />
               <Table.Td className="dim">{one.price_checked_on ?? "not known"}</Table.Td>
             </Table.Tr>
           ))}

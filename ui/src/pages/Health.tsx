@@ -6,7 +6,7 @@ import type { ReactNode } from "react";
 
 import { status } from "../api/client";
 import type { Status } from "../api/types";
-import { ago, bytes, count, dateTime, milliseconds } from "../format";
+import { ago, bytes, chosenTime, count, dateTime, milliseconds } from "../format";
 import { Coverage } from "../panels/Coverage";
 import { Panel } from "../panels/Panel";
 import { wrongNow } from "../shape/health";
@@ -95,12 +95,19 @@ function Facts({ of, without }: { of: Record<string, unknown> | null; without: s
   return (
     <dl className="facts">
       {plain.map(([name, value]) => (
-        <Fact key={name} name={name.replaceAll("_", " ")}>
-          {typeof value === "number" ? count(value) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value)}
+        <Fact key={name} name={inWords(name.replace(BYTES, ""))}>
+          {typeof value === "number" ? (BYTES.test(name) ? bytes : count)(value) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value)}
         </Fact>
       ))}
     </dl>
   );
+}
+
+const BYTES = /_bytes$/;
+
+/** `stored_events`: "Stored events". */
+function inWords(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
 }
 
 function Jobs({ now, view }: { now: Status; view: View }) {
@@ -121,12 +128,12 @@ function Jobs({ now, view }: { now: Status; view: View }) {
           {Object.entries(now.jobs).map(([name, job]) => (
             <Table.Tr key={name}>
               <Table.Td>
-                {name.replaceAll("_", " ")}
+                {inWords(name)}
                 {job["last_error"] ? <div className="bad small wrap-anywhere">{String(job["last_error"])}</div> : null}
                 <Lag seconds={job["lag_seconds"] as number | null} />
               </Table.Td>
               <Table.Td ta="right" className="number">
-                {milliseconds(Number(job["every_seconds"]) * 1000)}
+                {chosenTime(Number(job["every_seconds"]))}
               </Table.Td>
               <Table.Td ta="right" className="number">
                 {count(Number(job["runs"]))}

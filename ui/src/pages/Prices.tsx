@@ -8,7 +8,7 @@ import { type FormEvent, useState } from "react";
 import { askAgain } from "../api/again";
 import { prices, reprice, repricings, unpriced } from "../api/client";
 import type { Repricing, ShownPrice, UnpricedAnswer } from "../api/types";
-import { count, counted, dateTime, exactMoney, money } from "../format";
+import { count, counted, dateTime, exactMoney, listedMoney, money, signedMoney } from "../format";
 import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
 import { reasonInWords } from "../shape/costSheet";
@@ -93,7 +93,7 @@ function Rates({ price, view }: { price: ShownPrice; view: View }) {
                 <div className="dim small wrap-anywhere">{rate.trail.map(step).join(" → ")}</div>
               </Table.Td>
               <Table.Td ta="right" className="number">
-                {exactMoney(rate.usd)}
+                {listedMoney(rate.usd)}
                 <div className="dim small">{rate.per === 1 ? "each" : `per ${count(rate.per)} ${rate.unit}`}</div>
               </Table.Td>
             </Table.Tr>
@@ -278,8 +278,7 @@ function Outcome({ outcome, isDry }: { outcome: NonNullable<Repricing["outcome"]
         {outcome.newly_priced > 0 && `, ${count(outcome.newly_priced)} get a price`}
         {outcome.newly_unpriced > 0 && `, ${count(outcome.newly_unpriced)} lose it`}:{" "}
         <span className="number" title={exactMoney(outcome.difference_usd)} data-testid="difference">
-          {Number(outcome.difference_usd) > 0 && "+"}
-          {money(outcome.difference_usd)}
+          {signedMoney(outcome.difference_usd)}
         </span>{" "}
         <span className="dim number">
           ({money(outcome.old_cost_usd)} to {money(outcome.new_cost_usd)})
@@ -297,7 +296,7 @@ function Outcome({ outcome, isDry }: { outcome: NonNullable<Repricing["outcome"]
                     {count(part.calls)} calls
                   </Table.Td>
                   <Table.Td ta="right" className="number" title={exactMoney(part.difference_usd)}>
-                    {money(part.difference_usd)}
+                    {signedMoney(part.difference_usd)}
                   </Table.Td>
                 </Table.Tr>
               ))}

@@ -5,7 +5,7 @@ import { useState } from "react";
 
 import { why } from "../api/client";
 import type { WhyAnswer } from "../api/types";
-import { counted, dateTime, exactMoney, money, share } from "../format";
+import { changeWords, counted, dateTime, exactMoney, money, share, signedMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
 import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
@@ -62,11 +62,10 @@ function Change({ answer, timezone }: { answer: WhyAnswer; timezone: string }) {
     <>
       <Group gap="xs" mb="sm" align="baseline">
         <Text span className={`big number ${rose ? "bad" : "good"}`} title={exactMoney(answer.change_usd)} data-testid="change">
-          {rose ? "+" : ""}
-          {money(answer.change_usd)}
+          {signedMoney(answer.change_usd)}
         </Text>
         <Text span c="dimmed" size="sm">
-          {share(Number(answer.change_usd), Number(answer.before_usd))} of {money(answer.before_usd)} since{" "}
+          {changeWords(answer.before_usd, answer.after_usd)}: from {money(answer.before_usd)} to {money(answer.after_usd)}, since{" "}
           {dateTime(answer.period.from, timezone)}
           {Number(answer.against.scaled_by) !== 1 && "; the time before was scaled to the same length"}
         </Text>
@@ -95,8 +94,7 @@ function WaterfallRow({ step }: { step: Step }) {
         <span className={look} style={{ marginLeft: `${step.left}%`, width: `${Math.max(step.width, 0.4)}%` }} />
       </span>
       <span className="number" title={exactMoney(step.amount)}>
-        {!step.isTotal && rises && "+"}
-        {money(step.amount)}
+        {step.isTotal ? money(step.amount) : signedMoney(step.amount)}
       </span>
     </li>
   );
@@ -105,7 +103,7 @@ function WaterfallRow({ step }: { step: Step }) {
 function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View; change: ChangeView }) {
   return (
     <WideTable minWidth={560}>
-      <Table fz="sm" verticalSpacing={5}>
+      <Table className="calls" fz="sm" verticalSpacing={5} horizontalSpacing={8}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>What</Table.Th>
@@ -120,7 +118,7 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
           {answer.contributors.slice(0, 12).map((one) => (
             <Table.Tr key={`${one.dimension} ${one.value}`}>
               <Table.Td className="dim">{nameOf(one.dimension)}</Table.Td>
-              <Table.Td>
+              <Table.Td className="group-name">
                 <Value dimension={one.dimension} value={one.value} view={view} change={change} />
               </Table.Td>
               <Table.Td ta="right" className="number" title={exactMoney(one.before_usd)}>

@@ -2,17 +2,21 @@
 
 import { Table } from "@mantine/core";
 
-import { exactMoney, money } from "../format";
+import { exactMoney, money, signedMoney, unitMoney } from "../format";
 
 interface Props {
   amount: string | null | undefined;
   reason?: string | null;
+  /** Of one call, or a difference. */
+  as?: keyof typeof LOOKS;
 }
 
-export function Amount({ amount, reason }: Props) {
+const LOOKS = { sum: money, unit: unitMoney, difference: signedMoney };
+
+export function Amount({ amount, reason, as = "sum" }: Props) {
   return (
     <Table.Td ta="right" className="number" title={exactMoney(amount)}>
-      {amount == null && reason ? <span className="warn">{reason.replaceAll("_", " ")}</span> : money(amount)}
+      {amount == null && reason ? <span className="warn">{reason.replaceAll("_", " ")}</span> : LOOKS[as](amount)}
     </Table.Td>
   );
 }

@@ -4,7 +4,7 @@ import { Table } from "@mantine/core";
 import { useRef } from "react";
 
 import type { Call, CallPage } from "../api/types";
-import { clockTime, count, dayAndMonth, dateTime, exactMoney, milliseconds, money } from "../format";
+import { clockTime, compact, count, dateTime, dayAndMonth, exactMoney, milliseconds, money } from "../format";
 import { reasonInWords } from "../shape/costSheet";
 import { StatusMark } from "./StatusMark";
 
@@ -45,7 +45,7 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
           <th style={{ width: 76 }} className={`right ${FROM_MD}`}>
             Took
           </th>
-          <th style={{ width: 108 }} className="right">
+          <th style={{ width: 116 }} className="right">
             Cost
           </th>
         </tr>
@@ -66,6 +66,9 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
   );
 }
 
+/** More than its column has room for. */
+const TOO_LONG = 10_000_000;
+
 interface CallRowProps {
   call: Call;
   timezone: string;
@@ -76,8 +79,8 @@ interface CallRowProps {
 
 function CallRow({ call, timezone, withDate, isNew, open }: CallRowProps) {
   const model = call.response_model ?? call.request_model ?? "–";
-  const about = call.usage_estimated ? "estimated" : undefined;
-  const tokens = (n: number | null | undefined) => (call.usage_estimated && n != null ? `~${count(n)}` : count(n));
+  const about = (n: number | null | undefined) => `${count(n)}${call.usage_estimated ? ", estimated" : ""}`;
+  const tokens = (n: number | null | undefined) => (call.usage_estimated && n != null ? "~" : "") + ((n ?? 0) >= TOO_LONG ? compact(n) : count(n));
   return (
     <tr className={isNew ? "clickable fresh" : "clickable"} onClick={open} data-call={call.event_id}>
       <td>
@@ -98,13 +101,13 @@ function CallRow({ call, timezone, withDate, isNew, open }: CallRowProps) {
       <td className={`cut ${FROM_XS}`} title={`${call.provider} · ${model}`}>
         {model}
       </td>
-      <td className={`right number ${FROM_MD}`} title={about}>
+      <td className={`right number ${FROM_MD}`} title={about(call.input_tokens)}>
         {tokens(call.input_tokens)}
       </td>
       <td className={`right number ${FROM_MD}`}>
-        {call.cache_read_tokens ? count(call.cache_read_tokens) : "–"}
+        {call.cache_read_tokens ? tokens(call.cache_read_tokens) : "–"}
       </td>
-      <td className={`right number ${FROM_MD}`} title={about}>
+      <td className={`right number ${FROM_MD}`} title={about(call.output_tokens)}>
         {tokens(call.output_tokens)}
       </td>
       <td className={`right number ${FROM_MD}`}>

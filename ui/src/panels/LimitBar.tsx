@@ -1,4 +1,4 @@
-/** How a limit stands for one of its values: spent, held, and when it is there anew. */
+/** How a limit stands for one of its values: spent, held, and when it resets. */
 
 import type { LimitValue } from "../api/types";
 import { dateTime, limitAmount } from "../format";
@@ -42,6 +42,6 @@ export function LimitBar({ value, measure, view, name }: Props) {
 
 function outlook(value: LimitValue, view: View): string {
   const used = value.percent < 100 && value.exhausted_at ? `used up ${dateTime(value.exhausted_at, view.timezone)} at this pace` : "";
-  const anew = value.resets_at ? `anew ${dateTime(value.resets_at, view.timezone)}` : "";
-  return [used, anew].filter(Boolean).join(" · ");
+  const resets = value.resets_at ? `resets ${dateTime(value.resets_at, view.timezone)}` : "";
+  return [used, resets].filter(Boolean).join(" · ");
 }

@@ -87,7 +87,7 @@ function Told({ answers }: { answers: WhatIfAnswer[] }) {
         {first.actual.unpriced_calls > 0 && `, ${count(first.actual.unpriced_calls)} of them without a price`}.
       </Text>
       <WideTable minWidth={640}>
-        <Table fz="sm" verticalSpacing={6} data-testid="own-calls">
+        <Table className="calls" fz="sm" verticalSpacing={6} horizontalSpacing={8} data-testid="own-calls">
           <Table.Thead>
             <Table.Tr>
               <Table.Th>On</Table.Th>
@@ -107,8 +107,8 @@ function Told({ answers }: { answers: WhatIfAnswer[] }) {
                 </Table.Td>
                 <Amount amount={one.compared.actual_cost_usd} />
                 <Amount amount={one.compared.what_if_cost_usd} />
-                <Amount amount={one.compared.difference_usd} />
-                <Amount amount={one.compared_per_month.difference_usd} />
+                <Amount amount={one.compared.difference_usd} as="difference" />
+                <Amount amount={one.compared_per_month.difference_usd} as="difference" />
               </Table.Tr>
             ))}
           </Table.Tbody>

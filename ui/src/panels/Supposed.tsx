@@ -61,7 +61,7 @@ function Beside({ told }: { told: Both }) {
   const [now, then] = [told.now.models[0]!, told.then.models[0]!];
   return (
     <WideTable minWidth={420}>
-      <Table fz="sm" verticalSpacing={6} data-testid="what-if">
+      <Table className="calls" fz="sm" verticalSpacing={6} horizontalSpacing={8} data-testid="what-if">
         <Table.Thead>
           <Table.Tr>
             <Table.Td />
@@ -73,14 +73,15 @@ function Beside({ told }: { told: Both }) {
         <Table.Tbody>
           {Object.entries(SPANS).map(([span, words]) => {
             const [before, after] = [now, then].map((one) => one.cost?.[span as keyof typeof SPANS]);
+            const look = span === "per_call_usd" ? "unit" : "sum";
             return (
               <Table.Tr key={span}>
                 <Table.Th scope="row" fw={500}>
                   {words}
                 </Table.Th>
-                <Amount amount={before} reason={now.unpriced_reason} />
-                <Amount amount={after} reason={then.unpriced_reason} />
-                <Amount amount={difference(after, before)} />
+                <Amount amount={before} reason={now.unpriced_reason} as={look} />
+                <Amount amount={after} reason={then.unpriced_reason} as={look} />
+                <Amount amount={difference(after, before)} as="difference" />
               </Table.Tr>
             );
           })}

@@ -12,7 +12,7 @@ import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } f
 import { useLiveQuery } from "../live/useLiveQuery";
 import { fullest, usedUp } from "../shape/budget";
 import type { ChangeView, View } from "../view/state";
-import { dateIn, firstOfMonth } from "../view/zone";
+import { dateIn, firstOfMonth, placeOf } from "../view/zone";
 import { PageLink } from "./PageLink";
 import { reasonOf } from "./Panel";
 import { useForecast } from "./useForecast";
@@ -152,7 +152,7 @@ function Tile<T>({ label, since, zone, query, children }: TileProps<T>) {
           {zone && (
             <Text span inherit visibleFrom="lg">
               {" "}
-              {zone}
+              {placeOf(zone)}
             </Text>
           )}
         </Text>

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 
 export function WideTable({ minWidth, children }: { minWidth: number; children: ReactNode }) {
   return (
-    <Table.ScrollContainer minWidth={minWidth} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
+    <Table.ScrollContainer className="wide" minWidth={minWidth} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
       {children}
     </Table.ScrollContainer>
   );

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 
-import { clockTime, dayAndMonth, measured, money, shortly } from "../format";
+import { axisMoney, clockTime, dayAndMonth, measured, shortly } from "../format";
 import type { Kind } from "../view/measures";
 import { type Interval, isOfDays } from "../view/zone";
 import { HEIGHT } from "./chartFrame";
@@ -56,7 +56,7 @@ export function monthOptions({ width, height, dark, timezone }: MonthLook): uPlo
     bands: [{ series: [HIGH, LOW], fill: BAND }],
     axes: [
       { ...axis, grid: { show: false }, space: DATE_WIDTH, size: 30, values: (_plot, ticks) => ticks.map((tick) => axisTime(tick, DAY_SECONDS, timezone)) },
-      { ...axis, size: 68, values: (_plot, ticks) => ticks.map((tick) => axisValue("money", tick)) },
+      { ...axis, size: 68, values: (_plot, ticks) => axisMoney(ticks) },
     ],
     series: [{}, { ...line(SPENT), fill: SPENT_GROUND }, { ...line(ink), dash: [4, 4], width: 1.5 }, edge, edge],
   };
@@ -106,7 +106,7 @@ export function plotOptions(look: Look, { edges, onHover, onDrag }: Ears): uPlot
         values: (_plot, ticks, _axis, _space, step) =>
           ticks.map((tick) => (tick >= edges()[1] ? "" : axisTime(tick, isDaily ? DAY_SECONDS : step, look.timezone))),
       },
-      { ...axis, size: 68, values: (_plot, ticks) => ticks.map((tick) => axisValue(look.kind, tick)) },
+      { ...axis, size: 68, values: (_plot, ticks) => axisValues(look.kind, ticks) },
     ],
     series: [
       {},
@@ -120,9 +120,9 @@ function line(stroke: string): uPlot.Series {
   return { stroke, width: 2, points: { show: false }, spanGaps: true };
 }
 
-function axisValue(kind: Kind, tick: number): string {
-  if (kind === "money") return money(tick.toFixed(12));
-  return kind === "count" || kind === "number" ? shortly(kind, tick) : measured(kind, tick);
+function axisValues(kind: Kind, ticks: number[]): string[] {
+  if (kind === "money") return axisMoney(ticks);
+  return ticks.map((tick) => (kind === "count" || kind === "number" ? shortly(kind, tick) : measured(kind, tick)));
 }
 
 /** A date stands below the middle of its bar; where there are too many, below every other, every third, ... */

@@ -18,7 +18,7 @@ const CHARGED: Column[] = [
   { name: "cost_usd", label: "Cost", kind: "money" },
   { name: "markup_usd", label: "Mark-up", kind: "money" },
   SHARED,
-  { name: "amount_usd", label: "To pay", kind: "money" },
+  { name: "amount_usd", label: "To pay", kind: "cents" },
 ];
 
 export const ECONOMICS: Column[] = [

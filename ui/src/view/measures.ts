@@ -1,6 +1,6 @@
 /** What can be measured, how it is said, and whether its groups add up. */
 
-export type Kind = "money" | "count" | "share" | "milliseconds" | "number";
+export type Kind = "money" | "cents" | "count" | "share" | "milliseconds" | "number";
 
 export interface Measure {
   label: string;

@@ -136,3 +136,8 @@ export function formatter(kind: string, timeZone: string, options: Intl.DateTime
   formatters.set(key, known);
   return known;
 }
+
+/** Whose clocks they are: `Buenos Aires` of `America/Argentina/Buenos_Aires`. */
+export function placeOf(timezone: string): string {
+  return timezone.slice(timezone.lastIndexOf("/") + 1).replaceAll("_", " ");
+}
