@@ -15,6 +15,7 @@ import taximeter
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.instruments import stainless
+from taximeter.spool import Spool
 
 ClientFor = Callable[..., Any]
 
@@ -63,6 +64,18 @@ def written(tmp_path: Path) -> Iterator[Written]:
     yield Written(tmp_path)
     taximeter.shutdown()
     assert not GUARD.failures
+
+
+@pytest.fixture
+def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call counts as one that lasts: its begin record is written at once."""
+    note = Spool.begin
+
+    def begin(spool: Spool, call: Any) -> None:
+        note(spool, call)
+        spool.flush()
+
+    monkeypatch.setattr(Spool, "begin", begin)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ def chat(client: Any, **options: Any) -> Any:
     return client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, **options)
 
 
+@pytest.mark.usefixtures("lasting")
 def test_a_call_is_begun_and_ended_with_what_is_known(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_call_is_begun_and_ended_with_what_is_known(
     assert unix_ms_of(event["event_id"]) is not None
 
 
+@pytest.mark.usefixtures("lasting")
 def test_a_begin_says_how_much_such_calls_usually_write(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:
@@ -156,7 +158,7 @@ RETRIED = [
 
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize(("library", "asynchronous", "recorded"), RETRIED)
-@pytest.mark.usefixtures("_no_pause")
+@pytest.mark.usefixtures("lasting", "_no_pause")
 def test_every_attempt_of_the_library_is_an_event(
     library: str,
     asynchronous: bool,

@@ -97,6 +97,7 @@ async def converse(client: genai.Client, messages_to_read: Sequence[int]) -> lis
     return said
 
 
+@pytest.mark.usefixtures("lasting")
 def test_each_turn_is_an_event_of_whoever_listens(
     live: LiveProvider, certificate: tuple[Path, Path], written: Written
 ) -> None:

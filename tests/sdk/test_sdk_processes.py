@@ -6,9 +6,11 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import openai
@@ -19,6 +21,7 @@ from replay import Provider, Written, case
 import taximeter
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
+from taximeter.spool import adopt
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,29 @@ def test_workers_forked_from_an_instrumented_process_count_their_own_calls(
         (name, provider): 1 for name in ("parent", "one", "two") for provider in ("openai", "aws")
     }
     assert len({event["event_id"] for event in events}) == 6
+
+
+def test_a_killed_process_has_its_answered_calls_and_those_that_lasted(provider: Provider, tmp_path: Path) -> None:
+    provider.says(case("openai-chat-cached-4omini"))
+    provider.answers.append(replace(provider.answers[0], pause_after=10))
+    code = f"""
+        import openai, taximeter
+        client = taximeter.instrument(openai.OpenAI(base_url="{provider.url}", api_key="k"))
+        for user in ("answered", "waiting"):
+            with taximeter.attribute(user=user):
+                client.chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": "?"}}])
+        """
+    environment = {"PATH": "", "TAXIMETER_DATA": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], env=environment) as process:
+        written, ends = Written(tmp_path), time.monotonic() + 100
+        while not any(begun["user_id"] == "waiting" for begun in written.begun) and time.monotonic() < ends:
+            time.sleep(0.02)
+        process.kill()
+    adopt(tmp_path / "spool")
+    assert [(event["user_id"], event["status"]) for event in written.events] == [
+        ("answered", "ok"),
+        ("waiting", "interrupted"),
+    ]
 
 
 def test_event_loops_in_several_threads_keep_their_calls_apart(simulator: RunningSimulator, written: Written) -> None:

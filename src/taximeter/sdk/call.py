@@ -1,4 +1,4 @@
-"""One call on its way: a begin record when it leaves, exactly one event when it ends.
+"""One call on its way: a begin record when it lasts, exactly one event when it ends.
 
 A call ends once, whoever notices first: the answer, the stream, the caller's `close`, the garbage collector. All
 methods run under the guard of whoever calls them.
@@ -20,6 +20,7 @@ from taximeter.extract.stream import StreamReader
 from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
+from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.parsed_once import parsed
 from taximeter.sdk.spans import span_members
@@ -27,6 +28,7 @@ from taximeter.sdk.yielding import counted, watching
 
 if TYPE_CHECKING:
     from taximeter.sdk.limiting import Hold
+    from taximeter.spool.writer import Begun
 
 FIRST_ERROR_STATUS: Final = 400
 
@@ -36,12 +38,17 @@ LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of an answer that are kept to be read when it is complete; one that is longer is not counted."""
 
 
+_NOWHERE: Final[dict[Begun, None]] = {}
+
+
 class Call:
     """A metered call. `reader` is None until an answer begins to stream."""
 
     reader: StreamReader | None = None
     _attempt = 1
     _body: bytearray | None = None
+    _begun = _NOWHERE
+    """Where it is noted that it has begun."""
     _first_content: float | None = None
     _first_id = ""
     """Of the first attempt, once there is a second."""
@@ -64,18 +71,37 @@ class Call:
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
         self._known = f',"started_at":"{rfc3339(now_us)}"{about.members}{span_members()}'
 
-    def leave(self, meter: meters.Meter, further: str = "") -> None:
-        """Write the begin record. A call through our own gateway has one there. `further` are more members of it."""
+    def leave(self, meter: meters.Meter) -> None:
+        """The call, or a further attempt of it, leaves. One through our own gateway has its begin record there."""
         if watching.get() is not None:
             counted()
         if not self.host.through_gateway:
-            facts = self.facts
-            tokens = estimated_tokens(facts.input_characters)
-            expected = self._expected.within(facts.max_output_tokens)
-            meter.append(
-                f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
-                f'"expected_output_tokens":{expected}{self._known}{further}}}'
-            )
+            self._begun = meter.begun
+            meter.begin(self)
+
+    def begin_line(self) -> bytes | None:
+        """The begin record, for a call that lasts."""
+        return GUARD.run("begin", self._begin_line)
+
+    def _begin_line(self) -> bytes:
+        facts = self.facts
+        tokens = estimated_tokens(facts.input_characters)
+        expected = self._expected.within(facts.max_output_tokens)
+        attempt = f',"attempt":{self._attempt}' if self._attempt > 1 else ""
+        return lines.utf8(
+            f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
+            f'"expected_output_tokens":{expected}{self._known}{attempt}}}'
+        )
+
+    def _ended(self) -> bool:
+        """End it; False when it has ended already. From now on no begin record of it is written: what is being written
+        is in front of whatever is appended."""
+        try:
+            self._ends.pop()
+        except IndexError:
+            return False
+        self._begun.pop(self, None)
+        return True
 
     # -- attempts that the client library makes by itself ------------------------------------------------------
 
@@ -109,7 +135,7 @@ class Call:
         self.started_at_us = self._clock.now_us()
         self._began = self._clock.monotonic()
         self._known = self._known.replace(former, rfc3339(self.started_at_us), 1)
-        self.leave(meters.meter(), f',"attempt":{self._attempt}')
+        self.leave(meters.meter())
 
     @property
     def flavour_name(self) -> str:
@@ -153,9 +179,7 @@ class Call:
             reading = flavour.read_answer(status, payload)
             self.finish("error" if reading.error_type else "ok", reading)
             return
-        try:
-            self._ends.pop()
-        except IndexError:
+        if not self._ended():
             return
         self._expected.learn(plain.counts["output_tokens"])
         if self.hold is not None:
@@ -239,9 +263,7 @@ class Call:
 
     def finish(self, status: Status, reading: Reading, error_type: str | None = None) -> None:
         """Write the event, unless this call has ended already."""
-        try:
-            self._ends.pop()
-        except IndexError:
+        if not self._ended():
             return
         if self.host.through_gateway and self._counts_better_there(reading):
             return

@@ -19,6 +19,12 @@ encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, chec
 quoted: Final = json.encoder.encode_basestring
 """A text as JSON."""
 
+
+def utf8(line: str) -> bytes:
+    """A line as it is spooled."""
+    return line.encode("utf-8", "replace")
+
+
 MOST_REMEMBERED: Final = 1_024
 """Combinations of provider, operation and model whose JSON is kept ready."""
 

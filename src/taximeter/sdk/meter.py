@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 5.0
 SYNC_INTERVAL_MS: Final = 1000
-"""What a loss of power may cost of the events of a process. A killed process loses nothing. An `fsync` costs the host
+"""What a loss of power may cost of the events of a process. A killed process loses none. An `fsync` costs the host
 as much CPU time as several calls that are metered."""
 
 SHIPPING_INTERVAL_MS: Final = 250
@@ -88,6 +88,8 @@ class Meter:
         self._seen_well = False  # the spool, in this process
         self._ids = EventIds(os.urandom)
         self.new_event_id = self._ids.new
+        self.begin = spool.begin
+        self.begun = spool.begun
 
     def in_forked_child(self) -> None:
         """This process is a fork of the one that made this meter."""
@@ -111,7 +113,7 @@ class Meter:
 
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
-        kept = self._spool.append(line.encode("utf-8", "replace"))
+        kept = self._spool.append(lines.utf8(line))
         if not kept or not self._seen_well:
             self._look(kept)
 

@@ -4,6 +4,9 @@ A line is handed to the operating system before `append` returns, so that a proc
 nothing. `fsync` follows in groups, so that power loss costs at most `sync_interval_ms`; who must not answer before
 its lines are durable waits for that, and any number of waiters share one fsync.
 
+A call that begins is only noted (`begin`): its begin record is written by the flusher, if it is still open then. A
+call that ends before that leaves its event and nothing else.
+
 What fails on disk is kept in memory within `memory_bytes` and tried again; what does not fit there any more is
 counted in `losses`. Nothing here raises into the caller.
 """
@@ -21,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from taximeter.clock import Clock
 from taximeter.errors import SpoolError
@@ -39,8 +42,24 @@ RETRY_SECONDS: Final = 0.1
 SURVEY_SECONDS: Final = 1.0
 """Pause between two looks at how full the directory is."""
 
+BEGIN_WITHIN_MS: Final = 250
+"""How long a call may be open before its begin record is written, an fsync under way not counted. A process that is
+killed earlier leaves nothing of the call."""
+
+MOST_BEGINS: Final = 100
+"""Begin records that are written at once: events wait as long."""
+
 _NEEDS_ANOTHER_FILE: Final = (errno.EFBIG, errno.EBADF)
 """The file is as large as it may be, and the next one starts small; somebody closed it."""
+
+
+class Begun(Protocol):
+    """A call that has begun, by identity."""
+
+    def begin_line(self) -> bytes | None:
+        """Its begin record. Called once at most, by any thread; the call's event waits meanwhile. It does not raise;
+        None when there is no such record."""
+        ...
 
 
 @dataclass(slots=True)
@@ -96,6 +115,10 @@ class Spool:
     """The flusher has been told that there is something to do."""
     _waiting: deque[bytes]
     _waiting_bytes: int
+    _behind: list[bytes] | None
+    """While begin records are written: lines that finalizers of the same thread append, which come behind them."""
+    _careful: bool
+    """Lines wait, or begin records are being written: nothing goes the common road."""
     _waiters: list[_Waiter]
     _retry_at: float
     _problem: str | None
@@ -108,6 +131,9 @@ class Spool:
         self.losses: dict[str, int] = {}
         self.on_written: Callable[[], None] | None = None
         """Called by the flusher, at most once in `sync_interval_ms`, when there are new lines: a sender's `wake`."""
+        self.begun: dict[Begun, None] = {}
+        """Calls that are open and have no begin record so far. Whoever ends one takes it out before its event is
+        appended: so no begin record comes behind an event."""
         self._clock = clock
         self._label = re.sub(r"[^A-Za-z0-9_]", "_", writer)
         self._accepted = 0
@@ -119,6 +145,13 @@ class Spool:
 
     # -- what callers do ---------------------------------------------------------------------------------------
 
+    def begin(self, call: Begun) -> None:
+        """Note a call that begins. If it is in `begun` then, its begin record is written within `BEGIN_WITHIN_MS`."""
+        self.begun[call] = None
+        if not self._dirty:
+            with self._lock:
+                self._wake_flusher()
+
     def append(self, line: bytes) -> bool:
         """Take one JSON object without a line break. False when it had to be dropped (see `losses`)."""
         data = line + b"\n"
@@ -126,7 +159,7 @@ class Spool:
         lock = self._lock
         lock.acquire()  # not `with`, which is twice as dear where the caches are cold
         try:
-            if size > self._room or self._waiting or b"\n" in line:
+            if size > self._room or self._careful or b"\n" in line:
                 return self._append_with_care((data,))
             try:
                 written = os.write(self._fd, data)
@@ -170,7 +203,9 @@ class Spool:
         return self._synced
 
     def sync(self) -> bool:
-        """fsync everything accepted so far; True when all of it is durable. Blocks for the time of the disk."""
+        """fsync everything accepted so far, and what calls are open; True when all of it is durable. Blocks for the
+        time of the disk."""
+        self._write_begun()
         target = self._accepted
         if self._synced < target:
             with self._lock:
@@ -226,6 +261,7 @@ class Spool:
         with self._lock:
             if self._closed:
                 return
+            self._write_begun()
             self._drain()
             self._closed = True
             self._room = -1
@@ -236,6 +272,7 @@ class Spool:
         with self._lock:
             self._count_loss(self._loss_reason, len(self._waiting))
             self._waiting.clear()
+            self._careful = False
             for descriptor in self._files.descriptors():
                 with contextlib.suppress(OSError):
                     descriptor.close()
@@ -245,6 +282,12 @@ class Spool:
 
     def _append_with_care(self, batch: Sequence[bytes]) -> bool:
         """The road for everything unusual, and for several lines at once."""
+        if self._behind is not None:
+            self._behind.extend(batch)
+            return True
+        return self._write_batch(batch)
+
+    def _write_batch(self, batch: Sequence[bytes]) -> bool:
         good = [data for data in batch if self._acceptable(data)]
         size = sum(map(len, good))
         self._drain()
@@ -305,6 +348,7 @@ class Spool:
                 kept = False
                 continue
             self._waiting.append(data)
+            self._careful = True
             self._waiting_bytes += len(data)
             self._accepted += len(data)
         if self._waiting and not self._dirty:
@@ -323,6 +367,7 @@ class Spool:
             self._waiting.popleft()
             self._waiting_bytes -= len(data)
         self._problem = None
+        self._careful = self._behind is not None
 
     def _write_waiting(self, data: bytes) -> bool:
         written, failed = self._write_rest(data, 0)
@@ -406,6 +451,28 @@ class Spool:
         if lines:
             self.losses[reason] = self.losses.get(reason, 0) + lines
 
+    def _write_begun(self) -> None:
+        """Write the begin records of the calls that are open, and let nobody wait for all of them."""
+        calls = [] if self._closed else list(self.begun)
+        for start in range(0, len(calls), MOST_BEGINS):
+            with self._lock:
+                self._write_begins(calls[start : start + MOST_BEGINS])
+
+    def _write_begins(self, calls: Sequence[Begun]) -> None:
+        """Under the lock, for which the events of these calls wait. Those that a finalizer appends in this very thread,
+        which has the lock, are put behind."""
+        behind = self._behind = list[bytes]()
+        self._careful = True
+        try:
+            lines = [call.begin_line() for call in calls if self.begun.pop(call, self) is None]
+            if batch := [line + b"\n" for line in lines if line]:
+                self._write_batch(batch)
+        finally:
+            self._behind = None
+            self._careful = bool(self._waiting)
+        if behind:
+            self._append_with_care(behind)
+
     # -- making it durable -------------------------------------------------------------------------------------
 
     def _sync_written(self) -> None:
@@ -415,6 +482,8 @@ class Spool:
                 target, current, new_name = self._written, self._files.current, self._new_name
                 full = list(self._files.full)
                 self._dirty = self._new_name = False
+                if self.begun:  # they saw that the flusher had been told
+                    self._wake_flusher()
             try:
                 self._seal_all(full)
                 if current is not None and self._synced < target:
@@ -473,16 +542,26 @@ class Spool:
             self._wake.wait(self._idle_seconds())
             self._wake.clear()
             if not self._waiters:
-                self._hurry.wait(self.limits.sync_interval_ms / 1000)
+                self._gather()
             self._hurry.clear()
             if not self._closed:
-                self._guarded_flush()
+                self._guarded(self._flush_and_tell)
 
-    def _guarded_flush(self) -> None:
+    def _gather(self) -> None:
+        """Let lines come together for one fsync, and look meanwhile for calls that stay open."""
+        left_ms = self.limits.sync_interval_ms
+        while left_ms > 0 and not self._hurry.wait(min(left_ms, BEGIN_WITHIN_MS) / 1000):
+            left_ms -= BEGIN_WITHIN_MS
+            self._guarded(self._write_begun)
+
+    def _flush_and_tell(self) -> None:
+        self.flush()
+        if self.on_written is not None:
+            self.on_written()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
         try:
-            self.flush()
-            if self.on_written is not None:
-                self.on_written()
+            step()
         except Exception as error:  # noqa: BLE001 - without its flusher nobody's lines would ever become durable
             self._problem = f"unexpected: {error!r}"
 
@@ -498,7 +577,9 @@ class Spool:
             return max(self.limits.segment_age_seconds - age, 0.01)
 
     def flush(self) -> None:
-        """What the flusher does each time: write what waits, roll an old segment, fsync, look at the directory."""
+        """What the flusher does each time: write what calls are open and what waits, roll an old segment, fsync, look
+        at the directory."""
+        self._write_begun()
         with self._lock:
             now = self._clock.monotonic()
             self._drain()
@@ -587,6 +668,8 @@ class Spool:
         self._dirty = False
         self._waiting = deque()
         self._waiting_bytes = 0
+        self._behind = None
+        self._careful = False
         self._waiters = []
         self._retry_at = 0.0
         self._problem = None
@@ -598,6 +681,7 @@ class Spool:
             with contextlib.suppress(OSError):
                 descriptor.close()
         self._start_afresh()
+        self.begun.clear()
         self.losses = {}
         self._accepted = self._written = self._synced = 0
 
