@@ -12,10 +12,11 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taximeter.errors import UnavailableError, UsageError
 from taximeter.server.answers import App
+from taximeter.server.whole_answers import at_once
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
@@ -57,8 +58,12 @@ def address_of(listener: socket.socket) -> str:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's; a connection that has ended is gone at once. It and its last request know each other, and would wait
-    for the garbage collector together, which stops all calls for as long as it looks."""
+    """uvicorn's; whole answers leave in one write, and a connection that has ended is gone at once. It and its last
+    request know each other, and would wait for the garbage collector together, which stops all calls for as long as it
+    looks."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, at_once(app, cycle))  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
