@@ -36,6 +36,20 @@ PATIENCE_SECONDS = 90.0
 for _phase in vars(DEFAULT_TIMEOUT_CONFIG):
     setattr(DEFAULT_TIMEOUT_CONFIG, _phase, PATIENCE_SECONDS)
 
+USUAL_EXAMPLES = 20
+"""So many of a property fit into the time limit of a test; `PROPERTY_EXAMPLES` may ask for more."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """More of them may take longer."""
+    asked = int(os.environ.get("PROPERTY_EXAMPLES", USUAL_EXAMPLES))
+    if asked > USUAL_EXAMPLES:
+        longer = pytest.mark.timeout(float(config.getini("timeout")) * asked / USUAL_EXAMPLES)
+        for item in items:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(longer)
+
+
 ENDED_BY_PYTEST = pytest.StashKey[int]()
 
 

@@ -332,6 +332,22 @@ def answer(records: Sequence[Record], query: Query) -> dict[str, Any]:
     return {**now, "comparison": {**bounds, **_answer(records, then, first)}}
 
 
+def answer_alone(records: Sequence[Record], query: Query) -> list[dict[str, Any]]:
+    rows = []
+    for name in query.group_by:
+        of_one = replace(query, group_by=(name,))
+        chosen = selected(records, query)
+        shown = [value for (value,) in ranked_groups(chosen, of_one)[: query.limit]]
+        models = {(value_of(record, name), value_of(record, "model")) for record in chosen}
+        for value, model in models:
+            members = [r for r in chosen if (value_of(r, name), value_of(r, "model")) == (value, model)]
+            if value in shown:
+                rows.append({"dimension": name, "value": value, "model": model, **_row(members, query)})
+        if others := [record for record in chosen if value_of(record, name) not in shown]:
+            rows.append({"dimension": name, "value": None, "model": None, **_row(others, query), "other": True})
+    return rows
+
+
 def _answer(records: Sequence[Record], query: Query, first: Sequence[Keys]) -> dict[str, Any]:
     chosen = selected(records, query)
     buckets = sorted({bucket_start(record, query) for record in chosen}) if query.interval else [None]

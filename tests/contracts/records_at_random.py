@@ -122,6 +122,22 @@ def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
 
 
 @st.composite
+def alone_queries(draw: st.DrawFn, around_us: int) -> Query:
+    """Queries by several dimensions, each of them alone."""
+    from_us = around_us - draw(st.integers(1, 45 * DAY_US))
+    dimensions = st.lists(st.sampled_from(("prompt_version", "tenant", "feature")), min_size=1, unique=True)
+    filters = conditions() | st.just(Condition("unpriced_reason", "exists", (draw(st.booleans()),)))
+    return Query(
+        from_us=from_us,
+        to_us=from_us + draw(st.integers(1, 90 * DAY_US)),
+        measures=(draw(st.sampled_from(ADDITIVE)), *draw(st.lists(st.sampled_from(SUMS), unique=True))),
+        group_by=tuple(draw(dimensions)),
+        filters=tuple(draw(st.lists(filters, max_size=1))),
+        limit=draw(st.none() | st.integers(1, 3)),
+    )
+
+
+@st.composite
 def conditions(draw: st.DrawFn) -> Condition:
     kind = draw(st.sampled_from(("texts", "contains", "exists", "numbers", "flag")))
     if kind == "texts":

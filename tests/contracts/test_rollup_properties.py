@@ -78,6 +78,32 @@ def test_an_answer_is_the_naive_one_before_and_after_late_events(events: EventSt
     holds()
 
 
+def test_what_each_value_adds_up_to_is_the_naive_answer_before_and_after_late_events(events: EventStore) -> None:
+    @tries(examples(events) // 4)
+    @given(data=st.data(), history=at_random.histories())
+    def holds(data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]) -> None:
+        _, around_us, records = history
+        emptied(events)
+        cut = data.draw(st.integers(0, len(records)))
+        query = data.draw(at_random.alone_queries(around_us))
+        steps: list[Callable[[], Any]] = [
+            lambda: events.append(lines(records[:cut]), {}),
+            lambda: events.roll_up(LATEST_US),
+            lambda: events.append(lines(records), {}),
+            lambda: events.roll_up(LATEST_US),
+        ]
+        for number, step in enumerate(steps):
+            step()
+            known = records[:cut] if number < 2 else records
+            assert in_order(events.alone(query)) == in_order(naive.answer_alone(known, query))
+
+    holds()
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+
+
 def test_a_level_is_taken_only_where_it_says_what_the_events_say() -> None:
     day = Query(from_us=0, to_us=10 * DAY_US, measures=("cost_usd",))
 

@@ -7,7 +7,7 @@ as long as the first is scaled to its length.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
@@ -18,7 +18,7 @@ from taximeter.clock import rfc3339, to_datetime, to_unix_us
 from taximeter.core.money import ZERO, add, format_usd
 from taximeter.errors import UsageError
 from taximeter.reports.asking import names, only
-from taximeter.store.events import EventStore, Query
+from taximeter.store.events import EventStore, Query, alone
 from taximeter.store.events.filters import Condition, parse_filters
 from taximeter.store.events.instants import parse_instant, time_zone
 from taximeter.store.events.vocabulary import dimension
@@ -225,29 +225,39 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
     """Raises StoreError, and UsageError when features and models make too many groups.
 
     Who is behind the change is told from what each value cost; what the change of a value consists of is asked for
-    those that are in the answer alone.
+    those that are in the answer, where it is not known by then.
     """
-    asked, unpriced = question, _unpriced_calls(question, store)
+    asked = question
+    mix, unpriced = _mix(asked, store)
     if any(unpriced):
         asked = _priced(question)
-    mix = _both(asked, store, MIX)
+        mix, _ = _mix(asked, store)
     totals_usd = _cost(mix[0]), _cost(mix[1])
-    spend = {name: _spend_on(asked, store, name, mix) for name in question.dimensions}
+    known = {"feature": mix, "model": (_by_model(mix[0]), _by_model(mix[1])), **_alone(asked, store)}
+    spend = {
+        name: tuple(map(_spend, known[name])) if name in known else _spend_on(asked, store, name)
+        for name in question.dimensions
+    }
     best = ranked(
         {name: before for name, (before, _) in spend.items()},
         {name: after for name, (_, after) in spend.items()},
         totals_usd,
     )
     moved = [one for one in best if one.change_usd][: question.limit]
-    return Reason(question, *totals_usd, decompose(*mix, MIX), list(_with_factors(asked, store, moved, mix)), unpriced)
+    factors = list(_with_factors(asked, store, moved, known))
+    return Reason(question, *totals_usd, decompose(*mix, MIX), factors, unpriced)
 
 
-def _unpriced_calls(question: WhyQuestion, store: EventStore) -> tuple[int, int]:
-    before, after = (
-        int(store.query(_query(question, span, ("unpriced_calls",))).totals["unpriced_calls"])
-        for span in (question.against, question.period)
-    )
-    return before, after
+def _mix(question: WhyQuestion, store: EventStore) -> tuple[Pair, tuple[int, int]]:
+    """By feature and model, and how many calls of both periods have no price."""
+    answers = [store.query(_query(question, span, _MEASURES, MIX)) for span in (question.against, question.period)]
+    before, after = ({tuple(row[name] for name in MIX): _cell(row) for row in answer.rows} for answer in answers)
+    unpriced_before, unpriced = (answer.coverage["unpriced_calls"] for answer in answers)
+    return (_scaled(before, question.scale), after), (unpriced_before, unpriced)
+
+
+def _scaled(cells: Cells, scale: Decimal) -> Cells:
+    return {key: cell.scaled(scale) for key, cell in cells.items()}
 
 
 def _priced(question: WhyQuestion) -> WhyQuestion:
@@ -272,16 +282,14 @@ def _query(
     )
 
 
-def _both(
-    question: WhyQuestion, store: EventStore, group_by: tuple[str, ...], further: tuple[Condition, ...] = ()
-) -> Pair:
+def _both(question: WhyQuestion, store: EventStore, group_by: tuple[str, ...], further: tuple[Condition, ...]) -> Pair:
     before, after = (
         {tuple(row[name] for name in group_by): _cell(row) for row in store.query(query).rows}
         for query in (
             _query(question, span, _MEASURES, group_by, further) for span in (question.against, question.period)
         )
     )
-    return {key: cell.scaled(question.scale) for key, cell in before.items()}, after
+    return _scaled(before, question.scale), after
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
@@ -310,11 +318,56 @@ def _cost(cells: Cells) -> Decimal:
 # -- who is behind it -------------------------------------------------------------------------------------------
 
 
-def _spend_on(question: WhyQuestion, store: EventStore, name: str, mix: Pair) -> tuple[Spend, Spend]:
+def _alone(question: WhyQuestion, store: EventStore) -> dict[str, Pair]:
+    """Dimensions that can be asked about together, by value and model. A value that is among the first in one of the
+    periods alone is looked up in the other one too."""
+    wanted = tuple(name for name in question.dimensions if name in alone.DIMENSIONS and name not in MIX)
+    if not wanted:
+        return {}
+    before, after = (
+        _cells_alone(question, store, span, wanted, MOST_VALUES) for span in (question.against, question.period)
+    )
+    known: dict[str, Pair] = {}
+    for name in wanted:
+        if before[name].others or after[name].others:
+            values = tuple({key[0]: None for key in (*before[name].cells, *after[name].cells)})
+            known[name] = _both(question, store, (name, "model"), (Condition(name, "in", values),))
+        else:
+            known[name] = _scaled(before[name].cells, question.scale), after[name].cells
+    return known
+
+
+@dataclass(slots=True)
+class _Known:
+    """Of a dimension: the cells of its costly values, and whether there are `others`."""
+
+    cells: dict[Key, Cell] = field(default_factory=dict)
+    others: bool = False
+
+
+def _cells_alone(
+    question: WhyQuestion, store: EventStore, span: Span, names: tuple[str, ...], limit: int
+) -> Mapping[str, _Known]:
+    known = {name: _Known() for name in names}
+    for row in store.alone(replace(_query(question, span, ("cost_usd", *_MEASURES), names), limit=limit)):
+        of_dimension = known[row["dimension"]]
+        if row.get("other"):
+            of_dimension.others = True
+        else:
+            of_dimension.cells[row["value"], row["model"]] = _cell(row)
+    return known
+
+
+def _spend(cells: Cells) -> Spend:
+    spend: dict[str | None, Decimal] = {}
+    for key, cell in cells.items():
+        spend[key[0]] = add(spend.get(key[0], ZERO), cell.cost_usd)
+    return spend
+
+
+def _spend_on(question: WhyQuestion, store: EventStore, name: str) -> tuple[Spend, Spend]:
     """What the costly values of a dimension cost in both periods: whatever is among the first in one of the periods is
     looked up in the other one too."""
-    if name in MIX:
-        return _by_value(mix[0], MIX.index(name)), _by_value(mix[1], MIX.index(name))
     spans = (question.against, question.period)
     first = [_costly(question, store, span, name) for span in spans]
     for span, here, there in zip(spans, first, reversed(first), strict=True):
@@ -322,13 +375,6 @@ def _spend_on(question: WhyQuestion, store: EventStore, name: str, mix: Pair) ->
             here.spend.update(_costly(question, store, span, name, missing).spend)
     before, after = first
     return {value: _scaled_usd(cost, question.scale) for value, cost in before.spend.items()}, after.spend
-
-
-def _by_value(cells: Cells, place: int) -> Spend:
-    spend: dict[str | None, Decimal] = {}
-    for key, cell in cells.items():
-        spend[key[place]] = add(spend.get(key[place], ZERO), cell.cost_usd)
-    return spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,27 +401,20 @@ def _scaled_usd(amount: Decimal, scale: Decimal) -> Decimal:
 
 
 def _with_factors(
-    question: WhyQuestion, store: EventStore, moved: Sequence[Explained], mix: Pair
+    question: WhyQuestion, store: EventStore, moved: Sequence[Explained], known: Mapping[str, Pair]
 ) -> Iterator[tuple[Explained, Mapping[str, Decimal]]]:
     """Each with what its change consists of. The amounts are those of its cells, to the last digit."""
+    values: dict[str, list[str | None]] = {}
+    for one in moved:
+        values.setdefault(one.dimension, []).append(one.value)
     cells = {
-        name: _cells_of(question, store, name, moved, mix) for name in dict.fromkeys(one.dimension for one in moved)
+        name: known.get(name) or _both(question, store, (name, "model"), (Condition(name, "in", tuple(some)),))
+        for name, some in values.items()
     }
     for one in moved:
         before, after = (_of_value(side, one) for side in cells[one.dimension])
-        mixed = () if one.dimension == "model" else ("model",)
         exact = replace(one, before_usd=_cost(before), after_usd=_cost(after))
-        yield exact, decompose(before, after, mixed)
-
-
-def _cells_of(question: WhyQuestion, store: EventStore, name: str, moved: Sequence[Explained], mix: Pair) -> Pair:
-    """Those of the values of a dimension that are in the answer, by value and model."""
-    if name == "feature":
-        return mix
-    if name == "model":
-        return _by_model(mix[0]), _by_model(mix[1])
-    values = tuple(one.value for one in moved if one.dimension == name)
-    return _both(question, store, (name, "model"), (Condition(name, "in", values),))
+        yield exact, decompose(before, after, () if one.dimension == "model" else ("model",))
 
 
 def _by_model(cells: Cells) -> Cells:

@@ -27,6 +27,7 @@ from taximeter.store.events import (
     statements,
 )
 from taximeter.store.events import clickhouse_dialect as dialect
+from taximeter.store.events.alone import ask_alone
 from taximeter.store.events.answers import Found, durations_row, outcome_rows, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.clickhouse_append import Inserter
@@ -200,6 +201,11 @@ class ClickHouseEvents:
         with self._errors():
             standing = self._standing() if self._use_rollups else None
             return ask(query, lambda statement: self._found(statement, cancellation), standing)
+
+    def alone(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self._errors():
+            standing = self._standing() if self._use_rollups else None
+            return ask_alone(query, lambda statement: self._found(statement, cancellation), standing)
 
     def _found(self, statement: Statement, cancellation: Cancellation | None) -> list[Found]:
         return self._client.found(dialect.said(statement), cancellation=cancellation)

@@ -27,6 +27,7 @@ from taximeter.store.events import (
     rolling,
     statements,
 )
+from taximeter.store.events.alone import ask_alone
 from taximeter.store.events.answers import Found, durations_row, outcome_rows, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.columns import OUTCOME_FACTS
@@ -185,6 +186,11 @@ class DuckDBEvents:
         with self.reading(cancellation) as cursor:
             standing = self._standing(cursor) if self._use_rollups else None
             return ask(query, lambda statement: _found(cursor, statement), standing)
+
+    def alone(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        with self.reading(cancellation) as cursor:
+            standing = self._standing(cursor) if self._use_rollups else None
+            return ask_alone(query, lambda statement: _found(cursor, statement), standing)
 
     def _standing(self, cursor: duckdb.DuckDBPyConnection) -> Standing:
         return Standing(duckdb_rollups.dirty(cursor), duckdb_retention.kept_from(cursor))

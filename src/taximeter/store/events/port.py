@@ -86,6 +86,15 @@ class EventStore(Protocol):
         """Raises UsageError when the answer has too many rows, QueryStoppedError when it takes too long."""
         ...
 
+    def alone(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
+        """The measures of a query by each dimension of its `group_by` alone, which are some of `alone.DIMENSIONS`: rows
+        have `dimension`, `value` and `model`. With a limit those of as many values of each dimension as come first by
+        the first measure; all others of a dimension are one row, with `"other": True`. The measures add up.
+
+        Raises UsageError when the answer has too many rows, QueryStoppedError when it takes too long.
+        """
+        ...
+
     def events(self, query: EventQuery, *, cancellation: Cancellation | None = None) -> EventPage:
         """One page of records. Raises UsageError for a broken cursor, QueryStoppedError when it takes too long."""
         ...

@@ -9,11 +9,11 @@ from typing import Final
 from sqlglot import expressions as exp
 
 from taximeter.store.events import buckets
+from taximeter.store.events.alone import each_alone
 from taximeter.store.events.bins import BIN, bin_number
 from taximeter.store.events.families import family
 from taximeter.store.events.intervals import Calendar, Interval
 from taximeter.store.events.rollups import (
-    DIMENSION,
     EVENTS,
     HOURS,
     LEVELS,
@@ -100,7 +100,7 @@ def _sums(level: Level, stretches: Sequence[tuple[int | Slot, int | Slot]]) -> e
         select = select.group_by(BIN)
     grouped = select.select(*(exp.alias_(sums(part), part.name, quoted=True) for part in level.parts))
     if level.alone:
-        grouped = _each_alone(level, grouped)
+        grouped = each_alone(grouped, level.alone, (_UNIT, *level.fields), level.parts)
     named = [exp.alias_(exp.column(_UNIT), START, quoted=True), *_quoted(columns(level)[1:])]
     return exp.select(*named).from_(grouped.subquery("sums"))
 
@@ -109,28 +109,6 @@ def _unit(level: Level, source: str) -> exp.Expr:
     calendar = Calendar(level.interval, "UTC")
     start = buckets.bucket(exp.column(START, source, quoted=True), calendar, buckets.clock_changes(calendar, 0, 1))
     return exp.cast(start, exp.DataType.Type.TIMESTAMP)  # engines make a date of a week
-
-
-def _each_alone(level: Level, together: exp.Select) -> exp.Select:
-    """Sums by all dimensions together, added up once for each of them: the events are read but once."""
-    about = exp.column(DIMENSION, quoted=True)
-    each = [exp.select(exp.alias_(exp.Literal.string(name), DIMENSION, quoted=True)) for name in level.alone]
-    values = [
-        _where(about.eq(exp.Literal.string(name)), exp.column(name, "together", quoted=True)) for name in level.alone
-    ]
-    keys = (exp.column(_UNIT), about, *_quoted(level.fields))
-    alone = exp.select(
-        *keys, *(exp.alias_(value, name, quoted=True) for name, value in zip(level.alone, values, strict=True))
-    )
-    alone = alone.from_(together.subquery("together"))
-    alone = alone.join(exp.union(*each, distinct=False).subquery("dimensions"), join_type="cross")
-    alone = alone.select(*(exp.alias_(over_rows(part), part.name, quoted=True) for part in level.parts))
-    return alone.group_by(*(key.copy() for key in (*keys, *values)))
-
-
-def _where(test: exp.Expr, value: exp.Expr) -> exp.Expr:
-    """The value where that is so, null elsewhere."""
-    return exp.Case(ifs=[exp.If(this=test.copy(), true=value)])
 
 
 def _kept(shape: UnitsShape) -> exp.Select:

@@ -272,10 +272,14 @@ def plan(query: Query, parts: Sequence[Part], standing: Standing) -> Plan | None
         if found is not None and standing.has_events(found.gaps):
             return found
     if not standing.has_events([(query.from_us, query.to_us)]):
-        kept = rfc3339(standing.kept_from[EVENTS])
-        hint = "ask from then on, or for sums of whole hours or days by " + ", ".join(HOURS.fields)
-        raise UsageError(f"events from before {kept} are no longer kept", hint=hint, field="from", kept_from=kept)
+        raise _no_longer_kept(standing)
     return None
+
+
+def _no_longer_kept(standing: Standing) -> UsageError:
+    kept = rfc3339(standing.kept_from[EVENTS])
+    hint = "ask from then on, or for sums of whole hours or days by " + ", ".join(HOURS.fields)
+    return UsageError(f"events from before {kept} are no longer kept", hint=hint, field="from", kept_from=kept)
 
 
 def _fitting(query: Query, parts: Sequence[Part]) -> list[list[Level]]:
@@ -292,6 +296,24 @@ def _fitting(query: Query, parts: Sequence[Part]) -> list[list[Level]]:
 def _fits(query: Query, level: Level) -> bool:
     fields = {*query.group_by, *(condition.field for condition in query.filters)}
     return fields <= level.askable and _buckets_are_whole_units(query, level)
+
+
+def plan_alone(query: Query, standing: Standing | None) -> tuple[Stretches, Stretches]:
+    """Which days of a question by each of some dimensions alone come from the roll-up, and what from the events.
+
+    Raises UsageError for a time of which not everything is kept that could say it.
+    """
+    every: Stretches = ((query.from_us, query.to_us),)
+    if standing is None:
+        return (), every
+    named = {condition.field for condition in query.filters}
+    days = standing.clean(VALUE_DAYS, every) if named <= VALUE_DAYS.askable else ()
+    gaps = joined(_between(*every[0], days))
+    if len(gaps) > MOST_GAPS:
+        days, gaps = (), every
+    if not standing.has_events(gaps):
+        raise _no_longer_kept(standing)
+    return days, gaps
 
 
 def plan_of_timing(query: Query, timing: Timing, standing: Standing) -> Plan | None:
