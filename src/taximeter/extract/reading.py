@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from taximeter.core.facts import fact
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 
 CHARACTERS_PER_TOKEN: Final = 4
 """Rule of thumb for English text and code; Chinese or Japanese text is nearer to one character per token."""
 
 
-@dataclass(slots=True)
+@fact(frozen=True, slots=True)
 class RequestFacts:
-    """What a request says about the call to come. Not frozen, because that makes it three times as dear to make; it
-    is handled as if it were.
+    """What a request says about the call to come.
 
     `input_characters` is the size of its text (prompts, messages, tool definitions; no media), the basis of an
     estimate. `asks_for_stream_usage` is whether an OpenAI stream was told to end with its usage.
@@ -29,7 +28,7 @@ class RequestFacts:
     asks_for_stream_usage: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What an answer says about the call. Unknown is None, never zero.
 

@@ -67,7 +67,7 @@ class AnswerCache:
 
     def fingerprint(self, asked: Asked, call: Call, body: bytes) -> bytes | None:
         """What an identical request has as well; None for one whose answer is not kept. Reads the request."""
-        who = attributed(asked.key, asked.head.attribution())
+        who = attributed(asked.key, asked.head)
         if who.feature not in self._wanted.features and asked.key_id not in self._wanted.keys:
             return None
         flavour = flavour_for(asked.mount.kind.family, asked.method, asked.path.decode("latin-1"))

@@ -169,7 +169,7 @@ class Gateway:
         known = {
             "provider": asked.mount.provider.name,
             "started_at_us": self._clock.now_us(),
-            "attribution": attributed(key, asked.head.attribution()),
+            "attribution": attributed(key, asked.head),
             "api_key_id": asked.key_id,
             "request_id": request_id_of(asked.head),
         }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from taximeter.core.facts import fact
 from taximeter.gateway.client import Scope
 from taximeter.gateway.heads import RequestHead
 from taximeter.gateway.keys import Key, KeyCheck, admit, identified
@@ -16,7 +16,7 @@ KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 """How OpenAI's clients in browsers give their key to a websocket: a browser cannot set headers."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Asked:
     """A request that may go on: where to, by whom, and with which credentials.
 

@@ -53,7 +53,7 @@ async def new_call(tools: Tools, asked: Asked) -> Call:
 
 
 def _attribute(call: Call, asked: Asked) -> None:
-    call.belongs_to(attributed(asked.key, asked.head.attribution()), asked.key_id)
+    call.belongs_to(attributed(asked.key, asked.head), asked.key_id)
     call.is_traced(asked.head)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from taximeter.gateway.refusals import Refusal
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _log: Final = logging.getLogger("taximeter.gateway")
@@ -23,10 +22,10 @@ class Guard:
     def count(self, reason: str) -> None:
         self.failures[reason] = self.failures.get(reason, 0) + 1
 
-    def __call__(self, reason: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def __call__(self, reason: str, function: Callable[..., T], *args: Any) -> T | None:
         """The function's result, or None and one more failure of this `reason`."""
         try:
-            return function(*args, **kwargs)
+            return function(*args)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not break somebody's call
             self._failed(reason, error)
             return None

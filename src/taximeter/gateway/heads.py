@@ -32,6 +32,9 @@ _DIMENSIONS: Final = {
 
 _ATTRIBUTION_HEADERS: Final = frozenset((*_DIMENSIONS, b"tags"))
 
+Attributes = tuple[tuple[bytes, bytes], ...]
+"""Attribution headers, without what all our headers begin with."""
+
 MOST_REMEMBERED: Final = 4096
 """Sets of attribution headers whose meaning is kept: the same few come again and again."""
 
@@ -89,16 +92,17 @@ class RequestHead:
         self.accept_encoding: bytes | None = None
         self.content_length: int | None = None
         connection = None
-        for name, value in headers:
+        for header in headers:
+            name, value = header
             role = _REQUEST_ROLES.get(name)
             if role is None:
-                if name.startswith(OURS):
+                if name[: len(OURS)] == OURS:
                     self._take_ours(name[len(OURS) :], value)
                 else:
-                    self.forward.append((name, value))
+                    self.forward.append(header)
             elif role == _NOTE:
                 self.notes[name] = value
-                self.forward.append((name, value))
+                self.forward.append(header)
             elif role == _SECRET:
                 self.secrets.append((name, value))
             elif role == _ENCODING:
@@ -134,14 +138,21 @@ class RequestHead:
         value = self.notes.get(name)
         return None if value is None else text_of(value)
 
+    @property
+    def attributes(self) -> Attributes:
+        """The attribution headers."""
+        return tuple([header for header in self.ours.items() if header[0] in _ATTRIBUTION_HEADERS])
+
     def attribution(self) -> Attribution:
         """What the attribution headers say."""
-        said = tuple(header for header in self.ours.items() if header[0] in _ATTRIBUTION_HEADERS)
-        return _attribution_of(said) if said else NOBODY
+        return attribution_of(self.attributes)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _attribution_of(said: tuple[tuple[bytes, bytes], ...]) -> Attribution:
+def attribution_of(said: Attributes) -> Attribution:
+    """What attribution headers say."""
+    if not said:
+        return NOBODY
     named: dict[str, Any] = {
         _DIMENSIONS[name]: unquote(text_of(value)) for name, value in said if name != b"tags" and value
     }

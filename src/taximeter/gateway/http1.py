@@ -66,17 +66,13 @@ class Http1:
 
 def _wire(pool: _Pool, request: Outgoing) -> tuple[bytes, bytes]:
     """Head and body as they are written; a small body is already part of the head."""
-    parts = [request.method, pool.before_target, request.target, pool.after_target]
-    for name, value in request.headers:
-        parts += (name, b": ", value, b"\r\n")
-    body = request.body
+    body, lines = request.body, [*map(b": ".join, request.headers)]
     if body or request.method in _BODY_EXPECTED:
-        parts.append(b"content-length: %d\r\n" % len(body))
-    parts.append(b"\r\n")
-    if len(body) <= _JOIN_BYTES_MAX:
-        parts.append(body)
-        body = b""
-    return b"".join(parts), body
+        lines.append(b"content-length: %d" % len(body))
+    lines.append(b"\r\n")
+    joined, apart = (body, b"") if len(body) <= _JOIN_BYTES_MAX else (b"", body)
+    parts = request.method, pool.before_target, request.target, pool.after_target, b"\r\n".join(lines), joined
+    return b"".join(parts), apart
 
 
 class _Pool:

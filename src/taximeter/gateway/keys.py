@@ -8,13 +8,18 @@ from typing import Final, Protocol
 
 from taximeter.core.attribution import Attribution, attribution
 from taximeter.errors import StoreError
-from taximeter.gateway.heads import RequestHead, is_signature, secret_in, text_of
+from taximeter.gateway.heads import (
+    MOST_REMEMBERED,
+    Attributes,
+    RequestHead,
+    attribution_of,
+    is_signature,
+    secret_in,
+    text_of,
+)
 from taximeter.gateway.providers import Mount
 from taximeter.gateway.refusals import keys_unknown, no_key, no_provider_key, wrong_key, wrong_scope
 from taximeter.gateway.upstream import Headers
-
-MOST_REMEMBERED: Final = 1024
-"""Sets of attributes bound to keys that are kept ready."""
 
 SCOPES: Final = frozenset({"gateway", "admin"})
 
@@ -93,14 +98,14 @@ def _is_ours(header: tuple[bytes, bytes], find: KeyCheck) -> bool:
         raise keys_unknown() from None
 
 
-def attributed(key: Key | None, said: Attribution) -> Attribution:
+def attributed(key: Key | None, head: RequestHead) -> Attribution:
     """What the headers say together with what is bound to the key; the key decides which of them wins."""
     if key is None or not key.attributes:
-        return said
-    bound = _bound(tuple(key.attributes.items()))
-    return bound.over(said) if key.attributes_win else said.over(bound)
+        return head.attribution()
+    return _together(head.attributes, tuple(key.attributes.items()), key.attributes_win)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _bound(attributes: tuple[tuple[str, str], ...]) -> Attribution:
-    return attribution(**dict(attributes))
+def _together(said: Attributes, bound: tuple[tuple[str, str], ...], bound_wins: bool) -> Attribution:
+    by_headers, by_key = attribution_of(said), attribution(**dict(bound))
+    return by_key.over(by_headers) if bound_wins else by_headers.over(by_key)

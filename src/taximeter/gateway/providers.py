@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -35,6 +36,9 @@ from taximeter.gateway.upstream import Headers, Origin, proxy_at
 
 _DOTS: Final = re.compile(rb"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 _UNFIT: Final = re.compile(rb"[\x00-\x20\x7f#?]")
+
+MOST_PATHS: Final = 1024
+"""Paths that are known to be tame, or not: nearly all calls go to a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ def _credential(provider: Provider, place: bytes) -> Headers:
     return [(name, b"Bearer " + secret if name == b"authorization" else secret)]
 
 
+@lru_cache(maxsize=MOST_PATHS)
 def _is_tame(path: bytes) -> bool:
     """Whether a path stays where it is: no dot segments in any spelling, no empty first segment, nothing unfit."""
     if path.startswith(b"//") or _UNFIT.search(path):

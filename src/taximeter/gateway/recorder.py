@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
-
-import msgspec
+from typing import Protocol
 
 from taximeter.clock import Clock
-from taximeter.core.event import UsageEvent, as_record
+from taximeter.core.event import UsageEvent
 from taximeter.core.expected import Expectation, ExpectedOutput
 from taximeter.core.ids import EventIds
-
-_encode: Final = msgspec.json.encode
+from taximeter.gateway.lines import begin_line, event_line, progress_line
 
 
 class LineLog(Protocol):
@@ -53,29 +50,23 @@ class Recorder:
 
         Whether it was written: a call that is not could vanish without a trace.
         """
-        record = as_record(event)
-        del record["status"]
-        record["record"] = "begin"
-        record["expected_output_tokens"] = self._expectation(event).within(max_output_tokens)
-        if held is not None:
-            record["held"] = held
-        return self._write("begin", record)
+        expected = self._expectation(event).within(max_output_tokens)
+        return self._write("begin", begin_line(event, expected, held))
 
     def progress(self, event_id: str, output_tokens: int, held: Mapping[str, int] | None = None) -> None:
-        record: dict[str, object] = {"record": "progress", "event_id": event_id, "output_tokens": output_tokens}
-        self._write("progress", record if held is None else {**record, "held": held})
+        self._write("progress", progress_line(event_id, output_tokens, held))
 
     def end(self, event: UsageEvent) -> bool:
         """Write the event, which ends the begin record of the same id."""
         if event.usage.output_tokens is not None and not event.usage_estimated:
             self._expectation(event).learn(event.usage.output_tokens)
-        return self._write("event", as_record(event))
+        return self._write("event", event_line(event))
 
     def _expectation(self, event: UsageEvent) -> Expectation:
         return self._expected.of(event.provider, event.request_model, event.attribution.feature)
 
-    def _write(self, kind: str, record: dict[str, object]) -> bool:
-        taken = self._log.append(_encode(record))
+    def _write(self, kind: str, line: bytes) -> bool:
+        taken = self._log.append(line)
         counter = self.written if taken else self.lost
         counter[kind] += 1
         return taken

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from taximeter.core.facts import fact
+
 Headers = list[tuple[bytes, bytes]]
 
 FailureKind = Literal[
@@ -90,7 +92,7 @@ class Origin:
         return (host if self.port == usual else f"{host}:{self.port}").encode()
 
 
-@dataclass(frozen=True, slots=True)
+@fact(frozen=True, slots=True)
 class Outgoing:
     """A request: `headers` without host and framing, `target` in origin form, `body` whole."""
 
