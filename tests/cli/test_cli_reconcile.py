@@ -75,6 +75,14 @@ def test_a_server_and_the_files_explain_the_same_difference(tmp_path: Path) -> N
             assert client.post("/v1/events", json=CALLS).json()["accepted"] == len(CALLS)
         eventually(lambda: answer_of(*asked, *ANY)["totals"]["calls"] == len(CALLS))
         online = answer_of(*asked, *ANY)
+        texts = [{"name": Path(file).name, "text": Path(file).read_text()} for file in files]
+        with server.client(server.local_token) as client:
+            of_texts = client.post("/api/v1/reconcile", json={"month": "2026-10", "tolerance": "1", "files": texts})
+            nonsense = [{"name": "notes.txt", "text": "no bill, words"}]
+            refused = client.post("/api/v1/reconcile", json={"month": "2026-10", "files": nonsense})
+    assert of_texts.json() == online
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "files")
+    assert refused.json()["error"]["message"].startswith("notes.txt: ")
     assert online == answer_of(*asked, *ANY)
     totals = online["totals"]
     assert (totals["billed_usd"], totals["metered_usd"], totals["calls"]) == ("3.66", "2.65", len(CALLS))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from page_rig import PATIENCE_SECONDS, Pages, Server, event, eventually, now
 from playwright.sync_api import Page, expect
+from test_calculator_in_a_browser import from_the_api
 from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, exact, panel
 
 pytestmark = pytest.mark.browser
@@ -84,6 +87,51 @@ def test_outcomes_stand_against_what_their_calls_cost(pages: Pages, server: Serv
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save the outcomes as CSV").click()
     assert "solving,ticket_solved,2,4,0.0075,0.00375,3.9925" in saved.value.path().read_text()
+
+
+def test_unless_the_view_says_by_whom_the_configuration_does(pages: Pages, server: Server) -> None:
+    page = pages.open(server)
+    page.goto(f"{server.url}/?page=finance&range=7d")
+    expect(panel(page, CHARGEBACK)).to_be_visible()
+    expect(panel(page, OUTCOMES)).to_be_visible()
+    page.get_by_role("combobox", name="Group by").click()
+    page.get_by_role("option", name="by feature", exact=True).click()
+    expect(panel(page, "Chargeback by feature, last 7 days")).to_be_visible()
+    assert "by=feature" in page.url
+
+
+def test_a_bill_of_the_provider_is_compared_with_what_was_metered(pages: Pages, server: Server, tmp_path: Path) -> None:
+    yesterday = (now() - timedelta(days=1)).replace(hour=12)
+    server.post(event(now(), started_at=yesterday.isoformat()))
+    bill = tmp_path / "costs.csv"
+    day = yesterday.replace(hour=0, minute=0, second=0, microsecond=0)
+    start, end = int(day.timestamp()), int((day + timedelta(days=1)).timestamp())
+    bill.write_text(f"start_time,end_time,amount_value,amount_currency,line_item\n{start},{end},3.5,usd,gpt-4o\n")
+    page = opened(pages, server)
+    shown = panel(page, "A provider's bill")
+    shown.get_by_role("combobox", name="Month").click()
+    page.get_by_role("option", name=f"{yesterday:%B %Y}").click()
+    page.locator("input[type=file]").set_input_files(bill)
+    with page.expect_response("**/api/v1/reconcile") as answered:
+        shown.get_by_role("button", name="Compare").click()
+    told = answered.value.json()
+    assert told["totals"]["billed_usd"] == "3.5"
+    for name in ("billed_usd", "metered_usd", "difference_usd", "unexplained_usd"):
+        expect(page.get_by_test_id(f"bill-{name}")).to_have_attribute("title", exact(told["totals"][name]))
+    expect(shown.get_by_role("status")).to_contain_text("Differs by more than 1.0%.")
+    expect(shown.get_by_text(told["reasons"][-1]["text"])).to_be_visible()
+
+    whole = {"month": f"{yesterday:%Y-%m}", "provider": "openai", "billed_usd": "1"}
+    metered = from_the_api(server, "reconcile", **whole)["totals"]["metered_usd"]
+    shown.get_by_role("button", name="Without files").click()
+    shown.get_by_label("or its amount, USD").fill(metered)
+    shown.get_by_role("button", name="Compare").click()
+    expect(shown.get_by_role("alert")).to_contain_text("One amount is one provider's bill")
+    shown.get_by_label("Provider", exact=True).fill("openai")
+    shown.get_by_role("button", name="Compare").click()
+    expect(page.get_by_test_id("bill-difference_usd")).to_have_attribute("title", "$0")
+    expect(shown.get_by_role("status")).to_contain_text("Agrees within 1.0%.")
+    pages.allowed += ("/api/v1/reconcile",)
 
 
 def test_what_fails_fails_alone_and_says_why(pages: Pages, server: Server) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -21,8 +20,9 @@ from taximeter.config import data_directory, file, variable
 from taximeter.core.money import format_usd
 from taximeter.errors import NotFoundError, UsageError
 from taximeter.ingest.imports import generic, registry
-from taximeter.ingest.imports.engine import Import, Lines, PriceRecord, Sink, Tally, told
+from taximeter.ingest.imports.engine import Import, PriceRecord, Sink, Tally, told
 from taximeter.ingest.imports.files import RowFile
+from taximeter.ingest.imports.reports import Kept, rows_that_came
 from taximeter.ingest.imports.row import Format, LeftOut, Options, Row
 from taximeter.ingest.imports.spend_table import SpendTable, is_address
 from taximeter.pricing import load_price_book, priceable_from_record
@@ -67,30 +67,16 @@ def run_import(
     return 1 if run.tally.wrong else 0
 
 
-class _Kept:
-    """A sink that keeps what it takes."""
-
-    def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
-
-    def take(self, lines: Lines) -> int:
-        self.records += (json.loads(line) for _, line in lines)
-        return len(lines)
-
-
 def rows_of_files(files: Sequence[str]) -> list[dict[str, Any]]:
     """The events that an import of these files would make, of which nothing is stored.
 
     Raises NotFoundError; UsageError for a file of no known format, and where a row is wrong.
     """
-    kept = _Kept()
+    kept = Kept()
     run = Import(kept, None, Options(SystemClock().now_us(), {}))
     places = [place for named in files for place in _places(named)]
     _take_all(run, places, None, alone=len(places) == 1)
-    if run.tally.wrong_at:
-        name, place, reason = run.tally.wrong_at[0]
-        raise UsageError(f"{name}, row {place}: {reason}", hint="taximeter import --dry-run shows all such rows")
-    return kept.records
+    return rows_that_came(run, kept)
 
 
 def _mapped(columns: Iterable[str]) -> dict[str, str]:

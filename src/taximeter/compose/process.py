@@ -59,6 +59,7 @@ from taximeter.core.ids import EventIds
 from taximeter.errors import ConfigurationError, Mistake, StoreError
 from taximeter.gateway import Gateway, Recorder
 from taximeter.ingest.collector import Collector
+from taximeter.ingest.imports.reports import rows_of_reports
 from taximeter.ingest.receive import Receiver
 from taximeter.pricing import priceable_from_event
 from taximeter.pricing.current import open_prices
@@ -433,6 +434,7 @@ class Process:
             limits=self.limiting.desk,
             public_url=self.settings.server.public_url,
             terms=terms_of(self.settings.chargeback),
+            reports_read=rows_of_reports,
         )
         app = build_app(
             Faces(

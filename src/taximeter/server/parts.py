@@ -91,6 +91,12 @@ class Anomalies(Protocol):
     def backtest(self, from_us: int, to_us: int) -> dict[str, Any]: ...
 
 
+class ReadReports(Protocol):
+    """A provider's own files, by name, as rows that a reconciliation compares. Raises UsageError."""
+
+    def __call__(self, contents: Mapping[str, bytes], now_us: int) -> list[dict[str, Any]]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """`status` and `sign_in_url` may block. `store`, `live`, `alerting` are None in a process that keeps no events."""
@@ -111,6 +117,7 @@ class Parts:
     anomalies: Anomalies | None = None
     public_url: str | None = None
     terms: Terms = field(default_factory=Terms)
+    reports_read: ReadReports | None = None
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

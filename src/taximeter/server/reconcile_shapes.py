@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+MOST_FILES: Final = 20
+MOST_CHARACTERS: Final = 16 << 20
+
+
+class ReportFile(BaseModel):
+    """A file of the provider: what its API or console gives."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(max_length=255, examples=["openai-costs.json"])
+    text: str = Field(max_length=MOST_CHARACTERS, description="JSON, JSON lines or CSV, in any format that is imported")
 
 
 class ReconcileWish(BaseModel):
@@ -20,6 +31,11 @@ class ReconcileWish(BaseModel):
     report: list[dict[str, Any]] = Field(
         default_factory=list,
         description="rows of the provider's bill and usage report, as imports read them; compared, and not stored",
+    )
+    files: list[ReportFile] = Field(
+        default_factory=list,
+        max_length=MOST_FILES,
+        description="the provider's bill and usage report themselves; read, compared, and not stored",
     )
     tolerance: str | None = Field(default=None, description="a share of the bill; 0.01 when nothing is said")
     filters: dict[str, Any] = Field(default_factory=dict, description="which calls the bill is for")

@@ -28,6 +28,8 @@ import type {
   NamedAnswer,
   NewKey,
   Question,
+  ReconcileAnswer,
+  ReconcileWish,
   Repricing,
   RepriceWish,
   Rule,
@@ -122,6 +124,11 @@ export function ask(question: Question): Promise<Answer> {
 /** What a month, or any other time, is charged to each. */
 export function chargeback(wish: ChargebackWish): Promise<ChargebackAnswer> {
   return post<ChargebackAnswer>("/api/v1/chargeback", { ...wish, filters: forApi(wish.filters ?? {}) });
+}
+
+/** How a provider's bill differs from what was metered. */
+export function reconcile(wish: ReconcileWish): Promise<ReconcileAnswer> {
+  return post<ReconcileAnswer>("/api/v1/reconcile", wish);
 }
 
 /** What was reached, against the cost of the calls of the same groups. */

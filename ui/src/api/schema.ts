@@ -3859,6 +3859,11 @@ export interface components {
              */
             by?: ("day" | "model") | null;
             /**
+             * Files
+             * @description the provider's bill and usage report themselves; read, compared, and not stored
+             */
+            files?: components["schemas"]["ReportFile"][];
+            /**
              * Filters
              * @description which calls the bill is for
              */
@@ -3979,6 +3984,22 @@ export interface components {
             index: number;
             /** Message */
             message: string;
+        };
+        /**
+         * ReportFile
+         * @description A file of the provider: what its API or console gives.
+         */
+        ReportFile: {
+            /**
+             * Name
+             * @example openai-costs.json
+             */
+            name: string;
+            /**
+             * Text
+             * @description JSON, JSON lines or CSV, in any format that is imported
+             */
+            text: string;
         };
         /**
          * RepriceWish

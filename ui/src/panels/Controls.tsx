@@ -62,8 +62,9 @@ function GroupSelect({ view, change }: PageProps) {
       searchable
       allowDeselect={false}
       data={options.map(({ group, items }) => ({ group, items: items.map(({ value }) => ({ value, label: `by ${nameInText(value)}` })) }))}
-      value={view.by}
-      onChange={(by) => by && change({ by: by as Dimension })}
+      placeholder="by who pays"
+      value={view.page === "finance" && !view.isGrouped ? null : view.by}
+      onChange={(by) => by && change({ by: by as Dimension, isGrouped: true })}
     />
   );
 }

@@ -13,6 +13,7 @@ describe("the view in the URL", () => {
     page: Object.keys(PAGES) as PageName[],
     range: [...(Object.keys(RANGES) as TimeRange[]), "2026-11-26T23:00Z/2026-11-27T23:00Z"],
     by: [...(Object.keys(DIMENSIONS) as Dimension[]), "tags.tier", "tags.a&b"],
+    isGrouped: [true, false],
     then: [null, "model", "tags.region"],
     timezone: [HOME, "UTC", "America/New_York"],
     filters: [{}, { feature: "smart-reply" }, { user_id: "a&b=c ü", model: "gpt-4o", session_id: "s/1", "tags.t": "(not set)" }, { feature: { values: ["a", "b&c"], not: false }, model: { values: ["gpt-4o"], not: true }, team: { values: ["core", "(not set)"], not: true } }],
@@ -29,8 +30,9 @@ describe("the view in the URL", () => {
   it.each(Object.entries(ALTERNATIVES))("survives being written and read with any %s", (name, values) => {
     for (const value of values)
       for (const base of name === "interval" ? [OTHER] : [STANDARD, OTHER]) {
-        const view = { ...base, [name]: value };
-        expect(decodeView(encodeView(view, HOME), HOME)).toEqual(view);
+        const view: View = { ...base, [name]: value };
+        const isGrouped = view.isGrouped || view.by !== STANDARD.by; // any other grouping was chosen
+        expect(decodeView(encodeView(view, HOME), HOME)).toEqual({ ...view, isGrouped });
       }
   });
   it("is empty for the standard view", () => expect(encodeView(decodeView("", HOME), HOME)).toBe(""));

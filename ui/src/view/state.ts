@@ -37,6 +37,8 @@ export interface View {
   page: PageName;
   range: TimeRange;
   by: Dimension;
+  /** Whether that was chosen; where it was not, a page may know better. */
+  isGrouped: boolean;
   /** What each group is divided by once more. */
   then: Dimension | null;
   timezone: string;
@@ -70,6 +72,7 @@ export function decodeView(search: string, defaultTimezone: string): View {
     page: oneOf(PAGES, given.get("page"), "overview"),
     range,
     by,
+    isGrouped: isDimension(given.get("by") ?? ""),
     then: then === by ? null : then,
     timezone: knownTimezone(given.get("tz")) ?? defaultTimezone,
     filters: filtersIn(given),
@@ -117,7 +120,7 @@ export function encodeView(view: View, defaultTimezone: string): string {
   const out = new URLSearchParams();
   if (view.page !== standard.page) out.set("page", view.page);
   if (view.range !== standard.range) out.set("range", view.range);
-  if (view.by !== standard.by) out.set("by", view.by);
+  if (view.isGrouped || view.by !== standard.by) out.set("by", view.by);
   if (view.then) out.set("then", view.then);
   if (view.timezone !== standard.timezone) out.set("tz", view.timezone);
   for (const name of filterNames(view.filters)) writeFilter(out, view.filters, name);

@@ -6,6 +6,7 @@
     <format>    rows of one format → drafts. Pure; one file a format
     registry    all formats, and which of them a file is
     engine      rows → checked lines of a spool, with a tally of what came
+    reports     a provider's bill and usage report as rows to compare, kept nowhere
 
 An import that is repeated changes nothing: an event's id is made of its time and of what identifies its row.
 `docs/imports.md` is the manual.

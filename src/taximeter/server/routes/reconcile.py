@@ -17,5 +17,8 @@ router: Final = APIRouter(tags=["spending"])
 @router.post("/reconcile", response_model=ReconcileAnswer)
 def ask_reconcile(wish: ReconcileWish, parts: TheParts, _caller: Reader) -> Response:
     """How the bill of a provider differs from what was metered, and what the difference is made of."""
-    asked = wish.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    asked = wish.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude={"files"})
+    if wish.files and parts.reports_read is not None:
+        contents = {file.name: file.text.encode() for file in wish.files}
+        asked["report"] = [*wish.report, *parts.reports_read(contents, parts.clock.now_us())]
     return JSONResponse(reconcile(asked, parts.kept(), parts.prices(), parts.clock.now_us()))
