@@ -20,7 +20,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.extract import Reading, flavour_for
 from taximeter.gateway.asked import Asked
 from taximeter.gateway.call import Call
-from taximeter.gateway.client import Client, Receive, Send
+from taximeter.gateway.client import Client, Receive, Scope, Send
 from taximeter.gateway.heads import OURS
 from taximeter.gateway.keys import attributed
 from taximeter.gateway.settings import ResponseCache
@@ -106,9 +106,9 @@ class AnswerCache:
         kept = self._kept.pop(fingerprint, None)
         self._size_bytes -= 0 if kept is None else kept.size_bytes
 
-    def client(self, receive: Receive, send: Send) -> KeepingClient:
+    def client(self, scope: Scope, receive: Receive, send: Send) -> KeepingClient:
         """A client whose answer can be kept."""
-        return KeepingClient(receive, send, self._wanted.answer_bytes)
+        return KeepingClient(scope, receive, send, self._wanted.answer_bytes)
 
 
 class KeepingClient(Client):
@@ -116,8 +116,8 @@ class KeepingClient(Client):
 
     __slots__ = ("_limit_bytes", "_status", "chunks", "headers", "whole")
 
-    def __init__(self, receive: Receive, send: Send, limit_bytes: int) -> None:
-        super().__init__(receive, send)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit_bytes: int) -> None:
+        super().__init__(scope, receive, send)
         self._limit_bytes = limit_bytes
         self._status = 0
         self.headers: Headers = []

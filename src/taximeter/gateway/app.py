@@ -8,7 +8,7 @@ from typing import Final
 from taximeter.clock import Clock
 from taximeter.extract import flavour_for
 from taximeter.gateway.admission import Admission
-from taximeter.gateway.answer_cache import AnswerCache, Kept, cached_event
+from taximeter.gateway.answer_cache import AnswerCache, KeepingClient, Kept, cached_event
 from taximeter.gateway.asked import Asked, read_head
 from taximeter.gateway.attempts import Tries
 from taximeter.gateway.call import Call
@@ -96,7 +96,7 @@ class Gateway:
         if scope["type"] != "http":
             await self._serve_lifespan(receive, send)
             return
-        client = Client(receive, send)
+        client = Client(scope, receive, send)
         mount, rest = self._mounts.find(scope["raw_path"])
         call: Call | None = None
         try:
@@ -104,7 +104,7 @@ class Gateway:
             call = await new_call(self._tools, asked) if asked.method == "POST" else None
             body = await client.body(self._settings.body_limit_bytes)
             if call is not None and self._settings.response_cache.is_on:
-                await self._run_cached(receive, send, asked, call, body)
+                await self._run_cached(self._answers.client(scope, receive, send), asked, call, body)
             else:
                 await self._run(await self._exchange(client, asked, call, body))
         except Refusal as refusal:
@@ -120,12 +120,11 @@ class Gateway:
         finally:
             self.open_calls -= 1
 
-    async def _run_cached(self, receive: Receive, send: Send, asked: Asked, call: Call, body: bytes) -> None:
+    async def _run_cached(self, client: KeepingClient, asked: Asked, call: Call, body: bytes) -> None:
         """Answer from the response cache, or keep the answer for it. Raises Refusal."""
         answers, guard = self._answers, self._guard
         fingerprint = guard("cache_unread", answers.fingerprint, asked, call, body)
         kept = None if fingerprint is None else answers.find(fingerprint)
-        client = answers.client(receive, send)
         if kept is not None:
             await self._give_again(client, call, kept)
             return

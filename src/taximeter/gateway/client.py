@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from taximeter.gateway.refusals import body_too_large
@@ -13,6 +13,13 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+CallOnHangup = Callable[[Callable[[], None] | None], None]
+
+_NONE: Final[Mapping[str, Any]] = {}
+
+HANGUP: Final = "taximeter.hangup"
+"""An extension of ASGI that our server has: what to call when the caller hangs up, None for nothing. Waiting for the
+message that says so takes a task for each call, which costs a twentieth of all that a call does."""
 
 WATCH_AFTER_SECONDS: Final = 0.005
 
@@ -24,9 +31,10 @@ class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
 class Client:
     """Wraps ASGI's receive and send. Sending to somebody who has left does nothing."""
 
-    __slots__ = ("_on_gone", "_receive", "_send", "_timer", "_watcher", "gone", "started")
+    __slots__ = ("_call_on_hangup", "_on_gone", "_receive", "_send", "_timer", "_watcher", "gone", "started")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._call_on_hangup: CallOnHangup | None = scope.get("extensions", _NONE).get(HANGUP)
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
@@ -55,10 +63,13 @@ class Client:
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Call `on_gone` when the caller hangs up, until `close`.
 
-        It begins a moment later (`WATCH_AFTER_SECONDS`): a task for an answer that is there sooner would be a tenth
-        of what the whole call costs.
+        Under another server it begins a moment later (`WATCH_AFTER_SECONDS`): a task for an answer that is there sooner
+        is saved.
         """
         self._on_gone = on_gone
+        if self._call_on_hangup is not None:
+            self._call_on_hangup(self._hung_up)
+            return
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin_watching)
 
     def _begin_watching(self) -> None:
@@ -67,6 +78,9 @@ class Client:
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._hung_up()
+
+    def _hung_up(self) -> None:
         if self._on_gone is not None:
             self.gone = True
             self._on_gone()
@@ -74,6 +88,8 @@ class Client:
     def close(self) -> None:
         """Stop watching."""
         self._on_gone = None
+        if self._call_on_hangup is not None:
+            self._call_on_hangup(None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -60,7 +60,7 @@ class Session:
         self._asked = asked
         self._receive = receive
         self._send = send
-        self._client = Client(receive, send)  # for its `gone`: a session has no answer to hand on
+        self._client = Client({}, receive, send)  # for its `gone`: a session has no answer to hand on
         flavour = session_flavour(asked.mount, asked.path)
         models = parse_qs(asked.query.decode("latin-1")).get("model", [None])
         self._flavour = flavour

@@ -22,6 +22,9 @@ BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 LONGEST_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Largest message of a websocket."""
+HANGUP: Final = "taximeter.hangup"
+"""An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
+
 DRAIN_SECONDS: Final = 20
 """Longest wait, at the end, for answers that are under way."""
 
@@ -62,12 +65,26 @@ class HttpProtocol(HttpToolsProtocol):
     request know each other, and would wait for the garbage collector together, which stops all calls for as long as it
     looks."""
 
+    _on_hangup: Callable[[], None] | None = None
+    _lost = False
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["extensions"] = {HANGUP: self.call_on_hangup}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, at_once(app, cycle))  # type: ignore[arg-type]
+
+    def call_on_hangup(self, function: Callable[[], None] | None) -> None:
+        """What to call when the client hangs up, instead of what was given before; None: nothing."""
+        self._on_hangup = function
+        if self._lost and function is not None:
+            self.loop.call_soon(function)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self.cycle = None  # type: ignore[assignment]
+        self._lost = True
+        on_hangup, self._on_hangup = self._on_hangup, None
+        if on_hangup is not None:
+            on_hangup()
+        self.cycle = self.scope = None  # type: ignore[assignment]
         self.pipeline.clear()
 
 
