@@ -23,15 +23,16 @@ DIMENSIONS = (FEATURE, MODEL, USER)
 
 
 class Counted:
-    """A store that counts the rows of its answers."""
+    """A store that counts the rows of its answers, and knows how many the last one had."""
 
     def __init__(self, store: DuckDBEvents) -> None:
         self._store = store
-        self.rows = 0
+        self.rows = self.last = 0
 
     def query(self, query: Query) -> Answer:
         answer = self._store.query(query)
-        self.rows += len(answer.rows)
+        self.last = len(answer.rows)
+        self.rows += self.last
         return answer
 
 
@@ -102,3 +103,17 @@ def test_minutes_with_more_rows_than_an_answer_has_room_for_are_asked_in_pieces_
 
     assert told(asked) == whole
     assert [len(minute) for minute in whole] == [USERS + 1] * MINUTES
+
+
+def test_after_a_long_answer_shorter_times_are_asked_about_and_told_alike(
+    store: DuckDBEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(store)
+    asked = signals_of(counted, USERS, monkeypatch)
+    whole = told(asked)
+    assert counted.last == MINUTES * USERS
+    monkeypatch.setattr(signals, "MANY_ROWS", 4 * USERS)
+
+    assert told(asked) == whole  # one answer more of all of them, to know that they are many
+    assert told(asked) == whole
+    assert counted.last == MINUTES // 2 * USERS

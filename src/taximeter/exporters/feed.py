@@ -49,8 +49,9 @@ RANKED_DAYS: Final = 7
 """How many of the last days decide which series are named."""
 
 
-SERIES_AT_ONCE: Final = 50_000
-"""Series of a history that are in memory together, about a kilobyte each."""
+SERIES_AT_ONCE: Final = 10_000
+"""Series of a history that are in memory together, some kilobytes each while they are read, told and kept; at least
+those of a day are."""
 
 MOST_READ: Final = 20_000
 """Series of an hour or a day that are read; those behind them are told as `other`, so that the sum stays."""

@@ -36,6 +36,9 @@ Key = tuple[str | None, ...]
 MOST_SPENDERS: Final = 1_000
 """Users that are watched one by one: those with most calls in the last day."""
 
+MANY_ROWS: Final = 20_000
+"""Rows of one answer, some kilobytes each; where there were more, shorter times are asked about from then on."""
+
 DAY_US: Final = 86_400_000_000
 
 HISTORY_US: Final = 35 * DAY_US
@@ -48,8 +51,8 @@ class Signals:
     def __init__(self, store: EventStore, dimensions: Sequence[str]) -> None:
         self._store, self._dimensions = store, tuple(dimensions)
         self._spenders: Collection[tuple[str, str]] = frozenset()
-        self._too_long_us = HISTORY_US
-        """Pieces of this length had too many rows once, and are not asked for again."""
+        self._too_long_us: dict[tuple[str, ...], int] = {}
+        """Pieces of this length had too many rows once, by these dimensions, and are not asked for again."""
 
     def choose_spenders(self, now_us: int) -> None:
         """Who is told apart from now on. Raises StoreError."""
@@ -114,14 +117,16 @@ class Signals:
     def _in_pieces(self, query: Query) -> Iterator[dict[str, Any]]:
         """Halves when there are too many rows for one answer; only one piece is in memory at a time."""
         length_us = query.to_us - query.from_us
-        if length_us < self._too_long_us:
+        if length_us < self._too_long_us.get(query.group_by, HISTORY_US):
             try:
                 rows = self._store.query(query).rows
             except UsageError as error:
                 if "kept_from" in error.facts or length_us <= MINUTE_US:
                     raise
-                self._too_long_us = length_us
+                self._too_long_us[query.group_by] = length_us
             else:
+                if len(rows) > MANY_ROWS and length_us > MINUTE_US:
+                    self._too_long_us[query.group_by] = length_us
                 yield from rows
                 return
         middle = query.from_us + length_us // (2 * MINUTE_US) * MINUTE_US

@@ -418,7 +418,10 @@ _KNOWN_IDS: Final = """
 def _found(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> list[Found]:
     cursor.execute(*duckdb_dialect.said(statement))
     names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    found: list[Found] = []
+    while rows := cursor.fetchmany(FETCHED_AT_ONCE):
+        found += (dict(zip(names, row, strict=True)) for row in rows)
+    return found
 
 
 def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
