@@ -36,11 +36,6 @@ def uuid7(unix_ms: int, chance: bytes) -> str:
     return f"{digits[3:11]}-{digits[11:15]}-{digits[15:19]}-{digits[19:23]}-{digits[23:]}"
 
 
-def _with_time(unix_ms: int, random_part: str) -> str:
-    digits = hex(unix_ms & _TIME | 1 << 48)  # the one in front keeps its zeros; half the time of `{unix_ms:012x}`
-    return f"{digits[3:11]}-{digits[11:]}-{random_part}"
-
-
 def _random_part(chance: bytes) -> str:
     noise = int.from_bytes(chance, "big")
     text = f"{_VARIANT | noise & _LOW_62:016x}"
@@ -65,7 +60,8 @@ class EventIds:
             random_part = self._prepared.pop()
         except IndexError:
             random_part = self._prepare()
-        return _with_time(unix_ms, random_part)
+        digits = hex(unix_ms & _TIME | 1 << 48)  # the one in front keeps its zeros; half the time of `{unix_ms:012x}`
+        return f"{digits[3:11]}-{digits[11:]}-{random_part}"
 
     def forget(self) -> None:
         """Drop what is prepared."""

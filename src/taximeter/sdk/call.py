@@ -14,7 +14,7 @@ from taximeter.core.event import Status, usage_record
 from taximeter.core.ids import attempt_id
 from taximeter.core.usage import Usage
 from taximeter.extract.flavour import Flavour
-from taximeter.extract.payload import Payload
+from taximeter.extract.payload import Payload, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
 from taximeter.sdk import lines
@@ -23,11 +23,12 @@ from taximeter.sdk.context import current
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.parsed_once import parsed
-from taximeter.sdk.spans import span_members
+from taximeter.sdk.spans import TRACE, loaded_modules, span_members
 from taximeter.sdk.yielding import counted, watching
 
 if TYPE_CHECKING:
     from taximeter.sdk.limiting import Hold
+    from taximeter.sdk.meter import About
     from taximeter.spool.writer import Begun
 
 FIRST_ERROR_STATUS: Final = 400
@@ -39,6 +40,7 @@ LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 
 
 _NOWHERE: Final[dict[Begun, None]] = {}
+_NOTHING: Final[Payload] = {}
 
 
 class Call:
@@ -54,22 +56,63 @@ class Call:
     """Of the first attempt, once there is a second."""
     _http_status: int | None = None
     _successes = 0
+    _about: About | None = None
+    _facts: RequestFacts | None = None
+    _request: Payload = _NOTHING
+    _further = ""
+    """Members of its records that few calls have."""
     _never_left = False
     hold: Hold | None = None
 
-    def __init__(self, meter: meters.Meter, flavour: Flavour, facts: RequestFacts, host: Host) -> None:
+    def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
+        self._meter = meter
         clock = self._clock = meter.clock
         self.started_at_us = now_us = clock.now_us()
         self._began = clock.monotonic()
         self.event_id = meter.new_event_id(now_us // 1000)
-        self.facts = facts
+        self.flavour = flavour
         self.host = host
-        self.attribution = said = current()
-        self._flavour = flavour
-        about = meter.about(host.provider, facts.operation, facts.model, said)
-        self._expected = about.expected
+        self.attribution = current()
+        self._asked_model = request.get("model")
+        if flavour.read_plain is None:
+            self._facts = flavour.read_request(request)
+        else:
+            self._request = request
         self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
-        self._known = f',"started_at":"{rfc3339(now_us)}"{about.members}{span_members()}'
+        if TRACE in loaded_modules:
+            self._further = span_members()
+
+    @property
+    def facts(self) -> RequestFacts:
+        """What the request says. Where the answer may be plain it is read when somebody asks: a plain answer needs none
+        of it. The request is let go then."""
+        request = self._request  # taken first: another thread that reads it lets it go when the facts are there
+        facts = self._facts
+        if facts is None:
+            self._facts = facts = self.flavour.read_request(request)
+            self._request = _NOTHING
+        return facts
+
+    def kind(self) -> tuple[str, str | None]:
+        """Operation and model. Where the answer may be plain there is one operation, and the model is that asked for,
+        unless only the path names it."""
+        flavour = self.flavour
+        model = text(self._asked_model)
+        if flavour.read_plain is not None and model is not None:
+            return flavour.operation, model
+        facts = self.facts
+        return facts.operation, facts.model
+
+    def _known(self) -> About:
+        """What it has in common with others; settled when it is first needed."""
+        about = self._about
+        if about is None:
+            self._about = about = self._meter.about(self, self._asked_model)
+        return about
+
+    def _beginning(self) -> str:
+        """The members that are known from the beginning, each with a comma before it."""
+        return f',"started_at":"{rfc3339(self.started_at_us)}"{self._known().members}{self._further}'
 
     def leave(self, meter: meters.Meter) -> None:
         """The call, or a further attempt of it, leaves. One through our own gateway has its begin record there."""
@@ -86,12 +129,13 @@ class Call:
     def _begin_line(self) -> bytes:
         facts = self.facts
         tokens = estimated_tokens(facts.input_characters)
-        expected = self._expected.within(facts.max_output_tokens)
+        expected = self._known().expected.within(facts.max_output_tokens)
         attempt = f',"attempt":{self._attempt}' if self._attempt > 1 else ""
-        return lines.utf8(
+        line = (
             f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
-            f'"expected_output_tokens":{expected}{self._known}{attempt}}}'
+            f'"expected_output_tokens":{expected}{self._beginning()}{attempt}}}'
         )
+        return line.encode(*lines.UTF8)
 
     def _ended(self) -> bool:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
@@ -114,13 +158,13 @@ class Call:
             return False
         if not self._first_id:
             self._first_id = self.event_id
-            self._known += f',"request_id":"{self._first_id}"'
+            self._further += f',"request_id":"{self._first_id}"'
         reading = NOTHING_READ
         hold, self.hold = self.hold, None  # the next attempt has it
         if response is not None:
             self._http_status = response.status_code
             content = response.content if response.is_stream_consumed else b""
-            reading = self._flavour.read_answer(response.status_code, parsed(content))
+            reading = self.flavour.read_answer(response.status_code, parsed(content))
         self.finish("error", reading, None if error is None else failure_kind(error))
         self.hold = hold
         return True
@@ -131,15 +175,13 @@ class Call:
         self._http_status = None
         self._attempt += 1
         self.event_id = attempt_id(self._first_id, self._attempt)
-        former = rfc3339(self.started_at_us)
         self.started_at_us = self._clock.now_us()
         self._began = self._clock.monotonic()
-        self._known = self._known.replace(former, rfc3339(self.started_at_us), 1)
         self.leave(meters.meter())
 
     @property
     def flavour_name(self) -> str:
-        return self._flavour.name
+        return self.flavour.name
 
     def refused(self) -> None:
         """A limit refuses it: it never leaves."""
@@ -173,7 +215,7 @@ class Call:
 
     def answered(self, payload: object) -> None:
         """A whole answer is there: parsed JSON, or None when it is none."""
-        flavour, status = self._flavour, self._http_status or 200
+        flavour, status = self.flavour, self._http_status or 200
         plain = flavour.read_plain(payload) if status == 200 and flavour.read_plain is not None else None
         if plain is None:
             reading = flavour.read_answer(status, payload)
@@ -181,20 +223,22 @@ class Call:
             return
         if not self._ended():
             return
-        self._expected.learn(plain.counts["output_tokens"])
+        about = self._known()
+        about.expected.learn(plain.counts["output_tokens"])
         if self.hold is not None:
             self._settle(self.hold, plain.reading())
         # A float made into text is the dearest step of a line; two whole numbers are not.
         ms, us = divmod(int((self._clock.monotonic() - self._began) * 1_000_000), 1000)
         (meters.current or meters.meter()).append(
-            f'{{"event_id":"{self.event_id}"{self._known},"status":"ok","attempt":{self._attempt},'
-            f'"duration_ms":{ms}.{str(1000 + us)[1:]},"http_status":200{lines.answered(plain)}}}'
+            f'{{"event_id":"{self.event_id}","started_at":"{rfc3339(self.started_at_us)}"{about.members}'
+            f'{self._further},"status":"ok","attempt":{self._attempt},"duration_ms":{ms}.{str(1000 + us)[1:]},'
+            f'"http_status":200{lines.answered(plain)}}}'
         )
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
-        if self.facts.stream and ("json" not in content_type or self._flavour.streams(content_type)):
-            self.reader = self._flavour.stream(self.facts)
+        if self.facts.stream and ("json" not in content_type or self.flavour.streams(content_type)):
+            self.reader = self.flavour.stream(self.facts)
 
     def took(self, chunk: bytes) -> None:
         """A piece of the answer."""
@@ -250,13 +294,13 @@ class Call:
             return NOTHING_READ
         self._http_status = status
         self._is_attempt(_attempt_of(response))
-        return self._flavour.read_answer(status, parsed(getattr(response, "content", b"")))
+        return self.flavour.read_answer(status, parsed(getattr(response, "content", b"")))
 
     def _read_so_far(self) -> Reading:
         if self.reader is not None:
             return self.reader.reading()
         if self._body is not None:
-            return self._flavour.read_answer(self._http_status or 200, parsed(bytes(self._body)))
+            return self.flavour.read_answer(self._http_status or 200, parsed(bytes(self._body)))
         return NOTHING_READ
 
     # -- the one end -----------------------------------------------------------------------------------------
@@ -270,7 +314,7 @@ class Call:
         if self.hold is not None:
             self._settle(self.hold, reading)
         outcome = self._outcome(status, reading, error_type)
-        meters.meter().append(f'{{"event_id":"{self.event_id}"{self._known}{outcome}}}')
+        meters.meter().append(f'{{"event_id":"{self.event_id}"{self._beginning()}{outcome}}}')
 
     def _settle(self, hold: Hold, reading: Reading) -> None:
         self.hold = None
@@ -287,7 +331,7 @@ class Call:
         """What the end adds to what was known at the beginning: the rest of the event's members."""
         usage, estimated = self._usage(reading)
         if usage.output_tokens is not None and not estimated:
-            self._expected.learn(usage.output_tokens)
+            self._known().expected.learn(usage.output_tokens)
         duration_ms = (self._clock.monotonic() - self._began) * 1000
         texts = lines.named(
             response_model=reading.response_model,

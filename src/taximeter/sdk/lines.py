@@ -20,10 +20,8 @@ quoted: Final = json.encoder.encode_basestring
 """A text as JSON."""
 
 
-def utf8(line: str) -> bytes:
-    """A line as it is spooled."""
-    return line.encode("utf-8", "replace")
-
+UTF8: Final = ("utf-8", "replace")
+"""How lines are made bytes: half a character in a text of the host must not lose its event."""
 
 MOST_REMEMBERED: Final = 1_024
 """Combinations of provider, operation and model whose JSON is kept ready."""

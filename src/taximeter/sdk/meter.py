@@ -27,6 +27,8 @@ from taximeter.sdk.switches import switched_on
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taximeter.extract.flavour import Flavour
+    from taximeter.sdk.call import Call
     from taximeter.sdk.limiting import Limiter
     from taximeter.spool import Spool
     from taximeter.spool.sender import Sender
@@ -62,14 +64,16 @@ class Settings:
 
 class About(NamedTuple):
     """What calls of one kind, made for the same one, have in common. `members` is JSON, each with a comma before it;
-    `said` is what the surrounding code says of whom they are for."""
+    `said` is what the surrounding code says of whom they are for, `asked_model` the model as the request names it."""
 
-    provider: str
-    operation: str
-    model: str | None
     said: Attribution
+    flavour: Flavour | None
+    asked_model: object
+    provider: str
     members: str
     expected: Expectation
+    operation: str
+    model: str | None
 
 
 class Meter:
@@ -84,7 +88,7 @@ class Meter:
         self._spool = spool
         self._sender = sender
         self._expected = ExpectedOutput()
-        self._latest = About("", "", None, NOBODY, "", Expectation())
+        self._latest = About(NOBODY, None, None, "", "", Expectation(), "", None)
         self._seen_well = False  # the spool, in this process
         self._ids = EventIds(os.urandom)
         self.new_event_id = self._ids.new
@@ -96,24 +100,28 @@ class Meter:
         self._ids.forget()
         self._seen_well = False
 
-    def about(self, provider: str, operation: str, model: str | None, said: Attribution) -> About:
-        """What such calls have in common. The latest is remembered: calls come in runs."""
-        latest = self._latest
+    def about(self, call: Call, asked_model: object) -> About:
+        """What such calls have in common. The latest is remembered: calls come in runs. Where answers may be plain the
+        flavour and the model tell the kind, and the facts need not be read for it."""
+        flavour, said, provider, latest = call.flavour, call.attribution, call.host.provider, self._latest
         if (
-            latest.said is not said
-            or latest.model != model
-            or latest.provider != provider
-            or latest.operation != operation
+            latest.said is said
+            and latest.flavour is flavour
+            and latest.asked_model == asked_model
+            and latest.provider == provider
+            and (flavour.read_plain is not None or latest[-2:] == call.kind())
         ):
-            who = said.over(self.settings.base)
-            members = f',"source":"sdk"{lines.asked(provider, operation, model)}{lines.attributed(who)}'
-            expected = self._expected.of(provider, model, who.feature)
-            latest = self._latest = About(provider, operation, model, said, members, expected)
+            return latest
+        operation, model = call.kind()
+        who = said.over(self.settings.base)
+        members = f',"source":"sdk"{lines.asked(provider, operation, model)}{lines.attributed(who)}'
+        expected = self._expected.of(provider, model, who.feature)
+        latest = self._latest = About(said, flavour, asked_model, provider, members, expected, operation, model)
         return latest
 
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
-        kept = self._spool.append(lines.utf8(line))
+        kept = self._spool.append(line.encode(*lines.UTF8))
         if not kept or not self._seen_well:
             self._look(kept)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-_TRACE: Final = "opentelemetry.trace"
+TRACE: Final = "opentelemetry.trace"
+loaded_modules: Final = sys.modules
 
 
 def span_members() -> str:
     """`,"trace_id":"...","span_id":"..."`, as they stand in a record; empty without a span."""
-    trace: Any = sys.modules.get(_TRACE)
+    trace: Any = loaded_modules.get(TRACE)
     if trace is None:
         return ""
     context = trace.get_current_span().get_span_context()

@@ -159,7 +159,7 @@ def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: R
         return None
     meter = meters.meter()
     payload = body if isinstance(body, Mapping) else {}
-    call = Call(meter, flavour, flavour.read_request(payload), host)
+    call = Call(meter, flavour, payload, host)
     base = meter.settings.base
     headers = headers_for(call.event_id, call.attribution.over(base)) if host.through_gateway else {}
     outgoing = Sent(call, flavour, headers, rewrite)

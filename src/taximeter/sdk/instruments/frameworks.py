@@ -56,7 +56,7 @@ class Watched:
         if flavour is None:
             raise LookupError(path)
         meter = meters.meter()
-        self._call = Call(meter, flavour, flavour.read_request(body), Host(PROVIDERS.get(provider, provider)))
+        self._call = Call(meter, flavour, body, Host(PROVIDERS.get(provider, provider)))
         self._watch = Watch(reads_usage_chunks)
         self._watch.begin()
 

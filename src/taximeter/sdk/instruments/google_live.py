@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from taximeter.extract import Flavour, Reading, flavour_for
-from taximeter.extract.reading import RequestFacts
+from taximeter.extract.payload import Payload
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
@@ -25,11 +25,11 @@ _PATH: Final = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGe
 class _Turns:
     """The calls in one session, of which one at most is under way."""
 
-    def __init__(self, flavour: Flavour, facts: RequestFacts, host: Host) -> None:
+    def __init__(self, flavour: Flavour, request: Payload, host: Host) -> None:
         self._flavour = flavour
-        self._facts = facts
+        self._request = request
         self._host = host
-        self._reader = flavour.stream(facts)
+        self._reader = flavour.stream(flavour.read_request(request))
         self._call: Call | None = None
 
     def told(self, message: bytes) -> None:
@@ -52,7 +52,7 @@ class _Turns:
 
     def _begun(self) -> Call:
         meter = meters.meter()
-        call = Call(meter, self._flavour, self._facts, self._host)
+        call = Call(meter, self._flavour, self._request, self._host)
         call.leave(meter)
         return call
 
@@ -98,8 +98,7 @@ def _follow(family: Family, api: Any, kwargs: Mapping[str, Any], session: Any) -
     flavour = flavour_for("gemini", "GET", _PATH)
     if flavour is None or host.through_gateway or not family.metered(api):
         return None
-    facts = flavour.read_request({"model": kwargs["model"]})
-    turns = _Turns(flavour, facts, Host("google-vertex") if api.vertexai else host)
+    turns = _Turns(flavour, {"model": kwargs["model"]}, Host("google-vertex") if api.vertexai else host)
     session._ws = _Socket(session._ws, turns)
     return turns
 

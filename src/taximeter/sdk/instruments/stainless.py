@@ -23,11 +23,11 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper, wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from taximeter.core.attribution import Attribution
 from taximeter.errors import UsageError
-from taximeter.extract import flavour_for
+from taximeter.extract import Flavour, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
 from taximeter.sdk.guard import GUARD
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from taximeter.limits.verdict import Admitted
 
 _MARK: Final = "_taximeter"
-_HOST: Final = "_taximeter_host"
+_KNOWN: Final = "_taximeter_known"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _RETRY: Final = "_sleep_for_retry"
 _COPIES: Final = ("copy", "with_options")
@@ -68,15 +68,18 @@ class _Outgoing(Call):
     options: Any
     unasked: Any = None
     limited: Limited | None = None
+    streams = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The host that was found at a base URL."""
+class _Known(NamedTuple):
+    """What was found out about the latest kind of call of a client: who answers, and in which flavour."""
 
+    meter: meters.Meter
     base_url: Any
-    gateway_url: str | None
+    method: str
+    path: str
     host: Host
+    flavour: Flavour | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +170,20 @@ def _check(owner: Any) -> None:
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
     """The call that these options make, its begin record written; None when it is not one that is metered."""
     meter = meters.current or meters.meter()
-    host = _host(client, meter.settings.url, instrument.library)
     path = options.url if instrument.path_of is None else instrument.path_of(options)
-    flavour = flavour_for(instrument.kind or instrument.library, options.method, host.prefix + path)
+    _, _, _, _, host, flavour = _known(meter, client, instrument, options.method, path)
     if flavour is None or not flavour.billed:
         return None
     body = options.json_data
     if type(body) is not dict or getattr(options, "extra_json", None):
         body = _body(options)
-    outgoing = _Outgoing(meter, flavour, flavour.read_request(body), host)
+    outgoing = _Outgoing(meter, flavour, body, host)
     outgoing.options = options
+    if flavour.read_plain is None or "stream" in body:
+        outgoing.streams = outgoing.facts.stream
     if host.through_gateway:
         _announce(outgoing, meter.settings.base)
-    elif outgoing.facts.stream and instrument.asks_for_usage and meter.settings.ask_for_usage:
+    elif outgoing.streams and instrument.asks_for_usage and meter.settings.ask_for_usage:
         _ask_for_usage(outgoing, flavour.name, client)
     if meter.limiter is None or host.through_gateway:
         outgoing.leave(meter)
@@ -214,15 +218,24 @@ def _body(options: Any) -> Mapping[str, Any]:
     return {**body, **extra} if extra else body
 
 
-def _host(client: Any, gateway_url: str | None, library: str) -> Host:
-    """Who answers this client. Kept on the client, for as long as its base URL is the same object."""
+def _known(meter: meters.Meter, client: Any, instrument: Instrument, method: str, path: str) -> _Known:
+    """Who answers this client, and how. Kept on the client for the next call of the same kind, for as long as its base
+    URL is the same object."""
     own = vars(client)
     base_url = own.get("_base_url") or client.base_url  # asking the property costs more than all the rest of this
-    known: _Known | None = own.get(_HOST)
-    if known is None or known.base_url is not base_url or known.gateway_url != gateway_url:
-        known = _Known(base_url, gateway_url, _look_up(client, gateway_url, library))
-        setattr(client, _HOST, known)
-    return known.host
+    known: _Known | None = own.get(_KNOWN)
+    if (
+        known is None
+        or known.meter is not meter
+        or known.base_url is not base_url
+        or known.path != path
+        or known.method != method
+    ):
+        host = _look_up(client, meter.settings.url, instrument.library)
+        flavour = flavour_for(instrument.kind or instrument.library, method, host.prefix + path)
+        known = _Known(meter, base_url, method, path, host, flavour)
+        setattr(client, _KNOWN, known)
+    return known
 
 
 def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
@@ -351,7 +364,7 @@ def _request(
                 raise
         finally:
             _in_flight.set(surrounding)
-    if outgoing.facts.stream:
+    if outgoing.streams:
         GUARD.run("usage_chunk", _streams, outgoing, result)
     return result
 
@@ -376,7 +389,7 @@ async def _request_async(
                 raise
         finally:
             _in_flight.set(surrounding)
-    if outgoing.facts.stream:
+    if outgoing.streams:
         GUARD.run("usage_chunk", _streams, outgoing, result)
     return result
 
