@@ -428,3 +428,42 @@ def test_sound_is_content_but_not_text() -> None:
     reader = responses_stream({"type": "response.output_audio.delta", "delta": "AAAA"})
     assert reader.content_started
     assert reader.reading().output_characters == 0
+
+
+PICTURES = {
+    "input_tokens": 50,
+    "input_tokens_details": {"image_tokens": 40, "text_tokens": 10},
+    "output_tokens": 1056,
+    "output_tokens_details": {"image_tokens": 1000, "text_tokens": 56},
+    "total_tokens": 1106,
+    "cached_tokens": 20,
+}
+DRAWN = Usage(
+    input_tokens=50, input_image_tokens=40, cache_read_tokens=20, output_tokens=1056, output_image_tokens=1000
+)
+DRAWS = [{"type": "web_search"}, {"type": "image_generation", "model": "gpt-image-1.5"}]
+
+
+def test_pictures_of_a_response_are_counted_with_the_model_that_made_them() -> None:
+    nothing = {"web_search": {"num_requests": 0}}
+    usage = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    body = response(usage=usage, tools=DRAWS, tool_usage={"image_gen": PICTURES, **nothing})
+    whole = RESPONSES.read_answer(200, body)
+    reader = RESPONSES.stream()
+    reader.feed(sse({"type": "response.completed", "response": body}))
+    for reading in (whole, reader.reading()):
+        assert reading.by_model == (("m", Usage(input_tokens=7, output_tokens=3)), ("gpt-image-1.5", DRAWN))
+        assert (reading.usage.input_tokens, reading.usage.output_tokens) == (57, 1059)
+        assert not reading.usage_conflict
+
+
+def test_pictures_without_details_are_all_picture_and_a_model_that_is_not_named_is_not_made_up() -> None:
+    pictures = {"input_tokens": 5, "output_tokens": 9, "total_tokens": 14}
+    reading = RESPONSES.read_answer(200, response(tool_usage={"image_gen": pictures}))
+    assert reading.by_model == (("image_generation", Usage(input_tokens=5, output_tokens=9, output_image_tokens=9)),)
+
+
+def test_no_pictures_are_no_model() -> None:
+    none = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 0)
+    body = response(tools=DRAWS, tool_usage={"image_gen": none, "web_search": {"num_requests": 0}})
+    assert RESPONSES.read_answer(200, body) == RESPONSES.read_answer(200, response())

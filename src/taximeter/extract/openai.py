@@ -71,6 +71,8 @@ _SERVER_TOOLS: Final = {
     "document_search_calls": "attachment_searches",
     "code_interpreter_calls": "code_interpreter_calls",
 }
+_UNNAMED_MODEL: Final = "image_generation"
+"""Stands for a model of pictures that the answer does not name. It has no price."""
 _RUNNING: Final = ("queued", "in_progress")
 _FREE_WEB_ACTIONS: Final = ("open_page", "find_in_page")
 _USAGE_UNITS: Final = {"prompt_audio_seconds": "audio_seconds"}
@@ -238,8 +240,32 @@ def read_embeddings_answer(status: int, payload: object) -> Reading:
 def read_responses_answer(status: int, payload: object) -> Reading:
     """A response object. One that is still queued or running is not finished: it will be fetched again."""
     response = mapping(payload)
-    reading = _answer(status, payload, tool_units(response), ("output",))
+    reading = _with_pictures(_answer(status, payload, tool_units(response), ("output",)), response)
     return replace(reading, finished=False) if response.get("status") in _RUNNING else reading
+
+
+def _with_pictures(reading: Reading, response: Payload) -> Reading:
+    """The reading with the tokens of its pictures, which lie outside its usage: another model made them."""
+    pictures, odd = usage_in(mapping(mapping(response.get("tool_usage")).get("image_gen")), {})
+    if not (pictures.input_tokens or pictures.output_tokens):
+        return reading
+    if pictures.output_image_tokens is None:
+        pictures = replace(pictures, output_image_tokens=pictures.output_tokens)
+    drawn_by = next(
+        (text(tool.get("model")) for tool in map(mapping, items(response.get("tools"))) if _draws(tool)), None
+    )
+    own, pictured = replace(reading.usage, units={}), (drawn_by or _UNNAMED_MODEL, pictures)
+    usage, odd_sum = summed(reading.usage, pictures)
+    return replace(
+        reading,
+        usage=usage,
+        usage_conflict=reading.usage_conflict or odd or odd_sum,
+        by_model=((reading.response_model or "", own), pictured) if own.known else (pictured,),
+    )
+
+
+def _draws(tool: Payload) -> bool:
+    return tool.get("type") == "image_generation"
 
 
 def tool_units(response: Payload) -> dict[str, int | Decimal]:
@@ -523,6 +549,7 @@ class ResponsesStream:
             response_model=response.response_model,
             usage=usage,
             usage_conflict=response.usage_conflict,
+            by_model=response.by_model if self.finished else (),
             not_billed=error is not None and not usage.known and not self.content_started,
             service_tier=response.service_tier,
             response_id=response.response_id,
