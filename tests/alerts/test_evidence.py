@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from taximeter.alerts.alert import Alert
-from taximeter.alerts.evidence import STEPS, Investigator
+from taximeter.alerts.evidence import STEPS, Investigator, short_usd
 from taximeter.alerts.message import TITLES
 from taximeter.alerts.runbook import for_kind, load, parse, shipped
 from taximeter.clock import rfc3339, to_unix_us
@@ -198,3 +198,11 @@ def test_a_broken_runbook_says_what_is_wrong(text: str, wrong: str, tmp_path: Pa
     (tmp_path / "x.md").write_text(text)
     with pytest.raises(ConfigurationError):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [("3.752041", "3.752"), ("0.0044", "0.0044"), ("0.00000002", "0.00000002"), ("12345.6", "12350"), (None, "?")],
+)
+def test_what_a_call_costs_is_told_in_figures_that_people_write(amount: str | None, words: str) -> None:
+    assert short_usd(amount) == words

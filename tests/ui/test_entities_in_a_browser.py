@@ -19,7 +19,13 @@ def test_who_spends_most_is_found_and_opened_down_to_the_calls(pages: Pages, ser
     page = pages.open(server)
     page.goto(f"{server.url}/?page=users&range=24h")
     row = page.get_by_test_id("entities").locator("tr", has_text="big spender")
-    expect(row.locator("td").nth(1)).to_have_attribute("title", exact(told))
+    expect(row.locator("td").nth(2)).to_have_attribute("title", exact(told))
+    # All of it was spent in the last hour: the line lies at the bottom, and ends at the top.
+    line = row.get_by_role("img", name="Cost of big spender over time").locator("path")
+    heights = [float(point.split()[1]) for point in (line.get_attribute("d") or "")[1:].split(" L")]
+    assert len(heights) in (24, 25)
+    assert (max(heights), min(heights)) == (16.5, 1.5)
+    assert sum(height < 16.5 for height in heights) <= 2
     expect(row.locator("td").last).to_have_text(re.compile(r"\d"))  # the latency comes in after the sums
     row.get_by_role("link", name="big spender").click()
     expect(page).to_have_url(f"{server.url}/?page=users&range=24h&of=big+spender")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from taximeter.alerts.alert import Alert
@@ -173,11 +174,12 @@ def _values(question: Question, dimension: str) -> str:
 def _costs(question: Question, dimension: str, *, before: bool) -> dict[str, str]:
     rows = question.ask(("calls", "cost_per_call"), (dimension,), before=before, limit=MOST_ROWS)
     named = (row for row in rows if not row.get("other"))
-    return {row[dimension] or "(not said)": _short(row["cost_per_call"]) for row in named}
+    return {row[dimension] or "(not said)": short_usd(row["cost_per_call"]) for row in named}
 
 
-def _short(amount: str | None) -> str:
-    return "?" if amount is None else f"{float(amount):.4g}"
+def short_usd(amount: str | None) -> str:
+    """Four significant digits, never as a power of ten."""
+    return "?" if amount is None else f"{Decimal(f'{Decimal(amount):.4g}'):f}"
 
 
 def context_size(question: Question) -> str:

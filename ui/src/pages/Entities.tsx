@@ -14,15 +14,18 @@ import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
+import { Sparkline } from "../panels/Sparkline";
 import { SpendChart } from "../panels/SpendChart";
 import { TopTable } from "../panels/TopTable";
 import { WideTable } from "../panels/WideTable";
 import { concerning, ofShown, standings } from "../shape/entities";
 import { rowKey, rowName } from "../shape/series";
+import { sparks } from "../shape/sparkline";
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, filtered, nameInText, nameOf } from "../view/names";
-import { lookOf, periodOf, rangeWords } from "../view/range";
+import { bucketsOf, lookOf, periodOf, rangeWords } from "../view/range";
 import { type ChangeView, PAGES, type View } from "../view/state";
+import { isOfDays } from "../view/zone";
 import type { PageProps } from "./registry";
 
 type Entity = "user_id" | "team" | "feature" | "model";
@@ -32,6 +35,8 @@ const COLUMNS: MeasureName[] = ["calls", "total_tokens", "cost_per_call", "cache
 /** It is read from the calls themselves, the others from sums: it comes in after them. */
 const LATENCY: MeasureName = "latency_ms_p95";
 const MOST_ROWS = 50;
+/** A line changes little while calls come in. */
+const TREND_SECONDS = 10;
 
 export default function Entities({ view, change }: PageProps) {
   const dimension = DIMENSION_OF[view.page]!;
@@ -61,6 +66,7 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
       }),
   });
   const latency = useLatency(query.data, dimension, view);
+  const trends = useTrends(query.data, dimension, view);
   return (
     <Panel
       title={`${PAGES[view.page]}, ${rangeWords(range, timezone)}`}
@@ -74,16 +80,42 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
       isEmpty={(answer) => answer.rows.length === 0}
       empty={nothing(view)}
     >
-      {(answer) => <EntityTable answer={answer} latency={latency} dimension={dimension} view={view} change={change} />}
+      {(answer) => <EntityTable answer={answer} latency={latency} trends={trends} dimension={dimension} view={view} change={change} />}
     </Panel>
   );
 }
 
 type Latencies = UseQueryResult<Map<string, Row>>;
+type Trends = UseQueryResult<Map<string, number[]>>;
 
-/** Of the groups that have rows of their own. Only of users there are so many that it waits for which those are. */
+/** The filters under which there are the groups that have rows of their own. Only of users there are so many that it
+ * waits for which those are. */
+function narrowedToShown(answer: Answer | undefined, dimension: Entity, filters: View["filters"]): Record<string, unknown> | undefined {
+  return dimension === "user_id" ? answer && ofShown(filters, answer, dimension) : filters;
+}
+
+/** What each cost over the range. It is a shape without numbers, and sums by user are kept for days of UTC: there it is
+ * those, since days of another zone would be added up from the calls. */
+function useTrends(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): Trends {
+  const shown = narrowedToShown(answer, dimension, filters);
+  const { interval, paceSeconds } = lookOf(range);
+  const zone = dimension === "user_id" && isOfDays(interval) ? "UTC" : timezone;
+  return useLiveQuery({
+    key: ["entities' trends", dimension, range, zone, shown],
+    rows: dimension,
+    paceSeconds: Math.max(TREND_SECONDS, paceSeconds),
+    waits: !shown,
+    ask: async () => {
+      const now = new Date();
+      const asked = { measures: ["cost_usd"], group_by: [dimension], filters: shown!, ...periodOf(range, zone, now), interval, timezone: zone };
+      const { rows } = await ask({ ...asked, order_by: "-cost_usd", limit: MOST_ROWS, totals: false });
+      return sparks(rows, dimension, bucketsOf(range, interval, zone, now));
+    },
+  });
+}
+
 function useLatency(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): Latencies {
-  const shown: Record<string, unknown> | undefined = dimension === "user_id" ? answer && ofShown(filters, answer, dimension) : filters;
+  const shown = narrowedToShown(answer, dimension, filters);
   return useLiveQuery({
     key: ["entities' latency", dimension, range, timezone, shown],
     rows: dimension,
@@ -97,15 +129,16 @@ function useLatency(answer: Answer | undefined, dimension: Entity, { range, time
   });
 }
 
-function EntityTable({ answer, latency, dimension, view, change }: PageProps & { answer: Answer; latency: Latencies; dimension: Entity }) {
+function EntityTable({ answer, latency, trends, dimension, view, change }: PageProps & { answer: Answer; latency: Latencies; trends: Trends; dimension: Entity }) {
   const before = new Map(answer.comparison?.rows.map((row) => [rowKey(row, dimension), row]));
   const whole = Number(answer.totals["cost_usd"] ?? 0);
   return (
-    <WideTable minWidth={860}>
+    <WideTable minWidth={940}>
       <Table className="calls" fz="sm" verticalSpacing={5} horizontalSpacing={8} data-testid="entities">
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{nameOf(dimension)}</Table.Th>
+            <Table.Th>Over time</Table.Th>
             <Table.Th ta="right">Cost</Table.Th>
             <Table.Th ta="right">Share</Table.Th>
             <Table.Th ta="right">Change</Table.Th>
@@ -126,7 +159,7 @@ function EntityTable({ answer, latency, dimension, view, change }: PageProps & {
         </Table.Thead>
         <Table.Tbody>
           {answer.rows.map((row) => (
-            <EntityRow key={rowKey(row, dimension)} {...{ row, before: before.get(rowKey(row, dimension)), latency, whole, dimension, view, change }} />
+            <EntityRow key={rowKey(row, dimension)} {...{ row, before: before.get(rowKey(row, dimension)), latency, trends, whole, dimension, view, change }} />
           ))}
         </Table.Tbody>
       </Table>
@@ -138,11 +171,12 @@ interface RowProps extends PageProps {
   row: Row;
   before: Row | undefined;
   latency: Latencies;
+  trends: Trends;
   whole: number;
   dimension: Entity;
 }
 
-function EntityRow({ row, before, latency, whole, dimension, view, change }: RowProps) {
+function EntityRow({ row, before, latency, trends, whole, dimension, view, change }: RowProps) {
   const name = rowName(row, dimension);
   const cost = row["cost_usd"];
   return (
@@ -156,6 +190,7 @@ function EntityRow({ row, before, latency, whole, dimension, view, change }: Row
           </PageLink>
         )}
       </Table.Td>
+      <TrendCell trends={trends} name={name} row={row} dimension={dimension} />
       <Table.Td ta="right" className={cost === null ? "warn" : "number"} title={exactly("money", cost)}>
         {cost === null ? "not priced" : measured("money", cost)}
       </Table.Td>
@@ -172,6 +207,15 @@ function EntityRow({ row, before, latency, whole, dimension, view, change }: Row
       ))}
       <LatencyCell latency={latency} row={row} dimension={dimension} />
     </Table.Tr>
+  );
+}
+
+function TrendCell({ trends, name, row, dimension }: { trends: Trends; name: string; row: Row; dimension: Entity }) {
+  const amounts = trends.data?.get(rowKey(row, dimension));
+  return (
+    <Table.Td className="spark-cell" aria-busy={!row["other"] && trends.isPending}>
+      {amounts?.some(Boolean) && <Sparkline amounts={amounts} label={`Cost of ${name} over time`} />}
+    </Table.Td>
   );
 }
 

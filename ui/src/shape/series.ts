@@ -77,7 +77,7 @@ function size(group: Group): number {
   return Number(group.total ?? -1);
 }
 
-function bucketOf(row: Row): number {
+export function bucketOf(row: Row): number {
   return Math.floor(Date.parse(String(row["time"])) / 1000);
 }
 
