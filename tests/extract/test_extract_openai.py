@@ -467,3 +467,49 @@ def test_no_pictures_are_no_model() -> None:
     none = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 0)
     body = response(tools=DRAWS, tool_usage={"image_gen": none, "web_search": {"num_requests": 0}})
     assert RESPONSES.read_answer(200, body) == RESPONSES.read_answer(200, response())
+
+
+RESEARCH = {
+    "prompt_tokens": 33,
+    "completion_tokens": 7163,
+    "total_tokens": 7196,
+    "search_context_size": "high",
+    "citation_tokens": 20016,
+    "num_search_queries": 18,
+    "reasoning_tokens": 73997,
+}
+RESEARCH_BILL = {
+    "input_tokens_cost": 0.00007,
+    "output_tokens_cost": 0.0573,
+    "citation_tokens_cost": 0.04,
+    "reasoning_tokens_cost": 0.222,
+    "search_queries_cost": 0.09,
+    "total_cost": 0.40937,
+}
+
+
+def test_perplexitys_research_is_charged_for_what_it_read_searched_and_thought() -> None:
+    reading = chat_usage(**RESEARCH, cost=RESEARCH_BILL)
+    assert reading.usage == Usage(
+        input_tokens=33 + 20016,
+        output_tokens=7163 + 73997,
+        reasoning_tokens=73997,
+        units={"web_searches": 18},
+    )
+    assert (reading.reported_cost_usd, reading.usage_conflict) == (Decimal("0.40937"), False)
+
+
+def test_what_perplexitys_bill_does_not_name_is_not_charged() -> None:
+    named = {"input_tokens_cost": 0.0001, "output_tokens_cost": 0.1, "request_cost": 0.014, "total_cost": 0.1141}
+    bill = {**named, "citation_tokens_cost": None, "reasoning_tokens_cost": None, "search_queries_cost": None}
+    usage = chat_usage(**RESEARCH, cost=bill).usage
+    assert usage == Usage(input_tokens=33, output_tokens=7163, units={"high_context_requests": 1})
+
+
+@pytest.mark.parametrize(
+    ("size", "units"), [("low", {}), ("medium", {"medium_context_requests": 1}), ("odd", {}), (None, {}), ([], {})]
+)
+def test_perplexitys_fee_of_a_request_depends_on_the_size_of_its_search(size: object, units: dict[str, int]) -> None:
+    bill = {"request_cost": 0.01, "total_cost": 0.02}
+    usage = chat_usage(prompt_tokens=3, completion_tokens=2, search_context_size=size, cost=bill).usage
+    assert usage == Usage(input_tokens=3, output_tokens=2, units=units)

@@ -24,6 +24,8 @@ UNITS: Final = {
     "file_searches": "searches of the provider's own file stores",
     "attachment_searches": "searches of the files attached to a message (xAI)",
     "code_interpreter_calls": "runs of the provider's code interpreter (OpenAI charges its containers apart)",
+    "medium_context_requests": "requests that searched the web for a context of medium size (Perplexity)",
+    "high_context_requests": "the same for a large one",
     "audio_seconds": "seconds of audio transcribed",
     "pages": "pages read by OCR",
     "search_units": "rerank searches (Cohere)",

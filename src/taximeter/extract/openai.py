@@ -131,6 +131,8 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
     for place in _TOOL_PLACES:
         if place in usage:
             units |= units_in(usage[place], _SERVER_TOOLS)
+    if bill := mapping(usage.get("cost")):
+        units |= _charged_beside(usage, bill, counts)
     return believable(counts, units)
 
 
@@ -162,6 +164,29 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *
         counts["input_tokens"] = read + rest
     elif sound and counts.get("input_audio_tokens") is None:
         counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
+
+
+def _charged_beside(usage: Payload, bill: Payload, counts: dict[str, int | None]) -> dict[str, int | Decimal]:
+    """Perplexity's bill names what it charges beside prompt and answer: tokens, added to `counts`, and units."""
+    for line, counted, whole, part in _BILLED_TOKENS:
+        number = count(usage.get(counted)) if bill.get(line) else None
+        if number and number > 0:
+            counts[whole] = (counts.get(whole) or 0) + number
+            if part is not None:
+                counts[part] = number
+    units = units_in(usage, {"num_search_queries": "web_searches"}) if bill.get("search_queries_cost") else {}
+    size = usage.get("search_context_size") if bill.get("request_cost") else None
+    return {**units, f"{size}_context_requests": 1} if size in _DEARER_SEARCHES else units
+
+
+_BILLED_TOKENS: Final = (
+    ("citation_tokens_cost", "citation_tokens", "input_tokens", None),
+    ("reasoning_tokens_cost", "reasoning_tokens", "output_tokens", "reasoning_tokens"),
+)
+"""Line of the bill, where its tokens are counted, the class that they belong to and the part of it that they are."""
+
+_DEARER_SEARCHES: Final = ("medium", "high")
+"""Sizes of a search that cost more than every request does."""
 
 
 def reported_cost(usage: Payload) -> Decimal | None:
