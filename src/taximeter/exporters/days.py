@@ -45,6 +45,17 @@ class Days:
             first_us = kept_from_us(error, DAY_US)
             return first_us, self._totals(first_us)
 
+    def any(self, oldest_us: int) -> bool:
+        """Whether the store has calls from a day on. Raises StoreError."""
+        try:
+            return self._has_calls(oldest_us)
+        except UsageError as error:
+            return self._has_calls(kept_from_us(error, DAY_US))
+
+    def _has_calls(self, from_us: int) -> bool:
+        asked = Query(from_us=from_us, to_us=LATEST_US, measures=("calls",))
+        return bool(self.store.query(asked).totals["calls"])
+
     def hours(self, day_us: int) -> dict[int, Amounts]:
         """The totals of the hours of a day. Raises StoreError."""
         return self._by("hour", day_us, day_us + DAY_US)

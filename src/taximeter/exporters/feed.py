@@ -145,7 +145,7 @@ class Feed:
         """Take up what was kept. A store that is empty now is told from its first event on."""
         with self._lock:
             state = self._begun()
-            if state.until_us == 0 and not self._days.found(self._days.oldest(self._clock.now_us()))[1]:
+            if state.until_us == 0 and not self._days.any(self._days.oldest(self._clock.now_us())):
                 with contextlib.suppress(OvertakenError):
                     self._advance(state, self._clock.now_us(), [], begun=True)
             return self._begun()

@@ -37,10 +37,11 @@ def families() -> tuple[Family, ...]:
 
 def family(model: exp.Expr, known: Sequence[Family] | None = None) -> exp.Expr:
     """The family of a model's name, as an expression over it; null stays null."""
-    case = exp.Case(default=model.copy())
-    for one in families() if known is None else known:
-        case = case.when(exp.or_(*(_meets(model, pattern) for pattern in one.patterns)), exp.Literal.string(one.name))
-    return case
+    cases = [
+        exp.If(this=exp.or_(*(_meets(model, pattern) for pattern in one.patterns)), true=exp.Literal.string(one.name))
+        for one in (families() if known is None else known)
+    ]
+    return exp.Case(ifs=cases, default=model.copy())  # `when` would copy all before it, each time
 
 
 def _meets(model: exp.Expr, pattern: str) -> exp.Expr:
