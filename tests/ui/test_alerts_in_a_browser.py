@@ -103,6 +103,8 @@ def test_an_alert_is_acknowledged_and_its_runbook_followed_to_the_calls(page: Pa
     shown.get_by_role("button", name="Take it").click()
     expect(shown).to_contain_text("taken by")
     expect(page.get_by_role("region", name="Runbook")).to_contain_text("Immediate actions")
+    expect(shown.get_by_role("img", name="cost_usd in 5 minutes, the last 3 hours")).to_be_visible()
+    expect(shown.get_by_label("What was seen").locator("dt").first).to_be_visible()
     steps = shown.get_by_label("First steps, done already")
     expect(steps).to_contain_text("Who is behind it")
     steps.get_by_role("link", name="Who is behind it").click()

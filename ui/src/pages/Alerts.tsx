@@ -6,13 +6,15 @@ import { useState } from "react";
 
 import { incidentPage, incidents, runbooks } from "../api/client";
 import type { Incident, IncidentPage } from "../api/types";
-import { ago, counted, dateTime } from "../format";
+import { ago, counted, dateTime, exactMoney, money } from "../format";
+import { HoursBefore } from "../panels/HoursBefore";
 import { IncidentActions } from "../panels/IncidentActions";
 import { Markdown } from "../panels/Markdown";
 import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
 import { Rules } from "../panels/Rules";
 import { lookedAt } from "../shape/evidence";
+import { known } from "../shape/incident";
 import { type ChangeView, type View } from "../view/state";
 import type { PageProps } from "./registry";
 
@@ -111,7 +113,7 @@ function One({ id, view, change }: PageProps & { id: string }) {
       <Panel title="Incident" query={query} height={320}>
         {(page) => <Facts page={page} view={view} change={change} />}
       </Panel>
-      <Panel title="Who was told" query={query} isEmpty={(page) => page.notifications.length === 0} empty="Nobody: no channel takes it.">
+      <Panel title="Who was told" query={query} isEmpty={(page) => page.notifications.length === 0} empty="Nobody: no channel takes it. Channels are set in the configuration." height={60}>
         {(page) => <Told page={page} view={view} />}
       </Panel>
       {query.data && <RunbookPanel name={String(rootFacts(query.data)["runbook"] ?? "")} />}
@@ -126,6 +128,7 @@ function rootFacts(page: IncidentPage): Record<string, unknown> {
 function Facts({ page, view, change }: { page: IncidentPage; view: View; change: ChangeView }) {
   const { incident } = page;
   const evidence = (rootFacts(page)["evidence"] as [string, string][] | undefined) ?? [];
+  const { shown, usdPerHour, contributors, action, chart } = known(rootFacts(page));
   return (
     <Stack gap="xs">
       <Group gap="xs">
@@ -142,6 +145,34 @@ function Facts({ page, view, change }: { page: IncidentPage; view: View; change:
           {alert.summary} <span className="dim">({alert.state})</span>
         </Text>
       ))}
+      {usdPerHour && (
+        <Text size="sm">
+          It costs <strong title={exactMoney(usdPerHour)}>{money(usdPerHour)} an hour</strong> more than expected.
+        </Text>
+      )}
+      {shown.length > 0 && (
+        <dl className="evidence" aria-label="What was seen">
+          {shown.map(([name, seen]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{seen}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {chart && <HoursBefore hours={chart} />}
+      {contributors.length > 0 && (
+        <ul className="reasons" aria-label="Who is behind it">
+          {contributors.map((one) => (
+            <li key={one}>{one}</li>
+          ))}
+        </ul>
+      )}
+      {action && (
+        <Text size="sm" fw={500}>
+          {action}
+        </Text>
+      )}
       {evidence.length > 0 && (
         <dl className="evidence" aria-label="First steps, done already">
           {evidence.map(([name, told]) => (
