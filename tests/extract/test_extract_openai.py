@@ -513,3 +513,45 @@ def test_perplexitys_fee_of_a_request_depends_on_the_size_of_its_search(size: ob
     bill = {"request_cost": 0.01, "total_cost": 0.02}
     usage = chat_usage(prompt_tokens=3, completion_tokens=2, search_context_size=size, cost=bill).usage
     assert usage == Usage(input_tokens=3, output_tokens=2, units=units)
+
+
+AGENTS_USAGE = {
+    "input_tokens": 1000,
+    "output_tokens": 100,
+    "total_tokens": 1100,
+    "input_tokens_details": {"cache_creation_input_tokens": 300, "cache_read_input_tokens": 200},
+    "tool_calls_details": {
+        "web_search": {"invocation": 2},
+        "fetch_url": {"invocation": 1},
+        "sandbox": {"invocation": 4},
+    },
+    "cost": {"currency": "USD", "input_cost": 0.1, "output_cost": 0.2, "tool_calls_cost": 0.0105, "total_cost": 0.3105},
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/agent", "/v1/responses", "/responses"])
+def test_perplexitys_agents_count_their_cache_and_their_tools(path: str) -> None:
+    flavour = flavour_for("openai", "POST", path)
+    assert flavour is not None
+    reading = flavour.read_answer(200, response(usage=AGENTS_USAGE))
+    assert reading.usage == Usage(
+        input_tokens=1000,
+        cache_read_tokens=200,
+        cache_write_5m_tokens=300,
+        output_tokens=100,
+        units={"web_searches": 2, "web_fetches": 1},
+    )
+    assert reading.reported_cost_usd == Decimal("0.3105")
+
+
+@pytest.mark.parametrize("odd", [None, [], {"web_search": 3}, {"web_search": {"invocation": -1}}, {"fetch_url": None}])
+def test_odd_tools_of_agents_are_no_units(odd: object) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "tool_calls_details": odd}
+    assert RESPONSES.read_answer(200, response(usage=usage)).usage == Usage(input_tokens=1, output_tokens=1)
+
+
+def test_a_response_that_fails_may_say_why_beside_it() -> None:
+    failed = {"type": "response.failed", "error": {"message": "m", "type": "server_error"}}
+    reader = responses_stream({"type": "response.output_text.delta", "delta": "ab"}, failed)
+    reading = reader.reading()
+    assert (reading.error_type, reading.finished, reading.not_billed) == ("server_error", True, False)

@@ -24,6 +24,8 @@ from taximeter.extract.stream import StreamState
 _INPUT_DETAILS: Final = {
     "cached_tokens": "cache_read_tokens",
     "cache_write_tokens": "cache_write_5m_tokens",
+    "cache_read_input_tokens": "cache_read_tokens",  # Perplexity's agents, and the next
+    "cache_creation_input_tokens": "cache_write_5m_tokens",
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "video_tokens": "input_video_tokens",
@@ -131,6 +133,8 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
     for place in _TOOL_PLACES:
         if place in usage:
             units |= units_in(usage[place], _SERVER_TOOLS)
+    if _INVOCATIONS in usage:
+        units |= _invocations(mapping(usage[_INVOCATIONS]))
     if bill := mapping(usage.get("cost")):
         units |= _charged_beside(usage, bill, counts)
     return believable(counts, units)
@@ -164,6 +168,20 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *
         counts["input_tokens"] = read + rest
     elif sound and counts.get("input_audio_tokens") is None:
         counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
+
+
+def _invocations(by_tool: Payload) -> dict[str, int | Decimal]:
+    """Calls of the tools of Perplexity's agents: `{"web_search": {"invocation": 2}}`."""
+    units: dict[str, int | Decimal] = {}
+    for tool, unit in _AGENTS_TOOLS.items():
+        calls = count(mapping(by_tool.get(tool)).get("invocation"))
+        if calls and calls > 0:
+            units[unit] = units.get(unit, 0) + calls
+    return units
+
+
+_INVOCATIONS: Final = "tool_calls_details"
+_AGENTS_TOOLS: Final = {"web_search": "web_searches", "search_web": "web_searches", "fetch_url": "web_fetches"}
 
 
 def _charged_beside(usage: Payload, bill: Payload, counts: dict[str, int | None]) -> dict[str, int | Decimal]:
@@ -357,7 +375,7 @@ def _plain(answer: Any, usage: Any, names: dict[str, None]) -> Plain | None:
         if details and _CACHED_BY_MODALITY in details:
             return None
         for theirs, ours in known.items() if details else ():
-            if theirs in details:
+            if theirs in details and ours not in counts:
                 counts[ours] = part = details[theirs]
                 if part > whole:
                     return None
@@ -541,6 +559,7 @@ class ResponsesStream:
             return
         kind = named.removeprefix("response.")
         if kind in _TELLING:
+            self._error = error_type(200, event) or self._error  # Perplexity's agents fail with an error alone
             self._take_response(kind, mapping(event.get("response")))
         elif kind == "output_item.done":
             self._take_item(mapping(event.get("item")))
@@ -646,6 +665,8 @@ ROUTES: Final = (
     route("POST", f"serving-endpoints/{_MODEL}/invocations", CHAT),  # Databricks
     route("POST", f"publishers/mistralai/models/{_MODEL}:(?:rawPredict|streamRawPredict)", CHAT),  # Vertex AI
     route("POST", "responses", RESPONSES),
+    route("POST", "v1/agent", RESPONSES),  # Perplexity, and the next
+    route("POST", "v1/sonar", CHAT),
     route("POST", "responses/compact", RESPONSES),
     route("POST", "decisions", DECISIONS),
     route("POST", "embeddings", EMBEDDINGS),
