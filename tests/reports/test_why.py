@@ -99,22 +99,22 @@ def test_calls_without_a_price_are_counted_and_left_out(ask: Asking) -> None:
     assert reason.after_usd == Decimal("0.0045")
 
 
-def test_prices_are_looked_for_call_by_call_only_where_one_is_missing(
-    ask: Asking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sums of users' days do not know which calls have no price."""
-    filtered: set[str] = set()
+def test_who_spent_is_asked_of_sums_also_where_a_price_is_missing(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of users' days do not know which calls have no price."""
+    filtered: dict[tuple[str, ...], set[str]] = {}
     query = DuckDBEvents.query
 
     def watched(self: DuckDBEvents, asked: Query, **more: Any) -> Any:
-        filtered.update(condition.field for condition in asked.filters)
+        filtered.setdefault(asked.group_by, set()).update(condition.field for condition in asked.filters)
         return query(self, asked, **more)
 
     monkeypatch.setattr(DuckDBEvents, "query", watched)
-    ask.keep([call(NOON_US)])
-    assert (ask().after_usd, "unpriced_reason" in filtered) == (Decimal("0.0045"), False)
-    ask.keep([without_price(call(NOON_US))])
-    assert (ask().after_usd, "unpriced_reason" in filtered) == (Decimal("0.0045"), True)
+    ask.keep([call(NOON_US, user_id="u"), without_price(call(NOON_US, user_id="v"))])
+    reason = ask()
+    assert reason.after_usd == Decimal("0.0045")
+    assert "v" not in {one.value for one, _ in reason.contributors}
+    assert filtered["user_id",] == {"environment"}
+    assert filtered["user_id", "model"] == {"environment", "unpriced_reason", "user_id"}
 
 
 def test_nothing_at_all_is_an_answer_too(ask: Asking) -> None:

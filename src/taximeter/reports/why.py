@@ -235,7 +235,7 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
     totals_usd = _cost(mix[0]), _cost(mix[1])
     known = {"feature": mix, "model": (_by_model(mix[0]), _by_model(mix[1])), **_alone(asked, store)}
     spend = {
-        name: tuple(map(_spend, known[name])) if name in known else _spend_on(asked, store, name)
+        name: tuple(map(_spend, known[name])) if name in known else _spend_on(question, store, name)
         for name in question.dimensions
     }
     best = ranked(
@@ -367,7 +367,8 @@ def _spend(cells: Cells) -> Spend:
 
 def _spend_on(question: WhyQuestion, store: EventStore, name: str) -> tuple[Spend, Spend]:
     """What the costly values of a dimension cost in both periods: whatever is among the first in one of the periods is
-    looked up in the other one too."""
+    looked up in the other one too. Calls without a price add nothing, and are not left out by a filter that the sums of
+    users' days do not know."""
     spans = (question.against, question.period)
     first = [_costly(question, store, span, name) for span in spans]
     for span, here, there in zip(spans, first, reversed(first), strict=True):
