@@ -16,7 +16,7 @@ from taximeter.core.ids import uuid7
 from taximeter.ingest.collector import Collector
 from taximeter.pricing import load_price_book
 from taximeter.spool import Spool
-from taximeter.store.events import DuckDBEvents, parse_event_query
+from taximeter.store.events import DuckDBEvents, EventPage, EventQuery, parse_event_query
 
 ROADS = ("gateway", "sdk", "otlp")
 ANSWER = "chatcmpl-AbCdEfGhIjKlMnOpQrSt"
@@ -188,3 +188,22 @@ def test_a_begin_whose_event_is_left_out_has_ended(house: House) -> None:
     house.take(begin, call)
     assert house.collector.status.open_calls == 0
     assert len(house.kept) == 1
+
+
+def test_after_a_restart_the_store_is_asked_of_a_whole_batch_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [told_by("sdk", response_id=f"{ANSWER}{number}") for number in range(2_000)]
+    house.take(*calls)
+    house.restart()
+    asked: list[EventQuery] = []
+    events = DuckDBEvents.events
+
+    def listening(store: DuckDBEvents, query: EventQuery) -> EventPage:
+        asked.append(query)
+        return events(store, query)
+
+    monkeypatch.setattr(DuckDBEvents, "events", listening)
+    house.take(*(told_by("gateway", response_id=f"{ANSWER}{number}") for number in range(1_000, 3_000)))
+    assert len(asked) == 1
+    assert house.collector.status.told_twice_events == 1_000

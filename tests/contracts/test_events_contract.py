@@ -18,7 +18,7 @@ from taximeter.core.ids import uuid7
 from taximeter.errors import QueryStoppedError, UsageError
 from taximeter.store.events import Appended, Cancellation, EventQuery, EventStore, Query, parse_query
 from taximeter.store.events.columns import COLUMN_NAMES
-from taximeter.store.events.filters import Condition
+from taximeter.store.events.filters import Condition, Operator
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import Deletion
 
@@ -300,6 +300,25 @@ def test_a_cursor_that_is_not_ours_is_refused(events: EventStore, cursor: str) -
     with pytest.raises(UsageError) as refused:
         events.events(EventQuery(cursor=cursor))
     assert refused.value.facts["field"] == "cursor"
+
+
+@pytest.mark.parametrize("odd", ["'); DROP TABLE events; --", "\\'", "[slot 1 plain]", "$1", "{x:String}", 'ü"\n'])
+def test_a_field_may_be_one_of_thousands_of_values(events: EventStore, odd: str) -> None:
+    told: list[dict[str, Any]] = [{"feature": odd}, {"feature": "b", "tags": {"a": odd}}, {}]
+    events.append([line(n, input_tokens=n, **one) for n, one in enumerate(told, 1)], {})
+    many = tuple(f"{odd}{number}" for number in range(5_000))
+
+    def found(field: str, operator: Operator, *values: str | None) -> list[int]:
+        condition = Condition(field, operator, (*many, *values))
+        page = events.events(EventQuery(filters=(condition,)))
+        return sorted(int(event["input_tokens"]) for event in page.events)
+
+    assert found("feature", "in", odd) == [1]
+    assert found("feature", "in", odd, None) == [1, 3]
+    assert found("feature", "not", odd) == [2, 3]
+    assert found("feature", "not", "b", None) == [1]
+    assert found("tags.a", "in", odd) == [2]
+    assert found("feature", "in") == []
 
 
 def test_an_event_is_found_by_its_id(events: EventStore) -> None:

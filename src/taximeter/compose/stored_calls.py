@@ -10,10 +10,9 @@ from taximeter.ingest.roads import ROADS, Key, Telling, keys_of, telling_of
 from taximeter.store.events import EventQuery, EventStore, Query
 from taximeter.store.events.filters import Condition
 
-MOST_KEYS: Final = 300
-"""Keys asked for at once."""
+MOST_KEYS: Final = 20_000
+"""Keys asked for at once, for which the events of the time are read once."""
 
-PAGE_EVENTS: Final = 1_000
 _COLUMNS: Final = ("event_id", "source", "status", "response_id", "trace_id", "span_id")
 _FIELD: Final = {"answer": "response_id", "span": "trace_id"}
 """Kind of key → the field whose values its second part is."""
@@ -43,7 +42,7 @@ class StoredCalls:
 
     def _records(self, field: str, values: Sequence[str], since_us: int, until_us: int) -> Iterator[dict[str, Any]]:
         conditions = (Condition(field, "in", tuple(values)), Condition("source", "in", tuple(sorted(ROADS))))
-        question = EventQuery(filters=conditions, from_us=since_us, to_us=until_us, limit=PAGE_EVENTS, columns=_COLUMNS)
+        question = EventQuery(filters=conditions, from_us=since_us, to_us=until_us, limit=MOST_KEYS, columns=_COLUMNS)
         while True:
             page = self._store.events(question)
             yield from page.events

@@ -29,6 +29,7 @@ from taximeter.core.money import SCALE
 from taximeter.store.events.clickhouse_client import text
 from taximeter.store.events.columns import COLUMNS, OUTCOME_FACTS
 from taximeter.store.events.slots import TEXTS_KEPT, Statement, moment_text
+from taximeter.store.events.statements import EACH_OF
 
 DIALECT: Final = "clickhouse"
 _MONEY: Final = frozenset(column.name for column in (*COLUMNS, *OUTCOME_FACTS.columns) if column.kind == "money")
@@ -71,6 +72,8 @@ def _slot(node: Any, form: str = _PLAIN) -> exp.Expr:
 def _literal(value: Any, form: str) -> str:
     if isinstance(value, datetime):
         return f"toDateTime64('{moment_text(value)}', 6, 'UTC')"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(text, value))})"
     if form == _AS_TEXT or isinstance(value, str):
         return text(f"{value:f}" if isinstance(value, Decimal) else str(value))
     if isinstance(value, bool):
@@ -141,9 +144,18 @@ def _compared(node: Any) -> Any:
 
 
 def _one_of(node: exp.In) -> exp.Expr:
+    if many := _list_in(node.args.get("query")):
+        return exp.In(this=node.this, field=many)
     if _is_money(node.this):
         node.set("expressions", [_exact(value) for value in node.expressions])
     return node
+
+
+def _list_in(query: Any) -> exp.Expr | None:
+    """The slot of a list, if the query is one. Its literal is a list in brackets, as IN takes it."""
+    each = query and query.find(exp.Anonymous)
+    found: exp.Expr | None = each.find(exp.Parameter) if each and each.name == EACH_OF else None
+    return found
 
 
 def _is_money(node: Any) -> bool:

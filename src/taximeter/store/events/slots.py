@@ -23,15 +23,16 @@ TEXTS_KEPT: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a value belongs in a statement; the first one has number 1."""
+    """Where a value belongs in a statement; the first one has number 1. One of `many` has a tuple of texts."""
 
     number: int
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A tree that is built from its shape, and the values of the slots in it: text, numbers, flags and moments (UTC,
-    without a zone)."""
+    """A tree that is built from its shape, and the values of the slots in it: text, numbers, flags, moments (UTC,
+    without a zone) and tuples of texts."""
 
     build: Callable[[Any], exp.Query]
     shape: Hashable
@@ -54,6 +55,10 @@ class Slots:
     def of(self, value: Any) -> Slot:
         self.values.append(value)
         return Slot(len(self.values))
+
+    def many(self, texts: tuple[str, ...]) -> Slot:
+        self.values.append(texts)
+        return Slot(len(self.values), many=True)
 
     def moment(self, moment_us: int) -> Slot:
         return self.of(to_datetime(moment_us).replace(tzinfo=None))

@@ -50,6 +50,13 @@ from taximeter.store.events.vocabulary import (
 )
 
 LATE_SECONDS: Final = 300
+MOST_SLOTS: Final = 100
+"""Values of one condition that have a slot each, by which the engines pass over what cannot have them. More are one
+list, looked up by its hashes: a text of thousands of slots takes longer to read than the events."""
+
+EACH_OF: Final = "unnest"
+"""A list as rows. Not sqlglot's own node, which becomes a search through the list for every row."""
+
 """A call is late when the store got it more than this after it began."""
 
 BUCKET: Final = "bucket"
@@ -224,10 +231,15 @@ _COMPARISONS: Final = {">": exp.GT, ">=": exp.GTE, "<": exp.LT, "<=": exp.LTE}
 
 def _one_of(condition: Condition) -> exp.Expr:
     """Whether the field is among the values; never SQL's "unknown" when None is among them."""
-    named = [_value(condition.field, value) for value in condition.values if value is not None]
+    named = [value for value in condition.values if value is not None]
     tests: list[exp.Expr] = []
-    if named:
-        tests.append(exp.In(this=_field(condition.field), expressions=named))
+    if named and isinstance(named[0], Slot) and named[0].many:
+        texts = exp.cast(placed(named[0]), exp.DataType.build("VARCHAR[]"))
+        each = exp.select(exp.Anonymous(this=EACH_OF, expressions=[texts]))
+        tests.append(exp.In(this=_field(condition.field), query=each.subquery()))
+    elif named:
+        values = [_value(condition.field, value) for value in named]
+        tests.append(exp.In(this=_field(condition.field), expressions=values))
     if None in condition.values:
         tests.append(_field(condition.field).is_(exp.null()))
     return exp.or_(*tests) if tests else exp.false()
@@ -306,6 +318,10 @@ def _with_slots(condition: Condition, slots: Slots) -> Condition:
     field = _dimension(condition.field, slots)
     if condition.operator == "exists":
         return replace(condition, field=field)
+    named = tuple(value for value in condition.values if isinstance(value, str))
+    if len(named) > MOST_SLOTS and field != "event_id":
+        unset = (None,) if None in condition.values else ()
+        return replace(condition, field=field, values=(slots.many(named), *unset))
     return replace(condition, field=field, values=in_slots(slots, condition.values))
 
 
