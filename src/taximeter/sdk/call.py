@@ -46,25 +46,24 @@ _NOTHING: Final[Payload] = {}
 class Call:
     """A metered call. `reader` is None until an answer begins to stream."""
 
+    # What few calls need is on the class. What every call needs is set in `__init__`: it is found much sooner there.
     reader: StreamReader | None = None
-    _attempt = 1
     _body: bytearray | None = None
-    _begun = _NOWHERE
-    """Where it is noted that it has begun."""
     _first_content: float | None = None
     _first_id = ""
     """Of the first attempt, once there is a second."""
-    _http_status: int | None = None
-    _successes = 0
-    _about: About | None = None
     _facts: RequestFacts | None = None
     _request: Payload = _NOTHING
-    _further = ""
-    """Members of its records that few calls have."""
     _never_left = False
-    hold: Hold | None = None
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
+        self.hold: Hold | None = None
+        self._attempt = 1
+        self._successes = 0
+        self._http_status: int | None = None
+        self._about: About | None = None
+        self._further = ""  # members of its records that few calls have
+        self._begun = _NOWHERE  # where it is noted that it has begun
         self._meter = meter
         clock = self._clock = meter.clock
         self.started_at_us = now_us = clock.now_us()

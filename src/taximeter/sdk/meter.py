@@ -12,7 +12,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter import config
 from taximeter.clock import Clock, SystemClock
@@ -62,7 +62,8 @@ class Settings:
     ask_for_usage: bool = True
 
 
-class About(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class About:
     """What calls of one kind, made for the same one, have in common. `members` is JSON, each with a comma before it;
     `said` is what the surrounding code says of whom they are for, `asked_model` the model as the request names it."""
 
@@ -109,7 +110,7 @@ class Meter:
             and latest.flavour is flavour
             and latest.asked_model == asked_model
             and latest.provider == provider
-            and (flavour.read_plain is not None or latest[-2:] == call.kind())
+            and (flavour.read_plain is not None or (latest.operation, latest.model) == call.kind())
         ):
             return latest
         operation, model = call.kind()

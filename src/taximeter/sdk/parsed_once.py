@@ -6,6 +6,7 @@ Parsing is a good part of what a call costs, and the client library would do it 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -33,10 +34,10 @@ def parsed(body: object) -> object:
         return None
     try:
         text = body.decode()
-        payload, end = _first_value(text)
+        payload, end = _first_value(text, 0)
         if end == len(text):
             return payload
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, StopIteration):
         pass  # another encoding, white space before it, or no JSON
     try:
         return json.loads(body)
@@ -44,7 +45,8 @@ def parsed(body: object) -> object:
         return None
 
 
-_first_value: Final = json.JSONDecoder().raw_decode
+_first_value: Final[Callable[[str, int], tuple[object, int]]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+"""`StopIteration` where there is none: what `raw_decode` makes of that takes another call."""
 
 
 class _HandedOn(tuple[bytes, list[object]]):

@@ -93,6 +93,15 @@ class _Files:
         return [*([self.lock] if self.lock else []), *(one.descriptor for one in opened)]
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """What the disk did last when it refused, and when it is asked again."""
+
+    retry_at: float = 0.0
+    problem: str | None = None
+    loss_reason: str = "io_error"
+
+
 class Spool:
     """The one writer of this process in `directory`.
 
@@ -120,9 +129,7 @@ class Spool:
     _careful: bool
     """Lines wait, or begin records are being written: nothing goes the common road."""
     _waiters: list[_Waiter]
-    _retry_at: float
-    _problem: str | None
-    _loss_reason: str
+    _trouble: _Trouble
     _flusher: threading.Thread | None
 
     def __init__(self, directory: Path, *, clock: Clock, writer: str, limits: SpoolLimits | None = None) -> None:
@@ -229,7 +236,7 @@ class Spool:
                 return
             if self._waiting or self._closed:
                 raise SpoolError(
-                    "the spool cannot write to its disk", hint=self._problem, directory=str(self.directory)
+                    "the spool cannot write to its disk", hint=self._trouble.problem, directory=str(self.directory)
                 )
             self._waiters.append(_Waiter(target, loop, future))
             self._hurry.set()
@@ -249,7 +256,7 @@ class Spool:
                 waiting_lines=len(self._waiting),
                 waiting_bytes=self._waiting_bytes,
                 unsynced_bytes=self._written - self._synced,
-                problem=self._problem,
+                problem=self._trouble.problem,
                 losses=dict(self.losses),
             )
 
@@ -270,7 +277,7 @@ class Spool:
             self._hurry.set()
         self._sync_written()
         with self._lock:
-            self._count_loss(self._loss_reason, len(self._waiting))
+            self._count_loss(self._trouble.loss_reason, len(self._waiting))
             self._waiting.clear()
             self._careful = False
             for descriptor in self._files.descriptors():
@@ -344,7 +351,7 @@ class Spool:
         kept = True
         for data in batch:
             if self._waiting_bytes + len(data) > self.limits.memory_bytes:
-                self._count_loss(self._loss_reason, 1)
+                self._count_loss(self._trouble.loss_reason, 1)
                 kept = False
                 continue
             self._waiting.append(data)
@@ -357,16 +364,16 @@ class Spool:
 
     def _drain(self) -> None:
         """Try to write what waits in memory, oldest first, one line at a time (so that none is ever half gone)."""
-        if not self._waiting or self._clock.monotonic() < self._retry_at:
+        if not self._waiting or self._clock.monotonic() < self._trouble.retry_at:
             return
         while self._waiting:
             data = self._waiting[0]
             if not (len(data) <= self._room or self._make_room(len(data))) or not self._write_waiting(data):
-                self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+                self._trouble.retry_at = self._clock.monotonic() + RETRY_SECONDS
                 return
             self._waiting.popleft()
             self._waiting_bytes -= len(data)
-        self._problem = None
+        self._trouble.problem = None
         self._careful = self._behind is not None
 
     def _write_waiting(self, data: bytes) -> bool:
@@ -399,7 +406,10 @@ class Spool:
             if self._directory_room < 0 or not self._files.name:
                 self._survey(_bytes_of(list_segments(self.directory)))
             if size > self._directory_room:
-                self._problem, self._loss_reason = "the spool is at its bound of total_bytes", "spool_full"
+                self._trouble.problem, self._trouble.loss_reason = (
+                    "the spool is at its bound of total_bytes",
+                    "spool_full",
+                )
                 return False
             self._roll()
         except OSError as error:
@@ -441,9 +451,9 @@ class Spool:
         self._surveyed_at = self._clock.monotonic()
 
     def _note(self, error: OSError) -> None:
-        self._loss_reason = loss_reason(error)
-        self._problem = f"{self._loss_reason}: {error}"
-        self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+        self._trouble.loss_reason = loss_reason(error)
+        self._trouble.problem = f"{self._trouble.loss_reason}: {error}"
+        self._trouble.retry_at = self._clock.monotonic() + RETRY_SECONDS
         if error.errno in _NEEDS_ANOTHER_FILE:
             self._retire()
 
@@ -563,7 +573,7 @@ class Spool:
         try:
             step()
         except Exception as error:  # noqa: BLE001 - without its flusher nobody's lines would ever become durable
-            self._problem = f"unexpected: {error!r}"
+            self._trouble.problem = f"unexpected: {error!r}"
 
     def _idle_seconds(self) -> float | None:
         """How long nothing needs to be done if nothing is appended."""
@@ -671,9 +681,7 @@ class Spool:
         self._behind = None
         self._careful = False
         self._waiters = []
-        self._retry_at = 0.0
-        self._problem = None
-        self._loss_reason = "io_error"
+        self._trouble = _Trouble()
 
     def _leave_to_parent(self) -> None:
         """In a forked child: everything open belongs to the parent, also the lines that wait. Close, never unlock."""

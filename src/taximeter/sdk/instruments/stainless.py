@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper, wraps
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.attribution import Attribution
 from taximeter.errors import UsageError
@@ -67,11 +67,12 @@ class _Outgoing(Call):
 
     options: Any
     unasked: Any = None
-    limited: Limited | None = None
-    streams = False
+    limited: Limited | None
+    streams: bool
 
 
-class _Known(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Known:
     """What was found out about the latest kind of call of a client: who answers, and in which flavour."""
 
     meter: meters.Meter
@@ -170,17 +171,18 @@ def _check(owner: Any) -> None:
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
     """The call that these options make, its begin record written; None when it is not one that is metered."""
     meter = meters.current or meters.meter()
-    path = options.url if instrument.path_of is None else instrument.path_of(options)
-    _, _, _, _, host, flavour = _known(meter, client, instrument, options.method, path)
+    asked = vars(options)  # by itself each of them is looked for in the class of the options first
+    path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
+    known = _known(meter, client, instrument, asked["method"], path)
+    host, flavour = known.host, known.flavour
     if flavour is None or not flavour.billed:
         return None
-    body = options.json_data
-    if type(body) is not dict or getattr(options, "extra_json", None):
+    body = asked.get("json_data")
+    if type(body) is not dict or asked.get("extra_json"):
         body = _body(options)
     outgoing = _Outgoing(meter, flavour, body, host)
-    outgoing.options = options
-    if flavour.read_plain is None or "stream" in body:
-        outgoing.streams = outgoing.facts.stream
+    outgoing.options, outgoing.limited = options, None
+    outgoing.streams = (flavour.read_plain is None or "stream" in body) and outgoing.facts.stream
     if host.through_gateway:
         _announce(outgoing, meter.settings.base)
     elif outgoing.streams and instrument.asks_for_usage and meter.settings.ask_for_usage:
