@@ -78,13 +78,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def serve(tell: Connection) -> None:
+def serve(tell: Connection, answer_after_seconds: float = 0.0) -> None:
     from socketserver import ThreadingMixIn
 
     class Server(ThreadingMixIn, HTTPServer):
         daemon_threads = True
 
-    server = Server(("127.0.0.1", 0), Handler)
+    class Slow(Handler):
+        def do_POST(self) -> None:
+            time.sleep(answer_after_seconds)
+            super().do_POST()
+
+    server = Server(("127.0.0.1", 0), Slow if answer_after_seconds else Handler)
     tell.send(server.server_port)
     server.serve_forever()
 
@@ -165,7 +170,8 @@ def main() -> None:
     chosen = parser.parse_args()
     turns, beside = take_turns(chosen.rounds, chosen.calls)
     found = {name: spread(values) for name, values in differences(turns, beside).items()}
-    print(json.dumps({**found, "beside_us": round(beside, 1), "target_us": TARGET_US}))
+    calling = round(found["added"]["median_us"] - beside, 1)
+    print(json.dumps({**found, "calling_thread_us": calling, "beside_us": round(beside, 1), "target_us": TARGET_US}))
 
 
 if __name__ == "__main__":

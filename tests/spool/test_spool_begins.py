@@ -213,6 +213,7 @@ LASTING = """
     spool.append(line(1))
     while lasting in spool.begun:
         time.sleep(0.01)
+    spool.health()  # waits for the lock, under which it is being written
     spool.begin(young)
     print("now", flush=True)
     time.sleep(100)
