@@ -9,7 +9,6 @@ ones.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -43,6 +42,7 @@ from taximeter.store.events.clickhouse_client import (
 from taximeter.store.events.clickhouse_schema import bring_up_to_date
 from taximeter.store.events.columns import OUTCOME_FACTS
 from taximeter.store.events.deleted_users import user_hash, without_deleted
+from taximeter.store.events.fair_lock import FairLock
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import OUTCOME, Lines, parted, readable_lines
 from taximeter.store.events.moving import Bounds, OutcomeSums, Place
@@ -98,7 +98,7 @@ class ClickHouseEvents:
         self._client = ClickHouseClient(parse_address(url), timeout_seconds=query_timeout_seconds)
         self._collector = text(collector)
         self._use_rollups = use_rollups
-        self._write_lock = threading.Lock()
+        self._write_lock = FairLock()
         self._marks = clickhouse_rollups.Marks(self._client, writer)
         self._inserter = Inserter(self._client)
         self._outcome_inserter = Inserter(self._client, OUTCOME_FACTS)

@@ -35,6 +35,7 @@ from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
 from taximeter.store.events.duckdb_reads import Reads
 from taximeter.store.events.duckdb_schema import bring_up_to_date
+from taximeter.store.events.fair_lock import FairLock
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import OUTCOME, Lines, parted, readable_lines
 from taximeter.store.events.moving import Bounds, OutcomeSums, Place
@@ -100,7 +101,7 @@ class DuckDBEvents:
         self._reads = Reads(str(path), query_timeout_seconds)
         self._use_rollups = use_rollups
         self._arrange_from = arrange_from
-        self._write_lock = threading.Lock()
+        self._write_lock = FairLock()
         self._rewriting = threading.Lock()  # for whoever changes or moves rows of events; taken before the other one
         self._sql_turn = threading.Lock()
         self._writer = _open(path, memory_limit_mb, threads)
