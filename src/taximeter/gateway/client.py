@@ -31,7 +31,7 @@ class ClientGone(Exception):  # noqa: N818 - nothing went wrong here
 class Client:
     """Wraps ASGI's receive and send. Sending to somebody who has left does nothing."""
 
-    __slots__ = ("_call_on_hangup", "_on_gone", "_receive", "_send", "_timer", "_watcher", "gone", "started")
+    __slots__ = ("_call_on_hangup", "_on_gone", "_receive", "_send", "_timer", "_watcher", "gone")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._call_on_hangup: CallOnHangup | None = scope.get("extensions", _NONE).get(HANGUP)
@@ -41,7 +41,6 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self._on_gone: Callable[[], None] | None = None
         self.gone = False
-        self.started = False
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole request body. Raises Refusal beyond the limit, ClientGone when it does not come."""
@@ -97,12 +96,11 @@ class Client:
             self._watcher.cancel()
             self._watcher = None
 
-    async def start(self, status: int, headers: Headers) -> None:
-        await self._tell({"type": "http.response.start", "status": status, "headers": headers})
-        self.started = True
+    def start(self, status: int, headers: Headers) -> Awaitable[None]:
+        return self._tell({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def part(self, data: bytes, *, more: bool) -> None:
-        await self._tell({"type": "http.response.body", "body": data, "more_body": more})
+    def part(self, data: bytes, *, more: bool) -> Awaitable[None]:
+        return self._tell({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _tell(self, message: Message) -> None:
         if self.gone:

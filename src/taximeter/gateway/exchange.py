@@ -82,7 +82,8 @@ class Exchange:
         self._task = asyncio.current_task()
         self._client.watch(self._hung_up)
         try:
-            await self._forward()
+            while not await self._handed_on():
+                pass
         except DrainedEnough:
             self._interrupted("cancelled")
         except asyncio.CancelledError:
@@ -119,10 +120,6 @@ class Exchange:
             self._record.end(status, self._delivery.read_so_far(), error_type=error_type, estimate=True)
 
     # ── there and back ───────────────────────────────────────────────────────────────────────────────────
-
-    async def _forward(self) -> None:
-        while not await self._handed_on():
-            pass
 
     async def _handed_on(self) -> bool:
         """Whether one attempt gave the answer, which went to the client. Raises Refusal."""

@@ -96,7 +96,7 @@ class RequestHead:
             name, value = header
             role = _REQUEST_ROLES.get(name)
             if role is None:
-                if name[: len(OURS)] == OURS:
+                if name.startswith(OURS):
                     self._take_ours(name[len(OURS) :], value)
                 else:
                     self.forward.append(header)

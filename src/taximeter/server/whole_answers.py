@@ -6,6 +6,7 @@ side has to wake up for. A write to a socket is the dearest thing of a call that
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -75,7 +76,7 @@ def _may_be_whole(start: Message) -> bool:
 def at_once(app: App, cycle: RequestResponseCycle) -> App:
     """The application, whose whole answers leave in one write."""
 
-    async def answering(scope: Scope, receive: Receive, _send: object) -> None:
-        await app(scope, receive, WholeAnswer(cycle).send)
+    def answering(scope: Scope, receive: Receive, _send: object) -> Awaitable[None]:
+        return app(scope, receive, WholeAnswer(cycle).send)
 
     return answering
