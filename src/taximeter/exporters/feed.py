@@ -204,9 +204,8 @@ class Feed:
 
     def _tell_history(self, state: State, now_us: int, units: Iterable[Unit]) -> None:
         """Begin with what the store has, in pieces. Who spent most lately is named before the first of them."""
-        recent = self._sums(_ranked_from(now_us), RANKED_DAYS * DAY_US)
         state.ranked_day = now_us // DAY_US
-        self._name(state, top(recent, self.grouping.most_series, self.grouping.rank))
+        self._name(state, self._first_lately(now_us))
         piece: list[Unit] = []
         for unit in units:
             piece.append(unit)
@@ -214,6 +213,10 @@ class Feed:
                 state = self._advance(state, now_us, piece, begun=False)
                 piece.clear()
         self._advance(state, now_us, piece, begun=True)
+
+    def _first_lately(self, now_us: int) -> list[str]:
+        recent = self._sums(_ranked_from(now_us), RANKED_DAYS * DAY_US)
+        return top(recent, self.grouping.most_series, self.grouping.rank)
 
     def _advance(self, state: State, now_us: int, changed: Sequence[Unit], *, begun: bool) -> State:
         came, recent = self._came(changed, now_us)
