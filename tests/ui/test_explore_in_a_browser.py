@@ -207,6 +207,21 @@ def test_everybody_can_explore(pages: Pages, server: Server, scheme: Scheme) -> 
     assert barriers(page) == []
 
 
+def test_the_list_of_calls_has_the_columns_that_were_chosen_and_keeps_them(page: Page, server: Server) -> None:
+    server.post(event(now(), feature="columned", team="core", endpoint="/reply"))
+    page.goto(f"{server.url}/?page=calls&range=24h&feature=columned")
+    page.get_by_role("button", name="Columns").click()
+    for name in ("Team", "Endpoint"):
+        page.get_by_role("checkbox", name=name).click()
+    page.reload()
+    table = panel(page, "Calls, last 24 hours").locator("table")
+    expect(table.locator("th")).to_contain_text(["Model", "Team", "Endpoint", "Input"])
+    expect(table.locator("tr[data-call]").first).to_contain_text("/reply")
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("checkbox", name="Team").click()
+    expect(table.get_by_role("columnheader", name="Team")).to_have_count(0)
+
+
 @pytest.mark.parametrize("address", ["page=explore&range=30d&compare=1&then=model", "page=calls&range=30d"])
 def test_a_phone_shows_it_without_scrolling_sideways(pages: Pages, server: Server, address: str) -> None:
     page = pages.open(server, viewport=PHONE)

@@ -1,8 +1,8 @@
 /** Every call of the view, page by page, and one of them in full. */
 
-import { Button, Group, Menu, Stack, Text } from "@mantine/core";
-import { IconDownload } from "@tabler/icons-react";
-import { useState } from "react";
+import { Button, Checkbox, Group, Menu, Popover, Stack, Text } from "@mantine/core";
+import { IconColumns, IconDownload } from "@tabler/icons-react";
+import { type ReactNode, useState } from "react";
 
 import { ask, callFile, calls } from "../api/client";
 import { saveFrom } from "../files";
@@ -13,6 +13,8 @@ import { CostTotal } from "../panels/CostTotal";
 import { OpenedCall } from "../panels/OpenedCall";
 import { nothing } from "../panels/nothing";
 import { Panel } from "../panels/Panel";
+import { WideTable } from "../panels/WideTable";
+import { keptColumns, MORE_COLUMNS, type MoreColumn, toggled } from "../shape/callColumns";
 import { lookOf, periodOf, rangeWords } from "../view/range";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
@@ -47,6 +49,7 @@ function Pages({ view, change }: PageProps) {
     paceSeconds: lookOf(range).paceSeconds,
     ask: () => ask({ measures: ["calls", "cost_usd"], filters, ...period, timezone }),
   });
+  const [more, setMore] = useState(() => keptColumns(localStorage));
   const first = cursors.length * A_PAGE + 1;
   return (
     <Panel
@@ -63,12 +66,15 @@ function Pages({ view, change }: PageProps) {
     >
       {(page) => (
         <>
-          <CallTable key={cursor ?? ""} withDate={lookOf(range).seconds > DAY_SECONDS} page={page} timezone={timezone} open={(id) => change({ call: id })} />
+          <Widened by={more.length}>
+            <CallTable key={cursor ?? ""} withDate={lookOf(range).seconds > DAY_SECONDS} more={more} page={page} timezone={timezone} open={(id) => change({ call: id })} />
+          </Widened>
           <Group justify="space-between" mt="sm">
             <Group gap="xs">
               <Text size="sm" c="dimmed" className="number">
                 {count(first)} to {count(first + page.events.length - 1)}
               </Text>
+              <Columns chosen={more} toggle={(name) => setMore(toggled(localStorage, more, name))} />
               <Export view={view} calls={Number(total.data?.totals["calls"])} />
             </Group>
             <Group gap="xs">
@@ -88,6 +94,32 @@ function Pages({ view, change }: PageProps) {
         </>
       )}
     </Panel>
+  );
+}
+
+/** The table has room for one or two columns more; for others it is scrolled. */
+function Widened({ by, children }: { by: number; children: ReactNode }) {
+  return by ? <WideTable minWidth={OWN_WIDTH + by * COLUMN_WIDTH}>{children}</WideTable> : children;
+}
+
+const [OWN_WIDTH, COLUMN_WIDTH] = [940, 120];
+
+function Columns({ chosen, toggle }: { chosen: MoreColumn[]; toggle: (name: MoreColumn) => void }) {
+  return (
+    <Popover position="top-start" withinPortal trapFocus>
+      <Popover.Target>
+        <Button size="compact-sm" variant="default" leftSection={<IconColumns size={14} />}>
+          Columns
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <Stack gap="xs">
+          {(Object.keys(MORE_COLUMNS) as MoreColumn[]).map((name) => (
+            <Checkbox key={name} size="xs" label={MORE_COLUMNS[name].label} checked={chosen.includes(name)} onChange={() => toggle(name)} />
+          ))}
+        </Stack>
+      </Popover.Dropdown>
+    </Popover>
   );
 }
 

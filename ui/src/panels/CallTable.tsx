@@ -5,6 +5,7 @@ import { useRef } from "react";
 
 import type { Call, CallPage } from "../api/types";
 import { clockTime, compact, count, dateTime, dayAndMonth, exactMoney, milliseconds, money } from "../format";
+import { MORE_COLUMNS, type MoreColumn } from "../shape/callColumns";
 import { reasonInWords } from "../shape/costSheet";
 import { StatusMark } from "./StatusMark";
 
@@ -16,10 +17,14 @@ interface CallTableProps {
   timezone: string;
   /** Whether the time alone does not say when it was. */
   withDate?: boolean;
+  /** Columns besides its own. */
+  more?: MoreColumn[];
   open: (eventId: string) => void;
 }
 
-export function CallTable({ page, timezone, withDate = false, open }: CallTableProps) {
+const NONE: MoreColumn[] = [];
+
+export function CallTable({ page, timezone, withDate = false, more = NONE, open }: CallTableProps) {
   const atFirst = useRef<ReadonlySet<string>>(undefined);
   atFirst.current ??= new Set(page.events.map((event) => event.event_id));
   return (
@@ -33,6 +38,9 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
           <th>Feature</th>
           <th className={FROM_SM}>User</th>
           <th className={FROM_XS}>Model</th>
+          {more.map((name) => (
+            <th key={name}>{MORE_COLUMNS[name].label}</th>
+          ))}
           <th style={{ width: 80 }} className={`right ${FROM_MD}`}>
             Input
           </th>
@@ -57,6 +65,7 @@ export function CallTable({ page, timezone, withDate = false, open }: CallTableP
             call={call}
             timezone={timezone}
             withDate={withDate}
+            more={more}
             isNew={!atFirst.current!.has(call.event_id)}
             open={() => open(call.event_id)}
           />
@@ -73,11 +82,12 @@ interface CallRowProps {
   call: Call;
   timezone: string;
   withDate: boolean;
+  more: MoreColumn[];
   isNew: boolean;
   open: () => void;
 }
 
-function CallRow({ call, timezone, withDate, isNew, open }: CallRowProps) {
+function CallRow({ call, timezone, withDate, more, isNew, open }: CallRowProps) {
   const model = call.response_model ?? call.request_model ?? "–";
   const about = (n: number | null | undefined) => `${count(n)}${call.usage_estimated ? ", estimated" : ""}`;
   const tokens = (n: number | null | undefined) => (call.usage_estimated && n != null ? "~" : "") + ((n ?? 0) >= TOO_LONG ? compact(n) : count(n));
@@ -101,6 +111,11 @@ function CallRow({ call, timezone, withDate, isNew, open }: CallRowProps) {
       <td className={`cut ${FROM_XS}`} title={`${call.provider} · ${model}`}>
         {model}
       </td>
+      {more.map((name) => (
+        <td key={name} className="cut" title={MORE_COLUMNS[name].of(call) ?? undefined}>
+          {MORE_COLUMNS[name].of(call) ?? "–"}
+        </td>
+      ))}
       <td className={`right number ${FROM_MD}`} title={about(call.input_tokens)}>
         {tokens(call.input_tokens)}
       </td>
