@@ -45,8 +45,8 @@ class Picture:
 
 
 PICTURES = (
-    Picture("overview.png", 1440, 1500, "light", 1, above="Last calls"),
-    Picture("overview-dark.png", 1440, 1500, "dark", 1, above="Last calls"),
+    Picture("overview.png", 1440, 1540, "light", 1, above="Last calls"),
+    Picture("overview-dark.png", 1440, 1540, "dark", 1, above="Last calls"),
     Picture("phone.png", 390, 1000, "light", 2),
 )
 
@@ -131,6 +131,7 @@ def photograph(browser: Browser, link: str, picture: Picture) -> int:
     for shown in ("range-total", "month-spent", "heat-total"):
         page.get_by_test_id(shown).wait_for()
     page.locator("tr[data-call]").nth(5).wait_for()
+    page.wait_for_function(COMPLETE, timeout=COMPLETE_MS)
     page.evaluate("document.fonts.ready")
     target = IMAGES / picture.name
     page.screenshot(path=target, clip={"x": 0, "y": 0, "width": picture.width, "height": end_of(picture, page)})
