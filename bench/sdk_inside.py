@@ -2,7 +2,7 @@
 
     python -m bench.sdk_inside [--calls 1000]
 
-Timed are our three steps in a call of `openai`: `begin` (the begin record is written), `parse` (the JSON of the answer,
+Timed are our three steps in a call of `openai`: `begin` (the call is noted), `parse` (the JSON of the answer,
 which the client library is given, so that this is no time added) and `answer` (the event is written). First within real
 calls, between which the client library has driven our code and data out of the processor's caches; then the same steps
 on the same arguments over and over. Medians of wall time, which tell a step of some microseconds on a busy machine,

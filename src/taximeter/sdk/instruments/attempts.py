@@ -152,7 +152,7 @@ class Family:
 
 
 def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: Rewrite) -> Sent | None:
-    """The call that a request makes, its begin record written unless it has to be admitted first; None when it is not
+    """The call that a request makes, noted as begun unless it has to be admitted first; None when it is not
     one that is metered."""
     flavour = flavour_for(kind, method, path)
     if flavour is None or not flavour.billed:

@@ -169,7 +169,7 @@ def _check(owner: Any) -> None:
 
 
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
-    """The call that these options make, its begin record written; None when it is not one that is metered."""
+    """The call that these options make, noted as begun; None when it is not one that is metered."""
     meter = meters.current or meters.meter()
     asked = vars(options)  # by itself each of them is looked for in the class of the options first
     path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
