@@ -112,6 +112,10 @@ EXPIRE_SECONDS: Final = 3600.0
 
 ROLL_UP_GRACE_US: Final = 60_000_000
 
+DRAIN_SECONDS: Final = 5.0
+"""How long events are collected at the end, of which there may be many after an outage. Whoever ends a program, a
+container's or a service's manager, kills it after ten seconds or more."""
+
 SHIP_SECONDS: Final = 10.0
 """How long a gateway that ends waits for the collector to take what is left."""
 
@@ -193,7 +197,7 @@ class Process:
                 detecting.stored()
 
         collector = collector_of(self.data, self.prices, store, self.clock, stored, into)
-        closing.callback(drain, collector)
+        closing.callback(drain, collector, self.clock)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
         otlp = open_otlp(self.data, receiver, store, self.clock)
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
@@ -482,10 +486,12 @@ def running(loaded: Loaded, data: Path, role: Role, clock: Clock | None = None) 
         yield Process(loaded, data, role, closing, clock or SystemClock())
 
 
-def drain(collector: Collector) -> None:
-    """Stop the collector's thread and collect what is left. Raises StoreError; then the next start collects it."""
+def drain(collector: Collector, clock: Clock) -> None:
+    """Stop the collector's thread and collect what is left, for as long as people wait for a program to end. Raises
+    StoreError; then, and of what is left after that time, the next start collects it."""
     collector.stop()
-    while collector.step():
+    end = clock.monotonic() + DRAIN_SECONDS
+    while clock.monotonic() < end and collector.step():
         pass
 
 
