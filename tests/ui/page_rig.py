@@ -188,6 +188,14 @@ class Server:
         said: dict[str, Any] = answer.json()
         return said
 
+    def sql(self, statement: str) -> dict[str, Any]:
+        answer = httpx.post(
+            self.url + "/api/v1/sql", json={"sql": statement}, headers=self._headers("read"), timeout=PATIENCE_SECONDS
+        )
+        assert answer.status_code == 200, answer.text
+        said: dict[str, Any] = answer.json()
+        return said
+
     def events(self, **filters: Any) -> list[dict[str, Any]]:
         answer = httpx.get(
             self.url + "/api/v1/events", params=filters, headers=self._headers("read"), timeout=PATIENCE_SECONDS

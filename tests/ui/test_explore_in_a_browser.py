@@ -133,6 +133,32 @@ def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> No
     ]
 
 
+@pytest.mark.parametrize(("measure", "by"), [("cost_usd", "tags.lane"), ("latency_ms_p95", "user_id")])
+def test_the_copied_sql_answers_what_is_shown(pages: Pages, server: Server, measure: str, by: str) -> None:
+    server.post(
+        event(now(), feature="in sql", tags={"lane": "it's \\ left"}),
+        event(now(), feature="in sql", tags={"lane": "right"}, user_id="linus", request_model="gpt-4o-mini"),
+        event(now(), feature="in sql"),
+        event(now(), feature="in sql", tags={"lane": "free"}, request_model="acme-house-7b"),
+    )
+    page = pages.open(server, permissions=["clipboard-read", "clipboard-write"])
+    page.goto(explore(server, f"range=30d&feature=in+sql&user_id!=nobody&by={by}&measure={measure}&top=5&compare=1"))
+    settled(page)
+    shown = [[name, amount] for name, amount in groups_shown(page)]
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("menuitem", name="Copy as SQL").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    answer = server.sql(page.evaluate("navigator.clipboard.readText()"))
+    names = [column["name"] for column in answer["columns"]]
+    rows = [dict(zip(names, row, strict=True)) for row in answer["rows"]]
+    told = server.query(measure, group_by=[by], filters={"feature": "in sql"}, order_by=f"-{measure}", limit=5)
+    assert [row[by] for row in rows] == [row[by] for row in told["rows"]]
+    if measure == "cost_usd":
+        assert groups_told({"rows": rows}, by, measure) == shown
+    else:
+        assert [row[measure] for row in rows] == [pytest.approx(row[measure], rel=0.01) for row in told["rows"]]
+
+
 def test_the_calls_of_a_view_are_exported_with_every_field(page: Page, server: Server) -> None:
     server.post(*(event(now(), user_id="filed", tags={"ticket": str(number)}) for number in range(60)))
     page.goto(f"{server.url}/?page=calls&range=24h&user_id=filed")

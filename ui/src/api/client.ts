@@ -39,6 +39,7 @@ import type {
   ShownPrice,
   Silence,
   Simulation,
+  SqlStatement,
   Status,
   UnpricedAnswer,
   WhatIfAnswer,
@@ -119,6 +120,11 @@ export function whoAmI(): Promise<Me> {
 
 export function ask(question: Question): Promise<Answer> {
   return post<Answer>("/api/v1/query", { ...question, filters: forApi(question.filters ?? {}) });
+}
+
+/** The question as a SELECT over the calls; the time before is not in it. */
+export async function asSql({ compare: _, ...question }: Question): Promise<string> {
+  return (await post<SqlStatement>("/api/v1/query/sql", { ...question, filters: forApi(question.filters ?? {}) })).sql;
 }
 
 /** What a month, or any other time, is charged to each. */

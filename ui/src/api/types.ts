@@ -29,6 +29,7 @@ export type Silence = Schemas["SilenceShape"];
 export type Runbook = Schemas["RunbookShape"];
 export type Limit = Schemas["LimitShape"];
 export type LimitVersion = Schemas["LimitVersionShape"];
+export type SqlStatement = Schemas["SqlStatement"];
 export type Simulation = Schemas["SimulationAnswer"];
 export type Rule = Schemas["RuleShape"];
 export type RulePreview = Schemas["RulePreview"];

@@ -6,7 +6,7 @@ import { IconDownload } from "@tabler/icons-react";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { ask } from "../api/client";
+import { ask, asSql } from "../api/client";
 import type { Answer } from "../api/types";
 import { saveFile, saveFrom } from "../files";
 import { counted, exactly, measured } from "../format";
@@ -163,6 +163,11 @@ function Actions({ groups, view, change }: PageProps & { groups: UseQueryResult<
   const answer = groups.data;
   const name = `${view.measure}-by-${dimensionsOf(view).join("-")}`;
   const asked = () => question(view, new Date(), false);
+  const [refusal, setRefusal] = useState<string | null>(null);
+  const copySql = () => {
+    setRefusal(null);
+    asSql(asked()).then(clipboard.copy, (error: Error) => setRefusal(error.message));
+  };
   return (
     <Group gap="xs">
       <Menu shadow="md" position="top-start" withinPortal>
@@ -178,6 +183,7 @@ function Actions({ groups, view, change }: PageProps & { groups: UseQueryResult<
           <Menu.Divider />
           <Menu.Item onClick={() => clipboard.copy(asCurl(window.location.origin, asked()))}>Copy as an API call</Menu.Item>
           <Menu.Item onClick={() => clipboard.copy(asCommand(asked(), view.filters))}>Copy as a command</Menu.Item>
+          <Menu.Item onClick={copySql}>Copy as SQL</Menu.Item>
         </Menu.Dropdown>
       </Menu>
       <PageLink view={view} change={change} to={{ page: "calls" }} className="link text">
@@ -186,6 +192,11 @@ function Actions({ groups, view, change }: PageProps & { groups: UseQueryResult<
       {clipboard.copied && (
         <Text size="sm" c="dimmed" role="status">
           Copied
+        </Text>
+      )}
+      {refusal !== null && (
+        <Text size="sm" className="bad" role="alert">
+          {refusal}
         </Text>
       )}
     </Group>

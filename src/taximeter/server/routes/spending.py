@@ -20,6 +20,7 @@ from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, Que
 from taximeter.store.events import EventQuery, EventStore, parse_event_query, parse_query
 from taximeter.store.events.answers import columns_of
 from taximeter.store.events.columnar_file import CALLS
+from taximeter.store.events.query_sql import query_sql
 from taximeter.store.events.sql_answer import as_json
 
 router: Final = APIRouter(tags=["spending"])
@@ -37,6 +38,13 @@ def query(asking: Question, parts: TheParts, _caller: Reader) -> Response:
     asked = asking.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     parsed = parse_query(asked, parts.clock.now_us())
     return JSONResponse(parts.kept().query(parsed).as_dict())
+
+
+@router.post("/query/sql", response_model=SqlStatement)
+def query_as_sql(asking: Question, parts: TheParts, _caller: Reader) -> Response:
+    """A query as a SELECT for `/sql`, over the events alone; see docs/sql.md."""
+    asked = asking.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    return JSONResponse({"sql": query_sql(parse_query(asked, parts.clock.now_us()))})
 
 
 @router.get("/query", responses={200: {"content": {kind: {} for kind in MEDIA.values()}}}, response_class=Response)

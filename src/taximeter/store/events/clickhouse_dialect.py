@@ -91,7 +91,7 @@ def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Cast) -> exp.Expr:
-    if node.is_type(exp.DataType.Type.TIMESTAMP):
+    if node.is_type(exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ):
         return _call("toDateTime64", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
     if node.is_type(exp.DataType.Type.UUID):
         return _call("toUUID", node.this)
@@ -113,7 +113,16 @@ def _scale() -> exp.Expr:
 
 
 def _percentile(node: exp.WithinGroup) -> exp.Expr:
-    share, column = node.this.this, node.expression.expressions[0].this
+    return _quantile(node.expression.expressions[0].this, node.this.this)
+
+
+def _quantile_of_a_user(node: exp.PercentileDisc) -> exp.Expr:
+    """DuckDB's `quantile_disc(column, share)`."""
+    share = node.expression
+    return _quantile(node.this, share) if isinstance(share, exp.Literal) else node
+
+
+def _quantile(column: exp.Expr, share: exp.Expr) -> exp.Expr:
     said: exp.Expr = sqlglot.parse_one(f"quantileExactWeighted({share.name})(x, 1)", read=DIALECT)
     over_column: exp.Expr = said.transform(lambda part: column if isinstance(part, exp.Column) else part)
     return over_column
@@ -179,6 +188,7 @@ def _quotient(node: exp.Div) -> exp.Expr:
 _RULES: Final[dict[type[Any], Callable[[Any], Any]]] = {
     exp.Cast: _cast,
     exp.WithinGroup: _percentile,
+    exp.PercentileDisc: _quantile_of_a_user,
     exp.Ordered: _ordered,
     exp.LT: _compared,
     exp.GT: _compared,

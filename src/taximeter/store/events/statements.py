@@ -194,7 +194,7 @@ def _column(name: str) -> exp.Expr:
     return exp.column(name, quoted=True)
 
 
-def _field(name: str) -> exp.Expr:
+def field_of(name: str) -> exp.Expr:
     """A dimension of a shape, where a tag is named by its slot."""
     if name.startswith(TAG_PREFIX):
         tag = Slot(int(name.removeprefix(TAG_PREFIX)))
@@ -209,7 +209,7 @@ def _value(field: str, value: Any) -> exp.Expr:
 
 
 def _condition(condition: Condition) -> exp.Expr:
-    field = _field(condition.field)
+    field = field_of(condition.field)
     if condition.operator == "exists":
         unset = field.is_(exp.null())
         return exp.not_(unset) if condition.values[0] else unset
@@ -236,12 +236,12 @@ def _one_of(condition: Condition) -> exp.Expr:
     if named and isinstance(named[0], Slot) and named[0].many:
         texts = exp.cast(placed(named[0]), exp.DataType.build("VARCHAR[]"))
         each = exp.select(exp.Anonymous(this=EACH_OF, expressions=[texts]))
-        tests.append(exp.In(this=_field(condition.field), query=each.subquery()))
+        tests.append(exp.In(this=field_of(condition.field), query=each.subquery()))
     elif named:
         values = [_value(condition.field, value) for value in named]
-        tests.append(exp.In(this=_field(condition.field), expressions=values))
+        tests.append(exp.In(this=field_of(condition.field), expressions=values))
     if None in condition.values:
-        tests.append(_field(condition.field).is_(exp.null()))
+        tests.append(field_of(condition.field).is_(exp.null()))
     return exp.or_(*tests) if tests else exp.false()
 
 
@@ -283,7 +283,7 @@ class Shape:
         return [*self.keys, BUCKET] if self.query.interval is not None else self.keys
 
 
-def _shape(query: Query, slots: Slots) -> Shape:
+def shape_of(query: Query, slots: Slots) -> Shape:
     """With the whole time of the query."""
     start, end = slots.moment(query.from_us), slots.moment(query.to_us)
     return replace(timeless(query, slots), start=start, end=end)
@@ -364,7 +364,7 @@ def groups(query: Query, standing: Standing | None = None, first: Sequence[Seque
     found = None if standing is None else plan(query, parts_of(query), standing)
     slots = Slots()
     if found is None:
-        shape = GroupsShape(_shape(query, slots))
+        shape = GroupsShape(shape_of(query, slots))
     else:
         rolled = tuple((level, slotted(stretches, slots)) for level, stretches in found.rolled)
         shape = GroupsShape(timeless(query, slots), rolled, slotted(found.gaps, slots))
@@ -433,7 +433,7 @@ def _grouped(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
     groups them, and once is enough."""
     asked = shape.asked
     if not shape.rolled:
-        return _by_group(asked, _from_calls(_added_up(asked, parts), asked))
+        return _by_group(asked, from_calls(_added_up(asked, parts), asked))
     rows = _rows_of_levels(shape, parts)
     if asked.query.interval is None:
         return rows
@@ -475,18 +475,18 @@ def _by_group(shape: Shape, select: exp.Select) -> exp.Select:
 
 
 def key_columns(shape: Shape) -> list[exp.Expr]:
-    columns = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(shape.query.group_by)]
+    columns = [exp.alias_(field_of(name), key_name(index)) for index, name in enumerate(shape.query.group_by)]
     if shape.query.interval is not None:
-        columns.append(exp.alias_(_bucket(shape), BUCKET))
+        columns.append(exp.alias_(bucket_of(shape), BUCKET))
     return columns
 
 
-def _bucket(shape: Shape) -> exp.Expr:
+def bucket_of(shape: Shape) -> exp.Expr:
     assert shape.query.calendar is not None
     return buckets.bucket(_column("started_at"), shape.query.calendar, shape.clock_changes)
 
 
-def _from_calls(select: exp.Select, shape: Shape) -> exp.Select:
+def from_calls(select: exp.Select, shape: Shape) -> exp.Select:
     return select.from_(exp.to_table(CALLS)).where(*_conditions(shape))
 
 
@@ -509,11 +509,11 @@ def _over_group(ranking: Order, query: Query, total: Callable[[Part], exp.Expr])
         return exp.column(key_name(query.group_by.index(ranking.name)))
     measure = MEASURES[ranking.name]
     weights = [total(part) for part in measure.parts]
-    weight = weights[0] if len(weights) == 1 else _quotient(weights[:-1], weights[-1])
-    return exp.Case(ifs=[exp.If(this=_cost_is_known(total), true=weight)]) if measure.money else weight
+    weight = weights[0] if len(weights) == 1 else quotient(weights[:-1], weights[-1])
+    return exp.Case(ifs=[exp.If(this=cost_is_known(total), true=weight)]) if measure.money else weight
 
 
-def _quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
+def quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
     """The sum of `some` by `divisor`; null without one."""
     none = exp.Literal.number(0)
     first, *others = [exp.Coalesce(this=one, expressions=[none.copy()]) for one in some]
@@ -523,7 +523,7 @@ def _quotient(some: Sequence[exp.Expr], divisor: exp.Expr) -> exp.Expr:
     return exp.Div(this=exp.paren(total), expression=exp.Nullif(this=divisor, expression=none))
 
 
-def _cost_is_known(total: Callable[[Part], exp.Expr]) -> exp.Expr:
+def cost_is_known(total: Callable[[Part], exp.Expr]) -> exp.Expr:
     """What `vocabulary.cost_is_known` decides for a row, for a group over all its buckets."""
     none = exp.Literal.number(0)
     return exp.or_(total(COST).neq(none), total(UNPRICED).eq(none.copy()))
@@ -594,7 +594,7 @@ def _refolded(part: Part) -> exp.Expr:
 def whole(query: Query, parts: Sequence[Part]) -> Statement:
     """The parts over all calls of the query: one row."""
     slots = Slots()
-    return slots.statement(_whole, WholeShape(_shape(ungrouped(query), slots), tuple(parts)))
+    return slots.statement(_whole, WholeShape(shape_of(ungrouped(query), slots), tuple(parts)))
 
 
 def ungrouped(query: Query) -> Query:
@@ -605,7 +605,7 @@ def ungrouped(query: Query) -> Query:
 def shown(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]] | None) -> Statement:
     """The parts by group and bucket, over the calls of the groups `first` (their keys), or of all of them."""
     slots = Slots()
-    asked = _shape(query, slots)
+    asked = shape_of(query, slots)
     keys = None if first is None else tuple(in_slots(slots, one) for one in first)
     return slots.statement(_shown, ShownShape(asked, tuple(parts), keys))
 
@@ -613,7 +613,7 @@ def shown(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]] | 
 def rest(query: Query, parts: Sequence[Part], first: Sequence[Sequence[Any]]) -> Statement:
     """The parts over the calls outside of the groups `first` (their keys), by bucket when there is an interval."""
     slots = Slots()
-    asked = _shape(query, slots)
+    asked = shape_of(query, slots)
     keys = tuple(in_slots(slots, one) for one in first)
     return slots.statement(_rest, WholeShape(asked, tuple(parts), keys))
 
@@ -637,13 +637,13 @@ class ShownShape:
 
 
 def _shown(shape: ShownShape) -> exp.Select:
-    select = _by_group(shape.asked, _from_calls(_added_up(shape.asked, shape.parts), shape.asked))
+    select = _by_group(shape.asked, from_calls(_added_up(shape.asked, shape.parts), shape.asked))
     return select if shape.first is None else select.where(inside(shape.asked.query, shape.first))
 
 
 def _whole(shape: WholeShape) -> exp.Select:
     columns = (exp.alias_(aggregate(part), part.name, quoted=True) for part in shape.parts)
-    return _from_calls(exp.select(*columns), shape.asked)
+    return from_calls(exp.select(*columns), shape.asked)
 
 
 def _rest(shape: WholeShape) -> exp.Select:
@@ -651,7 +651,7 @@ def _rest(shape: WholeShape) -> exp.Select:
     select = _whole(shape).where(outside(query, shape.first))
     if query.interval is None:
         return select
-    return select.select(exp.alias_(_bucket(shape.asked), BUCKET)).group_by(BUCKET)
+    return select.select(exp.alias_(bucket_of(shape.asked), BUCKET)).group_by(BUCKET)
 
 
 def outside(query: Query, first: Keys) -> exp.Expr:
@@ -745,7 +745,7 @@ def outcomes(query: OutcomeQuery) -> Statement:
 
 
 def _outcomes(shape: OutcomesShape) -> exp.Select:
-    keys = [exp.alias_(_field(name), key_name(index)) for index, name in enumerate(shape.group_by)]
+    keys = [exp.alias_(field_of(name), key_name(index)) for index, name in enumerate(shape.group_by)]
     value, moment = _column("value_usd"), _column(OUTCOME_FACTS.moment)
     counted = {"outcomes": exp.Count(this=exp.Star()), "valued_outcomes": exp.Count(this=value)}
     sums = [exp.alias_(count, name) for name, count in counted.items()]
@@ -760,7 +760,7 @@ def _outcomes(shape: OutcomesShape) -> exp.Select:
 def durations(query: Query) -> Statement:
     """One row a group: `key_N`, and the columns `durations.COUNTED`."""
     slots = Slots()
-    return slots.statement(_durations, _shape(query, slots))
+    return slots.statement(_durations, shape_of(query, slots))
 
 
 def _durations(shape: Shape) -> exp.Select:
@@ -768,7 +768,7 @@ def _durations(shape: Shape) -> exp.Select:
     for timing in TIMINGS:
         counts.update(_counted(timing))
     columns = (exp.alias_(count, name, quoted=True) for name, count in counts.items())
-    return _by_group(shape, _from_calls(exp.select(*key_columns(shape), *columns), shape))
+    return _by_group(shape, from_calls(exp.select(*key_columns(shape), *columns), shape))
 
 
 def _counted(timing: Timing) -> Iterator[tuple[str, exp.Expr]]:
@@ -798,7 +798,7 @@ def cache_write_offs(query: Query) -> Statement:
     slots = Slots()
     start = slots.moment(query.from_us)
     until = slots.moment(query.to_us + CACHE_LIFETIME_SECONDS * 1_000_000)
-    return slots.statement(_cache_write_offs, WriteOffsShape(_shape(query, slots), start, until))
+    return slots.statement(_cache_write_offs, WriteOffsShape(shape_of(query, slots), start, until))
 
 
 def _cache_write_offs(shape: WriteOffsShape) -> exp.Select:
