@@ -3,7 +3,8 @@
     TaximeterError               code, message, hint
     ├── ConfigurationError       the file or the environment is wrong (all mistakes at once); exit 2
     ├── UsageError               a command or a request was put wrongly; exit 2, HTTP 422
-    │   └── UnknownModelError    no price is known for a model, or its name means several; exit 1
+    │   ├── UnknownModelError    no price is known for a model, or its name means several; exit 1
+    │   └── OnlyASampleError     a request about the sample history that would change something; HTTP 409
     ├── AuthenticationError      no credential, or a wrong one; HTTP 401
     ├── PermissionDeniedError    the credential may not do this; HTTP 403
     ├── NotFoundError            HTTP 404
@@ -85,6 +86,11 @@ class UsageError(TaximeterError):
 class UnknownModelError(UsageError):
     code = "unknown_model"
     exit_code = 1
+
+
+class OnlyASampleError(UsageError):
+    code = "only_a_sample"
+    http_status = 409
 
 
 class AuthenticationError(TaximeterError):

@@ -7,6 +7,7 @@ import { ApiError, calls, whoAmI } from "./api/client";
 import { useAnswer } from "./api/useAnswer";
 import { FilterChips, Header } from "./Header";
 import { Navigation } from "./Navigation";
+import { SampleBanner } from "./panels/SampleBanner";
 import { PAGE_OF } from "./pages/registry";
 import { SignIn } from "./SignIn"; // at hand from the beginning: nobody without a session gets a part of the page
 import { useView } from "./view/useView";
@@ -32,6 +33,7 @@ export function App() {
 
 function Page() {
   const [view, change] = useView();
+  const isStill = useSameHistory(view.sample);
   const isNew = useIsNew();
   const [isCommanding, setCommanding] = useState(false);
   useHotkeys([["mod+K", () => setCommanding(true)]], []);
@@ -39,10 +41,12 @@ function Page() {
     if (window.commandsWanted()) setCommanding(true);
   }, []);
   const Shown = PAGE_OF[view.page];
+  if (!isStill) return null;
   return (
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
         <Header view={view} change={change} bare={isNew} command={() => setCommanding(true)} />
+        {view.sample && <SampleBanner />}
         {!isNew && <Navigation view={view} change={change} />}
         {!isNew && <FilterChips view={view} change={change} />}
         <main>
@@ -56,6 +60,16 @@ function Page() {
       </Stack>
     </Container>
   );
+}
+
+/** Whether it is still the sample, or still one's own: a saved view may lead from one to the other. Answers of both never
+ * meet, since the document is then loaded anew. */
+function useSameHistory(sample: boolean): boolean {
+  const [atFirst] = useState(sample);
+  useLayoutEffect(() => {
+    if (sample !== atFirst) window.location.reload();
+  }, [sample, atFirst]);
+  return sample === atFirst;
 }
 
 /** Whether the installation has not seen a single call. */

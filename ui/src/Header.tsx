@@ -27,7 +27,7 @@ export function Header({ view, change, bare, command }: Props & { bare: boolean;
         <Title order={1} size="h3">
           taximeter
         </Title>
-        <LiveBadge timezone={view.timezone} />
+        {view.sample ? <SampleBadge /> : <LiveBadge timezone={view.timezone} />}
       </Group>
       {!bare && (
         <Suspense fallback={<div className="controls-place" />}>
@@ -53,6 +53,15 @@ export function Header({ view, change, bare, command }: Props & { bare: boolean;
 }
 
 const LOOKS = { connecting: ["gray", "connecting"], live: ["teal", "live"], lost: ["red", "connection lost"] } as const;
+
+/** Invented calls do not come in. */
+function SampleBadge() {
+  return (
+    <Badge variant="dot" color="yellow" size="md" className="uncut">
+      sample
+    </Badge>
+  );
+}
 
 /** Nothing but this is drawn anew because the server was heard. */
 function LiveBadge({ timezone }: { timezone: string }) {

@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef } from "react";
 import { incidents } from "./api/client";
 import { useAnswer } from "./api/useAnswer";
 import { PageLink } from "./panels/PageLink";
-import { type ChangeView, type PageName, PAGES, type View } from "./view/state";
+import { type ChangeView, PAGES, pagesOf, type View } from "./view/state";
 
 const LOOK_FOR_ALERTS_MS = 10_000;
 
@@ -19,7 +19,7 @@ export function Navigation({ view, change }: { view: View; change: ChangeView })
   }, [view.page]);
   return (
     <nav ref={pages} className="pages" aria-label="Pages">
-      {(Object.keys(PAGES) as PageName[]).map((page) => (
+      {pagesOf(view).map((page) => (
         <PageLink key={page} view={view} change={change} to={{ page, of: null, call: null, incident: null }} current={page === view.page}>
           {PAGES[page]}
           {page === "alerts" && !!open.data?.length && (

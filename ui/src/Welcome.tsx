@@ -7,6 +7,7 @@ import { useState } from "react";
 import { createKey } from "./api/client";
 import type { KeyWish } from "./api/types";
 import { reasonOf } from "./panels/Panel";
+import { SAMPLE_ADDRESS } from "./view/sample";
 import { SNIPPETS, type SnippetName } from "./snippets";
 
 export default function Welcome() {
@@ -31,6 +32,14 @@ export default function Welcome() {
           <Text c="dimmed" size="sm">
             Point a client at this address. Its first call shows up here by itself, within a second.
           </Text>
+          <Group gap="xs" mt="sm">
+            <Button component="a" href={SAMPLE_ADDRESS} size="compact-sm" variant="light">
+              Look around in a sample
+            </Button>
+            <Text c="dimmed" size="sm">
+              An invented month: every view of it, and when a rule would have fired. Nothing of it is kept.
+            </Text>
+          </Group>
         </div>
         <Tabs value={name} onChange={(value) => value && setName(value as SnippetName)} keepMounted={false}>
           <Tabs.List>

@@ -49,6 +49,8 @@ from taximeter.compose.learnt import LEARNT_FILE, LearntFile
 from taximeter.compose.limits import Limiting
 from taximeter.compose.otlp import open_otlp
 from taximeter.compose.repricing import TURN_SECONDS, Repricer
+from taximeter.compose.sample import LOOK_SECONDS as LOOK_AT_SAMPLE_SECONDS
+from taximeter.compose.sample import Sample
 from taximeter.config import variable
 from taximeter.config.effective import effective
 from taximeter.config.file import Loaded
@@ -168,6 +170,7 @@ class Process:
         self.standing = self._standing()
         self.alerting = self._open_alerting(self.collecting) if self.collecting is not None else None
         self.exporting = self._open_exporting(self.collecting) if self.collecting is not None else None
+        self.sample = self._open_sample(closing) if self.collecting is not None else None
         self._links = SignInLinks(self.clock)
         self._lease: Lease | None = None
         self._local_token = secrets.token_urlsafe(32)
@@ -262,6 +265,12 @@ class Process:
         return open_exporting(
             self.settings, kept.store, desk.exports, self.clock, kept.jobs, self.limiting.desk.live, desk.alerting
         )
+
+    def _open_sample(self, closing: ExitStack) -> Sample:
+        sample = Sample(self.data, lambda: self.prices.book, self.clock)
+        closing.callback(sample.close)
+        self.jobs.every("sample", LOOK_AT_SAMPLE_SECONDS, sample.let_go)
+        return sample
 
     def _expire(self, store: EventStore, kept: Retention) -> None:
         store.expire(kept, self.clock.now_us())
@@ -439,6 +448,7 @@ class Process:
             public_url=self.settings.server.public_url,
             terms=terms_of(self.settings.chargeback),
             reports_read=rows_of_reports,
+            sample=self.sample,
         )
         app = build_app(
             Faces(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from taximeter.alerts.delivery import Delivery
@@ -98,6 +98,17 @@ class ReadReports(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """What a sample history has in place of one's own. Nothing of it is kept, and nobody is told of it."""
+
+    store: EventStore
+    alerting: Alerting
+    limits: LimitDesk
+    repricings: Repricings
+    calculator_uses: CalculatorUses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """`status` and `sign_in_url` may block. `store`, `live`, `alerting` are None in a process that keeps no events."""
 
@@ -118,6 +129,25 @@ class Parts:
     public_url: str | None = None
     terms: Terms = field(default_factory=Terms)
     reports_read: ReadReports | None = None
+    sample: Callable[[], Sampled] | None = None
+    """Blocks while the sample is being made. May raise StoreError."""
+
+    def sampled(self) -> Parts:
+        """These parts, over the sample history. What is only there for one's own calls is left out."""
+        self.kept()
+        if self.sample is None:
+            raise UnavailableError("this process has no sample to look at")
+        made = self.sample()
+        return replace(
+            self,
+            store=made.store,
+            alerting=made.alerting,
+            limits=made.limits,
+            repricings=made.repricings,
+            calculator_uses=made.calculator_uses,
+            live=None,
+            anomalies=None,
+        )
 
     def kept(self) -> EventStore:
         """Raises UnavailableError in a process that keeps no events."""

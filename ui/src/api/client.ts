@@ -2,6 +2,7 @@
 
 import type { Definition } from "../shape/limitForm";
 import { type Filters, forApi } from "../view/names";
+import { addressed } from "../view/sample";
 import type {
   Action,
   ActionWish,
@@ -75,7 +76,7 @@ interface Refusal {
 
 async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   await turn();
-  const response = await fetch(path, {
+  const response = await fetch(addressed(path), {
     credentials: "same-origin",
     ...init,
     headers: { accept: "application/json", "x-requested-with": "taximeter", ...init.headers },
@@ -158,7 +159,7 @@ export function calls(filters: Filters, wish: CallWish = {}): Promise<CallPage> 
 
 /** Where the server has the calls as a file, with every field. */
 export function callFile(filters: Filters, wish: Pick<CallWish, "from" | "to" | "timezone">, format: "csv" | "parquet"): string {
-  return `/api/v1/events/file?${new URLSearchParams({ ...wish, filters: JSON.stringify(forApi(filters)), format })}`;
+  return addressed(`/api/v1/events/file?${new URLSearchParams({ ...wish, filters: JSON.stringify(forApi(filters)), format })}`);
 }
 
 /** One call; null when there is none with this id. */

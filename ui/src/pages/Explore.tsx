@@ -22,6 +22,7 @@ import { asCommand, asCurl, csv, dimensionsOf, parquetAddress, question } from "
 import { MEASURES, type MeasureName } from "../view/measures";
 import { type Dimension, nameInText } from "../view/names";
 import { lookOf, rangeWords } from "../view/range";
+import { addressed } from "../view/sample";
 import { type ChartName, chartOf, CHARTS, intervalOf, TOPS, type View } from "../view/state";
 import type { Interval } from "../view/zone";
 import type { PageProps } from "./registry";
@@ -179,10 +180,12 @@ function Actions({ groups, view, change }: PageProps & { groups: UseQueryResult<
         <Menu.Dropdown>
           <Menu.Item onClick={() => answer && saveFile(`${name}.csv`, "text/csv", csv(answer, view))}>CSV of what is shown</Menu.Item>
           <Menu.Item onClick={() => answer && saveFile(`${name}.json`, "application/json", JSON.stringify(answer, null, 2))}>JSON of what is shown</Menu.Item>
-          <Menu.Item onClick={() => saveFrom(parquetAddress(asked()), `${name}.parquet`)}>Parquet of the groups</Menu.Item>
+          <Menu.Item onClick={() => saveFrom(addressed(parquetAddress(asked())), `${name}.parquet`)}>Parquet of the groups</Menu.Item>
           <Menu.Divider />
-          <Menu.Item onClick={() => clipboard.copy(asCurl(window.location.origin, asked()))}>Copy as an API call</Menu.Item>
-          <Menu.Item onClick={() => clipboard.copy(asCommand(asked(), view.filters))}>Copy as a command</Menu.Item>
+          <Menu.Item onClick={() => clipboard.copy(asCurl(window.location.origin + addressed("/api/v1/query"), asked()))}>Copy as an API call</Menu.Item>
+          <Menu.Item disabled={view.sample} onClick={() => clipboard.copy(asCommand(asked(), view.filters))}>
+            Copy as a command
+          </Menu.Item>
           <Menu.Item onClick={copySql}>Copy as SQL</Menu.Item>
         </Menu.Dropdown>
       </Menu>

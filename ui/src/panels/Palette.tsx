@@ -7,7 +7,8 @@ import { useLocation } from "wouter";
 import { type Command, matching, stepped } from "../shape/commands";
 import { keepViews, savedViews } from "../view/saved";
 import { CALENDAR, calendarSpan, type RangeName, RANGES } from "../view/range";
-import { type ChangeView, encodeView, type PageName, PAGES, type View } from "../view/state";
+import { OWN_ADDRESS, SAMPLE_ADDRESS } from "../view/sample";
+import { type ChangeView, encodeView, PAGES, pagesOf, type View } from "../view/state";
 import { browserTimezone } from "../view/zone";
 
 const MOST_SHOWN = 12;
@@ -86,7 +87,7 @@ function useCommands({ view, change, close }: Props, typed: string): Command[] {
   };
   const named = typed && !(typed in saved);
   return [
-    ...(Object.keys(PAGES) as PageName[]).map((page) => ({
+    ...pagesOf(view).map((page) => ({
       kind: "Go to",
       name: PAGES[page],
       run: doing(() => change({ page, of: null, call: null, incident: null })),
@@ -99,6 +100,9 @@ function useCommands({ view, change, close }: Props, typed: string): Command[] {
       name,
       run: doing(() => keepViews(localStorage, Object.fromEntries(Object.entries(saved).filter(([other]) => other !== name)))),
     })),
+    view.sample
+      ? { kind: "Leave", name: "the sample", run: () => window.location.assign(OWN_ADDRESS) }
+      : { kind: "Look around", name: "in a sample", run: () => window.location.assign(SAMPLE_ADDRESS) },
     { kind: "Clear", name: "all filters", run: doing(() => change({ filters: {} })) },
     { kind: "Switch to", name: `${scheme} colours`, run: doing(() => setColorScheme(scheme)) },
     ...(named

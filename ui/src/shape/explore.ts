@@ -73,10 +73,10 @@ export function parquetAddress(asked: Question): string {
   return `/api/v1/query?${new URLSearchParams(given)}`;
 }
 
-/** The same question for `curl`; the key comes from the environment. */
+/** The same question for `curl`, to the address of queries; the key comes from the environment. */
 export function asCurl(address: string, asked: Question): string {
   return [
-    `curl -s ${address}/api/v1/query`,
+    `curl -s ${quoted(address)}`,
     `-H "Authorization: Bearer $TAXIMETER_KEY" -H 'Content-Type: application/json'`,
     `-d ${quoted(JSON.stringify({ ...asked, filters: forApi(asked.filters ?? {}) }))}`,
   ].join(" \\\n  ");

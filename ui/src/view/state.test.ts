@@ -25,6 +25,7 @@ describe("the view in the URL", () => {
     of: [null, "ada & co"],
     call: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
     incident: [null, "01a1fbdb-52fc-71ef-8496-c67277bd2c37"],
+    sample: [true, false],
   };
   const OTHER: View = { ...STANDARD, page: "explore", range: "7d", by: "team", timezone: "UTC", filters: { team: "core" }, chart: "bars", compare: true };
   it.each(Object.entries(ALTERNATIVES))("survives being written and read with any %s", (name, values) => {

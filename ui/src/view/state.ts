@@ -2,6 +2,7 @@
 
 import { MEASURES, type MeasureName } from "./measures";
 import { choiceOf, type Dimension, type FilterName, filterNames, type Filters, isDimension, isFilter, wanted } from "./names";
+import { isOfSample, markSample } from "./sample";
 import { lookOf, rangeIn, type TimeRange } from "./range";
 import { type Interval, knownTimezone } from "./zone";
 
@@ -25,6 +26,14 @@ export const PAGES = {
   health: "Health",
 } as const;
 export type PageName = keyof typeof PAGES;
+
+/** What is about the server and those who use it, which no sample has. */
+const NOT_IN_SAMPLE: readonly PageName[] = ["keys", "settings", "health"];
+
+export function pagesOf({ sample }: Pick<View, "sample">): PageName[] {
+  const all = Object.keys(PAGES) as PageName[];
+  return sample ? all.filter((page) => !NOT_IN_SAMPLE.includes(page)) : all;
+}
 
 export const CHARTS = { stacked: "Stacked", lines: "Lines", bars: "Bars", table: "Table" } as const;
 export type ChartName = keyof typeof CHARTS;
@@ -57,6 +66,8 @@ export interface View {
   call: string | null;
   /** The incident that is looked at, by its id. */
   incident: string | null;
+  /** Whether the sample history is looked at, and not one's own. */
+  sample: boolean;
 }
 
 export type ChangeView = (change: Partial<View>) => void;
@@ -68,8 +79,10 @@ export function decodeView(search: string, defaultTimezone: string): View {
   const interval = given.get("interval") as Interval | null;
   const range = rangeIn(given.get("range")) ?? STANDARD_RANGE;
   const top = Number(given.get("top"));
+  const sample = isOfSample(search);
+  const page = oneOf(PAGES, given.get("page"), "overview");
   return {
-    page: oneOf(PAGES, given.get("page"), "overview"),
+    page: pagesOf({ sample }).includes(page) ? page : "overview",
     range,
     by,
     isGrouped: isDimension(given.get("by") ?? ""),
@@ -84,6 +97,7 @@ export function decodeView(search: string, defaultTimezone: string): View {
     of: given.get("of") || null,
     call: given.get("call") || null,
     incident: given.get("incident") || null,
+    sample,
   };
 }
 
@@ -132,6 +146,7 @@ export function encodeView(view: View, defaultTimezone: string): string {
   if (view.of) out.set("of", view.of);
   if (view.call) out.set("call", view.call);
   if (view.incident) out.set("incident", view.incident);
+  if (view.sample) markSample(out);
   const text = out.toString();
   return text ? `?${text}` : "";
 }

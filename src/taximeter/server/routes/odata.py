@@ -21,7 +21,7 @@ from taximeter.exporters.odata.reading import Asked, count, page, selected
 from taximeter.exporters.odata.tables import COUNT, MONEY, TABLES, Table, metadata, service
 from taximeter.server.answers import error_headers
 from taximeter.server.parts import Parts
-from taximeter.server.routes.dependencies import parts_of
+from taximeter.server.routes.dependencies import SAMPLE, is_sample, parts_of
 
 PREFIX: Final = "/odata/v1"
 router: Final = APIRouter(prefix=PREFIX, include_in_schema=False)
@@ -195,6 +195,7 @@ def _flag(options: Mapping[str, str], name: str) -> bool:
 def _next(request: Request, options: Mapping[str, str], rest: Asked) -> str:
     """The address of the rows that follow: the same question, from the token on."""
     going_on = {"$skiptoken": rest.token, "$skip": rest.skip or None, "$top": rest.top, "$count": None}
+    going_on[SAMPLE] = "1" if is_sample(request) else None
     asked = {**options, **going_on}
     said = urlencode({name: value for name, value in asked.items() if value is not None}, quote_via=quote, safe="$,'()")
     return f"{_root(request)}{rest.table.name}?{said}"

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from taximeter.errors import UsageError
+from taximeter.errors import UnavailableError, UsageError
 from taximeter.exporters.forms import Form
 from taximeter.reports.questions import NARROWING, QUESTIONS, answer_question
 from taximeter.server.files import MEDIA, file_answer
 from taximeter.server.live import bare
-from taximeter.server.routes.dependencies import Reader, TheParts
+from taximeter.server.routes.dependencies import SAMPLE, Reader, TheParts
 from taximeter.server.shapes import Answer, CallPage, NamedAnswer, Question, QuestionList, SqlAnswer, SqlStatement
 from taximeter.store.events import EventQuery, EventStore, parse_event_query, parse_query
 from taximeter.store.events.answers import columns_of
@@ -25,7 +25,7 @@ from taximeter.store.events.sql_answer import as_json
 
 router: Final = APIRouter(tags=["spending"])
 
-_NOT_FILTERS: Final = (*NARROWING, "cursor", "measures", "format")
+_NOT_FILTERS: Final = (*NARROWING, "cursor", "measures", "format", SAMPLE)
 MOST_CALLS: Final = 500_000
 """Calls of one file."""
 CALLS_AT_ONCE: Final = 10_000
@@ -224,6 +224,6 @@ async def live(
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     if parts.live is None:
         parts.kept()
-        raise AssertionError("a store without a live stream")
+        raise UnavailableError("nothing is live in the sample: its calls are made up")
     told = parts.live.watch() if calls else bare(parts.live.watch())
     return StreamingResponse(told, media_type="text/event-stream", headers=headers)
