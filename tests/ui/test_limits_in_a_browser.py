@@ -73,6 +73,7 @@ def test_a_limit_set_on_the_page_refuses_until_it_is_raised_and_is_gone_when_rem
     assert refused.status_code == 429
     assert "once-a-day" in refused.text
     expect(one.get_by_role("meter")).to_have_attribute("aria-valuenow", "100")
+    expect(one.get_by_text("nothing left", exact=True)).to_be_visible()
 
     page.get_by_role("button", name="Change once-a-day").click()
     expect(page.get_by_role("textbox", name="Name")).to_have_value("once-a-day")
@@ -80,6 +81,7 @@ def test_a_limit_set_on_the_page_refuses_until_it_is_raised_and_is_gone_when_rem
     page.get_by_role("button", name="Change the limit").click()
     expect(one).to_contain_text("1,000 requests a day")
     assert call(server, "held-by-page").status_code == 200
+    expect(one.get_by_text(re.compile(r"^99\d left$"))).to_be_visible()
 
     page.get_by_role("button", name="Remove once-a-day", exact=True).click()
     page.get_by_role("button", name="Remove once-a-day for good").click()

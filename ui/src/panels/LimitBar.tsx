@@ -1,7 +1,8 @@
-/** How a limit stands for one of its values: spent, held, and when it resets. */
+/** How a limit stands for one of its values: spent, held, left, and when it resets. */
 
 import type { LimitValue } from "../api/types";
 import { dateTime, limitAmount } from "../format";
+import { left } from "../shape/budget";
 import type { View } from "../view/state";
 
 interface Props {
@@ -35,6 +36,7 @@ export function LimitBar({ value, measure, view, name }: Props) {
         {limitAmount(value.spent, measure)}
         {Number(value.held) > 0 && <span className="dim"> + {limitAmount(value.held, measure)} held</span>} of {limitAmount(value.amount, measure)}
       </span>
+      <span className="number limit-left">{left(value, measure)}</span>
       <span className="dim small">{outlook(value, view)}</span>
     </div>
   );

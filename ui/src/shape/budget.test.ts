@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Limit } from "../api/types";
-import { fullest, usedUp } from "./budget";
+import { fullest, left, usedUp } from "./budget";
 
 const limit = (name: string, ...percents: number[]) => ({ name, values: percents.map((percent) => ({ value: `${percent}`, percent })) }) as unknown as Limit;
 
@@ -15,3 +15,11 @@ test.each([
   expect(found ? `${found.limit.name} ${found.value.percent}` : undefined).toBe(name);
   expect(usedUp(limits)).toBe(over);
 });
+
+test.each([
+  ["5.5", "cost_usd", "$5.50 left"],
+  ["0.004", "cost_usd", "$0.0040 left"],
+  [1200, "requests", "1,200 left"],
+  ["0", "cost_usd", "nothing left"],
+  ["-2.5", "cost_usd", "nothing left"],
+])("of a limit of which %s %s remain it says %s", (remaining, measure, said) => expect(left({ remaining }, measure)).toBe(said));
