@@ -137,7 +137,7 @@ def test_what_is_exported_is_what_the_api_says(page: Page, server: Server) -> No
 def test_the_copied_sql_answers_what_is_shown(pages: Pages, server: Server, measure: str, by: str) -> None:
     server.post(
         event(now(), feature="in sql", tags={"lane": "it's \\ left"}),
-        event(now(), feature="in sql", tags={"lane": "right"}, user_id="linus", request_model="gpt-4o-mini"),
+        event(now(), feature="in sql", tags={"lane": "right"}, user_id="sequel", request_model="gpt-4o-mini"),
         event(now(), feature="in sql"),
         event(now(), feature="in sql", tags={"lane": "free"}, request_model="acme-house-7b"),
     )
