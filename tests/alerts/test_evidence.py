@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from taximeter.alerts.alert import Alert
-from taximeter.alerts.evidence import STEPS, Investigator, short_usd
+from taximeter.alerts.chart import BUCKETS
+from taximeter.alerts.evidence import DAY_US, HOUR_US, STEPS, Investigator, short_usd, usual_of
 from taximeter.alerts.message import TITLES
 from taximeter.alerts.runbook import for_kind, load, parse, shipped
 from taximeter.clock import rfc3339, to_unix_us
@@ -134,8 +136,39 @@ def test_the_hours_before_are_charted_with_the_bars_of_the_incident_told_apart(
     assert sum(chart["values"][:32]) == 59, "the calm before"
     assert (chart["since"], chart["values"][32:]) == (32, [24.0, 20.0, 0.0, 0.0])
     assert chart["caption"] == "calls in 5 minutes, the last 3 hours; at most 24"
+    assert chart["usual"] == [None] * 36, "nobody knows what is usual after an hour"
     assert investigated(alert("cost_per_request"))["chart"]["caption"].startswith("cost_usd in 5 minutes")
     assert investigated(alert("pipeline_loss"))["chart"] is None
+
+
+# fmt: off
+HOURS_OF_DAYS = [
+    ("seven days",                [12, 24, 36, 48, 60, 72, 84], (1.0, 7.0)),
+    ("an hour without calls",     [12, 24, 36, ..., 60, 72, 84], (0.0, 7.0)),
+    ("one whose cost is unknown", [12, 24, 36, None, 60, 72, 84], (1.0, 7.0)),
+    ("five days",                 [12, 24, 36, 48, 60], (1.0, 5.0)),
+    ("too few days",              [12, 24, 36, 48], None),
+    ("too few that are known",    [12, None, None, None, 60, 72, 84], None),
+    ("none",                      [], None),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("amounts", "usual"), [case[1:] for case in HOURS_OF_DAYS], ids=[c[0] for c in HOURS_OF_DAYS])
+def test_what_is_usual_at_an_hour_is_told_from_the_days_before(amounts: list[Any], usual: tuple[float, float]) -> None:
+    hour_us = START_US // HOUR_US * HOUR_US
+    hours = {hour_us - (day + 1) * DAY_US: amount for day, amount in enumerate(amounts) if amount is not ...}
+    assert usual_of(hours, hour_us + HOUR_US - 1) == usual
+
+
+def test_the_chart_has_what_was_usual_in_the_week_before(tmp_path: Path, metadata: Metadata) -> None:
+    every_five_minutes = [START_US - day * DAY_US - n * MINUTE_US for day in range(8) for n in range(5, 121, 5)]
+    with closing(DuckDBEvents(tmp_path / "events.duckdb")) as store:
+        store.append([json.dumps(call(at_us)).encode() for at_us in every_five_minutes], {})
+        chart = investigator(store, metadata)(alert("volume_spike"))["chart"]
+    assert chart["usual"][:8] == [(0.0, 0.0)] * 8, "from 23:20 on"
+    assert chart["usual"][8:32] == [(1.0, 1.0)] * 24, "the two hours before"
+    assert len(chart["usual"]) == BUCKETS
 
 
 def test_dear_calls_show_the_new_prompt_and_its_size(store: DuckDBEvents, metadata: Metadata) -> None:

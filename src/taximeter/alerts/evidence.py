@@ -76,6 +76,11 @@ class Question:
         rows = self._rows(from_us, self.now_us, measures=[measure], interval="minute")
         return [(to_unix_us(datetime.fromisoformat(row[TIME])), row[measure]) for row in rows]
 
+    def hours(self, measure: str, from_us: int) -> dict[int, Any]:
+        """A measure by UTC hour with calls, from an instant until now."""
+        rows = self._rows(from_us, self.now_us, measures=[measure], interval="hour")
+        return {to_unix_us(datetime.fromisoformat(row[TIME])): row[measure] for row in rows}
+
     def between(self, measure: str, from_us: int, to_us: int) -> Any:
         """A measure between two instants; None when there were no calls."""
         rows = self._rows(from_us, to_us, measures=[measure])
@@ -213,8 +218,10 @@ def charted(question: Question, alert: Alert) -> Mapping[str, Any] | None:
     """The last hours of what an alert is about, bar by bar; None when there was nothing, or it cannot be asked now."""
     measure = CHARTED.get(alert.kind, "cost_usd")
     last_us = question.now_us // BUCKET_US
+    first_us = (last_us + 1 - BUCKETS) * BUCKET_US
     try:
-        rows = question.minutes(measure, (last_us + 1 - BUCKETS) * BUCKET_US)
+        rows = question.minutes(measure, first_us)
+        before = question.hours(measure, first_us // HOUR_US * HOUR_US - USUAL_DAYS * DAY_US)
     except (StoreError, UsageError):
         return None
     values = [0.0] * BUCKETS
@@ -224,7 +231,25 @@ def charted(question: Question, alert: Alert) -> Mapping[str, Any] | None:
         return None
     since = BUCKETS - 1 - (last_us - alert.started_at_us // BUCKET_US)
     caption = f"{measure} in 5 minutes, the last 3 hours; at most {max(values):,.6g}"
-    return {"caption": caption, "values": values, "since": max(0, min(since, BUCKETS - 1))}
+    usual = [usual_of(before, first_us + place * BUCKET_US) for place in range(BUCKETS)]
+    return {"caption": caption, "values": values, "since": max(0, min(since, BUCKETS - 1)), "usual": usual}
+
+
+HOUR_US: Final = 3600 * SECOND_US
+DAY_US: Final = 24 * HOUR_US
+USUAL_DAYS: Final = 7
+FEWEST_DAYS: Final = 5
+"""What is usual is told from so many of the days before."""
+
+
+def usual_of(hours: Mapping[int, Any], at_us: int) -> tuple[float, float] | None:
+    """The least and the most that a bar had, on average over the hour, at this hour of the days before; None where too
+    few of them are known: those before the first call are not, and an hour whose amount is unknown is not."""
+    hour_us, first_us = at_us // HOUR_US * HOUR_US, min(hours, default=at_us)
+    days = (hour_us - day * DAY_US for day in range(1, USUAL_DAYS + 1))
+    known = [hours.get(day_us, 0) for day_us in days if day_us >= first_us]
+    bars = [float(amount) * BUCKET_US / HOUR_US for amount in known if amount is not None]
+    return (min(bars), max(bars)) if len(bars) >= FEWEST_DAYS else None
 
 
 Answer = Callable[[Question], str]

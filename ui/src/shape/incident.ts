@@ -17,6 +17,8 @@ export interface Hours {
   caption: string;
   values: number[];
   since: number;
+  /** The least and the most of the days before at the hour of each bar; null where that is not known. */
+  usual: ([number, number] | null)[];
 }
 
 export function known(facts: Record<string, unknown>): Known {
@@ -38,7 +40,7 @@ function textOf(value: unknown): string | null {
 }
 
 function chartOf(value: unknown): Hours | null {
-  const { caption, values, since } = (value ?? {}) as Partial<Hours>;
+  const { caption, values, since, usual } = (value ?? {}) as Partial<Hours>;
   const isDrawn = typeof caption === "string" && typeof since === "number" && Array.isArray(values) && values.some(Boolean);
-  return isDrawn ? { caption, values, since } : null;
+  return isDrawn ? { caption, values, since, usual: listOf(usual).map((one) => (Array.isArray(one) ? (one as [number, number]) : null)) } : null;
 }
