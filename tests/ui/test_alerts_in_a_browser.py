@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from page_rig import PATIENCE_SECONDS, Pages, Server, ago, event, eventually, now
+from page_rig import PATIENCE_SECONDS, Pages, Server, event, eventually, now
 from playwright.sync_api import Locator, Page, expect
 from test_page_in_a_browser import PHONE, SCHEMES, Scheme, barriers, panel
 
@@ -93,15 +93,6 @@ def test_an_amount_that_is_none_is_told_and_nothing_is_done(pages: Pages, server
     shown.get_by_role("button", name="Show what it would do").click()
     expect(shown.get_by_role("alert")).to_contain_text("should be a number")
     expect(shown.get_by_role("button", name="Do it")).to_have_count(0)
-
-
-def test_the_hours_before_an_incident_stand_on_the_band_of_what_was_usual(page: Page, server: Server) -> None:
-    known = {"feature": "alarming", "user_id": "alarm-usual"}
-    server.post(*(event(now(), started_at=ago(now(), days=day), **known) for day in range(1, 8)))
-    shown = open_incident(page, server, incident_of(server, "alarm-usual"))
-    expect(shown.get_by_role("img", name="cost_usd in 5 minutes, the last 3 hours")).to_be_visible()
-    expect(shown.locator("figure")).to_contain_text("at that hour of the 7 days before")
-    expect(shown.locator("rect.usual").first).to_be_attached()
 
 
 def test_an_alert_is_acknowledged_and_its_runbook_followed_to_the_calls(page: Page, server: Server) -> None:

@@ -33,7 +33,7 @@ export default function Welcome() {
             Point a client at this address. Its first call shows up here by itself, within a second.
           </Text>
           <Group gap="xs" mt="sm">
-            <Button component="a" href={SAMPLE_ADDRESS} size="compact-sm" variant="light">
+            <Button component="a" href={SAMPLE_ADDRESS} size="compact-sm" variant="default">
               Look around in a sample
             </Button>
             <Text c="dimmed" size="sm">
