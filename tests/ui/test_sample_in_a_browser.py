@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from page_rig import PATIENCE_SECONDS, Pages, Server, event, now
 from playwright.sync_api import Locator, Page, expect
+from test_journeys_in_a_browser import command
 from test_page_in_a_browser import PHONE, barriers, panel
 
 from taximeter.simulator.traffic.story import LOOPING_USER
@@ -106,14 +107,6 @@ def test_the_sample_is_shared_by_its_address_and_saved_by_its_mark(page: Page, e
     command(page, "view saved of the sample")
     expect(banner(page)).to_be_visible()
     expect(panel(page, "Teams, last 7 days")).to_contain_text("support")
-
-
-def command(page: Page, words: str) -> None:
-    page.keyboard.press("Control+k")
-    expect(page.get_by_role("combobox", name="What to do")).to_be_focused()
-    page.keyboard.type(words)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_the_banner_is_read_on_a_phone_and_by_everybody(pages: Pages, empty_server: Server) -> None:

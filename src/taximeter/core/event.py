@@ -134,7 +134,7 @@ class UsageEvent:
         return self.response_model or self.request_model
 
 
-_PLAIN: Final = (
+PLAIN: Final = (
     "provider",
     "request_model",
     "response_model",
@@ -149,6 +149,7 @@ _PLAIN: Final = (
     "span_id",
     "api_key_id",
 )
+"""Fields of which a record says what the event says, where it is known."""
 
 
 def as_record(event: UsageEvent) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def as_record(event: UsageEvent) -> dict[str, Any]:
         record["duration_ms"] = round(event.duration_ms, 3)
     if event.time_to_first_token_ms is not None:
         record["time_to_first_token_ms"] = round(event.time_to_first_token_ms, 3)
-    _copy_known(event, _PLAIN, record)
+    _copy_known(event, PLAIN, record)
     _copy_known(event.attribution, DIMENSIONS, record)
     if event.attribution.tags:
         record["tags"] = dict(event.attribution.tags)

@@ -10,29 +10,12 @@ import msgspec
 
 from taximeter.clock import rfc3339
 from taximeter.core.attribution import DIMENSIONS
-from taximeter.core.event import UsageEvent, as_record
+from taximeter.core.event import PLAIN, UsageEvent, as_record
 from taximeter.core.usage import TOKEN_CLASSES
 
 _encode: Final = msgspec.json.encode
 
-_AS_THEY_ARE: Final = (
-    "event_id",
-    "source",
-    "attempt",
-    "provider",
-    "request_model",
-    "response_model",
-    "operation",
-    "service_tier",
-    "region",
-    "http_status",
-    "error_type",
-    "request_id",
-    "response_id",
-    "trace_id",
-    "span_id",
-    "api_key_id",
-)
+_AS_THEY_ARE: Final = ("event_id", "source", "attempt", *PLAIN)
 _OTHERS: Final = (
     "started_at",
     "duration_ms",

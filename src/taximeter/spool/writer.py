@@ -406,10 +406,8 @@ class Spool:
             if self._directory_room < 0 or not self._files.name:
                 self._survey(_bytes_of(list_segments(self.directory)))
             if size > self._directory_room:
-                self._trouble.problem, self._trouble.loss_reason = (
-                    "the spool is at its bound of total_bytes",
-                    "spool_full",
-                )
+                self._trouble.problem = "the spool is at its bound of total_bytes"
+                self._trouble.loss_reason = "spool_full"
                 return False
             self._roll()
         except OSError as error:
