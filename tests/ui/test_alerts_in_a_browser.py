@@ -141,7 +141,7 @@ def test_a_rule_is_tried_on_the_past_then_set_then_removed(page: Page, server: S
     form.get_by_role("textbox", name="Critical").fill("> 1000")
     form.get_by_role("button", name="Set the rule").click()
     one = rules.get_by_label("Rule ruled-burn", exact=True)
-    expect(one).to_contain_text("cost_usd over 10m, only feature=ruled: warning > 1000, critical > 1000")
+    expect(one).to_contain_text("cost over 10m, only feature=ruled: warning > 1000, critical > 1000")
     one.get_by_role("button", name="Remove ruled-burn").click()
     one.get_by_role("button", name="Remove ruled-burn for good").click()
     expect(one).to_have_count(0)

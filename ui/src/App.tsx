@@ -10,6 +10,7 @@ import { Navigation } from "./Navigation";
 import { SampleBanner } from "./panels/SampleBanner";
 import { PAGE_OF } from "./pages/registry";
 import { SignIn } from "./SignIn"; // at hand from the beginning: nobody without a session gets a part of the page
+import { isOverTime } from "./view/state";
 import { useView } from "./view/useView";
 
 const Palette = lazily(() => import("./panels/Palette"));
@@ -34,7 +35,8 @@ export function App() {
 function Page() {
   const [view, change] = useView();
   const isStill = useSameHistory(view.sample);
-  const isNew = useIsNew();
+  const any = useAnyCall();
+  const isNew = any.data?.events.length === 0;
   const [isCommanding, setCommanding] = useState(false);
   useHotkeys([["mod+K", () => setCommanding(true)]], []);
   useEffect(() => {
@@ -46,9 +48,9 @@ function Page() {
     <Container size={1440} py="md" px={{ base: "sm", sm: "md" }}>
       <Stack gap="md">
         <Header view={view} change={change} bare={isNew} command={() => setCommanding(true)} />
-        {view.sample && <SampleBanner />}
+        {view.sample && <SampleBanner isMade={any.isFetched} />}
         {!isNew && <Navigation view={view} change={change} />}
-        {!isNew && <FilterChips view={view} change={change} />}
+        {!isNew && isOverTime(view) && <FilterChips view={view} change={change} />}
         <main>
           <Suspense fallback={<Skeleton height={320} aria-hidden />}>{isNew ? <Welcome /> : <Shown view={view} change={change} />}</Suspense>
         </main>
@@ -72,12 +74,11 @@ function useSameHistory(sample: boolean): boolean {
   return sample === atFirst;
 }
 
-/** Whether the installation has not seen a single call. */
-function useIsNew(): boolean {
-  const any = useAnswer({
+/** One call, if the installation has seen any; of the sample once that is made. */
+function useAnyCall() {
+  return useAnswer({
     queryKey: ["any call"],
     queryFn: () => calls({}, { limit: 1 }),
     refetchInterval: ({ state }) => (state.data?.events.length ? false : LOOK_FOR_FIRST_CALL_MS),
   });
-  return any.data?.events.length === 0;
 }

@@ -1,6 +1,6 @@
 /** What a model costs, what has no price yet, and pricing stored calls anew. */
 
-import { Button, Checkbox, Group, Select, SimpleGrid, Stack, Table, Text, TextInput } from "@mantine/core";
+import { Checkbox, Group, Select, SimpleGrid, Stack, Table, Text, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
@@ -9,6 +9,7 @@ import { askAgain } from "../api/again";
 import { prices, reprice, repricings, unpriced } from "../api/client";
 import type { Repricing, ShownPrice, UnpricedAnswer } from "../api/types";
 import { count, counted, dateTime, exactMoney, listedMoney, money, signedMoney } from "../format";
+import { Deed } from "../panels/Deed";
 import { PageLink } from "../panels/PageLink";
 import { Panel, reasonOf } from "../panels/Panel";
 import { reasonInWords } from "../shape/costSheet";
@@ -224,13 +225,13 @@ function RepriceForm({ view, ask, isAsking, failed }: FormProps) {
       </Text>
       <Group gap="sm" mb="md" align="end">
         <TextInput label="Why" placeholder="new contract" value={note} onChange={(event) => setNote(event.currentTarget.value)} w={260} />
-        <Button variant="default" onClick={() => ask(wish(true))} loading={isAsking}>
+        <Deed variant="default" onClick={() => ask(wish(true))} loading={isAsking}>
           Dry run
-        </Button>
+        </Deed>
         <Checkbox label="change the amounts" checked={isMeant} onChange={(event) => setMeant(event.currentTarget.checked)} pb={8} />
-        <Button type="submit" disabled={!isMeant} loading={isAsking}>
+        <Deed type="submit" disabled={!isMeant} loading={isAsking}>
           Price again
-        </Button>
+        </Deed>
       </Group>
       {failed && (
         <Text size="sm" className="bad" role="alert" mb="sm">

@@ -6,7 +6,7 @@ import { useMemo, useState } from "react";
 
 import type { PageProps } from "../pages/registry";
 import { type Dimension, nameInText } from "../view/names";
-import type { PageName } from "../view/state";
+import { isOverTime, type PageName } from "../view/state";
 import { isSpan, type RangeName, RANGES } from "../view/range";
 import { AddFilter } from "./AddFilter";
 import { Choice } from "./Choice";
@@ -23,18 +23,23 @@ const GROUPED: PageName[] = ["overview", "finance"];
 const placeOf = (width: number) => <div className="control-place" style={{ width }} />;
 
 export default function Controls({ view, change }: PageProps) {
+  const narrows = isOverTime(view);
   return (
     <>
-      <Choice
-        label="Time range"
-        className="range"
-        options={(Object.keys(RANGES) as RangeName[]).map((value) => ({ value, label: value }))}
-        value={isSpan(view.range) ? "" : view.range}
-        onChange={(range) => change({ range })}
-      />
-      <WhenIdle place={placeOf(WIDTHS.dates)}>
-        <RangePicker view={view} change={change} />
-      </WhenIdle>
+      {narrows && (
+        <>
+          <Choice
+            label="Time range"
+            className="range"
+            options={(Object.keys(RANGES) as RangeName[]).map((value) => ({ value, label: value }))}
+            value={isSpan(view.range) ? "" : view.range}
+            onChange={(range) => change({ range })}
+          />
+          <WhenIdle place={placeOf(WIDTHS.dates)}>
+            <RangePicker view={view} change={change} />
+          </WhenIdle>
+        </>
+      )}
       {(GROUPED.includes(view.page) || view.of !== null) && (
         <WhenIdle place={placeOf(WIDTHS.group)}>
           <GroupSelect view={view} change={change} />
@@ -43,9 +48,11 @@ export default function Controls({ view, change }: PageProps) {
       <WhenIdle place={placeOf(WIDTHS.zone)}>
         <ZoneSelect view={view} change={change} />
       </WhenIdle>
-      <WhenIdle place={placeOf(WIDTHS.filter)}>
-        <AddFilter view={view} change={change} />
-      </WhenIdle>
+      {narrows && (
+        <WhenIdle place={placeOf(WIDTHS.filter)}>
+          <AddFilter view={view} change={change} />
+        </WhenIdle>
+      )}
     </>
   );
 }

@@ -11,7 +11,8 @@ import { ago, dateTime } from "../format";
 import { actionWords, isSilencing } from "../shape/actions";
 import { filtersOf } from "../shape/evidence";
 import type { ChangeView, View } from "../view/state";
-import { reasonOf } from "./Panel";
+import { Deed } from "./Deed";
+import { Problem } from "./fields";
 
 const HOURS = { "1": "an hour", "4": "4 hours", "24": "a day", "168": "a week" } as const;
 const KINDS: Record<ActionWish["kind"], string> = { limit: "Hold to an amount", rate: "Hold to a rate", cheaper_model: "Cheaper model", pause: "Pause" };
@@ -36,21 +37,21 @@ export function IncidentActions({ incident, view, change }: Props) {
     <Stack gap="xs" mt="xs">
       <Group gap="xs">
         {incident.acknowledged_by ? (
-          <Button size="xs" variant="default" onClick={() => leave.mutate()} loading={leave.isPending} disabled={isOver}>
+          <Deed size="xs" variant="default" onClick={() => leave.mutate()} loading={leave.isPending} disabled={isOver}>
             Give it back
-          </Button>
+          </Deed>
         ) : (
-          <Button size="xs" onClick={() => take.mutate()} loading={take.isPending} disabled={isOver}>
+          <Deed size="xs" onClick={() => take.mutate()} loading={take.isPending} disabled={isOver}>
             Take it
-          </Button>
+          </Deed>
         )}
         <Silence incident={incident} view={view} />
         <Button size="xs" variant="default" onClick={() => setActing((before) => !before)} aria-expanded={isActing}>
           Act
         </Button>
-        <Button size="xs" variant="default" onClick={() => further.mutate()} loading={further.isPending} disabled={isOver}>
+        <Deed size="xs" variant="default" onClick={() => further.mutate()} loading={further.isPending} disabled={isOver}>
           Escalate
-        </Button>
+        </Deed>
         <Button size="xs" variant="default" onClick={see}>
           See the calls
         </Button>
@@ -74,9 +75,9 @@ function Silence({ incident, view }: Omit<Props, "change">) {
   if (under)
     return (
       <>
-        <Button size="xs" variant="default" loading={end.isPending} onClick={() => end.mutate(under.silence_id)}>
+        <Deed size="xs" variant="default" loading={end.isPending} onClick={() => end.mutate(under.silence_id)}>
           End the silence
-        </Button>
+        </Deed>
         <Text size="sm" c="dimmed">
           silent until {dateTime(under.to, view.timezone)}
         </Text>
@@ -86,9 +87,9 @@ function Silence({ incident, view }: Omit<Props, "change">) {
   return (
     <>
       <Button.Group>
-        <Button size="xs" variant="default" loading={hush.isPending} disabled={Object.keys(incident.labels).length === 0} onClick={() => hush.mutate()}>
+        <Deed size="xs" variant="default" loading={hush.isPending} disabled={Object.keys(incident.labels).length === 0} onClick={() => hush.mutate()}>
           Silence for
-        </Button>
+        </Deed>
         <Select
           size="xs"
           aria-label="How long"
@@ -149,17 +150,17 @@ function Act({ incident, done }: { incident: Incident; done: () => void }) {
           {wish.kind === "cheaper_model" && (
             <TextInput size="xs" label="Model" placeholder="gpt-4o-mini" value={wish.model ?? ""} onChange={(event) => set({ model: event.currentTarget.value })} w={180} />
           )}
-          <Button size="xs" type="submit" variant="default" loading={plan.isPending}>
+          <Deed size="xs" type="submit" variant="default" loading={plan.isPending}>
             Show what it would do
-          </Button>
+          </Deed>
         </Group>
         <Problem error={plan.error ?? confirm.error} />
         {plan.data && (
           <Group gap="sm" role="status">
             <Text size="sm">{actionWords(plan.data.definition)}</Text>
-            <Button size="xs" color="red.8" c="white" loading={confirm.isPending} onClick={() => confirm.mutate()}>
+            <Deed size="xs" color="red.8" c="white" loading={confirm.isPending} onClick={() => confirm.mutate()}>
               Do it
-            </Button>
+            </Deed>
           </Group>
         )}
       </Stack>
@@ -200,19 +201,10 @@ function Done({ one, incident, view }: { one: Action } & Omit<Props, "change">) 
         by {one.changed_by}
         {one.changed_at && `, ${ago(one.changed_at, new Date())}`}
       </Text>
-      <Button size="compact-xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate()}>
+      <Deed size="compact-xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate()}>
         Undo
-      </Button>
+      </Deed>
       <Problem error={undo.error} />
     </Group>
-  );
-}
-
-function Problem({ error }: { error: Error | null }) {
-  if (!error) return null;
-  return (
-    <Text size="sm" className="bad" role="alert">
-      {reasonOf(error)}
-    </Text>
   );
 }

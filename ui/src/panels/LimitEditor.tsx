@@ -10,6 +10,7 @@ import { count, dateTime, money } from "../format";
 import { ACTIONS, ATTRIBUTES, definitionOf, formOf, type LimitForm, MEASURES, WINDOWS, withMode } from "../shape/limitForm";
 import type { ChangeView, View } from "../view/state";
 import { instantOf } from "../view/zone";
+import { Deed } from "./Deed";
 import { Choice, mistakesOf, Pairs, Problem, takenWords } from "./fields";
 import { PageLink } from "./PageLink";
 
@@ -47,9 +48,9 @@ export function LimitEditor({ start, isNew, taken, view, change, done }: Props) 
         <Stack gap="sm">
           <Fields form={form} set={set} isNew={isNew} wrong={{ ...mistakesOf(save.error ?? simulate.error), ...(name && { name }) }} timezone={view.timezone} />
           <Group gap="xs">
-            <Button type="submit" loading={save.isPending} disabled={!!name}>
+            <Deed type="submit" loading={save.isPending} disabled={!!name}>
               {isNew ? "Set the limit" : "Change the limit"}
-            </Button>
+            </Deed>
             <Try pick={(since) => simulate.mutate(since)} busy={simulate.isPending} />
             <Button variant="default" onClick={done}>
               Cancel

@@ -11,6 +11,7 @@ import { AGAINST, NO_DATA, type RuleForm, ruleOf } from "../shape/ruleForm";
 import { MEASURES } from "../view/measures";
 import { DIMENSIONS } from "../view/names";
 import type { View } from "../view/state";
+import { Deed } from "./Deed";
 import { Choice, mistakesOf, Pairs, Problem, takenWords } from "./fields";
 
 const SINCE = { "24h": "24 hours", "7d": "7 days", "30d": "30 days" } as const;
@@ -48,9 +49,9 @@ export function RuleEditor({ start, isNew, taken, view, done }: Props) {
         <Stack gap="sm">
           <Fields form={form} set={set} isNew={isNew} wrong={{ ...mistakesOf(error), ...(name && { name }) }} />
           <Group gap="xs">
-            <Button type="submit" loading={save.isPending} disabled={!!name}>
+            <Deed type="submit" loading={save.isPending} disabled={!!name}>
               {isNew ? "Set the rule" : "Change the rule"}
-            </Button>
+            </Deed>
             <Button.Group>
               <Button variant="default" loading={preview.isPending} onClick={() => preview.mutate()}>
                 When would it have fired?

@@ -4,6 +4,7 @@ import { Button, Group, Text } from "@mantine/core";
 import type { UseMutationResult } from "@tanstack/react-query";
 import { useState } from "react";
 
+import { Deed } from "./Deed";
 import { reasonOf } from "./Panel";
 
 interface Props<T> {
@@ -17,9 +18,9 @@ export function TwoSteps<T>({ label, name, act }: Props<T>) {
   const [isSure, setSure] = useState(false);
   if (!isSure)
     return (
-      <Button size="compact-xs" variant="default" aria-label={`${label} ${name}`} onClick={() => setSure(true)}>
+      <Deed size="compact-xs" variant="default" aria-label={`${label} ${name}`} onClick={() => setSure(true)}>
         {label}
-      </Button>
+      </Deed>
     );
   return (
     <Group gap={4} justify="end" wrap="nowrap">

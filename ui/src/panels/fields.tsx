@@ -61,11 +61,13 @@ export function takenWords(kind: string, name: string, taken: string[]): string 
   return taken.includes(name.trim()) ? `There is a ${kind} of this name already: change that one, or choose another name.` : null;
 }
 
+/** Every mistake of a request, also of what has no field here. */
 export function Problem({ error }: { error: Error | null }) {
   if (!error) return null;
+  const mistakes = Object.entries(mistakesOf(error));
   return (
-    <Text size="sm" className="bad" role="alert" mt="xs">
-      {reasonOf(error)}
+    <Text size="sm" className="bad" role="alert" mt="xs" component="div">
+      {mistakes.length > 1 ? mistakes.map(([field, message]) => <div key={field}>{`${field}: ${message}`}</div>) : reasonOf(error)}
     </Text>
   );
 }

@@ -22,9 +22,9 @@ test("spaces around what was typed are none of it", () => {
 });
 
 test.each([
-  [BURN, "cost_usd over 10m: critical > 50"],
+  [BURN, "cost over 10m: critical > 50"],
   [
     { ...BURN, each: ["feature"], where: { team: "core" }, against: "previous", warning: "> 150%", for: "5m" },
-    "cost_usd over 10m of each feature, only team=core against the time before: warning > 150%, critical > 50 for 5m",
+    "cost over 10m of each feature, only team=core against the time before: warning > 150%, critical > 50 for 5m",
   ],
 ])("%j in words", (definition, words) => expect(ruleWords(ruleFormOf(definition))).toBe(words));

@@ -1,5 +1,7 @@
 /** A rule's definition as fields of a form, and back. What a form does not show of a definition it keeps. */
 
+import { measureInText } from "../view/measures";
+import { nameInText } from "../view/names";
 import { type Definition, groupedPairs, pairsOf } from "./limitForm";
 
 export const AGAINST = { none: "by itself", previous: "against the time before", week_before: "against a week before" } as const;
@@ -79,14 +81,14 @@ export function ruleOf(form: RuleForm): Definition {
   };
 }
 
-/** `cost_usd over 10m of each feature, of team core: warning > 20, critical > 50, for 5m`. */
+/** `cost over 10m of each feature, of team core: warning > 20, critical > 50, for 5m`. */
 export function ruleWords(form: RuleForm): string {
-  const each = form.each.length ? ` of each ${form.each.join(" and ")}` : "";
+  const each = form.each.length ? ` of each ${form.each.map(nameInText).join(" and ")}` : "";
   const where = form.where.length ? `, only ${form.where.join(", ")}` : "";
   const against = form.against === "none" ? "" : ` ${AGAINST[form.against]}`;
   const bounds = [form.warning && `warning ${form.warning}`, form.critical && `critical ${form.critical}`].filter(Boolean).join(", ");
   const holds = /^0+[a-z]$/.test(form.holds) ? "" : ` for ${form.holds}`;
-  return `${form.measure} over ${form.over}${each}${where}${against}: ${bounds}${holds}`;
+  return `${measureInText(form.measure)} over ${form.over}${each}${where}${against}: ${bounds}${holds}`;
 }
 
 /** Filters that are values, as pairs; and all others. */

@@ -70,3 +70,10 @@ export const MEASURES = {
   estimated_calls: sum("Estimated calls", "count"),
 } as const satisfies Record<string, Measure>;
 export type MeasureName = keyof typeof MEASURES;
+
+/** In the middle of a sentence; what is not known as it is named. */
+export function measureInText(name: string): string {
+  const known: Record<string, Measure> = MEASURES;
+  const label = Object.hasOwn(known, name) ? known[name]!.label : name;
+  return label.charAt(0).toLowerCase() + label.slice(1);
+}

@@ -35,6 +35,13 @@ export function pagesOf({ sample }: Pick<View, "sample">): PageName[] {
   return sample ? all.filter((page) => !NOT_IN_SAMPLE.includes(page)) : all;
 }
 
+/** Pages about what stands now, or with times of their own: neither the time range nor the filters change them. */
+const NOT_OVER_TIME: readonly PageName[] = ["alerts", "limits", "keys", "settings"];
+
+export function isOverTime({ page }: Pick<View, "page">): boolean {
+  return !NOT_OVER_TIME.includes(page);
+}
+
 export const CHARTS = { stacked: "Stacked", lines: "Lines", bars: "Bars", table: "Table" } as const;
 export type ChartName = keyof typeof CHARTS;
 
