@@ -146,6 +146,7 @@ def photograph_every(browser: Browser, link: str, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     signed_in = browser.new_page()
     signed_in.goto(link)
+    signed_in.wait_for_url(lambda url: "/signin" not in url)
     address, session = signed_in.url, signed_in.context.storage_state()
     signed_in.close()
     for form, width in WIDTHS.items():

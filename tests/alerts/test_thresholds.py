@@ -101,6 +101,25 @@ def test_the_summary_says_value_comparison_and_bound(store: DuckDBEvents) -> Non
     assert one.summary == "burn: cost_usd over 10 minutes is 71, previous 20 (>= 300%)"
 
 
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ("90s", "90 seconds"),
+        ("1m", "1 minute"),
+        ("90m", "90 minutes"),
+        ("1h", "1 hour"),
+        ("24h", "24 hours"),
+        ("36h", "36 hours"),
+        ("7d", "7 days"),
+    ],
+)
+def test_the_time_that_is_added_up_is_told_in_its_largest_unit(over: str, words: str, store: DuckDBEvents) -> None:
+    written = {"name": "burn", "measure": "cost_usd", "over": over, "critical": "> 0"}
+    (one,) = observed(threshold(RuleSettings.model_validate(written)), store, NOW_US) or []
+    assert one.summary.startswith(f"burn: cost_usd over {words} is ")
+    assert f" in {words}, rule burn" in one.facts["amount"]
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown measure": ({"measure": "euros", "warning": "> 1"}, "measure"),
     "an unknown dimension": ({"each": ["colour"], "warning": "> 1"}, "each"),

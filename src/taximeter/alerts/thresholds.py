@@ -174,7 +174,7 @@ def _percent(value: Decimal | None, reference: Decimal | None) -> Decimal | None
 def _observation(
     rule: Threshold, row: Mapping[str, Any], severity: Severity, bound: Bound, reference: Decimal | None
 ) -> Observation:
-    minutes = rule.settings.over // 60
+    over = _span(rule.settings.over)
     compared = "" if reference is None else f", {rule.settings.against} {format_usd(reference)}"
     value = row[rule.measure]
     return Observation(
@@ -182,13 +182,22 @@ def _observation(
         kind=KIND,
         labels=_labels(rule, row),
         severity=severity,
-        summary=f"{rule.name}: {rule.measure} over {minutes} minutes is {value}{compared} ({bound})",
+        summary=f"{rule.name}: {rule.measure} over {over} is {value}{compared} ({bound})",
         facts={
-            "amount": f"{_amount(rule, value)} in {minutes} minutes, rule {rule.name}",
+            "amount": f"{_amount(rule, value)} in {over}, rule {rule.name}",
             "shown": [(rule.measure, f"{value}{compared}"), ("Bound", str(bound)), ("Calls", str(row["calls"]))],
             "runbook": rule.settings.runbook,
         },
     )
+
+
+def _span(seconds: int) -> str:
+    """In the largest unit of which it is a whole number, but a day as its hours: `10 minutes`, `24 hours`, `7 days`."""
+    units = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+    name, length = next(
+        (name, length) for name, length in units if seconds % length == 0 and (name, seconds) != ("day", length)
+    )
+    return f"{seconds // length} {name}{'' if seconds == length else 's'}"
 
 
 def _amount(rule: Threshold, value: Any) -> str:
@@ -207,6 +216,6 @@ def _nothing_came(rule: Threshold) -> Observation:
         kind=NO_DATA,
         labels=dict(rule.settings.labels),
         severity=severity,
-        summary=f"{rule.name}: no calls in the last {rule.settings.over // 60} minutes",
+        summary=f"{rule.name}: no calls in {_span(rule.settings.over)}",
         facts={"runbook": rule.settings.runbook},
     )
