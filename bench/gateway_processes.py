@@ -21,7 +21,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.gateway import Gateway, Provider, Recorder
 from taximeter.gateway.http1 import Http1
 from taximeter.pricing import load_price_book, priceable_from_event
-from taximeter.server.running import HttpProtocol
+from taximeter.server.http_protocol import HttpProtocol
 from taximeter.spool import Spool
 
 CHUNK_SECONDS = 0.004

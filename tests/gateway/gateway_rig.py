@@ -16,7 +16,7 @@ import uvicorn
 from taximeter.clock import SystemClock
 from taximeter.gateway import Admission, Gateway, GatewaySettings, KnownAnswers, LineLog, Price, Provider, Recorder
 from taximeter.gateway.identities import KnownIds
-from taximeter.server.running import HttpProtocol
+from taximeter.server.http_protocol import HttpProtocol
 
 KEY = "tm-gateway-key"
 PROVIDER_KEY = "sk-the-real-one"

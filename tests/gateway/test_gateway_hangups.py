@@ -17,7 +17,7 @@ from taximeter.clock import SystemClock
 from taximeter.gateway import Gateway, GatewaySettings, Provider, Recorder
 from taximeter.gateway.client import HANGUP, WATCH_AFTER_SECONDS, Message
 from taximeter.gateway.upstream import Answer, Origin, Outgoing
-from taximeter.server.running import HANGUP as HANGUP_OF_OUR_SERVER
+from taximeter.server.http_protocol import HANGUP as HANGUP_OF_OUR_SERVER
 
 CHAT = "/openai/v1/chat/completions"
 ASKED = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x" * 40}]}

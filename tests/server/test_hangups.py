@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from taximeter.server.running import HANGUP, HttpProtocol
+from taximeter.server.http_protocol import HANGUP, HttpProtocol
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

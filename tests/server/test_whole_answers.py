@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from taximeter.server.running import HttpProtocol
+from taximeter.server.http_protocol import HttpProtocol
 
 LENGTH_5 = (b"content-length", b"5")
 Told = Sequence[Mapping[str, Any]]

@@ -129,6 +129,10 @@ class KeepingClient(Client):
         self._status, self.headers = status, headers
         await super().start(status, headers)
 
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        await self.start(status, headers)
+        await self.part(body, more=False)
+
     async def part(self, data: bytes, *, more: bool) -> None:
         self._limit_bytes -= len(data)
         if self._limit_bytes >= 0:

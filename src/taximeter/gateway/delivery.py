@@ -164,8 +164,7 @@ class Delivery:
                 headers.append((COST_HEADER, format_usd(cost.total).encode()))
         if answer.status not in _WITHOUT_BODY:
             headers.append((b"content-length", b"%d" % len(body)))
-        await self._client.start(answer.status, headers)
-        await self._client.part(body, more=False)
+        await self._client.answer(answer.status, headers, body)
 
     def _read_whole(self, record: Record, answer: Answer, body: bytes) -> Reading:
         flavour = record.call.flavour

@@ -219,7 +219,4 @@ def answer_headers(headers: Headers) -> Headers:
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     """The first value of a header."""
-    for given, value in headers:
-        if given == name:
-            return value
-    return None
+    return dict(reversed(headers)).get(name)

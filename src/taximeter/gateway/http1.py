@@ -17,11 +17,13 @@ from typing import Any, Final, cast
 
 import httptools
 
+from taximeter.core.http_heads import END_OF_HEAD, headers_in
 from taximeter.gateway.connecting import connected, tls_context
 from taximeter.gateway.upstream import Answer, FailureKind, Headers, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 _BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _STATUSES: Final = range(200, 600)
 _JOIN_BYTES_MAX: Final = 64 * 1024
 """Request bodies up to this size travel in one write with their head; copying larger ones would cost more."""
@@ -251,6 +253,7 @@ class _Connection(asyncio.Protocol):
         self.headers: Headers = []
         self.answered = False
         self._head_request = False
+        self._head = b""
         self._head_bytes = 0
         self._head_done = False
         self._interim = False
@@ -390,6 +393,8 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self.answered = True
+        if not self._head_done:
+            self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -412,24 +417,21 @@ class _Connection(asyncio.Protocol):
         if self._complete:
             self._keep = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_done:
-            return
-        name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
-            self.framed = True
-        self.headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         self._interim = status < 200
-        if self._interim or self._complete:
-            self.headers = [] if self._interim else self.headers
+        if self._head_done or self._complete:
+            return
+        head, _, behind = self._head.lstrip(b"\r\n").partition(END_OF_HEAD)
+        self._head = behind if self._interim else b""
+        if self._interim:
             return
         if status not in _STATUSES:
             self._fail("protocol_error", f"{self._pool.origin.host} answered with the status {status}")
             return
         self.status = status
+        self.headers = headers = headers_in(head.split(b"\r\n")[1:])
+        self.framed = not _FRAMING.isdisjoint(dict(headers))
         self._head_done = True
         self._keep = self._parser.should_keep_alive()
         if self._head_request or status in _STATUSES_WITHOUT_BODY:

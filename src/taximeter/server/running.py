@@ -12,19 +12,15 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taximeter.errors import UnavailableError, UsageError
 from taximeter.server.answers import App
-from taximeter.server.whole_answers import at_once
+from taximeter.server.http_protocol import HttpProtocol
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 LONGEST_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Largest message of a websocket."""
-HANGUP: Final = "taximeter.hangup"
-"""An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
-
 DRAIN_SECONDS: Final = 20
 """Longest wait, at the end, for answers that are under way."""
 
@@ -58,34 +54,6 @@ def address_of(listener: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's; whole answers leave in one write, and a connection that has ended is gone at once. It and its last
-    request know each other, and would wait for the garbage collector together, which stops all calls for as long as it
-    looks."""
-
-    _on_hangup: Callable[[], None] | None = None
-    _lost = False
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope["extensions"] = {HANGUP: self.call_on_hangup}  # type: ignore[dict-item]
-        super()._start_asgi_task(cycle, at_once(app, cycle))  # type: ignore[arg-type]
-
-    def call_on_hangup(self, function: Callable[[], None] | None) -> None:
-        """What to call when the client hangs up, instead of what was given before; None: nothing."""
-        self._on_hangup = function
-        if self._lost and function is not None:
-            self.loop.call_soon(function)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._lost = True
-        on_hangup, self._on_hangup = self._on_hangup, None
-        if on_hangup is not None:
-            on_hangup()
-        self.cycle = self.scope = None  # type: ignore[assignment]
-        self.pipeline.clear()
 
 
 class _Server(uvicorn.Server):

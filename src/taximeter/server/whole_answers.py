@@ -1,4 +1,4 @@
-"""Answers that are there as a whole leave in one write.
+"""One request and its answer. Answers that are there as a whole leave in one write.
 
 uvicorn writes the head of an answer when it is told of it, and then the body: two packets, each of which the client's
 side has to wake up for. A write to a socket is the dearest thing of a call that the gateway passes on.
@@ -6,12 +6,17 @@ side has to wake up for. A write to a socket is the dearest thing of a call that
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Final
+import asyncio
+import logging
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from taximeter.server.answers import App, Message, Receive, Scope
+Headers = list[tuple[bytes, bytes]]
+
+WHOLE: Final = "taximeter.response.whole"
+"""An extension of ASGI, which the gateway looks for: the type of a message that is a whole answer."""
 
 _FOR_UVICORN: Final = frozenset({b"connection", b"transfer-encoding"})
 """Headers that change how an answer is framed or what becomes of its connection."""
@@ -22,61 +27,103 @@ _JOIN_BYTES_MAX: Final = 64 * 1024
 _CONTROL: Final = bytes({*range(32), 127} - {9})
 """Characters that no header may contain."""
 
+_LENGTH: Final = b"content-length"
 
-class WholeAnswer:
-    """An ASGI `send` before uvicorn's own: it keeps the head of an answer with a length until its body comes.
 
-    What is not there as a whole, and whatever is unusual, goes to uvicorn as it came.
+class Wakeup:
+    """An `asyncio.Event` that is only made when somebody has to wait: a request that is there as a whole waits for
+    nothing."""
+
+    __slots__ = ("_event", "_is_set")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._event: asyncio.Event | None = None
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        self._is_set = False
+        if self._event is not None:
+            self._event.clear()
+
+    async def wait(self) -> None:
+        if not self._is_set:
+            if self._event is None:
+                self._event = asyncio.Event()
+            await self._event.wait()
+
+
+class Cycle(RequestResponseCycle):
+    """uvicorn's, which keeps the head of an answer with a length until its body comes.
+
+    What is not there as a whole, and whatever is unusual, is told to uvicorn's own as it came.
     """
 
-    __slots__ = ("_cycle", "_start")
+    disconnected = False
+    waiting_for_100_continue = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+    logger = logging.getLogger("uvicorn.error")
+    access_logger = logging.getLogger("uvicorn.access")
+    _start: Any = None
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-        self._start: Message | None = None
+    def __init__(self, protocol: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
+        """`body` is what has come of it so far. super's would set again what stands above."""
+        self.scope = scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.default_headers = protocol.server_state.default_headers
+        self.access_log = protocol.access_log
+        self.keep_alive = True
+        self.on_response = protocol.on_response_complete
+        self.message_event = Wakeup()  # type: ignore[assignment]
+        self.body = body  # type: ignore[assignment]
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Any) -> None:
+        """Also takes a message of the type `WHOLE`: `status`, `headers` and `body` of an answer in one."""
+        kind = message["type"]
+        if kind == WHOLE:
+            await self._whole(message["status"], message["headers"], message["body"])
+            return
         start, self._start = self._start, None
-        if start is None:
-            if message["type"] == "http.response.start" and _may_be_whole(message):
+        if kind == "http.response.start":
+            if _LENGTH in dict(message["headers"]):
                 self._start = message
-            else:
-                await self._cycle.send(message)  # type: ignore[arg-type]
-        elif not self._write(start, message):
-            await self._cycle.send(start)  # type: ignore[arg-type]
-            await self._cycle.send(message)  # type: ignore[arg-type]
+                return
+        elif start is not None and message.get("more_body"):
+            await super().send(start)
+        elif start is not None:
+            await self._whole(start["status"], start["headers"], message.get("body", b""))
+            return
+        await super().send(message)
 
-    def _write(self, start: Message, message: Message) -> bool:
-        """Write it all at once, unless that is uvicorn's to do."""
-        cycle, headers, body = self._cycle, start["headers"], message.get("body", b"")
-        size_bytes = len(body)
-        if message.get("more_body") or size_bytes > _JOIN_BYTES_MAX:
+    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+        if not self._written(status, headers, body):
+            await super().send({"type": "http.response.start", "status": status, "headers": headers})
+            await super().send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _written(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Write all of an answer at once, unless that is uvicorn's to do: then nothing is written."""
+        size_bytes, by_name = len(body), dict(headers)
+        if size_bytes > _JOIN_BYTES_MAX or by_name.get(_LENGTH) != b"%d" % size_bytes or self.access_log:
             return False
-        if dict(headers)[b"content-length"] != b"%d" % size_bytes:
+        if self.response_started or self.disconnected or self.flow.write_paused or not self.keep_alive:
             return False
-        if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
+        if not _FOR_UVICORN.isdisjoint(by_name) or self.scope["method"] == "HEAD":
             return False
-        lines = [*map(b": ".join, [*cycle.default_headers, *headers]), b""]
+        lines = [*map(b": ".join, [*self.default_headers, *headers]), b""]
         head = b"\r\n".join(lines)
         if len(head.translate(None, _CONTROL)) != len(head) - 2 * len(lines) + 2:
             return False  # uvicorn refuses it
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"%s%s\r\n%s" % (STATUS_LINE[start["status"]], head, body))
-        cycle.message_event.set()
-        cycle.on_response()
+        self.response_started = self.response_complete = True
+        self.transport.write(b"%s%s\r\n%s" % (STATUS_LINE[status], head, body))
+        self.message_event.set()
+        self.on_response()
         return True
-
-
-def _may_be_whole(start: Message) -> bool:
-    names = dict(start["headers"])
-    return b"content-length" in names and _FOR_UVICORN.isdisjoint(names)
-
-
-def at_once(app: App, cycle: RequestResponseCycle) -> App:
-    """The application, whose whole answers leave in one write."""
-
-    def answering(scope: Scope, receive: Receive, _send: object) -> Awaitable[None]:
-        return app(scope, receive, WholeAnswer(cycle).send)
-
-    return answering

@@ -1,0 +1,226 @@
+"""HTTP/1.1 as we serve it: uvicorn's protocol, with a shorter way for usual requests.
+
+A usual request is one whose head is there as a whole when its connection has nothing else to do, and that says how long
+its body is: nearly all are. The same parser checks it, but does not hand it out header by header. Everything else goes
+uvicorn's own way: pipelined requests, chunked bodies, `Expect`, upgrades, HTTP/1.0, heads that come in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from taximeter.core.http_heads import END_OF_HEAD, Header, headers_in
+from taximeter.server.whole_answers import WHOLE, Cycle
+
+HANGUP: Final = "taximeter.hangup"
+"""An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
+
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
+"""Headers that change how a request is framed, or what becomes of its connection."""
+_MOST_LENGTH_DIGITS: Final = 15
+_SUPPORTED: Final[dict[str, object]] = {}
+
+
+class _Framing:
+    """What a parser is told to tell: where a message ends."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def on_message_complete(self) -> None:
+        self.ended = True
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection. When it has ended it is gone at once: it and its last request know each other, and would wait for
+    the garbage collector together, which stops all calls for as long as it looks."""
+
+    _on_hangup: Callable[[], None] | None = None
+    _lost = False
+    _between = True
+    """Whether the last request that uvicorn's parser was given has ended, and nothing behind it has begun."""
+    _missing_bytes = 0
+    """Of the body of a usual request."""
+    _idle_since: float | None = None
+    """When the last answer ended, if nothing came since."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._framing = _Framing()
+        self._checker: Any = httptools.HttpRequestParser(self._framing)
+
+    # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
+
+    def data_received(self, data: bytes) -> None:
+        self._idle_since = None
+        try:
+            while data and self._between:
+                taken_bytes = self._more_of_body(data) if self._missing_bytes else self._begin_usual(data)
+                if not taken_bytes:
+                    break
+                data = data[taken_bytes:]
+        except httptools.HttpParserError:
+            self._refuse_request()
+            return
+        if data:
+            super().data_received(data)
+
+    def _begin_usual(self, data: bytes) -> int:
+        """Begin the request that `data` begins with, if it is a usual one: how many bytes are of it, 0 if it is not.
+
+        Raises HttpParserError.
+        """
+        before: RequestResponseCycle | None = self.cycle
+        if before is not None and not before.response_complete:
+            return 0
+        head, found, body = data.partition(END_OF_HEAD)
+        request, *lines = head.split(b"\r\n")
+        method, _, rest = request.partition(b" ")
+        target, _, version = rest.partition(b" ")
+        if not found or version != b"HTTP/1.1" or target[:1] != b"/" or target.find(b"#") >= 0 or not method.isalpha():
+            return 0
+        headers = headers_in(lines)
+        length_bytes = _length_of_usual(headers)
+        if length_bytes is None:
+            return 0
+        missing_bytes = length_bytes - len(body)
+        taken = data
+        if missing_bytes < 0:
+            body = body[:length_bytes]
+            taken = data[:missing_bytes]
+        self._check(taken, ends=missing_bytes <= 0)
+        self._missing_bytes = max(missing_bytes, 0)
+        self._begin(method, target, headers, body)
+        return len(taken)
+
+    def _more_of_body(self, data: bytes) -> int:
+        """Take in more of the body of a usual request: how many bytes are of it. Raises HttpParserError."""
+        body = data if len(data) <= self._missing_bytes else data[: self._missing_bytes]
+        self._missing_bytes -= len(body)
+        self._check(body, ends=not self._missing_bytes)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            cycle.more_body = bool(self._missing_bytes)
+            if cycle.more_body and len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+        return len(body)
+
+    def _check(self, data: bytes, *, ends: bool) -> None:
+        """Have it checked. Raises HttpParserError, also where the parser does not find the end where we do."""
+        framing = self._framing
+        framing.ended = False
+        self._checker.feed_data(data)
+        if framing.ended is not ends:
+            raise httptools.HttpParserError("the end of a request is not where its head says")
+
+    def _refuse_request(self) -> None:
+        message = "Invalid HTTP request received."
+        self.logger.warning(message)
+        self.send_400_response(message)
+
+    def on_message_begin(self) -> None:
+        self._between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._between = True
+
+    # ── requests and their answers ───────────────────────────────────────────────────────────────────────
+
+    def _begin(self, method: bytes, target: bytes, headers: list[Header], body: bytes) -> None:
+        raw_path, _, query = target.partition(b"?")
+        path = raw_path.decode("ascii")
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": headers,
+            "state": self.app_state.copy(),
+            "method": method.decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "extensions": {HANGUP: self.call_on_hangup, WHOLE: _SUPPORTED},
+        }
+        self.scope = scope
+        self.cycle = cycle = Cycle(self, scope, body)
+        cycle.more_body = self._missing_bytes > 0
+        if body or not cycle.more_body:
+            cycle.message_event.set()
+        super()._start_asgi_task(cycle, self.app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope["extensions"] = {HANGUP: self.call_on_hangup}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_at_idleness)
+
+    # ── the connection ───────────────────────────────────────────────────────────────────────────────────
+
+    def _unset_keepalive_if_required(self) -> None:
+        """The timer stays: one for each request would cost more than reading its head."""
+        self._idle_since = None
+
+    def _look_at_idleness(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        due = self._idle_since + self.timeout_keep_alive
+        if self.loop.time() < due:
+            self.timeout_keep_alive_task = self.loop.call_at(due, self._look_at_idleness)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def call_on_hangup(self, function: Callable[[], None] | None) -> None:
+        """What to call when the client hangs up, instead of what was given before; None: nothing."""
+        self._on_hangup = function
+        if self._lost and function is not None:
+            self.loop.call_soon(function)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lost = True
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        on_hangup, self._on_hangup = self._on_hangup, None
+        if on_hangup is not None:
+            on_hangup()
+        self.cycle = self.scope = None  # type: ignore[assignment]
+        self.pipeline.clear()
+
+
+def _length_of_usual(headers: list[Header]) -> int | None:
+    """How long the body of a request is; None when the request is none of the usual ones."""
+    by_name = dict(headers)
+    if len(by_name) != len(headers) or not _UNUSUAL.isdisjoint(by_name):
+        return None
+    if by_name.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    length = by_name.get(b"content-length", b"0")
+    return int(length) if length.isdigit() and len(length) <= _MOST_LENGTH_DIGITS else None
