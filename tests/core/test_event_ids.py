@@ -18,11 +18,21 @@ def test_an_id_has_the_time_it_was_asked_for_and_a_random_part_of_its_own() -> N
     assert len({one[14:] for one in made}) == len(made)
 
 
-def test_ids_are_those_of_the_same_chance() -> None:
-    chance = os.urandom(PREPARED_IDS * RANDOM_BYTES)
+def test_every_bit_of_an_id_that_is_not_fixed_is_chance() -> None:
+    def random_bits(byte: int) -> set[int]:
+        ids = EventIds(lambda size: bytes([byte]) * size)
+        return {UUID(ids.new(0)).int for _ in range(PREPARED_IDS)}
+
+    zeros, ones = random_bits(0x00), random_bits(0xFF)
+    assert zeros == {UUID(uuid7(0, bytes(RANDOM_BYTES))).int}
+    assert ones == {UUID(uuid7(0, b"\xff" * RANDOM_BYTES)).int}
+
+
+def test_no_chance_is_used_twice() -> None:
+    chance = b"".join(number.to_bytes(2, "big") for number in range(PREPARED_IDS * RANDOM_BYTES // 2))
     ids = EventIds(lambda size: chance[:size])
-    parts = [chance[start : start + RANDOM_BYTES] for start in range(0, len(chance), RANDOM_BYTES)]
-    assert sorted(ids.new(7) for _ in parts) == sorted(uuid7(7, part) for part in parts)
+    made = [ids.new(0).split("-") for _ in range(PREPARED_IDS)]
+    assert [len({one[place] for one in made}) for place in (2, 3, 4)] == [PREPARED_IDS] * 3
 
 
 def test_chance_is_fetched_once_for_many_ids_and_again_after_forgetting() -> None:

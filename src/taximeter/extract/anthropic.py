@@ -88,7 +88,9 @@ def read_plain_answer(message: Any) -> Plain | None:
         if usage.get("server_tool_use") is not None or usage.get("inference_geo") not in (None, _NO_REGION):
             return None
         counts = _plain_counts(usage)
-        return None if counts is None else told(message, usage.get("service_tier"), counts)
+        if counts is None:
+            return None
+        return told(message, usage.get("service_tier"), (*counts,), (*counts.values(),))
     except NOT_PLAIN:
         return None
 

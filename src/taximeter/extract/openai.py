@@ -6,11 +6,13 @@ audio inside the completion. A host that counts them apart is recognised by its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from taximeter.core.usage import CACHE_PARTS, LARGEST_COUNT, NOTHING_COUNTED, Usage
 from taximeter.extract.counts import CountTable, Units, believable, counts_in, summed, units_in
@@ -333,14 +335,6 @@ def tool_unit(item: Payload) -> str | None:
 
 # ── plain answers ────────────────────────────────────────────────────────────────────────────────────────────
 
-_PLAIN_CHAT: Final = dict.fromkeys(
-    ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details")
-)
-_PLAIN_RESPONSE: Final = dict.fromkeys(
-    ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details")
-)
-"""The names of a plain usage, in the order in which `_plain` takes them."""
-
 _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 
@@ -348,7 +342,7 @@ def read_plain_chat(answer: Any) -> Plain | None:
     try:
         if answer.get("error") or answer.get("usage_breakdown"):
             return None
-        return _plain(answer, answer["usage"], _PLAIN_CHAT)
+        return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
         return None
 
@@ -360,32 +354,129 @@ def read_plain_response(response: Any) -> Plain | None:
         for item in response["output"]:
             if item["type"] not in _PLAIN_OUTPUT:
                 return None
-        return _plain(response, response["usage"], _PLAIN_RESPONSE)
+        return _RESPONSE_USAGES.read(response, response["usage"])
     except NOT_PLAIN:
         return None
 
 
-def _plain(answer: Any, usage: Any, names: dict[str, None]) -> Plain | None:
-    """Plain: whole numbers, parts inside their wholes, and nothing outside the two that make the total."""
-    if not usage.keys() <= names.keys():
-        return None
-    read, written, total, read_details, written_details = map(usage.get, names)
-    counts = {"input_tokens": read, "output_tokens": written}
-    for details, known, whole in ((read_details, _INPUT_DETAILS, read), (written_details, _OUTPUT_DETAILS, written)):
-        if details and _CACHED_BY_MODALITY in details:
+MOST_FORMS: Final = 256
+"""Forms of usages that are remembered. Later ones are found out each time."""
+
+LONGEST_FORM: Final = 1_024
+"""Characters of all names in a form that is remembered."""
+
+_NO_DETAILS: Final[dict[str, Any]] = {}
+
+_Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
+_Names: TypeAlias = tuple[str, ...]
+
+
+class _Form:
+    """A plain usage that has certain names, in itself and in its details. They are the same in nearly every answer of a
+    host, so where its counts are is settled once."""
+
+    __slots__ = ("_cached", "_inputs", "_of_input", "_of_output", "_pick", "_places", "_sizes", "_usage", "classes")
+
+    def __init__(self, names: _Names, usage: _Names, of_input: _Names, of_output: _Names) -> None:
+        """`names` are those of the two wholes, of their total, and of the details of either."""
+        said = [name for name in names if name in usage]
+        self._usage = _values(said)
+        self._of_input = _values(of_input)
+        self._of_output = _values(of_output)
+        self._places = tuple(said.index(name) if name in said else None for name in names[2:])
+        self._sizes = (len(usage), len(of_input), len(of_output))
+        # In `counts` all values stand beside each other: the usage, and the details of the input and of the output.
+        behind_usage = len(said) + 1
+        behind_input = behind_usage + (len(of_input) + 1 if of_input else 0)
+        places = {"input_tokens": 0, **_parts(_INPUT_DETAILS, of_input, behind_usage)}
+        self._inputs = len(places)
+        places |= {"output_tokens": 1, **_parts(_OUTPUT_DETAILS, of_output, behind_input)}
+        self.classes = (*places,)
+        self._pick: _Pick = itemgetter(*places.values())
+        cached = tuple(self.classes.index(name) for name in CACHE_PARTS if name in places)
+        self._cached = cached if len(cached) > 1 else ()
+
+    def counts(self, usage: Any) -> tuple[int, ...] | None:
+        """The counts of `classes`. None when the usage has other names, or is not plain: whole numbers, parts inside
+        their wholes, and nothing outside the two that make the total."""
+        try:
+            said = self._usage(usage)
+            total_at, input_at, output_at = self._places
+            total = None if total_at is None else said[total_at]
+            of_input = _NO_DETAILS if input_at is None else said[input_at] or _NO_DETAILS
+            of_output = _NO_DETAILS if output_at is None else said[output_at] or _NO_DETAILS
+            if (len(usage), len(of_input), len(of_output)) != self._sizes:
+                return None
+            counts = self._pick((*said, *self._of_input(of_input), *self._of_output(of_output)))
+        except KeyError:
             return None
-        for theirs, ours in known.items() if details else ():
-            if theirs in details and ours not in counts:
-                counts[ours] = part = details[theirs]
-                if part > whole:
-                    return None
-    if {*map(type, counts.values())} != PLAIN_COUNT or min(counts.values()) < 0:
-        return None
-    if total not in (None, read + written) or read + written > LARGEST_COUNT:
-        return None
-    if "cache_write_5m_tokens" in counts and sum(counts.get(name, 0) for name in CACHE_PARTS) > read:
-        return None
-    return told(answer, answer.get("service_tier"), counts)
+        inputs = self._inputs
+        read, written = counts[0], counts[inputs]
+        if {*map(type, counts)} != PLAIN_COUNT or min(counts) < 0:
+            return None
+        if max(counts[:inputs]) > read or max(counts[inputs:]) > written or read + written > LARGEST_COUNT:
+            return None
+        if total is not None and total != read + written:
+            return None
+        if self._cached and sum(map(counts.__getitem__, self._cached)) > read:
+            return None
+        return counts
+
+
+def _values(names: Sequence[str]) -> _Pick:
+    """Takes the values of these names, and that of the first once more: of one name `itemgetter` makes no tuple."""
+    return itemgetter(*names, names[0]) if names else tuple
+
+
+def _parts(known: Mapping[str, str], said: _Names, at: int) -> dict[str, int]:
+    """The token classes in details that have these names, whose values stand from `at` on, and where each stands."""
+    places: dict[str, int] = {}
+    for theirs, ours in known.items():
+        if theirs in said:
+            places.setdefault(ours, at + said.index(theirs))
+    return places
+
+
+class _PlainUsages:
+    """Reads the plain usages of one dialect. What the latest one was like is tried first."""
+
+    def __init__(self, *names: str) -> None:
+        """Of the two wholes, of their total, and of the details of either."""
+        self._names = names
+        self._forms: dict[tuple[_Names, ...], _Form] = {}
+        self._latest = _Form(names, names, (), ())
+
+    def read(self, answer: Any, usage: Any) -> Plain | None:
+        form: _Form | None = self._latest
+        counts = self._latest.counts(usage)
+        if counts is None:
+            form = self._form_of(usage)
+            counts = None if form is None else form.counts(usage)
+        if form is None or counts is None:
+            return None
+        self._latest = form
+        return told(answer, answer.get("service_tier"), form.classes, counts)
+
+    def _form_of(self, usage: Any) -> _Form | None:
+        """None when no plain usage has such names."""
+        *_, input_name, output_name = names = self._names
+        said = (*usage,), (*(usage.get(input_name) or ()),), (*(usage.get(output_name) or ()),)
+        form = self._forms.get(said)
+        if form is None:
+            if not {*names[:2]} <= {*said[0]} <= {*names} or _CACHED_BY_MODALITY in said[1]:
+                return None
+            form = _Form(names, *said)
+            if len(self._forms) < MOST_FORMS and sum(map(len, chain(*said))) <= LONGEST_FORM:
+                self._forms[said] = form
+        return form
+
+
+_CHAT_USAGES: Final = _PlainUsages(
+    "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"
+)
+_RESPONSE_USAGES: Final = _PlainUsages(
+    "input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details"
+)
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,17 +16,19 @@ from taximeter.extract.reading import Reading
 
 @dataclass(slots=True)
 class Plain:
-    """A whole answer with nothing unusual in it. `counts` are token classes, parts inside their wholes."""
+    """A whole answer with nothing unusual in it: a count of each of `classes`, parts inside their wholes."""
 
     response_model: str
     response_id: str
     service_tier: str | None
-    counts: dict[str, int]
+    output_tokens: int
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
 
     def reading(self) -> Reading:
         return Reading(
             response_model=self.response_model,
-            usage=Usage(units={}, **self.counts),
+            usage=Usage(units={}, **dict(zip(self.classes, self.counts, strict=True))),
             service_tier=self.service_tier,
             response_id=self.response_id,
             finished=True,
@@ -40,14 +42,14 @@ NOT_PLAIN: Final = (KeyError, TypeError, AttributeError)
 """What is raised where an answer is taken for a plain one and has other types: cheaper than to ask each value."""
 
 
-def told(answer: Any, service_tier: Any, counts: dict[str, int]) -> Plain | None:
+def told(answer: Any, service_tier: Any, classes: tuple[str, ...], counts: tuple[int, ...]) -> Plain | None:
     """The plain answer with these counts; None when its names are not plain, or one of `NOT_PLAIN` raised."""
     model, answer_id = answer["model"], answer["id"]
     # Text as it stands: nothing to cut, nothing that cannot be encoded.
     names = "".join((model, answer_id, service_tier or ""))
     if not model or not answer_id or len(names) > LONGEST_NAME or not names.isascii():
         return None
-    return Plain(model, answer_id, service_tier or None, counts)
+    return Plain(model, answer_id, service_tier or None, counts[classes.index("output_tokens")], classes, counts)
 
 
 def is_count(value: object) -> TypeGuard[int]:

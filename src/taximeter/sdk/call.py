@@ -223,7 +223,7 @@ class Call:
         if not self._ended():
             return
         about = self._known()
-        about.expected.learn(plain.counts["output_tokens"])
+        about.expected.learn(plain.output_tokens)
         if self.hold is not None:
             self._settle(self.hold, plain.reading())
         # A float made into text is the dearest step of a line; two whole numbers are not.

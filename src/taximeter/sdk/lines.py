@@ -48,10 +48,13 @@ def attributed(attribution: Attribution) -> str:
 
 def answered(plain: Plain) -> str:
     """The members of a record that a plain answer is, each with a comma before it."""
-    said = f'{_served(plain.response_model, plain.service_tier)},"response_id":{quoted(plain.response_id)}'
-    for name, count in plain.counts.items():
-        said += f',"{name}":{count}'
-    return said
+    served = _served(plain.response_model, plain.service_tier)
+    return f'{served},"response_id":{quoted(plain.response_id)}{_counts(plain.classes) % plain.counts}'
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _counts(classes: tuple[str, ...]) -> str:
+    return "".join(f',"{name}":%d' for name in classes)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
