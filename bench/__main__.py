@@ -213,7 +213,9 @@ def _parser() -> argparse.ArgumentParser:
     of_store.add_argument("--store-events", type=int, default=1_000_000, help="how long a history is made")
     of_store.add_argument("--store-days", type=int, default=30, help="over how many days")
     of_store.add_argument("--store-file", type=Path, help="a history that was made before")
-    of_store.add_argument("--store-others", action="store_true", help="ClickHouse's engine and PostgreSQL beside it")
+    of_store.add_argument(
+        "--store-others", nargs="+", default=(), choices=sorted(store.OTHERS), help="engines that are asked the same"
+    )
     of_limits = parser.add_argument_group("limits")
     of_limits.add_argument("--admissions", type=int, default=limits.ADMISSIONS, help="calls that are admitted")
     return parser

@@ -1,11 +1,11 @@
 """The store of events: the page's overview and the named questions over a long history, with and without roll-ups.
 
-    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE] [--store-others]
+    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE] [--store-others ClickHouse PostgreSQL]
 
 A history is made inside DuckDB (see `histories`), its roll-ups are added up, and every question is asked several times:
 first with nothing of the file in memory, then warm. Beside it stands plain DuckDB on the same events: the same
 statements without roll-ups. `--store-file` takes a history that is there already, and leaves it there.
-`--store-others` asks the same of the ClickHouse engine and of PostgreSQL, on the same events (see `store_others`), and
+`--store-others` asks the same of the ClickHouse engine and of PostgreSQL, as named, on the same events (see `store_others`), and
 compares what they answer.
 """
 
@@ -86,13 +86,13 @@ class Measured:
     notes: Sequence[str]
 
 
-def result(events: int, days: int, file: Path | None, *, others: bool = False) -> Result:
+def result(events: int, days: int, file: Path | None, *, others: Sequence[str] = ()) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         made = file or Path(folder) / "events.duckdb"
         if file is None:
             fill(made, history_of(events, days))
         measured = _measured(made)
-        beside = [_beside(name, made, Path(folder), measured) for name in OTHERS] if others else []
+        beside = [_beside(name, made, Path(folder), measured) for name in others]
     rows = {name: _row(measured.ours[name], measured.alone[name]) for name in measured.asks}
     rows = {name: {**row, **{f"{one.name}, ms": one.warm_ms.get(name) for one in beside}} for name, row in rows.items()}
     notes = [*measured.notes, *(one.note for one in beside)]
