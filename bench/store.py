@@ -1,11 +1,12 @@
 """The store of events: the page's overview and the named questions over a long history, with and without roll-ups.
 
-    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE] [--store-others ClickHouse PostgreSQL]
+    python -m bench store [--store-events 1000000] [--store-days 30] [--store-file FILE]
+        [--store-others ClickHouse PostgreSQL]
 
 A history is made inside DuckDB (see `histories`), its roll-ups are added up, and every question is asked several times:
 first with nothing of the file in memory, then warm. Beside it stands plain DuckDB on the same events: the same
 statements without roll-ups. `--store-file` takes a history that is there already, and leaves it there.
-`--store-others` asks the same of the ClickHouse engine and of PostgreSQL, as named, on the same events (see `store_others`), and
+`--store-others` asks the same of the ClickHouse engine and of PostgreSQL, on the same events (see `store_others`), and
 compares what they answer.
 """
 
