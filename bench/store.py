@@ -25,7 +25,7 @@ from typing import Any, Final
 from bench.figures import Promise, Result, Row
 from bench.histories import fill, history_of
 from bench.store_others import MissingEngineError, Other, clickhouse_engine, postgres
-from taximeter.reports.questions import QUESTIONS, answer_question
+from taximeter.reports.questions import QUESTIONS, Asked, answer_question
 from taximeter.store.events import DuckDBEvents, parse_query
 
 WARM_MS, COLD_MS, START_SECONDS = 300.0, 1500.0, 3.0
@@ -48,8 +48,8 @@ OVERVIEW: Final[Mapping[str, Mapping[str, Any]]] = {
     "page: top models": {"measures": _TABLE, "group_by": ["model"], "limit": 10},
 }
 
-Ask = Callable[[Any], Mapping[str, Any]]
-"""A question, put to anything with `query`; its answer as JSON."""
+Ask = Callable[[Asked], Mapping[str, Any]]
+"""A question; its answer as JSON."""
 
 OTHERS: Final = {"ClickHouse": clickhouse_engine, "PostgreSQL": postgres}
 TIMES_OF_OTHERS: Final = 3
