@@ -61,18 +61,19 @@ def without_events(store: EventStore) -> None:
     store._writer.execute("DELETE FROM events")
 
 
-def without_level(store: EventStore, level: Level) -> None:
-    """As a version that did not know the level left the store, which is closed."""
-    if isinstance(store, ClickHouseEvents):
-        statements = [f"DROP VIEW {level.view}", f"DROP TABLE {level.table}"]
-        marks = ("rollup_dirty", "rollup_units")
-        statements += [f"ALTER TABLE {table} DELETE WHERE level = '{level.name}'" for table in marks]
-        for statement in statements:
-            store._client.write(statement)
-    else:
-        assert isinstance(store, DuckDBEvents)
-        store._writer.execute(f"DROP VIEW {level.view}; DROP TABLE {level.table}")
-        store._writer.execute(f"DELETE FROM rollup_dirty WHERE level = '{level.name}'")
+def without_level(store: EventStore, *levels: Level) -> None:
+    """As a version that did not know the levels left the store, which is closed."""
+    for level in levels:
+        if isinstance(store, ClickHouseEvents):
+            statements = [f"DROP VIEW {level.view}", f"DROP TABLE {level.table}"]
+            marks = ("rollup_dirty", "rollup_units")
+            statements += [f"ALTER TABLE {table} DELETE WHERE level = '{level.name}'" for table in marks]
+            for statement in statements:
+                store._client.write(statement)
+        else:
+            assert isinstance(store, DuckDBEvents)
+            store._writer.execute(f"DROP VIEW {level.view}; DROP TABLE {level.table}")
+            store._writer.execute(f"DELETE FROM rollup_dirty WHERE level = '{level.name}'")
     store.close()
 
 

@@ -24,7 +24,8 @@ from taximeter.core.cost import Cost
 from taximeter.errors import UsageError
 from taximeter.store.events import EventStore, Query
 from taximeter.store.events.bins import middle_ms
-from taximeter.store.events.durations import DURATION, FIRST_TOKEN
+from taximeter.store.events.durations import DURATION, FIRST_TOKEN, Timing
+from taximeter.store.events.filters import parse_filters
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.port import Retention
 from taximeter.store.events.query import Order
@@ -36,6 +37,7 @@ from taximeter.store.events.rollups import (
     LEVELS,
     TIMED,
     USER_DAYS,
+    USER_DURATION_DAYS,
     USER_WEEKS,
     VALUE_DAYS,
     Level,
@@ -257,8 +259,10 @@ def test_percentiles_come_from_how_many_calls_of_a_day_took_how_long(rolled: Eve
         told = rolled.query(replace(asked, group_by=group_by, limit=limit))
         assert [row["latency_ms_p99"] for row in told.rows] == [from_sums, from_events]
         assert told.totals == {"calls": 4, "latency_ms_p50": from_sums, "latency_ms_p99": from_events}
-    by_user = rolled.query(replace(asked, group_by=("user_id",)))  # of which there are no such sums
-    assert by_user.rows[0]["latency_ms_p50"] == naive.told(40.0)
+    by_user = replace(asked, group_by=("user_id",))  # which comes from sums of its own
+    assert rolled.query(by_user).rows[0]["latency_ms_p50"] == naive.told(40.0)
+    with_other_sums(rolled, USER_DURATION_DAYS.table, "bin = 7")
+    assert rolled.query(by_user).rows[0]["latency_ms_p50"] == from_sums
 
 
 def test_a_group_in_which_nothing_was_timed_has_no_percentile_beside_its_users(rolled: EventStore) -> None:
@@ -278,10 +282,11 @@ def test_one_row_may_be_ordered_by_what_it_does_not_tell(rolled: EventStore) -> 
 
 
 def test_percentiles_outlive_the_events_they_are_of(aged: EventStore) -> None:
-    asked = Query(from_us=0, to_us=NOW_US, measures=("latency_ms_p95",), group_by=("feature",))
-    assert aged.query(replace(asked, order_by=Order("calls", True))).totals == {"latency_ms_p95": naive.told(40.0)}
+    asked = Query(from_us=0, to_us=NOW_US, measures=("latency_ms_p95",), order_by=Order("calls", True))
+    for dimension in ("feature", "user_id"):
+        assert aged.query(replace(asked, group_by=(dimension,))).totals == {"latency_ms_p95": naive.told(40.0)}
     with pytest.raises(UsageError, match="no longer kept"):
-        aged.query(replace(asked, group_by=("user_id",)))
+        aged.query(replace(asked, group_by=("user_id",), measures=("time_to_first_token_ms_p95",)))
 
 
 def test_percentiles_are_refused_of_days_whose_events_were_gone_before_their_times_were_counted(
@@ -290,7 +295,7 @@ def test_percentiles_are_refused_of_days_whose_events_were_gone_before_their_tim
     store = open_events(tmp_path)
     store.append(lines([record(n, f"2026-11-{10 + n}T10:00:00Z") for n in range(10)]), {})
     store.expire(Retention({EVENTS: 2}), NOW_US)
-    without_level(store, TIMED[0])
+    without_level(store, TIMED[0], USER_DURATION_DAYS)
     newer = open_events(tmp_path)
     newer.roll_up(LATEST_US)
     asked = Query(from_us=NOW_US - 2 * DAY_US, to_us=NOW_US, measures=("latency_ms_p50",))
@@ -308,7 +313,6 @@ def test_percentiles_are_refused_of_days_whose_events_were_gone_before_their_tim
         ({"interval": "month"}, True),
         ({"interval": "hour"}, False),
         ({"interval": "day", "timezone": "Europe/Berlin"}, False),
-        ({"group_by": ("user_id",)}, False),
         ({"group_by": ("tags.plan",)}, False),
         ({"to_us": DAY_US - 1}, False),
     ],
@@ -322,6 +326,31 @@ def test_percentiles_come_from_days_only_where_those_say_what_the_events_say(
     )
 
 
+@pytest.mark.parametrize(
+    ("timing", "dirty", "level"),
+    [
+        (DURATION, (), USER_DURATION_DAYS),
+        (DURATION, (USER_DURATION_DAYS,), None),
+        (FIRST_TOKEN, (), None),
+    ],
+)
+def test_how_long_calls_of_a_user_took_is_kept_and_how_long_the_first_token_did_is_not(
+    timing: Timing, dirty: tuple[Level, ...], level: Level | None
+) -> None:
+    query = Query(from_us=0, to_us=DAY_US, group_by=("user_id", "team"))
+    found = plan_of_timing(query, timing, Standing([(one.name, 0) for one in dirty]))
+    assert [one for one, _ in found.rolled] == [level] if found else level is None
+
+
+def test_of_two_levels_that_say_how_long_calls_took_the_one_that_is_kept_says_it() -> None:
+    query = Query(from_us=0, to_us=DAY_US, filters=parse_filters({"team": "search"}))
+    first = plan_of_timing(query, DURATION, Standing())
+    second = plan_of_timing(query, DURATION, Standing([(TIMED[0].name, 0)]))
+    assert first is not None
+    assert second is not None
+    assert (first.rolled[0][0], second.rolled[0][0]) == (TIMED[0], USER_DURATION_DAYS)
+
+
 def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
     rolled.append(lines([record(7, "2026-11-18T12:10:00Z")]), {})
     assert rolled.roll_up(at_random.moment_us("2026-11-18T12:59:59Z")) == 0
@@ -333,14 +362,14 @@ def test_units_that_have_not_ended_wait(rolled: EventStore) -> None:
 
 def test_verifying_finds_what_differs_and_repairs_it(rolled: EventStore) -> None:
     assert rolled.verify().checked == {HOURS.name: 24, USER_DAYS.name: 1, USER_WEEKS.name: 1, **more_days(1)}
-    amounts = ("cost_usd = 7", "calls = 7", "errors = 7", "retries = 7", "bin = 7", "bin = 7")
+    amounts = ("cost_usd = 7", "calls = 7", "errors = 7", "retries = 7", "bin = 7", "bin = 7", "bin = 7")
     for level, amount in zip(LEVELS, amounts, strict=True):
         with_other_sums(rolled, level.table, amount)
     ten = at_random.moment_us("2026-11-18T10:00:00Z")
     day = at_random.moment_us("2026-11-18T00:00:00Z")
     week = at_random.moment_us("2026-11-16T00:00:00Z")
     of_hours = ((HOURS.name, ten), (HOURS.name, ten + HOUR_US))
-    of_days = ((VALUE_DAYS.name, day), (TIMED[0].name, day))
+    of_days = ((VALUE_DAYS.name, day), (TIMED[0].name, day), (USER_DURATION_DAYS.name, day))
     wrong = (*of_hours, (USER_DAYS.name, day), (USER_WEEKS.name, week), *of_days)
     assert rolled.verify(repair=True).differing == wrong
     assert rolled.verify().differing == ()
@@ -362,7 +391,7 @@ def test_only_days_that_hold_something_are_compared(rolled: EventStore) -> None:
 
 def test_sums_without_events_are_found_too(rolled: EventStore) -> None:
     without_events(rolled)
-    assert len(rolled.verify(repair=True).differing) == 5
+    assert len(rolled.verify(repair=True).differing) == 6
     assert rolled.verify().differing == ()
 
 

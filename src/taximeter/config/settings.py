@@ -195,7 +195,10 @@ class RetentionSettings(Section):
         "how long, are kept; at least as long as events.",
     )
     daily_user_sums_days: int | None = Field(
-        default=None, gt=0, description="Days that each user's sums of days are kept; at least as long as events."
+        default=None,
+        gt=0,
+        description="Days that each user's sums of days, and how many of each user's calls took how long, are kept; at "
+        "least as long as events.",
     )
 
     @model_validator(mode="after")
