@@ -12,7 +12,8 @@ import pytest
 from taximeter.core.attribution import DIMENSIONS, Attribution
 from taximeter.core.event import UsageEvent, as_record
 from taximeter.core.usage import TOKEN_CLASSES, Usage
-from taximeter.gateway.lines import begin_line, event_line, progress_line
+from taximeter.gateway.call import Call
+from taximeter.gateway.lines import begin_line, event_line, known_part, progress_line
 
 BARE = UsageEvent(event_id="e", started_at_us=1, source="gateway", status="ok", provider="openai")
 SHARE = Usage(input_tokens=1, units={"web_searches": 2, "audio_seconds": Decimal("0.5")})
@@ -48,13 +49,29 @@ def test_an_event_is_written_as_its_record(event: UsageEvent) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
+def test_an_event_whose_begin_record_was_written_is_written_the_same(event: UsageEvent) -> None:
+    assert json.loads(event_line(event, known_part(known(event)))) == as_record(event)
+
+
+@pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("held", [None, {"team-month": 5}])
-def test_a_begin_record_is_the_event_without_its_status(event: UsageEvent, held: dict[str, int] | None) -> None:
-    record = {**as_record(event), "record": "begin", "expected_output_tokens": 7}
+def test_a_begin_record_is_what_is_known_of_the_event(event: UsageEvent, held: dict[str, int] | None) -> None:
+    call = Call(event.event_id, event.started_at_us, 0.0, event.provider)
+    call.known |= known(event)
+    record = {**as_record(call.begun()), "record": "begin", "expected_output_tokens": 7}
     del record["status"]
     if held is not None:
         record["held"] = held
-    assert json.loads(begin_line(event, 7, held)) == record
+    assert json.loads(begin_line(known_part(call.known), event.request_id, None, 7, held)) == record
+    with_input = json.loads(begin_line(known_part(call.known), event.request_id, 9, 7, held))
+    assert with_input == {**record, "input_tokens": 9}
+
+
+def known(event: UsageEvent) -> dict[str, Any]:
+    """What a gateway knows of it when it leaves."""
+    names = ("event_id", "started_at_us", "source", "provider", "request_model", "operation", "attempt", "request_id")
+    more = ("trace_id", "span_id", "api_key_id", "attribution")
+    return {name: getattr(event, name) for name in (*names, *more)}
 
 
 @pytest.mark.parametrize("held", [{}, {"held": {"team-month": 5}}])

@@ -26,7 +26,7 @@ def is_told_again(reading: Reading) -> bool:
 class Call:
     """A call on its way. `started_at_us` is wall time, `started` the monotonic counter at the same moment."""
 
-    __slots__ = ("_known", "asked_for_usage", "event_id", "facts", "first_token_at", "flavour", "started")
+    __slots__ = ("asked_for_usage", "event_id", "facts", "first_token_at", "flavour", "known", "known_part", "started")
 
     def __init__(self, event_id: str, started_at_us: int, started: float, provider: str) -> None:
         self.event_id = event_id
@@ -35,63 +35,66 @@ class Call:
         self.facts = NOTHING_ASKED
         self.asked_for_usage = False
         self.first_token_at: float | None = None
-        self._known: dict[str, Any] = {
+        self.known: dict[str, Any] = {
             "event_id": event_id,
             "started_at_us": started_at_us,
             "source": "gateway",
             "provider": provider,
         }
+        """Fields of its event."""
+        self.known_part: bytes | None = None
+        """How its begin record began: what that says does not change any more."""
 
     def another(self, event_id: str) -> Call:
         """The next call of the same session: of the same people, under the same request id."""
         self.keeps_request_id()
-        call = Call(event_id, self._known["started_at_us"], self.started, self._known["provider"])
-        call._known = {**self._known, "event_id": event_id}
+        call = Call(event_id, self.known["started_at_us"], self.started, self.known["provider"])
+        call.known = {**self.known, "event_id": event_id}
         return call
 
     def tried_again(self, event_id: str, attempt: int, provider: str) -> Call:
         """The next attempt of this call, perhaps at another provider."""
         call = self.another(event_id)
-        call._known |= {"attempt": attempt, "provider": provider}
+        call.known |= {"attempt": attempt, "provider": provider}
         return call
 
     def keeps_request_id(self) -> None:
         """It is not the only one of its request: all of them go by one id, by its own when the client gave none."""
-        self._known["request_id"] = self._known.get("request_id") or self.event_id
+        self.known["request_id"] = self.known.get("request_id") or self.event_id
 
     @property
     def provider(self) -> str:
-        provider: str = self._known["provider"]
+        provider: str = self.known["provider"]
         return provider
 
     @property
     def attempt(self) -> int:
-        attempt: int = self._known["attempt"]
+        attempt: int = self.known["attempt"]
         return attempt
 
     def starts_now(self, now_us: int, now: float) -> None:
         """It begins later than it was made: `now_us` is wall time, `now` the monotonic counter."""
-        self._known["started_at_us"] = now_us
+        self.known["started_at_us"] = now_us
         self.started = now
 
     def belongs_to(self, attribution: Attribution, api_key_id: str | None) -> None:
-        self._known["attribution"] = attribution
-        self._known["api_key_id"] = api_key_id
+        self.known["attribution"] = attribution
+        self.known["api_key_id"] = api_key_id
 
     def is_attempt(self, attempt: int, request_id: str | None) -> None:
-        self._known["attempt"] = attempt
-        self._known["request_id"] = request_id
+        self.known["attempt"] = attempt
+        self.known["request_id"] = request_id
 
     def is_answered(self, headers: Headers) -> None:
         """A call that its client gave no name goes by the provider's, which its support asks for."""
-        if self._known.get("request_id") is None:
+        if self.known.get("request_id") is None:
             named = first(headers, b"x-request-id") or first(headers, b"request-id")
-            self._known["request_id"] = None if named is None else text_of(named)[:LONGEST_VALUE] or None
+            self.known["request_id"] = None if named is None else text_of(named)[:LONGEST_VALUE] or None
 
     def is_traced(self, head: RequestHead) -> None:
         trace = trace_of(head.note(b"traceparent"))
         if trace is not None:
-            self._known["trace_id"], self._known["span_id"] = trace
+            self.known["trace_id"], self.known["span_id"] = trace
 
     def asks_for_usage(self, asks: bool) -> None:
         """Whether the stream is told, by us, to end with its usage."""
@@ -102,14 +105,19 @@ class Call:
         """What the request says."""
         self.flavour = flavour
         self.facts = facts
-        self._known["request_model"] = facts.model
-        self._known["operation"] = facts.operation or None
+        self.known["request_model"] = facts.model
+        self.known["operation"] = facts.operation or None
+
+    @property
+    def estimated_input_tokens(self) -> int | None:
+        characters = self.facts.input_characters
+        return estimated_tokens(characters) if characters else None
 
     def begun(self) -> UsageEvent:
         """The event as far as it is known when the request leaves; the input is an estimate."""
-        characters = self.facts.input_characters
-        usage = Usage(input_tokens=estimated_tokens(characters)) if characters else NOTHING_COUNTED
-        return UsageEvent(status="interrupted", usage=usage, **self._known)
+        tokens = self.estimated_input_tokens
+        usage = NOTHING_COUNTED if tokens is None else Usage(input_tokens=tokens)
+        return UsageEvent(status="interrupted", usage=usage, **self.known)
 
     def ended(
         self,
@@ -141,7 +149,7 @@ class Call:
             usage_estimated=estimated,
             not_billed=not_billed or reading.not_billed,
             reported_cost_usd=reading.reported_cost_usd,
-            **self._known,
+            **self.known,
         )
 
     def refused(self, now: float, error_type: str = "unrecordable") -> UsageEvent:

@@ -38,8 +38,7 @@ Attributes = tuple[tuple[bytes, bytes], ...]
 MOST_REMEMBERED: Final = 4096
 """Sets of attribution headers whose meaning is kept: the same few come again and again."""
 
-_DROP, _SECRET, _NOTE, _ENCODING, _LENGTH = range(5)
-
+_TRAVELS, _DROP, _SECRET, _NOTE, _ENCODING, _LENGTH, _OURS = range(7)
 _HOP_BY_HOP: Final = (
     b"connection",
     b"keep-alive",
@@ -78,6 +77,17 @@ IN_QUERY: Final = b"?"
 
 READABLE_ENCODINGS: Final = frozenset((b"gzip", b"deflate", b"identity"))
 
+_roles: Final[dict[bytes, int]] = dict(_REQUEST_ROLES)
+"""Roles of all names that came so far, `MOST_REMEMBERED` at most."""
+
+
+def _role_of(name: bytes) -> int:
+    """The role of a header that did not come before."""
+    role = _OURS if name.startswith(OURS) else _TRAVELS
+    if len(_roles) < MOST_REMEMBERED:
+        _roles[name] = role
+    return role
+
 
 class RequestHead:
     """The headers of a request, sorted by whose they are."""
@@ -91,20 +101,21 @@ class RequestHead:
         self.ours: dict[bytes, bytes] = {}
         self.accept_encoding: bytes | None = None
         self.content_length: int | None = None
-        connection = None
+        forward, connection = self.forward, None
         for header in headers:
             name, value = header
-            role = _REQUEST_ROLES.get(name)
+            role = _roles.get(name)
             if role is None:
-                if name.startswith(OURS):
-                    self._take_ours(name[len(OURS) :], value)
-                else:
-                    self.forward.append(header)
+                role = _role_of(name)
+            if role == _TRAVELS:
+                forward.append(header)
+            elif role == _OURS:
+                self._take_ours(name[len(OURS) :], value)
             elif role == _NOTE:
                 self.notes[name] = value
-                self.forward.append(header)
+                forward.append(header)
             elif role == _SECRET:
-                self.secrets.append((name, value))
+                self.secrets.append(header)
             elif role == _ENCODING:
                 self.accept_encoding = value
             elif role == _LENGTH:
@@ -127,8 +138,9 @@ class RequestHead:
 
     def _take_ours(self, name: bytes, value: bytes) -> None:
         """A header given again replaces the one before it; tags are a list, which goes on."""
-        before = self.ours.get(name) if name == b"tags" else None
-        self.ours[name] = value if before is None else before + b"," + value
+        if name == b"tags" and name in self.ours:
+            value = self.ours[name] + b"," + value
+        self.ours[name] = value
 
     def _drop_named(self, connection: bytes) -> None:
         named = {token.strip() for token in connection.lower().split(b",")}
@@ -219,4 +231,7 @@ def answer_headers(headers: Headers) -> Headers:
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     """The first value of a header."""
-    return dict(reversed(headers)).get(name)
+    for header in headers:
+        if header[0] == name:
+            return header[1]
+    return None

@@ -60,7 +60,7 @@ class Record:
 
     def _begin(self) -> bool:
         held = None if self.hold is None else self.hold.held
-        return self._tools.recorder.begin(self.call.begun(), self.call.facts.max_output_tokens, held)
+        return self._tools.recorder.begin(self.call, held)
 
     def void(self) -> None:
         """Let go of what is held for a call of which nothing is written."""
@@ -124,7 +124,7 @@ class Record:
         )
         self.event = event
         self._settle(event)
-        if not tools.recorder.end(event):
+        if not tools.recorder.end(event, self.call.known_part):
             tools.guard.count("event_lost")
         if event.response_id is not None and event.usage.known and flavour and flavour.name in FETCHED_AGAIN:
             tools.counted.add(event.provider, event.response_id)

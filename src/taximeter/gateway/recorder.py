@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from taximeter.clock import Clock
+from taximeter.core.attribution import NOBODY
 from taximeter.core.event import UsageEvent
-from taximeter.core.expected import Expectation, ExpectedOutput
+from taximeter.core.expected import ExpectedOutput
 from taximeter.core.ids import EventIds
-from taximeter.gateway.lines import begin_line, event_line, progress_line
+from taximeter.gateway.call import Call
+from taximeter.gateway.lines import begin_line, event_line, known_part, progress_line
 
 
 class LineLog(Protocol):
@@ -45,25 +47,27 @@ class Recorder:
         """Whether everything that was written so far would outlive this process."""
         return not self._log.in_memory
 
-    def begin(self, event: UsageEvent, max_output_tokens: int | None, held: Mapping[str, int] | None = None) -> bool:
-        """Write that a call leaves for the provider. `event` is it as far as it is known; `held` by its limits.
+    def begin(self, call: Call, held: Mapping[str, int] | None = None) -> bool:
+        """Write that a call leaves for the provider; `held` by its limits.
 
         Whether it was written: a call that is not could vanish without a trace.
         """
-        expected = self._expectation(event).within(max_output_tokens)
-        return self._write("begin", begin_line(event, expected, held))
+        known, facts = call.known, call.facts
+        call.known_part = part = known_part(known)
+        feature = known.get("attribution", NOBODY).feature
+        expected_tokens = self._expected.of(call.provider, facts.model, feature).within(facts.max_output_tokens)
+        line = begin_line(part, known.get("request_id"), call.estimated_input_tokens, expected_tokens, held)
+        return self._write("begin", line)
 
     def progress(self, event_id: str, output_tokens: int, held: Mapping[str, int] | None = None) -> None:
         self._write("progress", progress_line(event_id, output_tokens, held))
 
-    def end(self, event: UsageEvent) -> bool:
-        """Write the event, which ends the begin record of the same id."""
+    def end(self, event: UsageEvent, known: bytes | None = None) -> bool:
+        """Write the event, which ends the begin record of the same id; `known` is that call's `known_part`."""
         if event.usage.output_tokens is not None and not event.usage_estimated:
-            self._expectation(event).learn(event.usage.output_tokens)
-        return self._write("event", event_line(event))
-
-    def _expectation(self, event: UsageEvent) -> Expectation:
-        return self._expected.of(event.provider, event.request_model, event.attribution.feature)
+            expected = self._expected.of(event.provider, event.request_model, event.attribution.feature)
+            expected.learn(event.usage.output_tokens)
+        return self._write("event", event_line(event, known))
 
     def _write(self, kind: str, line: bytes) -> bool:
         taken = self._log.append(line)

@@ -21,8 +21,8 @@ from taximeter.server.whole_answers import WHOLE, Cycle
 HANGUP: Final = "taximeter.hangup"
 """An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
 
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
-"""Headers that change how a request is framed, or what becomes of its connection."""
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"connection"})
+"""Headers that say how a request is framed, or what becomes of its connection."""
 _MOST_LENGTH_DIGITS: Final = 15
 _SUPPORTED: Final[dict[str, object]] = {}
 
@@ -217,10 +217,10 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _length_of_usual(headers: list[Header]) -> int | None:
     """How long the body of a request is; None when the request is none of the usual ones."""
-    by_name = dict(headers)
-    if len(by_name) != len(headers) or not _UNUSUAL.isdisjoint(by_name):
-        return None
-    if by_name.get(b"connection", b"keep-alive").lower() != b"keep-alive":
-        return None
-    length = by_name.get(b"content-length", b"0")
-    return int(length) if length.isdigit() and len(length) <= _MOST_LENGTH_DIGITS else None
+    length_bytes = None
+    for name, value in [header for header in headers if header[0] in _FRAMING]:
+        if name == b"content-length" and length_bytes is None and value.isdigit() and len(value) <= _MOST_LENGTH_DIGITS:
+            length_bytes = int(value)
+        elif name != b"connection" or value.lower() != b"keep-alive":
+            return None
+    return length_bytes or 0

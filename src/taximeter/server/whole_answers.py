@@ -18,8 +18,8 @@ Headers = list[tuple[bytes, bytes]]
 WHOLE: Final = "taximeter.response.whole"
 """An extension of ASGI, which the gateway looks for: the type of a message that is a whole answer."""
 
-_FOR_UVICORN: Final = frozenset({b"connection", b"transfer-encoding"})
-"""Headers that change how an answer is framed or what becomes of its connection."""
+_FRAMING: Final = frozenset({b"content-length", b"connection", b"transfer-encoding"})
+"""Headers that say how an answer is framed or what becomes of its connection."""
 
 _JOIN_BYTES_MAX: Final = 64 * 1024
 """Copying larger bodies would cost more than a write."""
@@ -111,12 +111,13 @@ class Cycle(RequestResponseCycle):
 
     def _written(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write all of an answer at once, unless that is uvicorn's to do: then nothing is written."""
-        size_bytes, by_name = len(body), dict(headers)
-        if size_bytes > _JOIN_BYTES_MAX or by_name.get(_LENGTH) != b"%d" % size_bytes or self.access_log:
+        size_bytes = len(body)
+        if size_bytes > _JOIN_BYTES_MAX or self.access_log or self.response_started or self.disconnected:
             return False
-        if self.response_started or self.disconnected or self.flow.write_paused or not self.keep_alive:
+        if self.flow.write_paused or not self.keep_alive or self.scope["method"] == "HEAD":
             return False
-        if not _FOR_UVICORN.isdisjoint(by_name) or self.scope["method"] == "HEAD":
+        framing = [header for header in headers if header[0] in _FRAMING]
+        if framing != [(_LENGTH, b"%d" % size_bytes)]:
             return False
         lines = [*map(b": ".join, [*self.default_headers, *headers]), b""]
         head = b"\r\n".join(lines)

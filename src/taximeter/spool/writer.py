@@ -166,7 +166,8 @@ class Spool:
         lock = self._lock
         lock.acquire()  # not `with`, which is twice as dear where the caches are cold
         try:
-            if size > self._room or self._careful or b"\n" in line:
+            # `find`, as `in` first makes an exception of not being a number
+            if size > self._room or self._careful or line.find(b"\n") >= 0:
                 return self._append_with_care((data,))
             try:
                 written = os.write(self._fd, data)
