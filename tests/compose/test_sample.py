@@ -28,6 +28,7 @@ from taximeter.server.api import build_api
 from taximeter.server.parts import Parts
 from taximeter.server.routes.dependencies import SAMPLE
 from taximeter.simulator.traffic import story
+from taximeter.simulator.traffic.product import GOALS
 from taximeter.store.events import DuckDBEvents
 from taximeter.store.metadata import Metadata
 
@@ -106,6 +107,14 @@ def test_a_question_is_answered_and_its_rows_add_up_to_its_total(server: Server,
     assert answer["totals"]["calls"] > 10_000
     assert sum(row["calls"] for row in answer["rows"]) == answer["totals"]["calls"]
     assert sum(Decimal(row["cost_usd"]) for row in answer["rows"]) == Decimal(answer["totals"]["cost_usd"]) > 0
+
+
+def test_what_its_calls_led_to_is_set_against_their_cost(server: Server) -> None:
+    answer = server.ask("GET", "/questions/outcomes?from=30d&group_by=feature").json()
+    reached = {row["feature"]: row for row in answer["rows"] if row["outcome"] is not None}
+    assert reached.keys() == {name for name, goal in GOALS.items() if goal is not None}
+    assert Decimal(reached["smart-reply"]["margin_usd"]) > 0
+    assert reached["translate-article"]["value_usd"] is None
 
 
 def test_a_call_costs_what_its_price_book_says(server: Server) -> None:

@@ -167,6 +167,13 @@ class Standing:
         """How many calls the store has."""
         return int(self.query(filters=filters)["totals"]["calls"] or 0)
 
+    def outcomes(self, **filters: str) -> int:
+        """How many outcomes the store has."""
+        headers = {"Authorization": f"Bearer {self.key('read')}"}
+        answer = httpx.get(self.url + "/api/v1/questions/outcomes", params=filters, headers=headers, timeout=90)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["totals"]["outcomes"] or 0)
+
     def told_twice(self) -> int:
         """Events left out because their calls count by another road."""
         headers = {"Authorization": f"Bearer {self.key('read')}"}

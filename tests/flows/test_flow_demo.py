@@ -32,6 +32,7 @@ def test_the_demo_lives_and_ends(tmp_path: Path) -> None:
         assert eventually(lambda: demo.calls(source="gateway"), bool)
         assert eventually(lambda: demo.calls(source="sdk"), bool)
         assert eventually(lambda: demo.calls(source="api"), lambda n: n > 20_000) > 20_000
+        assert eventually(lambda: demo.outcomes(**{"tags.sample": "live"}), bool)
         spent = demo.query(measures=["cost_usd", "calls"], group_by=["feature"])
         assert len(spent["rows"]) >= 5
         assert float(spent["totals"]["cost_usd"]) > 0

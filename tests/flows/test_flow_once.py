@@ -45,12 +45,16 @@ def test_an_event_posted_three_times_counts_once_also_with_crashes_between(stand
 
 
 def test_the_invented_past_of_the_demo_adds_nothing_the_second_time(standing: Standing) -> None:
-    from taximeter.simulator.traffic.history import post_history
+    from taximeter.simulator.traffic.history import history, outcome_of, post_history
 
     now_us = SystemClock().now_us()
+    events = list(history(now_us, days=1))
+    outcomes = [event for event in events if outcome_of(event) is not None]
     first = post_history(standing.url, standing.key("ingest"), now_us, days=1)
     again = post_history(standing.url, standing.key("ingest"), now_us, days=1)
     assert (first.duplicates, first.rejected, again.rejected) == (0, 0, 0)
-    assert eventually(standing.calls, lambda n: n >= first.accepted) == first.accepted
+    assert first.accepted == len(events) + len(outcomes) > len(events) > 0
     assert again.accepted + again.duplicates == first.accepted
-    assert standing.calls() == first.accepted
+    assert eventually(standing.calls, lambda n: n >= len(events)) == len(events)
+    assert eventually(standing.outcomes, lambda n: n >= len(outcomes)) == len(outcomes)
+    assert standing.calls() == len(events)

@@ -9,9 +9,10 @@ import pytest
 
 from taximeter.core.event import FIELD_NAMES, usage_of
 from taximeter.core.ids import parse_event_id
+from taximeter.core.outcome import OUTCOME_FIELDS
 from taximeter.core.usage import violations
-from taximeter.simulator.traffic.history import CALLS_PER_DAY, DAYS, SLOT_US, history
-from taximeter.simulator.traffic.product import FEATURES, USERS
+from taximeter.simulator.traffic.history import CALLS_PER_DAY, DAYS, SLOT_US, history, outcome_of
+from taximeter.simulator.traffic.product import FEATURES, GOALS, USERS
 
 FRIDAY_NOON_US = 1_795_176_000_000_000
 
@@ -55,3 +56,17 @@ def test_all_features_and_users_occur_and_a_few_users_spend_most(fortnight: list
     assert {event["feature"] for event in fortnight} == {feature.name for feature in FEATURES}
     assert len(users) == USERS
     assert sum(count for _, count in users.most_common(4)) > len(fortnight) / 3
+
+
+def test_calls_reach_the_goal_of_their_feature_as_often_as_it_says(fortnight: list[dict[str, Any]]) -> None:
+    reached = [(event, outcome) for event in fortnight if (outcome := outcome_of(event)) is not None]
+    assert len({outcome["outcome_id"] for _, outcome in reached}) == len(reached)
+    for name, goal in GOALS.items():
+        answered = sum(event["feature"] == name and event["status"] == "ok" for event in fortnight)
+        outcomes = [outcome for event, outcome in reached if event["feature"] == name]
+        assert abs(len(outcomes) / answered - (goal.share if goal else 0)) < 0.03
+        assert {outcome["name"] for outcome in outcomes} == ({goal.name} if goal else set())
+    for event, outcome in reached:
+        assert outcome.keys() <= {"record", *(field.name for field in OUTCOME_FIELDS)}
+        assert (outcome["user_id"], outcome["occurred_at"]) == (event["user_id"], event["started_at"])
+        assert outcome_of(event) == outcome

@@ -33,6 +33,7 @@ from taximeter.errors import StoreError, UnavailableError
 from taximeter.ingest.collector import CostSplicer, PricedRecord
 from taximeter.pricing import PriceBook
 from taximeter.server.parts import Sampled
+from taximeter.simulator.traffic.history import outcome_of
 from taximeter.simulator.traffic.story import story
 from taximeter.store.events import DuckDBEvents
 from taximeter.store.metadata import Metadata
@@ -156,4 +157,6 @@ def _priced(prices: PriceBook, now_us: int) -> Iterator[bytes]:
     """The lines as a collector would store them."""
     splicer = CostSplicer(prices)
     for record in story(now_us):
+        if (outcome := outcome_of(record)) is not None:
+            yield msgspec.json.encode(outcome)
         yield splicer.spliced(msgspec.json.encode(record), cast(PricedRecord, record), record["started_at"])

@@ -11,8 +11,9 @@ from concurrent.futures import Future
 from random import Random
 from typing import Final
 
+import taximeter
 from taximeter.clock import Clock
-from taximeter.simulator.traffic.calling import Clients, call, call_async, road_of
+from taximeter.simulator.traffic.calling import Clients, attributed, call, call_async, road_of
 from taximeter.simulator.traffic.product import Road, Visit, drawn_visit
 from taximeter.simulator.traffic.rhythm import wave
 
@@ -80,6 +81,14 @@ class Application:
             await asyncio.wrap_future(_in_a_thread(on, visit))
         else:
             await call_async(on, visit)
+        if "sdk" in self._roads:
+            self._tell_outcome(visit)
+
+    def _tell_outcome(self, visit: Visit) -> None:
+        goal = visit.feature.goal
+        if goal is not None and self._chance.random() < goal.share:
+            with attributed(visit):
+                taximeter.outcome(goal.name, value_usd=goal.value_usd)
 
     async def _wind_down(self) -> None:
         if self._under_way:

@@ -82,8 +82,11 @@ async def call_async(on: Clients, visit: Visit) -> None:
 
 
 def _attribution(visit: Visit) -> AbstractContextManager[Any]:
-    if visit.feature.road == "gateway":
-        return nullcontext()
+    return nullcontext() if visit.feature.road == "gateway" else attributed(visit)
+
+
+def attributed(visit: Visit) -> AbstractContextManager[Any]:
+    """To whom the SDK ascribes what is done for a visit."""
     return taximeter.attribute(
         user=visit.user,
         team=visit.feature.team,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -19,10 +19,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from taximeter.clock import rfc3339, to_datetime
+from taximeter.core.attribution import DIMENSIONS
 from taximeter.core.ids import RANDOM_BYTES, uuid7
+from taximeter.core.outcome import OUTCOME
 from taximeter.errors import UnavailableError
+from taximeter.pricing.priceable import parse_instant
 from taximeter.simulator.openai_models import SNAPSHOTS, reasons, served_tier, writes_are_reported
-from taximeter.simulator.traffic.product import PROVIDER_OF, Visit, drawn_visit
+from taximeter.simulator.traffic.product import GOALS, PROVIDER_OF, Visit, drawn_visit
 from taximeter.simulator.traffic.rhythm import MEAN_LOAD, weights_at
 
 SLOT_US: Final = 600 * 1_000_000
@@ -49,6 +52,32 @@ def history(until_us: int, days: int = DAYS, calls_per_day: int = CALLS_PER_DAY)
     last = until_us // SLOT_US
     for slot in range(last - days * SLOTS_PER_DAY, last):
         yield from _slot_events(slot, calls_per_day)
+
+
+def outcome_of(event: Record) -> Record | None:
+    """What a call led to, as its id draws it: the same for the same event."""
+    goal = GOALS[event["feature"]]
+    if goal is None or event["status"] != "ok":
+        return None
+    drawn = hashlib.blake2b(event["event_id"].encode(), digest_size=RANDOM_BYTES).digest()
+    if Random(drawn).random() >= goal.share:  # noqa: S311 - invented, not secret
+        return None
+    at_ms = parse_instant(event["started_at"]) // 1000
+    outcome: Record = {
+        "record": OUTCOME,
+        "outcome_id": uuid7(at_ms, drawn),
+        "occurred_at": event["started_at"],
+        "name": goal.name,
+        **{name: event[name] for name in ("source", *DIMENSIONS, "tags") if name in event},
+    }
+    return outcome if goal.value_usd is None else outcome | {"value_usd": goal.value_usd}
+
+
+def _with_outcomes(events: Iterable[Record]) -> Iterator[Record]:
+    for event in events:
+        yield event
+        if (outcome := outcome_of(event)) is not None:
+            yield outcome
 
 
 def _slot_events(slot: int, calls_per_day: int) -> list[Record]:
@@ -155,13 +184,16 @@ def _cache(visit: Visit, chance: Random) -> Record:
 
 
 def post_history(url: str, key: str, until_us: int, days: int = DAYS, calls_per_day: int = CALLS_PER_DAY) -> BackFill:
-    """Send the invented past to `POST {url}/v1/events`. Raises UnavailableError when the server does not take it."""
+    """Send the invented past, and what it led to, to `POST {url}/v1/events`.
+
+    Raises UnavailableError when the server does not take it.
+    """
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "127.0.0.1", where.port or 80, timeout=TIMEOUT_SECONDS)
-    events = history(until_us, days, calls_per_day)
+    records = _with_outcomes(history(until_us, days, calls_per_day))
     accepted = duplicates = rejected = 0
     try:
-        while batch := list(islice(events, BATCH_EVENTS)):
+        while batch := list(islice(records, BATCH_EVENTS)):
             answer = _posted(connection, where.path.rstrip("/"), key, batch)
             accepted += answer["accepted"]
             duplicates += answer["duplicates"]

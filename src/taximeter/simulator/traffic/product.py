@@ -29,6 +29,15 @@ NEW_PROMPT_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What calls are made for: the share of them that reach it, and what that is worth, where it is known."""
+
+    name: str
+    share: float
+    value_usd: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """One feature. Sizes are medians in words; `cached_words` is the fixed part of its prompt.
 
@@ -50,6 +59,7 @@ class Feature:
     service_tier: str | None = None
     office: float = 0.8
     prompt_version: int = 1
+    goal: Goal | None = None
 
 
 FEATURES: Final = (
@@ -65,6 +75,7 @@ FEATURES: Final = (
         output_words=60,
         streamed_share=0.7,
         prompt_version=7,
+        goal=Goal(name="ticket_solved", share=0.25, value_usd="0.60"),
     ),
     Feature(
         name="summarise-ticket",
@@ -103,6 +114,7 @@ FEATURES: Final = (
         output_words=80,
         streamed_share=0.6,
         prompt_version=12,
+        goal=Goal(name="question_answered", share=0.5, value_usd="0.02"),
     ),
     Feature(
         name="coding-agent",
@@ -132,6 +144,7 @@ FEATURES: Final = (
         output_words=160,
         streamed_share=0.3,
         prompt_version=2,
+        goal=Goal(name="article_translated", share=0.9),
     ),
     Feature(
         name="nightly-report",
@@ -150,6 +163,7 @@ FEATURES: Final = (
 )
 
 
+GOALS: Final = {feature.name: feature.goal for feature in FEATURES}
 USUAL_WEIGHTS: Final = tuple(feature.weight for feature in FEATURES)
 
 
