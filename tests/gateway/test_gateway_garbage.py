@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from gateway_rig import PROVIDER_KEY, SSE_HEADERS, Play, Rig, Stage, running, stream, whole
@@ -93,22 +93,38 @@ def test_a_call_that_has_ended_leaves_no_garbage(about: str, play: Play, client:
         assert classes == []
 
 
-def test_the_collector_looks_after_every_few_calls() -> None:
+@contextmanager
+def looked() -> Iterator[list[int]]:
+    """Up to which generations the collector looked, in answer to calls alone."""
     looks: list[int] = []
 
     def note(phase: str, about: dict[str, int]) -> None:
-        looks.append(about["generation"])
+        if phase == "start":
+            looks.append(about["generation"])
 
     gc.collect()
     gc.disable()  # so that it does not begin by itself
     gc.callbacks.append(note)
     try:
-        with running() as rig:
-            rig.plays(whole(ANSWER))
-            for _ in range(2 * CALLS_A_STEP):
-                _reads(rig)
-            rig.log.wait_for(2 * CALLS_A_STEP)
+        yield looks
     finally:
         gc.callbacks.remove(note)
         gc.enable()
-    assert looks == [1, 1] * 2  # begin and end of each
+
+
+def test_the_collector_looks_after_every_few_calls_that_go_on() -> None:
+    with looked() as looks, running() as rig, ExitStack() as open_calls:
+        rig.plays(_endless)
+        for _ in range(2 * CALLS_A_STEP + 1):
+            connection = open_calls.enter_context(rig.open(CHAT, {**ASKED, "stream": True}))
+            assert connection.recv(10)
+    assert looks == [1, 1]
+
+
+def test_calls_that_have_ended_are_nothing_to_look_at() -> None:
+    with looked() as looks, running() as rig:
+        rig.plays(whole(ANSWER))
+        for _ in range(3 * CALLS_A_STEP):
+            _reads(rig)
+        rig.log.wait_for(3 * CALLS_A_STEP)
+    assert looks == []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import anthropic
 import openai
 import pytest
-from gateway_rig import KEY, Play, Rig, running, stream, whole
+from gateway_rig import KEY, SSE_HEADERS, WAIT_SECONDS, Play, Rig, Stage, running, stream, whole
 
 from taximeter.compose.gateway import gateway_settings
 from taximeter.config.settings import Settings
@@ -38,9 +41,9 @@ OF_FAQ = {"X-Taximeter-Feature": "faq"}
 
 
 @contextmanager
-def caching(**wanted: Any) -> Iterator[Rig]:
+def caching(on_hangup: Literal["drain", "cancel"] = "drain", **wanted: Any) -> Iterator[Rig]:
     cache = ResponseCache(**{"features": frozenset({"faq"}), **wanted})
-    with running(settings=GatewaySettings(response_cache=cache)) as rig:
+    with running(settings=GatewaySettings(response_cache=cache, on_hangup=on_hangup)) as rig:
         rig.plays(whole(ANSWER))
         yield rig
 
@@ -126,6 +129,71 @@ def test_failures_are_not_kept() -> None:
         assert rig.ask(CHAT, ASKED, given=OF_FAQ).status == 200
 
 
+@pytest.mark.parametrize("on_hangup", ["drain", "cancel"])
+def test_a_client_may_leave_right_after_the_last_word(on_hangup: Literal["drain", "cancel"]) -> None:
+    gone = threading.Event()
+
+    async def ends_later(stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        for piece in STREAM:
+            await stage.chunk(piece)
+        await asyncio.to_thread(gone.wait, WAIT_SECONDS)
+        stage.end()
+
+    with caching(on_hangup=on_hangup) as rig:
+        body = {**ASKED, "stream": True}
+        rig.plays(ends_later)
+        with rig.open(CHAT, body, given=OF_FAQ) as connection:
+            received = b""
+            while b"[DONE]" not in received:
+                received += connection.recv(65536)
+        wait_until_noticed(rig)
+        gone.set()
+        wait_until_idle(rig)
+        rig.plays(whole(ANSWER))
+        assert b"[DONE]" in rig.ask(CHAT, body, given=OF_FAQ).body
+        assert [one["status"] for one in rig.log.wait_for(2)] == ["ok", "cached"]
+
+
+def test_the_answer_of_a_client_that_left_before_its_end_is_not_kept() -> None:
+    gone = threading.Event()
+
+    async def goes_on_later(stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        await stage.chunk(STREAM[0])
+        await asyncio.to_thread(gone.wait, WAIT_SECONDS)
+        for piece in STREAM[1:]:
+            await stage.chunk(piece)
+        stage.end()
+
+    with caching() as rig:
+        body = {**ASKED, "stream": True}
+        rig.plays(goes_on_later)
+        with rig.open(CHAT, body, given=OF_FAQ) as connection:
+            while b"Hi" not in connection.recv(65536):
+                pass
+        wait_until_noticed(rig)
+        gone.set()
+        wait_until_idle(rig)
+        rig.plays(stream(STREAM))
+        rig.ask(CHAT, body, given=OF_FAQ)
+        assert [one["status"] for one in rig.log.wait_for(2)] == ["cancelled", "ok"]
+
+
+def wait_until_noticed(rig: Rig) -> None:
+    """Another request on the gateway's own socket makes sure that it has heard of a hang-up."""
+    for _ in range(2):
+        rig.ask("/nobody", method="GET")
+
+
+def wait_until_idle(rig: Rig) -> None:
+    """Clients read an answer's last word before the gateway has seen its end."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while rig.gateway.open_calls and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert not rig.gateway.open_calls
+
+
 # ── the official clients ───────────────────────────────────────────────────────────────────────────────────
 
 SAID: Any = [{"role": "user", "content": "Hello"}]
@@ -186,7 +254,9 @@ def with_claude_streaming(rig: Rig) -> object:
 def test_an_official_client_reads_the_same_answer_again(ask: Callable[[Rig], object], answer: Play) -> None:
     with caching() as rig:
         rig.plays(answer)
-        assert ask(rig) == ask(rig)
+        first = ask(rig)
+        wait_until_idle(rig)
+        assert ask(rig) == first
         assert len(rig.provider.seen) == 1
         told = [(one["status"], one["input_tokens"], one["output_tokens"]) for one in rig.log.wait_for(2)]
         assert told == [("ok", 9, 2), ("cached", 9, 2)]

@@ -125,6 +125,10 @@ class KeepingClient(Client):
         self.whole = False
         """Whether an answer with the status 200 came to its end, and all of it is here."""
 
+    @property
+    def keeps(self) -> bool:  # type: ignore[override]
+        return self._limit_bytes >= 0
+
     async def start(self, status: int, headers: Headers) -> None:
         self._status, self.headers = status, headers
         await super().start(status, headers)

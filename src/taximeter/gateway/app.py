@@ -114,11 +114,12 @@ class Gateway:
 
     async def _run(self, exchange: Exchange) -> None:
         self.open_calls += 1
-        self._garbage.another_call()
+        begun = self._garbage.begun()
         try:
             await exchange.run()
         finally:
             self.open_calls -= 1
+            self._garbage.ended(begun)
 
     async def _run_cached(self, client: KeepingClient, asked: Asked, call: Call, body: bytes) -> None:
         """Answer from the response cache, or keep the answer for it. Raises Refusal."""

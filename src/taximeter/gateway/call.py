@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from taximeter.core.attribution import LONGEST_VALUE, Attribution
+from taximeter.core.attribution import LONGEST_VALUE, NOBODY, Attribution
 from taximeter.core.event import Status, UsageEvent
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
@@ -132,8 +132,20 @@ class Call:
     ) -> UsageEvent:
         """The event. `now` is the monotonic counter; `estimate` fills in what the provider did not come to say."""
         usage, estimated = self._estimated(reading) if estimate else (reading.usage, False)
-        first = self.first_token_at
-        return UsageEvent(
+        first, known = self.first_token_at, self.known
+        return UsageEvent(  # field by field, as a mapping in the place of names takes twice the time
+            event_id=self.event_id,
+            started_at_us=known["started_at_us"],
+            source="gateway",
+            provider=known["provider"],
+            request_model=known.get("request_model"),
+            operation=known.get("operation"),
+            request_id=known.get("request_id"),
+            attempt=known.get("attempt", 1),
+            trace_id=known.get("trace_id"),
+            span_id=known.get("span_id"),
+            api_key_id=known.get("api_key_id"),
+            attribution=known.get("attribution", NOBODY),
             status=status,
             http_status=http_status,
             error_type=reading.error_type or error_type,
@@ -149,7 +161,6 @@ class Call:
             usage_estimated=estimated,
             not_billed=not_billed or reading.not_billed,
             reported_cost_usd=reading.reported_cost_usd,
-            **self.known,
         )
 
     def refused(self, now: float, error_type: str = "unrecordable") -> UsageEvent:

@@ -36,6 +36,9 @@ class Client:
 
     __slots__ = ("_call_on_hangup", "_on_gone", "_receive", "_send", "_takes_whole", "_timer", "_watcher", "gone")
 
+    keeps = False
+    """Whether the answer is also for others: it is told to its end then, also when the caller has left."""
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         extensions = scope.get("extensions", _NONE)
         self._call_on_hangup: CallOnHangup | None = extensions.get(HANGUP)

@@ -252,7 +252,7 @@ class Delivery:
                 tools.guard("progress", record.progress, self.read_so_far())
 
     def _drained(self, chunk: bytes) -> bool:
-        """Whether nobody waits for this any more. It is read all the same, for what it costs, within a bound.
+        """Whether nobody needs this any more. It is read all the same, for what it costs, within a bound.
 
         Raises DrainedEnough.
         """
@@ -261,7 +261,7 @@ class Delivery:
         self._drained_bytes += len(chunk)
         if self._drained_bytes > self._tools.settings.drain_limit_bytes:
             raise DrainedEnough
-        return True
+        return not self._client.keeps
 
     async def _extend(self, record: Record, chunk: bytes) -> None:
         """Hold more for a stream that flows. Raises StreamCut."""

@@ -103,8 +103,10 @@ class Exchange:
     # ── the caller hangs up ──────────────────────────────────────────────────────────────────────────────
 
     def _hung_up(self) -> None:
-        settings = self._tools.settings
-        if self._record is None or self._record.ended or settings.on_hangup == "cancel":
+        settings, record = self._tools.settings, self._record
+        if record is None or (record.ended and not self._client.keeps):
+            self._stop()  # nobody needs what may still come
+        elif not record.ended and settings.on_hangup == "cancel":
             self._stop()
         else:
             loop = asyncio.get_running_loop()

@@ -23,6 +23,7 @@ HANGUP: Final = "taximeter.hangup"
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"connection"})
 """Headers that say how a request is framed, or what becomes of its connection."""
+_CONNECTIONS: Final = frozenset({b"keep-alive", b"close"})
 _MOST_LENGTH_DIGITS: Final = 15
 _SUPPORTED: Final[dict[str, object]] = {}
 
@@ -88,9 +89,10 @@ class HttpProtocol(HttpToolsProtocol):
         if not found or version != b"HTTP/1.1" or target[:1] != b"/" or target.find(b"#") >= 0 or not method.isalpha():
             return 0
         headers = headers_in(lines)
-        length_bytes = _length_of_usual(headers)
-        if length_bytes is None:
+        framing = _framing_of(headers)
+        if framing is None:
             return 0
+        length_bytes, stays = framing
         missing_bytes = length_bytes - len(body)
         taken = data
         if missing_bytes < 0:
@@ -98,7 +100,7 @@ class HttpProtocol(HttpToolsProtocol):
             taken = data[:missing_bytes]
         self._check(taken, ends=missing_bytes <= 0)
         self._missing_bytes = max(missing_bytes, 0)
-        self._begin(method, target, headers, body)
+        self._begin(method, target, headers, body, stays)
         return len(taken)
 
     def _more_of_body(self, data: bytes) -> int:
@@ -138,7 +140,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     # ── requests and their answers ───────────────────────────────────────────────────────────────────────
 
-    def _begin(self, method: bytes, target: bytes, headers: list[Header], body: bytes) -> None:
+    def _begin(self, method: bytes, target: bytes, headers: list[Header], body: bytes, stays: bool) -> None:
         raw_path, _, query = target.partition(b"?")
         path = raw_path.decode("ascii")
         scope: Any = {
@@ -159,6 +161,7 @@ class HttpProtocol(HttpToolsProtocol):
         }
         self.scope = scope
         self.cycle = cycle = Cycle(self, scope, body)
+        cycle.keep_alive = stays
         cycle.more_body = self._missing_bytes > 0
         if body or not cycle.more_body:
             cycle.message_event.set()
@@ -215,12 +218,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
 
-def _length_of_usual(headers: list[Header]) -> int | None:
-    """How long the body of a request is; None when the request is none of the usual ones."""
-    length_bytes = None
+def _framing_of(headers: list[Header]) -> tuple[int, bool] | None:
+    """How long the body of a request is, and whether its connection stays; None when it is none of the usual ones."""
+    length_bytes, stays = None, True
     for name, value in [header for header in headers if header[0] in _FRAMING]:
         if name == b"content-length" and length_bytes is None and value.isdigit() and len(value) <= _MOST_LENGTH_DIGITS:
             length_bytes = int(value)
-        elif name != b"connection" or value.lower() != b"keep-alive":
+        elif name == b"connection" and value.lower() in _CONNECTIONS:
+            stays = stays and value.lower() != b"close"
+        else:
             return None
-    return length_bytes or 0
+    return length_bytes or 0, stays

@@ -73,6 +73,8 @@ class Cycle(RequestResponseCycle):
     logger = logging.getLogger("uvicorn.error")
     access_logger = logging.getLogger("uvicorn.access")
     _start: Any = None
+    _is_taken = False
+    """Whether somebody has the end of the body."""
 
     def __init__(self, protocol: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
         """`body` is what has come of it so far. super's would set again what stands above."""
@@ -85,6 +87,15 @@ class Cycle(RequestResponseCycle):
         self.on_response = protocol.on_response_complete
         self.message_event = Wakeup()  # type: ignore[assignment]
         self.body = body  # type: ignore[assignment]
+
+    async def receive(self) -> Any:
+        if self.more_body or self._is_taken or self.disconnected or self.response_complete:
+            return await super().receive()
+        self._is_taken = True
+        self.message_event.clear()
+        self.flow.resume_reading()
+        body, self.body = self.body, bytearray()
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     async def send(self, message: Any) -> None:
         """Also takes a message of the type `WHOLE`: `status`, `headers` and `body` of an answer in one."""
