@@ -234,16 +234,16 @@ def test_after_kill_9_a_call_that_lasted_is_interrupted_an_answered_one_is_answe
     assert states == {event_id(1): "answered", event_id(2): "interrupted"}
 
 
-class Clocked(threading.Event):
+class Clocked(writer._Bell):
     """Notes how long it was waited for, and what came of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waits = list[float | None]()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(timeout)
-        return super().wait(timeout)
+    def wait(self, seconds: float | None) -> bool:
+        self.waits.append(seconds)
+        return super().wait(seconds)
 
 
 def until(condition: object) -> None:
@@ -278,8 +278,8 @@ def test_a_long_wait_for_the_next_fsync_has_turns_in_it(
     tmp_path: Path, sync_interval_ms: int, waits: list[float]
 ) -> None:
     class Passing(Clocked):
-        def wait(self, timeout: float | None = None) -> bool:
-            self.waits.append(timeout)
+        def wait(self, seconds: float | None) -> bool:
+            self.waits.append(seconds)
             return False
 
     spool = Spool(tmp_path, clock=StillClock(), writer="sdk", limits=SpoolLimits(sync_interval_ms=sync_interval_ms))
@@ -292,6 +292,25 @@ def test_a_long_wait_for_the_next_fsync_has_turns_in_it(
     spool.close()
 
 
+def test_a_bell_is_heard_once_however_often_it_rang() -> None:
+    bell = writer._Bell()
+    bell.ring()
+    bell.ring()
+    assert [bell.wait(0), bell.wait(0)] == [True, False]
+    bell.ring()
+    bell.hush()
+    bell.hush()
+    assert not bell.wait(0)
+
+
+def test_a_bell_wakes_the_one_who_waits() -> None:
+    bell = writer._Bell()
+    waiting = threading.Timer(0.05, bell.ring)
+    waiting.start()
+    assert bell.wait(None)
+    waiting.join()
+
+
 def test_a_call_that_begins_while_the_thread_is_at_its_fsync_wakes_it_again(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,10 +318,10 @@ def test_a_call_that_begins_while_the_thread_is_at_its_fsync_wakes_it_again(
     OpenCall(spool, 1).start()
     spool._write_begun()
     OpenCall(spool, 2).start()
-    spool._wake.clear()
+    spool._wake.hush()
     monkeypatch.setattr(spool, "_write_begun", lambda: None)
     spool.flush()
-    assert spool._wake.is_set()
+    assert spool._wake.wait(0)
 
 
 def test_a_forked_child_writes_no_begin_records_of_its_parent(spool: Spool) -> None:

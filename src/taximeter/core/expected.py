@@ -15,19 +15,23 @@ MOST_EXPECTATIONS: Final = 10_000
 
 
 class Expectation:
-    """The mean output of one kind of call; newer answers weigh more. `tokens` is that mean, whole."""
+    """The mean output of one kind of call; newer answers weigh more."""
 
-    __slots__ = ("_mean", "tokens")
+    __slots__ = ("_mean",)
 
     def __init__(self) -> None:
         self._mean: float | None = None
-        self.tokens = UNKNOWN_OUTPUT_TOKENS
+
+    @property
+    def tokens(self) -> int:
+        """That mean, whole: few ask for it, so that learning need not make it."""
+        mean = self._mean
+        return UNKNOWN_OUTPUT_TOKENS if mean is None else int(mean + 0.5)  # the mean is never negative
 
     def learn(self, output_tokens: int) -> None:
         """Take in what an answer really came to."""
         mean = self._mean
-        self._mean = mean = output_tokens if mean is None else mean + NEWEST_SHARE * (output_tokens - mean)
-        self.tokens = int(mean + 0.5)  # the mean is never negative
+        self._mean = output_tokens if mean is None else mean + NEWEST_SHARE * (output_tokens - mean)
 
     def within(self, max_output_tokens: int | None) -> int:
         """What is expected of a call that may write so much."""

@@ -77,7 +77,7 @@ class Call:
             self._facts = flavour.read_request(request)
         else:
             self._request = request
-        self._ends = [True]  # popping is atomic, so that of several ends in several threads one counts
+        self._open = True
         if TRACE in loaded_modules:
             self._further = span_members()
 
@@ -140,8 +140,8 @@ class Call:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
         is in front of whatever is appended."""
         try:
-            self._ends.pop()
-        except IndexError:
+            del self._open  # atomic, so that of several ends in several threads one counts
+        except AttributeError:
             return False
         self._begun.pop(self, None)
         return True
@@ -170,7 +170,7 @@ class Call:
 
     def again(self) -> None:
         """The next attempt leaves."""
-        self._ends = [True]
+        self._open = True
         self._http_status = None
         self._attempt += 1
         self.event_id = attempt_id(self._first_id, self._attempt)
@@ -203,7 +203,7 @@ class Call:
         self.event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
         self._body = None
-        self._ends = [True]
+        self._open = True
 
     def _is_attempt(self, attempt: int) -> None:
         """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
@@ -222,7 +222,7 @@ class Call:
             return
         if not self._ended():
             return
-        about = self._known()
+        about = self._about or self._meter.about(self, self._asked_model)
         about.expected.learn(plain.output_tokens)
         if self.hold is not None:
             self._settle(self.hold, plain.reading())
@@ -269,7 +269,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if not self._ends:
+        if not hasattr(self, "_open"):
             return
         reading = self._read_so_far()
         if reading.error_type:

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial, update_wrapper, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -331,7 +331,16 @@ def _streams(outgoing: _Outgoing, stream: Any) -> None:
 
 def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
     original = client.request
-    return update_wrapper(partial(_request_async if asynchronous else _request, instrument, client, original), original)
+
+    @wraps(original)
+    def request(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        return _request(instrument, client, original, cast_to, options, args, kwargs)
+
+    @wraps(original)
+    async def request_async(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        return await _request_async(instrument, client, original, cast_to, options, args, kwargs)
+
+    return request_async if asynchronous else request
 
 
 def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
@@ -341,13 +350,19 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK in vars(self):  # patched by itself already
             return original(self, cast_to, options, *args, **kwargs)
-        return run(instrument, self, original.__get__(self), cast_to, options, *args, **kwargs)
+        return run(instrument, self, original.__get__(self), cast_to, options, args, kwargs)
 
     return request
 
 
 def _request(
-    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any
+    instrument: Instrument,
+    client: Any,
+    original: Any,
+    cast_to: Any,
+    options: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
@@ -372,7 +387,13 @@ def _request(
 
 
 async def _request_async(
-    instrument: Instrument, client: Any, original: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any
+    instrument: Instrument,
+    client: Any,
+    original: Any,
+    cast_to: Any,
+    options: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
