@@ -50,6 +50,9 @@ AGAIN = [
     ("xai", "/v1/batches/b/results"),
     ("xai", "/v1/chat/deferred-completion/r"),
     ("xai", "/v1/videos/v"),
+    ("openai", "/v1/async/sonar/r"),
+    ("openai", "/async/chat/completions/r"),
+    ("openai", "/api/paas/v4/async-result/r"),
 ]
 
 
@@ -67,6 +70,47 @@ def test_a_response_keeps_its_id_from_the_first_answer_to_the_last_poll() -> Non
     done = polled("openai", "/v1/responses/resp_1").read_answer(200, body)
     assert (queued.finished, queued.response_id, done.finished, done.response_id) == (False, "resp_1", True, "resp_1")
     assert done.usage == COUNTED
+
+
+RESEARCH = {
+    "id": "answer_1",
+    "model": "sonar-deep-research",
+    "usage": {
+        "prompt_tokens": 9,
+        "completion_tokens": 500,
+        "citation_tokens": 700,
+        "num_search_queries": 4,
+        "reasoning_tokens": 3000,
+        "cost": {
+            "citation_tokens_cost": 0.0014,
+            "reasoning_tokens_cost": 0.009,
+            "search_queries_cost": 0.02,
+            "total_cost": 0.0344,
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("path", ["/async/chat/completions", "/v1/async/sonar"])
+def test_research_that_is_fetched_later_costs_nothing_until_it_is_there(path: str) -> None:
+    post = flavour_for("openai", "POST", path)
+    assert post is not None
+    wish = {"request": {"model": "sonar-deep-research", "messages": [{"role": "user", "content": "why"}]}}
+    created = {"id": "job_1", "model": "sonar-deep-research", "status": "CREATED", "response": None}
+    assert post.read_request(wish).model == "sonar-deep-research"
+    assert post.read_answer(200, created).not_billed
+    get = polled("openai", f"{path}/job_1")
+    assert not get.read_answer(200, {**created, "status": "IN_PROGRESS"}).finished
+    done = get.read_answer(200, {**created, "status": "COMPLETED", "response": RESEARCH})
+    at_once = polled("openai", "/v1/chat/completions/answer_1").read_answer(200, RESEARCH)
+    assert (done.finished, done.usage_id, done.response_model) == (True, "job_1", "sonar-deep-research")
+    assert done.usage == at_once.usage
+    assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.units) == (709, 3500, {"web_searches": 4})
+
+
+def test_research_that_failed_is_not_counted() -> None:
+    failed = {"id": "job_1", "status": "FAILED", "response": None, "error_message": "gave up"}
+    assert not polled("openai", "/v1/async/sonar/job_1").read_answer(200, failed).usage.known
 
 
 def test_a_batch_and_the_file_of_its_results_are_one_usage() -> None:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from taximeter.extract.flavour import Flavour, Route
 
 KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "openai": ("gemini_compatible", "openai", "openai_media", "openai_fetched", "openai_realtime"),
+    "openai": ("gemini_compatible", "openai_deferred", "openai", "openai_media", "openai_fetched", "openai_realtime"),
     "anthropic": ("anthropic", "anthropic_fetched"),
     "gemini": ("gemini_compatible", "gemini", "gemini_sessions"),
     "bedrock": ("bedrock",),
