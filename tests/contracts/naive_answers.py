@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
@@ -346,6 +346,27 @@ def answer_alone(records: Sequence[Record], query: Query) -> list[dict[str, Any]
         if others := [record for record in chosen if value_of(record, name) not in shown]:
             rows.append({"dimension": name, "value": None, "model": None, **_row(others, query), "other": True})
     return rows
+
+
+def costliest(records: Sequence[Record], query: Query) -> set[tuple[str | None, Decimal | None, Decimal | None]]:
+    assert query.compare is not None
+    then = replace(query, from_us=query.compare.from_us, to_us=query.compare.to_us)
+    before, after = (_costs(selected(records, side), *query.group_by) for side in (then, query))
+    shown = {*before, *after} if query.limit is None else {*_first(before, query.limit), *_first(after, query.limit)}
+    return {(value, before.get(value), after.get(value)) for value in shown}
+
+
+def _first(costs: Mapping[str | None, Decimal | None], limit: int) -> list[str | None]:
+    known = [(-cost, value is None, value or "", value) for value, cost in costs.items() if cost is not None]
+    return [value for *_, value in sorted(known, key=lambda one: one[:3])[:limit]]
+
+
+def _costs(records: Sequence[Record], name: str) -> dict[str | None, Decimal | None]:
+    known: dict[str | None, list[Decimal]] = {value_of(record, name): [] for record in records}
+    for record in records:
+        if "cost_usd" in record:
+            known[value_of(record, name)].append(Decimal(record["cost_usd"]))
+    return {value: sum(costs, Decimal(0)) if costs else None for value, costs in known.items()}
 
 
 def _answer(records: Sequence[Record], query: Query, first: Sequence[Keys]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -134,6 +135,19 @@ def alone_queries(draw: st.DrawFn, around_us: int) -> Query:
         group_by=tuple(draw(dimensions)),
         filters=tuple(draw(st.lists(filters, max_size=1))),
         limit=draw(st.none() | st.integers(1, 3)),
+    )
+
+
+@st.composite
+def costliest_queries(draw: st.DrawFn, around_us: int) -> Query:
+    """Queries for what the values of one dimension cost in two times."""
+    query = draw(alone_queries(around_us))
+    then_us = query.from_us - draw(st.integers(0, 20 * DAY_US))
+    return replace(
+        query,
+        measures=("cost_usd",),
+        group_by=(draw(st.sampled_from(("user_id", "user_id", "tenant", "feature", "model", "tags.plan"))),),
+        compare=Period(then_us, then_us + draw(st.integers(1, 30 * DAY_US))),
     )
 
 

@@ -102,6 +102,31 @@ def test_what_each_value_adds_up_to_is_the_naive_answer_before_and_after_late_ev
     holds()
 
 
+def test_what_the_costliest_values_cost_in_two_times_is_the_naive_answer(events: EventStore) -> None:
+    @tries(examples(events) // 4)
+    @given(data=st.data(), history=at_random.histories())
+    def holds(data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]) -> None:
+        _, around_us, records = history
+        emptied(events)
+        cut = data.draw(st.integers(0, len(records)))
+        query = data.draw(at_random.costliest_queries(around_us))
+        steps: list[Callable[[], Any]] = [
+            lambda: events.append(lines(records[:cut]), {}),
+            lambda: events.roll_up(LATEST_US),
+            lambda: events.append(lines(records), {}),
+            lambda: events.roll_up(LATEST_US),
+        ]
+        for number, step in enumerate(steps):
+            step()
+            known = records[:cut] if number < 2 else records
+            found = events.costliest(query)
+            told = {(one.value, one.before_usd, one.after_usd) for one in found}
+            assert told == naive.costliest(known, query)
+            assert len(found) == len(told)
+
+    holds()
+
+
 def in_order(rows: list[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
 

@@ -102,13 +102,13 @@ def test_calls_without_a_price_are_counted_and_left_out(ask: Asking) -> None:
 def test_who_spent_is_asked_of_sums_also_where_a_price_is_missing(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of users' days do not know which calls have no price."""
     filtered: dict[tuple[str, ...], set[str]] = {}
-    query = DuckDBEvents.query
+    for road in (DuckDBEvents.query, DuckDBEvents.costliest):
 
-    def watched(self: DuckDBEvents, asked: Query, **more: Any) -> Any:
-        filtered.setdefault(asked.group_by, set()).update(condition.field for condition in asked.filters)
-        return query(self, asked, **more)
+        def watched(self: DuckDBEvents, asked: Query, road: Any = road, **more: Any) -> Any:
+            filtered.setdefault(asked.group_by, set()).update(condition.field for condition in asked.filters)
+            return road(self, asked, **more)
 
-    monkeypatch.setattr(DuckDBEvents, "query", watched)
+        monkeypatch.setattr(DuckDBEvents, road.__name__, watched)
     ask.keep([call(NOON_US, user_id="u"), without_price(call(NOON_US, user_id="v"))])
     reason = ask()
     assert reason.after_usd == Decimal("0.0045")

@@ -6,11 +6,12 @@ as long as the first is scaled to its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from taximeter.anomaly.contributors import Explained, Spend, ranked
 from taximeter.anomaly.explain import Cell, Key, decompose
@@ -19,6 +20,7 @@ from taximeter.core.money import ZERO, add, format_usd
 from taximeter.errors import UsageError
 from taximeter.reports.asking import names, only
 from taximeter.store.events import EventStore, Query, alone
+from taximeter.store.events.comparison import Period
 from taximeter.store.events.filters import Condition, parse_filters
 from taximeter.store.events.instants import parse_instant, time_zone
 from taximeter.store.events.vocabulary import dimension
@@ -216,6 +218,8 @@ def _most(given: Any) -> int:
 
 # -- the answer -------------------------------------------------------------------------------------------------
 
+Told = TypeVar("Told")
+
 Cells = Mapping[Key, Cell]
 Pair = tuple[Cells, Cells]
 """What is compared with, scaled to the length of the period, and the period."""
@@ -228,16 +232,22 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
     those that are in the answer, where it is not known by then.
     """
     asked = question
-    mix, unpriced = _mix(asked, store)
-    if any(unpriced):
-        asked = _priced(question)
-        mix, _ = _mix(asked, store)
+    with ThreadPoolExecutor(1, "taximeter-why") as beside:
+        others = {
+            name: beside.submit(_spend_on, question, store, name)
+            for name in question.dimensions
+            if name not in (*MIX, *alone.DIMENSIONS)
+        }
+        mix, unpriced = _mix(asked, store)
+        if any(unpriced):
+            asked = _priced(question)
+            mix, _ = _mix(asked, store)
+        known = {"feature": mix, "model": (_by_model(mix[0]), _by_model(mix[1])), **_alone(asked, store)}
+        spend = {
+            name: tuple(map(_spend, known[name])) if name in known else others[name].result()
+            for name in question.dimensions
+        }
     totals_usd = _cost(mix[0]), _cost(mix[1])
-    known = {"feature": mix, "model": (_by_model(mix[0]), _by_model(mix[1])), **_alone(asked, store)}
-    spend = {
-        name: tuple(map(_spend, known[name])) if name in known else _spend_on(question, store, name)
-        for name in question.dimensions
-    }
     best = ranked(
         {name: before for name, (before, _) in spend.items()},
         {name: after for name, (_, after) in spend.items()},
@@ -250,14 +260,23 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
 
 def _mix(question: WhyQuestion, store: EventStore) -> tuple[Pair, tuple[int, int]]:
     """By feature and model, and how many calls of both periods have no price."""
-    answers = [store.query(_query(question, span, _MEASURES, MIX)) for span in (question.against, question.period)]
+    answers = _of_both(question, lambda span: store.query(_query(question, span, _MEASURES, MIX)))
     before, after = ({tuple(row[name] for name in MIX): _cell(row) for row in answer.rows} for answer in answers)
     unpriced_before, unpriced = (answer.coverage["unpriced_calls"] for answer in answers)
     return (_scaled(before, question.scale), after), (unpriced_before, unpriced)
 
 
+def _of_both(question: WhyQuestion, ask: Callable[[Span], Told]) -> tuple[Told, Told]:
+    """Of what is compared with, and of the period; both are asked at once, since one answer does not keep a machine's
+    cores busy."""
+    with ThreadPoolExecutor(1, "taximeter-why") as beside:
+        before = beside.submit(ask, question.against)
+        after = ask(question.period)
+        return before.result(), after
+
+
 def _scaled(cells: Cells, scale: Decimal) -> Cells:
-    return {key: cell.scaled(scale) for key, cell in cells.items()}
+    return cells if scale == ONE else {key: cell.scaled(scale) for key, cell in cells.items()}
 
 
 def _priced(question: WhyQuestion) -> WhyQuestion:
@@ -284,24 +303,22 @@ def _query(
 
 def _both(question: WhyQuestion, store: EventStore, group_by: tuple[str, ...], further: tuple[Condition, ...]) -> Pair:
     before, after = (
-        {tuple(row[name] for name in group_by): _cell(row) for row in store.query(query).rows}
-        for query in (
-            _query(question, span, _MEASURES, group_by, further) for span in (question.against, question.period)
-        )
+        {tuple(row[name] for name in group_by): _cell(row) for row in answer.rows}
+        for answer in _of_both(question, lambda span: store.query(_query(question, span, _MEASURES, group_by, further)))
     )
     return _scaled(before, question.scale), after
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
-    def number(*measures: str) -> Decimal:
-        return add(*(Decimal(row[name] or 0) for name in measures))
+    def number(measure: str) -> Decimal:
+        return Decimal(row[measure] or 0)
 
     return Cell(
         calls=number("calls"),
         retries=number("retries"),
         input_tokens=number("input_tokens"),
         cache_read_tokens=number("cache_read_tokens"),
-        cache_write_tokens=number("cache_write_5m_tokens", "cache_write_1h_tokens"),
+        cache_write_tokens=add(number("cache_write_5m_tokens"), number("cache_write_1h_tokens")),
         output_tokens=number("output_tokens"),
         input_usd=number("cost_input_usd"),
         cache_read_usd=number("cost_cache_read_usd"),
@@ -324,9 +341,7 @@ def _alone(question: WhyQuestion, store: EventStore) -> dict[str, Pair]:
     wanted = tuple(name for name in question.dimensions if name in alone.DIMENSIONS and name not in MIX)
     if not wanted:
         return {}
-    before, after = (
-        _cells_alone(question, store, span, wanted, MOST_VALUES) for span in (question.against, question.period)
-    )
+    before, after = _of_both(question, lambda span: _cells_alone(question, store, span, wanted, MOST_VALUES))
     known: dict[str, Pair] = {}
     for name in wanted:
         if before[name].others or after[name].others:
@@ -366,39 +381,17 @@ def _spend(cells: Cells) -> Spend:
 
 
 def _spend_on(question: WhyQuestion, store: EventStore, name: str) -> tuple[Spend, Spend]:
-    """What the costly values of a dimension cost in both periods: whatever is among the first in one of the periods is
-    looked up in the other one too. Calls without a price add nothing, and are not left out by a filter that the sums of
-    users' days do not know."""
-    spans = (question.against, question.period)
-    first = [_costly(question, store, span, name) for span in spans]
-    for span, here, there in zip(spans, first, reversed(first), strict=True):
-        if here.others and (missing := tuple(there.spend.keys() - here.spend.keys())):
-            here.spend.update(_costly(question, store, span, name, missing).spend)
-    before, after = first
-    return {value: _scaled_usd(cost, question.scale) for value, cost in before.spend.items()}, after.spend
-
-
-@dataclass(frozen=True, slots=True)
-class _Costly:
-    """What values cost, and whether there are `others` that cost less."""
-
-    spend: dict[str | None, Decimal]
-    others: bool
-
-
-def _costly(
-    question: WhyQuestion, store: EventStore, span: Span, name: str, values: tuple[str | None, ...] | None = None
-) -> _Costly:
-    """The first by cost, or these values alone."""
-    further = () if values is None else (Condition(name, "in", values),)
-    asked = replace(_query(question, span, ("cost_usd",), (name,), further), limit=MOST_VALUES)
-    answer = store.query(asked)
-    spend = {row[name]: Decimal(row["cost_usd"] or 0) for row in answer.rows if not row.get("other")}
-    return _Costly(spend, len(spend) < len(answer.rows))
+    """What the costly values of a dimension cost in both periods. Calls without a price add nothing, and are not left
+    out by a filter that the sums of users' days do not know."""
+    against = Period(question.against.from_us, question.against.to_us)
+    asked = replace(_query(question, question.period, ("cost_usd",), (name,)), compare=against, limit=MOST_VALUES)
+    costs = store.costliest(asked)
+    before = {one.value: _scaled_usd(one.before_usd, question.scale) for one in costs if one.before_usd is not None}
+    return before, {one.value: one.after_usd for one in costs if one.after_usd is not None}
 
 
 def _scaled_usd(amount: Decimal, scale: Decimal) -> Decimal:
-    return Cell(other_usd=amount).scaled(scale).cost_usd
+    return amount if scale == ONE else Cell(other_usd=amount).scaled(scale).cost_usd
 
 
 def _with_factors(

@@ -41,6 +41,7 @@ from taximeter.store.events.clickhouse_client import (
 )
 from taximeter.store.events.clickhouse_schema import bring_up_to_date
 from taximeter.store.events.columns import OUTCOME_FACTS
+from taximeter.store.events.costliest import Costs, ask_costliest
 from taximeter.store.events.deleted_users import user_hash, without_deleted
 from taximeter.store.events.fair_lock import FairLock
 from taximeter.store.events.instants import LATEST_US
@@ -206,6 +207,11 @@ class ClickHouseEvents:
         with self._errors():
             standing = self._standing() if self._use_rollups else None
             return ask_alone(query, lambda statement: self._found(statement, cancellation), standing)
+
+    def costliest(self, query: Query, *, cancellation: Cancellation | None = None) -> list[Costs]:
+        with self._errors():
+            standing = self._standing() if self._use_rollups else None
+            return ask_costliest(query, lambda statement: self._found(statement, cancellation), standing)
 
     def _found(self, statement: Statement, cancellation: Cancellation | None) -> list[Found]:
         return self._client.found(dialect.said(statement), cancellation=cancellation)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlglot import expressions as exp
 
+from taximeter.store.events.rolling import model
 from taximeter.store.events.rollups import EVENTS, LEVELS
 from taximeter.store.events.slots import TEXTS_KEPT, Statement
 from taximeter.store.events.statements import CALLS
@@ -30,17 +31,25 @@ def _text(build: Callable[[Any], exp.Query], shape: Any) -> tuple[str, frozenset
 
 
 def _without_views(tree: exp.Expr) -> exp.Expr:
-    """A statement that needs no model asks the tables themselves: planning the views' list of families takes longer
-    than a small answer does."""
-    if any(column.name in (MODEL, MODEL_FAMILY) for column in tree.find_all(exp.Column)):
+    """A statement that needs no family of models asks the tables themselves: planning the views' list of families takes
+    longer than a small answer does."""
+    named = {column.name for column in tree.find_all(exp.Column)}
+    if MODEL_FAMILY in named:
         return tree
     for table in list(tree.find_all(exp.Table)):
         if table.name in _TABLES:
-            table.replace(exp.alias_(exp.to_table(_TABLES[table.name]), table.name, table=True))
+            own = exp.to_table(_TABLES[table.name])
+            is_with_model = MODEL in named and table.name in _WITH_MODEL
+            table.replace(_with_model(own, table.name) if is_with_model else exp.alias_(own, table.name, table=True))
     return tree
 
 
+def _with_model(table: exp.Expr, name: str) -> exp.Expr:
+    return exp.select("*", exp.alias_(model(), MODEL)).from_(table).subquery(name)
+
+
 _TABLES: Final = {CALLS: EVENTS, **{level.view: level.table for level in LEVELS}}
+_WITH_MODEL: Final = {CALLS, *(level.view for level in LEVELS if MODEL in level.askable)}
 
 
 def sql(tree: exp.Expr) -> str:

@@ -31,6 +31,7 @@ from taximeter.store.events.alone import ask_alone
 from taximeter.store.events.answers import Found, durations_row, outcome_rows, write_off_row
 from taximeter.store.events.asking import ask
 from taximeter.store.events.columns import OUTCOME_FACTS
+from taximeter.store.events.costliest import Costs, ask_costliest
 from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
 from taximeter.store.events.duckdb_reads import Reads
@@ -192,6 +193,11 @@ class DuckDBEvents:
         with self.reading(cancellation) as cursor:
             standing = self._standing(cursor) if self._use_rollups else None
             return ask_alone(query, lambda statement: _found(cursor, statement), standing)
+
+    def costliest(self, query: Query, *, cancellation: Cancellation | None = None) -> list[Costs]:
+        with self.reading(cancellation) as cursor:
+            standing = self._standing(cursor) if self._use_rollups else None
+            return ask_costliest(query, lambda statement: _found(cursor, statement), standing)
 
     def _standing(self, cursor: duckdb.DuckDBPyConnection) -> Standing:
         return Standing(duckdb_rollups.dirty(cursor), duckdb_retention.kept_from(cursor))

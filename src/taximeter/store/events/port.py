@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from taximeter.clock import rfc3339
 from taximeter.errors import UsageError
+from taximeter.store.events.costliest import Costs
 from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
 from taximeter.store.events.rollups import EVENTS, OUTCOMES, Level
@@ -92,6 +93,15 @@ class EventStore(Protocol):
         the first measure; all others of a dimension are one row, with `"other": True`. The measures add up.
 
         Raises UsageError when the answer has too many rows, QueryStoppedError when it takes too long.
+        """
+        ...
+
+    def costliest(self, query: Query, *, cancellation: Cancellation | None = None) -> list[Costs]:
+        """What the values of a query's only dimension cost in the time that is compared with and in its own, in no
+        order. With a limit those of as many values as come first by cost, where that is known, in one of the times or
+        the other; of values that cost the same the first by themselves.
+
+        Raises QueryStoppedError when it takes too long.
         """
         ...
 

@@ -123,8 +123,12 @@ def viewed(level: Level, table: exp.Expr) -> exp.Select:
 
 def with_model(table: exp.Expr) -> exp.Select:
     """All columns, `model` and `model_family`."""
-    model = exp.Coalesce(this=exp.column("response_model"), expressions=[exp.column("request_model")])
-    return exp.select("*", exp.alias_(model, MODEL), exp.alias_(family(model), MODEL_FAMILY)).from_(table)
+    return exp.select("*", exp.alias_(model(), MODEL), exp.alias_(family(model()), MODEL_FAMILY)).from_(table)
+
+
+def model() -> exp.Expr:
+    """The one that answered, where that is known."""
+    return exp.Coalesce(this=exp.column("response_model"), expressions=[exp.column("request_model")])
 
 
 def units_of(starts_us: Iterable[int]) -> set[tuple[str, int]]:

@@ -431,7 +431,7 @@ def _by_place(shape: GroupsShape, parts: Sequence[Part], shown: exp.Query, last:
     select = exp.select(exp.alias_(place, PLACE), exp.alias_(last or place.copy(), RANK))
     select = select.select(*(exp.alias_(exp.AnyValue(this=exp.column(key, SHOWN)), key) for key in keys))
     select = select.select(*(_refolded(part) for part in parts))
-    rows = _rows_of_levels(shape, parts).subquery("parts")
+    rows = rows_of_levels(shape, parts).subquery("parts")
     return select.from_(rows).join(shown.subquery(SHOWN), on=same, join_type="left").group_by(place.copy())
 
 
@@ -461,14 +461,14 @@ def _grouped(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
     asked = shape.asked
     if not shape.rolled:
         return _by_group(asked, from_calls(_added_up(asked, parts), asked))
-    rows = _rows_of_levels(shape, parts)
+    rows = rows_of_levels(shape, parts)
     if asked.query.interval is None:
         return rows
     columns = (*(exp.column(name) for name in asked.group_names), *(_refolded(part) for part in parts))
     return _by_group(asked, exp.select(*columns).from_(rows.subquery("parts")))
 
 
-def _rows_of_levels(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
+def rows_of_levels(shape: GroupsShape, parts: Sequence[Part]) -> exp.Query:
     """The rows of the levels and the events in the gaps, as they are: with the keys of their group, and the parts."""
     keys, filters = key_columns(shape.asked), filters_of(shape.asked)
     sums = exp.select(*keys, *(_column(part.name) for part in parts))
