@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -20,6 +21,18 @@ def test_a_job_runs_at_once_and_again_until_it_is_stopped() -> None:
     jobs.stop()
     assert jobs.status["counting"].runs >= 2
     assert jobs.status["counting"].last_success_at is not None
+
+
+def test_a_job_that_reads_much_begins_later_and_can_be_stopped_before() -> None:
+    ran: list[str] = []
+    jobs = Jobs(SystemClock())
+    jobs.every("later", 60, lambda: ran.append("later"), after_seconds=3600)
+    jobs.every("at once", 60, lambda: ran.append("at once"))
+    jobs.start()
+    while not ran:
+        time.sleep(0.001)
+    jobs.stop()
+    assert ran == ["at once"]
 
 
 @pytest.mark.parametrize("error", [StoreError("full"), OSError("gone"), RuntimeError("a mistake of ours")])

@@ -59,8 +59,8 @@ class ByHand(Jobs):
         super().__init__(clock)
         self._made: list[Job] = []
 
-    def every(self, name: str, seconds: float, run: Callable[[], None]) -> Job:
-        self._made.append(job := super().every(name, seconds, run))
+    def every(self, name: str, seconds: float, run: Callable[[], None], after_seconds: float = 0.0) -> Job:
+        self._made.append(job := super().every(name, seconds, run, after_seconds))
         return job
 
     def turn(self) -> None:

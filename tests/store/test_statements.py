@@ -94,6 +94,14 @@ def _two(shape: tuple[Slot, Slot]) -> Any:
     return exp.select(*(placed(slot) for slot in shape))
 
 
-@pytest.mark.parametrize(("by", "asked"), [("team", HOURS.table), ("user_id", USER_DAYS.table), ("model", HOURS.view)])
-def test_a_statement_without_a_model_asks_the_tables_themselves(by: str, asked: str) -> None:
+@pytest.mark.parametrize(
+    ("by", "asked"),
+    [
+        ("team", HOURS.table),
+        ("user_id", USER_DAYS.table),
+        ("model", f"{HOURS.table}) AS {HOURS.view}"),
+        ("model_family", HOURS.view),
+    ],
+)
+def test_a_statement_without_a_family_of_models_asks_the_tables_themselves(by: str, asked: str) -> None:
     assert f" FROM {asked} " in text(groups(group_by=[by], **{"from": "30d"}))

@@ -46,11 +46,12 @@ def up(
     role: Annotated[Role, typer.Option("--role", help="Which parts to run.")] = Role.all,
 ) -> int:
     """Start the server: gateway, ingest, API and page on one port. Ends with Ctrl-C."""
+    from taximeter.compose.garbage import starting
     from taximeter.config import file
 
     loaded = file.load(config).with_flags("server", {"host": host, "port": port})
     log_in_lines()
-    with ExitStack() as closing:
+    with starting(), ExitStack() as closing:
         sample = closing.enter_context(SampleTraffic(data or SampleTraffic.data_directory())) if demo else None
         directory = data or (SampleTraffic.data_directory() if demo else data_directory())
         if sample is not None:

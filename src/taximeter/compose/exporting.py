@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from taximeter.anomaly.finding import SEVERITIES
 from taximeter.clock import Clock
-from taximeter.compose.jobs import Jobs
+from taximeter.compose.jobs import WHILE_FIRST_QUESTIONS_SECONDS, Jobs
 from taximeter.config.settings import Settings
 from taximeter.errors import Mistake, UsageError
 from taximeter.exporters.feed import Feed, Grouping
@@ -100,7 +100,7 @@ def open_exporting(
 
     def feed(job: str, grouping: Grouping, *, windows: bool = False) -> Feed:
         one = Feed(grouping, store, kept, clock, kept_days=_kept_days(settings), keep_windows=windows)
-        jobs.every(job, chosen.every_seconds, one.turn)
+        jobs.every(job, chosen.every_seconds, one.turn, WHILE_FIRST_QUESTIONS_SECONDS)
         return one
 
     spend = feed("exports", Grouping(SPEND_FEED, chosen.labels, chosen.series), windows=bool(exporters))
@@ -120,14 +120,14 @@ def open_exporting(
     for name, place in open_places(chosen.files)[0].items():
         wanted = chosen.files[name]
         filing = Filing(name, wanted, place, store, kept, clock, _kept_days(settings))
-        jobs.every(f"export files {name}", wanted.every_seconds, filing.turn)
+        jobs.every(f"export files {name}", wanted.every_seconds, filing.turn, WHILE_FIRST_QUESTIONS_SECONDS)
     traced = [Tracing(name, spans, store, kept, clock) for name, spans in chosen.spans.items()]
     for tracing in traced:
         tracing.begin()
         job = jobs.every(f"export {tracing.name}", chosen.send_seconds, tracing.turn)
         job.lag_seconds = partial(_lag_of, tracing)
     latencies = Latencies(store, clock)
-    jobs.every("latencies", chosen.every_seconds, latencies.turn)
+    jobs.every("latencies", chosen.every_seconds, latencies.turn, WHILE_FIRST_QUESTIONS_SECONDS)
 
     def readings() -> list[Reading]:
         lags = {way.shipping.name: way.lag_seconds for way in ways} | {one.name: one.lag_seconds for one in traced}

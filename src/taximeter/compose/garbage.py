@@ -7,6 +7,8 @@ worth it, because calls leave nothing behind (`tests/gateway/test_gateway_garbag
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 LOOK_SECONDS: Final = 60.0
@@ -19,8 +21,20 @@ ROUNDS_AT_MOST: Final = 1_000
 """After so many, and when a quarter is new, it is looked at even in a moment that is not quiet."""
 
 
+@contextmanager
+def starting() -> Iterator[None]:
+    """Until `forget_what_stays` nothing is looked at: what is made at a start stays, and to look through it all again
+    and again takes a twelfth of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def forget_what_stays() -> None:
     """What was made so far stays (the price data above all), and is not looked at again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     young, middle, old = gc.get_threshold()

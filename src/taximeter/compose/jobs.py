@@ -15,6 +15,9 @@ from typing import Final
 from taximeter.clock import Clock, rfc3339
 from taximeter.errors import TaximeterError
 
+WHILE_FIRST_QUESTIONS_SECONDS: Final = 5.0
+"""After a start whoever looks at the page waits for its answers; what reads much of the store begins so much later."""
+
 STOP_SECONDS: Final = 10.0
 """How long the end of the server waits for a turn under way. What it leaves half done, the next start does again."""
 
@@ -38,10 +41,13 @@ class JobStatus:
 
 
 class Job:
-    """Calls `run` every so many seconds, from `start` to `stop`."""
+    """Calls `run` every so many seconds, from `after_seconds` behind `start` to `stop`."""
 
-    def __init__(self, name: str, every_seconds: float, run: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self, name: str, every_seconds: float, run: Callable[[], None], clock: Clock, after_seconds: float = 0.0
+    ) -> None:
         self.name = name
+        self._after_seconds = after_seconds
         self.status = JobStatus(every_seconds)
         self._run = run
         self._clock = clock
@@ -63,6 +69,7 @@ class Job:
             self._thread.join(timeout_seconds)
 
     def _turns(self) -> None:
+        self._stopping.wait(self._after_seconds)
         while not self._stopping.is_set():
             self.turn()
             self._stopping.wait(self.status.every_seconds)
@@ -102,14 +109,15 @@ class Jobs:
         self._clock = clock
         self._jobs: dict[str, Job] = {}
 
-    def every(self, name: str, seconds: float, run: Callable[[], None]) -> Job:
-        """A job that begins with the server: `run` is called at once, then `seconds` after each end of it.
+    def every(self, name: str, seconds: float, run: Callable[[], None], after_seconds: float = 0.0) -> Job:
+        """A job that begins with the server: `run` is called at once, or `after_seconds`, then `seconds` after each end
+        of it.
 
         `run` blocks, in a thread of its own. Raises ValueError when the name is taken.
         """
         if name in self._jobs:
             raise ValueError(f"there is a job {name!r} already")
-        job = self._jobs[name] = Job(name, seconds, run, self._clock)
+        job = self._jobs[name] = Job(name, seconds, run, self._clock, after_seconds)
         return job
 
     def once(self, beginnings: tuple[str, ...], ours: Callable[[], bool]) -> None:

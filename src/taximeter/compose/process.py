@@ -42,7 +42,7 @@ from taximeter.compose.forgetting import LOOK_SECONDS, Forgetting, Knows
 from taximeter.compose.garbage import LOOK_SECONDS as LOOK_FOR_GARBAGE_SECONDS
 from taximeter.compose.garbage import collect_if_quiet, forget_what_stays
 from taximeter.compose.gateway import gateway_settings, known_answers, upstreams
-from taximeter.compose.jobs import Jobs
+from taximeter.compose.jobs import WHILE_FIRST_QUESTIONS_SECONDS, Jobs
 from taximeter.compose.keeping import SPOOL_DIRECTORY, collector_of, open_events
 from taximeter.compose.keys import open_desk
 from taximeter.compose.learnt import LEARNT_FILE, LearntFile
@@ -205,12 +205,12 @@ class Process:
         otlp = open_otlp(self.data, receiver, store, self.clock)
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
         jobs.every("repricing", TURN_SECONDS, repricer.turn)
-        jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store))
+        jobs.every("roll-ups", ROLL_UP_SECONDS, lambda: self._roll_up(store), WHILE_FIRST_QUESTIONS_SECONDS)
         knowing: list[Knows] = [self.desk.findings, self.desk.limits, *([] if detecting is None else [detecting])]
         forgetting = Forgetting(store, self.clock, *knowing)
         jobs.every("forgetting", LOOK_SECONDS, forgetting.turn)
         if (kept := _retention(self.settings)).days:
-            jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept))
+            jobs.every("retention", EXPIRE_SECONDS, lambda: self._expire(store, kept), WHILE_FIRST_QUESTIONS_SECONDS)
         return Collecting(store, collector, live, receiver, otlp, jobs, repricer, detecting)
 
     def _open_detecting(self, store: EventStore, jobs: Jobs) -> Detecting | None:
@@ -226,7 +226,7 @@ class Process:
             alone=self.settings.store.events == EMBEDDED,
             file=LearntFile(self.data / LEARNT_FILE, self.settings.anomalies),
         )
-        jobs.every("detection", DETECT_SECONDS, detecting.turn)
+        jobs.every("detection", DETECT_SECONDS, detecting.turn, WHILE_FIRST_QUESTIONS_SECONDS)
         return detecting
 
     def _open_alerting(self, kept: Collecting) -> AlertingParts:

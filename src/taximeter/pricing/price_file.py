@@ -130,18 +130,19 @@ LONG_TEXT: Final = 64 * 1024
 """Characters from which on JSON is read without looking for the lines of mistakes."""
 
 
-def read_file(path: Path, layer: str) -> PriceFile:
-    """The entries of a file. Raises ConfigurationError with every mistake in it."""
+def read_file(path: Path, layer: str, *, ours: bool = False) -> PriceFile:
+    """The entries of a file, which came with this release where it is `ours`. Raises ConfigurationError with every
+    mistake in it."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), [Mistake("file", f"cannot be read: {error}")]) from None
-    return parse(text, layer, source=str(path))
+    return parse(text, layer, source=str(path), ours=ours)
 
 
-def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
+def parse(text: str, layer: str, *, source: str = "prices", ours: bool = False) -> PriceFile:
     """The entries in a text (YAML or JSON). Raises ConfigurationError with every mistake in it."""
-    document = _document(text)
+    document = _document(text, ours)
     reader = _Reader(document, layer)
     entries, aliases, names = reader.entries(), reader.aliases(), reader.provider_names()
     if reader.mistakes:
@@ -149,14 +150,14 @@ def parse(text: str, layer: str, *, source: str = "prices") -> PriceFile:
     return PriceFile(layer, text, tuple(entries), tuple(aliases), *names)
 
 
-def _document(text: str) -> Document:
+def _document(text: str, ours: bool) -> Document:
     """YAML with its lines. JSON without: it is what importers write, thousands of entries long."""
     if len(text) > LONG_TEXT and text.lstrip().startswith("{"):
         try:
             return Document(values=json.loads(text, parse_float=str))
         except ValueError:
             pass
-    return read_yaml(text, {})
+    return read_yaml(text, {}, ours=ours)
 
 
 class _Reader:

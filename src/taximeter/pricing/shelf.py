@@ -58,7 +58,7 @@ class PriceShelf:
     def files(self) -> list[PriceFile]:
         """The layers over the snapshot, from the lowest to the highest. Raises ConfigurationError."""
         files = [read_file(path, path.stem) for path in self._imported()]
-        files.append(read_file(CORRECTIONS, "corrections"))
+        files.append(read_file(CORRECTIONS, "corrections", ours=True))
         files += [read_file(path, "override") for path in self._own()]
         return files
 

@@ -15,7 +15,6 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.exporters.forms import Form
 from taximeter.server.answers import error_body, error_headers
 from taximeter.server.files import MEDIA
-from taximeter.server.ingest_shapes import describe_ingest
 from taximeter.server.parts import Parts
 from taximeter.server.routes import (
     alerts,
@@ -106,6 +105,8 @@ def _describe(api: FastAPI) -> Any:
 
 def description(api: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the ways to authenticate."""
+    from taximeter.server.ingest_shapes import describe_ingest  # a start need not wait for what few look at
+
     document = api.openapi()
     document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     describe_ingest(document)
