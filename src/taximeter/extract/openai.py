@@ -375,18 +375,17 @@ class _Form:
     """A plain usage that has certain names, in itself and in its details. They are the same in nearly every answer of a
     host, so where its counts are is settled once."""
 
-    __slots__ = ("_cached", "_inputs", "_of_input", "_of_output", "_pick", "_places", "_sizes", "_usage", "classes")
+    __slots__ = ("_cached", "_inputs", "_missing", "_of_input", "_of_output", "_pick", "_sizes", "_usage", "classes")
 
     def __init__(self, names: _Names, usage: _Names, of_input: _Names, of_output: _Names) -> None:
         """`names` are those of the two wholes, of their total, and of the details of either."""
-        said = [name for name in names if name in usage]
-        self._usage = _values(said)
+        self._usage: _Pick = itemgetter(*names)
         self._of_input = _values(of_input)
         self._of_output = _values(of_output)
-        self._places = tuple(said.index(name) if name in said else None for name in names[2:])
+        self._missing = {name: None for name in names if name not in usage}
         self._sizes = (len(usage), len(of_input), len(of_output))
         # In `counts` all values stand beside each other: the usage, and the details of the input and of the output.
-        behind_usage = len(said) + 1
+        behind_usage = len(names)
         behind_input = behind_usage + (len(of_input) + 1 if of_input else 0)
         places = {"input_tokens": 0, **_parts(_INPUT_DETAILS, of_input, behind_usage)}
         self._inputs = len(places)
@@ -400,18 +399,15 @@ class _Form:
         """The counts of `classes`. None when the usage has other names, or is not plain: whole numbers, parts inside
         their wholes, and nothing outside the two that make the total."""
         try:
-            said = self._usage(usage)
-            total_at, input_at, output_at = self._places
-            total = None if total_at is None else said[total_at]
-            of_input = _NO_DETAILS if input_at is None else said[input_at] or _NO_DETAILS
-            of_output = _NO_DETAILS if output_at is None else said[output_at] or _NO_DETAILS
+            said = self._usage({**self._missing, **usage} if self._missing else usage)
+            read, written, total, of_input, of_output = said
+            of_input, of_output = of_input or _NO_DETAILS, of_output or _NO_DETAILS
             if (len(usage), len(of_input), len(of_output)) != self._sizes:
                 return None
             counts = self._pick((*said, *self._of_input(of_input), *self._of_output(of_output)))
         except KeyError:
             return None
         inputs = self._inputs
-        read, written = counts[0], counts[inputs]
         if {*map(type, counts)} != PLAIN_COUNT or min(counts) < 0:
             return None
         if max(counts[:inputs]) > read or max(counts[inputs:]) > written or read + written > LARGEST_COUNT:

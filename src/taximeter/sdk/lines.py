@@ -48,18 +48,15 @@ def attributed(attribution: Attribution) -> str:
 
 def answered(plain: Plain) -> str:
     """The members of a record that a plain answer is, each with a comma before it."""
-    served = _served(plain.response_model, plain.service_tier)
-    return f'{served},"response_id":{quoted(plain.response_id)}{_counts(plain.classes) % plain.counts}'
+    members = _answered(plain.response_model, plain.service_tier, plain.classes)
+    return members % (quoted(plain.response_id), *plain.counts)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _counts(classes: tuple[str, ...]) -> str:
-    return "".join(f',"{name}":%d' for name in classes)
-
-
-@lru_cache(maxsize=MOST_REMEMBERED)
-def _served(model: str, service_tier: str | None) -> str:
-    return named(response_model=model, service_tier=service_tier)
+def _answered(model: str, service_tier: str | None, classes: tuple[str, ...]) -> str:
+    """These members, with the places where the id and the counts come."""
+    served = named(response_model=model, service_tier=service_tier).replace("%", "%%")
+    return f'{served},"response_id":%s' + "".join(f',"{name}":%d' for name in classes)
 
 
 def counted(usage: Usage) -> str:

@@ -122,7 +122,11 @@ class Meter:
 
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
-        kept = self._spool.append(line.encode(*lines.UTF8))
+        try:
+            data = line.encode()
+        except UnicodeEncodeError:
+            data = line.encode(*lines.UTF8)
+        kept = self._spool.append(data)
         if not kept or not self._seen_well:
             self._look(kept)
 

@@ -75,12 +75,10 @@ class _Outgoing(Call):
 class _Known:
     """What was found out about the latest kind of call of a client: who answers, and in which flavour."""
 
-    meter: meters.Meter
-    base_url: Any
-    method: str
-    path: str
+    kind: tuple[Any, ...]
     host: Host
     flavour: Flavour | None
+    """None: such calls are not metered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | Non
     path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
     known = _known(meter, client, instrument, asked["method"], path)
     host, flavour = known.host, known.flavour
-    if flavour is None or not flavour.billed:
+    if flavour is None:
         return None
     body = asked.get("json_data")
     if type(body) is not dict or asked.get("extra_json"):
@@ -221,21 +219,15 @@ def _body(options: Any) -> Mapping[str, Any]:
 
 
 def _known(meter: meters.Meter, client: Any, instrument: Instrument, method: str, path: str) -> _Known:
-    """Who answers this client, and how. Kept on the client for the next call of the same kind, for as long as its base
-    URL is the same object."""
+    """Who answers this client, and how. Kept on the client for the next call of the same kind to the same base URL."""
     own = vars(client)
     base_url = own.get("_base_url") or client.base_url  # asking the property costs more than all the rest of this
     known: _Known | None = own.get(_KNOWN)
-    if (
-        known is None
-        or known.meter is not meter
-        or known.base_url is not base_url
-        or known.path != path
-        or known.method != method
-    ):
+    kind = (meter, base_url, path, method)
+    if known is None or known.kind != kind:
         host = _look_up(client, meter.settings.url, instrument.library)
         flavour = flavour_for(instrument.kind or instrument.library, method, host.prefix + path)
-        known = _Known(meter, base_url, method, path, host, flavour)
+        known = _Known(kind, host, flavour if flavour is not None and flavour.billed else None)
         setattr(client, _KNOWN, known)
     return known
 
