@@ -19,6 +19,8 @@ import { WideTable } from "../panels/WideTable";
 const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
 type Against = keyof typeof AGAINST;
 const SLOWEST_SECONDS = 30;
+/** What the change of each consists of takes another look at its calls. */
+const MOST_CONTRIBUTORS = 12;
 
 export default function Why({ view, change }: PageProps) {
   const [against, setAgainst] = useState<Against>("previous");
@@ -26,7 +28,7 @@ export default function Why({ view, change }: PageProps) {
   const query = useLiveQuery({
     key: ["why", range, timezone, filters, against],
     paceSeconds: Math.max(SLOWEST_SECONDS, lookOf(range).paceSeconds),
-    ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against }),
+    ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against, limit: MOST_CONTRIBUTORS }),
   });
   return (
     <Stack gap="md">
@@ -115,7 +117,7 @@ function Contributors({ answer, view, change }: { answer: WhyAnswer; view: View;
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {answer.contributors.slice(0, 12).map((one) => (
+          {answer.contributors.map((one) => (
             <Table.Tr key={`${one.dimension} ${one.value}`}>
               <Table.Td className="dim">{nameOf(one.dimension)}</Table.Td>
               <Table.Td className="group-name">
