@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,8 +10,7 @@ from taximeter.core.attribution import LONGEST_VALUE, NOBODY, Attribution
 from taximeter.core.event import Status, UsageEvent
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
-from taximeter.gateway.heads import RequestHead, first, text_of, trace_of
-from taximeter.gateway.upstream import Headers
+from taximeter.gateway.heads import RequestHead, text_of, trace_of
 
 NOTHING_READ: Final = Reading()
 NOTHING_ASKED: Final = RequestFacts(operation="")
@@ -85,10 +85,10 @@ class Call:
         self.known["attempt"] = attempt
         self.known["request_id"] = request_id
 
-    def is_answered(self, headers: Headers) -> None:
+    def is_answered(self, headers: Mapping[bytes, bytes]) -> None:
         """A call that its client gave no name goes by the provider's, which its support asks for."""
         if self.known.get("request_id") is None:
-            named = first(headers, b"x-request-id") or first(headers, b"request-id")
+            named = headers.get(b"x-request-id") or headers.get(b"request-id")
             self.known["request_id"] = None if named is None else text_of(named)[:LONGEST_VALUE] or None
 
     def is_traced(self, head: RequestHead) -> None:

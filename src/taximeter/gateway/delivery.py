@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -11,7 +12,7 @@ from taximeter.core.money import format_usd
 from taximeter.extract import Reading
 from taximeter.gateway.call import NOTHING_READ
 from taximeter.gateway.client import Client
-from taximeter.gateway.heads import OURS, first
+from taximeter.gateway.heads import OURS
 from taximeter.gateway.passage import Passage
 from taximeter.gateway.polled import Poll, PollReader
 from taximeter.gateway.providers import Mount
@@ -31,12 +32,12 @@ _WITHOUT_BODY: Final = frozenset({204, 304})
 _WITH_COST: Final = frozenset({200, 201, 202})
 
 
-def _grows(record: Record, answer: Answer) -> bool:
+def _grows(record: Record, status: int, told: Mapping[bytes, bytes]) -> bool:
     """Whether a stream was asked for and comes as JSON, piece by piece: Gemini's array of chunks, without `alt=sse`."""
     flavour = record.call.flavour
     if flavour is None or flavour.open_growing is None or not record.call.facts.stream:
         return False
-    return answer.status == 200 and first(answer.headers, b"content-length") is None
+    return status == 200 and b"content-length" not in told
 
 
 class StreamCut(Exception):  # noqa: N818 - it is a decision
@@ -54,7 +55,7 @@ class DrainedEnough(Exception):  # noqa: N818 - it is a decision
 class Delivery:
     """Hands one answer on. `record` is None for an answer that is no call's; `poll` is what it may tell of others."""
 
-    __slots__ = ("_client", "_drained_bytes", "_mount", "_poll", "_record", "_tap", "_tools")
+    __slots__ = ("_client", "_drained_bytes", "_mount", "_poll", "_record", "_tap", "_told", "_tools")
 
     def __init__(self, tools: Tools, client: Client, mount: Mount, record: Record | None, poll: Poll | None) -> None:
         self._tools = tools
@@ -63,22 +64,24 @@ class Delivery:
         self._record = record
         self._poll = None if poll is None else PollReader(tools, poll)
         self._tap: StreamTap | None = None
+        self._told: Mapping[bytes, bytes] = {}
         self._drained_bytes = 0
 
-    async def hand_on(self, answer: Answer, headers: Headers) -> None:
-        """All of it. `headers` are those for the client, without the framing. Raises DrainedEnough."""
+    async def hand_on(self, answer: Answer, told: Mapping[bytes, bytes], headers: Headers) -> None:
+        """All of it. `told` are its headers, `headers` those for the client without framing. Raises DrainedEnough."""
+        self._told = told
         record = self._record
         if record is None:
             if self._poll is not None:
                 self._poll.begin(answer)
             await self._pass_through(answer, headers)
             return
-        media_type = (first(answer.headers, b"content-type") or b"").lower()
+        media_type = self._told.get(b"content-type", b"").lower()
         flavour = record.call.flavour
         if flavour is not None and flavour.streams(media_type.decode("latin-1")):
             await self._stream(record, answer, headers)
         elif media_type.find(b"json") >= 0:  # `in` on bytes makes an exception first
-            if _grows(record, answer):
+            if _grows(record, answer.status, told):
                 await self._stream(record, answer, headers, growing=True)
             else:
                 await self._whole(record, answer, headers)
@@ -96,7 +99,7 @@ class Delivery:
             await self._broken_off(answer, headers, b"")
             return
         begun = BegunAnswer(answer, beginning)
-        packed = first(answer.headers, b"content-encoding") not in (None, b"identity")
+        packed = self._told.get(b"content-encoding") not in (None, b"identity")
         if record.call.facts.stream and (packed or not begins_as_json(beginning)):
             await self._stream(record, begun, headers)
         elif packed or begins_as_json(beginning):
@@ -108,7 +111,7 @@ class Delivery:
 
     async def _pass_through(self, answer: Answer, headers: Headers, beginning: bytes = b"") -> None:
         record, poll = self._record, self._poll
-        length = first(answer.headers, b"content-length")
+        length = self._told.get(b"content-length")
         if length is not None and answer.status not in _WITHOUT_BODY:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)
@@ -170,20 +173,20 @@ class Delivery:
         flavour = record.call.flavour
         if flavour is None:
             return NOTHING_READ
-        payload = read_json(body, first(answer.headers, b"content-encoding"), self._tools.settings.tap_limit_bytes)
+        payload = read_json(body, self._told.get(b"content-encoding"), self._tools.settings.tap_limit_bytes)
         if payload is None and flavour.billed and answer.status in _WITH_COST:
             if not body:
                 return EMPTY
-            if b"json" in (first(answer.headers, b"content-type") or b"").lower():
+            if b"json" in self._told.get(b"content-type", b"").lower():
                 return UNREADABLE
         if flavour.read_headers is None:
             return flavour.read_answer(answer.status, payload)
-        told = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-        return flavour.read_answer(answer.status, payload, told)
+        as_text = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        return flavour.read_answer(answer.status, payload, as_text)
 
     async def _broken_off(self, answer: Answer, headers: Headers, beginning: bytes) -> None:
         """Hand on the part that came, and break off as the provider did."""
-        length = first(answer.headers, b"content-length")
+        length = self._told.get(b"content-length")
         if length is not None:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)
@@ -194,13 +197,13 @@ class Delivery:
     async def _stream(self, record: Record, answer: Answer, headers: Headers, *, growing: bool = False) -> None:
         """`growing`: it is JSON, which nobody can end but its provider."""
         call, guard = record.call, self._tools.guard
-        encoding = first(answer.headers, b"content-encoding")
+        encoding = self._told.get(b"content-encoding")
         if call.flavour is not None:
             limit = self._tools.settings.tap_limit_bytes
             self._tap = guard("stream_unread", StreamTap, call.flavour, call.facts, encoding, limit, growing)
         plain = encoding in (None, b"identity") and not growing
         passage = Passage(guard, record) if plain and (call.asked_for_usage or record.hold) else None
-        length = first(answer.headers, b"content-length")
+        length = self._told.get(b"content-length")
         if length is not None and passage is None and record.hold is None:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)

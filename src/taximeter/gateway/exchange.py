@@ -13,7 +13,7 @@ from taximeter.gateway.call import NOTHING_READ
 from taximeter.gateway.client import Client
 from taximeter.gateway.delivery import Delivery, DrainedEnough
 from taximeter.gateway.departure import Attempt
-from taximeter.gateway.heads import OURS, answer_headers, first
+from taximeter.gateway.heads import OURS, answer_headers, by_name, first
 from taximeter.gateway.polled import Poll
 from taximeter.gateway.record import Record
 from taximeter.gateway.refusals import upstream_failed
@@ -136,15 +136,16 @@ class Exchange:
                 raise upstream_failed(failure.http_status, failure.kind, failure.message) from failure
             await self._try(step)
             return False
+        told = by_name(answer.headers)
         if record is not None:
             record.http_status = answer.status
-            record.call.is_answered(answer.headers)
+            record.call.is_answered(told)
         step = self._step_after(answer.status, None, answer.headers)
         if step is not None and record is not None:
             await self._read_failure(record, answer)
             await self._try(step)
             return False
-        await self._delivery.hand_on(answer, self._headers(answer))
+        await self._delivery.hand_on(answer, told, self._headers(answer))
         return True
 
     def _headers(self, answer: Answer) -> Headers:

@@ -229,6 +229,11 @@ def answer_headers(headers: Headers) -> Headers:
     return [header for header in headers if header[0] not in _ANSWER_DROPS and not header[0].startswith(OURS)]
 
 
+def by_name(headers: Headers) -> dict[bytes, bytes]:
+    """The first value of each header: providers send thirty, and several are asked for."""
+    return dict(reversed(headers))
+
+
 def first(headers: Headers, name: bytes) -> bytes | None:
     """The first value of a header."""
     for header in headers:
