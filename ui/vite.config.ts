@@ -18,9 +18,10 @@ function fontLicence(): Plugin {
 const ROOT = '<div id="root"></div>';
 const SCRIPT = /<script type="module" crossorigin src="([^"]*)"><\/script>/;
 
-/** Begins the script when what stands there without it has been drawn; soon also in a window that draws nothing. */
-const begin = (script: string) =>
-  `<script>{const begin=()=>import("${script}");requestAnimationFrame(()=>setTimeout(begin));setTimeout(begin,200)}</script>`;
+/** Begins the script when what stands there without it has been drawn; soon also in a window that draws nothing. First
+ * runs what draws, then the rest: two short tasks instead of a long one. */
+const begin = (drawing: string, script: string) =>
+  `<script>{const begin=()=>import("/${drawing}").then(()=>setTimeout(()=>import("${script}")));requestAnimationFrame(()=>setTimeout(begin));setTimeout(begin,200)}</script>`;
 
 /** What the document shows by itself needs no script, so the script makes room for it; the font is part of it. Style sheets come after what the document shows by itself, which does not
  * wait for them, and before what the scripts draw, whose own styles have the last word. */
@@ -32,12 +33,14 @@ function shell(): Plugin {
       order: "post",
       handler(html, { bundle }) {
         const fonts = Object.keys(bundle ?? {}).filter((name) => name.endsWith(".woff2"));
+        const drawing = Object.keys(bundle ?? {}).find((name) => /\/react-[^/]*\.js$/.test(name)) ?? "";
         const sheets = html.match(/<link rel="stylesheet"[^>]*>/g) ?? [];
         return {
           html: sheets
             .reduce((rest, sheet) => rest.replace(sheet, ""), html)
-            .replace(ROOT, `${sheets.join("")}${ROOT}${begin(SCRIPT.exec(html)?.[1] ?? "")}`)
-            .replace(SCRIPT, '<link rel="modulepreload" fetchpriority="low" crossorigin href="$1">'),
+            .replace(ROOT, `${sheets.join("")}${ROOT}${begin(drawing, SCRIPT.exec(html)?.[1] ?? "")}`)
+            .replace(SCRIPT, '<link rel="modulepreload" crossorigin href="$1">')
+            .replaceAll('<link rel="modulepreload"', '<link rel="modulepreload" fetchpriority="low"'),
           tags: fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
         };
       },
@@ -59,6 +62,7 @@ function compressed(): Plugin {
 
 /** What the first view loads, in few files: each costs the server and the browser a request. */
 const FIRST_VIEW = [
+  { name: "react", test: /node_modules\/(react|react-dom|scheduler)\/|src\/drawing|rolldown.runtime/, priority: 1 },
   { name: "first", tags: ["$initial" as const] },
   { name: "controls", test: /panels\/Controls/ },
   { name: "charts", test: /panels\/(TimeChart|MonthChart|HeatMap)/ },

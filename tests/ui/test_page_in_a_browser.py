@@ -254,6 +254,16 @@ def test_range_and_grouping_are_in_the_url_and_survive_a_reload_and_the_back_but
     expect(panel(page, "Spend by feature, last hour")).to_be_visible()
 
 
+def test_what_may_be_chosen_is_in_the_document_while_it_is_asked_for(page: Page) -> None:
+    zone = page.get_by_label("Time zone in which days begin").and_(page.locator("input"))
+    expect(zone).to_be_visible()
+    expect(page.locator('[role="option"]')).to_have_count(0)
+    zone.click()
+    expect(page.get_by_role("option", name="UTC", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator('[role="option"]')).to_have_count(0)
+
+
 def test_days_begin_in_the_chosen_zone(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?range=30d")
     zone = page.get_by_role("combobox", name="Time zone in which days begin")

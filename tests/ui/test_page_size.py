@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 from taximeter.server.page import BUILT
 
@@ -29,3 +30,13 @@ def test_what_is_shown_first_needs_no_script_and_no_style_sheet() -> None:
     assert "<h1>taximeter</h1>" in shown
     assert 'rel="stylesheet"' not in shown
     assert 'rel="stylesheet"' in rest
+
+
+def test_what_draws_runs_before_the_rest_and_both_are_under_way_from_the_beginning() -> None:
+    document = (BUILT / "index.html").read_text()
+    drawing, rest = re.findall(r'import\("/(assets/[^"]*)"\)', document)
+    assert drawing.startswith("assets/react-")
+    assert rest.startswith("assets/index-")
+    preloaded = re.findall(r'<link rel="modulepreload"[^>]*href="/([^"]*)"', document)
+    assert {drawing, rest} <= set(preloaded)
+    assert all((BUILT / name).is_file() for name in preloaded)

@@ -5,10 +5,10 @@ import "./page.css";
 import { MantineProvider } from "@mantine/core";
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { startTransition, StrictMode } from "react";
-import { createRoot } from "react-dom/client";
 
 import { App } from "./App";
 import { ApiError } from "./api/client";
+import { createRoot } from "./drawing";
 import { theme } from "./theme";
 
 const STALE_MS = 500;

@@ -31,4 +31,6 @@ export const theme = createTheme({
   fontFamily: "'Inter', 'Inter meanwhile', system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "600" },
+  // What may be chosen is drawn when it is asked for: a page has a few lists, of which one has all zones of the world.
+  components: { Combobox: { defaultProps: { keepMounted: false } } },
 });
