@@ -27,6 +27,19 @@ def test_the_change_on_the_page_is_that_of_the_api(pages: Pages, server: Server)
     expect(shown).to_have_attribute("title", exact(answered.value.json()["change_usd"]))
 
 
+@pytest.mark.parametrize(("name", "path"), [("why", "/api/v1/why"), ("users", "/api/v1/query")])
+def test_what_is_asked_before_a_page_is_drawn_is_not_asked_again(
+    pages: Pages, server: Server, name: str, path: str
+) -> None:
+    page = pages.open(server)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data}"))
+    page.goto(f"{server.url}/?page={name}&range=24h&feature=no-such-feature")
+    expect(page.locator('main [aria-busy="false"]').first).to_be_visible()
+    questions = [one for one in asked if f"{path} " in one and "no-such-feature" in one]
+    assert len(questions) == len(set(questions)) > 0
+
+
 def test_the_navigation_keeps_range_and_filters_and_can_be_gone_back(pages: Pages, server: Server) -> None:
     page = pages.open(server)
     page.goto(f"{server.url}/?range=7d&user_id=grace")

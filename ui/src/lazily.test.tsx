@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
-import { untilThere } from "./lazily";
+import { lazily, untilThere } from "./lazily";
 import { NewerPage } from "./Mishap";
 
 const away = () => new TypeError("Failed to fetch");
@@ -23,4 +23,11 @@ it("a part of a page that the server has no more is given up", async () => {
   await vi.advanceTimersByTimeAsync(10_000);
   await part;
   expect(load).toHaveBeenCalledTimes(2);
+});
+
+it("a part that is begun early is asked for once", async () => {
+  const ask = vi.fn().mockResolvedValue({ default: () => null });
+  const part = lazily(ask);
+  expect(await part.load()).toBe(await part.load());
+  expect(ask).toHaveBeenCalledTimes(1);
 });

@@ -6,15 +6,21 @@ import { Mishap, NewerPage } from "./Mishap";
 
 const TRY_AGAIN_MS = 1_000;
 
+/** A part and how to begin with it before it is shown. */
+export type Lazily<Props, Module> = ComponentType<Props> & { load: () => Promise<Module> };
+
 /** Like `lazy`; while the server is away it is tried again, and the place of the part stays kept. A part that cannot
  * come any more, because the server has another page by now, says so in its place. */
-export function lazily<T extends ComponentType<any>>(load: () => Promise<{ default: T }>): ComponentType<ComponentProps<T>> {
-  const Part = lazy(() => untilThere(load, isReplaced));
-  return (props) => (
+export function lazily<T extends ComponentType<any>, Module extends { default: T }>(ask: () => Promise<Module>): Lazily<ComponentProps<T>, Module> {
+  let coming: Promise<Module> | undefined;
+  const load = () => (coming ??= untilThere(ask, isReplaced));
+  const Part = lazy<T>(load);
+  const Shown = (props: ComponentProps<T>) => (
     <Mishap>
       <Part {...props} />
     </Mishap>
   );
+  return Object.assign(Shown, { load });
 }
 
 /** Raises NewerPage when `isGone` says that it is of no use to ask again. */

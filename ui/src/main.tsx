@@ -9,7 +9,10 @@ import { startTransition, StrictMode } from "react";
 import { App } from "./App";
 import { ApiError } from "./api/client";
 import { createRoot } from "./drawing";
+import { beginWith } from "./pages/registry";
 import { theme } from "./theme";
+import { decodeView } from "./view/state";
+import { browserTimezone } from "./view/zone";
 
 const STALE_MS = 500;
 
@@ -28,6 +31,10 @@ const queries: QueryClient = new QueryClient({
     },
   }),
 });
+
+const { search } = window.location;
+// Which page it is does not depend on the zone, and to learn the browser's takes a while.
+beginWith(decodeView(search, "UTC").page, queries, () => decodeView(search, browserTimezone()));
 
 const root = createRoot(document.getElementById("root")!);
 

@@ -1,4 +1,4 @@
-import { hashKey, type UseQueryResult } from "@tanstack/react-query";
+import { hashKey, type QueryClient, type UseQueryResult } from "@tanstack/react-query";
 
 import { useAnswer } from "../api/useAnswer";
 import { LIVE, type LiveMeta, tookMs } from "./refresher";
@@ -6,7 +6,7 @@ import { LIVE, type LiveMeta, tookMs } from "./refresher";
 /** Time passes although nothing happens: what was spent in the last minutes changes by itself. */
 const OLDEST_MS = 30_000;
 
-interface LiveQuestion<T> {
+export interface LiveQuestion<T> {
   key: unknown[];
   /** How long the answer may stay as it is while calls come in. */
   paceSeconds: number;
@@ -21,15 +21,22 @@ interface LiveQuestion<T> {
 
 /** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen, if it has the same kind of rows. */
 export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false, waits = false }: LiveQuestion<T>): UseQueryResult<T> {
-  const queryKey = still ? key : [LIVE, ...key];
   return useAnswer<T>({
-    queryKey,
-    queryFn: () => timed(hashKey(queryKey), ask),
+    ...asked({ key, paceSeconds, ask, rows, still }),
     enabled: !waits,
-    meta: { paceSeconds, rows } satisfies LiveMeta,
     refetchInterval: !still && Math.max(OLDEST_MS, paceSeconds * 1000),
     placeholderData: (previous: T | undefined, of) => (hashKey([of?.meta?.["rows"]]) === hashKey([rows]) ? previous : undefined) as never,
   });
+}
+
+/** Puts a question before whoever asks it is drawn: they get the same answer. */
+export function askEarly<T>(queries: QueryClient, question: LiveQuestion<T>): void {
+  void queries.prefetchQuery(asked(question));
+}
+
+function asked<T>({ key, paceSeconds, ask, rows, still = false }: LiveQuestion<T>) {
+  const queryKey = still ? key : [LIVE, ...key];
+  return { queryKey, queryFn: () => timed(hashKey(queryKey), ask), meta: { paceSeconds, rows } satisfies LiveMeta };
 }
 
 async function timed<T>(hash: string, ask: () => Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { ask, incidents, limits } from "../api/client";
 import type { Answer, Row } from "../api/types";
 import { ago, changeWords, count, counted, exactly, measured, share } from "../format";
-import { useLiveQuery } from "../live/useLiveQuery";
+import { type LiveQuestion, useLiveQuery } from "../live/useLiveQuery";
 import { CostTotal } from "../panels/CostTotal";
 import { LastCalls } from "../panels/LastCalls";
 import { LimitBar } from "../panels/LimitBar";
@@ -26,7 +26,7 @@ import { type Dimension, filtered, nameInText, nameOf } from "../view/names";
 import { bucketsOf, lookOf, periodOf, rangeWords } from "../view/range";
 import { type ChangeView, PAGES, type View } from "../view/state";
 import { isOfDays } from "../view/zone";
-import type { PageProps } from "./registry";
+import type { FirstQuestion, PageProps } from "./registry";
 
 type Entity = "user_id" | "team" | "feature" | "model";
 const DIMENSION_OF: Partial<Record<View["page"], Entity>> = { users: "user_id", teams: "team", features: "feature", models: "model" };
@@ -47,24 +47,28 @@ export default function Entities({ view, change }: PageProps) {
   );
 }
 
+const everyOne = (dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Answer> => ({
+  key: ["entities", dimension, range, timezone, filters],
+  rows: dimension,
+  paceSeconds: lookOf(range).paceSeconds,
+  ask: () =>
+    ask({
+      measures: ["cost_usd", "unpriced_calls", ...COLUMNS],
+      group_by: [dimension],
+      filters,
+      ...periodOf(range, timezone, new Date()),
+      timezone,
+      order_by: "-cost_usd",
+      limit: MOST_ROWS,
+      compare: "previous_period",
+    }),
+});
+
+export const firstQuestion: FirstQuestion = (view) => (view.of === null ? everyOne(DIMENSION_OF[view.page]!, view) : null);
+
 function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
-  const { range, timezone, filters } = view;
-  const query = useLiveQuery({
-    key: ["entities", dimension, range, timezone, filters],
-    rows: dimension,
-    paceSeconds: lookOf(range).paceSeconds,
-    ask: () =>
-      ask({
-        measures: ["cost_usd", "unpriced_calls", ...COLUMNS],
-        group_by: [dimension],
-        filters,
-        ...periodOf(range, timezone, new Date()),
-        timezone,
-        order_by: "-cost_usd",
-        limit: MOST_ROWS,
-        compare: "previous_period",
-      }),
-  });
+  const { range, timezone } = view;
+  const query = useLiveQuery(everyOne(dimension, view));
   const latency = useLatency(query.data, dimension, view);
   const trends = useTrends(query.data, dimension, view);
   return (

@@ -6,30 +6,35 @@ import { useState } from "react";
 import { why } from "../api/client";
 import type { WhyAnswer } from "../api/types";
 import { changeWords, counted, dateTime, exactMoney, money, share, signedMoney } from "../format";
-import { useLiveQuery } from "../live/useLiveQuery";
+import { type LiveQuestion, useLiveQuery } from "../live/useLiveQuery";
 import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
 import { FACTORS, type Step, waterfall } from "../shape/waterfall";
 import { filtered, isFilter, nameOf } from "../view/names";
 import { lookOf, periodOf, rangeWords } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
-import type { PageProps } from "./registry";
+import type { FirstQuestion, PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
 
 const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
 type Against = keyof typeof AGAINST;
+const FIRST: Against = "previous";
 const SLOWEST_SECONDS = 30;
 /** What the change of each consists of takes another look at its calls. */
 const MOST_CONTRIBUTORS = 12;
 
+const question = ({ range, timezone, filters }: View, against: Against): LiveQuestion<WhyAnswer> => ({
+  key: ["why", range, timezone, filters, against],
+  paceSeconds: Math.max(SLOWEST_SECONDS, lookOf(range).paceSeconds),
+  ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against, limit: MOST_CONTRIBUTORS }),
+});
+
+export const firstQuestion: FirstQuestion = (view) => question(view, FIRST);
+
 export default function Why({ view, change }: PageProps) {
-  const [against, setAgainst] = useState<Against>("previous");
-  const { range, timezone, filters } = view;
-  const query = useLiveQuery({
-    key: ["why", range, timezone, filters, against],
-    paceSeconds: Math.max(SLOWEST_SECONDS, lookOf(range).paceSeconds),
-    ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against, limit: MOST_CONTRIBUTORS }),
-  });
+  const [against, setAgainst] = useState<Against>(FIRST);
+  const { range, timezone } = view;
+  const query = useLiveQuery(question(view, against));
   return (
     <Stack gap="md">
       <Panel
