@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync } from "node:zlib";
 
 import react from "@vitejs/plugin-react";
-import { defineConfig, type Plugin } from "vite";
+import { defineConfig, type Plugin, type Rolldown } from "vite";
 
 /** The font's licence asks to be handed on with it. */
 function fontLicence(): Plugin {
@@ -23,6 +23,25 @@ const SCRIPT = /<script type="module" crossorigin src="([^"]*)"><\/script>/;
 const begin = (drawing: string, script: string) =>
   `<script>{const begin=()=>import("/${drawing}").then(()=>setTimeout(()=>import("${script}")));requestAnimationFrame(()=>setTimeout(begin));setTimeout(begin,200)}</script>`;
 
+/** The file of a page among `src/pages`, by its name in the URL; of all others it is named like that. */
+const ENTITIES = ["users", "teams", "features", "models"];
+
+/** What a page needs that is not there at first: the files of its script, by its name in the URL. */
+function lateScripts(bundle: Record<string, Rolldown.OutputChunk | Rolldown.OutputAsset>): Record<string, string[]> {
+  const chunks = Object.values(bundle).filter((one) => one.type === "chunk");
+  const first = new Set(chunks.filter((one) => one.isEntry).flatMap((one) => [one.fileName, ...one.imports]));
+  const pages = chunks.flatMap((one) => {
+    const name = /\/src\/pages\/(\w+)\.tsx$/.exec(one.facadeModuleId ?? "")?.[1]?.toLowerCase();
+    const files = [one.fileName, ...one.imports].filter((file) => !first.has(file)).map((file) => `/${file}`);
+    return (name === "entities" ? ENTITIES : name ? [name] : []).map((page) => [page, files] as const);
+  });
+  return Object.fromEntries(pages);
+}
+
+/** Loads them beside what is loaded first. */
+const early = (scripts: Record<string, string[]>) =>
+  `for(const href of(${JSON.stringify(scripts)})[new URLSearchParams(location.search).get("page")]??[])document.head.append(Object.assign(document.createElement("link"),{rel:"modulepreload",crossOrigin:"",href}))`;
+
 /** What the document shows by itself needs no script, so the script makes room for it; the font is part of it. Style sheets come after what the document shows by itself, which does not
  * wait for them, and before what the scripts draw, whose own styles have the last word. */
 function shell(): Plugin {
@@ -41,7 +60,10 @@ function shell(): Plugin {
             .replace(ROOT, `${sheets.join("")}${ROOT}${begin(drawing, SCRIPT.exec(html)?.[1] ?? "")}`)
             .replace(SCRIPT, '<link rel="modulepreload" crossorigin href="$1">')
             .replaceAll('<link rel="modulepreload"', '<link rel="modulepreload" fetchpriority="low"'),
-          tags: fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
+          tags: [
+            ...fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
+            { tag: "script", children: early(lateScripts(bundle ?? {})), injectTo: "head" as const },
+          ],
         };
       },
     },

@@ -1,6 +1,6 @@
 /** Parts of the page that are loaded when they are first shown. */
 
-import { type ComponentProps, type ComponentType, lazy } from "react";
+import { type ComponentProps, type ComponentType, lazy, useState } from "react";
 
 import { Mishap, NewerPage } from "./Mishap";
 
@@ -10,16 +10,25 @@ const TRY_AGAIN_MS = 1_000;
 export type Lazily<Props, Module> = ComponentType<Props> & { load: () => Promise<Module> };
 
 /** Like `lazy`; while the server is away it is tried again, and the place of the part stays kept. A part that cannot
- * come any more, because the server has another page by now, says so in its place. */
+ * come any more, because the server has another page by now, says so in its place. One that is there by then is shown
+ * at once: what takes the place of something else React holds back for 300 ms. */
 export function lazily<T extends ComponentType<any>, Module extends { default: T }>(ask: () => Promise<Module>): Lazily<ComponentProps<T>, Module> {
   let coming: Promise<Module> | undefined;
-  const load = () => (coming ??= untilThere(ask, isReplaced));
-  const Part = lazy<T>(load);
-  const Shown = (props: ComponentProps<T>) => (
-    <Mishap>
-      <Part {...props} />
-    </Mishap>
-  );
+  let there: ComponentType<any> | undefined;
+  const load = () =>
+    (coming ??= untilThere(ask, isReplaced).then((module) => {
+      there = module.default;
+      return module;
+    }));
+  const Late = lazy<T>(load);
+  const Shown = (props: ComponentProps<T>) => {
+    const [Part] = useState<ComponentType<any>>(() => there ?? Late);
+    return (
+      <Mishap>
+        <Part {...props} />
+      </Mishap>
+    );
+  };
   return Object.assign(Shown, { load });
 }
 

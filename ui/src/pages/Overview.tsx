@@ -1,6 +1,8 @@
 /** What is being spent, on whom. */
 
 import { SimpleGrid, Stack } from "@mantine/core";
+import { useEffect } from "react";
+
 import { lazily } from "../lazily";
 import { BelowTheFold } from "../panels/WhenIdle";
 import { Coverage } from "../panels/Coverage";
@@ -18,6 +20,10 @@ const HeatMap = lazily(() => import("../panels/HeatMap"));
 const [CHART_HEIGHT, CALLS_HEIGHT] = [344, 362];
 
 export default function Overview({ view, change }: PageProps) {
+  useEffect(() => {
+    void MonthChart.load();
+    void HeatMap.load();
+  }, []);
   return (
     <Stack gap="md">
       <Tiles view={view} change={change} />
