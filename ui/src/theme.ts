@@ -31,6 +31,10 @@ export const theme = createTheme({
   fontFamily: "'Inter', 'Inter meanwhile', system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
   headings: { fontWeight: "600" },
-  // What may be chosen is drawn when it is asked for: a page has a few lists, of which one has all zones of the world.
-  components: { Combobox: { defaultProps: { keepMounted: false } } },
+  components: {
+    // What may be chosen is drawn when it is asked for: a page has a few lists, of which one has all zones of the world.
+    Combobox: { defaultProps: { keepMounted: false } },
+    // Places that wait stand still: drawn anew sixty times a second, they took a core from the answers they wait for.
+    Skeleton: { defaultProps: { animate: false } },
+  },
 });

@@ -29,9 +29,16 @@ export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false, wa
   });
 }
 
-/** Puts a question before whoever asks it is drawn: they get the same answer. */
-export function askEarly<T>(queries: QueryClient, question: LiveQuestion<T>): void {
-  void queries.prefetchQuery(asked(question));
+/** A question that others follow. */
+export interface EarlyQuestion<T> extends LiveQuestion<T> {
+  /** What is asked about its answer. */
+  next?: (answer: T) => LiveQuestion<any>[];
+}
+
+/** Puts a question, and those that follow it, before whoever asks them is drawn: they get the same answers. */
+export function askEarly<T>(queries: QueryClient, { next, ...question }: EarlyQuestion<T>): void {
+  const about = (answer: T) => next?.(answer).forEach((one) => askEarly(queries, one));
+  void queries.fetchQuery(asked(question)).then(about, () => undefined); // whoever shows it says that it failed
 }
 
 function asked<T>({ key, paceSeconds, ask, rows, still = false }: LiveQuestion<T>) {

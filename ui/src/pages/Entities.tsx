@@ -64,13 +64,17 @@ const everyOne = (dimension: Entity, { range, timezone, filters }: View): LiveQu
     }),
 });
 
-export const firstQuestion: FirstQuestion = (view) => (view.of === null ? everyOne(DIMENSION_OF[view.page]!, view) : null);
+export const firstQuestion: FirstQuestion = (view) => {
+  const dimension = DIMENSION_OF[view.page]!;
+  if (view.of !== null) return null;
+  return { ...everyOne(dimension, view), next: (answer: Answer) => [latencyOf(answer, dimension, view), trendsOf(answer, dimension, view)] };
+};
 
 function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
   const { range, timezone } = view;
   const query = useLiveQuery(everyOne(dimension, view));
-  const latency = useLatency(query.data, dimension, view);
-  const trends = useTrends(query.data, dimension, view);
+  const latency = useLiveQuery(latencyOf(query.data, dimension, view));
+  const trends = useLiveQuery(trendsOf(query.data, dimension, view));
   return (
     <Panel
       title={`${PAGES[view.page]}, ${rangeWords(range, timezone)}`}
@@ -100,11 +104,11 @@ function narrowedToShown(answer: Answer | undefined, dimension: Entity, filters:
 
 /** What each cost over the range. It is a shape without numbers, and sums by user are kept for days of UTC: there it is
  * those, since days of another zone would be added up from the calls. */
-function useTrends(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): Trends {
+function trendsOf(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Map<string, number[]>> {
   const shown = narrowedToShown(answer, dimension, filters);
   const { interval, paceSeconds } = lookOf(range);
   const zone = dimension === "user_id" && isOfDays(interval) ? "UTC" : timezone;
-  return useLiveQuery({
+  return {
     key: ["entities' trends", dimension, range, zone, shown],
     rows: dimension,
     paceSeconds: Math.max(TREND_SECONDS, paceSeconds),
@@ -115,12 +119,12 @@ function useTrends(answer: Answer | undefined, dimension: Entity, { range, timez
       const { rows } = await ask({ ...asked, order_by: "-cost_usd", limit: MOST_ROWS, totals: false });
       return sparks(rows, dimension, bucketsOf(range, interval, zone, now));
     },
-  });
+  };
 }
 
-function useLatency(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): Latencies {
+function latencyOf(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Map<string, Row>> {
   const shown = narrowedToShown(answer, dimension, filters);
-  return useLiveQuery({
+  return {
     key: ["entities' latency", dimension, range, timezone, shown],
     rows: dimension,
     paceSeconds: lookOf(range).paceSeconds,
@@ -130,7 +134,7 @@ function useLatency(answer: Answer | undefined, dimension: Entity, { range, time
       const { rows } = await ask({ ...asked, order_by: "-calls", totals: false });
       return new Map(rows.map((row) => [rowKey(row, dimension), row]));
     },
-  });
+  };
 }
 
 function EntityTable({ answer, latency, trends, dimension, view, change }: PageProps & { answer: Answer; latency: Latencies; trends: Trends; dimension: Entity }) {

@@ -4,7 +4,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import type { ComponentType } from "react";
 
 import { type Lazily, lazily } from "../lazily";
-import { askEarly, type LiveQuestion } from "../live/useLiveQuery";
+import { askEarly, type EarlyQuestion } from "../live/useLiveQuery";
 import type { ChangeView, PageName, View } from "../view/state";
 import Overview from "./Overview";
 
@@ -14,7 +14,7 @@ export interface PageProps {
 }
 
 /** The question whose answer a page waits for longest, as its panel puts it; null where it has none. */
-export type FirstQuestion = (view: View) => LiveQuestion<any> | null;
+export type FirstQuestion = (view: View) => EarlyQuestion<any> | null;
 
 /** A page that is loaded when it is first shown. */
 type LatePage = Lazily<PageProps, { firstQuestion?: FirstQuestion }>;
