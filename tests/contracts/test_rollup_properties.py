@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +55,21 @@ def lines(records: list[dict[str, Any]]) -> list[bytes]:
     return [json.dumps(record).encode() for record in records]
 
 
+def lived_through(
+    events: EventStore, records: list[dict[str, Any]], cut: int, *added_up_until_us: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The records that a store knows after each step: the first of them, their sums, late ones, and sums anew."""
+    events.append(lines(records[:cut]), {})
+    yield records[:cut]
+    events.roll_up(LATEST_US)
+    yield records[:cut]
+    events.append(lines(records), {})
+    yield records
+    for until_us in added_up_until_us:
+        events.roll_up(until_us)
+        yield records
+
+
 def test_an_answer_is_the_naive_one_before_and_after_late_events(events: EventStore) -> None:
     @tries(examples(events) // 4)
     @given(data=st.data(), history=at_random.histories())
@@ -63,16 +78,7 @@ def test_an_answer_is_the_naive_one_before_and_after_late_events(events: EventSt
         emptied(events)
         cut = data.draw(st.integers(0, len(records)))
         questions = data.draw(st.lists(at_random.rolled_queries(timezone, around_us), min_size=1, max_size=2))
-        steps: list[Callable[[], Any]] = [
-            lambda: events.append(lines(records[:cut]), {}),
-            lambda: events.roll_up(LATEST_US),
-            lambda: events.append(lines(records), {}),
-            lambda: events.roll_up(around_us),
-            lambda: events.roll_up(LATEST_US),
-        ]
-        for number, step in enumerate(steps):
-            step()
-            known = records[:cut] if number < 2 else records
+        for known in lived_through(events, records, cut, around_us, LATEST_US):
             for query in questions:
                 assert events.query(query).as_dict() == naive.answer(known, query)
         assert events.verify().differing == ()
@@ -88,15 +94,7 @@ def test_what_each_value_adds_up_to_is_the_naive_answer_before_and_after_late_ev
         emptied(events)
         cut = data.draw(st.integers(0, len(records)))
         query = data.draw(at_random.alone_queries(around_us))
-        steps: list[Callable[[], Any]] = [
-            lambda: events.append(lines(records[:cut]), {}),
-            lambda: events.roll_up(LATEST_US),
-            lambda: events.append(lines(records), {}),
-            lambda: events.roll_up(LATEST_US),
-        ]
-        for number, step in enumerate(steps):
-            step()
-            known = records[:cut] if number < 2 else records
+        for known in lived_through(events, records, cut, LATEST_US):
             assert in_order(events.alone(query)) == in_order(naive.answer_alone(known, query))
 
     holds()
@@ -110,15 +108,7 @@ def test_what_the_costliest_values_cost_in_two_times_is_the_naive_answer(events:
         emptied(events)
         cut = data.draw(st.integers(0, len(records)))
         query = data.draw(at_random.costliest_queries(around_us))
-        steps: list[Callable[[], Any]] = [
-            lambda: events.append(lines(records[:cut]), {}),
-            lambda: events.roll_up(LATEST_US),
-            lambda: events.append(lines(records), {}),
-            lambda: events.roll_up(LATEST_US),
-        ]
-        for number, step in enumerate(steps):
-            step()
-            known = records[:cut] if number < 2 else records
+        for known in lived_through(events, records, cut, LATEST_US):
             found = events.costliest(query)
             told = {(one.value, one.before_usd, one.after_usd) for one in found}
             assert told == naive.costliest(known, query)

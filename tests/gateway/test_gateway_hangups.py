@@ -15,9 +15,10 @@ from test_gateway_recorded import STREAMS, all_providers, body_of, case_id, diff
 
 from taximeter.clock import SystemClock
 from taximeter.gateway import Gateway, GatewaySettings, Provider, Recorder
-from taximeter.gateway.client import HANGUP, WATCH_AFTER_SECONDS, Message
+from taximeter.gateway.client import HANGUP, WATCH_AFTER_SECONDS, WHOLE, Message
 from taximeter.gateway.upstream import Answer, Origin, Outgoing
 from taximeter.server.http_protocol import HANGUP as HANGUP_OF_OUR_SERVER
+from taximeter.server.whole_answers import WHOLE as WHOLE_OF_OUR_SERVER
 
 CHAT = "/openai/v1/chat/completions"
 ASKED = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x" * 40}]}
@@ -237,5 +238,6 @@ def test_a_hang_up_in_a_recorded_stream(case: dict[str, Any], policy: Literal["d
     assert policy == "cancel" or differences([event], case) == []
 
 
-def test_our_server_and_the_gateway_mean_the_same_extension() -> None:
+def test_our_server_and_the_gateway_mean_the_same_extensions() -> None:
     assert HANGUP == HANGUP_OF_OUR_SERVER
+    assert WHOLE == WHOLE_OF_OUR_SERVER

@@ -20,9 +20,10 @@ export interface LiveQuestion<T> {
 }
 
 /** A query that follows the live stream. While its key changes, the answer to the key before stays on the screen, if it has the same kind of rows. */
-export function useLiveQuery<T>({ key, paceSeconds, ask, rows, still = false, waits = false }: LiveQuestion<T>): UseQueryResult<T> {
+export function useLiveQuery<T>(question: LiveQuestion<T>): UseQueryResult<T> {
+  const { paceSeconds, rows, still = false, waits = false } = question;
   return useAnswer<T>({
-    ...asked({ key, paceSeconds, ask, rows, still }),
+    ...asked(question),
     enabled: !waits,
     refetchInterval: !still && Math.max(OLDEST_MS, paceSeconds * 1000),
     placeholderData: (previous: T | undefined, of) => (hashKey([of?.meta?.["rows"]]) === hashKey([rows]) ? previous : undefined) as never,
@@ -36,8 +37,8 @@ export interface EarlyQuestion<T> extends LiveQuestion<T> {
 }
 
 /** Puts a question, and those that follow it, before whoever asks them is drawn: they get the same answers. */
-export function askEarly<T>(queries: QueryClient, { next, ...question }: EarlyQuestion<T>): void {
-  const about = (answer: T) => next?.(answer).forEach((one) => askEarly(queries, one));
+export function askEarly<T>(queries: QueryClient, question: EarlyQuestion<T>): void {
+  const about = (answer: T) => question.next?.(answer).forEach((one) => askEarly(queries, one));
   void queries.fetchQuery(asked(question)).then(about, () => undefined); // whoever shows it says that it failed
 }
 
