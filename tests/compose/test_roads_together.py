@@ -12,8 +12,10 @@ import pytest
 
 from taximeter.clock import SystemClock, rfc3339
 from taximeter.compose.keeping import collector_of
+from taximeter.compose.stored_calls import StoredCalls
 from taximeter.core.ids import uuid7
 from taximeter.ingest.collector import Collector
+from taximeter.ingest.roads import others_of
 from taximeter.pricing import load_price_book
 from taximeter.spool import Spool
 from taximeter.store.events import DuckDBEvents, EventPage, EventQuery, parse_event_query
@@ -24,6 +26,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 BOOK = load_price_book(None, Path("/nowhere"))
 NUMBERS = iter(range(1, 1_000_000))
 NOW_US = SystemClock().now_us()
+DAY_US = 86_400_000_000
 
 
 class House:
@@ -207,3 +210,12 @@ def test_after_a_restart_the_store_is_asked_of_a_whole_batch_at_once(
     house.take(*(told_by("gateway", response_id=f"{ANSWER}{number}") for number in range(1_000, 3_000)))
     assert len(asked) == 1
     assert house.collector.status.told_twice_events == 1_000
+
+
+def test_the_store_is_not_asked_for_what_the_same_road_told(house: House) -> None:
+    """None of it can be the other telling of a call: after an outage it would be most of what is there."""
+    house.take(told_by("gateway", response_id=ANSWER), told_by("sdk", response_id=f"{ANSWER}-2"))
+    stored, keys = StoredCalls(house.store), [("answer", ANSWER), ("answer", f"{ANSWER}-2")]
+    asked = {road: stored.tellings(keys, others_of(road), 0, NOW_US + DAY_US).values() for road in ROADS}
+    found = {road: sorted(one.road for told in tellings for one in told) for road, tellings in asked.items()}
+    assert found == {"gateway": ["sdk"], "sdk": ["gateway"], "otlp": ["gateway", "sdk"]}

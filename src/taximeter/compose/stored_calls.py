@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any, Final
 
-from taximeter.ingest.roads import ROADS, Key, Telling, keys_of, telling_of
+from taximeter.ingest.roads import Key, Telling, keys_of, telling_of
 from taximeter.store.events import EventQuery, EventStore, Query
 from taximeter.store.events.filters import Condition
 
@@ -28,20 +28,22 @@ class StoredCalls:
         question = Query(from_us=since_us, to_us=until_us, measures=("calls",), group_by=("source",))
         return {row["source"] for row in self._store.query(question).rows}
 
-    def tellings(self, keys: Sequence[Key], since_us: int, until_us: int) -> dict[Key, list[Telling]]:
+    def tellings(self, keys: Sequence[Key], roads: Set[str], since_us: int, until_us: int) -> dict[Key, list[Telling]]:
         found: dict[Key, list[Telling]] = {}
         wanted = set(keys)
         for kind, field in _FIELD.items():
             values = sorted({key[1] for key in keys if key[0] == kind})
             for start in range(0, len(values), MOST_KEYS):
-                for record in self._records(field, values[start : start + MOST_KEYS], since_us, until_us):
+                for record in self._records(field, values[start : start + MOST_KEYS], roads, since_us, until_us):
                     for key in wanted.intersection(keys_of(record)):
                         if key[0] == kind:
                             found.setdefault(key, []).append(telling_of(record))
         return found
 
-    def _records(self, field: str, values: Sequence[str], since_us: int, until_us: int) -> Iterator[dict[str, Any]]:
-        conditions = (Condition(field, "in", tuple(values)), Condition("source", "in", tuple(sorted(ROADS))))
+    def _records(
+        self, field: str, values: Sequence[str], roads: Set[str], since_us: int, until_us: int
+    ) -> Iterator[dict[str, Any]]:
+        conditions = (Condition(field, "in", tuple(values)), Condition("source", "in", tuple(sorted(roads))))
         question = EventQuery(filters=conditions, from_us=since_us, to_us=until_us, limit=MOST_KEYS, columns=_COLUMNS)
         while True:
             page = self._store.events(question)

@@ -53,8 +53,8 @@ class Stored(Protocol):
         """The roads of all calls that began in a time."""
         ...
 
-    def tellings(self, keys: Sequence[Key], since_us: int, until_us: int) -> dict[Key, list[Telling]]:
-        """Of each key the calls that have it and began in a time."""
+    def tellings(self, keys: Sequence[Key], roads: Set[str], since_us: int, until_us: int) -> dict[Key, list[Telling]]:
+        """Of each key the calls that have it, came by one of the roads and began in a time."""
         ...
 
 
@@ -73,6 +73,11 @@ def keys_of(record: Record) -> list[Key]:
 def telling_of(record: Record) -> Telling:
     went_well = record.get("status") in (None, "ok", "cached")
     return Telling(record.get("source") or "", record["event_id"], record.get("response_id") is not None, went_well)
+
+
+def others_of(road: str) -> Set[str]:
+    """The roads whose tellings may be of the same call as one by this road."""
+    return ROADS if road == FOLDS_ITSELF else ROADS - {road}
 
 
 def same_call(key: Key, one: Telling, other: Telling) -> bool:
@@ -138,6 +143,7 @@ class Roads:
         if not candidates:
             return {}
         asked: dict[Key, int] = {}
+        others: set[str] = set()
         alone = self.alone_among({record["source"] for _, record in candidates}, now_us)
         for _, record in candidates:
             if record["source"] in alone:
@@ -145,10 +151,12 @@ class Roads:
             began_us = _began_us(record)
             if began_us is not None and began_us < self._old_since_us:
                 asked |= dict.fromkeys(keys_of(record), began_us)
+                others |= others_of(record["source"])
         if not asked or self._stored is None:
             return {}
         window_us = WINDOW_SECONDS * 1_000_000
-        return self._stored.tellings(list(asked), min(asked.values()) - window_us, max(asked.values()) + window_us)
+        moments_us = asked.values()
+        return self._stored.tellings(list(asked), others, min(moments_us) - window_us, max(moments_us) + window_us)
 
     def _remember(self, keys: Sequence[Key], telling: Telling, now_us: int) -> None:
         for key in keys:

@@ -57,10 +57,10 @@ class Inserter:
         (stored,) = self._connection.execute(self._count_between, bounds).fetchone() or (0,)
         if not stored:
             return set()
-        if stored <= _FEW_TIMES * len(ids):
+        if stored * _TIMES_DEARER <= len(ids):
             found = self._connection.execute(self._ids_between, bounds).fetchall()
         else:
-            these = [*bounds, [UUID(int=i) for i in ids]]
+            these = [*bounds, [f"{event_id:032x}" for event_id in ids]]
             found = self._connection.execute(self._these_ids_between, these).fetchall()
         return {event_id.int for (event_id,) in found}.intersection(ids)
 
@@ -80,8 +80,8 @@ class Inserter:
         self._connection.execute(self._insert, [_texts(lines)])
 
 
-_FEW_TIMES: Final = 4
-"""Up to so many stored ids for each one wanted, handing all of them out is cheaper than handing the wanted ones in."""
+_TIMES_DEARER: Final = 4
+"""So much more it takes to hand out an id that is stored than to hand in, as text, one that is looked for."""
 
 
 def _texts(lines: Sequence[bytes]) -> list[str]:
