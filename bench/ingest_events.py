@@ -70,8 +70,8 @@ def _event(chance: random.Random, at_us: int) -> dict[str, Any]:
     }
 
 
-def lines(number: int) -> list[bytes]:
-    return [json.dumps(event, separators=(",", ":")).encode() for event in events(number)]
+def lines(number: int, seed: int = 1) -> list[bytes]:
+    return [json.dumps(event, separators=(",", ":")).encode() for event in events(number, seed)]
 
 
 def bodies(events_as_lines: Sequence[bytes], batch: int) -> list[bytes]:
@@ -97,7 +97,7 @@ def post(port: int, key: str, waiting: SimpleQueue[bytes], told: SimpleQueue[tup
 
 def load(port: int, key: str, number: int, batch: int, connections: int) -> None:
     """Make the bodies, say so, wait for a line on standard input, post, report as one JSON object."""
-    made = lines(number)
+    made = lines(number, seed=SystemClock().now_us())  # what was posted before is not the other telling of a call
     waiting: SimpleQueue[bytes] = SimpleQueue()
     for body in bodies(made, batch):
         waiting.put(body)

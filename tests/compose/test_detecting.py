@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from stored_history import DAY, FIRST, MINUTE_US, NOW, Clock, History
 
+from taximeter.compose import detecting
 from taximeter.config.anomalies import AnomalySettings, OverrideSettings
 from taximeter.reports.backtest import detection_for
 from taximeter.reports.signals import Signals
@@ -197,3 +198,26 @@ def test_hours_that_are_read_at_once_are_learnt_as_minute_by_minute(history: His
         return sorted(seen.items()), told
 
     assert learnt(at_once=200) == learnt(at_once=1)
+
+
+def test_when_much_begins_at_once_it_is_told_turn_by_turn(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detecting, "MOST_LOOKED_UP", 1)
+    history.calls(FIRST, NOW - 8, feature="search")
+    for feature in ("chat", "search"):
+        history.calls(NOW - 8, NOW, factor=6, feature=feature)
+    clock = Clock(NOW + 0.1)
+    watching = history.detecting(clock)
+    told = []
+    for _ in range(2):
+        watching.turn()
+        told.append(sorted(one.scope["feature"] for one in history.metadata.findings.open()))
+        clock.minute += 0.1
+    assert [len(told[0]), told[1]] == [1, ["chat", "search"]]
+    assert all(one.contributors for one in history.metadata.findings.open())
+
+    for feature in ("chat", "search"):
+        history.calls(NOW, NOW + 60, feature=feature)
+    clock.minute = NOW + 60.1
+    watching.turn()
+    ended = [one.finding for one in history.metadata.findings.list()]
+    assert [(one.open, bool(one.contributors)) for one in ended] == [(False, True)] * 2

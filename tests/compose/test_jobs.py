@@ -100,3 +100,22 @@ def test_two_jobs_cannot_have_one_name() -> None:
     jobs.every("twice", 60, lambda: None)
     with pytest.raises(ValueError, match="twice"):
         jobs.every("twice", 60, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("reads_much", "hurried", "took_seconds", "rests_seconds"),
+    [
+        (True, False, 1.0, 2.0),
+        (True, True, 0.1, 2.0),
+        (True, True, 1.0, 9.0),
+        (True, True, 60.0, 30.0),
+        (False, True, 60.0, 2.0),
+    ],
+)
+def test_what_reads_much_gives_way_while_others_hurry_but_not_for_ever(
+    reads_much: bool, hurried: bool, took_seconds: float, rests_seconds: float
+) -> None:
+    jobs = Jobs(SystemClock())
+    job = jobs.every("reading", 2, lambda: None, after_seconds=5 if reads_much else 0)
+    jobs.give_way(lambda: hurried)
+    assert job.rest_seconds(took_seconds) == rests_seconds

@@ -18,7 +18,8 @@ from ingest_rig import NOW_US, Appended, MemoryStore, StillClock, TwoPrices, as_
 from taximeter.clock import SystemClock, rfc3339
 from taximeter.core.cost import COMPONENTS
 from taximeter.errors import StoreError
-from taximeter.ingest.collector import Collector
+from taximeter.ingest import collector as collecting
+from taximeter.ingest.collector import FULL_BATCH_LINES, POLL_SECONDS, Collector
 from taximeter.pricing import load_price_book
 from taximeter.spool import Spool, SpoolReader, list_segments
 from taximeter.store.events import DuckDBEvents
@@ -353,3 +354,29 @@ def test_the_thread_stores_what_is_written_and_tells(tmp_path: Path, store: Memo
     assert [*seen, collector.status.running] == [True, False]
     assert set(store.records) == {event_id(1)}
     spool.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "hurried", "most_waiting_bytes", "rests_seconds"),
+    [
+        (FULL_BATCH_LINES - 1, True, 1 << 20, POLL_SECONDS),
+        (FULL_BATCH_LINES, False, 1 << 20, 0.0),
+        (FULL_BATCH_LINES, True, 1 << 20, 1.5),
+        (FULL_BATCH_LINES, True, 1, 0.0),
+    ],
+    ids=["little to store", "nobody sends", "senders wait", "senders wait, but too much waits in the spool"],
+)
+def test_a_collector_with_much_to_store_gives_half_of_the_time_to_who_sends(
+    spool: Spool,
+    store: MemoryStore,
+    clock: StillClock,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: int,
+    hurried: bool,
+    most_waiting_bytes: int,
+    rests_seconds: float,
+) -> None:
+    monkeypatch.setattr(collecting, "MOST_WAITING_BYTES", most_waiting_bytes)
+    spool.append(as_line(event(1)))
+    collector = Collector(SpoolReader(spool.directory), TwoPrices(), store, clock, hurried=lambda: hurried)
+    assert collector.rest_seconds(lines, 1.5) == rests_seconds

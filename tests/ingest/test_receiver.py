@@ -14,7 +14,7 @@ import pytest
 from ingest_rig import NOW_US, MemoryStore, StillClock, as_line, event, event_id
 
 from taximeter.core.ids import uuid7
-from taximeter.errors import SpoolError, StoreError
+from taximeter.errors import SpoolError, StoreError, UsageError
 from taximeter.ingest import receive
 from taximeter.ingest.receive import Received, Receiver, RecentIds
 from taximeter.spool import Spool, SpoolLimits, SpoolReader
@@ -219,3 +219,17 @@ def test_the_memory_is_bounded_and_knows_how_far_back_it_goes() -> None:
     assert last in recent
     assert not recent.may_predate(last)
     assert len(recent._young) + len(recent._old) <= 4
+
+
+def test_it_is_busy_while_somebody_waits_for_an_answer(spool: Spool) -> None:
+    seen: list[bool] = []
+
+    def known_ids(ids: list[str]) -> set[str]:
+        seen.append(watched.is_busy)
+        return set()
+
+    watched = Receiver(spool, known_ids, StillClock())
+    post(watched, {**event(1), "event_id": str(uuid4())})
+    with pytest.raises(UsageError):
+        asyncio.run(watched.receive(b"no JSON", "application/json"))
+    assert [*seen, watched.is_busy] == [True, False]

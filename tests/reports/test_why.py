@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ from planted_calls import HOUR_US, NOON_US, PLANTED, Call, call, usual
 from taximeter.clock import rfc3339
 from taximeter.core.money import add
 from taximeter.errors import UsageError
-from taximeter.reports.why import Reason, parse_why, why
+from taximeter.reports.why import Reason, WhyQuestion, parse_why, why
 from taximeter.store.events import DuckDBEvents, Query
 
 environments = (f"environment {n}" for n in itertools.count())
@@ -42,9 +42,12 @@ class Asking:
         assert self.store.append(lines, {}).inserted == len(calls)
 
     def __call__(self, **question: Any) -> Reason:
+        return why(self.question(**question), self.store)
+
+    def question(self, **question: Any) -> WhyQuestion:
         asked = {"from": "2026-11-20T12:00:00Z", "to": "2026-11-20T13:00:00Z", **question}
         filters = {"environment": self.environment, **asked.pop("filters", {})}
-        return why(parse_why({**asked, "filters": filters}, NOON_US + HOUR_US), self.store)
+        return parse_why({**asked, "filters": filters}, NOON_US + HOUR_US)
 
 
 @pytest.fixture
@@ -115,6 +118,23 @@ def test_who_spent_is_asked_of_sums_also_where_a_price_is_missing(ask: Asking, m
     assert "v" not in {one.value for one, _ in reason.contributors}
     assert filtered["user_id",] == {"environment"}
     assert filtered["user_id", "model"] == {"environment", "unpriced_reason", "user_id"}
+
+
+@pytest.mark.parametrize(
+    ("least_share", "told", "line"),
+    [
+        (None, {"u", "v"}, "mostly volume; user_id u 80%, user_id v 20%"),
+        (0.5, {"u"}, "mostly volume; user_id u 80%"),
+        (0.9, set(), "mostly volume"),
+    ],
+)
+def test_who_had_less_than_the_least_share_is_left_out(
+    ask: Asking, least_share: float | None, told: set[str], line: str
+) -> None:
+    ask.keep([call(NOON_US, user_id=user_id) for user_id in "uuuuv"])
+    reason = why(replace(ask.question(dimensions=["user_id"]), least_share=least_share), ask.store)
+    assert ({one.value for one, _ in reason.contributors}, reason.in_a_line()) == (told, line)
+    assert_exact(reason)
 
 
 def test_nothing_at_all_is_an_answer_too(ask: Asking) -> None:

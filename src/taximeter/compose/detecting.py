@@ -50,6 +50,10 @@ LOOK_UP_US: Final = 300_000_000
 """How often the busiest users and the prices of models are looked up."""
 
 
+MOST_LOOKED_UP: Final = 4
+"""Findings of which a turn looks up who is behind them: when much begins at once the first are told at once, and the
+rest with the next turns."""
+
 KEEP_US: Final = 600_000_000
 """How often what is learnt is kept: so much is learnt again after a crash."""
 
@@ -287,6 +291,7 @@ class Detecting:
 
     def _changed(self, detection: Detection, now_us: int) -> Iterator[Finding]:
         minute = min(now_us // MINUTE_US, detection.panel.newest)
+        look_ups = iter(range(MOST_LOOKED_UP))
         for key, incident in self._known.items():
             before = self._told.get(key)
             finding_id = before.finding_id if before else self._ids.new(now_us // 1000)
@@ -294,16 +299,21 @@ class Detecting:
             if before is None and (not finding.open or not is_told(self._settings, incident, finding)):
                 continue
             detected_at_us = before.detected_at_us if before else min(finding.detected_at_us, now_us)
-            finding = self._with_contributors(key, replace(finding, detected_at_us=detected_at_us), now_us)
-            if finding != before:
-                self._told[key] = finding
-                yield finding
+            finding = replace(finding, detected_at_us=detected_at_us)
+            explained = self._with_contributors(key, finding, now_us, look_ups)
+            if explained is not None and explained != before:
+                self._told[key] = explained
+                yield explained
 
-    def _with_contributors(self, key: int, finding: Finding, now_us: int) -> Finding:
-        """Looked up when there is twice as much to see as last time, so a long incident costs little."""
+    def _with_contributors(self, key: int, finding: Finding, now_us: int, look_ups: Iterator[int]) -> Finding | None:
+        """Looked up when there is twice as much to see as last time, so a long incident costs little. None when others
+        are first; what has ended goes with what is known."""
         last = self._explained.get(key)
         if last is not None and not _has_moved_on(finding, last):
             return _explained_as(finding, last)
+        if next(look_ups, None) is None:
+            known = last or self._told.get(key)
+            return None if finding.open or known is None else _explained_as(finding, known)
         with contextlib.suppress(UsageError):  # features and models in too many groups: who is behind it stays open
             finding = with_contributors(finding, self._store, now_us)
         self._explained[key] = finding

@@ -18,6 +18,12 @@ from taximeter.errors import TaximeterError
 WHILE_FIRST_QUESTIONS_SECONDS: Final = 5.0
 """After a start whoever looks at the page waits for its answers; what reads much of the store begins so much later."""
 
+GIVING_WAY_TIMES: Final = 9
+"""While others hurry, what reads much of the store rests so many times as long as its turn took: it takes a tenth of
+the time."""
+
+LONGEST_GIVING_WAY_SECONDS: Final = 30.0
+
 STOP_SECONDS: Final = 10.0
 """How long the end of the server waits for a turn under way. What it leaves half done, the next start does again."""
 
@@ -41,13 +47,21 @@ class JobStatus:
 
 
 class Job:
-    """Calls `run` every so many seconds, from `after_seconds` behind `start` to `stop`."""
+    """Calls `run` every so many seconds, from `after_seconds` behind `start` to `stop`. One that begins later reads
+    much of the store, and gives way while it is `hurried`."""
 
     def __init__(
-        self, name: str, every_seconds: float, run: Callable[[], None], clock: Clock, after_seconds: float = 0.0
+        self,
+        name: str,
+        every_seconds: float,
+        run: Callable[[], None],
+        clock: Clock,
+        after_seconds: float = 0.0,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self._after_seconds = after_seconds
+        self._hurried = hurried
         self.status = JobStatus(every_seconds)
         self._run = run
         self._clock = clock
@@ -71,8 +85,15 @@ class Job:
     def _turns(self) -> None:
         self._stopping.wait(self._after_seconds)
         while not self._stopping.is_set():
+            began = self._clock.monotonic()
             self.turn()
-            self._stopping.wait(self.status.every_seconds)
+            self._stopping.wait(self.rest_seconds(self._clock.monotonic() - began))
+
+    def rest_seconds(self, took_seconds: float) -> float:
+        """The pause after a turn that took so long."""
+        if not self._after_seconds or not self._hurried():
+            return self.status.every_seconds
+        return max(self.status.every_seconds, min(took_seconds * GIVING_WAY_TIMES, LONGEST_GIVING_WAY_SECONDS))
 
     def turn(self) -> None:
         """Run once, now. Whatever goes wrong is noted, and the job lives on."""
@@ -108,17 +129,25 @@ class Jobs:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._jobs: dict[str, Job] = {}
+        self._hurried: Callable[[], bool] = lambda: False
 
     def every(self, name: str, seconds: float, run: Callable[[], None], after_seconds: float = 0.0) -> Job:
         """A job that begins with the server: `run` is called at once, or `after_seconds`, then `seconds` after each end
-        of it.
+        of it, unless it gives way.
 
         `run` blocks, in a thread of its own. Raises ValueError when the name is taken.
         """
         if name in self._jobs:
             raise ValueError(f"there is a job {name!r} already")
-        job = self._jobs[name] = Job(name, seconds, run, self._clock, after_seconds)
+        job = self._jobs[name] = Job(name, seconds, run, self._clock, after_seconds, self._are_hurried)
         return job
+
+    def give_way(self, hurried: Callable[[], bool]) -> None:
+        """What reads much of the store rests longer while others are `hurried`."""
+        self._hurried = hurried
+
+    def _are_hurried(self) -> bool:
+        return self._hurried()
 
     def once(self, beginnings: tuple[str, ...], ours: Callable[[], bool]) -> None:
         """Jobs whose names begin so, which several processes must not do twice, run while it is `ours`."""

@@ -57,11 +57,14 @@ def collector_of(
     clock: Clock,
     on_stored: Callable[[int], None] | None = None,
     into: Store | None = None,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> Collector:
     """The collector from the directory's spool into its store, which may be given through something before it (`into`).
-    The spool is made when it is not there.
+    It gives way to senders while it is `hurried`. The spool is made when it is not there.
     """
     spool = data / SPOOL_DIRECTORY
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     roads = Roads(clock.now_us(), StoredCalls(store))
-    return Collector(SpoolReader(spool), prices, into or store, clock, roads=roads, on_stored=on_stored)
+    return Collector(
+        SpoolReader(spool), prices, into or store, clock, roads=roads, on_stored=on_stored, hurried=hurried
+    )

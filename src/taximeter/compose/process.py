@@ -199,9 +199,12 @@ class Process:
             if detecting is not None:
                 detecting.stored()
 
-        collector = collector_of(self.data, self.prices, store, self.clock, stored, into)
-        closing.callback(drain, collector, self.clock)
         receiver = Receiver(self.spool, store.known_ids, self.clock)
+        collector = collector_of(
+            self.data, self.prices, store, self.clock, stored, into, hurried=lambda: receiver.is_busy
+        )
+        closing.callback(drain, collector, self.clock)
+        jobs.give_way(lambda: collector.is_behind)
         otlp = open_otlp(self.data, receiver, store, self.clock)
         repricer = Repricer(store, lambda: self.prices.book, self.clock, EventIds(os.urandom))
         jobs.every("repricing", TURN_SECONDS, repricer.turn)

@@ -38,6 +38,9 @@ POLL_SECONDS: Final = 0.1
 FULL_BATCH_LINES: Final = 5_000
 """A batch of so many lines is followed by the next one at once."""
 
+MOST_WAITING_BYTES: Final = 256 << 20
+"""Up to so much may wait in the spools while the collector gives way to those who send; behind that it does not."""
+
 BATCH_LINES: Final = 50_000
 BATCH_BYTES: Final = 16 << 20
 
@@ -243,8 +246,10 @@ class Collector:
         releaser: Releaser | None = None,
         roads: Roads | None = None,
         on_stored: Callable[[int], None] | None = None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_stored` is told after each batch how many events are new, in the collector's thread."""
+        """`on_stored` is told after each batch how many events are new, in the collector's thread. `hurried`: whether
+        senders wait for an answer, to whom a collector with much to store gives half of the time."""
         self._reader = reader
         self._store = store
         self._clock = clock
@@ -253,6 +258,8 @@ class Collector:
         self._releaser = releaser or Releaser(reader.directory, clock)
         self._roads = roads or Roads(clock.now_us())
         self._on_stored = on_stored
+        self._hurried = hurried
+        self._is_behind = False
         self._marks: dict[str, int] | None = None
         self._calls = OpenCalls()
         self._prepared: _Prepared | None = None
@@ -276,6 +283,11 @@ class Collector:
             set_aside=dict(self._rejected.counts),
         )
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was a full batch to store, after which the next one follows at once."""
+        return self._is_behind
+
     # -- the thread --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -293,12 +305,21 @@ class Collector:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            began = self._clock.monotonic()
             lines = self._guarded_step()
+            self._is_behind = lines is None or lines >= FULL_BATCH_LINES
             failures = failures + 1 if lines is None else 0
             if lines is None:
                 self._stopping.wait(min(FIRST_BACKOFF_SECONDS * 2 ** min(failures, 16), LONGEST_BACKOFF_SECONDS))
-            elif lines < FULL_BATCH_LINES:
-                self._stopping.wait(POLL_SECONDS)
+            else:
+                self._stopping.wait(self.rest_seconds(lines, self._clock.monotonic() - began))
+
+    def rest_seconds(self, lines: int, took_seconds: float) -> float:
+        """The pause after a step that read so many lines and took so long."""
+        if lines < FULL_BATCH_LINES:
+            return POLL_SECONDS
+        gives_way = self._hurried() and self._reader.unread_bytes(self._marks or {}) < MOST_WAITING_BYTES
+        return took_seconds if gives_way else 0.0
 
     def _guarded_step(self) -> int | None:
         """One step; None when it failed. Whatever goes wrong, events stay in the spool and the thread lives on."""

@@ -11,7 +11,8 @@ then it is known whether the event is a duplicate, or has to be kept after all b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, TypedDict
 
 from taximeter.clock import Clock
@@ -90,6 +91,20 @@ class Receiver:
         self._clock = clock
         self._recent = RecentIds(clock.now_us())
         self._reserved: dict[str, asyncio.Future[None]] = {}
+        self._waiting = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._waiting > 0
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     async def receive(
         self,
@@ -107,11 +122,12 @@ class Receiver:
         take them (the sender should repeat the request; repeated events count once).
         """
         stamp, now_us = _stamp(attributes, attributes_win, api_key_id), self._clock.now_us()
-        if len(body) > THREAD_BYTES:
-            batch = await asyncio.to_thread(validate_batch, body, content_type, now_us, stamp)
-        else:
-            batch = validate_batch(body, content_type, now_us, stamp)
-        return await self._receive(batch)
+        with self._waited_for():
+            if len(body) > THREAD_BYTES:
+                batch = await asyncio.to_thread(validate_batch, body, content_type, now_us, stamp)
+            else:
+                batch = validate_batch(body, content_type, now_us, stamp)
+            return await self._receive(batch)
 
     async def receive_events(
         self,
@@ -124,11 +140,12 @@ class Receiver:
         """The same for events that were made out of another form. They are completed in place; to repeat them after a
         SpoolError does no harm."""
         stamp, now_us = _stamp(attributes, attributes_win, api_key_id), self._clock.now_us()
-        if len(events) > THREAD_EVENTS:
-            batch = await asyncio.to_thread(validate_events, events, now_us, stamp)
-        else:
-            batch = validate_events(events, now_us, stamp)
-        return await self._receive(batch)
+        with self._waited_for():
+            if len(events) > THREAD_EVENTS:
+                batch = await asyncio.to_thread(validate_events, events, now_us, stamp)
+            else:
+                batch = validate_events(events, now_us, stamp)
+            return await self._receive(batch)
 
     async def _receive(self, batch: Batch) -> Received:
         accepted = await self._take_in(self._unseen(batch))

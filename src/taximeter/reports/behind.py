@@ -46,7 +46,12 @@ def with_contributors(finding: Finding, store: EventStore, now_us: int) -> Findi
     if usual_calls <= 0 or expected <= 0:
         return finding
     question = WhyQuestion(
-        period=period, against=usual, filters=filters, scaled_by=Decimal(expected) / Decimal(usual_calls)
+        period=period,
+        against=usual,
+        filters=filters,
+        scaled_by=Decimal(expected) / Decimal(usual_calls),
+        limit=MOST_PEOPLE,
+        least_share=LEAST_SHARE,
     )
     reason = why(question, store)
     return replace(
@@ -91,10 +96,10 @@ def _causes(reason: Reason) -> Iterator[Contributor]:
 
 def _people(reason: Reason) -> Sequence[Contributor]:
     """Those whose part of the spend changed: who had all of it before and after explains nothing."""
-    telling = [one for one, _ in reason.contributors if one.score > 0 and one.share >= LEAST_SHARE]
     return [
         Contributor(one.dimension, one.value, round(min(one.share, 1.0), 3), one.change_usd)
-        for one in telling[:MOST_PEOPLE]
+        for one, _ in reason.contributors
+        if one.score > 0
     ]
 
 

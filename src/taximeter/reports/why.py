@@ -99,6 +99,11 @@ class WhyQuestion:
     timezone: str = "UTC"
     dimensions: tuple[str, ...] = DIMENSIONS
     limit: int = MOST_CONTRIBUTORS
+    least_share: float | None = None
+    """Of the whole change: whose part is smaller is no contributor."""
+
+    def is_telling(self, one: Explained) -> bool:
+        return bool(one.change_usd) and (self.least_share is None or one.share >= self.least_share)
 
     @property
     def scale(self) -> Decimal:
@@ -147,11 +152,11 @@ class Reason:
 
     def in_a_line(self) -> str:
         """`mostly volume; user_id u1 96%, feature chat 90%`."""
-        if not self.contributors:
-            return "nothing changed"
         people = [f"{one.dimension} {one.value or '(not said)'} {one.share:.0%}" for one, _ in self.contributors]
         largest = max(self.factors, key=lambda name: abs(self.factors[name]))
-        return f"mostly {largest.replace('_', ' ')}; {', '.join(people)}"
+        if not people and not self.factors[largest]:
+            return "nothing changed"
+        return "; ".join([f"mostly {largest.replace('_', ' ')}", *([", ".join(people)] if people else [])])
 
 
 def _listed(factors: Mapping[str, Decimal]) -> list[dict[str, str]]:
@@ -253,7 +258,7 @@ def why(question: WhyQuestion, store: EventStore) -> Reason:
         {name: after for name, (_, after) in spend.items()},
         totals_usd,
     )
-    moved = [one for one in best if one.change_usd][: question.limit]
+    moved = list(filter(question.is_telling, best))[: question.limit]
     factors = list(_with_factors(asked, store, moved, known))
     return Reason(question, *totals_usd, decompose(*mix, MIX), factors, unpriced)
 
