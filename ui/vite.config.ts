@@ -52,6 +52,7 @@ function shell(): Plugin {
       order: "post",
       handler(html, { bundle }) {
         const fonts = Object.keys(bundle ?? {}).filter((name) => name.endsWith(".woff2"));
+        const asking = Object.keys(bundle ?? {}).find((name) => /\/asking-[^/]*\.js$/.test(name)) ?? "";
         const drawing = Object.keys(bundle ?? {}).find((name) => /\/react-[^/]*\.js$/.test(name)) ?? "";
         const sheets = html.match(/<link rel="stylesheet"[^>]*>/g) ?? [];
         return {
@@ -62,6 +63,8 @@ function shell(): Plugin {
             .replaceAll('<link rel="modulepreload"', '<link rel="modulepreload" fetchpriority="low"'),
           tags: [
             ...fonts.map((name) => ({ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${name}` } })),
+            // Asks as soon as it is there, while the rest is still loaded.
+            { tag: "script", attrs: { type: "module", async: true, crossorigin: true, fetchpriority: "high", src: `/${asking}` }, injectTo: "head" as const },
             { tag: "script", children: early(lateScripts(bundle ?? {})), injectTo: "head" as const },
           ],
         };
@@ -84,6 +87,7 @@ function compressed(): Plugin {
 
 /** What the first view loads, in few files: each costs the server and the browser a request. */
 const FIRST_VIEW = [
+  { name: "asking", test: /src\/asking/, priority: 2 },
   { name: "react", test: /node_modules\/(react|react-dom|scheduler)\/|src\/drawing|rolldown.runtime/, priority: 1 },
   { name: "first", tags: ["$initial" as const] },
   { name: "controls", test: /panels\/Controls/ },

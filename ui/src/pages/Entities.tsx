@@ -6,7 +6,7 @@ import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { ask, incidents, limits } from "../api/client";
 import type { Answer, Row } from "../api/types";
 import { ago, changeWords, count, counted, exactly, measured, share } from "../format";
-import { type LiveQuestion, useLiveQuery } from "../live/useLiveQuery";
+import { useLiveQuery } from "../live/useLiveQuery";
 import { CostTotal } from "../panels/CostTotal";
 import { LastCalls } from "../panels/LastCalls";
 import { LimitBar } from "../panels/LimitBar";
@@ -18,25 +18,16 @@ import { Sparkline } from "../panels/Sparkline";
 import { SpendChart } from "../panels/SpendChart";
 import { TopTable } from "../panels/TopTable";
 import { WideTable } from "../panels/WideTable";
-import { concerning, ofShown, standings } from "../shape/entities";
+import { COLUMNS, DIMENSION_OF, type Entity, everyOne, LATENCY, latencyOf, trendsOf } from "../questions/entities";
+import { concerning, standings } from "../shape/entities";
 import { rowKey, rowName } from "../shape/series";
-import { sparks } from "../shape/sparkline";
-import { MEASURES, type MeasureName } from "../view/measures";
+import { MEASURES } from "../view/measures";
 import { type Dimension, filtered, nameInText, nameOf } from "../view/names";
-import { bucketsOf, lookOf, periodOf, rangeWords } from "../view/range";
+import { lookOf, periodOf, rangeWords } from "../view/range";
 import { type ChangeView, PAGES, type View } from "../view/state";
-import { isOfDays } from "../view/zone";
-import type { FirstQuestion, PageProps } from "./registry";
+import type { PageProps } from "./registry";
 
-type Entity = "user_id" | "team" | "feature" | "model";
-const DIMENSION_OF: Partial<Record<View["page"], Entity>> = { users: "user_id", teams: "team", features: "feature", models: "model" };
 const ENTITIES = Object.values(DIMENSION_OF);
-const COLUMNS: MeasureName[] = ["calls", "total_tokens", "cost_per_call", "cache_hit_rate", "error_rate"];
-/** It is read from the calls themselves, the others from sums: it comes in after them. */
-const LATENCY: MeasureName = "latency_ms_p95";
-const MOST_ROWS = 50;
-/** A line changes little while calls come in. */
-const TREND_SECONDS = 10;
 
 export default function Entities({ view, change }: PageProps) {
   const dimension = DIMENSION_OF[view.page]!;
@@ -46,29 +37,6 @@ export default function Entities({ view, change }: PageProps) {
     <One dimension={dimension} of={view.of} view={view} change={change} />
   );
 }
-
-const everyOne = (dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Answer> => ({
-  key: ["entities", dimension, range, timezone, filters],
-  rows: dimension,
-  paceSeconds: lookOf(range).paceSeconds,
-  ask: () =>
-    ask({
-      measures: ["cost_usd", "unpriced_calls", ...COLUMNS],
-      group_by: [dimension],
-      filters,
-      ...periodOf(range, timezone, new Date()),
-      timezone,
-      order_by: "-cost_usd",
-      limit: MOST_ROWS,
-      compare: "previous_period",
-    }),
-});
-
-export const firstQuestion: FirstQuestion = (view) => {
-  const dimension = DIMENSION_OF[view.page]!;
-  if (view.of !== null) return null;
-  return { ...everyOne(dimension, view), next: (answer: Answer) => [latencyOf(answer, dimension, view), trendsOf(answer, dimension, view)] };
-};
 
 function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
   const { range, timezone } = view;
@@ -95,47 +63,6 @@ function All({ dimension, view, change }: PageProps & { dimension: Entity }) {
 
 type Latencies = UseQueryResult<Map<string, Row>>;
 type Trends = UseQueryResult<Map<string, number[]>>;
-
-/** The filters under which there are the groups that have rows of their own. Only of users there are so many that it
- * waits for which those are. */
-function narrowedToShown(answer: Answer | undefined, dimension: Entity, filters: View["filters"]): Record<string, unknown> | undefined {
-  return dimension === "user_id" ? answer && ofShown(filters, answer, dimension) : filters;
-}
-
-/** What each cost over the range. It is a shape without numbers, and sums by user are kept for days of UTC: there it is
- * those, since days of another zone would be added up from the calls. */
-function trendsOf(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Map<string, number[]>> {
-  const shown = narrowedToShown(answer, dimension, filters);
-  const { interval, paceSeconds } = lookOf(range);
-  const zone = dimension === "user_id" && isOfDays(interval) ? "UTC" : timezone;
-  return {
-    key: ["entities' trends", dimension, range, zone, shown],
-    rows: dimension,
-    paceSeconds: Math.max(TREND_SECONDS, paceSeconds),
-    waits: !shown,
-    ask: async () => {
-      const now = new Date();
-      const asked = { measures: ["cost_usd"], group_by: [dimension], filters: shown!, ...periodOf(range, zone, now), interval, timezone: zone };
-      const { rows } = await ask({ ...asked, order_by: "-cost_usd", limit: MOST_ROWS, totals: false });
-      return sparks(rows, dimension, bucketsOf(range, interval, zone, now));
-    },
-  };
-}
-
-function latencyOf(answer: Answer | undefined, dimension: Entity, { range, timezone, filters }: View): LiveQuestion<Map<string, Row>> {
-  const shown = narrowedToShown(answer, dimension, filters);
-  return {
-    key: ["entities' latency", dimension, range, timezone, shown],
-    rows: dimension,
-    paceSeconds: lookOf(range).paceSeconds,
-    waits: !shown,
-    ask: async () => {
-      const asked = { measures: [LATENCY], group_by: [dimension], filters: shown!, ...periodOf(range, timezone, new Date()), timezone };
-      const { rows } = await ask({ ...asked, order_by: "-calls", totals: false });
-      return new Map(rows.map((row) => [rowKey(row, dimension), row]));
-    },
-  };
-}
 
 function EntityTable({ answer, latency, trends, dimension, view, change }: PageProps & { answer: Answer; latency: Latencies; trends: Trends; dimension: Entity }) {
   const before = new Map(answer.comparison?.rows.map((row) => [rowKey(row, dimension), row]));

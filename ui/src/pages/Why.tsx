@@ -3,38 +3,23 @@
 import { Group, SegmentedControl, Stack, Table, Text } from "@mantine/core";
 import { useState } from "react";
 
-import { why } from "../api/client";
 import type { WhyAnswer } from "../api/types";
 import { changeWords, counted, dateTime, exactMoney, money, share, signedMoney } from "../format";
-import { type LiveQuestion, useLiveQuery } from "../live/useLiveQuery";
+import { useLiveQuery } from "../live/useLiveQuery";
 import { PageLink } from "../panels/PageLink";
 import { Panel } from "../panels/Panel";
+import { AGAINST, type Against, change as changeOf, FIRST_AGAINST } from "../questions/why";
 import { FACTORS, type Step, waterfall } from "../shape/waterfall";
 import { filtered, isFilter, nameOf } from "../view/names";
-import { lookOf, periodOf, rangeWords } from "../view/range";
+import { rangeWords } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
-import type { FirstQuestion, PageProps } from "./registry";
+import type { PageProps } from "./registry";
 import { WideTable } from "../panels/WideTable";
 
-const AGAINST = { previous: "the time before", week_before: "a week earlier" } as const;
-type Against = keyof typeof AGAINST;
-const FIRST: Against = "previous";
-const SLOWEST_SECONDS = 30;
-/** What the change of each consists of takes another look at its calls. */
-const MOST_CONTRIBUTORS = 12;
-
-const question = ({ range, timezone, filters }: View, against: Against): LiveQuestion<WhyAnswer> => ({
-  key: ["why", range, timezone, filters, against],
-  paceSeconds: Math.max(SLOWEST_SECONDS, lookOf(range).paceSeconds),
-  ask: () => why({ ...periodOf(range, timezone, new Date()), timezone, filters, against, limit: MOST_CONTRIBUTORS }),
-});
-
-export const firstQuestion: FirstQuestion = (view) => question(view, FIRST);
-
 export default function Why({ view, change }: PageProps) {
-  const [against, setAgainst] = useState<Against>(FIRST);
+  const [against, setAgainst] = useState<Against>(FIRST_AGAINST);
   const { range, timezone } = view;
-  const query = useLiveQuery(question(view, against));
+  const query = useLiveQuery(changeOf(view, against));
   return (
     <Stack gap="md">
       <Panel

@@ -7,12 +7,13 @@ import type { ReactNode } from "react";
 
 import { ask } from "../api/client";
 import { count, counted } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { overTime } from "../questions/spend";
 import { reasonInWords } from "../shape/costSheet";
 import { rowKey, rowName, rowValue } from "../shape/series";
 import { filtered } from "../view/names";
 import { periodOf, theRange } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
-import { useSpendOverTime } from "./useSpendOverTime";
 
 interface Props {
   view: View;
@@ -20,7 +21,7 @@ interface Props {
 }
 
 export function Coverage({ view, change }: Props) {
-  const { data } = useSpendOverTime(view);
+  const { data } = useLiveQuery(overTime(view));
   if (!data) return <div className="coverage-line" />;
   const calls = Number(data.totals["calls"]);
   if (calls === 0) return null;

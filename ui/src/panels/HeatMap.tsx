@@ -3,12 +3,12 @@
 import { Group, Text } from "@mantine/core";
 import { type CSSProperties, useState } from "react";
 
-import { ask } from "../api/client";
 import { exactly, shortly } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
+import { heatRange, hours } from "../questions/spend";
 import { type Heat, heat, hourWords, HOURS, WEEKDAYS } from "../shape/heat";
 import { MEASURES } from "../view/measures";
-import { lookOf, periodOf, rangeWords, type TimeRange } from "../view/range";
+import { rangeWords } from "../view/range";
 import type { View } from "../view/state";
 import { Choice } from "./Choice";
 import { nothing } from "./nothing";
@@ -16,23 +16,11 @@ import { Panel } from "./Panel";
 
 const SHOWN = ["cost_usd", "calls"] as const;
 type Shown = (typeof SHOWN)[number];
-const PACE_SECONDS = 60;
-
-const DAY_SECONDS = 86_400;
-const WEEKS_DAYS = 7;
-const MOST_DAYS = 93;
-/** Where the range is less than a week, or so long that its hours would be thousands. */
-const INSTEAD: TimeRange = "30d";
-
 export default function HeatMap({ view }: { view: View }) {
   const [measure, setMeasure] = useState<Shown>("cost_usd");
   const range = heatRange(view.range);
-  const { timezone, filters } = view;
-  const query = useLiveQuery({
-    key: ["heat", range, timezone, filters],
-    paceSeconds: PACE_SECONDS,
-    ask: () => ask({ measures: [...SHOWN, "unpriced_calls"], filters, ...periodOf(range, timezone, new Date()), timezone, interval: "hour" }),
-  });
+  const { timezone } = view;
+  const query = useLiveQuery(hours(view));
   const { kind } = MEASURES[measure];
   const total = query.data?.totals[measure];
   const unpriced = Number(query.data?.totals["unpriced_calls"] ?? 0);
@@ -64,11 +52,6 @@ export default function HeatMap({ view }: { view: View }) {
       )}
     </Panel>
   );
-}
-
-function heatRange(range: TimeRange): TimeRange {
-  const days = lookOf(range).seconds / DAY_SECONDS;
-  return days < WEEKS_DAYS || days > MOST_DAYS ? INSTEAD : range;
 }
 
 function Week({ found, measure }: { found: Heat; measure: Shown }) {

@@ -3,15 +3,14 @@
 import { Button, Center, Text } from "@mantine/core";
 import { type FocusEvent, type PointerEvent, useState } from "react";
 
-import { calls } from "../api/client";
 import type { CallPage } from "../api/types";
 import { useLiveQuery } from "../live/useLiveQuery";
-import { periodOf, theRange } from "../view/range";
+import { FIRST_CALLS, lastCalls } from "../questions/spend";
+import { theRange } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
 import { CallTable } from "./CallTable";
 import { Panel } from "./Panel";
 
-const FIRST = 25;
 const MOST = 400;
 
 interface Props {
@@ -25,14 +24,10 @@ export function LastCalls(props: Props) {
 }
 
 function Calls({ view, change }: Props) {
-  const { range, timezone, filters } = view;
-  const [limit, setLimit] = useState(FIRST);
+  const { range, timezone } = view;
+  const [limit, setLimit] = useState(FIRST_CALLS);
   const [held, setHeld] = useState<CallPage | null>(null);
-  const query = useLiveQuery({
-    key: ["calls", range, timezone, filters, limit],
-    paceSeconds: limit > FIRST ? 5 : 1,
-    ask: () => calls(filters, { ...periodOf(range, timezone, new Date()), timezone, limit }),
-  });
+  const query = useLiveQuery(lastCalls(view, limit));
   const hold = () => setHeld((before) => before ?? query.data ?? null);
   const more = () => {
     setHeld(null);

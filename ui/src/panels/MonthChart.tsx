@@ -5,29 +5,22 @@ import { useElementSize } from "@mantine/hooks";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 
-import { ask } from "../api/client";
 import type { Forecast } from "../api/types";
 import { counted, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
+import { daysOfMonth, monthEnd } from "../questions/spend";
 import { curve, type Curve } from "../shape/month";
 import type { View } from "../view/state";
-import { dateIn, firstOfMonth } from "../view/zone";
 import { monthOptions } from "./plotOptions";
 import { Body, Panel } from "./Panel";
-import { useForecast } from "./useForecast";
 
-const PACE_SECONDS = 60;
 const HEIGHT = 230;
 const OUTLOOK_HEIGHT = 40;
 
 export default function MonthChart({ view }: { view: View }) {
-  const { timezone, filters } = view;
-  const days = useLiveQuery({
-    key: ["days of the month", timezone, filters],
-    paceSeconds: PACE_SECONDS,
-    ask: () => ask({ measures: ["cost_usd", "calls"], filters, from: firstOfMonth(dateIn(timezone, new Date())), timezone, interval: "day" }),
-  });
-  const outlook = useForecast(view);
+  const { timezone } = view;
+  const days = useLiveQuery(daysOfMonth(view));
+  const outlook = useLiveQuery(monthEnd(view));
   return (
     <Panel title="This month" query={days} height={HEIGHT + OUTLOOK_HEIGHT} steady isEmpty={(answer) => answer.rows.length === 0} empty="No calls this month yet.">
       {(answer) => (

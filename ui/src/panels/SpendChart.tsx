@@ -4,6 +4,8 @@ import { Button, Group, Text } from "@mantine/core";
 
 import type { Money } from "../api/types";
 import { counted, exactMoney, money } from "../format";
+import { useLiveQuery } from "../live/useLiveQuery";
+import { overTime } from "../questions/spend";
 import type { Group as SpendGroup } from "../shape/series";
 import { filtered, nameInText } from "../view/names";
 import { MEASURES } from "../view/measures";
@@ -14,12 +16,11 @@ import { WITH_LEGEND } from "./chartFrame";
 import { Legend } from "./Legend";
 import { Panel } from "./Panel";
 import { useColours } from "./useColours";
-import { useSpendOverTime } from "./useSpendOverTime";
 
 export function SpendChart({ view, change }: { view: View; change: ChangeView }) {
   useChartSoon();
   const { interval } = lookOf(view.range);
-  const query = useSpendOverTime(view);
+  const query = useLiveQuery(overTime(view));
   const series = query.data?.series;
   const colours = useColours(series, view.by);
   const total = query.data?.totals["cost_usd"] as Money | null | undefined;

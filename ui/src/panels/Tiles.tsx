@@ -4,32 +4,26 @@ import { Group, SimpleGrid, Skeleton, Text, UnstyledButton } from "@mantine/core
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
-import { ask, limits } from "../api/client";
 import type { Answer, Forecast, Limit, Money } from "../api/types";
 import { useAnswer } from "../api/useAnswer";
 import { multiply } from "../decimal";
 import { compact, count, counted, dayAndMonth, exactMoney, money, roundMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
+import { HOW_LIMITS_STAND, lately, monthEnd, monthToDate, NOW_MINUTES, today } from "../questions/spend";
 import { fullest, usedUp } from "../shape/budget";
 import type { ChangeView, View } from "../view/state";
 import { dateIn, firstOfMonth, placeOf } from "../view/zone";
 import { PageLink } from "./PageLink";
 import { reasonOf } from "./Panel";
-import { useForecast } from "./useForecast";
 
-const NOW_MINUTES = 5;
 const LOOK_AT_LIMITS_MS = 5_000;
 const NOWS_PER_HOUR = 60 / NOW_MINUTES;
-const MEASURES = ["cost_usd", "calls", "errors", "input_tokens", "output_tokens", "total_tokens", "cache_hit_rate"];
-
 export function Tiles({ view, change }: { view: View; change: ChangeView }) {
-  const today = dateIn(view.timezone, new Date());
-  const month = firstOfMonth(today);
-  const lately = useTotals(`${NOW_MINUTES}m`, view, 1);
-  const day = useTotals(today, view, 1);
+  const month = firstOfMonth(dateIn(view.timezone, new Date()));
+  const day = useLiveQuery(today(view));
   return (
     <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="md" className="tiles">
-      <Tile label="Now" since={`last ${NOW_MINUTES} min`} query={lately}>
+      <Tile label="Now" since={`last ${NOW_MINUTES} min`} query={useLiveQuery(lately(view))}>
         {(answer) => (
           <>
             <Amount name="now" amount={hourly(answer)} suffix="/h" />
@@ -50,7 +44,7 @@ export function Tiles({ view, change }: { view: View; change: ChangeView }) {
           </>
         )}
       </Tile>
-      <Tile label="Month to date" since={`since ${dayAndMonth(month, "UTC")}`} query={useTotals(month, view, 2)}>
+      <Tile label="Month to date" since={`since ${dayAndMonth(month, "UTC")}`} query={useLiveQuery(monthToDate(view))}>
         {(answer) => (
           <>
             <Amount name="month-to-date" amount={cost(answer)} />
@@ -58,7 +52,7 @@ export function Tiles({ view, change }: { view: View; change: ChangeView }) {
           </>
         )}
       </Tile>
-      <Tile label="Month end" since="forecast" query={useForecast(view)}>
+      <Tile label="Month end" since="forecast" query={useLiveQuery(monthEnd(view))}>
         {(told) => <MonthEnd told={told} />}
       </Tile>
       <Tile label="Tokens today" since="in and out" query={day}>
@@ -80,17 +74,8 @@ export function Tiles({ view, change }: { view: View; change: ChangeView }) {
   );
 }
 
-function useTotals(from: string, view: View, paceSeconds: number): UseQueryResult<Answer> {
-  const { timezone, filters } = view;
-  return useLiveQuery({
-    key: ["totals", from, timezone, filters],
-    paceSeconds,
-    ask: () => ask({ measures: MEASURES, from, timezone, filters }),
-  });
-}
-
 function useLimits(): UseQueryResult<Limit[]> {
-  return useAnswer({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AT_LIMITS_MS });
+  return useAnswer({ queryKey: HOW_LIMITS_STAND.key, queryFn: HOW_LIMITS_STAND.ask, refetchInterval: LOOK_AT_LIMITS_MS });
 }
 
 /** How much of a limit whoever is closest to it has spent, and how many have nothing left. */

@@ -2,17 +2,15 @@
 
 import { Table } from "@mantine/core";
 
-import { ask } from "../api/client";
 import type { Answer, Money, Row } from "../api/types";
 import { compact, count, counted, exactMoney, share, shortMoney } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
+import { top } from "../questions/spend";
 import { rowKey, rowName, rowValue } from "../shape/series";
 import { type Dimension, filtered, nameOf, onlyValue } from "../view/names";
-import { lookOf, periodOf } from "../view/range";
 import { type ChangeView, type View } from "../view/state";
 import { Panel } from "./Panel";
 
-const MOST_ROWS = 7;
 /** With all of them, and the others. */
 const TABLE_HEIGHT = 410;
 
@@ -24,26 +22,11 @@ interface Props {
 }
 
 export function TopTable({ title, dimension, view, change }: Props) {
-  const { range, timezone, filters } = view;
-  const query = useLiveQuery({
-    key: ["top", dimension, range, timezone, filters],
-    rows: dimension,
-    paceSeconds: lookOf(range).paceSeconds,
-    ask: () =>
-      ask({
-        measures: ["cost_usd", "calls", "total_tokens", "unpriced_calls"],
-        group_by: [dimension],
-        filters,
-        ...periodOf(range, timezone, new Date()),
-        timezone,
-        order_by: "-cost_usd",
-        limit: MOST_ROWS,
-      }),
-  });
-  const pick = (value: string) => change({ filters: filtered(filters, dimension, value) });
+  const query = useLiveQuery(top(dimension, view));
+  const pick = (value: string) => change({ filters: filtered(view.filters, dimension, value) });
   return (
     <Panel title={title} query={query} height={TABLE_HEIGHT} steady isEmpty={(answer) => answer.rows.length === 0}>
-      {(answer) => <Spenders answer={answer} dimension={dimension} picked={onlyValue(filters, dimension)} pick={pick} />}
+      {(answer) => <Spenders answer={answer} dimension={dimension} picked={onlyValue(view.filters, dimension)} pick={pick} />}
     </Panel>
   );
 }

@@ -1,7 +1,7 @@
 import { useMemo, useRef } from "react";
 
 import { colourSlots, type Series } from "../shape/series";
-import { REST_COLOUR, SERIES_COLOURS } from "../theme";
+import { REST_COLOUR, SERIES_COLOURS } from "../colours";
 
 /** A colour for each group. Names keep theirs while `by` stays; beyond the colours there are, they come again. */
 export function useColours(series: Series | undefined, by: string): string[] {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { MOST_GROUPS, REST_COLOUR, SERIES_COLOURS } from "./theme";
+import { MOST_GROUPS, REST_COLOUR, SERIES_COLOURS } from "./colours";
 import { TOPS } from "./view/state";
 
 test("as many groups as can be chosen have a colour of their own", () => {
