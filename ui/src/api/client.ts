@@ -96,17 +96,29 @@ async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
 }
 
 /** Requests begin one after the other, each as a task of its own: a page of panels asks for a dozen in one go, and the
- * browser takes milliseconds to send each. */
+ * browser takes milliseconds to send each. They go before what is drawn in the meantime, where the browser can tell. */
 function turn(): Promise<void> {
-  turns = turns.then(() => new Promise((begin) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      begin();
-    };
-    port2.postMessage(null);
-  }));
+  turns = turns.then(() => new Promise(soon));
   return turns;
+}
+
+/** Of the browser; Safari has none. */
+interface Scheduler {
+  postTask(act: () => void, options: { priority: "user-blocking" }): Promise<void>;
+}
+
+function soon(begin: () => void): void {
+  const { scheduler } = globalThis as { scheduler?: Scheduler };
+  if (scheduler) {
+    void scheduler.postTask(begin, { priority: "user-blocking" });
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    begin();
+  };
+  port2.postMessage(null);
 }
 
 let turns = Promise.resolve();

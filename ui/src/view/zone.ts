@@ -1,7 +1,22 @@
 /** Calendar arithmetic in a time zone: where its days begin, and the buckets that a range consists of. */
 
+/** What is used of `Temporal`. It knows the zones at once; where Intl is used for the first time, a browser loads the
+ * language for that, which takes tens of milliseconds. Safari has only Intl. */
+interface Temporal {
+  Now: { timeZoneId(): string };
+  Instant: { fromEpochMilliseconds(at: number): { toZonedDateTimeISO(timezone: string): { offsetNanoseconds: number; toPlainDate(): { toString(): string } } } };
+}
+
+function temporal(): Temporal | undefined {
+  return (globalThis as { Temporal?: Temporal }).Temporal;
+}
+
+const NS_PER_SECOND = 1e9;
+
 /** The calendar date of an instant in a zone, `2026-11-20`. */
 export function dateIn(timezone: string, instant: Date): string {
+  const known = temporal();
+  if (known) return known.Instant.fromEpochMilliseconds(instant.getTime()).toZonedDateTimeISO(timezone).toPlainDate().toString();
   return formatter("date", timezone, { dateStyle: "short" }, "en-CA").format(instant);
 }
 
@@ -17,6 +32,8 @@ export function shiftedDate(date: string, days: number): string {
 
 /** How far the zone's clock is ahead of UTC at an instant, both in seconds. */
 export function offsetSeconds(timezone: string, at: number): number {
+  const known = temporal();
+  if (known) return known.Instant.fromEpochMilliseconds(Math.floor(at) * 1000).toZonedDateTimeISO(timezone).offsetNanoseconds / NS_PER_SECOND;
   const parts = formatter("clock", timezone, CLOCK, "en-US").formatToParts(new Date(at * 1000));
   const field = (type: string) => Number(parts.find((part) => part.type === type)!.value);
   const local = Date.UTC(field("year"), field("month") - 1, field("day"), field("hour"), field("minute"), field("second"));
@@ -122,7 +139,7 @@ export function knownTimezone(name: string | null): string | null {
 
 /** Found out once: every link of the page asks for it. */
 export function browserTimezone(): string {
-  return (browsers ??= Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
+  return (browsers ??= temporal()?.Now.timeZoneId() || Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
 }
 
 let browsers: string | undefined;
