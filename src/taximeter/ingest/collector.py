@@ -42,7 +42,9 @@ MOST_WAITING_BYTES: Final = 256 << 20
 """Up to so much may wait in the spools while the collector gives way to those who send; behind that it does not."""
 
 BATCH_LINES: Final = 50_000
-BATCH_BYTES: Final = 16 << 20
+BATCH_BYTES: Final = 8 << 20
+"""On its way into the store a batch takes some ten times as much memory. With twice as much an event takes 3 % less
+CPU, at 50 million events, and the server 60 MB more memory."""
 
 ADOPT_SECONDS: Final = 1.0
 RELEASE_SECONDS: Final = 5.0
@@ -354,8 +356,7 @@ class Collector:
         if self._prepared is not None:
             self._prepared = self._prepared.tried_at(rfc3339(self._clock.now_us()))
         else:
-            batch = self._reader.read(marks, limit_bytes=BATCH_BYTES, limit_lines=BATCH_LINES)
-            self._prepared = self._prepare(batch) if batch else None
+            self._prepared = self._prepare(self._reader.read(marks, limit_bytes=BATCH_BYTES, limit_lines=BATCH_LINES))
         read_lines = self._commit(self._prepared) if self._prepared is not None else 0
         if now >= self._release_at:
             self._release_at = now + RELEASE_SECONDS
@@ -372,8 +373,11 @@ class Collector:
             self._calls = open_calls(self._reader.directory, self._marks)
         return self._marks
 
-    def _prepare(self, batch: Batch) -> _Prepared:
-        """Raises StoreError when it has to be asked about earlier calls and cannot; the batch is read again then."""
+    def _prepare(self, batch: Batch) -> _Prepared | None:
+        """None when there is nothing. Raises StoreError when it has to be asked about earlier calls and cannot; the
+        batch is read again then."""
+        if not batch:
+            return None
         now_us = self._clock.now_us()
         read = [(line, piece.segment) for piece in batch.pieces for line in piece.lines]
         found = [event for line, segment in read if not is_outcome(line) and (event := self._read(line, segment))]
