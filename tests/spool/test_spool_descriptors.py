@@ -9,7 +9,7 @@ from spool_rig import StillClock, all_lines, file_names, line, start_process
 
 from taximeter.spool import Spool
 from taximeter.spool.descriptors import LEAST_NUMBER
-from taximeter.spool.writer import RETRY_SECONDS, SURVEY_SECONDS
+from taximeter.spool.writer import LOOK_SECONDS, RETRY_SECONDS
 
 
 def spool_of(tmp_path: Path, clock: StillClock) -> Spool:
@@ -63,7 +63,7 @@ def test_a_file_of_the_host_under_our_number_is_written_to_no_longer_than_a_look
     for number, path in theirs:
         open_under(number, path)
 
-    clock.seconds += SURVEY_SECONDS
+    clock.seconds += LOOK_SECONDS
     spool.flush()
     spool.append(line(2))
     spool.close()
@@ -82,7 +82,7 @@ def test_a_spool_whose_lock_was_closed_takes_another_name(tmp_path: Path) -> Non
     assert spool._files.lock is not None
     os.close(spool._files.lock.number)
 
-    clock.seconds += SURVEY_SECONDS
+    clock.seconds += LOOK_SECONDS
     spool.flush()
     spool.append(line(2))
     assert len(file_names(spool.directory, ".lock")) == 2, "the one that nobody holds, for whoever adopts, and its own"

@@ -17,6 +17,7 @@ from taximeter.clock import SystemClock
 from taximeter.errors import SpoolError
 from taximeter.spool import Segment, Spool, SpoolLimits, list_segments, writer
 from taximeter.spool.liveness import lock_path
+from taximeter.spool.writer import LOOK_SECONDS, RETRY_SECONDS, SURVEY_SECONDS
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_no_line_waits_for_a_look_at_a_slow_directory(
         return list_segments(directory)
 
     spool.append(b'{"a":1}')
-    clock.seconds += 2
+    clock.seconds += SURVEY_SECONDS
     monkeypatch.setattr(writer, "list_segments", slow_list)
     flush = threading.Thread(target=spool.flush)
     flush.start()
@@ -171,13 +172,28 @@ def test_what_is_written_while_the_directory_is_looked_at_is_not_lost_from_its_b
             spool.append(b'{"a":2}')
         return lock_path(directory, name)
 
-    clock.seconds += 2
+    clock.seconds += SURVEY_SECONDS
     monkeypatch.setattr(writer, "lock_path", write_meanwhile)
     spool.flush()
     for _ in range(60):
         spool.append(b'{"a":3}')
 
     assert sum(segment.path.stat().st_size for segment in list_segments(tmp_path)) <= 300
+    spool.close()
+
+
+def test_room_that_is_freed_in_a_full_directory_is_noticed_at_the_next_look(tmp_path: Path, clock: StillClock) -> None:
+    limits = SpoolLimits(total_bytes=300, segment_bytes=100, line_bytes=50, memory_bytes=50)
+    spool, others = Spool(tmp_path, clock=clock, writer="sdk", limits=limits), tmp_path / "other-1-a-000001.ndjson"
+    others.write_bytes(b"x" * 250)
+    assert not all(spool.append(b'{"a":1}') for _ in range(20))
+
+    others.unlink()
+    clock.seconds += LOOK_SECONDS
+    spool.flush()
+    clock.seconds += RETRY_SECONDS
+
+    assert all(spool.append(b'{"a":2}') for _ in range(20))
     spool.close()
 
 
@@ -190,7 +206,8 @@ def test_what_nobody_collected_for_too_long_is_dropped_and_counted(tmp_path: Pat
 
     spool = Spool(tmp_path, clock=SystemClock(), writer="sdk", limits=SpoolLimits(age_seconds=1800))
     spool.append(b'{"a":1}')
-    spool._surveyed_at -= 10
+    spool._surveyed_at -= SURVEY_SECONDS
+    spool._looked_at -= LOOK_SECONDS
     spool.flush()
 
     assert spool.losses == {"expired": 2}

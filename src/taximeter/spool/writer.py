@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 RETRY_SECONDS: Final = 0.1
 """Pause between two attempts to write to a disk that refused."""
 
-SURVEY_SECONDS: Final = 1.0
-"""Pause between two looks at how full the directory is."""
+LOOK_SECONDS: Final = 1.0
+"""Pause between two looks whether our files are still there."""
+
+SURVEY_SECONDS: Final = 10.0
+"""Pause between two looks at how full the directory is, which ask for the size of each segment in it. While there is no
+room for another segment each look is one of these."""
 
 BEGIN_WITHIN_MS: Final = 250
 """How long a call may be open before its begin record is written, an fsync under way not counted. A process that is
@@ -143,6 +147,7 @@ class Spool:
     """Bytes the current segment still takes, -1 when there is none: the one comparison of the common road."""
     _directory_room: int
     _surveyed_at: float
+    _looked_at: float
     _new_name: bool
     """A segment was created whose name is not yet durable."""
     _dirty: bool
@@ -620,7 +625,7 @@ class Spool:
             current = self._files.current
             if current is not None and now - current.opened_at >= self.limits.segment_age_seconds:
                 self._retire()
-            due = now - self._surveyed_at >= SURVEY_SECONDS
+            due = now - self._looked_at >= LOOK_SECONDS
         self._sync_written()
         if due:
             self._look_around()
@@ -631,16 +636,22 @@ class Spool:
         try:
             with self._sync_lock:
                 written = self._written
-                segments = list_segments(self.directory)
-                used_bytes, removed = _bytes_of(segments), self._seems_removed()
+                segments = list_segments(self.directory) if self._survey_is_due() else None
+                used_bytes, removed = _bytes_of(segments or ()), self._seems_removed()
                 with self._lock:
-                    self._survey(used_bytes + self._written - written)
+                    self._looked_at = self._clock.monotonic()
+                    if segments is not None:
+                        self._survey(used_bytes + self._written - written)
                     if removed:
                         self._notice_removal()
-            self._expire(segments)
+            self._expire(segments or ())
         except OSError as error:
             with self._lock:
                 self._note(error)
+
+    def _survey_is_due(self) -> bool:
+        short = self._directory_room < self.limits.segment_bytes
+        return short or self._clock.monotonic() - self._surveyed_at >= SURVEY_SECONDS
 
     def _seems_removed(self) -> bool:
         return bool(self._files.name) and not (self._holds_lock() and self._holds_current())
@@ -697,7 +708,7 @@ class Spool:
         self._fd = -1
         self._room = -1
         self._directory_room = -1
-        self._surveyed_at = self._clock.monotonic()
+        self._surveyed_at = self._looked_at = self._clock.monotonic()
         self._new_name = False
         self._dirty = False
         self._waiting = deque()
