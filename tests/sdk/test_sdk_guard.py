@@ -53,7 +53,7 @@ BUGS: list[tuple[Any, str]] = [
     (call.Call, "finish"),
     (call.Call, "_outcome"),
     (stainless, "flavour_for"),
-    (stainless, "_known"),
+    (stainless, "_find_out"),
     (stainless, "_answered"),
     (stainless, "_ask_for_usage"),
     (stainless, "_take_back"),

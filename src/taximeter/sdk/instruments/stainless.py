@@ -22,8 +22,8 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial, update_wrapper, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
 from taximeter.errors import UsageError
@@ -71,11 +71,15 @@ class _Outgoing(Call):
     streams: bool
 
 
+_Kind: TypeAlias = tuple[meters.Meter, Any, str, str]
+"""Of a call: whom it is reported to, the base URL, the path, the method."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What was found out about the latest kind of call of a client: who answers, and in which flavour."""
 
-    kind: tuple[Any, ...]
+    kind: _Kind
     host: Host
     flavour: Flavour | None
     """None: such calls are not metered."""
@@ -169,9 +173,12 @@ def _check(owner: Any) -> None:
 def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
     """The call that these options make, noted as begun; None when it is not one that is metered."""
     meter = meters.current or meters.meter()
-    asked = vars(options)  # by itself each of them is looked for in the class of the options first
+    asked, own = vars(options), vars(client)  # by itself each of them is looked for in the class first
     path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
-    known = _known(meter, client, instrument, asked["method"], path)
+    kind = (meter, own.get("_base_url") or client.base_url, path, asked["method"])
+    known: _Known | None = own.get(_KNOWN)
+    if known is None or known.kind != kind:
+        known = _find_out(client, instrument, kind)
     host, flavour = known.host, known.flavour
     if flavour is None:
         return None
@@ -218,17 +225,13 @@ def _body(options: Any) -> Mapping[str, Any]:
     return {**body, **extra} if extra else body
 
 
-def _known(meter: meters.Meter, client: Any, instrument: Instrument, method: str, path: str) -> _Known:
-    """Who answers this client, and how. Kept on the client for the next call of the same kind to the same base URL."""
-    own = vars(client)
-    base_url = own.get("_base_url") or client.base_url  # asking the property costs more than all the rest of this
-    known: _Known | None = own.get(_KNOWN)
-    kind = (meter, base_url, path, method)
-    if known is None or known.kind != kind:
-        host = _look_up(client, meter.settings.url, instrument.library)
-        flavour = flavour_for(instrument.kind or instrument.library, method, host.prefix + path)
-        known = _Known(kind, host, flavour if flavour is not None and flavour.billed else None)
-        setattr(client, _KNOWN, known)
+def _find_out(client: Any, instrument: Instrument, kind: _Kind) -> _Known:
+    """Who answers this client, and how. Kept on the client for the next call of the same kind."""
+    meter, _, path, method = kind
+    host = _look_up(client, meter.settings.url, instrument.library)
+    flavour = flavour_for(instrument.kind or instrument.library, method, host.prefix + path)
+    known = _Known(kind, host, flavour if flavour is not None and flavour.billed else None)
+    setattr(client, _KNOWN, known)
     return known
 
 
@@ -323,16 +326,8 @@ def _streams(outgoing: _Outgoing, stream: Any) -> None:
 
 def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
     original = client.request
-
-    @wraps(original)
-    def request(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        return _request(instrument, client, original, cast_to, options, args, kwargs)
-
-    @wraps(original)
-    async def request_async(cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        return await _request_async(instrument, client, original, cast_to, options, args, kwargs)
-
-    return request_async if asynchronous else request
+    run = _request_async if asynchronous else _request
+    return update_wrapper(partial(run, instrument, client, original), original)
 
 
 def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
@@ -342,7 +337,7 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK in vars(self):  # patched by itself already
             return original(self, cast_to, options, *args, **kwargs)
-        return run(instrument, self, original.__get__(self), cast_to, options, args, kwargs)
+        return run(instrument, self, original.__get__(self), cast_to, options, *args, **kwargs)
 
     return request
 
@@ -351,10 +346,11 @@ def _request(
     instrument: Instrument,
     client: Any,
     original: Any,
+    /,
     cast_to: Any,
     options: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
@@ -382,10 +378,11 @@ async def _request_async(
     instrument: Instrument,
     client: Any,
     original: Any,
+    /,
     cast_to: Any,
     options: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
