@@ -6,6 +6,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from taximeter.core.cost import COMPONENTS
 from taximeter.core.event import FIELDS
 from taximeter.errors import QueryStoppedError, SchemaError, StoreError
-from taximeter.store.events import Cancellation, DuckDBEvents
+from taximeter.store.events import Cancellation, DuckDBEvents, duckdb_rollups
 from taximeter.store.events.columns import COLUMNS
 from taximeter.store.events.duckdb_schema import bring_up_to_date, schema_files
 from taximeter.store.events.schema_files import SchemaFile
@@ -69,6 +70,40 @@ def test_the_columns_are_the_fields_of_an_event_and_what_is_derived(file: Path) 
 def test_the_view_calls_has_them_all_and_the_model(file: Path) -> None:
     with duckdb.connect(str(file)) as connection:
         assert list(columns_of(connection, "calls")) == [*columns_of(connection, "events"), "model", "model_family"]
+
+
+class Listening:
+    """A connection that notes which views are made."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.made: set[str] = set()
+
+    def execute(self, text: str, *values: object) -> duckdb.DuckDBPyConnection:
+        if text.startswith("CREATE OR REPLACE VIEW"):
+            self.made.add(text.split()[4])
+        return self._connection.execute(text, *values)
+
+
+MADE_ANEW: dict[str, tuple[str, set[str]]] = {
+    "that is as it was": ("SELECT 1", set()),
+    "that another version made": ("CREATE OR REPLACE VIEW calls AS SELECT *, 'm' AS model FROM events", {"calls"}),
+    "whose making was broken off": ("COMMENT ON VIEW rolled_hours IS NULL", {"rolled_hours"}),
+    "that was dropped": ("DROP VIEW rolled_user_days", {"rolled_user_days"}),
+    "whose table has another column": ("ALTER TABLE events ADD COLUMN further INTEGER", {"calls"}),
+}
+
+
+@pytest.mark.parametrize(("change", "anew"), MADE_ANEW.values(), ids=MADE_ANEW)
+def test_a_view_is_made_anew_where_it_is_not_what_this_version_makes(file: Path, change: str, anew: set[str]) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(change)
+        for made in (anew, set()):
+            listening: Any = Listening(connection)
+            bring_up_to_date(listening, "here")
+            duckdb_rollups.prepare(listening)
+            assert listening.made == made
+        assert connection.execute("SELECT count(*) FROM calls, rolled_hours, rolled_user_days").fetchone() == (0,)
 
 
 def test_schema_files_are_numbered_without_gaps() -> None:

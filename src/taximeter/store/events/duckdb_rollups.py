@@ -7,23 +7,23 @@ from datetime import UTC
 from typing import Any, Final
 
 import duckdb
-from sqlglot import expressions as exp
 
 from taximeter.clock import to_datetime, to_unix_us
 from taximeter.store.events import duckdb_dialect as dialect
 from taximeter.store.events import rolling
+from taximeter.store.events.duckdb_views import Views
 from taximeter.store.events.rollups import LEVELS, Level, Stretch, joined, within
+from taximeter.store.events.vocabulary import MODEL
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables that are not there, or lack a measure of this version; all of their units are dirty then."""
+    views = Views(connection)
     for level in LEVELS:
-        found = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [level.table])
-        if {name for (name,) in found.fetchall()} != set(rolling.columns(level)):
+        if views.columns(level.table).keys() != set(rolling.columns(level)):
             _make(connection, level)
-        rows = rolling.viewed(level, exp.to_table(level.table))
-        view = exp.Create(this=exp.to_table(level.view), kind="VIEW", replace=True, expression=rows)
-        connection.execute(dialect.sql(view))
+            views = Views(connection)
+        views.keep(level.view, level.table, has_model=MODEL in level.askable)
 
 
 def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import cache
 
 import duckdb
-from sqlglot import expressions as exp
 
-from taximeter.store.events import duckdb_dialect
 from taximeter.store.events.columns import COLUMN_NAMES
-from taximeter.store.events.rolling import with_model
+from taximeter.store.events.duckdb_views import Views
+from taximeter.store.events.rollups import EVENTS
 from taximeter.store.events.schema_files import SchemaFile, damaged, files_in, missing
+from taximeter.store.events.statements import CALLS
 
 
 @cache
@@ -32,18 +32,8 @@ def bring_up_to_date(
     for file in missing(applied, files, where):
         _apply(connection, file)
     _check_columns(connection, where)
-    connection.execute(calls_view())
+    Views(connection).keep(CALLS, EVENTS, has_model=True)  # the documented face for queries
     return files[-1].number
-
-
-def calls_view() -> str:
-    """The documented face for queries: the columns of an event, `model` and `model_family`.
-
-    It is made anew at every start, because families are data of this version and not of the file.
-    """
-    calls = with_model(exp.to_table("events"))
-    view = exp.Create(this=exp.to_table("calls"), kind="VIEW", replace=True, expression=calls)
-    return duckdb_dialect.sql(view)
 
 
 def _applied(connection: duckdb.DuckDBPyConnection, where: str) -> list[int]:
