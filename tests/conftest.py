@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes that are no text are called as their parameter is: packed ones may hold the time they were packed at, and
     processes that share the tests must know them by the same names."""
-    return argname if isinstance(val, bytes) and not (val.isascii() and b"\0" not in val) else None
+    return argname if isinstance(val, bytes) and (not val.isascii() or b"\0" in val) else None
 
 
 ENDED_BY_PYTEST = pytest.StashKey[int]()

@@ -62,6 +62,7 @@ def test_an_hour_of_the_week_is_read_as_a_cell_of_a_table(page: Page, server: Se
 
 
 def test_the_month_is_drawn_with_what_it_may_come_to(page: Page) -> None:
+    expect(page.get_by_test_id("tile-month-end")).to_be_visible()  # its answer is not taken for that of the next page
     with page.expect_response("**/api/v1/forecast") as answered:
         page.reload()
     told = answered.value.json()

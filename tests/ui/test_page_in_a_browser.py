@@ -106,6 +106,7 @@ def test_the_tiles_are_the_answers_of_the_api_to_the_last_digit(page: Page, serv
 
 
 def test_the_end_of_the_month_is_told_with_its_band(page: Page, server: Server) -> None:
+    expect(page.get_by_test_id("tile-month-end")).to_be_visible()  # its answer is not taken for that of the next page
     with page.expect_response("**/api/v1/forecast") as answered:
         page.reload()
     told = answered.value.json()

@@ -7,5 +7,6 @@ import { FIRST_OF } from "./questions/first";
 import { decodeView } from "./view/state";
 import { browserTimezone } from "./view/zone";
 
-const view = decodeView(window.location.search, browserTimezone());
+/** What is looked at first. */
+export const view = decodeView(window.location.search, browserTimezone());
 for (const question of FIRST_OF[view.page]?.(view) ?? []) askEarly(queries, question);

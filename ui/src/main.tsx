@@ -8,14 +8,12 @@ import { startTransition, StrictMode } from "react";
 
 import { App } from "./App";
 import { queries } from "./api/queries";
-import "./asking";
+import { view } from "./asking";
 import { createRoot } from "./drawing";
 import { beginWith } from "./pages/registry";
 import { theme } from "./theme";
-import { decodeView } from "./view/state";
 
-// Which page it is does not depend on the zone, and to learn the browser's takes a while.
-beginWith(decodeView(window.location.search, "UTC").page);
+beginWith(view.page);
 
 const root = createRoot(document.getElementById("root")!);
 

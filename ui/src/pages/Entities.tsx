@@ -3,7 +3,7 @@
 import { Button, Group, SimpleGrid, Skeleton, Stack, Table, Text, Title, UnstyledButton } from "@mantine/core";
 import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 
-import { ask, incidents, limits } from "../api/client";
+import { ask, incidents } from "../api/client";
 import type { Answer, Row } from "../api/types";
 import { ago, changeWords, count, counted, exactly, measured, share } from "../format";
 import { useLiveQuery } from "../live/useLiveQuery";
@@ -19,6 +19,7 @@ import { SpendChart } from "../panels/SpendChart";
 import { TopTable } from "../panels/TopTable";
 import { WideTable } from "../panels/WideTable";
 import { COLUMNS, DIMENSION_OF, type Entity, everyOne, LATENCY, latencyOf, trendsOf } from "../questions/entities";
+import { HOW_LIMITS_STAND } from "../questions/spend";
 import { concerning, standings } from "../shape/entities";
 import { rowKey, rowName } from "../shape/series";
 import { MEASURES } from "../view/measures";
@@ -240,7 +241,7 @@ function useCost({ range, timezone, filters }: View): Answer | undefined {
 }
 
 function HeldTo({ dimension, of, view }: { dimension: Entity; of: string; view: View }) {
-  const query = useQuery({ queryKey: ["limits"], queryFn: limits });
+  const query = useQuery({ queryKey: HOW_LIMITS_STAND.key, queryFn: HOW_LIMITS_STAND.ask });
   return (
     <Panel title="Limits" query={query} height={80} isEmpty={(found) => standings(found, dimension, of).length === 0} empty="No limit is its own.">
       {(found) => standings(found, dimension, of).map(({ limit, value }) => <LimitBar key={limit.name} name={limit.name} value={value} measure={limit.measure} view={view} />)}

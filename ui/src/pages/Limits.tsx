@@ -5,13 +5,14 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { askAgain } from "../api/again";
-import { limits, removeLimit } from "../api/client";
+import { removeLimit } from "../api/client";
 import type { Limit } from "../api/types";
 import { count, limitAmount } from "../format";
 import { LimitBar } from "../panels/LimitBar";
 import { LimitEditor } from "../panels/LimitEditor";
 import { Panel } from "../panels/Panel";
 import { TwoSteps } from "../panels/TwoSteps";
+import { HOW_LIMITS_STAND } from "../questions/spend";
 import { formOf, type LimitForm, MEASURES, NEW_LIMIT, scopeWords, windowWords } from "../shape/limitForm";
 import type { View } from "../view/state";
 import type { PageProps } from "./registry";
@@ -21,9 +22,9 @@ const MOST_VALUES = 12;
 
 export default function Limits({ view, change }: PageProps) {
   const queries = useQueryClient();
-  const query = useQuery({ queryKey: ["limits"], queryFn: limits, refetchInterval: LOOK_AGAIN_MS });
+  const query = useQuery({ queryKey: HOW_LIMITS_STAND.key, queryFn: HOW_LIMITS_STAND.ask, refetchInterval: LOOK_AGAIN_MS });
   const [edited, setEdited] = useState<LimitForm | null>(null);
-  const again = () => void askAgain(queries, ["limits"]);
+  const again = () => void askAgain(queries, HOW_LIMITS_STAND.key);
   const done = () => {
     setEdited(null);
     void askAgain(queries, ["limit history"]);

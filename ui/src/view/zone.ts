@@ -4,20 +4,28 @@
  * language for that, which takes tens of milliseconds. Safari has only Intl. */
 interface Temporal {
   Now: { timeZoneId(): string };
-  Instant: { fromEpochMilliseconds(at: number): { toZonedDateTimeISO(timezone: string): { offsetNanoseconds: number; toPlainDate(): { toString(): string } } } };
+  Instant: { fromEpochMilliseconds(at: number): { toZonedDateTimeISO(timezone: string): Zoned } };
+}
+
+/** An instant as a clock of a zone shows it. */
+interface Zoned {
+  offsetNanoseconds: number;
+  toPlainDate(): { toString(): string };
 }
 
 function temporal(): Temporal | undefined {
   return (globalThis as { Temporal?: Temporal }).Temporal;
 }
 
+function zoned(timezone: string, instant: Date): Zoned | undefined {
+  return temporal()?.Instant.fromEpochMilliseconds(instant.getTime()).toZonedDateTimeISO(timezone);
+}
+
 const NS_PER_SECOND = 1e9;
 
 /** The calendar date of an instant in a zone, `2026-11-20`. */
 export function dateIn(timezone: string, instant: Date): string {
-  const known = temporal();
-  if (known) return known.Instant.fromEpochMilliseconds(instant.getTime()).toZonedDateTimeISO(timezone).toPlainDate().toString();
-  return formatter("date", timezone, { dateStyle: "short" }, "en-CA").format(instant);
+  return zoned(timezone, instant)?.toPlainDate().toString() ?? formatter("date", timezone, { dateStyle: "short" }, "en-CA").format(instant);
 }
 
 export function firstOfMonth(date: string): string {
@@ -32,8 +40,8 @@ export function shiftedDate(date: string, days: number): string {
 
 /** How far the zone's clock is ahead of UTC at an instant, both in seconds. */
 export function offsetSeconds(timezone: string, at: number): number {
-  const known = temporal();
-  if (known) return known.Instant.fromEpochMilliseconds(Math.floor(at) * 1000).toZonedDateTimeISO(timezone).offsetNanoseconds / NS_PER_SECOND;
+  const known = zoned(timezone, new Date(Math.floor(at) * 1000));
+  if (known) return known.offsetNanoseconds / NS_PER_SECOND;
   const parts = formatter("clock", timezone, CLOCK, "en-US").formatToParts(new Date(at * 1000));
   const field = (type: string) => Number(parts.find((part) => part.type === type)!.value);
   const local = Date.UTC(field("year"), field("month") - 1, field("day"), field("hour"), field("minute"), field("second"));
