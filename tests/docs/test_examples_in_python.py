@@ -16,6 +16,7 @@ from openai import OpenAI
 import taximeter
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
+from taximeter.spool import SpoolReader
 
 CALL = 'create(model="gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}], max_tokens=20)'
 """What `create(...)` stands for."""
@@ -34,8 +35,7 @@ def ended() -> Iterator[None]:
 
 
 def written(data: Path) -> list[dict[str, Any]]:
-    files = (data / "spool").glob("*.ndjson")
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in SpoolReader(data / "spool").read({}).lines]
 
 
 def carried_out(block: Block, **given: Any) -> dict[str, Any]:

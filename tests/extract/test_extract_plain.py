@@ -1,4 +1,5 @@
-"""The short ways through plain requests and answers give what the general ones give, or nothing."""
+"""The short ways through plain requests and answers give what the general ones give, or nothing; the gist of an answer
+gives what the answer gives."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_answers import Case, cases, parsed
 
-from taximeter.extract import Flavour, flavour_for
+from taximeter.extract import Flavour, Reading, flavour_for
 from taximeter.extract.payload import MOST_PLAIN_MESSAGES, characters
 from taximeter.extract.plain import Plain
+from taximeter.extract.unread import packed
 
 WHOLE = [case for case in cases() if not case.stream and case.flavour.read_plain is not None]
 
@@ -80,12 +82,24 @@ def short(flavour: Flavour, answer: object) -> Plain | None:
 
 def agree(flavour: Flavour, answer: object) -> bool:
     plain = short(flavour, answer)
-    return plain is None or plain.reading() == flavour.read_body(200, answer)
+    general = flavour.read_body(200, answer)
+    return (plain is None or plain.reading() == general) and gist_agrees(flavour, answer, general)
+
+
+def gist_agrees(flavour: Flavour, answer: object, general: Reading) -> bool:
+    """Whether there is no gist, or its reading is that of the answer, even after it was spooled."""
+    gist = None if flavour.gist is None else flavour.gist(answer)
+    spooled = None if gist is None else packed(gist)
+    if spooled is None:
+        return True
+    return flavour.read_answer(200, json.loads(spooled)) == general and general.usage.known and general.finished
 
 
 @pytest.mark.parametrize(("flavour", "answer"), ANSWERS, ids=lambda value: getattr(value, "name", ""))
 def test_a_plain_answer_is_read_the_short_way(flavour: Flavour, answer: dict[str, Any]) -> None:
     assert short(flavour, answer) is not None
+    assert flavour.gist is not None
+    assert flavour.gist(answer) is not None
     assert agree(flavour, answer)
 
 

@@ -12,10 +12,11 @@ import pytest
 from replay import Answer, Provider, Written, serve
 
 import taximeter
+from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.instruments import stainless
-from taximeter.spool import Spool
+from taximeter.sdk.meter import Meter
 
 ClientFor = Callable[..., Any]
 
@@ -69,13 +70,13 @@ def written(tmp_path: Path) -> Iterator[Written]:
 @pytest.fixture
 def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call counts as one that lasts: its begin record is written at once."""
-    note = Spool.begin
+    original = Call.leave
 
-    def begin(spool: Spool, call: Any) -> None:
-        note(spool, call)
-        spool.flush()
+    def leave(call: Call, meter: Meter) -> None:
+        original(call, meter)
+        meter.spool.flush()
 
-    monkeypatch.setattr(Spool, "begin", begin)
+    monkeypatch.setattr(Call, "leave", leave)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from taximeter.spool import SpoolReader
+
 CASES = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 
 
@@ -162,8 +164,8 @@ class Written:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        found = sorted(self.data.rglob("*.ndjson"))
-        return [json.loads(line) for path in found for line in path.read_bytes().splitlines()]
+        directories = {path.parent for path in self.data.rglob("*.ndjson")}
+        return [json.loads(line) for path in sorted(directories) for line in SpoolReader(path).read({}).lines]
 
     @property
     def begun(self) -> list[dict[str, Any]]:

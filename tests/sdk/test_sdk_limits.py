@@ -22,6 +22,7 @@ from taximeter.limits.verdict import Admitted, Ask, CallKind, Verdict
 from taximeter.sdk.limiting import admit_async
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
+from taximeter.spool import SpoolReader
 
 MONTHLY: dict[str, Any] = {
     "name": "monthly-tokens",
@@ -67,7 +68,7 @@ def until_refused(client: openai.OpenAI, user: str) -> taximeter.LimitExceeded:
 
 def events(data: Path) -> list[dict[str, Any]]:
     taximeter.shutdown()
-    lines = [line for file in (data / "spool").glob("*.ndjson") for line in file.read_text().splitlines()]
+    lines = SpoolReader(data / "spool").read({}).lines
     return [record for line in lines if "record" not in (record := json.loads(line))]
 
 

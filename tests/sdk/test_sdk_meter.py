@@ -62,7 +62,7 @@ def test_a_relative_directory_stays_where_it_was_when_the_program_goes_elsewhere
     report()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert meter.current is not None
-    meter.current._spool._look_around()
+    meter.current.spool._look_around()
     report()
     taximeter.shutdown()
     assert len(Written(tmp_path / "data" / "spool").events) == 2
@@ -249,13 +249,13 @@ import os
 import taximeter
 from taximeter.sdk.meter import meter
 taximeter.init()
-first = meter().new_event_id(0)
+first = meter().ids.new(0)
 reading, writing = os.pipe()
 if os.fork() == 0:
-    os.write(writing, meter().new_event_id(0).encode())
+    os.write(writing, meter().ids.new(0).encode())
     os._exit(0)
 os.wait()
-assert os.read(reading, 36).decode() != meter().new_event_id(0)
+assert os.read(reading, 36).decode() != meter().ids.new(0)
 """
 
 

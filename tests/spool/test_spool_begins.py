@@ -28,12 +28,18 @@ class OpenCall:
         return begin(self.number)
 
     def start(self) -> OpenCall:
-        self.spool.begin(self)
+        note(self.spool, self)
         return self
 
     def end(self) -> None:
         self.spool.begun.pop(self, None)
         self.spool.append(line(self.number))
+
+
+def note(spool: Spool, call: OpenCall) -> None:
+    spool.begun[call] = None
+    if not spool.awake:
+        spool.wake()
 
 
 class BrokenCall(OpenCall):
@@ -207,14 +213,15 @@ LASTING = """
 
     spool = Spool(Path(sys.argv[1]), clock=SystemClock(), writer="w", limits=SpoolLimits(sync_interval_ms=1000))
     answered, lasting, young = map(Call, (1, 2, 3))
-    spool.begin(answered)
-    spool.begin(lasting)
+    spool.begun.update(dict.fromkeys((answered, lasting)))
+    spool.wake()
     spool.begun.pop(answered)
     spool.append(line(1))
     while lasting in spool.begun:
         time.sleep(0.01)
     spool.health()  # waits for the lock, under which it is being written
-    spool.begin(young)
+    spool.begun[young] = None
+    spool.wake()
     print("now", flush=True)
     time.sleep(100)
 """
@@ -261,10 +268,10 @@ def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(tmp_pa
 
     call = OpenCall(spool, 1).start()
     until(lambda: written(spool) == [("begin", 1)])
-    until(lambda: not spool._dirty and wake.waits[-1] is not None)
+    until(lambda: not spool.awake and wake.waits[-1] is not None)
     rounds = len(wake.waits)
     call.end()
-    until(lambda: len(wake.waits) > rounds and not spool._dirty)
+    until(lambda: len(wake.waits) > rounds and not spool.awake)
     assert wake.waits[-1] == spool.limits.segment_age_seconds, "until the file is old, if nothing comes"
     assert {wait for wait in hurry.waits if wait is not None} == {0.02}
     spool.close()

@@ -35,33 +35,40 @@ def uuid7(unix_ms: int, chance: bytes) -> str:
     return f"{digits[3:11]}-{digits[11:15]}-{digits[15:19]}-{digits[19:23]}-{digits[23:]}"
 
 
+def timed_id(unix_ms: int, random_part: str) -> str:
+    """The UUIDv7 of a millisecond and what `EventIds` prepared. Raises TypeError when they are neither."""
+    digits = hex(unix_ms & _TIME | 1 << 48)  # the one in front keeps its zeros; half the time of `{unix_ms:012x}`
+    return "-".join((digits[3:11], digits[11:], random_part))
+
+
 class EventIds:
     """Makes event ids. `chance` gives so many random bytes. Safe to use from many threads.
 
     A forked child must `forget` what its parent had prepared: both would give it out.
     """
 
-    __slots__ = ("_chance", "_prepared")
+    __slots__ = ("_chance", "prepared")
 
     def __init__(self, chance: Callable[[int], bytes]) -> None:
         self._chance = chance
-        self._prepared: list[str] = []
+        self.prepared: list[str] = []
+        """Random parts of ids. Whoever pops one has it alone; where there is none, `prepare` gives one."""
 
     def new(self, unix_ms: int) -> str:
         """An id that nobody else has."""
         try:
-            random_part = self._prepared.pop()
+            random_part = self.prepared.pop()
         except IndexError:
-            random_part = self._prepare()
-        digits = hex(unix_ms & _TIME | 1 << 48)  # the one in front keeps its zeros; half the time of `{unix_ms:012x}`
-        return f"{digits[3:11]}-{digits[11:]}-{random_part}"
+            random_part = self.prepare()
+        return timed_id(unix_ms, random_part)
 
     def forget(self) -> None:
         """Drop what is prepared."""
-        self._prepared = []
+        self.prepared.clear()
 
-    def _prepare(self) -> str:
-        """Piece by piece, all at a time: one by one they took a twentieth of what a call costs."""
+    def prepare(self) -> str:
+        """A random part, and more of them for later. Piece by piece, all at a time: one by one they took a twentieth of
+        what a call costs."""
         chance = self._chance(PREPARED_IDS * RANDOM_BYTES)
         versions, variants, rest = chance[:_PAIRS], chance[_PAIRS : 2 * _PAIRS], chance[2 * _PAIRS :]
         pieces = (
@@ -71,7 +78,7 @@ class EventIds:
         )
         parts = [*map("-".join, zip(*pieces, strict=True))]
         last = parts.pop()
-        self._prepared.extend(parts)
+        self.prepared.extend(parts)
         return last
 
 

@@ -95,6 +95,16 @@ def read_plain_answer(message: Any) -> Plain | None:
         return None
 
 
+def message_gist(message: Any) -> dict[str, object] | None:
+    try:
+        usage = message["usage"]
+        if type(usage["input_tokens"]) is not int or message.get("error") or "iterations" in usage:
+            return None
+        return {"id": message["id"], "model": message["model"], "usage": usage}
+    except NOT_PLAIN:
+        return None
+
+
 def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:
     plain, output = usage.get("input_tokens"), usage.get("output_tokens")
     read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
@@ -258,6 +268,7 @@ MESSAGES: Final = Flavour(
     read_request=read_request,
     read_body=read_answer,
     read_plain=read_plain_answer,
+    gist=message_gist,
     open_stream=_stream,
 )
 

@@ -18,6 +18,7 @@ from taximeter.extract.stream import Decode, Framing, OpenStream, StreamReader, 
 ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
 ReadAnswer: TypeAlias = Callable[[int, object], Reading]
 ReadPlain: TypeAlias = Callable[[object], Plain | None]
+TakeGist: TypeAlias = Callable[[object], "dict[str, object] | None"]
 ReadHeaders: TypeAlias = Callable[[Reading, Mapping[str, str]], Reading]
 OpenFraming: TypeAlias = Callable[[], Framing]
 
@@ -67,6 +68,9 @@ class Flavour:
     """The reading of a whole answer's body: HTTP status, and parsed JSON or None. Nothing is raised."""
     read_plain: ReadPlain | None = None
     """The shortest way to the reading of a plain answer (status 200); gives None for every other one."""
+    gist: TakeGist | None = None
+    """What of a whole answer (status 200) its reading depends on, without its content; None where that is not seen at a
+    glance. The reading of the gist is the reading of the answer, and has a known usage."""
     read_headers: ReadHeaders | None = None
     """Adds to a reading what only the answer's headers say. None: they say nothing."""
     open_stream: OpenStream = _empty_stream

@@ -359,6 +359,37 @@ def read_plain_response(response: Any) -> Plain | None:
         return None
 
 
+def chat_gist(answer: Any) -> dict[str, object] | None:
+    try:
+        usage = answer["usage"]
+        if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
+            return None
+        return {
+            "id": answer["id"],
+            "model": answer["model"],
+            "service_tier": answer.get("service_tier"),
+            "usage": usage,
+        }
+    except NOT_PLAIN:
+        return None
+
+
+def response_gist(response: Any) -> dict[str, object] | None:
+    try:
+        usage = response["usage"]
+        if type(usage["input_tokens"]) is not int or response.get("error") or response["status"] != "completed":
+            return None
+        if "tool_usage" in response or "usage_breakdown" in response:
+            return None
+        for item in response["output"]:
+            if item["type"] not in _PLAIN_OUTPUT:
+                return None
+        said = {name: response.get(name) for name in ("id", "model", "service_tier")}
+        return {**said, "status": "completed", "output": [], "usage": usage}
+    except NOT_PLAIN:
+        return None
+
+
 MOST_FORMS: Final = 256
 """Forms of usages that are remembered. Later ones are found out each time."""
 
@@ -707,6 +738,7 @@ CHAT: Final = Flavour(
     read_request=read_chat_request,
     read_body=read_chat_answer,
     read_plain=read_plain_chat,
+    gist=chat_gist,
     open_stream=_chat_stream,
 )
 COMPLETIONS: Final = Flavour(
@@ -715,6 +747,7 @@ COMPLETIONS: Final = Flavour(
     read_request=read_completions_request,
     read_body=read_chat_answer,
     read_plain=read_plain_chat,
+    gist=chat_gist,
     open_stream=_chat_stream,
 )
 RESPONSES: Final = Flavour(
@@ -723,6 +756,7 @@ RESPONSES: Final = Flavour(
     read_request=read_responses_request,
     read_body=read_responses_answer,
     read_plain=read_plain_response,
+    gist=response_gist,
     open_stream=_responses_stream,
 )
 DECISIONS: Final = Flavour(

@@ -31,7 +31,7 @@ def read_fetched(status: int, payload: object) -> Reading:
 
 WISH: Final = replace(free("openai.deferred", "chat"), read_request=read_wish)
 FETCHED: Final = replace(
-    openai.CHAT, name="openai.deferred.fetched", read_body=read_fetched, read_plain=None, polled=True
+    openai.CHAT, name="openai.deferred.fetched", read_body=read_fetched, read_plain=None, gist=None, polled=True
 )
 
 ROUTES: Final = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from taximeter.extract import mistral, openai
@@ -146,8 +147,9 @@ def _run_stream(request: RequestFacts | None) -> StreamState:
 
 # ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-RESPONSE: Final = replace(openai.RESPONSES, name="openai.responses.retrieve", read_request=_fetch("chat"), polled=True)
-COMPLETION: Final = replace(openai.CHAT, name="openai.chat.retrieve", read_request=_fetch("chat"), polled=True)
+_fetched: Final = partial(replace, gist=None, polled=True)
+RESPONSE: Final = _fetched(openai.RESPONSES, name="openai.responses.retrieve", read_request=_fetch("chat"))
+COMPLETION: Final = _fetched(openai.CHAT, name="openai.chat.retrieve", read_request=_fetch("chat"))
 BATCH: Final = Flavour(
     name="openai.batch", operation="chat", read_request=_fetch("chat"), read_body=read_batch, polled=True
 )

@@ -10,13 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.clock import rfc3339
-from taximeter.core.event import Status, usage_record
-from taximeter.core.ids import attempt_id
+from taximeter.core.event import Status
+from taximeter.core.ids import attempt_id, timed_id
 from taximeter.core.usage import Usage
+from taximeter.extract import answered
 from taximeter.extract.flavour import Flavour
 from taximeter.extract.payload import Payload, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
+from taximeter.extract.unread import packed
 from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
@@ -66,9 +68,13 @@ class Call:
         self._begun = _NOWHERE  # where it is noted that it has begun
         self._meter = meter
         clock = self._clock = meter.clock
-        self.started_at_us = now_us = clock.now_us()
+        self.started_at_us = clock.now_us()
         self._began = clock.monotonic()
-        self.event_id = meter.new_event_id(now_us // 1000)
+        self._event_id: str | None = None
+        try:
+            self._random_part = meter.ids.prepared.pop()
+        except IndexError:
+            self._random_part = meter.ids.prepare()
         self.flavour = flavour
         self.host = host
         self.attribution = current()
@@ -80,6 +86,14 @@ class Call:
         self._open = True
         if TRACE in loaded_modules:
             self._further = span_members()
+
+    @property
+    def event_id(self) -> str:
+        """Made when somebody asks: nobody does for a plain answer."""
+        made = self._event_id
+        if made is None:
+            made = self._event_id = timed_id(self.started_at_us // 1000, self._random_part)
+        return made
 
     @property
     def facts(self) -> RequestFacts:
@@ -118,14 +132,17 @@ class Call:
         if watching.get() is not None:
             counted()
         if not self.host.through_gateway:
-            self._begun = meter.begun
-            meter.begin(self)
+            begun = self._begun = meter.begun
+            begun[self] = None
+            if not meter.spool.awake:
+                meter.spool.wake()
 
     def begin_line(self) -> bytes | None:
         """The begin record, for a call that lasts."""
         return GUARD.run("begin", self._begin_line)
 
     def _begin_line(self) -> bytes:
+        self._meter.learn()
         facts = self.facts
         tokens = estimated_tokens(facts.input_characters)
         expected = self._known().expected.within(facts.max_output_tokens)
@@ -173,7 +190,7 @@ class Call:
         self._open = True
         self._http_status = None
         self._attempt += 1
-        self.event_id = attempt_id(self._first_id, self._attempt)
+        self._event_id = attempt_id(self._first_id, self._attempt)
         self.started_at_us = self._clock.now_us()
         self._began = self._clock.monotonic()
         self.leave(meters.meter())
@@ -200,7 +217,7 @@ class Call:
 
     def _next_answer(self) -> None:
         self.let_go()
-        self.event_id = attempt_id(self.event_id, self._successes + 1)
+        self._event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
         self._body = None
         self._open = True
@@ -209,29 +226,31 @@ class Call:
         """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
         and gave each its own id."""
         if attempt > 1 and self.host.through_gateway and self._attempt == 1:
-            self.event_id = attempt_id(self.event_id, attempt)
+            self._event_id = attempt_id(self.event_id, attempt)
         self._attempt = max(self._attempt, attempt)
 
     def answered(self, payload: object) -> None:
         """A whole answer is there: parsed JSON, or None when it is none."""
         flavour, status = self.flavour, self._http_status or 200
-        plain = flavour.read_plain(payload) if status == 200 and flavour.read_plain is not None else None
-        if plain is None:
-            reading = flavour.read_answer(status, payload)
-            self.finish("error" if reading.error_type else "ok", reading)
-            return
-        if not self._ended():
-            return
-        about = self._about or self._meter.about(self, self._asked_model)
-        about.expected.learn(plain.output_tokens)
-        if self.hold is not None:
-            self._settle(self.hold, plain.reading())
-        # A float made into text is the dearest step of a line; two whole numbers are not.
-        ms, us = divmod(int((self._clock.monotonic() - self._began) * 1_000_000), 1000)
+        first = self._attempt == 1 and self._successes < 2
+        if first and flavour.gist is not None and status == 200 and self.hold is None:
+            gist = flavour.gist(payload)
+            if gist is not None and (said := packed(gist)) is not None:
+                if self._ended():
+                    self._spool_unread(said)
+                return
+        reading = flavour.read_answer(status, payload)
+        self.finish("error" if reading.error_type else "ok", reading)
+
+    def _spool_unread(self, gist: str) -> None:
+        """Whoever takes the answer from the spool reads it."""
+        meter = self._meter
+        about = self._about or meter.about(self, self._asked_model)
+        meter.unlearnt.append((about, gist))
+        took_us = int((self._clock.monotonic() - self._began) * 1_000_000)
         (meters.current or meters.meter()).append(
-            f'{{"event_id":"{self.event_id}","started_at":"{rfc3339(self.started_at_us)}"{about.members}'
-            f'{self._further},"status":"ok","attempt":{self._attempt},"duration_ms":{ms}.{str(1000 + us)[1:]},'
-            f'"http_status":200{lines.answered(plain)}}}'
+            f'{{"unread":["{self.flavour.name}",{self.started_at_us},{took_us},"{self._random_part}",{gist}]'
+            f"{about.members}{self._further}}}"
         )
 
     def follow(self, content_type: str) -> None:
@@ -332,35 +351,15 @@ class Call:
         if usage.output_tokens is not None and not estimated:
             self._known().expected.learn(usage.output_tokens)
         duration_ms = (self._clock.monotonic() - self._began) * 1000
-        texts = lines.named(
-            response_model=reading.response_model,
-            response_id=reading.response_id,
-            service_tier=reading.service_tier,
-            error_type=reading.error_type or error_type,
-        )
         outcome = f',"status":"{status}","attempt":{self._attempt},"duration_ms":{duration_ms:.3f}'
         if self._http_status is not None:
             outcome += f',"http_status":{self._http_status}'
-        return f"{outcome}{texts}{lines.counted(usage)}{lines.members(self._rarities(reading, estimated))}"
-
-    def _rarities(self, reading: Reading, estimated: bool) -> dict[str, Any]:
-        """What is worth saying of some calls only."""
-        said: dict[str, Any] = {}
+        rarities: dict[str, Any] = {}
         if self._first_content is not None:
-            said["time_to_first_token_ms"] = round((self._first_content - self._began) * 1000, 3)
-        if reading.region is not None:
-            said["region"] = reading.region
-        if reading.by_model:
-            said["by_model"] = [{"model": model, **usage_record(usage)} for model, usage in reading.by_model]
-        if reading.reported_cost_usd is not None:
-            said["reported_cost_usd"] = str(reading.reported_cost_usd)
-        if reading.not_billed:
-            said["not_billed"] = True
-        if reading.usage_conflict:
-            said["usage_conflict"] = True
+            rarities["time_to_first_token_ms"] = round((self._first_content - self._began) * 1000, 3)
         if estimated:
-            said["usage_estimated"] = True
-        return said
+            rarities["usage_estimated"] = True
+        return outcome + answered.of_reading(reading, usage, error_type=error_type, rarities=rarities)
 
     def _usage(self, reading: Reading) -> tuple[Usage, bool]:
         """What was used, and whether we had to estimate it: the provider did not come to say it, or never does.

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from taximeter.clock import SystemClock
 from taximeter.core.event import STATUSES, Status, UsageEvent, as_record
+from taximeter.core.members import encode
 from taximeter.core.usage import TOKEN_CLASSES, Usage, violations
 from taximeter.errors import UsageError
-from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current, said
 from taximeter.sdk.given import given_id, given_moment_us, given_usd, refuse_misspelt
@@ -90,7 +90,7 @@ def record(
 def _append(event: UsageEvent) -> None:
     meter = meters.meter()
     known = replace(event, attribution=event.attribution.over(meter.settings.base))
-    meter.append(lines.encode(as_record(known)))
+    meter.append(encode(as_record(known)))
 
 
 def _usage(counts: Mapping[str, Any], units: Mapping[str, int | Decimal] | None) -> Usage:

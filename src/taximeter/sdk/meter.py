@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +52,10 @@ _NOTE: Final = b'"record":"begin"'
 """In lines of ours that are no events."""
 
 
+MOST_UNLEARNT: Final = 32
+"""Answers that are remembered until somebody asks how long such answers are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What `init` decided. `url` is the taximeter server without a trailing slash."""
@@ -86,19 +91,19 @@ class Meter:
         self.settings = settings
         self.limiter = limiter
         self.clock = clock
-        self._spool = spool
+        self.spool = spool
         self._sender = sender
         self._expected = ExpectedOutput()
         self._latest = About(NOBODY, None, None, "", "", Expectation(), "", None)
         self._seen_well = False  # the spool, in this process
-        self._ids = EventIds(os.urandom)
-        self.new_event_id = self._ids.new
-        self.begin = spool.begin
+        self.ids = EventIds(os.urandom)
+        self.unlearnt: deque[tuple[About, str]] = deque(maxlen=MOST_UNLEARNT)
+        """Gists of the latest answers that were spooled unread, oldest first, of which `learn` makes expectations."""
         self.begun = spool.begun
 
     def in_forked_child(self) -> None:
         """This process is a fork of the one that made this meter."""
-        self._ids.forget()
+        self.ids.forget()
         self._seen_well = False
 
     def about(self, call: Call, asked_model: object) -> About:
@@ -120,20 +125,34 @@ class Meter:
         latest = self._latest = About(said, flavour, asked_model, provider, members, expected, operation, model)
         return latest
 
+    def learn(self) -> None:
+        """Read how long the latest answers were, for what is expected of the next ones. Most calls never need it."""
+        from taximeter.extract.unread import output_tokens  # where a call has begun it is there
+
+        unlearnt = self.unlearnt
+        while unlearnt:
+            try:
+                about, gist = unlearnt.popleft()
+            except IndexError:  # another thread learns as well
+                return
+            tokens = output_tokens(about.flavour, gist)
+            if tokens is not None:
+                about.expected.learn(tokens)
+
     def append(self, line: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
         try:
             data = line.encode()
         except UnicodeEncodeError:
             data = line.encode(*lines.UTF8)
-        kept = self._spool.append(data)
+        kept = self.spool.append(data)
         if not kept or not self._seen_well:
             self._look(kept)
 
     def _look(self, kept: bool) -> None:
         """After a loss, and after the first record of this process, which may be a fork of another."""
         self._seen_well = True
-        health = self._spool.health()
+        health = self.spool.health()
         if not kept:
             GUARD.lost("event_lost", f"an event could not be kept in {health.directory} ({health.problem})")
         elif health.problem:
@@ -141,7 +160,7 @@ class Meter:
 
     def flush(self, timeout_seconds: float) -> bool:
         """Make everything durable and, with a server, ship it; False when that was not done in time."""
-        durable = self._spool.sync()
+        durable = self.spool.sync()
         if self._sender is None:
             return durable and self.settings.url is None
         return self._sender.flush(timeout_seconds) and durable
@@ -151,10 +170,10 @@ class Meter:
         self.flush(timeout_seconds)
         if self._sender is not None:
             self._sender.stop()
-        waiting = self._spool.waiting()
-        health = self._spool.health()
-        self._spool.close()
-        if waiting and self._spool.health().losses != health.losses:
+        waiting = self.spool.waiting()
+        health = self.spool.health()
+        self.spool.close()
+        if waiting and self.spool.health().losses != health.losses:
             events = sum(_NOTE not in line for line in waiting)
             why = f"{health.directory} took none until the end ({health.problem})"
             GUARD.lost_for_good("event_lost", events, f"{events} events were lost: {why}")

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from taximeter.clock import SystemClock
 from taximeter.core.attribution import LONGEST_VALUE
+from taximeter.core.members import encode
 from taximeter.core.money import LARGEST_USD, exact
 from taximeter.core.outcome import Outcome, outcome_record
 from taximeter.errors import UsageError
-from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current, said
 from taximeter.sdk.given import given_id, given_moment_us, given_usd, refuse_misspelt
@@ -59,7 +59,7 @@ def outcome(
 def _append(reached: Outcome) -> None:
     meter = meters.meter()
     known = replace(reached, attribution=reached.attribution.over(meter.settings.base))
-    meter.append(lines.encode(outcome_record(known)))
+    meter.append(encode(outcome_record(known)))
 
 
 def _name(given: object) -> str:

@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from taximeter.extract.unread import PREFIX as UNREAD
+from taximeter.extract.unread import finished
 from taximeter.spool.segments import Segment, checksum, list_segments
 
 LIMIT_BYTES: Final = 16 << 20
@@ -21,7 +23,8 @@ LIMIT_LINES: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive lines of one segment, and the mark behind them."""
+    """Consecutive lines of one segment, those of answers that were spooled unread as their events, and the mark behind
+    them."""
 
     segment: str
     lines: list[bytes]
@@ -133,11 +136,11 @@ class SpoolReader:
             content_bytes = len(content)
         if segment.id in self.damaged:
             lines = self._whole(lines)
-        return Piece(segment.id, lines, mark + content_bytes)
+        return Piece(segment.id, _read_up(lines), mark + content_bytes)
 
     def _last_line(self, segment: Segment, mark: int, content: bytes) -> Piece:
         """The end of a finished segment without a line break: torn by a crash, unless only the break is missing."""
-        return Piece(segment.id, self._whole([content]), mark + len(content))
+        return Piece(segment.id, _read_up(self._whole([content])), mark + len(content))
 
     def _whole(self, lines: Sequence[bytes]) -> list[bytes]:
         whole = [line for line in lines if is_json_object(line)]
@@ -148,6 +151,11 @@ class SpoolReader:
         if checksum(segment.path) != segment.crc32:
             self.damaged.add(segment.id)
         self._verified.add(segment.id)
+
+
+def _read_up(lines: list[bytes]) -> list[bytes]:
+    """The same lines, with the events of those whose answers nobody has read so far."""
+    return [finished(line) if line.startswith(UNREAD) else line for line in lines]
 
 
 def _read_lines(path: Path, mark: int, limit_bytes: int) -> bytes:

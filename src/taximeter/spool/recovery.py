@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from taximeter.core.event import FIELD_NAMES
+from taximeter.extract import unread
 from taximeter.spool.liveness import LOCK_ENDING, lock_path, try_hold
 from taximeter.spool.reader import is_json_object
 from taximeter.spool.segments import FILE_MODE, Segment, list_segments, seal, sync_directory
@@ -191,6 +192,8 @@ def _lines(segment: Segment, end: int | None = None) -> Iterable[bytes]:
 
 def _event_id(line: bytes) -> str:
     """The event id in a line, found without reading it all; empty when there is none."""
+    if line.startswith(unread.PREFIX):
+        return unread.event_id(line)
     found = _EVENT_ID.search(line)
     return found[1].decode("utf-8", "replace") if found else ""
 

@@ -4,7 +4,7 @@ A line is handed to the operating system before `append` returns, so that a proc
 nothing. `fsync` follows in groups, so that power loss costs at most `sync_interval_ms`; who must not answer before
 its lines are durable waits for that, and any number of waiters share one fsync.
 
-A call that begins is only noted (`begin`): its begin record is written by the flusher, if it is still open then. A
+A call that begins is only noted (`begun`): its begin record is written by the flusher, if it is still open then. A
 call that ends before that leaves its event and nothing else.
 
 What fails on disk is kept in memory within `memory_bytes` and tried again; what does not fit there any more is
@@ -150,7 +150,7 @@ class Spool:
     _looked_at: float
     _new_name: bool
     """A segment was created whose name is not yet durable."""
-    _dirty: bool
+    awake: bool
     """The flusher has been told that there is something to do."""
     _waiting: deque[bytes]
     _waiting_bytes: int
@@ -169,8 +169,9 @@ class Spool:
         self.on_written: Callable[[], None] | None = None
         """Called by the flusher, at most once in `sync_interval_ms`, when there are new lines: a sender's `wake`."""
         self.begun: dict[Begun, None] = {}
-        """Calls that are open and have no begin record so far. Whoever ends one takes it out before its event is
-        appended: so no begin record comes behind an event."""
+        """Calls that are open and have no begin record so far. Whoever begins one puts it here, and wakes the
+        flusher if it is not `awake`; if the call is still here `BEGIN_WITHIN_MS` later, its begin record is written.
+        Whoever ends one takes it out before its event is appended: so no begin record comes behind an event."""
         self._clock = clock
         self._label = re.sub(r"[^A-Za-z0-9_]", "_", writer)
         self._accepted = 0
@@ -181,12 +182,10 @@ class Spool:
 
     # -- what callers do ---------------------------------------------------------------------------------------
 
-    def begin(self, call: Begun) -> None:
-        """Note a call that begins. If it is in `begun` then, its begin record is written within `BEGIN_WITHIN_MS`."""
-        self.begun[call] = None
-        if not self._dirty:
-            with self._lock:
-                self._wake_flusher()
+    def wake(self) -> None:
+        """Tell the flusher that there is something to do, unless it is `awake`."""
+        with self._lock:
+            self._wake_flusher()
 
     def append(self, line: bytes) -> bool:
         """Take one JSON object without a line break. False when it had to be dropped (see `losses`)."""
@@ -207,7 +206,7 @@ class Spool:
                     return self._refused((data,), written, failed)
             self._room -= size
             self._accepted += size
-            if not self._dirty:
+            if not self.awake:
                 self._wake_flusher()
             return True
         finally:
@@ -353,7 +352,7 @@ class Spool:
 
     def _advance(self, size: int) -> None:
         self._room -= size
-        if not self._dirty:
+        if not self.awake:
             self._wake_flusher()
 
     def _refused(self, batch: Sequence[bytes], written: int, error: OSError) -> bool:
@@ -390,7 +389,7 @@ class Spool:
             self._careful = True
             self._waiting_bytes += len(data)
             self._accepted += len(data)
-        if self._waiting and not self._dirty:
+        if self._waiting and not self.awake:
             self._wake_flusher()
         return kept
 
@@ -521,7 +520,7 @@ class Spool:
             with self._lock:
                 target, current, new_name = self._written, self._files.current, self._new_name
                 full = list(self._files.full)
-                self._dirty = self._new_name = False
+                self.awake = self._new_name = False
                 if self.begun:  # they saw that the flusher had been told
                     self._wake_flusher()
             try:
@@ -569,7 +568,7 @@ class Spool:
     # -- the flusher -------------------------------------------------------------------------------------------
 
     def _wake_flusher(self) -> None:
-        self._dirty = True
+        self.awake = True
         self._wake.ring()
         if self._flusher is None and not self._closed:
             flusher = threading.Thread(target=self._flush_until_closed, name="taximeter-spool", daemon=True)
@@ -710,7 +709,7 @@ class Spool:
         self._directory_room = -1
         self._surveyed_at = self._looked_at = self._clock.monotonic()
         self._new_name = False
-        self._dirty = False
+        self.awake = False
         self._waiting = deque()
         self._waiting_bytes = 0
         self._behind = None

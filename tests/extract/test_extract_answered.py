@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taximeter.core.usage import LARGEST_COUNT
+from taximeter.extract.answered import of_plain, of_reading
 from taximeter.extract.plain import Plain
-from taximeter.sdk import lines
 
 CLASSES = ("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 NAMES = st.text(st.characters(max_codepoint=127), min_size=1, max_size=20)
@@ -27,15 +27,13 @@ def parsed(members: str) -> dict[str, Any]:
 def test_members_of_a_plain_answer(model: str, answer_id: str, tier: str | None, counts: tuple[int, ...]) -> None:
     plain = Plain(model, answer_id, tier, counts[2], CLASSES, counts)
     reading = plain.reading()
-    general = lines.named(
-        response_model=reading.response_model, response_id=reading.response_id, service_tier=reading.service_tier
-    ) + lines.counted(reading.usage)
-    assert parsed(lines.answered(plain)) == parsed(general)
+    general = of_reading(reading, reading.usage, error_type=None, rarities={})
+    assert parsed(of_plain(plain)) == parsed(general)
 
 
 def test_a_model_whose_name_looks_like_a_place_for_a_count_keeps_it() -> None:
     plain = Plain("100%d-cotton", "id%s", None, 2, ("input_tokens", "output_tokens"), (1, 2))
-    assert parsed(lines.answered(plain)) == {
+    assert parsed(of_plain(plain)) == {
         "response_model": "100%d-cotton",
         "response_id": "id%s",
         "input_tokens": 1,
