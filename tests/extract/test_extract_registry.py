@@ -64,6 +64,7 @@ PATHS = [
     ("openai", "POST", "/v1/chat", "openai.chat"),
     ("openai", "POST", "/v1/rerank", "cohere.rerank"),
     ("ollama", "POST", "/api/chat", "ollama.chat"),
+    ("openai", "POST", "/search", "perplexity.search"),
     ("voyage", "POST", "/v1/embeddings", "openai.embeddings"),
     ("xai", "POST", "/xai_api.Chat/GetCompletion", "xai.grpc"),
 ]
@@ -86,12 +87,15 @@ FREE = [
     ("openai", "POST", "/v1/batches"),
     ("openai", "POST", "/v1/batch/jobs"),
     ("xai", "POST", "/v1/videos/generations"),
+    ("openai", "POST", "/v1/videos"),
+    ("openai", "POST", "/v1/videos/video_1/remix"),
     ("bedrock", "POST", "/model/m/count-tokens"),
     ("ollama", "GET", "/api/tags"),
 ]
 UNKNOWN = [
     ("openai", "POST", "/v1/something/new"),
     ("openai", "GET", "/v1/chat/completions"),
+    ("openai", "POST", "/v1/vector_stores/vs_1/search"),
     ("openai", "POST", "/v1/notchat/completions/more"),
     ("openai", "POST", ""),
     ("anthropic", "POST", "/v1/agents/agent_1"),

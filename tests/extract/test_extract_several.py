@@ -50,6 +50,7 @@ AGAIN = [
     ("xai", "/v1/batches/b/results"),
     ("xai", "/v1/chat/deferred-completion/r"),
     ("xai", "/v1/videos/v"),
+    ("openai", "/v1/videos/video_1"),
     ("openai", "/v1/async/sonar/r"),
     ("openai", "/async/chat/completions/r"),
     ("openai", "/api/paas/v4/async-result/r"),
@@ -111,6 +112,68 @@ def test_research_that_is_fetched_later_costs_nothing_until_it_is_there(path: st
 def test_research_that_failed_is_not_counted() -> None:
     failed = {"id": "job_1", "status": "FAILED", "response": None, "error_message": "gave up"}
     assert not polled("openai", "/v1/async/sonar/job_1").read_answer(200, failed).usage.known
+
+
+VIDEO = {
+    "id": "video_1",
+    "object": "video",
+    "model": "sora-2-pro",
+    "status": "completed",
+    "progress": 100,
+    "created_at": 1_790_000_000,
+    "completed_at": 1_790_000_090,
+    "expires_at": 1_790_003_690,
+    "seconds": "8",
+    "size": "1280x720",
+    "remixed_from_video_id": None,
+    "error": None,
+}
+VIDEOS = [
+    ({}, {"video_seconds": 8}),
+    ({"size": "720x1280", "seconds": "12"}, {"video_seconds": 12}),
+    ({"size": "1792x1024"}, {"video_seconds_1024p": 8}),
+    ({"size": "1024x1792", "remixed_from_video_id": "video_0"}, {"video_seconds_1024p": 8}),
+    ({"size": "1920x1080"}, {"video_seconds_1080p": 8}),
+    ({"size": None, "seconds": 4}, {"video_seconds": 4}),
+    ({"seconds": "long"}, {}),
+    ({"seconds": "-8"}, {}),
+    ({"seconds": "0"}, {}),
+    ({"seconds": "1e9"}, {}),
+]
+
+
+@pytest.mark.parametrize(("said", "units"), VIDEOS)
+def test_a_video_counts_its_seconds_by_its_shorter_side(said: dict[str, Any], units: dict[str, int]) -> None:
+    read = polled("openai", "/v1/videos/video_1").read_answer(200, {**VIDEO, **said})
+    assert read.usage == Usage(units=units)
+    assert (read.finished, read.response_model, read.response_id) == (True, "sora-2-pro", "video_1")
+
+
+NO_VIDEO = [
+    ({"status": "queued", "progress": 0}, None),
+    ({"status": "in_progress", "progress": 40}, None),
+    ({"status": "failed", "error": {"code": "moderation_blocked", "message": "no"}}, "moderation_blocked"),
+]
+
+
+@pytest.mark.parametrize(("said", "error"), NO_VIDEO)
+def test_a_video_that_is_not_there_costs_nothing(said: dict[str, Any], error: str | None) -> None:
+    read = polled("openai", "/v1/videos/video_1").read_answer(200, {**VIDEO, **said})
+    assert (read.finished, read.usage.known, read.error_type) == (False, False, error)
+
+
+def test_videos_made_in_a_batch_are_counted_by_their_seconds() -> None:
+    file = polled("openai", "/v1/files/file-1/content")
+    line = {"custom_id": "1", "response": {"status_code": 200, "body": VIDEO}, "error": None}
+    (made,) = read(file, line).items
+    assert (made.usage, made.service_tier) == (Usage(units={"video_seconds": Decimal(8)}), "batch")
+
+
+def test_a_fetched_answer_that_is_no_video_of_openai_is_read_as_xais() -> None:
+    grok = {"status": "done", "model": "grok-imagine-video", "usage": {"cost_in_usd_ticks": 5_000_000_000}}
+    read = polled("openai", "/v1/videos/v").read_answer(200, grok)
+    assert (read.finished, read.reported_cost_usd) == (True, Decimal("0.5"))
+    assert not polled("openai", "/v1/videos/v").read_answer(202, {"status": "pending"}).finished
 
 
 def test_a_batch_and_the_file_of_its_results_are_one_usage() -> None:

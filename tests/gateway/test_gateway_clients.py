@@ -92,6 +92,48 @@ def test_openai_transcription_and_edited_picture_name_their_model_in_a_form() ->
     assert edited["operation"] == "image_generation"
 
 
+SORA = {
+    "id": "video_1",
+    "object": "video",
+    "model": "sora-2",
+    "status": "queued",
+    "created_at": 1_790_000_000,
+    "progress": 0,
+    "seconds": "8",
+    "size": "720x1280",
+}
+SORA_DONE = {**SORA, "progress": 100, "status": "completed", "completed_at": 1_790_000_090}
+SORA_FAILED = {**SORA, "status": "failed", "error": {"code": "moderation_blocked", "message": "no"}}
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")  # compatible hosts go on with it
+@pytest.mark.parametrize(("last", "seconds"), [(SORA_DONE, [8]), (SORA_FAILED, [])])
+def test_an_openai_video_counts_once_when_it_is_there(last: dict[str, Any], seconds: list[int]) -> None:
+    with running() as rig, openai_client(rig) as client:
+        rig.plays(whole(json.dumps(SORA).encode()))
+        assert client.videos.create(model="sora-2", prompt="a cat").status == "queued"
+        for told in (SORA, {**SORA, "status": "in_progress"}, last, last):
+            rig.plays(whole(json.dumps(told).encode()))
+            assert client.videos.retrieve("video_1").status == told["status"]
+        events = rig.log.of(None)
+        assert rig.gateway.failures == {}
+    asked, *made = sorted(events, key=lambda event: "units" in event)
+    assert (asked["not_billed"], asked["operation"], asked["request_model"]) == (True, "video_generation", "sora-2")
+    assert [(one["units"]["video_seconds"], one["response_model"]) for one in made] == [(n, "sora-2") for n in seconds]
+
+
+@pytest.mark.parametrize(("said", "model"), [({}, "search"), ({"search_type": "fast"}, "search-fast")])
+def test_a_search_of_perplexity_is_one_request(said: dict[str, str], model: str) -> None:
+    def perplexity(port: int) -> list[Provider]:
+        return [Provider("perplexity", "openai", f"http://127.0.0.1:{port}", "pplx-key")]
+
+    with running(more_providers=perplexity) as rig:
+        rig.plays(whole(b'{"id":"s1","results":[{"title":"t","url":"u","snippet":"s"}],"server_time":null}'))
+        assert rig.ask("/perplexity/search", {"query": ["a", "b"], **said}).status == 200
+        event = rig.log.wait_for(1)[0]
+    assert (event["request_model"], event["units"], event["response_id"]) == (model, {"web_searches": 1}, "s1")
+
+
 def test_anthropic_message_and_stream() -> None:
     with running() as rig, anthropic_client(rig) as client:
         plays_recorded(rig, "anthropic-cache-write-1h")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 import pytest
-from gateway_rig import Play, Stage, running
+from gateway_rig import Play, Stage, running, whole
 
 from taximeter.gateway.sniffing import begins_as_json
 
@@ -55,6 +56,42 @@ def test_a_stream_that_was_asked_for_and_is_not_called_so(headers: list[tuple[st
         event = rig.log.wait_for(1)[0]
     assert reply.body == b"".join(EVENTS)
     assert (event["status"], event["input_tokens"], event["output_tokens"]) == ("ok", 1000, 500)
+
+
+STACKED = [
+    ("gzip, gzip", gzip.compress(gzip.compress(ANSWER))),
+    ("deflate,gzip", gzip.compress(zlib.compress(ANSWER))),
+    ("GZIP , identity", gzip.compress(ANSWER)),
+    ("gzip, x-gzip, gzip, gzip", gzip.compress(gzip.compress(gzip.compress(gzip.compress(ANSWER))))),
+]
+
+
+@pytest.mark.parametrize(("coding", "packed"), STACKED)
+def test_what_is_packed_in_packed_form_is_read(coding: str, packed: bytes) -> None:
+    with running() as rig:
+        rig.plays(whole(packed, content_encoding=coding))
+        assert rig.ask(CHAT, {"model": "m"}).body == packed
+        assert rig.log.wait_for(1)[0]["input_tokens"] == 1000
+        assert rig.gateway.failures == {}
+
+
+def test_a_stream_that_is_packed_twice_is_read() -> None:
+    packed = gzip.compress(gzip.compress(b"".join(EVENTS)))
+    with running() as rig:
+        headers = [("content-encoding", "gzip, gzip"), ("content-type", "text/event-stream")]
+        rig.plays(played([packed[:20], packed[20:]], *headers))
+        rig.ask(CHAT, {"model": "m", "stream": True, "stream_options": {"include_usage": True}})
+        assert rig.log.wait_for(1)[0]["input_tokens"] == 1000
+
+
+@pytest.mark.parametrize("coding", ["gzip, br", "br, gzip", "gzip, gzip, gzip, gzip, gzip", "gzip, gzip"])
+def test_packings_that_cannot_be_undone_pass_unread(coding: str) -> None:
+    packed = gzip.compress(ANSWER)
+    with running() as rig:
+        rig.plays(whole(packed, content_encoding=coding))
+        assert rig.ask(CHAT, {"model": "m"}).body == packed
+        assert rig.log.wait_for(1)[0]["status"] == "ok"
+        assert rig.gateway.failures == {"answer_unread": 1}
 
 
 def test_packed_json_that_is_not_called_so() -> None:

@@ -570,6 +570,26 @@ PUBLISHED = {
         call("google", "gemini-3-pro-preview", "2026-01-15", i=1_000, o=100, units={"web_searches": 2}),
         usd((1_000, "2"), (100, "12"), fees="0.028"),
     ),
+    "a search of perplexity": (
+        call("perplexity", "search", "2026-11-20", units={"web_searches": 1}),
+        usd(fees="0.005"),
+    ),
+    "a fast search of perplexity": (
+        call("perplexity", "search-fast", "2026-11-20", units={"web_searches": 1}),
+        usd(fees="0.001"),
+    ),
+    "a video of sora 2": (
+        call("openai", "sora-2-2025-12-08", "2026-11-20", units={"video_seconds": 12}),
+        usd(fees="1.2"),
+    ),
+    "a video of sora 2 pro": (
+        call("openai", "sora-2-pro", "2026-11-20", units={"video_seconds": 8}),
+        usd(fees="2.4"),
+    ),
+    "a large video of sora 2 pro": (
+        call("openai", "sora-2-pro", "2026-11-20", units={"video_seconds_1024p": 8}),
+        usd(fees="4"),
+    ),
     "perplexity by the size of its search": (
         call("perplexity", "sonar-pro", "2026-03-01", i=1_000, o=100, units={"medium_context_requests": 1}),
         usd((1_000, "3"), (100, "15"), fees="0.01"),

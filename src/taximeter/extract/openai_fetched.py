@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from taximeter.extract import mistral, openai
+from taximeter.extract import mistral, openai, openai_videos
 from taximeter.extract.flavour import JSON_LINES, Flavour, ReadRequest, error_type, free, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.payload import Payload, characters, items, mapping, text
@@ -74,7 +74,11 @@ def read_result(line: Payload) -> Reading | None:
     return replace(reading, service_tier="batch", error_type=error, not_billed=reading.not_billed or failed is not None)
 
 
-_READERS: Final = {"response": openai.read_responses_answer, "list": openai.read_embeddings_answer}
+_READERS: Final = {
+    "response": openai.read_responses_answer,
+    "list": openai.read_embeddings_answer,
+    "video": openai_videos.read_video,
+}
 """`object` of a result → its reader; others are chat completions."""
 
 

@@ -10,7 +10,10 @@ from typing import Final, cast
 from taximeter.extract.flavour import Flavour, Route
 
 KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "openai": ("gemini_compatible", "openai_deferred", "openai", "openai_media", "openai_fetched", "openai_realtime"),
+    "openai": (
+        *("gemini_compatible", "openai_deferred", "openai", "openai_media", "openai_videos", "openai_fetched"),
+        *("openai_realtime", "perplexity"),
+    ),
     "anthropic": ("anthropic", "anthropic_fetched"),
     "gemini": ("gemini_compatible", "gemini", "gemini_sessions"),
     "bedrock": ("bedrock",),

@@ -14,6 +14,9 @@ from taximeter.gateway.heads import READABLE_ENCODINGS
 
 _decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
 
+MOST_CODINGS: Final = 4
+"""Packings within each other that are undone."""
+
 _EITHER_HEADER: Final = 32 + zlib.MAX_WBITS
 _GZIP_HEADER: Final = 16 + zlib.MAX_WBITS
 
@@ -31,11 +34,12 @@ class UnreadableError(ValueError):
 
 
 class Inflater:
-    """Unpacks gzip and deflate, within a bound. Raises UnreadableError."""
+    """Unpacks gzip and deflate, within a bound; first what it is packed in, if anything. Raises UnreadableError."""
 
-    __slots__ = ("_inflate", "_left", "_over", "_raw_allowed", "_whole_members")
+    __slots__ = ("_inflate", "_left", "_outer", "_over", "_raw_allowed", "_whole_members")
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, outer: Inflater | None = None) -> None:
+        self._outer = outer
         self._inflate = zlib.decompressobj(_EITHER_HEADER)
         self._left = limit_bytes
         self._raw_allowed = True  # some servers send deflate without its header
@@ -43,6 +47,8 @@ class Inflater:
         self._over = False
 
     def feed(self, chunk: bytes) -> bytes:
+        if self._outer is not None:
+            chunk = self._outer.feed(chunk)
         data = b""
         while chunk and not self._over:
             data += self._unpacked(chunk)
@@ -72,13 +78,17 @@ class Inflater:
 
 
 def inflater(encoding: bytes | None, limit_bytes: int) -> Inflater | None:
-    """What unpacks this `content-encoding`; None when nothing has to be unpacked. Raises UnreadableError."""
-    named = (encoding or b"identity").strip().lower()
-    if named == b"identity":
-        return None
-    if named not in READABLE_ENCODINGS and named != b"x-gzip":
+    """What unpacks this `content-encoding`; None when nothing has to be unpacked. Raises UnreadableError.
+
+    Codings are listed in the order in which they were applied: the last one is undone first.
+    """
+    listed = [name for one in (encoding or b"").split(b",") if (name := one.strip().lower()) not in (b"", b"identity")]
+    if len(listed) > MOST_CODINGS or any(name not in READABLE_ENCODINGS and name != b"x-gzip" for name in listed):
         raise UnreadableError("content-encoding")
-    return Inflater(limit_bytes)
+    unpack: Inflater | None = None
+    for _ in listed:  # one class undoes them all
+        unpack = Inflater(limit_bytes, outer=unpack)
+    return unpack
 
 
 def read_json(body: bytes, encoding: bytes | None, limit_bytes: int) -> object:

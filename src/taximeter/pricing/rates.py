@@ -60,6 +60,8 @@ UNITS: Final = (
     "pixels",
     "images",
     "video_seconds",
+    "video_seconds_1024p",
+    "video_seconds_1080p",
     "guardrail_units",
     "guardrail_content_units",
     "guardrail_content_image_units",
