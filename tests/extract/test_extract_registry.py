@@ -26,6 +26,7 @@ PATHS = [
     ("gemini", "POST", "/v1beta/models/gemini-2.5-pro:generateContent", "gemini.generate_content"),
     ("gemini", "POST", "/v1beta/models/g:streamGenerateContent?alt=sse", "gemini.stream_generate_content"),
     ("gemini", "POST", "/v1/projects/p/locations/l/publishers/google/models/g:predict", "vertex.predict"),
+    ("gemini", "POST", "/v1beta/models/imagen-4.0-generate-001:predict", "vertex.imagen"),
     ("gemini", "POST", "/v1beta/openai/chat/completions", "gemini.openai_chat"),
     ("openai", "POST", "/v1beta/openai/chat/completions", "gemini.openai_chat"),
     ("openai", "POST", "/v1/projects/p/locations/l/endpoints/openapi/chat/completions", "gemini.openai_chat"),

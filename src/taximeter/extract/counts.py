@@ -30,6 +30,7 @@ UNITS: Final = {
     "video_seconds": "seconds of video that were made, its shorter side up to 720 pixels",
     "video_seconds_1024p": "the same with a shorter side of 1024 pixels; other sizes are named alike",
     "video_seconds_1080p": "the same with one of 1080 pixels",
+    "images": "pictures made that are paid by the piece (Imagen)",
     "pages": "pages read by OCR",
     "search_units": "rerank searches (Cohere)",
     "guardrail_content_units": "units of text that a guardrail's content filters read (Bedrock)",

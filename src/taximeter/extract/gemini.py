@@ -188,6 +188,23 @@ def read_prediction(status: int, payload: object) -> Reading:
     return Reading(usage=usage, usage_conflict=conflict, finished=True)
 
 
+def read_picture_request(body: Payload) -> RequestFacts:
+    return replace(read_request(body), operation="image_generation")
+
+
+def read_pictures(status: int, payload: object) -> Reading:
+    """Pictures by Imagen, paid by the piece. One that a filter held back is not charged."""
+    reading = read_answer(status, payload)
+    if not reading.finished or reading.not_billed:
+        return reading
+    predictions = items(mapping(payload).get("predictions"))[:MOST_DETAILS]
+    made = sum(1 for each in map(mapping, predictions) if any(each.get(place) for place in _PICTURE_PLACES))
+    return Reading(usage=Usage(units={"images": made} if made else {}), finished=True, not_billed=not made)
+
+
+_PICTURE_PLACES: Final = ("bytesBase64Encoded", "gcsUri")
+
+
 class ContentStream:
     """Chunks of generated content: each is an answer of its own with the usage so far."""
 
@@ -269,6 +286,9 @@ EMBED: Final = Flavour(
 PREDICT: Final = Flavour(
     name="vertex.predict", operation="embeddings", read_request=read_embed_request, read_body=read_prediction
 )
+PICTURES: Final = Flavour(
+    name="vertex.imagen", operation="image_generation", read_request=read_picture_request, read_body=read_pictures
+)
 _MODEL: Final = "(?P<model>[^/:]+)"
 _KEPT: Final = "(?:models|tunedModels|endpoints)"
 """Collections of models: Google's, one's own at the Gemini API and at Vertex AI."""
@@ -277,6 +297,7 @@ ROUTES: Final = (
     route("POST", f"{_KEPT}/{_MODEL}:generateContent", GENERATE),
     route("POST", f"{_KEPT}/{_MODEL}:streamGenerateContent", STREAM_GENERATE),
     route("POST", f"models/{_MODEL}:(?:batchEmbedContents|embedContent)", EMBED),
+    route("POST", "models/(?P<model>image[^/:]+):predict", PICTURES),  # imagen-4.0-..., imagegeneration@006
     route("POST", f"models/{_MODEL}:predict", PREDICT),
     route("POST", f"models/{_MODEL}:countTokens", free("gemini.count_tokens")),
     route("POST", "chat/completions", gemini_compatible.COMPATIBLE),
