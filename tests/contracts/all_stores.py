@@ -33,6 +33,7 @@ def emptied(store: EventStore) -> EventStore:
         "repricings",
         "marks",
         "rollup_dirty",
+        "rollup_so_far",
         "arranged",
         "deleted_users",
         "kept_from",
@@ -73,7 +74,8 @@ def without_level(store: EventStore, *levels: Level) -> None:
         else:
             assert isinstance(store, DuckDBEvents)
             store._writer.execute(f"DROP VIEW {level.view}; DROP TABLE {level.table}")
-            store._writer.execute(f"DELETE FROM rollup_dirty WHERE level = '{level.name}'")
+            for table in ("rollup_dirty", "rollup_so_far"):
+                store._writer.execute(f"DELETE FROM {table} WHERE level = '{level.name}'")
     store.close()
 
 

@@ -97,7 +97,7 @@ def live_a_little(data: st.DataObject, life: Life, records: Sequence[Record]) ->
         case "roll up":
             life.store.roll_up(LATEST_US)
         case "roll up a part":
-            life.store.roll_up(life.around_us)
+            life.store.roll_up(life.around_us + data.draw(st.integers(-3, 24)) * at_random.HOUR_US)
         case "delete":
             life.delete(data.draw(users))
         case "price anew":

@@ -61,8 +61,9 @@ def lived_through(
     """The records that a store knows after each step: the first of them, their sums, late ones, and sums anew."""
     events.append(lines(records[:cut]), {})
     yield records[:cut]
-    events.roll_up(LATEST_US)
-    yield records[:cut]
+    for until_us in added_up_until_us:
+        events.roll_up(until_us)
+        yield records[:cut]
     events.append(lines(records), {})
     yield records
     for until_us in added_up_until_us:

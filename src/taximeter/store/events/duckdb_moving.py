@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 
 from taximeter.clock import to_datetime
-from taximeter.store.events import duckdb_deletion, duckdb_retention, rolling
+from taximeter.store.events import duckdb_deletion, duckdb_retention, duckdb_rollups, rolling
 from taximeter.store.events import duckdb_dialect as dialect
 from taximeter.store.events.answers import Found
 from taximeter.store.events.columns import OUTCOME_FACTS
@@ -55,6 +55,7 @@ def put_sums(connection: duckdb.DuckDBPyConnection, level: Level, stretch: Stret
     for coarser in (one for one in LEVELS if one.of == level):
         unit = [coarser.name, _moment(coarser.unit(stretch[0]))]
         connection.execute("INSERT OR IGNORE INTO rollup_dirty VALUES (?, ?)", unit)
+    duckdb_rollups.end_so_far(connection, [stretch[0]])
 
 
 def earlier_costs(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> list[Found]:

@@ -12,7 +12,7 @@ from taximeter.clock import to_datetime, to_unix_us
 from taximeter.store.events import duckdb_dialect as dialect
 from taximeter.store.events import rolling
 from taximeter.store.events.duckdb_views import Views
-from taximeter.store.events.rollups import LEVELS, Level, Stretch, joined, within
+from taximeter.store.events.rollups import HOURS, LEVELS, Level, SoFar, Stretch, joined, within
 from taximeter.store.events.vocabulary import MODEL
 
 
@@ -34,6 +34,7 @@ def _make(connection: duckdb.DuckDBPyConnection, level: Level) -> None:
         connection.execute(f"DROP TABLE IF EXISTS {level.table}")
         connection.execute(f"CREATE TABLE {level.table} AS {empty}")
         connection.execute("DELETE FROM rollup_dirty WHERE level = $1", [level.name])
+        connection.execute("DELETE FROM rollup_so_far")  # also of what is added up from this level
         connection.execute(f"INSERT INTO rollup_dirty {_every_unit(level)}", [level.name])
         if level.of is None:
             connection.execute(_KEPT_WITH_EVENTS, [level.name])
@@ -60,13 +61,27 @@ def _every_unit(level: Level) -> str:
 
 
 def mark(connection: duckdb.DuckDBPyConnection, starts_us: Iterable[int]) -> None:
-    """The units in which events began at these moments are dirty now."""
-    units = [[level, to_datetime(unit_us).replace(tzinfo=None)] for level, unit_us in rolling.units_of(starts_us)]
+    """The units in which events began at these moments are dirty now, and not kept so far any more where that is after
+    them."""
+    hours_us = {HOURS.unit(start_us) for start_us in starts_us}
+    units = [[level, _moment(unit_us)] for level, unit_us in rolling.units_of(hours_us)]
     if units:  # in one statement: a thousand of them cost seconds
         both = [[level for level, _ in units], [moment for _, moment in units]]
         connection.execute(
             "INSERT OR IGNORE INTO rollup_dirty SELECT unnest(?::VARCHAR[]), unnest(?::TIMESTAMP[])", both
         )
+        end_so_far(connection, hours_us)
+
+
+def end_so_far(connection: duckdb.DuckDBPyConnection, moments_us: Iterable[int]) -> None:
+    """What is kept so far beyond any of these moments is not kept any more."""
+    connection.execute(_NOT_SO_FAR, [[_moment(moment_us) for moment_us in moments_us]])
+
+
+_NOT_SO_FAR: Final = """
+    UPDATE rollup_so_far SET until = started_at FROM (SELECT unnest(?::TIMESTAMP[]) AS moment)
+    WHERE started_at <= moment AND moment < until
+"""
 
 
 def dirty(cursor: duckdb.DuckDBPyConnection) -> set[tuple[str, int]]:
@@ -75,13 +90,33 @@ def dirty(cursor: duckdb.DuckDBPyConnection) -> set[tuple[str, int]]:
     return {(str(level), to_unix_us(started_at.replace(tzinfo=UTC))) for level, started_at in found}
 
 
+def so_far(cursor: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], SoFar]:
+    """The units that are kept so far in the snapshot of the cursor."""
+    found = cursor.execute("SELECT level, started_at, until, made_before FROM rollup_so_far").fetchall()
+    return {(str(level), _us(start)): SoFar(_us(until), _us(made)) for level, start, until, made in found}
+
+
 def add_up(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> None:
     """Replace the rows of these units by what the events say, and take their marks away."""
+    _replace(connection, level, stretches)
+    units = dialect.sql(within(joined(stretches)))
+    for table in ("rollup_dirty", "rollup_so_far"):
+        connection.execute(f"DELETE FROM {table} WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
+
+
+def add_up_so_far(connection: duckdb.DuckDBPyConnection, level: Level, stretch: Stretch, before_us: int) -> None:
+    """Replace the rows of a unit by what is said so far; it stays marked."""
+    _replace(connection, level, [stretch])
+    start, until, made_before = map(_moment, (*stretch, before_us))
+    connection.execute("DELETE FROM rollup_so_far WHERE level = ? AND started_at = ?", [level.name, start])
+    connection.execute("INSERT INTO rollup_so_far VALUES (?, ?, ?, ?)", [level.name, start, until, made_before])
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, level: Level, stretches: Sequence[Stretch]) -> None:
     units = dialect.sql(within(joined(stretches)))
     connection.execute(f"DELETE FROM {level.table} WHERE {units}")  # noqa: S608 - names of ours
     rows, values = dialect.said(rolling.added_up(level, stretches))
     connection.execute(f"INSERT INTO {level.table} BY NAME SELECT * FROM ({rows}) {_arranged(level)}", values)  # noqa: S608
-    connection.execute(f"DELETE FROM rollup_dirty WHERE level = ? AND {units}", [level.name])  # noqa: S608 - ours
 
 
 def _arranged(level: Level) -> str:
@@ -103,6 +138,11 @@ def differing(cursor: duckdb.DuckDBPyConnection, level: Level, stretches: Sequen
     """The starts of the units whose rows are not what the events say."""
     found = cursor.execute(*dialect.said(rolling.differences(level, stretches))).fetchall()
     return sorted(_us(started_at) for (started_at,) in found)
+
+
+def _moment(at_us: int) -> Any:
+    """A value of the store's timestamp type: UTC, without a zone."""
+    return to_datetime(at_us).replace(tzinfo=None)
 
 
 def _us(moment: Any) -> int:

@@ -53,7 +53,16 @@ from taximeter.store.events.port import (
 )
 from taximeter.store.events.query import Answer, EventQuery, OutcomeQuery, Query
 from taximeter.store.events.repricing import NewCost, Repricing
-from taximeter.store.events.rollups import EVENTS, LEVELS, OUTCOMES, USER_DAYS, Level, Standing, Stretch
+from taximeter.store.events.rollups import (
+    EVENTS,
+    KEPT_SO_FAR,
+    LEVELS,
+    OUTCOMES,
+    USER_DAYS,
+    Level,
+    Standing,
+    Stretch,
+)
 from taximeter.store.events.slots import Statement
 from taximeter.store.events.sql_answer import table_of
 from taximeter.store.events.sql_check import bounded, checked
@@ -201,7 +210,8 @@ class DuckDBEvents:
             return ask_costliest(query, lambda statement: _found(cursor, statement), standing)
 
     def _standing(self, cursor: duckdb.DuckDBPyConnection) -> Standing:
-        return Standing(duckdb_rollups.dirty(cursor), duckdb_retention.kept_from(cursor))
+        kept_from = duckdb_retention.kept_from(cursor)
+        return Standing(duckdb_rollups.dirty(cursor), kept_from, duckdb_rollups.so_far(cursor))
 
     def expire(self, ages: Retention, now_us: int) -> dict[str, int]:
         before_us = {name: USER_DAYS.unit(now_us - days * USER_DAYS.unit_us) for name, days in ages.days.items()}
@@ -226,7 +236,16 @@ class DuckDBEvents:
             days = rolling.due(self._standing(cursor), USER_DAYS, before_us)
         for day_us, _ in days:
             self._arrange(day_us)
-        return sum(self._roll_up(level, before_us) for level in LEVELS)
+        ended = sum(self._roll_up(level, before_us) for level in LEVELS)
+        for level in KEPT_SO_FAR:
+            self._add_up_so_far(level, before_us)
+        return ended
+
+    def _add_up_so_far(self, level: Level, before_us: int) -> None:
+        with self._write_lock, _store_errors(self._path), _transaction(self._writer):
+            stretch = rolling.due_so_far(self._standing(self._writer), level, before_us)
+            if stretch is not None:
+                duckdb_rollups.add_up_so_far(self._writer, level, stretch, before_us)
 
     def _arrange(self, day_us: int) -> None:
         """In transactions beside those of batches, which only add rows and so wait for none of them."""

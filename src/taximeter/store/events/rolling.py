@@ -17,6 +17,7 @@ from taximeter.store.events.rollups import (
     EVENTS,
     HOURS,
     LEVELS,
+    SO_FAR_EVERY_US,
     USER_DAYS,
     Level,
     Standing,
@@ -145,12 +146,12 @@ def turns_in(level: Level) -> tuple[Interval, Sequence[str]]:
 
 
 def clean(standing: Standing, level: Level, start_us: int) -> list[Stretch]:
-    """The clean units in the day, UTC, that begins at `start_us`, or in the unit itself where that is longer, as far as
-    what they are added up from is kept."""
+    """The clean units in the day, UTC, that begins at `start_us`, or in the unit itself where that is longer, and those
+    that are kept so far; as far as what they are added up from is kept."""
     source = EVENTS if level.of is None else level.of.kept_as
     first_us = max(start_us, standing.kept_from.get(source, start_us))
-    whole = standing.clean(level, [(first_us, start_us + max(USER_DAYS.unit_us, level.unit_us))])
-    return _units(level, whole)
+    turn = [(first_us, start_us + max(USER_DAYS.unit_us, level.unit_us))]
+    return [*_units(level, standing.clean(level, turn)), *standing.begun(level, turn)]
 
 
 def due(standing: Standing, level: Level, before_us: int) -> list[Stretch]:
@@ -161,6 +162,20 @@ def due(standing: Standing, level: Level, before_us: int) -> list[Stretch]:
     if level.of is None:
         return ended
     return [stretch for stretch in ended if standing.clean(level.of, [stretch]) == (stretch,)]
+
+
+def due_so_far(standing: Standing, level: Level, before_us: int) -> Stretch | None:
+    """What of the unit that a moment lies in is to be added up before it has ended: until the last full hour or, of a
+    coarser level, the last unit of the finer one, when that can say it; not soon after the last time."""
+    stretch = start_us, until_us = level.unit(before_us), (level.of or HOURS).unit(before_us)
+    if until_us == start_us or (level.name, start_us) not in standing.dirty:
+        return None
+    made = standing.so_far.get((level.name, start_us))
+    if made is not None and (made.until_us >= until_us or before_us < made.made_before_us + SO_FAR_EVERY_US):
+        return None
+    if level.of is not None and standing.clean(level.of, [stretch]) != (stretch,):
+        return None
+    return stretch
 
 
 def _units(level: Level, stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -6,6 +6,10 @@ For every unit of a level that is not *dirty*, the rows of the level are what ad
 comes, changes or goes makes its units dirty in the same transaction; a job adds dirty units up anew. So a roll-up is
 never wrong, only sometimes not there, and everything in it can be thrown away.
 
+The day and the week that have not ended may be kept *so far*, for users, of whom there are no sums by hour: the rows
+are what the events before a full hour say, or the days before this one. An event that comes, changes or goes before
+then ends this in the same transaction.
+
 The planner takes a level only where it says exactly what the events say: all groups and filters are columns of it, all
 measures add up, and buckets begin where its units do. A coarser level says in fewer rows what a finer one says: it is
 taken for its whole units, the finer one for what is left. The rest of the time asked about, the edges and the dirty
@@ -215,6 +219,23 @@ CALLS_IN_BIN: Final = Part("calls", "sum")
 Dirty = Collection[tuple[str, int]]
 """Level and start of the units that have to be added up anew, microseconds since the epoch."""
 
+KEPT_SO_FAR: Final = (USER_DAYS, USER_WEEKS, USER_DURATION_DAYS)
+"""The levels of which the unit that has not ended is added up as well: sums of users by hour would be nearly as many as
+there are events. A coarser one after the one that it is of."""
+
+SO_FAR_EVERY_US: Final = 600_000_000
+"""It is added up again at most so often, however many late events come: each time all events of the unit are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """Until when a unit that has not ended is added up (its own start: not at all), and until when events were settled
+    when it last was."""
+
+    until_us: int
+    made_before_us: int
+
+
 Stretch = tuple[int, int]
 """A time [from_us, to_us)."""
 
@@ -235,11 +256,12 @@ def tables_of(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How roll-ups stand in a snapshot: what is dirty, and from when on events and levels are still kept (by name,
-    microseconds since the epoch; what is not named is kept for ever)."""
+    """How roll-ups stand in a snapshot: what is dirty, from when on events and levels are still kept (by name,
+    microseconds since the epoch; what is not named is kept for ever), and which of the dirty units are kept so far."""
 
     dirty: Dirty = ()
     kept_from: Mapping[str, int] = field(default_factory=dict)
+    so_far: Mapping[tuple[str, int], SoFar] = field(default_factory=dict)
 
     def has_events(self, stretches: Sequence[Stretch]) -> bool:
         """Whether all events of this time are still kept."""
@@ -248,9 +270,26 @@ class Standing:
     def clean(self, level: Level, stretches: Iterable[Stretch]) -> Stretches:
         """The whole units of a level in this time that are kept, and not dirty."""
         dirty = sorted(start for name, start in self.dirty if name == level.name)
-        kept_us = max(self.kept_from.get(name, 0) for name in (level.kept_as, level.name))
+        kept_us = self._kept_from_us(level)
         whole = [(level.next_unit(max(from_us, kept_us)), level.unit(to_us)) for from_us, to_us in stretches]
         return joined(piece for from_us, to_us in whole for piece in _without(from_us, to_us, dirty, level.unit_us))
+
+    def begun(self, level: Level, stretches: Sequence[Stretch]) -> list[Stretch]:
+        """What of units of a level is kept so far, and lies in this time as a whole."""
+        kept_us = self._kept_from_us(level)
+        begun = [(start_us, one.until_us) for (name, start_us), one in self.so_far.items() if name == level.name]
+        return [one for one in begun if kept_us <= one[0] < one[1] and any(_is_in(one, each) for each in stretches)]
+
+    def added_up(self, level: Level, stretches: Sequence[Stretch]) -> Stretches:
+        """What of this time the rows of a level say."""
+        return joined(sorted((*self.clean(level, stretches), *self.begun(level, stretches))))
+
+    def _kept_from_us(self, level: Level) -> int:
+        return max(self.kept_from.get(name, 0) for name in (level.kept_as, level.name))
+
+
+def _is_in(one: Stretch, other: Stretch) -> bool:
+    return other[0] <= one[0] and one[1] <= other[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +390,7 @@ def _planned(query: Query, levels: Sequence[Level], standing: Standing) -> Plan 
     rolled: list[tuple[Level, Stretches]] = []
     left: Stretches = ((query.from_us, query.to_us),)
     for level in levels:
-        if stretches := standing.clean(level, left):
+        if stretches := standing.added_up(level, left):
             rolled.append((level, stretches))
             left = joined(gap for stretch in left for gap in _between(*stretch, stretches))
     return Plan(tuple(rolled), left) if rolled and len(left) <= MOST_GAPS else None
