@@ -52,7 +52,7 @@ _NOTE: Final = b'"record":"begin"'
 """In lines of ours that are no events."""
 
 
-MOST_UNLEARNT: Final = 32
+MOST_UNLEARNT: Final = 16
 """Answers that are remembered until somebody asks how long such answers are."""
 
 
