@@ -123,6 +123,24 @@ def rolled_queries(draw: st.DrawFn, timezone: str, around_us: int) -> Query:
 
 
 @st.composite
+def queries_until_now(draw: st.DrawFn, now_us: int) -> Query:
+    """Queries by user from the start of a day or week until about now: of what sums may be kept so far."""
+    midnight_us = now_us - now_us % DAY_US
+    from_us = midnight_us - draw(st.integers(0, 8)) * DAY_US
+    to_us = now_us + draw(st.sampled_from((0, 1, HOUR_US, 8 * DAY_US)) | st.integers(-HOUR_US, HOUR_US))
+    measures = draw(st.lists(st.sampled_from((*ADDITIVE, "latency_ms_p95")), min_size=1, max_size=3, unique=True))
+    return Query(
+        from_us=from_us,
+        to_us=max(to_us, from_us + 1),
+        measures=tuple(measures),
+        group_by=draw(st.sampled_from((("user_id",), ("user_id", "team"), ()))),
+        filters=draw(st.sampled_from(((), (Condition("user_id", "in", NAMES[:2]),)))),
+        interval=draw(st.sampled_from((None, "day"))),
+        limit=draw(st.none() | st.just(1)),
+    )
+
+
+@st.composite
 def alone_queries(draw: st.DrawFn, around_us: int) -> Query:
     """Queries by several dimensions, each of them alone."""
     from_us = around_us - draw(st.integers(1, 45 * DAY_US))

@@ -87,6 +87,42 @@ def test_an_answer_is_the_naive_one_before_and_after_late_events(events: EventSt
     holds()
 
 
+def test_what_users_did_until_now_is_the_naive_answer_however_late_some_of_it_comes(events: EventStore) -> None:
+    """Sums of users are kept of the day and the week so far. Events that began before come afterwards."""
+
+    @tries(examples(events))
+    @given(data=st.data(), history=at_random.histories())
+    def holds(data: st.DataObject, history: tuple[str, int, list[dict[str, Any]]]) -> None:
+        _, around_us, records = history
+        emptied(events)
+        later = st.integers(1, 9).map(lambda hours: hours * HOUR_US)
+        query = data.draw(at_random.queries_until_now(around_us + 9 * HOUR_US))
+        known: list[dict[str, Any]] = []
+        for some, later_us in data.draw(shares(records).flatmap(lambda all_of_them: together(all_of_them, later))):
+            events.append(lines(some), {})
+            known += some
+            assert events.query(query).as_dict() == naive.answer(known, query)
+            events.roll_up(around_us + later_us)
+            assert events.query(query).as_dict() == naive.answer(known, query)
+        assert events.verify().differing == ()
+
+    holds()
+
+
+def shares(records: list[dict[str, Any]]) -> st.SearchStrategy[list[list[dict[str, Any]]]]:
+    """Records that come in several batches."""
+    cuts = st.lists(st.integers(0, len(records)), min_size=1, max_size=3).map(sorted)
+    return cuts.map(lambda at: [records[a:b] for a, b in zip([0, *at], [*at, len(records)], strict=True)])
+
+
+def together(
+    batches: list[list[dict[str, Any]]], later: st.SearchStrategy[int]
+) -> st.SearchStrategy[list[tuple[list[dict[str, Any]], int]]]:
+    """Each batch, and how long after the moment that matters what came until then is added up: never earlier."""
+    moments = st.lists(later, min_size=len(batches), max_size=len(batches)).map(sorted)
+    return moments.map(lambda all_of_them: list(zip(batches, all_of_them, strict=True)))
+
+
 def test_what_each_value_adds_up_to_is_the_naive_answer_before_and_after_late_events(events: EventStore) -> None:
     @tries(examples(events) // 4)
     @given(data=st.data(), history=at_random.histories())
