@@ -25,14 +25,14 @@ def parsed(members: str) -> dict[str, Any]:
 
 @given(model=NAMES, answer_id=NAMES, tier=st.none() | NAMES, counts=st.tuples(*[COUNTS] * len(CLASSES)))
 def test_members_of_a_plain_answer(model: str, answer_id: str, tier: str | None, counts: tuple[int, ...]) -> None:
-    plain = Plain(model, answer_id, tier, counts[2], CLASSES, counts)
+    plain = Plain(model, answer_id, tier, CLASSES, counts)
     reading = plain.reading()
     general = of_reading(reading, reading.usage, error_type=None, rarities={})
     assert parsed(of_plain(plain)) == parsed(general)
 
 
 def test_a_model_whose_name_looks_like_a_place_for_a_count_keeps_it() -> None:
-    plain = Plain("100%d-cotton", "id%s", None, 2, ("input_tokens", "output_tokens"), (1, 2))
+    plain = Plain("100%d-cotton", "id%s", None, ("input_tokens", "output_tokens"), (1, 2))
     assert parsed(of_plain(plain)) == {
         "response_model": "100%d-cotton",
         "response_id": "id%s",

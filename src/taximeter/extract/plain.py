@@ -21,7 +21,6 @@ class Plain:
     response_model: str
     response_id: str
     service_tier: str | None
-    output_tokens: int
     classes: tuple[str, ...]
     counts: tuple[int, ...]
 
@@ -49,7 +48,7 @@ def told(answer: Any, service_tier: Any, classes: tuple[str, ...], counts: tuple
     names = "".join((model, answer_id, service_tier or ""))
     if not model or not answer_id or len(names) > LONGEST_NAME or not names.isascii():
         return None
-    return Plain(model, answer_id, service_tier or None, counts[classes.index("output_tokens")], classes, counts)
+    return Plain(model, answer_id, service_tier or None, classes, counts)
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -38,15 +38,10 @@ class Guard:
         """What `function` returns, or None when it failed. `reason` names the failure in counters and logs."""
         try:
             return function(*args)
-        except Exception as error:  # noqa: BLE001 - the host is protected here
-            self.failed(reason, error)
+        except Exception as error:  # noqa: BLE001 - the host is protected here, and nowhere else
+            with suppress(Exception):  # a logging handler of the host may fail too
+                self._note(reason, error)
             return None
-
-    def failed(self, reason: str, error: Exception) -> None:
-        """Counts and logs, as `run` does, an error of ours that was caught where every call passes: a function less to
-        go through."""
-        with suppress(Exception):  # a logging handler of the host may fail too
-            self._note(reason, error)
 
     def lost(self, reason: str, message: str) -> None:
         """Counts and logs, as rarely, something that went wrong without an exception."""

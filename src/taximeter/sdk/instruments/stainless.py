@@ -352,11 +352,7 @@ def _request(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    try:
-        outgoing = _begin(instrument, client, options)
-    except Exception as error:  # noqa: BLE001 - as in `GUARD.run`, which is one function more
-        outgoing = None
-        GUARD.failed("begin", error)
+    outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
         return original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
@@ -388,11 +384,7 @@ async def _request_async(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    try:
-        outgoing = _begin(instrument, client, options)
-    except Exception as error:  # noqa: BLE001 - as in `GUARD.run`, which is one function more
-        outgoing = None
-        GUARD.failed("begin", error)
+    outgoing = GUARD.run("begin", _begin, instrument, client, options)
     if outgoing is None:
         return await original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
@@ -418,10 +410,7 @@ def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(*args: Any, **kwargs: Any) -> Any:
         if (outgoing := _in_flight.get()) is not None:
-            try:
-                _answered(outgoing, kwargs)
-            except Exception as error:  # noqa: BLE001 - as in `GUARD.run`, which is one function more
-                GUARD.failed("answer", error)
+            GUARD.run("answer", _answered, outgoing, kwargs)
         return original(*args, **kwargs)  # of an asynchronous client: a coroutine, which its caller awaits
 
     return process_response
@@ -431,10 +420,7 @@ def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK not in vars(self) and (outgoing := _in_flight.get()) is not None:
-            try:
-                _answered(outgoing, kwargs)
-            except Exception as error:  # noqa: BLE001 - as in `GUARD.run`, which is one function more
-                GUARD.failed("answer", error)
+            GUARD.run("answer", _answered, outgoing, kwargs)
         return original(self, *args, **kwargs)
 
     return process_response
