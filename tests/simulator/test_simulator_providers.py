@@ -19,7 +19,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 from google import genai
 from google.genai.errors import APIError
-from google.genai.types import GenerateContentConfig, HttpOptions, ThinkingConfig
+from google.genai.types import (
+    GenerateContentConfig,
+    GenerateVideosConfig,
+    GenerateVideosOperation,
+    GenerateVideosSource,
+    HttpOptions,
+    ThinkingConfig,
+)
 from mistralai.client import Mistral
 from mistralai.client.errors import MistralError
 
@@ -313,6 +320,46 @@ def test_vertex_speaks_gemini_and_claude(simulator: RunningSimulator) -> None:
             simulator, lambda: claude.messages.create(model="claude-sonnet-5", max_tokens=5, messages=MESSAGES)
         )
     assert (row["provider"], row["output_tokens"]) == ("google-vertex", message.usage.output_tokens)
+
+
+def fetched(client: genai.Client, operation: GenerateVideosOperation, times: int) -> GenerateVideosOperation:
+    for _ in range(times):
+        operation = client.operations.get(operation)
+    return operation
+
+
+def test_vertex_makes_videos_and_bills_them_once_when_they_are_done(simulator: RunningSimulator) -> None:
+    options = HttpOptions(base_url=simulator.url)
+    wanted = GenerateVideosConfig(number_of_videos=2, resolution="1080p", generate_audio=True, duration_seconds=6)
+    with genai.Client(vertexai=True, api_key="k", http_options=options) as client:
+        before = booked(simulator)
+        source = GenerateVideosSource(prompt=HELLO)
+        asked = client.models.generate_videos(model="veo-3.1-generate-001", source=source, config=wanted)
+        assert not fetched(client, asked, 1).done
+        assert booked(simulator) == before
+        done, row = row_after(simulator, lambda: fetched(client, asked, 3))
+    assert done.response is not None
+    assert [video.video.uri[-4:] for video in done.response.generated_videos] == [".mp4", ".mp4"]
+    assert (row["provider"], row["model"], row["call_id"]) == ("google-vertex", "veo-3.1-generate-001", asked.name)
+    assert (row["operation"], row["units"]) == ("video_generation", {"video_seconds_1080p_with_audio": 12})
+
+
+def test_gemini_makes_videos_as_well(simulator: RunningSimulator) -> None:
+    url, key = f"{simulator.url}/v1beta", {"x-goog-api-key": "k"}
+    asking = {"instances": [{"prompt": HELLO}], "parameters": {"durationSeconds": 5}}
+    asked = httpx.post(f"{url}/models/veo-2.0-generate-001:predictLongRunning", json=asking, headers=key).json()
+    with gemini(simulator) as client:
+        done, row = row_after(simulator, lambda: fetched(client, GenerateVideosOperation(name=asked["name"]), 3))
+    assert done.response is not None
+    assert len(done.response.generated_videos) == 1
+    assert (row["provider"], row["call_id"], row["units"]) == ("google", asked["name"], {"video_seconds": 5})
+    assert httpx.get(f"{url}/models/veo-2.0-generate-001/operations/none", headers=key).status_code == 404
+
+
+@pytest.mark.parametrize("asking", [{}, {"instances": [{}], "parameters": {"resolution": "huge"}}])
+def test_a_video_that_nobody_can_make_is_refused(simulator: RunningSimulator, asking: dict[str, Any]) -> None:
+    url = f"{simulator.url}/v1beta/models/veo-3.1-generate-preview:predictLongRunning"
+    assert httpx.post(url, json=asking, headers={"x-goog-api-key": "k"}).status_code == 400
 
 
 # ── faults ──────────────────────────────────────────────────────────────────────────────────────────────────

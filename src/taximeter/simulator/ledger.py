@@ -60,7 +60,7 @@ class Row:
         }
         for name in COUNTED:
             row[name] = getattr(self.usage, name) or 0
-        return row
+        return row | ({"units": dict(self.usage.units)} if self.usage.units else {})
 
 
 class BillingLedger:

@@ -17,9 +17,10 @@ from taximeter.clock import Clock, rfc3339
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.simulator.asking import Ask, Refusal, bad_request, parsed
 from taximeter.simulator.connection import BodyTooLarge, Connection, Message, Receive, Send
-from taximeter.simulator.dialects import Dialect, Piece
+from taximeter.simulator.dialects import Dialect, JobDialect, Piece
 from taximeter.simulator.drafting import Draft, Identity, draft
 from taximeter.simulator.faults import BEFORE_WORK, KINDS, check_rates, drawn_fault
+from taximeter.simulator.jobs import Jobs
 from taximeter.simulator.ledger import BillingLedger, Outcome, Row
 from taximeter.simulator.manners import Headers, Manners
 from taximeter.simulator.models import model_list
@@ -81,6 +82,7 @@ class Providers:
         self._shelf = shelf
         self._clock = clock
         self._chance = chance
+        self._jobs = Jobs()
         self._cache = PromptCache(settings.cache_min_tokens)
         self._rate = RequestRate(settings.requests_per_minute) if settings.requests_per_minute else None
         self.ledger = BillingLedger(settings.ledger_file)
@@ -131,7 +133,7 @@ class Providers:
         if dialect is None:
             return
         raw = await self._body(call)
-        body = parsed(raw)
+        body = parsed(raw or b"{}") if dialect.method == "GET" else parsed(raw)
         call = self._wished(call, body)
         self._check_rate(call)
         if call.fault in BEFORE_WORK:
@@ -148,7 +150,9 @@ class Providers:
 
     async def _dialect(self, call: Call) -> Dialect | None:
         """The dialect of a path, or None when the request has been answered already."""
-        if call.dialect is not None and call.connection.method == "POST":
+        if isinstance(call.dialect, JobDialect):
+            call.dialect.jobs = self._jobs
+        if call.dialect is not None and call.connection.method == call.dialect.method:
             return call.dialect
         if call.dialect is not None:
             raise call.manners.refusal("no_method")
@@ -231,8 +235,8 @@ class Providers:
             response_id=dialect.response_id(made.number),
             status=200,
             content_type=(b"content-type", dialect.stream_type) if ask.stream else JSON,
-            usage=made.usage,
-            billed=dialect.operation != "count_tokens",
+            usage=dialect.used(made),
+            billed=dialect.operation != "count_tokens" and dialect.bills(made),
             body=b"" if ask.stream else dialect.whole(made),
             pieces=pieces,
             draft=made,

@@ -24,6 +24,7 @@ from taximeter.simulator.dialects import (
     openai_chat,
     openai_embeddings,
     openai_responses,
+    veo,
     vertex,
 )
 from taximeter.simulator.dialects.anthropic_messages import ANTHROPIC
@@ -36,6 +37,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *openai_embeddings.ROUTES,
     *anthropic_messages.ROUTES,
     *azure.ROUTES,
+    *veo.ROUTES,
     *vertex.ROUTES,
     *gemini.ROUTES,
     *bedrock.ROUTES,

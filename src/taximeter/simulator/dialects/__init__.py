@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
+from taximeter.core.usage import Usage
 from taximeter.simulator.asking import Ask
 from taximeter.simulator.drafting import Draft
+from taximeter.simulator.jobs import Jobs
 from taximeter.simulator.manners import Headers, Manners
 
 Piece = tuple[bytes, int]
@@ -27,6 +29,7 @@ class Dialect:
     operation: ClassVar[str] = "chat"
     api: ClassVar[str]
     caching: Caching = "automatic"
+    method: str = "POST"
     stream_type: bytes = EVENT_STREAM
 
     @property
@@ -40,6 +43,14 @@ class Dialect:
     def response_id(self, _number: str, /) -> str | None:
         """The id that the body of an answer carries, or None when the protocol has none."""
         return None
+
+    def bills(self, _draft: Draft, /) -> bool:
+        """Whether this answer is one that is paid for."""
+        return True
+
+    def used(self, draft: Draft, /) -> Usage:
+        """What this answer came to."""
+        return draft.usage
 
     def headers(self, _draft: Draft, /) -> Headers:
         """What the headers of a whole answer say besides the usual."""
@@ -60,6 +71,12 @@ class Dialect:
     def broken_event(self) -> bytes:
         """A piece of a stream that nobody can read."""
         return b'data: {"id":"cut\n\n'
+
+
+class JobDialect(Dialect):
+    """An operation of jobs. It is made for each request, and given the jobs of its simulator before it is asked."""
+
+    jobs: Jobs
 
 
 @dataclass(frozen=True, slots=True)
