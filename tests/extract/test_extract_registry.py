@@ -89,6 +89,8 @@ FREE = [
     ("openai", "POST", "/v1/batch/jobs"),
     ("xai", "POST", "/v1/videos/generations"),
     ("openai", "POST", "/v1/videos"),
+    ("gemini", "POST", "/v1beta/models/veo-3.1-generate-preview:predictLongRunning"),
+    ("gemini", "POST", "/v1/projects/p/locations/l/publishers/google/models/veo-2.0-generate-001:predictLongRunning"),
     ("openai", "POST", "/v1/videos/video_1/remix"),
     ("bedrock", "POST", "/model/m/count-tokens"),
     ("ollama", "GET", "/api/tags"),

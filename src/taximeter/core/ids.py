@@ -125,6 +125,18 @@ def named_id(unix_ms: int, identity: bytes) -> str:
     return uuid7(unix_ms, _hashlib().blake2b(identity, digest_size=RANDOM_BYTES).digest())
 
 
+def derived_id(*parts: str) -> str:
+    """The same UUID (version 5) for the same parts, wherever and whenever it is asked for."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    return str(uuid5(NAMESPACE_URL, "taximeter:" + "\0".join(parts)))
+
+
+def usage_event_id(provider: str, usage_id: str) -> str:
+    """The id of the event of what a provider tells again whenever it is asked: whoever asks, it is the same event."""
+    return derived_id("usage", provider, usage_id)
+
+
 @cache
 def _hashlib() -> Any:
     import hashlib

@@ -16,10 +16,13 @@ A caller that sees answers on the wire also asks the flavour
     flavour.several, reader.take_items()                # several calls in one answer: an event each
     flavour_for(kind, "GET", path, polled=True)         # answers that tell the usage of an earlier call again:
                                                         # count it once by reading.usage_id or reading.response_id
+    jobs.begun(provider, facts, reading)                # what a job was asked for (`flavour.begins_job`), for
+    flavour.fetching(job, jobs.asked(provider, job))    # its answer, which does not say it again
 """
 
 from taximeter.extract.counts import UNITS
 from taximeter.extract.flavour import Flavour
+from taximeter.extract.jobs import Jobs
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.registry import KINDS, flavour_for
 from taximeter.extract.sse import LONGEST_EVENT_BYTES, SseFraming
@@ -32,6 +35,7 @@ __all__ = [
     "UNITS",
     "Decode",
     "Flavour",
+    "Jobs",
     "Reading",
     "RequestFacts",
     "SseFraming",

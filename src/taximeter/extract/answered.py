@@ -61,6 +61,8 @@ def _rarities(reading: Reading) -> dict[str, Any]:
         said["reported_cost_usd"] = str(reading.reported_cost_usd)
     if reading.not_billed:
         said["not_billed"] = True
+    if reading.usage_estimated:
+        said["usage_estimated"] = True
     if reading.usage_conflict:
         said["usage_conflict"] = True
     return said

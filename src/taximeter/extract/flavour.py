@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from taximeter.extract.stream import Decode, Framing, OpenStream, StreamReader, 
 
 ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
 ReadAnswer: TypeAlias = Callable[[int, object], Reading]
+ReadJob: TypeAlias = Callable[[RequestFacts | None, int, object], Reading]
 ReadPlain: TypeAlias = Callable[[object], Plain | None]
 TakeGist: TypeAlias = Callable[[object], "dict[str, object] | None"]
 ReadHeaders: TypeAlias = Callable[[Reading, Mapping[str, str]], Reading]
@@ -58,6 +60,8 @@ class Flavour:
     - `several`: the answer holds several calls (`Reading.items`, `StreamReader.take_items`): an event for each, none
       for the request itself
     - `usage_id`: what `Reading.usage_id` will be, when the path says so already
+    - `begins_job`: the request asks for a job, whose fetched answer does not say again what it was asked for; it has to
+      be remembered (`Jobs`) for the reading of that answer
     """
 
     name: str
@@ -71,6 +75,9 @@ class Flavour:
     gist: TakeGist | None = None
     """What of a whole answer (status 200) its reading depends on, without its content; None where that is not seen at a
     glance. The reading of the gist is the reading of the answer, and has a known usage."""
+    read_job: ReadJob | None = None
+    """Reads the answer of a job together with the facts of the request that asked for it, as far as they are
+    remembered. `read_body` reads it without."""
     read_headers: ReadHeaders | None = None
     """Adds to a reading what only the answer's headers say. None: they say nothing."""
     open_stream: OpenStream = _empty_stream
@@ -82,6 +89,7 @@ class Flavour:
     polled: bool = False
     several: bool = False
     usage_id: str | None = None
+    begins_job: bool = False
 
     def read_answer(self, status: int, payload: object, headers: Mapping[str, str] = NO_HEADERS) -> Reading:
         """The reading of a whole answer: HTTP status, and parsed JSON or None. Nothing is raised.
@@ -91,6 +99,16 @@ class Flavour:
         plain = self.read_plain(payload) if self.read_plain is not None and status == 200 else None
         reading = self.read_body(status, payload) if plain is None else plain.reading()
         return reading if self.read_headers is None else self.read_headers(reading, headers)
+
+    def tells(self, reading: Reading) -> bool:
+        """Whether the reading of a fetched answer (`polled`) has to be counted. A job that is done counts even when
+        nobody can read what it came to."""
+        return reading.finished and (reading.usage.known or self.read_job is not None)
+
+    def fetching(self, usage_id: str, asked: RequestFacts | None) -> Flavour:
+        """This flavour for the answer of one job, which was `asked` for (None: nobody remembers)."""
+        read_body = self.read_body if self.read_job is None else partial(self.read_job, asked)
+        return replace(self, usage_id=usage_id, read_body=read_body)
 
     def streams(self, content_type: str) -> bool:
         """Whether an answer (2xx) of this content type is one for `stream()`, not for `read_answer`."""

@@ -30,7 +30,11 @@ def seconds_unit(size: object) -> str:
     Providers charge by the shorter side. Where none is told it is the size that one gets unasked, a plain one.
     """
     named = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    shorter = LARGEST_PLAIN if named is None else min(int(named[1]), int(named[2]))
+    return unit_of_side(LARGEST_PLAIN if named is None else min(int(named[1]), int(named[2])))
+
+
+def unit_of_side(shorter: int) -> str:
+    """The same by the pixels of the shorter side."""
     return "video_seconds" if shorter <= LARGEST_PLAIN else f"video_seconds_{shorter}p"
 
 
@@ -45,7 +49,7 @@ def read_video(status: int, payload: object) -> Reading:
         return xai.read_deferred(status, payload)  # what is fetched at the same path elsewhere
     if video.get("status") != "completed":
         return Reading(error_type=error_type(status, payload), response_id=text(video.get("id")))
-    made = _seconds(video.get("seconds"))
+    made = seconds_in(video.get("seconds"))
     return Reading(
         response_model=text(video.get("model")),
         usage=Usage() if made is None else Usage(units={seconds_unit(video.get("size")): made}),
@@ -54,7 +58,8 @@ def read_video(status: int, payload: object) -> Reading:
     )
 
 
-def _seconds(value: object) -> Decimal | None:
+def seconds_in(value: object) -> Decimal | None:
+    """The seconds of a video, when they are believable."""
     told = usd(value)
     return told if told is not None and 0 < told <= LONGEST_SECONDS else None
 

@@ -18,6 +18,9 @@ class RequestFacts:
 
     `input_characters` is the size of its text (prompts, messages, tool definitions; no media), the basis of an
     estimate. `asks_for_stream_usage` is whether an OpenAI stream was told to end with its usage.
+
+    `wanted` is what a job is asked for and its answer, fetched later, does not say again (`Flavour.begins_job`).
+    `usage_id` is the job whose answer is fetched, where the body names it (see `Reading.usage_id`).
     """
 
     operation: str
@@ -26,6 +29,8 @@ class RequestFacts:
     max_output_tokens: int | None = None
     input_characters: int = 0
     asks_for_stream_usage: bool = False
+    wanted: object = None
+    usage_id: str | None = None
 
 
 @fact(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Reading:
     """What an answer says about the call. Unknown is None, never zero.
 
     - `usage` has its parts inside their wholes already; `usage_conflict` says that something had to be cut for it
+    - `usage_estimated`: a part of it is what the provider documents as usual, as nobody remembers what was asked for
     - `by_model` is filled only when several models answered; `usage` is then their sum
     - `not_billed`: the provider does not charge for this (an error, a token count)
     - `region`: where it was served, when the answer says so
@@ -50,6 +56,7 @@ class Reading:
     response_model: str | None = None
     usage: Usage = NOTHING_COUNTED
     usage_conflict: bool = False
+    usage_estimated: bool = False
     by_model: tuple[tuple[str, Usage], ...] = ()
     not_billed: bool = False
     service_tier: str | None = None

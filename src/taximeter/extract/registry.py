@@ -15,7 +15,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
         *("openai_realtime", "perplexity"),
     ),
     "anthropic": ("anthropic", "anthropic_fetched"),
-    "gemini": ("gemini_compatible", "gemini", "gemini_sessions"),
+    "gemini": ("gemini_compatible", "gemini_videos", "gemini", "gemini_sessions"),
     "bedrock": ("bedrock",),
     "cohere": ("cohere",),
     "mistral": ("mistral",),

@@ -45,6 +45,7 @@ def plus(total: Reading, item: Reading) -> Reading:
         response_model=total.response_model or item.response_model,
         usage=usage,
         usage_conflict=total.usage_conflict or item.usage_conflict or odd,
+        usage_estimated=total.usage_estimated or item.usage_estimated,
         by_model=tuple(shares.items()) if len(shares) > 1 else (),
         not_billed=total.not_billed and item.not_billed,
         service_tier=total.service_tier if total.service_tier == item.service_tier else None,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from taximeter.clock import Clock
-from taximeter.extract import flavour_for
+from taximeter.extract import Flavour, flavour_for
+from taximeter.extract.payload import mapping
 from taximeter.gateway.admission import Admission
 from taximeter.gateway.answer_cache import AnswerCache, KeepingClient, Kept, cached_event
 from taximeter.gateway.asked import Asked, read_head
@@ -30,18 +31,22 @@ from taximeter.gateway.refusals import Refusal
 from taximeter.gateway.session import Session, refuse_socket
 from taximeter.gateway.settings import GatewaySettings
 from taximeter.gateway.sockets import Sockets, WebSockets
+from taximeter.gateway.tap import read_json
 from taximeter.gateway.tools import Price, Tools
 from taximeter.gateway.upstream import Headers, Upstream
 
 CACHE_HEADER: Final = OURS + b"cache"
 """On answers that were given again."""
 
+_FETCHING: Final = frozenset({"GET", "POST"})
+
 
 class Gateway:
     """A reverse proxy in front of the providers: admits, forwards, and records every call that may cost.
 
-    `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST are passed on
-    and not recorded, but for what the answer to a GET tells of an earlier call (`taximeter.gateway.polled`).
+    `keys` None admits everybody. `price` None leaves out the cost header. Requests other than POST, and a POST that
+    fetches, are passed on and not recorded, but for what the answer tells of an earlier call
+    (`taximeter.gateway.polled`).
     `known_ids` and `known_answers` find in the store what was used and told before this process started. `admission`
     None lets every call leave.
     Counters for the product: `refused` by code, `failures` by reason, `open_calls`, and the recorder's `written` and
@@ -101,12 +106,14 @@ class Gateway:
         call: Call | None = None
         try:
             asked = self._read_head(scope, scope["method"], mount, rest)
-            call = await new_call(self._tools, asked) if asked.method == "POST" else None
+            fetched = self._guard("poll_unread", self._fetched, asked)
+            call = await new_call(self._tools, asked) if asked.method == "POST" and fetched is None else None
             body = await client.body(self._settings.body_limit_bytes)
             if call is not None and self._settings.response_cache.is_on:
                 await self._run_cached(self._answers.client(scope, receive, send), asked, call, body)
             else:
-                await self._run(await self._exchange(client, asked, call, body))
+                poll = None if fetched is None else self._guard("poll_unread", self._poll, asked, fetched, body)
+                await self._run(await self._exchange(client, asked, call, body, poll))
         except Refusal as refusal:
             await self._refuse(client, mount, call, refusal)
         except ClientGone:
@@ -145,36 +152,45 @@ class Gateway:
             await client.part(chunk, more=True)
         await client.part(kept.chunks[-1], more=False)
 
-    async def _exchange(self, client: Client, asked: Asked, call: Call | None, body: bytes) -> Exchange:
+    async def _exchange(
+        self, client: Client, asked: Asked, call: Call | None, body: bytes, poll: Poll | None = None
+    ) -> Exchange:
         """The exchange, its first attempt begun. Raises Refusal."""
         tools, policy = self._tools, asked.mount.policy
         tries = None
         if call is not None and policy is not None:
             tries = Tries(tools, self._mounts, client, asked, call, body, policy)
-        return Exchange(tools, client, await attempt(tools, client, asked, call, body), self._poll(asked), tries)
+        return Exchange(tools, client, await attempt(tools, client, asked, call, body), poll, tries)
 
     def _read_head(self, scope: Scope, method: str, mount: Mount | None, rest: bytes) -> Asked:
         limit = self._settings.body_limit_bytes
         return read_head(scope, method, mount, rest, mounts=self._mounts, keys=self._keys, body_limit_bytes=limit)
 
-    def _poll(self, asked: Asked) -> Poll | None:
-        return self._guard("poll_unread", self._may_tell, asked) if asked.method == "GET" else None
-
-    def _may_tell(self, asked: Asked) -> Poll | None:
-        """What a GET may tell of an earlier call."""
-        path, key = asked.path.decode("latin-1"), asked.key
-        flavour = flavour_for(asked.mount.kind.family, "GET", path, polled=True)
-        if flavour is None or not may_tell(flavour):
+    def _fetched(self, asked: Asked) -> Flavour | None:
+        """What a request fetches that may tell of an earlier call."""
+        if asked.method not in _FETCHING:
             return None
+        flavour = flavour_for(asked.mount.kind.family, asked.method, asked.path.decode("latin-1"), polled=True)
+        return flavour if flavour is not None and may_tell(flavour) else None
+
+    def _poll(self, asked: Asked, flavour: Flavour, body: bytes) -> Poll:
+        path, key, provider = asked.path.decode("latin-1"), asked.key, asked.mount.provider.name
         known = {
-            "provider": asked.mount.provider.name,
+            "provider": provider,
             "started_at_us": self._clock.now_us(),
             "attribution": attributed(key, asked.head),
             "api_key_id": asked.key_id,
             "request_id": request_id_of(asked.head),
         }
         target = path + "?" + asked.query.decode("latin-1") if asked.query else path
-        return Poll(flavour, target, known, self._settings.tap_limit_bytes)
+        limit = self._settings.tap_limit_bytes
+        if flavour.read_job is not None:
+            payload = read_json(body, asked.head.notes.get(b"content-encoding"), limit) if body else None
+            job = flavour.usage_id or flavour.read_request(mapping(payload)).usage_id or target
+            wanted = self._tools.jobs.asked(provider, job)
+            flavour = flavour.fetching(job, wanted)
+            known["request_model"] = None if wanted is None else wanted.model
+        return Poll(flavour, target, known, limit)
 
     async def _refuse(self, client: Client, mount: Mount | None, call: Call | None, refusal: Refusal) -> None:
         headers, body = self._refused(mount, None if call is None else call.event_id, refusal)

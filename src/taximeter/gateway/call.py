@@ -158,7 +158,7 @@ class Call:
             usage=usage,
             by_model=reading.by_model,
             usage_conflict=reading.usage_conflict,
-            usage_estimated=estimated,
+            usage_estimated=estimated or reading.usage_estimated,
             not_billed=not_billed or reading.not_billed,
             reported_cost_usd=reading.reported_cost_usd,
         )

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection
 from typing import Final, ParamSpec, TypeVar
 
 from taximeter.core.attribution import LONGEST_VALUE
-from taximeter.core.ids import attempt_id, parse_event_id, unix_ms_of
+from taximeter.core.ids import attempt_id, derived_id, parse_event_id, unix_ms_of
 from taximeter.errors import TaximeterError
 from taximeter.gateway.heads import RequestHead, text_of
 
@@ -129,13 +129,6 @@ def counted_by_client(head: RequestHead) -> int:
 def named_event_id(text: str, key_id: str | None) -> str:
     """The event id that a client means by `text`: itself when it is a UUID, else one made of it and its key."""
     return _canonical(text.strip()) or derived_id("named", key_id or "", text.strip())
-
-
-def derived_id(*parts: str) -> str:
-    """The same UUID (version 5) for the same parts, wherever and whenever it is asked for."""
-    from uuid import NAMESPACE_URL, uuid5
-
-    return str(uuid5(NAMESPACE_URL, "taximeter:" + "\0".join(parts)))
 
 
 def _canonical(text: str) -> str | None:

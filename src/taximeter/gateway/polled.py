@@ -1,4 +1,5 @@
-"""Calls whose cost is told later: the answers of background responses, batches and runs, fetched with GET.
+"""Calls whose cost is told later: the answers of background responses, batches, runs and videos, fetched with GET, or
+with a POST that is for nothing else.
 
 Such an answer may be fetched any number of times, so its event has an id made of the provider and of what it tells
 about (`Reading.usage_id`, or the answer's own id; in a file of results also the place of the line): each poll, before
@@ -9,6 +10,8 @@ and after a restart, is the same event, and the first one stays. What was counte
   in the store under the answer's id, where there is a store
 - a batch and the file of its results tell the same: the one fetched first counts; what was stored before this process
   started is looked up in the store, where there is one
+
+An answer that does not say what was asked for (`Flavour.begins_job`) is read with what this process remembers of that.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.core.event import UsageEvent
+from taximeter.core.ids import derived_id, usage_event_id
 from taximeter.extract import Flavour, Reading, StreamReader
 from taximeter.gateway.heads import first
-from taximeter.gateway.identities import derived_id, in_time
+from taximeter.gateway.identities import in_time
 from taximeter.gateway.tap import Inflater, UnreadableError, decode_json, inflater, read_json
 
 if TYPE_CHECKING:
@@ -74,7 +78,7 @@ class Counted:
 
 
 class Poll:
-    """One GET that may tell what a call cost. `known` is what the request says, as fields of an event."""
+    """One request that may tell what an earlier call cost. `known` is what the request says, as fields of an event."""
 
     def __init__(self, flavour: Flavour, target: str, known: dict[str, Any], limit_bytes: int) -> None:
         self.provider: str = known["provider"]
@@ -123,7 +127,7 @@ class Poll:
             self._background = self._background or (isinstance(payload, dict) and payload.get("background") is True)
         if self._flavour.several:
             return told if told.items else None
-        return told if self._background and told.finished and told.usage.known else None
+        return told if self._background and self._flavour.tells(told) else None
 
     def usage_id(self, told: Reading) -> str:
         """Under which id this usage is told, here and elsewhere."""
@@ -131,7 +135,7 @@ class Poll:
 
     def event_ids(self, usage_id: str) -> tuple[str, str]:
         """The ids under which this usage is stored if it was counted before: as one, and as the first of several."""
-        return derived_id("usage", self.provider, usage_id), derived_id("usage", self.provider, usage_id, "0")
+        return usage_event_id(self.provider, usage_id), derived_id("usage", self.provider, usage_id, "0")
 
     def events(self, told: Reading) -> Iterator[UsageEvent]:
         """The events: one, or one for each item."""
@@ -155,6 +159,7 @@ class Poll:
             region=told.region,
             usage=told.usage,
             by_model=told.by_model,
+            usage_estimated=told.usage_estimated,
             usage_conflict=told.usage_conflict,
             not_billed=told.not_billed,
             reported_cost_usd=told.reported_cost_usd,

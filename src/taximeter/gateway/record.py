@@ -128,6 +128,8 @@ class Record:
             tools.guard.count("event_lost")
         if event.response_id is not None and event.usage.known and flavour and flavour.name in FETCHED_AGAIN:
             tools.counted.add(event.provider, event.response_id)
+        if flavour is not None and flavour.begins_job:
+            tools.jobs.begun(event.provider, self.call.facts, reading)
         return event
 
     def _settle(self, event: UsageEvent) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taximeter.clock import Clock
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
+from taximeter.extract import Jobs
 from taximeter.gateway.admission import Admission
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.identities import Identities
@@ -32,3 +33,4 @@ class Tools:
     identities: Identities
     counted: Counted
     admission: Admission | None = None
+    jobs: Jobs = field(default_factory=Jobs)
