@@ -20,6 +20,7 @@ from taximeter.errors import UsageError
 from taximeter.extract import Flavour, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
+from taximeter.sdk.fetched import Fetch
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import Host
@@ -83,10 +84,12 @@ class Sent:
 
 in_flight: Final[ContextVar[Sent | None]] = ContextVar("taximeter_sent", default=None)
 
-Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], Sent | None]
-"""`begin(self, args, kwargs)`: the call that these arguments make; None when it is not one that is metered."""
+Begin = Callable[[Any, tuple[Any, ...], dict[str, Any]], Sent | Fetch | None]
+"""`begin(self, args, kwargs)`: the call that these arguments make, or the fetch of what an earlier one made; None when
+it is neither."""
 
-Answered = Callable[[Sent, Any], None]
+Answered = Callable[[Any, Any], None]
+"""`answered(outgoing, result)`: what `begin` made was answered."""
 Broke = Callable[[Call, BaseException], None]
 Wrap = Callable[[Any], Any]
 
@@ -155,7 +158,7 @@ def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: R
     """The call that a request makes, noted as begun unless it has to be admitted first; None when it is not
     one that is metered."""
     flavour = flavour_for(kind, method, path)
-    if flavour is None or not flavour.billed:
+    if flavour is None or not (flavour.billed or flavour.begins_job):
         return None
     meter = meters.meter()
     payload = body if isinstance(body, Mapping) else {}
@@ -163,7 +166,7 @@ def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: R
     base = meter.settings.base
     headers = headers_for(call.event_id, call.attribution.over(base)) if host.through_gateway else {}
     outgoing = Sent(call, flavour, headers, rewrite)
-    if meter.limiter is None or host.through_gateway:
+    if meter.limiter is None or host.through_gateway or not flavour.billed:
         call.leave(meter)
     else:
         outgoing.limited = Limited(meter.limiter, ask_of(call, payload, base))
@@ -208,9 +211,12 @@ def calls(begin: Begin, answered: Answered) -> Wrap:
             outgoing = GUARD.run("begin", begin, self, args, kwargs)
             if outgoing is None:
                 return original(self, *args, **kwargs)
-            admit(outgoing)
-            with _UnderWay(outgoing):
+            if isinstance(outgoing, Fetch):
                 result = original(self, *args, **kwargs)
+            else:
+                admit(outgoing)
+                with _UnderWay(outgoing):
+                    result = original(self, *args, **kwargs)
             GUARD.run("answer", answered, outgoing, result)
             return result
 
@@ -227,9 +233,12 @@ def calls_async(begin: Begin, answered: Answered) -> Wrap:
             outgoing = GUARD.run("begin", begin, self, args, kwargs)
             if outgoing is None:
                 return await original(self, *args, **kwargs)
-            await admit_async(outgoing)
-            with _UnderWay(outgoing):
+            if isinstance(outgoing, Fetch):
                 result = await original(self, *args, **kwargs)
+            else:
+                await admit_async(outgoing)
+                with _UnderWay(outgoing):
+                    result = await original(self, *args, **kwargs)
             GUARD.run("answer", answered, outgoing, result)
             return result
 

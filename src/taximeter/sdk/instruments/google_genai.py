@@ -1,5 +1,5 @@
-"""`google-genai`: contents, chats, embeddings at the Gemini API and at Vertex AI; whole, streamed, asynchronous; and
-Live sessions (`google_live`).
+"""`google-genai`: contents, chats, embeddings, videos at the Gemini API and at Vertex AI; whole, streamed,
+asynchronous; and Live sessions (`google_live`).
 
 A call is `BaseApiClient._request`, an attempt is `_request_once`. A streamed answer is read as the objects that the
 library parses, before it makes models of them.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from taximeter.sdk import meter as meters
+from taximeter.sdk.fetched import Fetch, begun, fetch
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host, host_of
 from taximeter.sdk.instruments.attempts import (
@@ -42,17 +43,18 @@ _CALL: Final = "_taximeter_call"
 _MODEL: Final = re.compile(r"/models/[^/:]+:")
 
 
-def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
+def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | Fetch | None:
     if not INSTRUMENT.metered(api):
         return None
     request = kwargs["http_request"] if "http_request" in kwargs else args[0]
     host = host_of(request.url, meters.meter().settings.url, "google")
     if api.vertexai:
         host = Host("google-vertex", host.through_gateway)
-    path = urlsplit(request.url).path
-    outgoing = sent("gemini", request.method.upper(), path, request.data, host, partial(_rewrite, request))
-    if outgoing is not None:
-        request.headers.update(outgoing.headers)
+    method, path = request.method.upper(), urlsplit(request.url).path
+    outgoing = sent("gemini", method, path, request.data, host, partial(_rewrite, request))
+    if outgoing is None:
+        return fetch("gemini", method, path, request.data, host)
+    request.headers.update(outgoing.headers)
     return outgoing
 
 
@@ -69,18 +71,28 @@ def _told(error: BaseException) -> Told | None:
     return Told(status, json.dumps(getattr(error, "details", None)).encode()) if isinstance(status, int) else None
 
 
-def _answered(outgoing: Sent, response: Any) -> None:
+def _answered(outgoing: Sent | Fetch, response: Any) -> None:
+    body = response.response_stream
+    if isinstance(outgoing, Fetch):
+        outgoing.answered(_payload(body))
+        return
     call = outgoing.call
     call.headed(200, 1)
-    body = response.response_stream
     if isinstance(body, list):
-        text = body[0] if body else ""
-        call.answered(parsed(text.encode() if isinstance(text, str) else text))
+        payload = _payload(body)
+        call.answered(payload)
+        begun(call, payload)
         return
     call.follow("")
     setattr(response, _CALL, call)
     cls: Any = type(response)
     response.__class__ = _followed(cls)
+
+
+def _payload(body: Any) -> object:
+    """The JSON of an answer that is not streamed."""
+    text = body[0] if isinstance(body, list) and body else ""
+    return parsed(text.encode() if isinstance(text, str) else text)
 
 
 @lru_cache(maxsize=8)
