@@ -19,7 +19,7 @@ from taximeter.ingest.imports import engine
 from taximeter.ingest.imports.engine import Import, Tally, outcomes
 from taximeter.ingest.imports.files import RowFile
 from taximeter.ingest.imports.registry import FORMATS, format_named
-from taximeter.ingest.imports.row import Options, Row
+from taximeter.ingest.imports.row import LeftOut, Options, Row
 
 EXAMPLES = settings(max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "40")), deadline=None)
 ZERO = Decimal(0)
@@ -184,6 +184,16 @@ def test_no_row_at_all_crashes_a_reader(form: str, values: dict[str, Any]) -> No
     for one in FORMATS.values():
         one.recognises(values)
     list(outcomes([Row(1, values)], format_named(form), Options(NOW_US)))
+
+
+@pytest.mark.parametrize("written", [9e29, -9e29, "1" + "0" * 25, 253_402_300_800_000_000, -62_135_596_801])
+@pytest.mark.parametrize(("form", "column"), [("generic", "timestamp"), ("openai-usage", "start_time")])
+def test_an_instant_that_no_calendar_has_is_a_mistake_of_its_row(form: str, column: str, written: object) -> None:
+    rows = [Row(1, {**CALL, "results": [{"num_model_requests": 1}], column: written})]
+    (left_out,) = outcomes(rows, format_named(form), Options(NOW_US))
+    assert isinstance(left_out, LeftOut)
+    assert left_out.wrong
+    assert left_out.reason.endswith(f"is no instant: '{written}'")
 
 
 def test_json_of_an_outcome_has_no_float_in_its_money() -> None:

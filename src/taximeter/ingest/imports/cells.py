@@ -25,6 +25,9 @@ MILLISECONDS_FROM: Final = 10**11
 MICROSECONDS_FROM: Final = 10**14
 """Numbers from here on are not seconds since 1970 but milliseconds, or microseconds."""
 
+_EARLIEST_US: Final = to_unix_us(datetime.min.replace(tzinfo=UTC))
+_LATEST_US: Final = to_unix_us(datetime.max.replace(tzinfo=UTC))
+
 
 def first(values: Values, *names: str) -> Any:
     """The first of these keys that says something."""
@@ -114,9 +117,12 @@ def _instant(value: object, name: str) -> int:
 
 
 def _of_number(number: float) -> int:
-    if number >= MICROSECONDS_FROM:
-        return round(number)
-    return round(number * 1_000) if number >= MILLISECONDS_FROM else round(number * 1_000_000)
+    """Raises OverflowError for a moment that no calendar has, and for an infinite one; ValueError for NaN."""
+    per_unit = 1 if number >= MICROSECONDS_FROM else 1_000 if number >= MILLISECONDS_FROM else 1_000_000
+    unix_us = round(number * per_unit)
+    if not _EARLIEST_US <= unix_us <= _LATEST_US:
+        raise OverflowError("no year from 1 to 9999")
+    return unix_us
 
 
 def between_ms(start_us: int, end_us: int | None) -> float | None:
