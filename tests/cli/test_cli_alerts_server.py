@@ -18,6 +18,8 @@ from taximeter.core.ids import uuid7
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))
 from vendors import Vendor, vendor  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.timeout(480)  # each of up to four waits may take the two minutes that `eventually` gives it
+
 CONFIGURATION = """
 rules:
   - {name: burn, measure: cost_usd, over: 10m, each: [feature], where: {environment: prod}, critical: "> 0.01"}
