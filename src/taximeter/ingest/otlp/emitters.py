@@ -199,10 +199,19 @@ def _by_name(named: str) -> str | None:
 
 
 def _by_host(address: str) -> str | None:
-    host = (urlsplit(address).hostname if "//" in address else address.partition(":")[0]) or ""
-    labels = host.lower().split(".")
+    labels = _host_in(address).lower().split(".")
     parents = (".".join(labels[start:]) for start in range(len(labels)))
     return next((HOSTS[name] for name in parents if name in HOSTS), None)
+
+
+def _host_in(address: str) -> str:
+    """The host in a URL or in `host:port`; empty when there is none that can be read."""
+    if "//" not in address:
+        return address.partition(":")[0]
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # brackets without an address in them
+        return ""
 
 
 def _by_model(model: str | None) -> str | None:
