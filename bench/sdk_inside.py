@@ -49,8 +49,8 @@ def steps() -> tuple[Timed, Timed, Timed]:
 
     stainless: Any = library
 
-    begin, parse, answer = Timed(stainless._begin), Timed(stainless.payload_of), Timed(stainless._answered)
-    stainless._begin, stainless.payload_of, stainless._answered = begin, parse, answer
+    begin, parse, answer = Timed(stainless._begin), Timed(stainless.payload_and_text), Timed(stainless._answered)
+    stainless._begin, stainless.payload_and_text, stainless._answered = begin, parse, answer
     return begin, parse, answer
 
 

@@ -127,9 +127,9 @@ def test_a_gist_that_cannot_be_spooled_is_none(gist: dict[str, object]) -> None:
 
 
 def test_a_gist_that_holds_itself_is_none() -> None:
-    gist: dict[str, object] = {}
-    gist["usage"] = gist
-    assert packed(gist) is None
+    usage: dict[str, object] = {}
+    usage["usage"] = usage
+    assert packed({"id": "1", "usage": usage}) is None
 
 
 VALUES = st.recursive(
@@ -139,13 +139,46 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(max_size=9), VALUES, max_size=4))
-def test_a_packed_gist_is_one_line_that_says_the_same(gist: dict[str, Any]) -> None:
-    spooled = packed(gist)
+MEMBERS = st.dictionaries(st.text(max_size=9), VALUES, max_size=3)
+
+
+@given(MEMBERS, VALUES)
+def test_a_packed_gist_is_one_line_that_says_the_same(members: dict[str, Any], usage: Any) -> None:
+    gist = {"id": "1", **members, "usage": usage}
+    spooled = packed(dict(gist))
     assert spooled is not None
     assert spooled.isascii()
     assert "\n" not in spooled
     assert json.loads(spooled) == gist
+
+
+@given(MEMBERS, VALUES, MEMBERS, st.sampled_from([None, 0, 2, "\t"]), st.booleans())
+def test_cut_out_of_its_answer_a_gist_says_the_same(
+    before: dict[str, Any], usage: Any, after: dict[str, Any], indent: Any, ascii_only: bool
+) -> None:
+    answer = {**before, "usage": usage, **after}
+    gist = {"id": "1", "usage": answer["usage"]}
+    spooled = packed(dict(gist), json.dumps(answer, indent=indent, ensure_ascii=ascii_only))
+    assert spooled is not None
+    assert "\n" not in spooled
+    assert json.loads(spooled) == gist
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no JSON",
+        '{"usage":',
+        '{"usage": ',
+        '{"usage":{"a":1},"other":{"usage":{"a":2}}}',
+        '{"usage":{"a":1},"text":"\\"usage\\":{\\"a\\":2}"}',
+        '{"usage":\n  {"a":1}}',
+        '{"usage" : {"a":1}}',
+    ],
+)
+def test_a_body_that_says_its_usage_otherwise_is_not_asked(body: str) -> None:
+    assert packed({"id": "1", "usage": {"a": 1}}, body) == '{"id":"1","usage":{"a":1}}'
 
 
 def test_every_flavour_with_a_gist_is_found_again_by_its_name() -> None:

@@ -11,7 +11,7 @@ import httpx
 import httpx2
 import pytest
 
-from taximeter.sdk.parsed_once import parsed, payload_of
+from taximeter.sdk.parsed_once import parsed, payload_and_text
 
 BODY = b'{"id": "chatcmpl-1", "usage": {"prompt_tokens": 1}}'
 
@@ -22,7 +22,8 @@ def response(request: pytest.FixtureRequest) -> Any:
 
 
 def test_the_first_who_asks_gets_what_was_parsed_and_later_ones_their_own(response: Any) -> None:
-    payload = payload_of(response)
+    payload, text = payload_and_text(response)
+    assert text == BODY.decode()
     first, second = response.json(), response.json()
     assert first is payload
     assert second == payload
@@ -30,7 +31,7 @@ def test_the_first_who_asks_gets_what_was_parsed_and_later_ones_their_own(respon
 
 
 def test_who_asks_for_another_way_of_parsing_gets_it(response: Any) -> None:
-    payload_of(response)
+    payload_and_text(response)
     assert response.json(parse_int=str)["usage"]["prompt_tokens"] == "1"
     assert response.json()["usage"]["prompt_tokens"] == 1
 
@@ -38,7 +39,7 @@ def test_who_asks_for_another_way_of_parsing_gets_it(response: Any) -> None:
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"[" * 100_000, b"null"])
 def test_what_cannot_be_parsed_is_left_to_the_library(body: bytes) -> None:
     response = httpx2.Response(200, content=body)
-    assert payload_of(response) is None
+    assert payload_and_text(response)[0] is None
     assert "json" not in vars(response)
 
 
@@ -60,12 +61,12 @@ def test_a_response_class_of_somebody_else_parses_for_itself() -> None:
             return "HELLO"
 
     response = Shouting(200, content=BODY)
-    assert payload_of(response) == json.loads(BODY)
+    assert payload_and_text(response) == (json.loads(BODY), BODY.decode())
     assert response.json() == "HELLO"
 
 
 def test_a_response_can_be_pickled_and_copied_as_ever(response: Any) -> None:
-    payload_of(response)
+    payload_and_text(response)
     for twin in (pickle.loads(pickle.dumps(response)), copy.copy(response)):
         assert twin.json() == json.loads(BODY)
     assert response.json() == json.loads(BODY)

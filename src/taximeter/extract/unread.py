@@ -39,6 +39,7 @@ versions are read by it, so that a name stays."""
 LONGEST_GIST: Final = 4_096
 """Characters of a gist. An answer that says more is read at once."""
 
+_USAGE: Final = '"usage":'
 _AT: Final = len(PREFIX) - 1
 _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
@@ -67,13 +68,34 @@ def _plain_encoder() -> Any:
 _pieces: Final = _plain_encoder()
 
 
-def packed(gist: dict[str, object]) -> str | None:
-    """A gist as JSON; None when it is too long, or no JSON after all."""
+def packed(gist: dict[str, object], body: str = "") -> str | None:
+    """A gist as JSON; None when it is too long, or no JSON after all.
+
+    `body` is the answer as it came, where it is at hand: of that the usage is cut out, which takes half as long as
+    writing it anew. The gist is used up.
+    """
+    usage = gist.pop("usage")
     try:
         text = "".join(_pieces(gist, 0))
+        text = f'{text[:-1]},"usage":{_usage_in(body, usage) or "".join(_pieces(usage, 0))}}}'
     except (TypeError, ValueError, RecursionError):
         return None
     return text if len(text) <= LONGEST_GIST else None
+
+
+def _usage_in(body: str, usage: object) -> str | None:
+    """Where a body says it last, its usage as it is written there, in one line; None when that is another one."""
+    at = body.rfind(_USAGE) + len(_USAGE)
+    try:
+        if body[at] == " ":
+            at += 1
+        found, end = _scan(body, at)
+    except (IndexError, StopIteration, ValueError):
+        return None
+    if found != usage:
+        return None
+    written = body[at:end]
+    return written.replace("\n", "") if "\n" in written else written
 
 
 def finished(line: bytes) -> bytes:

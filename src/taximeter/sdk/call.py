@@ -67,9 +67,9 @@ class Call:
         self._further = ""  # members of its records that few calls have
         self._begun = _NOWHERE  # where it is noted that it has begun
         self._meter = meter
-        clock = self._clock = meter.clock
-        self.started_at_us = clock.now_us()
-        self._began = clock.monotonic()
+        self.started_at_us = meter.clock.now_us()
+        monotonic = meter.monotonic  # called as a method it would be looked for in the class, at each call
+        self._began = monotonic()
         self._event_id: str | None = None
         try:
             self._random_part = meter.ids.prepared.pop()
@@ -83,7 +83,7 @@ class Call:
             self._facts = flavour.read_request(request)
         else:
             self._request = request
-        self._open = True
+        self._open = [None]  # who takes out what is in there has ended it
         if TRACE in loaded_modules:
             self._further = span_members()
 
@@ -157,8 +157,8 @@ class Call:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
         is in front of whatever is appended."""
         try:
-            del self._open  # atomic, so that of several ends in several threads one counts
-        except AttributeError:
+            self._open.pop()  # atomic, so that of several ends in several threads one counts
+        except IndexError:
             return False
         self._begun.pop(self, None)
         return True
@@ -187,12 +187,12 @@ class Call:
 
     def again(self) -> None:
         """The next attempt leaves."""
-        self._open = True
+        self._open = [None]
         self._http_status = None
         self._attempt += 1
         self._event_id = attempt_id(self._first_id, self._attempt)
-        self.started_at_us = self._clock.now_us()
-        self._began = self._clock.monotonic()
+        self.started_at_us = self._meter.clock.now_us()
+        self._began = self._meter.monotonic()
         self.leave(meters.meter())
 
     @property
@@ -220,7 +220,7 @@ class Call:
         self._event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
         self._body = None
-        self._open = True
+        self._open = [None]
 
     def _is_attempt(self, attempt: int) -> None:
         """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
@@ -229,13 +229,14 @@ class Call:
             self._event_id = attempt_id(self.event_id, attempt)
         self._attempt = max(self._attempt, attempt)
 
-    def answered(self, payload: object) -> None:
-        """A whole answer is there: parsed JSON, or None when it is none."""
+    def answered(self, payload: object, body: str = "") -> None:
+        """A whole answer is there: parsed JSON, or None when it is none; and its text, where that is at hand."""
         flavour, status = self.flavour, self._http_status or 200
         first = self._attempt == 1 and self._successes < 2
-        if first and flavour.gist is not None and status == 200 and self.hold is None:
-            gist = flavour.gist(payload)
-            if gist is not None and (said := packed(gist)) is not None:
+        gist_of = flavour.gist
+        if first and gist_of is not None and status == 200 and self.hold is None:
+            gist = gist_of(payload)
+            if gist is not None and (said := packed(gist, body)) is not None:
                 if self._ended():
                     self._spool_unread(said)
                 return
@@ -247,7 +248,8 @@ class Call:
         meter = self._meter
         about = self._about or meter.about(self, self._asked_model)
         meter.unlearnt.append((about, gist))
-        took_us = int((self._clock.monotonic() - self._began) * 1_000_000)
+        monotonic = meter.monotonic
+        took_us = int((monotonic() - self._began) * 1_000_000)
         (meters.current or meters.meter()).append(
             f'{{"unread":["{self.flavour.name}",{self.started_at_us},{took_us},"{self._random_part}",{gist}]'
             f"{about.members}{self._further}}}"
@@ -265,7 +267,7 @@ class Call:
             return
         self.reader.feed(chunk)
         if self._first_content is None and self.reader.content_started:
-            self._first_content = self._clock.monotonic()
+            self._first_content = self._meter.monotonic()
 
     def took_event(self, event: Payload) -> None:
         """An event of a stream that the client library has parsed."""
@@ -273,7 +275,7 @@ class Call:
             return
         self.reader.feed_event(event)
         if self._first_content is None and self.reader.content_started:
-            self._first_content = self._clock.monotonic()
+            self._first_content = self._meter.monotonic()
 
     def _keep(self, chunk: bytes) -> None:
         if self._body is None:
@@ -288,7 +290,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if not hasattr(self, "_open"):
+        if not self._open:
             return
         reading = self._read_so_far()
         if reading.error_type:
@@ -350,7 +352,7 @@ class Call:
         usage, estimated = self._usage(reading)
         if usage.output_tokens is not None and not estimated:
             self._known().expected.learn(usage.output_tokens)
-        duration_ms = (self._clock.monotonic() - self._began) * 1000
+        duration_ms = (self._meter.monotonic() - self._began) * 1000
         outcome = f',"status":"{status}","attempt":{self._attempt},"duration_ms":{duration_ms:.3f}'
         if self._http_status is not None:
             outcome += f',"http_status":{self._http_status}'

@@ -91,6 +91,7 @@ class Meter:
         self.settings = settings
         self.limiter = limiter
         self.clock = clock
+        self.monotonic = clock.monotonic
         self.spool = spool
         self._sender = sender
         self._expected = ExpectedOutput()

@@ -34,7 +34,7 @@ from taximeter.sdk.guard import GUARD
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
 from taximeter.sdk.limiting import Limited, ask_of
-from taximeter.sdk.parsed_once import payload_of
+from taximeter.sdk.parsed_once import payload_and_text
 from taximeter.sdk.tap import install
 from taximeter.sdk.usage_chunk import hide_usage_chunk
 from taximeter.sdk.yielding import usage_chunk_is_read
@@ -170,10 +170,11 @@ def _check(owner: Any) -> None:
 # ── a call leaves ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begin(instrument: Instrument, client: Any, options: Any) -> _Outgoing | None:
-    """The call that these options make, noted as begun; None when it is not one that is metered."""
+def _begin(instrument: Instrument, client: Any, own: Mapping[str, Any], options: Any) -> _Outgoing | None:
+    """The call that these options make, noted as begun; None when it is not one that is metered. `own` is what the
+    client itself has, beside its class."""
     meter = meters.current or meters.meter()
-    asked, own = vars(options), vars(client)  # by itself each of them is looked for in the class first
+    asked = vars(options)  # by itself each of them is looked for in the class first
     path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
     kind = (meter, own.get("_base_url") or client.base_url, path, asked["method"])
     known: _Known | None = own.get(_KNOWN)
@@ -307,7 +308,7 @@ def _answered(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
         return  # the library raises it in a moment, or tries again
     outgoing.headed(http_status, arguments.get("retries_taken", 0) + 1)
     if response.is_closed:
-        outgoing.answered(payload_of(response))
+        outgoing.answered(*payload_and_text(response))
     else:
         outgoing.follow(response.headers.get("content-type", ""))
         install(outgoing, response)
@@ -327,7 +328,7 @@ def _streams(outgoing: _Outgoing, stream: Any) -> None:
 def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
     original = client.request
     run = _request_async if asynchronous else _request
-    return update_wrapper(partial(run, instrument, client, original), original)
+    return update_wrapper(partial(run, instrument, client, vars(client), original), original)
 
 
 def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
@@ -335,9 +336,10 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
 
     @wraps(original)
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        if _MARK in vars(self):  # patched by itself already
+        own = vars(self)
+        if _MARK in own:  # patched by itself already
             return original(self, cast_to, options, *args, **kwargs)
-        return run(instrument, self, original.__get__(self), cast_to, options, *args, **kwargs)
+        return run(instrument, self, own, original.__get__(self), cast_to, options, *args, **kwargs)
 
     return request
 
@@ -345,6 +347,7 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
 def _request(
     instrument: Instrument,
     client: Any,
+    own: Mapping[str, Any],
     original: Any,
     /,
     cast_to: Any,
@@ -352,7 +355,7 @@ def _request(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    outgoing = GUARD.run("begin", _begin, instrument, client, options)
+    outgoing = GUARD.run("begin", _begin, instrument, client, own, options)
     if outgoing is None:
         return original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
@@ -377,6 +380,7 @@ def _request(
 async def _request_async(
     instrument: Instrument,
     client: Any,
+    own: Mapping[str, Any],
     original: Any,
     /,
     cast_to: Any,
@@ -384,7 +388,7 @@ async def _request_async(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    outgoing = GUARD.run("begin", _begin, instrument, client, options)
+    outgoing = GUARD.run("begin", _begin, instrument, client, own, options)
     if outgoing is None:
         return await original(cast_to, options, *args, **kwargs)
     if outgoing.limited is not None:
