@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,31 @@ def test_a_client_made_from_it_is_metered_too(
         chat(getattr(getattr(client, make)(timeout=5), make)(timeout=6))
         chat(client)
     assert len(written.events) == 2
+
+
+@pytest.mark.parametrize("library", ["openai", "anthropic"])
+def test_a_client_that_python_copied_calls_for_itself_and_is_metered_too(
+    library: str, provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    with taximeter.instrument(client_for(library, "http://127.0.0.1:9")) as client:
+        twin = copy.copy(client)
+        twin.api_key, twin.base_url = "another", provider.url
+        twin.post("chat/completions", cast_to=object, body={"model": "gpt-4o-mini"})
+        copy.copy(twin).post("chat/completions", cast_to=object, body={"model": "gpt-4o-mini"})
+        assert client.api_key == "k"
+    assert ["another" in str(headers) for _, headers, _ in provider.requests] == [True, True]
+    assert [event["status"] for event in written.events] == ["ok", "ok"]
+
+
+def test_what_else_a_client_holds_is_copied_with_it(client_for: ClientFor) -> None:
+    class Named(openai.OpenAI):
+        __slots__ = ("name",)
+
+    client = Named(api_key="k", base_url="http://127.0.0.1:9", http_client=openai.DefaultHttpxClient(verify=False))
+    client.name, client.tag = "n", "t"  # type: ignore[attr-defined]
+    twin: Any = copy.copy(taximeter.instrument(client))
+    assert (twin.name, twin.tag, twin.base_url) == ("n", "t", client.base_url)
+    client.close()
 
 
 def test_instrument_all_meters_every_client_and_can_be_undone(

@@ -11,7 +11,7 @@ Two places are patched, both on the client, both there since the first releases 
 A third is patched where it is there: `_sleep_for_retry(response=..., ...)`, which is called between two attempts of a
 call and never when the first one succeeds. Without it a call with all its attempts is one event.
 
-A client that is made from another (`copy`, `with_options`) is patched like it.
+A client that is made from another (`copy`, `with_options`, Python's `copy.copy`) is patched like it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ _KNOWN: Final = "_taximeter_known"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _RETRY: Final = "_sleep_for_retry"
 _COPIES: Final = ("copy", "with_options")
+_TAKEN_APART: Final = "__reduce_ex__"
+"""What `copy.copy` asks an object for."""
+
 
 _QUESTION: Final = b"stream_options"
 _REFUSED_FIELD: Final = (400, 422)
@@ -119,6 +122,7 @@ class Instrument:
         patched["_process_response"] = _processing(client._process_response)
         if hasattr(client, _RETRY):
             patched[_RETRY] = _bound_retrying(getattr(client, _RETRY), asynchronous)
+        patched[_TAKEN_APART] = _taking_apart(client, self, frozenset((*patched, _TAKEN_APART, _MARK)))
         for name, method in patched.items():
             setattr(client, name, method)
         setattr(client, _MARK, True)
@@ -486,3 +490,21 @@ def _copying(original: Callable[..., Any], instrument: Instrument) -> Callable[.
         return client
 
     return copy_client
+
+
+def _taking_apart(client: Any, instrument: Instrument, ours: frozenset[str]) -> Callable[[Any], Any]:
+    """How Python copies this client: without `ours`, which go on calling this one. Its copy gets its own."""
+    cls: Any = type(client)
+
+    def taken_apart(protocol: Any) -> Any:
+        state = cls.__reduce_ex__(client, protocol)[2]
+        own = {name: value for name, value in vars(client).items() if name not in ours}
+        return partial(_empty, instrument), (cls,), (own, state[1] if isinstance(state, tuple) else None)
+
+    return taken_apart
+
+
+def _empty(instrument: Instrument, cls: Any) -> Any:
+    client = cls.__new__(cls)
+    GUARD.run("copy", instrument.patch_client, client)
+    return client
