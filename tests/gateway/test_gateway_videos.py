@@ -96,7 +96,7 @@ def asked_at_gemini(rig: Rig, **parameters: Any) -> GenerateVideosOperation:
     """As clients ask that know how to; the library has forgotten it."""
     asking = {"instances": [{"prompt": "a taxi"}], "parameters": parameters}
     answer = rig.ask(f"/google/v1beta/models/{MODEL}:predictLongRunning", asking).json
-    return GenerateVideosOperation(name=answer["name"])
+    return GenerateVideosOperation.model_validate({"name": answer["name"]})
 
 
 def test_a_video_at_gemini_counts_once_by_what_was_asked_for(simulator: RunningSimulator) -> None:

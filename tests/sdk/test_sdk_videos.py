@@ -19,6 +19,7 @@ from google.genai.types import (
 from replay import Answer, Provider, Written
 
 import taximeter
+from taximeter.extract import Jobs
 from taximeter.sdk import fetched
 from taximeter.sdk.guard import GUARD
 from taximeter.simulator.running import RunningSimulator
@@ -30,7 +31,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWar
 MODEL = "veo-3.1-fast-generate-001"
 SOURCE = GenerateVideosSource(prompt="a taxi at night")
 WANTED = GenerateVideosConfig(number_of_videos=2, resolution="1080p", duration_seconds=6, generate_audio=False)
-ASKING = {"instances": [{"prompt": "a taxi"}], "parameters": {"durationSeconds": 4, "resolution": "4k"}}
+ASKING: dict[str, object] = {
+    "instances": [{"prompt": "a taxi"}],
+    "parameters": {"durationSeconds": 4, "resolution": "4k"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def client_at(url: str, vertexai: bool) -> genai.Client:
 def asked_at_gemini(client: genai.Client) -> GenerateVideosOperation:
     """As versions of the library ask that know how to; this one has forgotten it."""
     answer = client._api_client.request("post", f"models/{MODEL}:predictLongRunning", ASKING)
-    return GenerateVideosOperation(name=json.loads(answer.body or "")["name"])
+    return GenerateVideosOperation.model_validate({"name": json.loads(answer.body or "")["name"]})
 
 
 def at_vertex(url: str) -> GenerateVideosOperation:
@@ -124,7 +128,7 @@ def test_whoever_fetches_it_elsewhere_tells_of_the_same_event(
     simulator: RunningSimulator, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operation = at_vertex(simulator.url)
-    monkeypatch.setattr(fetched, "_jobs", fetched.Jobs())  # another process remembers nothing of this one
+    monkeypatch.setattr(fetched, "_jobs", Jobs())  # another process remembers nothing of this one
     fetched._counted.clear()
     with client_at(simulator.url, vertexai=True) as client:
         client.operations.get(operation)
@@ -160,14 +164,14 @@ def test_a_video_that_is_not_there_is_not_counted(told: dict[str, Any], provider
     provider.answers = [said(told)]
     with client_at(provider.url, vertexai=False) as client:
         for _ in range(3):
-            client.operations.get(GenerateVideosOperation(name=NAME))
+            client.operations.get(GenerateVideosOperation.model_validate({"name": NAME}))
     assert written.lines == []
 
 
 def test_a_fetch_that_fails_is_no_call(provider: Provider, written: Written) -> None:
     provider.answers = [said({"error": {"code": 404, "message": "no", "status": "NOT_FOUND"}}, 404)]
     with client_at(provider.url, vertexai=False) as client, pytest.raises(genai.errors.ClientError):
-        client.operations.get(GenerateVideosOperation(name=NAME))
+        client.operations.get(GenerateVideosOperation.model_validate({"name": NAME}))
     assert written.lines == []
 
 

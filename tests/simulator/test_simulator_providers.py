@@ -349,7 +349,9 @@ def test_gemini_makes_videos_as_well(simulator: RunningSimulator) -> None:
     asking = {"instances": [{"prompt": HELLO}], "parameters": {"durationSeconds": 5}}
     asked = httpx.post(f"{url}/models/veo-2.0-generate-001:predictLongRunning", json=asking, headers=key).json()
     with gemini(simulator) as client:
-        done, row = row_after(simulator, lambda: fetched(client, GenerateVideosOperation(name=asked["name"]), 3))
+        done, row = row_after(
+            simulator, lambda: fetched(client, GenerateVideosOperation.model_validate({"name": asked["name"]}), 3)
+        )
     assert done.response is not None
     assert len(done.response.generated_videos) == 1
     assert (row["provider"], row["call_id"], row["units"]) == ("google", asked["name"], {"video_seconds": 5})
