@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +20,9 @@ from google.genai.types import (
     HttpOptions,
 )
 
+from taximeter.extract import flavour_for
 from taximeter.gateway import GatewaySettings, Provider
+from taximeter.gateway.polled import Poll
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
@@ -190,8 +194,39 @@ def test_the_videos_themselves_pass_uncounted() -> None:
         assert (rig.log.lines, rig.gateway.failures) == ([], {})
 
 
+INLINE = base64.b64encode(random.Random(5).randbytes(1_200_000)).decode()
+
+
+@pytest.mark.parametrize("packed", [{}, {"content_encoding": "gzip"}], ids=["plain", "gzip"])
+def test_of_videos_that_are_in_the_answer_itself_nothing_is_kept_and_they_count(packed: dict[str, str]) -> None:
+    videos = [{"bytesBase64Encoded": INLINE, "mimeType": "video/mp4"}] * 3
+    large = {**DONE, "response": {"videos": videos, "raiMediaFilteredCount": 1}}
+    with scripted(settings=GatewaySettings(tap_limit_bytes=2_000_000)) as rig:
+        fetched(rig, large, 200, **packed)
+        (event,) = rig.log.lines
+        assert rig.gateway.failures == {}
+    assert (event["units"], event["response_id"]) == ({"video_seconds_with_audio": 24}, NAME)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 7, 1_000, 5_000, 1_000_000])
+def test_however_it_comes_in_pieces_the_rest_of_it_is_read(size_bytes: int) -> None:
+    film = INLINE[:9_000]
+    told = {**DONE, "response": {"videos": [{"gcsUri": "", "bytesBase64Encoded": film}, {"encodedVideo": film}]}}
+    body = json.dumps({"metadata": {"counts": [1, 2] * 900}, **told}, indent=2).encode()
+    flavour = flavour_for("gemini", "POST", f"/v1/{VERTEX}/{MODEL}:fetchPredictOperation", polled=True)
+    assert flavour is not None
+    poll = Poll(flavour.fetching(NAME, None), "", {"provider": "google-vertex"}, 10_000_000)
+    poll.begin("application/json", None)
+    for at in range(0, len(body), size_bytes):
+        poll.feed(body[at : at + size_bytes])
+    read = poll.reading()
+    assert read is not None
+    assert (read.usage.units, read.response_id) == ({"video_seconds_with_audio": 16}, NAME)
+
+
 def test_an_answer_that_is_too_large_to_be_read_is_told_and_passes() -> None:
-    large = {**DONE, "response": {"videos": [{"bytesBase64Encoded": "A" * 100_000}]}}
+    large = {**DONE, "metadata": ["a", 1] * 10_000}
     with scripted(settings=GatewaySettings(tap_limit_bytes=50_000)) as rig:
         assert fetched(rig, large).json == large
-        assert (rig.log.lines, rig.gateway.failures) == ([], {"poll_unread": 1})
+        assert fetched(rig, large, content_encoding="gzip").status == 200
+        assert (rig.log.lines, rig.gateway.failures) == ([], {"poll_unread": 2})

@@ -40,6 +40,10 @@ FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
 _TOLD_BY_POST: Final = frozenset({"openai.chat.retrieve"})
 _TOLD_IN_BACKGROUND: Final = "openai.responses.retrieve"
 _BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true')
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
+_LEAST_OF_A_VIDEO: Final = 1_024
+"""Characters of base64 one after the other in which nothing is said: no name is so long."""
+
 _LONGEST_CUT: Final = 64
 """Bytes of the mark of a background response that may stand in the chunk before."""
 
@@ -88,33 +92,38 @@ class Poll:
         self._limit_bytes = limit_bytes
         self._reader: StreamReader | None = None
         self._unpack: Inflater | None = None
-        self._encoding: bytes | None = None
         self._body = bytearray()
         self._seen = b""
         self._background = flavour.name != _TOLD_IN_BACKGROUND
+        self._may_hold_videos = flavour.read_job is not None
 
     def begin(self, content_type: str, encoding: bytes | None) -> bool:
         """The answer is there. Always True; raises UnreadableError."""
-        self._encoding = encoding
         of_lines = self._flavour.several and "application/json" not in content_type
         if of_lines or self._flavour.streams(content_type):
             self._reader = self._flavour.stream(decode=decode_json)
-            self._unpack = inflater(encoding, self._limit_bytes)
+        self._unpack = inflater(encoding, self._limit_bytes)
         return True
 
     def feed(self, chunk: bytes) -> bool:
         """Take in bytes of the answer. Always True; raises UnreadableError."""
-        if self._reader is None:
-            self._body += chunk
-            if len(self._body) > self._limit_bytes:
-                raise UnreadableError("too large")
-            return True
         data = chunk if self._unpack is None else self._unpack.feed(chunk)
+        if self._reader is None:
+            self._keep(data)
+            return True
         if not self._background:
             self._seen = self._seen[-_LONGEST_CUT:] + data
             self._background = _BACKGROUND.search(self._seen) is not None
         self._reader.feed(data)
         return True
+
+    def _keep(self, data: bytes) -> None:
+        kept = without_videos(data) if self._may_hold_videos else data
+        if self._unpack is not None:
+            self._unpack.is_let_go(len(data) - len(kept))
+        self._body += kept
+        if len(self._body) > self._limit_bytes:
+            raise UnreadableError("too large")
 
     def reading(self) -> Reading | None:
         """What the whole answer tells; None when that is nothing that counts. Raises UnreadableError."""
@@ -122,7 +131,7 @@ class Poll:
             self._reader.end()
             told = self._reader.reading()
         else:
-            payload = read_json(bytes(self._body), self._encoding, self._limit_bytes)
+            payload = read_json(bytes(self._body), None, self._limit_bytes)
             told = self._flavour.read_answer(200, payload)
             self._background = self._background or (isinstance(payload, dict) and payload.get("background") is True)
         if self._flavour.several:
@@ -165,6 +174,14 @@ class Poll:
             reported_cost_usd=told.reported_cost_usd,
             **self._known,
         )
+
+
+def without_videos(data: bytes) -> bytes:
+    """A part of an answer in JSON; of what is in it in base64 and long, a video of many megabytes, one letter."""
+    return b'"'.join(
+        b"A" if len(piece) >= _LEAST_OF_A_VIDEO and not piece.translate(None, _BASE64) else piece
+        for piece in data.split(b'"')
+    )
 
 
 class PollReader:

@@ -58,6 +58,10 @@ class Inflater:
                 self._inflate = zlib.decompressobj(_GZIP_HEADER)
         return data
 
+    def is_let_go(self, size_bytes: int) -> None:
+        """So much of what was unpacked is not kept, and not bounded."""
+        self._left += size_bytes
+
     def _unpacked(self, chunk: bytes) -> bytes:
         try:
             data = self._inflate.decompress(chunk, self._left + 1)
