@@ -55,6 +55,11 @@ def test_bodies_are_read_as_the_library_would(body: bytes) -> None:
     assert json.dumps(parsed(body)) == expected
 
 
+@pytest.mark.parametrize("text", ["", "no JSON", "[" * 100_000, "null", ' {"a": 1}\n', '["\ud800"]', '"ü"'])
+def test_text_that_a_library_has_decoded_is_read_like_its_bytes(text: str) -> None:
+    assert parsed(text) == parsed(text.encode("utf-8", "surrogatepass"))
+
+
 def test_a_response_class_of_somebody_else_parses_for_itself() -> None:
     class Shouting(httpx2.Response):
         def json(self, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ import taximeter
 from taximeter.extract import Jobs
 from taximeter.sdk import fetched
 from taximeter.sdk.guard import GUARD
+from taximeter.sdk.instruments import google_genai
 from taximeter.simulator.running import RunningSimulator
 from taximeter.simulator.settings import Settings
 
@@ -153,6 +154,27 @@ HELD_BACK = {
     "done": True,
     "response": {"generateVideoResponse": {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["no"]}},
 }
+
+
+FILM = {"video": {"encodedVideo": "AAAAIGZ0eXBpc29t", "encoding": "video/mp4"}}
+
+
+def test_what_was_counted_is_not_read_again(
+    provider: Provider, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[object]()
+
+    def parsed(body: str) -> object:
+        read.append(body)
+        return json.loads(body)
+
+    monkeypatch.setattr(google_genai, "parsed", parsed)
+    made = {"name": NAME, "done": True, "response": {"generateVideoResponse": {"generatedSamples": [FILM]}}}
+    provider.answers = [said({"name": NAME}), said(made)]
+    with client_at(provider.url, vertexai=False) as client:
+        for _ in range(4):
+            client.operations.get(GenerateVideosOperation.model_validate({"name": NAME}))
+    assert (len(read), written.event["units"]) == (2, {"video_seconds_with_audio": 8})
 
 
 def said(told: Any, status: int = 200) -> Answer:

@@ -76,7 +76,8 @@ class Fetch:
 
 
 def fetch(kind: str, method: str, path: str, body: object, host: Host) -> Fetch | None:
-    """The fetch that a request is; None when it is none, or our own gateway counts what it tells."""
+    """The fetch that a request is; None when it is none, our own gateway counts what it tells, or it was counted: the
+    answer may hold the whole video, and is not read again."""
     if host.through_gateway:
         return None
     flavour = flavour_for(kind, method, path, polled=True)
@@ -84,4 +85,6 @@ def fetch(kind: str, method: str, path: str, body: object, host: Host) -> Fetch 
         return None
     said: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
     usage_id = flavour.usage_id or flavour.read_request(said).usage_id
-    return None if usage_id is None else Fetch(flavour, host.provider, usage_id)
+    if usage_id is None or usage_event_id(host.provider, usage_id) in _counted:
+        return None
+    return Fetch(flavour, host.provider, usage_id)

@@ -29,8 +29,13 @@ def payload_and_text(response: Any) -> tuple[object, str]:
 
 
 def parsed(body: object) -> object:
-    """The JSON in a body, or None when it is none."""
-    return read(body)[0]
+    """The JSON in a body, or in its text; None when it is none."""
+    if not isinstance(body, str):
+        return read(body)[0]
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read(body: object) -> tuple[object, str]:

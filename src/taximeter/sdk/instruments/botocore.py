@@ -82,8 +82,7 @@ def _body(operation: str, parameters: Mapping[str, Any]) -> object:
     """The request's JSON. Parameters have the names of the wire; an invoked model's body is there as it is sent."""
     if not operation.startswith("InvokeModel"):
         return parameters
-    body = parameters.get("body")
-    return parsed(body.encode() if isinstance(body, str) else body)
+    return parsed(parameters.get("body"))
 
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────

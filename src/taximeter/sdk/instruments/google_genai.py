@@ -91,8 +91,7 @@ def _answered(outgoing: Sent | Fetch, response: Any) -> None:
 
 def _payload(body: Any) -> object:
     """The JSON of an answer that is not streamed."""
-    text = body[0] if isinstance(body, list) and body else ""
-    return parsed(text.encode() if isinstance(text, str) else text)
+    return parsed(body[0]) if isinstance(body, list) and body else None
 
 
 @lru_cache(maxsize=8)
