@@ -358,7 +358,14 @@ def test_gemini_makes_videos_as_well(simulator: RunningSimulator) -> None:
     assert httpx.get(f"{url}/models/veo-2.0-generate-001/operations/none", headers=key).status_code == 404
 
 
-@pytest.mark.parametrize("asking", [{}, {"instances": [{}], "parameters": {"resolution": "huge"}}])
+IMPOSSIBLE = [
+    *({"resolution": "huge"}, {"durationSeconds": "long"}, {"durationSeconds": 6.5}, {"durationSeconds": 86_400}),
+    *({"durationSeconds": True}, {"sampleCount": "x"}, {"sampleCount": -1}, {"sampleCount": 1_000_000_000}),
+    {"numberOfVideos": 5},
+]
+
+
+@pytest.mark.parametrize("asking", [{}, *({"instances": [{}], "parameters": wanted} for wanted in IMPOSSIBLE)])
 def test_a_video_that_nobody_can_make_is_refused(simulator: RunningSimulator, asking: dict[str, Any]) -> None:
     url = f"{simulator.url}/v1beta/models/veo-3.1-generate-preview:predictLongRunning"
     assert httpx.post(url, json=asking, headers={"x-goog-api-key": "k"}).status_code == 400

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from taximeter.core.usage import Usage
-from taximeter.simulator.asking import Ask, Refusal, bad_request, required_text, text_block, text_in
+from taximeter.simulator.asking import Ask, Refusal, bad_request, optional_count, required_text, text_block, text_in
 from taximeter.simulator.dialects import Caching, Dialect, JobDialect, Route
 from taximeter.simulator.dialects.gemini import GOOGLE
 from taximeter.simulator.dialects.vertex import VERTEX
@@ -21,6 +21,8 @@ from taximeter.simulator.jobs import Job
 from taximeter.simulator.manners import Manners
 
 _SECONDS: Final = 8
+_LENGTHS: Final = frozenset(str(seconds) for seconds in range(1, 61))
+_MOST_VIDEOS: Final = 4
 _UNITS: Final = {
     "720p": "video_seconds",
     "1080p": "video_seconds_1080p",
@@ -52,6 +54,10 @@ class PredictLongRunning(_Videos):
             raise bad_request("instances: required", "instances")
         if _resolution(body) not in _UNITS:
             raise bad_request("resolution: is none of 720p, 1080p, 4k", "resolution")
+        if _seconds(body) not in _LENGTHS:
+            raise bad_request("durationSeconds: must be a whole number of at most 60", "durationSeconds")
+        if _videos(body) > _MOST_VIDEOS:
+            raise bad_request("sampleCount: must be at most 4", "sampleCount")
         blocks = tuple(text_block(text_in(instance)) for instance in instances)
         return Ask(body=body, model=self._model, blocks=blocks, max_output_tokens=0)
 
@@ -90,7 +96,7 @@ class FetchOperation(_Videos):
         wanted = _parameters(self._job.asked)
         silent = wanted.get("generateAudio") is False or self._model.startswith("veo-2")
         unit = _UNITS[_resolution(self._job.asked)] + ("" if silent else "_with_audio")
-        return Usage(units={unit: int(wanted.get("durationSeconds", _SECONDS)) * self._videos()})
+        return Usage(units={unit: int(_seconds(self._job.asked)) * _videos(self._job.asked)})
 
     def whole(self, draft: Draft) -> bytes:
         told: dict[str, Any] = {"name": self._name}
@@ -98,12 +104,8 @@ class FetchOperation(_Videos):
             told |= {"done": True, "response": self._response(draft.number)}
         return msgspec.json.encode(told)
 
-    def _videos(self) -> int:
-        wanted = _parameters(self._job.asked)
-        return int(wanted.get("sampleCount") or wanted.get("numberOfVideos") or 1)
-
     def _response(self, number: str) -> dict[str, Any]:
-        places = [f"{number}_{index}" for index in range(self._videos())]
+        places = [f"{number}_{index}" for index in range(_videos(self._job.asked))]
         if self.manners is VERTEX:
             kind = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
             videos = [{"gcsUri": f"gs://bucket/{place}.mp4", "mimeType": "video/mp4"} for place in places]
@@ -120,7 +122,17 @@ def _parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _resolution(body: Mapping[str, Any]) -> str:
-    return str(_parameters(body).get("resolution", "720p")).lower()
+    return str(_parameters(body).get("resolution") or "720p").lower()
+
+
+def _seconds(body: Mapping[str, Any]) -> str:
+    """As digits, if it is a number that a video can have."""
+    told = _parameters(body).get("durationSeconds")
+    return str(_SECONDS if told is None else told)
+
+
+def _videos(body: Mapping[str, Any]) -> int:
+    return optional_count(_parameters(body), "sampleCount", "numberOfVideos") or 1
 
 
 def _asked_at(manners: Manners) -> Any:
