@@ -164,6 +164,15 @@ def test_cut_out_of_its_answer_a_gist_says_the_same(
     assert json.loads(spooled) == gist
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\r"], ids=repr)
+def test_a_gist_is_one_line_however_the_lines_of_its_answer_end(end: str) -> None:
+    usage = {"prompt_tokens": 3, "details": {"said": "a\r\nb"}}
+    spooled = packed({"id": "1", "usage": usage}, json.dumps({"usage": usage}, indent=2).replace("\n", end))
+    assert spooled is not None
+    assert spooled.splitlines() == [spooled]
+    assert json.loads(spooled) == {"id": "1", "usage": usage}
+
+
 @pytest.mark.parametrize(
     "body",
     [

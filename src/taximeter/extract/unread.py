@@ -95,7 +95,7 @@ def _usage_in(body: str, usage: object) -> str | None:
     if found != usage:
         return None
     written = body[at:end]
-    return written.replace("\n", "") if "\n" in written else written
+    return written.replace("\n", "").replace("\r", "") if "\n" in written else written
 
 
 def finished(line: bytes) -> bytes:
