@@ -2,12 +2,13 @@
 
     python -m bench.sdk_peers [--rounds 60] [--calls 50] [--only NAME ...]
 
-In each process three take turns in short rounds: a bare client, a second one that is bare as well (`control`), and the
-instrumented one. What is bare calls the library's own method, taken before anything was instrumented; all three share
-one HTTP client. So they meet the same state of the machine and of the process. The processes take turns as well,
-against one local server that also swallows whatever is exported. Counted is the CPU time of the whole process, the
-threads that export included, until everything has been flushed. What an instrumentation does below that method is in
-all three, and is not counted.
+In each process three take turns, a few calls each, many times in a round: a bare client, a second one that is bare as
+well (`control`), and the instrumented one. What is bare calls the library's own method, taken before anything was
+instrumented; all three share one HTTP client. So they meet the same state of the machine and of the process. The
+processes take turns as well, round by round, against one local server that also swallows whatever is exported. Counted
+is the CPU time of the calling thread, and for the instrumented one what all other threads of the process take, which
+only export, until everything has been flushed. What an instrumentation does below that method is in all three, and is
+not counted.
 
 What counts is the median over the rounds of what was added, with the interval in which the true median lies with 95 %
 certainty. The verdict takes the unfavourable ends of both. The environments are made on first use (uv) and kept in the
@@ -30,6 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -42,6 +44,8 @@ CERTAIN: Final = 1.96
 WARM_UP_ROUNDS: Final = 2
 ROUNDS: Final = 60
 CALLS: Final = 50
+TURN: Final = 5
+"""Calls in a row of one side. The speed of a shared machine changes within tens of milliseconds."""
 
 SIDES: Final = ("bare", "control", "added")
 """Whose turns they are, in this order: two of which nothing is instrumented, and the one that is."""
@@ -105,13 +109,8 @@ START: Final[Mapping[str, Callable[[str, Any], Callable[[], object]]]] = {
 """Begins the instrumentation, with the URL of the server and the client that is meant; returns what flushes it."""
 
 
-Turn: TypeAlias = tuple[Callable[..., object], Callable[[], object]]
-"""What makes a call, and what flushes what it left behind."""
-
-
 def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
-    """Make a round for each line of the standard input, and print what each side took. A line is the number of the
-    round: who begins changes from one to the next."""
+    """Make a round for each line of the standard input, which is its number, and print what each side took."""
     import openai
     from openai.resources.chat.completions import Completions
 
@@ -119,27 +118,44 @@ def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
     http = openai.DefaultHttpxClient()
     bare, control, ours = (openai.OpenAI(base_url=f"{url}/v1", api_key="k", http_client=http) for _ in SIDES)
     flush = START[name](url, ours)
-
-    def nothing() -> None:
-        pass
-
-    create = [partial(untouched, bare.chat.completions), partial(untouched, control.chat.completions)]
-    turns: list[Turn] = [*((one, nothing) for one in create), (ours.chat.completions.create, flush)]
+    creates = (
+        partial(untouched, bare.chat.completions),
+        partial(untouched, control.chat.completions),
+        ours.chat.completions.create,
+    )
+    turns = [partial(_turn, partial(create, model="gpt-4o-mini", messages=messages)) for create in creates]
+    times = max(calls // TURN, 1)
     for line in sys.stdin:
-        took = [0.0] * len(turns)
-        for place in range(len(turns)):
-            side = (int(line) + place) % len(turns)
-            took[side] = _cpu_us_per_call(turns[side], messages, calls)
-        print(f"{TOOK}{json.dumps(took)}", flush=True)
+        took = _round(turns, flush, range(int(line) * times, (int(line) + 1) * times))
+        print(f"{TOOK}{json.dumps([us / (times * TURN) for us in took])}", flush=True)
 
 
-def _cpu_us_per_call(turn: Turn, messages: Any, calls: int) -> float:
-    create, flush = turn
-    before = time.process_time()
-    for _ in range(calls):
-        create(model="gpt-4o-mini", messages=messages)
-    flush()
-    return (time.process_time() - before) / calls * 1e6
+def _round(turns: Sequence[Callable[[], None]], flush: Callable[[], object], numbers: range) -> list[float]:
+    """CPU microseconds of each side, the last of which has to be flushed. Who is first, and who comes behind whom,
+    goes through all orders: each leaves the caches to the next."""
+    took = [0.0] * len(turns)
+    orders = [*permutations(range(len(turns)))]
+    beside = _other_threads_us()
+    for number in numbers:
+        for side in orders[number % len(orders)]:
+            took[side] += _thread_us(turns[side])
+    took[-1] += _thread_us(flush) + _other_threads_us() - beside
+    return took
+
+
+def _turn(call: Callable[[], object]) -> None:
+    for _ in range(TURN):
+        call()
+
+
+def _thread_us(work: Callable[[], object]) -> float:
+    before = time.thread_time()
+    work()
+    return (time.thread_time() - before) * 1e6
+
+
+def _other_threads_us() -> float:
+    return (time.process_time() - time.thread_time()) * 1e6
 
 
 # ── around them ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,7 +281,7 @@ def told(turns: Turns) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each side in a round")
+    parser.add_argument("--calls", type=int, default=CALLS, help=f"of each side in a round, {TURN} in a row")
     parser.add_argument("--only", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
     chosen = parser.parse_args()
     print(*told(take_turns(chosen.only, chosen.rounds, chosen.calls)), sep="\n")
