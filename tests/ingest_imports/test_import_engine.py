@@ -186,6 +186,14 @@ def test_no_row_at_all_crashes_a_reader(form: str, values: dict[str, Any]) -> No
     list(outcomes([Row(1, values)], format_named(form), Options(NOW_US)))
 
 
+@pytest.mark.parametrize("odd", [{"a": 1}, [], None, 7, 0.5], ids=repr)
+def test_a_row_with_an_odd_value_in_any_of_its_places_is_recognised_or_not(odd: object) -> None:
+    for _, row in KNOWN_ROWS:
+        for name in row:
+            for one in FORMATS.values():
+                assert one.recognises({**row, name: odd}) in (True, False)
+
+
 @pytest.mark.parametrize("written", [9e29, -9e29, "1" + "0" * 25, 253_402_300_800_000_000, -62_135_596_801])
 @pytest.mark.parametrize(("form", "column"), [("generic", "timestamp"), ("openai-usage", "start_time")])
 def test_an_instant_that_no_calendar_has_is_a_mistake_of_its_row(form: str, column: str, written: object) -> None:

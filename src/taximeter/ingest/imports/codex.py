@@ -31,7 +31,8 @@ class Codex:
     title = "Codex rollout"
 
     def recognises(self, values: Values) -> bool:
-        return values.get("type") in _LINES and "payload" in values and "timestamp" in values
+        kind = values.get("type")
+        return isinstance(kind, str) and kind in _LINES and "payload" in values and "timestamp" in values
 
     def reader(self, _options: Options) -> _Reader:
         return _Reader()
