@@ -50,7 +50,6 @@ _COPIES: Final = ("copy", "with_options")
 _TAKEN_APART: Final = "__reduce_ex__"
 """What `copy.copy` asks an object for."""
 
-
 _QUESTION: Final = b"stream_options"
 _REFUSED_FIELD: Final = (400, 422)
 """How servers answer to a field that they do not know."""
