@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_answers import Case, cases, parsed
 
 from taximeter.core.ids import EventIds, parse_event_id, unix_ms_of
 from taximeter.extract import KINDS
 from taximeter.extract.flavour import Route
-from taximeter.extract.unread import FLAVOURS, LONGEST_GIST, PREFIX, event_id, finished, packed
+from taximeter.extract.unread import FLAVOURS, PREFIX, event_id, finished
 
 STARTED_US = 1_790_000_000_123_456
 RANDOM_PART = "7abc-8def-0123456789ab"
@@ -81,17 +80,6 @@ def test_random_parts_make_ids_of_version_seven() -> None:
     )
 
 
-@pytest.mark.parametrize("recorded", [case for case in cases() if not case.stream], ids=lambda case: case.id)
-def test_an_event_of_a_recorded_answer_says_nothing_of_its_content(recorded: Case) -> None:
-    answer = parsed(recorded.body)
-    gist = None if recorded.flavour.gist is None or recorded.status != 200 else recorded.flavour.gist(answer)
-    if gist is None:
-        return
-    assert isinstance(answer, dict)
-    assert gist.keys() <= {"id", "model", "service_tier", "usage", "status", "output"}
-    assert not gist.get("output")
-
-
 @pytest.mark.parametrize(
     "spooled",
     [
@@ -111,83 +99,6 @@ def test_an_event_of_a_recorded_answer_says_nothing_of_its_content(recorded: Cas
 def test_a_line_that_nobody_can_read_stays_as_it_is(spooled: bytes) -> None:
     assert finished(spooled) == spooled
     assert isinstance(event_id(spooled), str)
-
-
-@pytest.mark.parametrize(
-    "gist",
-    [
-        {"usage": "x" * LONGEST_GIST},
-        {"usage": {"at": object()}},
-        {"usage": 10**5_000},
-    ],
-    ids=["too long", "no JSON", "a number of five thousand digits"],
-)
-def test_a_gist_that_cannot_be_spooled_is_none(gist: dict[str, object]) -> None:
-    assert packed(gist) is None
-
-
-def test_a_gist_that_holds_itself_is_none() -> None:
-    usage: dict[str, object] = {}
-    usage["usage"] = usage
-    assert packed({"id": "1", "usage": usage}) is None
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-MEMBERS = st.dictionaries(st.text(max_size=9), VALUES, max_size=3)
-
-
-@given(MEMBERS, VALUES)
-def test_a_packed_gist_is_one_line_that_says_the_same(members: dict[str, Any], usage: Any) -> None:
-    gist = {"id": "1", **members, "usage": usage}
-    spooled = packed(dict(gist))
-    assert spooled is not None
-    assert spooled.isascii()
-    assert "\n" not in spooled
-    assert json.loads(spooled) == gist
-
-
-@given(MEMBERS, VALUES, MEMBERS, st.sampled_from([None, 0, 2, "\t"]), st.booleans())
-def test_cut_out_of_its_answer_a_gist_says_the_same(
-    before: dict[str, Any], usage: Any, after: dict[str, Any], indent: Any, ascii_only: bool
-) -> None:
-    answer = {**before, "usage": usage, **after}
-    gist = {"id": "1", "usage": answer["usage"]}
-    spooled = packed(dict(gist), json.dumps(answer, indent=indent, ensure_ascii=ascii_only))
-    assert spooled is not None
-    assert "\n" not in spooled
-    assert json.loads(spooled) == gist
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\r"], ids=repr)
-def test_a_gist_is_one_line_however_the_lines_of_its_answer_end(end: str) -> None:
-    usage = {"prompt_tokens": 3, "details": {"said": "a\r\nb"}}
-    spooled = packed({"id": "1", "usage": usage}, json.dumps({"usage": usage}, indent=2).replace("\n", end))
-    assert spooled is not None
-    assert spooled.splitlines() == [spooled]
-    assert json.loads(spooled) == {"id": "1", "usage": usage}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "no JSON",
-        '{"usage":',
-        '{"usage": ',
-        '{"usage":{"a":1},"other":{"usage":{"a":2}}}',
-        '{"usage":{"a":1},"text":"\\"usage\\":{\\"a\\":2}"}',
-        '{"usage":\n  {"a":1}}',
-        '{"usage" : {"a":1}}',
-    ],
-)
-def test_a_body_that_says_its_usage_otherwise_is_not_asked(body: str) -> None:
-    assert packed({"id": "1", "usage": {"a": 1}}, body) == '{"id":"1","usage":{"a":1}}'
 
 
 def test_every_flavour_with_a_gist_is_found_again_by_its_name() -> None:

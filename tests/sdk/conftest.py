@@ -74,7 +74,7 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def leave(call: Call, meter: Meter) -> None:
         original(call, meter)
-        meter.spool.flush()
+        meter.spool.sync()
 
     monkeypatch.setattr(Call, "leave", leave)
 

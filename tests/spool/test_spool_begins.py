@@ -15,7 +15,7 @@ import pytest
 from spool_rig import StillClock, all_lines, begin, event_id, line, start_process
 
 from taximeter.spool import Spool, SpoolLimits, adopt, writer
-from taximeter.spool.writer import BEGIN_WITHIN_MS, MOST_BEGINS
+from taximeter.spool.writer import BEGIN_AFTER_MS, BEGIN_LOOK_MS, MOST_BEGINS
 
 
 class OpenCall:
@@ -36,8 +36,12 @@ class OpenCall:
         self.spool.append(line(self.number))
 
 
-def note(spool: Spool, call: OpenCall) -> None:
-    spool.begun[call] = None
+LONG_AGO = 0.0
+"""On the clocks of these spools."""
+
+
+def note(spool: Spool, call: OpenCall, began: float = LONG_AGO) -> None:
+    spool.begun[call] = began
     if not spool.awake:
         spool.wake()
 
@@ -78,9 +82,24 @@ def test_a_call_that_is_open_at_the_next_turn_gets_one_begin_record(spool: Spool
     assert written(spool) == [("begin", 1), ("event", 1)]
 
 
-@pytest.mark.parametrize("look", [Spool.flush, Spool.sync, Spool.close])
-def test_whatever_makes_lines_durable_writes_what_is_open_first(spool: Spool, look: object) -> None:
-    OpenCall(spool, 1).start()
+def test_a_call_that_began_a_moment_ago_gets_none_yet(tmp_path: Path) -> None:
+    clock = StillClock()
+    spool = Spool(tmp_path, clock=clock, writer="sdk", limits=SpoolLimits(sync_interval_ms=3_600_000))
+    spool._flusher = threading.current_thread()
+    for number in range(3):
+        note(spool, OpenCall(spool, number), clock.monotonic())
+        spool.flush()
+        clock.seconds += 0.6 * BEGIN_AFTER_MS / 1000
+    assert written(spool) == [("begin", 0)], "the second is three fifths as old as it has to be, the third is new"
+    assert spool.awake, "the thread comes again for the others"
+    spool.close()
+    assert written(spool) == [("begin", 0), ("begin", 1), ("begin", 2)]
+
+
+@pytest.mark.parametrize("look", [Spool.sync, Spool.close])
+@pytest.mark.parametrize("began", [LONG_AGO, 1e3, 1e6], ids=["long ago", "now", "later, where clocks differ"])
+def test_whatever_makes_everything_durable_writes_what_is_open_first(spool: Spool, look: object, began: float) -> None:
+    note(spool, OpenCall(spool, 1), began)
     look(spool)  # type: ignore[operator]
     assert written(spool) == [("begin", 1)]
 
@@ -213,14 +232,14 @@ LASTING = """
 
     spool = Spool(Path(sys.argv[1]), clock=SystemClock(), writer="w", limits=SpoolLimits(sync_interval_ms=1000))
     answered, lasting, young = map(Call, (1, 2, 3))
-    spool.begun.update(dict.fromkeys((answered, lasting)))
+    spool.begun.update(dict.fromkeys((answered, lasting), time.monotonic()))
     spool.wake()
     spool.begun.pop(answered)
     spool.append(line(1))
     while lasting in spool.begun:
         time.sleep(0.01)
     spool.health()  # waits for the lock, under which it is being written
-    spool.begun[young] = None
+    spool.begun[young] = time.monotonic()
     spool.wake()
     print("now", flush=True)
     time.sleep(100)
@@ -279,7 +298,7 @@ def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(tmp_pa
 
 @pytest.mark.parametrize(
     ("sync_interval_ms", "waits"),
-    [(1000, [0.25] * 4), (600, [0.25, 0.25, 0.1]), (BEGIN_WITHIN_MS, [0.25]), (50, [0.05])],
+    [(1000, [0.2] * 5), (500, [0.2, 0.2, 0.1]), (BEGIN_LOOK_MS, [0.2]), (50, [0.05])],
 )
 def test_a_long_wait_for_the_next_fsync_has_turns_in_it(
     tmp_path: Path, sync_interval_ms: int, waits: list[float]
@@ -326,7 +345,7 @@ def test_a_call_that_begins_while_the_thread_is_at_its_fsync_wakes_it_again(
     spool._write_begun()
     OpenCall(spool, 2).start()
     spool._wake.hush()
-    monkeypatch.setattr(spool, "_write_begun", lambda: None)
+    monkeypatch.setattr(spool, "_write_lasting", lambda: None)
     spool.flush()
     assert spool._wake.wait(0)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract.counts import believable, cache_apart, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.gist import NO_GIST, UsageText, quoted
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.plain import NOT_PLAIN, Plain, is_count, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -95,14 +96,18 @@ def read_plain_answer(message: Any) -> Plain | None:
         return None
 
 
-def message_gist(message: Any) -> dict[str, object] | None:
+def message_gist(message: Any, body: str) -> str | None:
     try:
         usage = message["usage"]
         if type(usage["input_tokens"]) is not int or message.get("error") or "iterations" in usage:
             return None
-        return {"id": message["id"], "model": message["model"], "usage": usage}
-    except NOT_PLAIN:
+        said = f'"id":{quoted(message["id"])},"model":{quoted(message["model"])}'
+        return f'{{{said},"usage":{_message_usage(message, usage, body)}}}'
+    except NO_GIST:
         return None
+
+
+_message_usage: Final = UsageText().of
 
 
 def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:

@@ -20,7 +20,7 @@ ReadRequest: TypeAlias = Callable[[Payload], RequestFacts]
 ReadAnswer: TypeAlias = Callable[[int, object], Reading]
 ReadJob: TypeAlias = Callable[[RequestFacts | None, int, object], Reading]
 ReadPlain: TypeAlias = Callable[[object], Plain | None]
-TakeGist: TypeAlias = Callable[[object], "dict[str, object] | None"]
+TakeGist: TypeAlias = Callable[[object, str], str | None]
 ReadHeaders: TypeAlias = Callable[[Reading, Mapping[str, str]], Reading]
 OpenFraming: TypeAlias = Callable[[], Framing]
 
@@ -73,8 +73,9 @@ class Flavour:
     read_plain: ReadPlain | None = None
     """The shortest way to the reading of a plain answer (status 200); gives None for every other one."""
     gist: TakeGist | None = None
-    """What of a whole answer (status 200) its reading depends on, without its content; None where that is not seen at a
-    glance. The reading of the gist is the reading of the answer, and has a known usage."""
+    """What of a whole answer (status 200) its reading depends on, without its content, as JSON in one line; None where
+    that is not seen at a glance. Taken of the parsed answer, and of its text where that is at hand. The reading of the
+    gist is the reading of the answer, and has a known usage."""
     read_job: ReadJob | None = None
     """Reads the answer of a job together with the facts of the request that asked for it, as far as they are
     remembered. `read_body` reads it without."""

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from taximeter.core.usage import CACHE_PARTS, LARGEST_COUNT, NOTHING_COUNTED, Usage
 from taximeter.extract.counts import CountTable, Units, believable, counts_in, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
+from taximeter.extract.gist import NO_GIST, UsageText, quoted
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
 from taximeter.extract.plain import NOT_PLAIN, PLAIN_COUNT, Plain, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -359,22 +360,20 @@ def read_plain_response(response: Any) -> Plain | None:
         return None
 
 
-def chat_gist(answer: Any) -> dict[str, object] | None:
+def chat_gist(answer: Any, body: str) -> str | None:
     try:
         usage = answer["usage"]
         if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
             return None
-        return {
-            "id": answer["id"],
-            "model": answer["model"],
-            "service_tier": answer.get("service_tier"),
-            "usage": usage,
-        }
-    except NOT_PLAIN:
+        tier = answer.get("service_tier")
+        tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
+        said = f'"id":{quoted(answer["id"])},"model":{quoted(answer["model"])}{tier}'
+        return f'{{{said},"usage":{_chat_usage(answer, usage, body)}}}'
+    except NO_GIST:
         return None
 
 
-def response_gist(response: Any) -> dict[str, object] | None:
+def response_gist(response: Any, body: str) -> str | None:
     try:
         usage = response["usage"]
         if type(usage["input_tokens"]) is not int or response.get("error") or response["status"] != "completed":
@@ -384,11 +383,16 @@ def response_gist(response: Any) -> dict[str, object] | None:
         for item in response["output"]:
             if item["type"] not in _PLAIN_OUTPUT:
                 return None
-        said = {name: response.get(name) for name in ("id", "model", "service_tier")}
-        return {**said, "status": "completed", "output": [], "usage": usage}
-    except NOT_PLAIN:
+        tier = response.get("service_tier")
+        tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
+        said = f'"id":{quoted(response["id"])},"model":{quoted(response["model"])}{tier},"status":"completed"'
+        return f'{{{said},"output":[],"usage":{_response_usage(response, usage, body)}}}'
+    except NO_GIST:
         return None
 
+
+_chat_usage: Final = UsageText().of
+_response_usage: Final = UsageText().of
 
 MOST_FORMS: Final = 256
 """Forms of usages that are remembered. Later ones are found out each time."""

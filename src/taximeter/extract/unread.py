@@ -36,10 +36,6 @@ FLAVOURS: Final = {
 """Every flavour that has a gist, by its name: its module in this room, and what it is called there. Lines of earlier
 versions are read by it, so that a name stays."""
 
-LONGEST_GIST: Final = 4_096
-"""Characters of a gist. An answer that says more is read at once."""
-
-_USAGE: Final = '"usage":'
 _AT: Final = len(PREFIX) - 1
 _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
@@ -49,53 +45,6 @@ _UNREADABLE: Final = (
     *(StopIteration, RecursionError),
 )
 """What is raised on a line that is none of ours; an OSError where it has a time that no calendar has."""
-
-
-def _not_json(value: object) -> Any:
-    raise TypeError(f"{type(value).__name__} is not of JSON")
-
-
-def _plain_encoder() -> Any:
-    """Makes pieces of JSON, in ASCII, of anything that came as JSON. Of the standard library's encoder only the part
-    that is written in C, where there is one: what it does before that, for each value anew, takes as long again."""
-    made: Any = json.encoder
-    if made.c_make_encoder is None:
-        encoder = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-        return lambda value, _level: (encoder.encode(value),)
-    return made.c_make_encoder(None, _not_json, made.encode_basestring_ascii, None, ":", ",", False, False, True)
-
-
-_pieces: Final = _plain_encoder()
-
-
-def packed(gist: dict[str, object], body: str = "") -> str | None:
-    """A gist as JSON; None when it is too long, or no JSON after all.
-
-    `body` is the answer as it came, where it is at hand: of that the usage is cut out, which takes half as long as
-    writing it anew. The gist is used up.
-    """
-    usage = gist.pop("usage")
-    try:
-        text = "".join(_pieces(gist, 0))
-        text = f'{text[:-1]},"usage":{_usage_in(body, usage) or "".join(_pieces(usage, 0))}}}'
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return text if len(text) <= LONGEST_GIST else None
-
-
-def _usage_in(body: str, usage: object) -> str | None:
-    """Where a body says it last, its usage as it is written there, in one line; None when that is another one."""
-    at = body.rfind(_USAGE) + len(_USAGE)
-    try:
-        if body[at] == " ":
-            at += 1
-        found, end = _scan(body, at)
-    except (IndexError, StopIteration, ValueError):
-        return None
-    if found != usage:
-        return None
-    written = body[at:end]
-    return written.replace("\n", "").replace("\r", "") if "\n" in written else written
 
 
 def finished(line: bytes) -> bytes:

@@ -15,10 +15,10 @@ from taximeter.core.ids import attempt_id, timed_id
 from taximeter.core.usage import Usage
 from taximeter.extract import answered
 from taximeter.extract.flavour import Flavour
+from taximeter.extract.gist import LONGEST_GIST
 from taximeter.extract.payload import Payload, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
 from taximeter.extract.stream import StreamReader
-from taximeter.extract.unread import packed
 from taximeter.sdk import lines
 from taximeter.sdk import meter as meters
 from taximeter.sdk.context import current
@@ -41,14 +41,14 @@ LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of an answer that are kept to be read when it is complete; one that is longer is not counted."""
 
 
-_NOWHERE: Final[dict[Begun, None]] = {}
+_NOWHERE: Final[dict[Begun, float]] = {}
 _NOTHING: Final[Payload] = {}
 
 
 class Call:
     """A metered call. `reader` is None until an answer begins to stream."""
 
-    # What few calls need is on the class. What every call needs is set in `__init__`: it is found much sooner there.
+    # What few calls need is on the class. What every call needs is set in `begin`: it is found much sooner there.
     reader: StreamReader | None = None
     _body: bytearray | None = None
     _first_content: float | None = None
@@ -57,8 +57,15 @@ class Call:
     _facts: RequestFacts | None = None
     _request: Payload = _NOTHING
     _never_left = False
+    _open: list[None] | None = None
+    """Where others may end it as well: who takes out what is in there has ended it."""
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
+        self.begin(meter, flavour, request, host)
+        self.shared()
+
+    def begin(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
+        """What `__init__` does. A class's `__init__` takes several times as long to get into as a method."""
         self.hold: Hold | None = None
         self._attempt = 1
         self._successes = 0
@@ -83,7 +90,7 @@ class Call:
             self._facts = flavour.read_request(request)
         else:
             self._request = request
-        self._open = [None]  # who takes out what is in there has ended it
+        self._over = False
         if TRACE in loaded_modules:
             self._further = span_members()
 
@@ -133,9 +140,13 @@ class Call:
             counted()
         if not self.host.through_gateway:
             begun = self._begun = meter.begun
-            begun[self] = None
+            begun[self] = self._began
             if not meter.spool.awake:
                 meter.spool.wake()
+
+    def shared(self) -> None:
+        """From now on others may end it as well, in other threads."""
+        self._open = [None]
 
     def begin_line(self) -> bytes | None:
         """The begin record, for a call that lasts."""
@@ -156,12 +167,21 @@ class Call:
     def _ended(self) -> bool:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
         is in front of whatever is appended."""
-        try:
-            self._open.pop()  # atomic, so that of several ends in several threads one counts
-        except IndexError:
+        if self._over:
             return False
+        if self._open is not None:
+            try:
+                self._open.pop()  # atomic, so that of several ends in several threads one counts
+            except IndexError:
+                return False
+        self._over = True
         self._begun.pop(self, None)
         return True
+
+    def _open_again(self) -> None:
+        self._over = False
+        if self._open is not None:
+            self._open = [None]
 
     # -- attempts that the client library makes by itself ------------------------------------------------------
 
@@ -187,7 +207,7 @@ class Call:
 
     def again(self) -> None:
         """The next attempt leaves."""
-        self._open = [None]
+        self._open_again()
         self._http_status = None
         self._attempt += 1
         self._event_id = attempt_id(self._first_id, self._attempt)
@@ -220,7 +240,7 @@ class Call:
         self._event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
         self._body = None
-        self._open = [None]
+        self._open_again()
 
     def _is_attempt(self, attempt: int) -> None:
         """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
@@ -232,13 +252,12 @@ class Call:
     def answered(self, payload: object, body: str = "") -> None:
         """A whole answer is there: parsed JSON, or None when it is none; and its text, where that is at hand."""
         flavour, status = self.flavour, self._http_status or 200
-        first = self._attempt == 1 and self._successes < 2
         gist_of = flavour.gist
-        if first and gist_of is not None and status == 200 and self.hold is None:
-            gist = gist_of(payload)
-            if gist is not None and (said := packed(gist, body)) is not None:
+        if gist_of is not None and status == 200 and self._successes < 2 and self._attempt == 1 and self.hold is None:
+            gist = gist_of(payload, body)
+            if gist is not None and len(gist) <= LONGEST_GIST:
                 if self._ended():
-                    self._spool_unread(said)
+                    self._spool_unread(gist)
                 return
         reading = flavour.read_answer(status, payload)
         self.finish("error" if reading.error_type else "ok", reading)
@@ -250,13 +269,14 @@ class Call:
         meter.unlearnt.append((about, gist))
         monotonic = meter.monotonic
         took_us = int((monotonic() - self._began) * 1_000_000)
-        (meters.current or meters.meter()).append(
+        (meters.current or meters.meter()).append_line(
             f'{{"unread":["{self.flavour.name}",{self.started_at_us},{took_us},"{self._random_part}",{gist}]'
-            f"{about.members}{self._further}}}"
+            f"{about.members}{self._further}}}\n"
         )
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
+        self.shared()
         if self.facts.stream and ("json" not in content_type or self.flavour.streams(content_type)):
             self.reader = self.flavour.stream(self.facts)
 
@@ -290,7 +310,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if not self._open:
+        if self._over:
             return
         reading = self._read_so_far()
         if reading.error_type:

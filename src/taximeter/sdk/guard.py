@@ -1,7 +1,8 @@
 """The guard: the only place that catches everything of ours, because we live inside somebody else's call.
 
-Whatever taximeter does while a provider's client is at work goes through `Guard.run`. A failure in there is counted
-by its reason and logged at most once a minute; the caller sees nothing of it.
+Whatever taximeter does while a provider's client is at work goes through `Guard.run`, or, where each call comes by and
+would feel one frame more, through a `try` that hands everything to `Guard.caught`. A failure in there is counted by its
+reason and logged at most once a minute; the caller sees nothing of it.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ class Guard:
         try:
             return function(*args)
         except Exception as error:  # noqa: BLE001 - the host is protected here, and nowhere else
-            with suppress(Exception):  # a logging handler of the host may fail too
-                self._note(reason, error)
+            self.caught(reason, error)
             return None
+
+    def caught(self, reason: str, error: Exception) -> None:
+        """What a failure of ours comes to: a count and a line in the log."""
+        with suppress(Exception):  # a logging handler of the host may fail too
+            self._note(reason, error)
 
     def lost(self, reason: str, message: str) -> None:
         """Counts and logs, as rarely, something that went wrong without an exception."""

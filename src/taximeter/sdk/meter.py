@@ -140,13 +140,17 @@ class Meter:
             if tokens is not None:
                 about.expected.learn(tokens)
 
-    def append(self, line: str) -> None:
+    def append(self, record: str) -> None:
         """Spool one record; it is in the operating system's hands when this returns."""
+        self.append_line(f"{record}\n")
+
+    def append_line(self, line: str) -> None:
+        """The same with the line break behind it, for who can have it there without another copy."""
         try:
             data = line.encode()
         except UnicodeEncodeError:
             data = line.encode(*lines.UTF8)
-        kept = self.spool.append(data)
+        kept = self.spool.append_line(data)
         if not kept or not self._seen_well:
             self._look(kept)
 

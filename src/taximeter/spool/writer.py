@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import math
 import os
 import re
 import threading
@@ -46,7 +47,13 @@ SURVEY_SECONDS: Final = 10.0
 """Pause between two looks at how full the directory is, which ask for the size of each segment in it. While there is no
 room for another segment each look is one of these."""
 
-BEGIN_WITHIN_MS: Final = 250
+BEGIN_AFTER_MS: Final = 50
+"""How long a call is open at least before its begin record is written: a short one needs none."""
+
+BEGIN_LOOK_MS: Final = 200
+"""Pause between two looks for calls that are open."""
+
+BEGIN_WITHIN_MS: Final = BEGIN_AFTER_MS + BEGIN_LOOK_MS
 """How long a call may be open before its begin record is written, an fsync under way not counted. A process that is
 killed earlier leaves nothing of the call."""
 
@@ -168,9 +175,10 @@ class Spool:
         self.losses: dict[str, int] = {}
         self.on_written: Callable[[], None] | None = None
         """Called by the flusher, at most once in `sync_interval_ms`, when there are new lines: a sender's `wake`."""
-        self.begun: dict[Begun, None] = {}
-        """Calls that are open and have no begin record so far. Whoever begins one puts it here, and wakes the
-        flusher if it is not `awake`; if the call is still here `BEGIN_WITHIN_MS` later, its begin record is written.
+        self.begun: dict[Begun, float] = {}
+        """Calls that are open and have no begin record so far, and when they began (`Clock.monotonic`). Whoever begins
+        one puts it here, and wakes the flusher if it is not `awake`; if the call is still here `BEGIN_WITHIN_MS` later,
+        its begin record is written, but none before `BEGIN_AFTER_MS` unless everything is made durable.
         Whoever ends one takes it out before its event is appended: so no begin record comes behind an event."""
         self._clock = clock
         self._label = re.sub(r"[^A-Za-z0-9_]", "_", writer)
@@ -189,12 +197,15 @@ class Spool:
 
     def append(self, line: bytes) -> bool:
         """Take one JSON object without a line break. False when it had to be dropped (see `losses`)."""
-        data = line + b"\n"
+        return self.append_line(line + b"\n")
+
+    def append_line(self, data: bytes) -> bool:
+        """The same with the line break behind it, for who can have it there without another copy."""
         size = len(data)
         lock = self._lock
         lock.acquire()  # not `with`, which is twice as dear where the caches are cold
         try:
-            if size > self._room or self._careful or _LINE_BREAK in line:
+            if size > self._room or self._careful or data.find(_LINE_BREAK) != size - 1:
                 return self._append_with_care((data,))
             try:
                 written = os.write(self._fd, data)
@@ -490,9 +501,16 @@ class Spool:
         if lines:
             self.losses[reason] = self.losses.get(reason, 0) + lines
 
-    def _write_begun(self) -> None:
-        """Write the begin records of the calls that are open, and let nobody wait for all of them."""
-        calls = [] if self._closed else list(self.begun)
+    def _write_lasting(self) -> None:
+        """Write the begin records of the calls that are open for a while."""
+        if self.begun:
+            self._write_begun(self._clock.monotonic() - BEGIN_AFTER_MS / 1000)
+
+    def _write_begun(self, until: float = math.inf) -> None:
+        """Write the begin records of the calls that are open and began until then, and let nobody wait for all of
+        them."""
+        begun = self.begun
+        calls = [] if self._closed else [call for call in list(begun) if begun.get(call, math.inf) <= until]
         for start in range(0, len(calls), MOST_BEGINS):
             with self._lock:
                 self._write_begins(calls[start : start + MOST_BEGINS])
@@ -503,7 +521,7 @@ class Spool:
         behind = self._behind = list[bytes]()
         self._careful = True
         try:
-            lines = [call.begin_line() for call in calls if self.begun.pop(call, self) is None]
+            lines = [call.begin_line() for call in calls if self.begun.pop(call, None) is not None]
             if batch := [line + b"\n" for line in lines if line]:
                 self._write_batch(batch)
         finally:
@@ -588,9 +606,9 @@ class Spool:
     def _gather(self) -> None:
         """Let lines come together for one fsync, and look meanwhile for calls that stay open."""
         left_ms = self.limits.sync_interval_ms
-        while left_ms > 0 and not self._hurry.wait(min(left_ms, BEGIN_WITHIN_MS) / 1000):
-            left_ms -= BEGIN_WITHIN_MS
-            self._guarded(self._write_begun)
+        while left_ms > 0 and not self._hurry.wait(min(left_ms, BEGIN_LOOK_MS) / 1000):
+            left_ms -= BEGIN_LOOK_MS
+            self._guarded(self._write_lasting)
 
     def _flush_and_tell(self) -> None:
         self.flush()
@@ -615,9 +633,9 @@ class Spool:
             return max(self.limits.segment_age_seconds - age, 0.01)
 
     def flush(self) -> None:
-        """What the flusher does each time: write what calls are open and what waits, roll an old segment, fsync, look
-        at the directory."""
-        self._write_begun()
+        """What the flusher does each time: write what calls last, and what waits, roll an old segment, fsync, look at
+        the directory."""
+        self._write_lasting()
         with self._lock:
             now = self._clock.monotonic()
             self._drain()
