@@ -1,12 +1,12 @@
-"""Where the time that the SDK adds to a call goes, inside real calls and with nothing between them.
+"""Where the time that the SDK adds to a call goes, inside real calls and in steps by themselves.
 
     python -m bench.sdk_inside [--calls 1000]
 
 Timed are our three steps in a call of `openai`: `begin` (the call is noted), `parse` (the JSON of the answer,
 which the client library is given, so that this is no time added) and `answer` (the event is written). First within real
 calls, between which the client library has driven our code and data out of the processor's caches; then the same steps
-on the same arguments over and over. Medians of wall time, which tell a step of some microseconds on a busy machine,
-where differences of CPU time between two clients do not.
+on the same arguments, with those caches swept before each, and over and over. Medians of wall time, which tell a step
+of some microseconds on a busy machine, where differences of CPU time between two clients do not.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from typing import Any
 from bench import sdk
 
 WARM_UP_CALLS = 100
+
+SWEPT = bytes(b"\1" * (4 << 20))
+"""Larger than the cache of a core; what is zero everywhere would be one page."""
 
 
 class Timed:
@@ -66,6 +69,15 @@ def forget(*timed: Timed) -> None:
         step.took_us.clear()
 
 
+def sweep() -> None:
+    """Drive what is in the core's caches out of them."""
+    assert SWEPT.find(b"\2") < 0
+
+
+def nothing() -> None:
+    pass
+
+
 def main() -> None:
     import openai
 
@@ -88,10 +100,14 @@ def main() -> None:
             if number == WARM_UP_CALLS - 1:
                 forget(begin, parse, answer)
         told("in real calls", begin, parse, answer)
-        of_begin, (_, arguments) = begin.latest, answer.latest
-        for _ in range(calls):
-            answer(begin(*of_begin), arguments)
-        told("one after the other", begin, parse, answer)
+        of_begin, (_, *of_answer) = begin.latest, answer.latest
+        for heading, between in (("caches swept", sweep), ("one after the other", nothing)):
+            for _ in range(calls):
+                between()
+                outgoing = begin(*of_begin)
+                between()
+                answer(outgoing, *of_answer)
+            told(heading, begin, parse, answer)
     taximeter.shutdown()
     server.terminate()
 

@@ -6,13 +6,13 @@ In each process three take turns, a few calls each, many times in a round: a bar
 well (`control`), and the instrumented one. What is bare calls the library's own method, taken before anything was
 instrumented; all three share one HTTP client. So they meet the same state of the machine and of the process. The
 processes take turns as well, round by round, against one local server that also swallows whatever is exported. Counted
-is the CPU time of the calling thread, and for the instrumented one what all other threads of the process take, which
-only export, until everything has been flushed. What an instrumentation does below that method is in all three, and is
-not counted.
+is the CPU time of the calling thread. What an instrumentation does below that method is in all three, so not counted.
 
 What counts is the median over the rounds of what was added, with the interval in which the true median lies with 95 %
-certainty. The verdict takes the unfavourable ends of both. The environments are made on first use (uv) and kept in the
-cache.
+certainty. What all other threads of a process take, which only export and make durable, comes in no particular round:
+it is summed up until everything has been flushed at the end, divided by all instrumented calls and added. Each exports
+as often as it does by itself. The verdict takes the unfavourable ends of both. The environments are made on first use
+(uv) and kept in the cache.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ TURN: Final = 5
 
 SIDES: Final = ("bare", "control", "added")
 """Whose turns they are, in this order: two of which nothing is instrumented, and the one that is."""
+
+FLUSH: Final = "flush"
+"""What a process is told after the last round."""
 
 TOOK: Final = "cpu microseconds a call: "
 """Before the figures of a round; whatever else an instrumentation prints is passed over."""
@@ -110,7 +113,8 @@ START: Final[Mapping[str, Callable[[str, Any], Callable[[], object]]]] = {
 
 
 def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
-    """Make a round for each line of the standard input, which is its number, and print what each side took."""
+    """Make a round for each line of the standard input, which is its number, and print what each side took. At the line
+    `FLUSH` print what the instrumentation took beside its calls, from the first counted round until all is flushed."""
     import openai
     from openai.resources.chat.completions import Completions
 
@@ -125,21 +129,27 @@ def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
     )
     turns = [partial(_turn, partial(create, model="gpt-4o-mini", messages=messages)) for create in creates]
     times = max(calls // TURN, 1)
+    beside = 0.0
     for line in sys.stdin:
-        took = _round(turns, flush, range(int(line) * times, (int(line) + 1) * times))
+        if line.strip() == FLUSH:
+            print(f"{TOOK}{json.dumps([_thread_us(flush) + _other_threads_us() - beside])}", flush=True)
+            continue
+        number = int(line)
+        if number == WARM_UP_ROUNDS:
+            flush()
+            beside = _other_threads_us()
+        took = _round(turns, range(number * times, (number + 1) * times))
         print(f"{TOOK}{json.dumps([us / (times * TURN) for us in took])}", flush=True)
 
 
-def _round(turns: Sequence[Callable[[], None]], flush: Callable[[], object], numbers: range) -> list[float]:
-    """CPU microseconds of each side, the last of which has to be flushed. Who is first, and who comes behind whom,
-    goes through all orders: each leaves the caches to the next."""
+def _round(turns: Sequence[Callable[[], None]], numbers: range) -> list[float]:
+    """CPU microseconds of each side. Who is first, and who comes behind whom, goes through all orders: each leaves the
+    caches to the next."""
     took = [0.0] * len(turns)
     orders = [*permutations(range(len(turns)))]
-    beside = _other_threads_us()
     for number in numbers:
         for side in orders[number % len(orders)]:
             took[side] += _thread_us(turns[side])
-    took[-1] += _thread_us(flush) + _other_threads_us() - beside
     return took
 
 
@@ -188,8 +198,9 @@ class Peer:
             text=True,
         )
 
-    def round(self, number: int) -> list[float]:
-        """CPU microseconds a call of each of `SIDES`. Raises RuntimeError when the process has ended."""
+    def round(self, number: int | str) -> list[float]:
+        """CPU microseconds a call of each of `SIDES`, or at `FLUSH` what all of them took beside. Raises RuntimeError
+        when the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(number, file=self._process.stdin, flush=True)
@@ -235,7 +246,10 @@ def take_turns(names: Sequence[str], rounds: int, calls: int) -> Turns:
             first = number % len(names)
             for name in [*names[first:], *names[:first]]:
                 took[name].append(running[name].round(number))
-    return {name: turns[WARM_UP_ROUNDS:] for name, turns in took.items()}
+        beside = {name: running[name].round(FLUSH)[0] / (rounds * max(calls // TURN, 1) * TURN) for name in names}
+    return {
+        name: [[*rest, added + beside[name]] for *rest, added in turns[WARM_UP_ROUNDS:]] for name, turns in took.items()
+    }
 
 
 class Median(NamedTuple):
