@@ -113,7 +113,7 @@ def test_of_answers_one_after_another_each_gives_its_own_usage(came: list[tuple[
     usages = UsageText()
     for answer, body in came:
         for _ in range(2):
-            written = usages.of(answer, answer["usage"], body)
+            written = usages.of(answer["usage"], body)
             assert "\n" not in written
             assert json.loads(written) == answer["usage"]
 
@@ -125,15 +125,15 @@ def test_a_usage_is_found_behind_any_content_when_what_follows_is_the_same(
     usages = UsageText()
     for content, usage in came:
         answer = {"content": content, "usage": usage, "tier": "default"}
-        written = usages.of(answer, usage, json.dumps(answer))
+        written = usages.of(usage, json.dumps(answer))
         assert json.loads(written) == usage
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\r"], ids=repr)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\r", "\r"], ids=repr)
 def test_a_usage_is_one_line_however_the_lines_of_its_answer_end(end: str) -> None:
     usages, usage = UsageText(), {"prompt_tokens": 3, "details": {"said": "a\r\nb"}}
     for _ in range(2):
-        written = usages.of({"usage": usage}, usage, json.dumps({"usage": usage}, indent=2).replace("\n", end))
+        written = usages.of(usage, json.dumps({"usage": usage}, indent=2).replace("\n", end))
         assert written.splitlines() == [written]
         assert json.loads(written) == usage
 
@@ -162,14 +162,73 @@ LATEST = '{"id":"1","usage":{"a":7},"tier":"default"}'
 )
 def test_a_body_that_says_its_usage_in_another_way_is_not_mistaken(body: str) -> None:
     usages = UsageText()
-    assert usages.of(json.loads(LATEST), {"a": 7}, LATEST) == '{"a":7}'
+    assert usages.of({"a": 7}, LATEST) == '{"a":7}'
     try:
         answer = json.loads(body)
     except ValueError:
         answer = {"usage": {"a": 1}}
-    assert json.loads(usages.of(answer, {"a": 1}, body)) == {"a": 1}
+    assert json.loads(usages.of(answer["usage"], body)) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("latest", "body"),
+    [
+        ('{"usage":{"a":1},"x":{"usage":{"a":1}}}', '{"usage":{"a":7},"x":{"b":{}}}'),
+        ('{"usage":{"a":1},"x":{"usage":{"a":true}}}', '{"usage":{"a":1},"x":{"usage":{"a":1.0}}}'),
+        ('{"usage":{"a":1},"t":"d"}', '{"usage":{"a":7},"t":"secret","t":"d"}'),
+        ('{"usage":{"a":1},"t":"d"}', '{"usage":{"a":7},"usage":{"a":8},"t":"d"}'),
+        ('{"usage":{"a":1}}', '{"c":1,"usage":{"a":7},"c":"secret"}'),
+        ('{"usage":{"a":1}}', '{"c":1,"usage":{"a":7},"c":{"secret":1}}'),
+        ('{"usage":{"a":1}}', '{"c":{"usage":{"a":7}},"usage" :{"a":1}}'),
+        ('{"usage":{"a":1}}', '{"c":{"usage":{"a":7}},"\\u0075sage":{"a":1}}'),
+        ('{"usage":{"a":1}}', '{"usage" :{"usage":{"a":7}}}'),
+        ('{"usage":{"a":1}}', '{"usage" :{"a":1},"\\"usage":{"a":7}}'),
+        ('{"usage":{"a":1},"\\"usage":{"a":1}}', '{"usage":{"a":1},"\\"usage":{"a":7}}'),
+        ('{"usage":{"a":1},"\\u0075sage":{"a":1}}', '{"usage":{"a":2},"\\u0075sage":{"a":1}}'),
+        ('{"usage":{"a":1},"usage" :{"a":1}}', '{"usage":{"a":2},"usage" :{"a":1}}'),
+        ('{"usage":{"a":"{1"}}', '{"usage":{"a":"{2"},"b":"}"}'),
+        ('{"usage":{"a":"\\"1"}}', '{"usage":{"a":"2\\""}}'),
+    ],
+)
+def test_a_usage_is_not_mistaken_behind_a_latest_one_that_ends_alike(latest: str, body: str) -> None:
+    """Names that come twice, a usage in a usage, names with other characters: JSON all the same."""
+    usages = UsageText()
+    for one in (latest, body, latest, latest, body):
+        usage = json.loads(one)["usage"]
+        written = usages.of(usage, one)
+        assert repr(json.loads(written)) == repr(usage), "to Python 1, 1.0 and True are equal"
+        assert "secret" not in written
+
+
+SPELLINGS = st.sampled_from(['"usage":', '"usage" :', '"\\u0075sage":', '"\\"usage":', '"t":', '"c":', '"5":'])
+
+
+@st.composite
+def objects(draw: st.DrawFn, depth: int = 2) -> str:
+    """An object of few names, each in any of its spellings and as often as it likes."""
+    values = st.sampled_from(["1", "27", "1.0", "true", '"}"', '"{3"', '"\\"usage\\":"', "{}"])
+    members = st.tuples(SPELLINGS, values if depth == 0 else values | objects(depth - 1))
+    return "{" + ",".join(map("".join, draw(st.lists(members, max_size=3)))) + "}"
+
+
+@given(st.lists(objects(), min_size=2, max_size=6))
+def test_whatever_objects_came_before_a_usage_is_that_of_its_answer(bodies: list[str]) -> None:
+    usages = UsageText()
+    for body in (*bodies, *bodies):
+        answer = json.loads(body)
+        if "usage" in answer:
+            assert repr(json.loads(usages.of(answer["usage"], body))) == repr(answer["usage"])
+
+
+def test_a_usage_that_differs_in_its_digits_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    usages = UsageText()
+    bodies = [f'{{"c":"{"x" * n}","usage": {{"a":{n},"d":{{"b":{7 * n}}}}},"tier":"default"}}' for n in (1, 20, 300)]
+    usages.of(json.loads(bodies[0])["usage"], bodies[0])
+    monkeypatch.setattr("taximeter.extract.gist._scan", None)
+    for body in bodies:
+        assert json.loads(usages.of(None, body)) == json.loads(body)["usage"]
 
 
 def test_what_is_raised_is_what_those_who_ask_expect() -> None:
     with pytest.raises(NO_GIST):
-        UsageText().of({}, {"at": object()}, "")
+        UsageText().of({"at": object()}, "")

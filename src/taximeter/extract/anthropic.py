@@ -102,7 +102,7 @@ def message_gist(message: Any, body: str) -> str | None:
         if type(usage["input_tokens"]) is not int or message.get("error") or "iterations" in usage:
             return None
         said = f'"id":{quoted(message["id"])},"model":{quoted(message["model"])}'
-        return f'{{{said},"usage":{_message_usage(message, usage, body)}}}'
+        return f'{{{said},"usage":{_message_usage(usage, body)}}}'
     except NO_GIST:
         return None
 

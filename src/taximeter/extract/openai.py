@@ -368,7 +368,7 @@ def chat_gist(answer: Any, body: str) -> str | None:
         tier = answer.get("service_tier")
         tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
         said = f'"id":{quoted(answer["id"])},"model":{quoted(answer["model"])}{tier}'
-        return f'{{{said},"usage":{_chat_usage(answer, usage, body)}}}'
+        return f'{{{said},"usage":{_chat_usage(usage, body)}}}'
     except NO_GIST:
         return None
 
@@ -386,7 +386,7 @@ def response_gist(response: Any, body: str) -> str | None:
         tier = response.get("service_tier")
         tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
         said = f'"id":{quoted(response["id"])},"model":{quoted(response["model"])}{tier},"status":"completed"'
-        return f'{{{said},"output":[],"usage":{_response_usage(response, usage, body)}}}'
+        return f'{{{said},"output":[],"usage":{_response_usage(usage, body)}}}'
     except NO_GIST:
         return None
 
