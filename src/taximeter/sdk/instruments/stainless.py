@@ -47,9 +47,19 @@ _MARK: Final = "_taximeter"
 _KNOWN: Final = "_taximeter_known"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _RETRY: Final = "_sleep_for_retry"
-_REQUEST: Final = ("cast_to", "options", "stream", "stream_cls")
-_RESPONSE: Final = ("cast_to", "options", "response", "stream", "stream_cls", "retries_taken")
-"""The parameters of the methods that are patched. Handed on by name they cost a third of what `**kwargs` does."""
+_PLACED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_NAMED: Final = inspect.Parameter.KEYWORD_ONLY
+_NEEDED: Final = inspect.Parameter.empty
+_REQUEST: Final = (
+    *(("cast_to", _PLACED, _NEEDED), ("options", _PLACED, _NEEDED)),
+    *(("stream", _NAMED, False), ("stream_cls", _NAMED, None)),
+)
+_RESPONSE: Final = (
+    *((name, _NAMED, _NEEDED) for name in ("cast_to", "options", "response", "stream", "stream_cls")),
+    ("retries_taken", _NAMED, 0),
+)
+"""The parameters of the methods that are patched, as the libraries have them. Handed on by name they cost a third of
+what `**kwargs` does."""
 
 _COPIES: Final = ("copy", "with_options")
 _TAKEN_APART: Final = "__reduce_ex__"
@@ -358,10 +368,11 @@ def _as_it_came(run: Callable[..., Any], original: Any, cast_to: Any, options: A
     return run(request, cast_to, options)
 
 
-def _takes(method: Callable[..., Any], names: tuple[str, ...]) -> bool:
-    """Whether these are the parameters of a method of a client."""
+def _takes(method: Callable[..., Any], parameters: tuple[tuple[str, object, object], ...]) -> bool:
+    """Whether these are the parameters of a method of a client, and not only of what somebody's own one wraps."""
     try:
-        return (*inspect.signature(method).parameters,) == names
+        taken = inspect.signature(method, follow_wrapped=False).parameters.values()
+        return (*((one.name, one.kind, one.default) for one in taken),) == parameters
     except (TypeError, ValueError):
         return False
 
