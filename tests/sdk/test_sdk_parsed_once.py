@@ -44,6 +44,17 @@ def test_what_cannot_be_parsed_is_left_to_the_library(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", ['{"id": "1"}', memoryview(BODY), None, {"id": "1"}], ids=lambda body: type(body).__name__
+)
+def test_a_response_of_somebody_else_that_reads_no_bytes_has_no_payload(body: object) -> None:
+    class Response:
+        def read(self) -> object:
+            return body
+
+    assert payload_and_text(Response()) == (None, "")
+
+
+@pytest.mark.parametrize(
     "body",
     [b"\n {}\n", '{"a": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b'["\xed\xa0\x80"]', b'{"a": 1} 2', b"NaN", b"1 "],
 )

@@ -14,8 +14,8 @@ _JSON_LIBRARIES: Final = ("httpx", "httpx2")
 """HTTP libraries whose `Response.json(**kwargs)` is `json.loads(self.content, **kwargs)`."""
 
 
-_NOT_AT_ONCE: Final = (ValueError, RecursionError, StopIteration)
-"""What is raised for a body in another encoding, with white space before it, or that is no JSON."""
+_NOT_AT_ONCE: Final = (ValueError, RecursionError, StopIteration, AttributeError, TypeError)
+"""What is raised for a body in another encoding, with white space before it, that is no JSON, or that is no bytes."""
 
 
 def payload_and_text(response: Any) -> tuple[object, str]:
