@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -14,8 +15,13 @@ from replay import Answer, Provider, Written, case
 
 import taximeter
 from conftest import ClientFor
+from taximeter.clock import SystemClock
+from taximeter.extract.openai import CHAT as CHAT_FLAVOUR
+from taximeter.sdk.call import Call
 from taximeter.sdk.hosts import Host
 from taximeter.sdk.instruments import stainless
+from taximeter.sdk.meter import Meter, Settings
+from taximeter.spool import Spool
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Say something in eight words."}]
 WITH_USAGE = case("openai-chat-stream-usage")
@@ -325,3 +331,23 @@ def test_a_stream_answered_with_json_is_read_as_json(
     with taximeter.instrument(client_for("openai", provider.url)) as client:
         list(stream_from(client))
     assert written.event["input_tokens"] == recorded["expected"]["input_tokens_total"]
+
+
+def test_an_end_that_another_thread_is_still_at_does_not_end_the_next_answer(tmp_path: Path) -> None:
+    """The collector of garbage drops the first answer in another thread while a middleware causes a second one."""
+    call = Call(
+        Meter(Settings(data=tmp_path), Spool(tmp_path, clock=SystemClock(), writer="sdk"), None, SystemClock()),
+        CHAT_FLAVOUR,
+        {"model": "m"},
+        Host("openai"),
+    )
+
+    class Slow(list[None]):
+        def pop(self, *_: Any) -> None:
+            super().pop()
+            call._open_again()
+
+    call._open = Slow([None])
+    assert call._ended()
+    assert call._ended(), "the second answer is open still"
+    assert not call._ended()

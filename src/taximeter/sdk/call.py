@@ -58,7 +58,7 @@ class Call:
     _request: Payload = _NOTHING
     _never_left = False
     _open: list[None] | None = None
-    """Where others may end it as well: who takes out what is in there has ended it."""
+    """Where others may end it as well: who takes out what is in there has ended it, and `_over` says nothing."""
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
         self.begin(meter, flavour, request, host)
@@ -146,7 +146,7 @@ class Call:
 
     def shared(self) -> None:
         """From now on others may end it as well, in other threads."""
-        self._open = [None]
+        self._open = [] if self._over else [None]
 
     def begin_line(self) -> bytes | None:
         """The begin record, for a call that lasts."""
@@ -167,14 +167,16 @@ class Call:
     def _ended(self) -> bool:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
         is in front of whatever is appended."""
-        if self._over:
-            return False
-        if self._open is not None:
+        ways = self._open
+        if ways is None:
+            if self._over:
+                return False
+            self._over = True
+        else:
             try:
-                self._open.pop()  # atomic, so that of several ends in several threads one counts
+                ways.pop()  # atomic, so that of several ends in several threads one counts
             except IndexError:
                 return False
-        self._over = True
         self._begun.pop(self, None)
         return True
 
@@ -310,7 +312,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if self._over:
+        if self._over if self._open is None else not self._open:
             return
         reading = self._read_so_far()
         if reading.error_type:
