@@ -180,6 +180,9 @@ class Call:
         self._begun.pop(self, None)
         return True
 
+    def _has_ended(self) -> bool:
+        return self._over if self._open is None else not self._open
+
     def _open_again(self) -> None:
         self._over = False
         if self._open is not None:
@@ -312,7 +315,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if self._over if self._open is None else not self._open:
+        if self._has_ended():
             return
         reading = self._read_so_far()
         if reading.error_type:
