@@ -128,7 +128,7 @@ def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
         ours.chat.completions.create,
     )
     turns = [partial(_turn, partial(create, model="gpt-4o-mini", messages=messages)) for create in creates]
-    times = max(calls // TURN, 1)
+    times = turns_of(calls)
     beside = 0.0
     for line in sys.stdin:
         if line.strip() == FLUSH:
@@ -140,6 +140,11 @@ def serve_rounds(name: str, url: str, messages: Any, calls: int) -> None:
             beside = _other_threads_us()
         took = _round(turns, range(number * times, (number + 1) * times))
         print(f"{TOOK}{json.dumps([us / (times * TURN) for us in took])}", flush=True)
+
+
+def turns_of(calls: int) -> int:
+    """Of each side in a round."""
+    return max(calls // TURN, 1)
 
 
 def _round(turns: Sequence[Callable[[], None]], numbers: range) -> list[float]:
@@ -246,7 +251,7 @@ def take_turns(names: Sequence[str], rounds: int, calls: int) -> Turns:
             first = number % len(names)
             for name in [*names[first:], *names[:first]]:
                 took[name].append(running[name].round(number))
-        beside = {name: running[name].round(FLUSH)[0] / (rounds * max(calls // TURN, 1) * TURN) for name in names}
+        beside = {name: running[name].round(FLUSH)[0] / (rounds * turns_of(calls) * TURN) for name in names}
     return {
         name: [[*rest, added + beside[name]] for *rest, added in turns[WARM_UP_ROUNDS:]] for name, turns in took.items()
     }

@@ -345,7 +345,7 @@ def test_an_end_that_another_thread_is_still_at_does_not_end_the_next_answer(tmp
     class Slow(list[None]):
         def pop(self, *_: Any) -> None:
             super().pop()
-            call._open_again()
+            call._open = [None]
 
     call._open = Slow([None])
     assert call._ended()

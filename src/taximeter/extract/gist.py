@@ -22,7 +22,7 @@ NO_GIST: Final = (*NOT_PLAIN, ValueError, RecursionError)
 """What is raised where an answer has no gist."""
 
 quoted: Final[Callable[[Any], str]] = json.encoder.encode_basestring_ascii
-"""A text as JSON. Raises TypeError for what is no text."""
+"""A text as JSON, in ASCII as the rest. Raises TypeError for what is no text."""
 
 _KEY: Final = "usage"
 _USAGE: Final = f'"{_KEY}":'

@@ -48,7 +48,7 @@ _NOTHING: Final[Payload] = {}
 class Call:
     """A metered call. `reader` is None until an answer begins to stream."""
 
-    # What few calls need is on the class. What every call needs is set in `begin`: it is found much sooner there.
+    # What few calls need is on the class. What every call needs is set in `__init__`: it is found much sooner there.
     reader: StreamReader | None = None
     _body: bytearray | None = None
     _first_content: float | None = None
@@ -57,15 +57,8 @@ class Call:
     _facts: RequestFacts | None = None
     _request: Payload = _NOTHING
     _never_left = False
-    _open: list[None] | None = None
-    """Where others may end it as well: who takes out what is in there has ended it, and `_over` says nothing."""
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
-        self.begin(meter, flavour, request, host)
-        self.shared()
-
-    def begin(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
-        """What `__init__` does. A class's `__init__` takes several times as long to get into as a method."""
         self.hold: Hold | None = None
         self._attempt = 1
         self._successes = 0
@@ -90,7 +83,7 @@ class Call:
             self._facts = flavour.read_request(request)
         else:
             self._request = request
-        self._over = False
+        self._open = [None]  # who takes out what is in there has ended it
         if TRACE in loaded_modules:
             self._further = span_members()
 
@@ -144,10 +137,6 @@ class Call:
             if not meter.spool.awake:
                 meter.spool.wake()
 
-    def shared(self) -> None:
-        """From now on others may end it as well, in other threads."""
-        self._open = [] if self._over else [None]
-
     def begin_line(self) -> bytes | None:
         """The begin record, for a call that lasts."""
         return GUARD.run("begin", self._begin_line)
@@ -167,26 +156,12 @@ class Call:
     def _ended(self) -> bool:
         """End it; False when it has ended already. From now on no begin record of it is written: what is being written
         is in front of whatever is appended."""
-        ways = self._open
-        if ways is None:
-            if self._over:
-                return False
-            self._over = True
-        else:
-            try:
-                ways.pop()  # atomic, so that of several ends in several threads one counts
-            except IndexError:
-                return False
+        try:
+            self._open.pop()  # atomic, so that of several ends in several threads one counts
+        except IndexError:
+            return False
         self._begun.pop(self, None)
         return True
-
-    def _has_ended(self) -> bool:
-        return self._over if self._open is None else not self._open
-
-    def _open_again(self) -> None:
-        self._over = False
-        if self._open is not None:
-            self._open = [None]
 
     # -- attempts that the client library makes by itself ------------------------------------------------------
 
@@ -212,7 +187,7 @@ class Call:
 
     def again(self) -> None:
         """The next attempt leaves."""
-        self._open_again()
+        self._open = [None]
         self._http_status = None
         self._attempt += 1
         self._event_id = attempt_id(self._first_id, self._attempt)
@@ -245,7 +220,7 @@ class Call:
         self._event_id = attempt_id(self.event_id, self._successes + 1)
         self.reader = None
         self._body = None
-        self._open_again()
+        self._open = [None]
 
     def _is_attempt(self, attempt: int) -> None:
         """The client library tries again by itself, and tells at the end how often. Our gateway saw each attempt,
@@ -281,7 +256,6 @@ class Call:
 
     def follow(self, content_type: str) -> None:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
-        self.shared()
         if self.facts.stream and ("json" not in content_type or self.flavour.streams(content_type)):
             self.reader = self.flavour.stream(self.facts)
 
@@ -315,7 +289,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if self._has_ended():
+        if not self._open:
             return
         reading = self._read_so_far()
         if reading.error_type:

@@ -14,10 +14,6 @@ _JSON_LIBRARIES: Final = ("httpx", "httpx2")
 """HTTP libraries whose `Response.json(**kwargs)` is `json.loads(self.content, **kwargs)`."""
 
 
-_NOT_AT_ONCE: Final = (ValueError, RecursionError, StopIteration, AttributeError, TypeError)
-"""What is raised for a body in another encoding, with white space before it, that is no JSON, or that is no bytes."""
-
-
 def payload_and_text(response: Any) -> tuple[object, str]:
     """The parsed body of a response that has been read, and its text, as `read` gives them.
 
@@ -25,13 +21,7 @@ def payload_and_text(response: Any) -> tuple[object, str]:
     as ever.
     """
     content = response.read()  # a method is found sooner than the property `content`
-    try:
-        text = content.decode()
-        payload, end = _first_value(text, 0)
-        if end != len(text):
-            payload, text = read(content)
-    except _NOT_AT_ONCE:
-        payload, text = read(content)
+    payload, text = read(content)
     cls: Any = type(response)
     if payload is not None and _parses_plainly(cls):
         response.json = _HandedOn(_handed_on, content, [payload])
@@ -58,8 +48,8 @@ def read(body: object) -> tuple[object, str]:
         payload, end = _first_value(text, 0)
         if end == len(text):
             return payload, text
-    except _NOT_AT_ONCE:
-        pass
+    except (ValueError, RecursionError, StopIteration):
+        pass  # another encoding, white space before it, or no JSON
     try:
         return json.loads(body), ""
     except (ValueError, RecursionError):

@@ -87,9 +87,6 @@ class _Outgoing(Call):
     limited: Limited | None
     streams: bool
 
-    __init__ = object.__init__
-    """It is made empty, and `begin` follows: so our own road has one step into Python less."""
-
 
 _Kind: TypeAlias = tuple[meters.Meter, Any, str, str]
 """Of a call: whom it is reported to, the base URL, the path, the method."""
@@ -207,8 +204,7 @@ def _begin(instrument: Instrument, client: Any, own: Mapping[str, Any], options:
     body = asked.get("json_data")
     if type(body) is not dict or asked.get("extra_json"):
         body = _body(options)
-    outgoing: _Outgoing = _Outgoing()
-    outgoing.begin(meter, flavour, body, host)
+    outgoing = _Outgoing(meter, flavour, body, host)
     outgoing.options, outgoing.limited = options, None
     outgoing.streams = (flavour.read_plain is None or "stream" in body) and outgoing.facts.stream
     if host.through_gateway:
