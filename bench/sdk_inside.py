@@ -48,12 +48,14 @@ class Timed:
 
 def steps() -> tuple[Timed, Timed, Timed]:
     """Begin, parse and answer, timed from now on wherever a call goes through them."""
-    from taximeter.sdk.instruments import stainless as library
+    from taximeter.sdk.instruments import stainless as of_patches
+    from taximeter.sdk.instruments import stainless_call as of_calls
 
-    stainless: Any = library
+    patches: Any = of_patches
+    calls: Any = of_calls
 
-    begin, parse, answer = Timed(stainless._begin), Timed(stainless.payload_and_text), Timed(stainless._answered)
-    stainless._begin, stainless.payload_and_text, stainless._answered = begin, parse, answer
+    begin, parse, answer = Timed(patches.begin), Timed(calls.payload_and_text), Timed(patches.answered)
+    patches.begin, calls.payload_and_text, patches.answered = begin, parse, answer
     return begin, parse, answer
 
 

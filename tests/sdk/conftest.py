@@ -15,7 +15,7 @@ import taximeter
 from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
-from taximeter.sdk.instruments import stainless
+from taximeter.sdk.instruments import stainless_call
 from taximeter.sdk.meter import Meter
 
 ClientFor = Callable[..., Any]
@@ -88,10 +88,10 @@ def _fresh_guard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_host_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stainless, "_refusing", set())
+    monkeypatch.setattr(stainless_call, "_refusing", set())
 
 
 @pytest.fixture
 def known_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' provider stands for api.openai.com."""
-    monkeypatch.setattr(stainless, "host_of", lambda *_: Host("openai"))
+    monkeypatch.setattr(stainless_call, "host_of", lambda *_: Host("openai"))

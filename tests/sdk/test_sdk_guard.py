@@ -18,7 +18,7 @@ from conftest import ClientFor
 from taximeter.core import ids
 from taximeter.sdk import call, meter, tap
 from taximeter.sdk.guard import GUARD, QUIET_SECONDS, Guard
-from taximeter.sdk.instruments import stainless
+from taximeter.sdk.instruments import stainless, stainless_call
 from taximeter.spool import Spool
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -52,13 +52,13 @@ BUGS: list[tuple[Any, str]] = [
     (call.Call, "failed"),
     (call.Call, "finish"),
     (call.Call, "_outcome"),
-    (stainless, "flavour_for"),
-    (stainless, "_find_out"),
-    (stainless, "_answered"),
-    (stainless, "_ask_for_usage"),
-    (stainless, "_take_back"),
-    (stainless, "hide_usage_chunk"),
-    (stainless, "install"),
+    (stainless_call, "flavour_for"),
+    (stainless_call, "_find_out"),
+    (stainless, "answered"),
+    (stainless_call, "_ask_for_usage"),
+    (stainless, "take_back"),
+    (stainless_call, "hide_usage_chunk"),
+    (stainless_call, "install"),
     (tap, "_tapped"),
 ]
 
@@ -137,7 +137,7 @@ def test_an_asynchronous_call_with_a_bug(
             return await client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
 
     expected = asyncio.run(run())
-    monkeypatch.setattr(stainless, "_begin", bug)
+    monkeypatch.setattr(stainless, "begin", bug)
     assert asyncio.run(run()) == expected
 
 

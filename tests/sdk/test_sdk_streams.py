@@ -19,7 +19,7 @@ from taximeter.clock import SystemClock
 from taximeter.extract.openai import CHAT as CHAT_FLAVOUR
 from taximeter.sdk.call import Call
 from taximeter.sdk.hosts import Host
-from taximeter.sdk.instruments import stainless
+from taximeter.sdk.instruments import stainless_call
 from taximeter.sdk.meter import Meter, Settings
 from taximeter.spool import Spool
 
@@ -257,7 +257,7 @@ def test_a_server_on_this_machine_is_asked(provider: Provider, written: Written,
 def test_a_foreign_host_that_may_not_know_the_option_is_not_asked(
     provider: Provider, written: Written, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stainless, "host_of", lambda *_: Host("models.internal"))
+    monkeypatch.setattr(stainless_call, "host_of", lambda *_: Host("models.internal"))
     provider.says(WITHOUT_USAGE)
     with taximeter.instrument(client_for("openai", provider.url)) as client:
         list(stream_from(client))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from taximeter.sdk.instruments.stainless import Instrument
+from taximeter.sdk.instruments.stainless_call import Dialect
 
 
 def _path_at_bedrock(options: Any) -> str:
@@ -17,9 +18,12 @@ def _path_at_bedrock(options: Any) -> str:
     return f"/model/{quote(str(body.get('model')), safe='')}/{verb}"
 
 
+_PLAIN: Final = Dialect("anthropic", "anthropic")
+_BEDROCK: Final = Dialect("anthropic", "bedrock", path_of=_path_at_bedrock)
+
 INSTRUMENTS: Final = (
-    Instrument("anthropic", "Anthropic", "AsyncAnthropic"),
-    Instrument("anthropic", "AnthropicBedrock", "AsyncAnthropicBedrock", kind="bedrock", path_of=_path_at_bedrock),
-    Instrument("anthropic", "AnthropicBedrockMantle", "AsyncAnthropicBedrockMantle"),
-    Instrument("anthropic", "AnthropicVertex", "AsyncAnthropicVertex"),
+    Instrument(_PLAIN, "Anthropic", "AsyncAnthropic"),
+    Instrument(_BEDROCK, "AnthropicBedrock", "AsyncAnthropicBedrock"),
+    Instrument(_PLAIN, "AnthropicBedrockMantle", "AsyncAnthropicBedrockMantle"),
+    Instrument(_PLAIN, "AnthropicVertex", "AsyncAnthropicVertex"),
 )

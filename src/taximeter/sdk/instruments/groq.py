@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from taximeter.sdk.instruments.stainless import Instrument
+from taximeter.sdk.instruments.stainless_call import Dialect
 
-INSTRUMENTS: Final = (Instrument("groq", "Groq", "AsyncGroq", kind="openai"),)
+INSTRUMENTS: Final = (Instrument(Dialect("groq", "openai"), "Groq", "AsyncGroq"),)

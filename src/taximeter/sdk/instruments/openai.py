@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from taximeter.sdk.instruments.stainless import Instrument
+from taximeter.sdk.instruments.stainless_call import Dialect
 
-INSTRUMENTS: Final = (Instrument("openai", "OpenAI", "AsyncOpenAI", asks_for_usage=True),)
+INSTRUMENTS: Final = (Instrument(Dialect("openai", "openai", asks_for_usage=True), "OpenAI", "AsyncOpenAI"),)

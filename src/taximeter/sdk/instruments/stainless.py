@@ -16,7 +16,6 @@ A client that is made from another (`copy`, `with_options`, Python's `copy.copy`
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
 import sys
@@ -24,28 +23,23 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, update_wrapper, wraps
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
-from taximeter.core.attribution import Attribution
 from taximeter.errors import UsageError
-from taximeter.extract import Flavour, flavour_for
-from taximeter.sdk import meter as meters
-from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
+from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
-from taximeter.sdk.headers import headers_for
-from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
-from taximeter.sdk.limiting import Limited, ask_of
-from taximeter.sdk.parsed_once import payload_and_text
-from taximeter.sdk.tap import install
-from taximeter.sdk.usage_chunk import hide_usage_chunk
-from taximeter.sdk.yielding import usage_chunk_is_read
-
-if TYPE_CHECKING:
-    from taximeter.limits.verdict import Admitted
+from taximeter.sdk.instruments.stainless_call import (
+    Dialect,
+    Outgoing,
+    answered,
+    answered_with,
+    begin,
+    leave,
+    streams,
+    take_back,
+)
 
 _MARK: Final = "_taximeter"
-_KNOWN: Final = "_taximeter_known"
-_RAW_HEADER: Final = "X-Stainless-Raw-Response"
 _RETRY: Final = "_sleep_for_retry"
 _PLACED: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _NAMED: Final = inspect.Parameter.KEYWORD_ONLY
@@ -65,63 +59,22 @@ _COPIES: Final = ("copy", "with_options")
 _TAKEN_APART: Final = "__reduce_ex__"
 """What `copy.copy` asks an object for."""
 
-_QUESTION: Final = b"stream_options"
-_REFUSED_FIELD: Final = (400, 422)
-"""How servers answer to a field that they do not know."""
-
-MOST_REFUSING: Final = 1_024
-"""Base URLs that are remembered for having refused our question."""
-
-_refusing: Final[set[str]] = set()
-_in_flight: Final[ContextVar[_Outgoing | None]] = ContextVar("taximeter_call", default=None)
-
-
-class _Outgoing(Call):
-    """A call together with the options it leaves with.
-
-    `unasked`: the options without our question for the usage, if we put one there; then we hide the answer to it.
-    """
-
-    options: Any
-    unasked: Any = None
-    limited: Limited | None
-    streams: bool
-
-
-_Kind: TypeAlias = tuple[meters.Meter, Any, str, str]
-"""Of a call: whom it is reported to, the base URL, the path, the method."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What was found out about the latest kind of call of a client: who answers, and in which flavour."""
-
-    kind: _Kind
-    host: Host
-    flavour: Flavour | None
-    """None: such calls are not metered."""
+_in_flight: Final[ContextVar[Outgoing | None]] = ContextVar("taximeter_call", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One library. `sync_class` and `async_class` are its public client classes; others derive from them.
+    """One library. `sync_class` and `async_class` are its public client classes; others derive from them."""
 
-    `kind` is the protocol family it speaks, when that is not called like the library. `path_of(options)` is the path
-    on the wire, where the library settles it later than we look.
-    """
-
-    library: str
+    dialect: Dialect
     sync_class: str
     async_class: str
-    asks_for_usage: bool = False
-    kind: str | None = None
-    path_of: Callable[[Any], str] | None = None
     _originals: list[tuple[type, str, Any]] = field(default_factory=list)
 
     def meters(self, client: object) -> bool:
         """Whether `client` is one of ours. Told by name, so that the library is not imported for the question."""
         return any(
-            cls.__module__.split(".")[0] == self.library and cls.__name__ in (self.sync_class, self.async_class)
+            cls.__module__.split(".")[0] == self.dialect.library and cls.__name__ in (self.sync_class, self.async_class)
             for cls in type(client).__mro__
         )
 
@@ -132,7 +85,7 @@ class Instrument:
         asynchronous = any(cls.__name__ == self.async_class for cls in type(client).__mro__)
         _check(client)
         patched = {name: _copying(getattr(client, name), self) for name in _COPIES if hasattr(client, name)}
-        patched["request"] = _bound_request(client, self, asynchronous)
+        patched["request"] = _bound_request(client, self.dialect, asynchronous)
         patched["_process_response"] = _processing(client._process_response)
         if hasattr(client, _RETRY):
             patched[_RETRY] = _bound_retrying(getattr(client, _RETRY), asynchronous)
@@ -143,7 +96,7 @@ class Instrument:
 
     def patch_classes(self) -> None:
         """Patch the client classes of the library."""
-        library = importlib.import_module(self.library)
+        library = importlib.import_module(self.dialect.library)
         for name, asynchronous in ((self.sync_class, False), (self.async_class, True)):
             if hasattr(library, name):
                 self._patch_class(getattr(library, name), asynchronous)
@@ -152,7 +105,7 @@ class Instrument:
         if _MARK in vars(cls):
             return
         _check(cls)
-        self._put(cls, "request", _class_request(cls.request, self, asynchronous))
+        self._put(cls, "request", _class_request(cls.request, self.dialect, asynchronous))
         self._put(cls, "_process_response", _class_processing(cls._process_response))
         if hasattr(cls, _RETRY):
             self._put(cls, _RETRY, _class_retrying(getattr(cls, _RETRY), asynchronous))
@@ -185,171 +138,13 @@ def _check(owner: Any) -> None:
         )
 
 
-# ── a call leaves ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _begin(instrument: Instrument, client: Any, own: Mapping[str, Any], options: Any) -> _Outgoing | None:
-    """The call that these options make, noted as begun; None when it is not one that is metered. `own` is what the
-    client itself has, beside its class."""
-    meter = meters.current or meters.meter()
-    asked = vars(options)  # by itself each of them is looked for in the class first
-    path = asked["url"] if instrument.path_of is None else instrument.path_of(options)
-    kind = (meter, own.get("_base_url") or client.base_url, path, asked["method"])
-    known: _Known | None = own.get(_KNOWN)
-    if known is None or known.kind != kind:
-        known = _find_out(client, instrument, kind)
-    host, flavour = known.host, known.flavour
-    if flavour is None:
-        return None
-    body = asked.get("json_data")
-    if type(body) is not dict or asked.get("extra_json"):
-        body = _body(options)
-    outgoing = _Outgoing(meter, flavour, body, host)
-    outgoing.options, outgoing.limited = options, None
-    outgoing.streams = (flavour.read_plain is None or "stream" in body) and outgoing.facts.stream
-    if host.through_gateway:
-        _announce(outgoing, meter.settings.base)
-    elif outgoing.streams and instrument.asks_for_usage and meter.settings.ask_for_usage:
-        _ask_for_usage(outgoing, flavour.name, client)
-    if meter.limiter is None or host.through_gateway:
-        outgoing.leave(meter)
-    else:
-        outgoing.limited = Limited(meter.limiter, ask_of(outgoing, _body(outgoing.options), meter.settings.base))
-    return outgoing
-
-
-def _leave(outgoing: _Outgoing, admitted: Admitted | None) -> None:
-    """The call was admitted, perhaps with a smaller allowance or another model, and leaves."""
-    limited, outgoing.limited = outgoing.limited, None
-    if admitted is not None and limited is not None:
-        outgoing.options = _rewritten(outgoing.options, admitted)
-        outgoing.unasked = None if outgoing.unasked is None else _rewritten(outgoing.unasked, admitted)
-        outgoing.hold = limited.hold(admitted)
-    outgoing.leave(meters.meter())
-
-
-def _rewritten(options: Any, admitted: Admitted) -> Any:
-    body = admitted.rewritten(options.json_data)
-    if body is options.json_data:
-        return options
-    changed = copy.copy(options)
-    changed.json_data = body
-    return changed
-
-
-def _body(options: Any) -> Mapping[str, Any]:
-    """The request's JSON. What the caller put into `extra_body` is laid over the rest, as the library does it."""
-    body = options.json_data if isinstance(options.json_data, dict) else {}
-    extra = getattr(options, "extra_json", None)
-    return {**body, **extra} if extra else body
-
-
-def _find_out(client: Any, instrument: Instrument, kind: _Kind) -> _Known:
-    """Who answers this client, and how. Kept on the client for the next call of the same kind."""
-    meter, _, path, method = kind
-    host = _look_up(client, meter.settings.url, instrument.library)
-    flavour = flavour_for(instrument.kind or instrument.library, method, host.prefix + path)
-    known = _Known(kind, host, flavour if flavour is not None and flavour.billed else None)
-    setattr(client, _KNOWN, known)
-    return known
-
-
-def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
-    host = host_of(str(client.base_url), gateway_url, library)
-    named = next((name for cls in type(client).__mro__ if (name := PROVIDERS_BY_CLASS.get(cls.__name__))), None)
-    return host if named is None else Host(named, host.through_gateway)
-
-
-def _announce(outgoing: _Outgoing, base: Attribution) -> None:
-    """Tell our own gateway which event this is and who it is for, so that both count one call once. `base` is what
-    `init` says of every call."""
-    headers = outgoing.options.headers
-    own = headers_for(outgoing.event_id, outgoing.attribution.over(base))
-    outgoing.options = copy.copy(outgoing.options)
-    outgoing.options.headers = {**own, **headers} if isinstance(headers, Mapping) else own
-
-
-def _ask_for_usage(outgoing: _Outgoing, flavour_name: str, client: Any) -> None:
-    """Have a chat stream end with its token counts, where the host knows how to do so and nobody reads it raw.
-
-    What listens on this machine is asked as well: those servers either know the option or pass it over, and one that
-    refuses it is asked only once (`_take_back`).
-    """
-    facts, options = outgoing.facts, outgoing.options
-    if facts.asks_for_stream_usage or flavour_name != "openai.chat":
-        return
-    host = outgoing.host
-    if host.provider not in TELL_USAGE_WHEN_ASKED or _too_old(client):
-        return
-    if _is_raw(options) and not usage_chunk_is_read():
-        return
-    if _refusing and str(client.base_url) in _refusing:
-        return
-    body = _body(options)
-    wanted = {**(body.get("stream_options") or {}), "include_usage": True}
-    outgoing.options = copy.copy(options)
-    outgoing.options.json_data = {**options.json_data, "stream_options": wanted}
-    outgoing.unasked = options
-
-
-def _take_back(outgoing: _Outgoing, client: Any, error: BaseException) -> bool:
-    """Whether it was our question that the host refused. Then the call leaves again without it: the caller has sent
-    nothing wrong. This host is not asked again."""
-    if outgoing.unasked is None or getattr(error, "status_code", None) not in _REFUSED_FIELD:
-        return False
-    if _QUESTION not in getattr(getattr(error, "response", None), "content", b""):
-        return False
-    if len(_refusing) < MOST_REFUSING:
-        _refusing.add(str(client.base_url))
-    outgoing.options, outgoing.unasked = outgoing.unasked, None
-    return True
-
-
-def _is_raw(options: Any) -> bool:
-    return isinstance(options.headers, dict) and _RAW_HEADER in options.headers
-
-
-def _too_old(client: Any) -> bool:
-    """Whether it is an Azure API from before `stream_options`, which refuses what it does not know."""
-    version = getattr(client, "_api_version", None)
-    return isinstance(version, str) and version < "2024-09-01"
-
-
-# ── a call is answered ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _answered(outgoing: _Outgoing, response: Any, retries_taken: Any) -> None:
-    """A response is about to be processed."""
-    http_status = response.status_code
-    if http_status >= FIRST_ERROR_STATUS:
-        return  # the library raises it in a moment, or tries again
-    outgoing.headed(http_status, retries_taken + 1)
-    if response.is_closed:
-        outgoing.answered(*payload_and_text(response))
-    else:
-        outgoing.follow(response.headers.get("content-type", ""))
-        install(outgoing, response)
-
-
-def _answered_with(outgoing: _Outgoing, arguments: Mapping[str, Any]) -> None:
-    _answered(outgoing, arguments["response"], arguments.get("retries_taken", 0))
-
-
-def _streams(outgoing: _Outgoing, stream: Any) -> None:
-    """The caller gets a stream. It may live long; what was asked for in it need not."""
-    unasked = outgoing.unasked
-    outgoing.options = outgoing.unasked = None
-    if unasked is not None and not _is_raw(unasked):
-        hide_usage_chunk(stream)
-
-
 # ── the patches ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bound_request(client: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
+def _bound_request(client: Any, dialect: Dialect, asynchronous: bool) -> Callable[..., Any]:
     original = client.request
     run = _request_async if asynchronous else _request
-    bound = partial(run, instrument, client, vars(client))
+    bound = partial(run, dialect, client, vars(client))
     if not _takes(original, _REQUEST):
         bound = partial(_as_it_came, bound)
     return update_wrapper(partial(bound, original), original)
@@ -373,7 +168,7 @@ def _takes(method: Callable[..., Any], parameters: tuple[tuple[str, object, obje
         return False
 
 
-def _class_request(original: Any, instrument: Instrument, asynchronous: bool) -> Callable[..., Any]:
+def _class_request(original: Any, dialect: Dialect, asynchronous: bool) -> Callable[..., Any]:
     run = _request_async if asynchronous else _request
 
     @wraps(original)
@@ -381,15 +176,13 @@ def _class_request(original: Any, instrument: Instrument, asynchronous: bool) ->
         own = vars(self)
         if _MARK in own:  # patched by itself already
             return original(self, cast_to, options, *args, **kwargs)
-        return _as_it_came(
-            partial(run, instrument, self, own), original.__get__(self), cast_to, options, *args, **kwargs
-        )
+        return _as_it_came(partial(run, dialect, self, own), original.__get__(self), cast_to, options, *args, **kwargs)
 
     return request
 
 
 def _request(
-    instrument: Instrument,
+    dialect: Dialect,
     client: Any,
     own: Mapping[str, Any],
     original: Any,
@@ -401,14 +194,14 @@ def _request(
     stream_cls: Any = None,
 ) -> Any:
     try:
-        outgoing = _begin(instrument, client, own, options)
+        outgoing = begin(dialect, client, own, options)
     except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
         GUARD.caught("begin", error)
         outgoing = None
     if outgoing is None:
         return original(cast_to, options, stream=stream, stream_cls=stream_cls)
     if outgoing.limited is not None:
-        GUARD.run("begin", _leave, outgoing, outgoing.limited.admit(outgoing.refused))
+        GUARD.run("begin", leave, outgoing, outgoing.limited.admit(outgoing.refused))
     surrounding = _in_flight.get()
     while True:
         _in_flight.set(outgoing)
@@ -416,18 +209,18 @@ def _request(
             result = original(cast_to, outgoing.options, stream=stream, stream_cls=stream_cls)
             break
         except BaseException as error:
-            if not GUARD.run("usage_question", _take_back, outgoing, client, error):
+            if not GUARD.run("usage_question", take_back, outgoing, client, error):
                 GUARD.run("failure", outgoing.failed, error)
                 raise
         finally:
             _in_flight.set(surrounding)
     if outgoing.streams:
-        GUARD.run("usage_chunk", _streams, outgoing, result)
+        GUARD.run("usage_chunk", streams, outgoing, result)
     return result
 
 
 async def _request_async(
-    instrument: Instrument,
+    dialect: Dialect,
     client: Any,
     own: Mapping[str, Any],
     original: Any,
@@ -439,14 +232,14 @@ async def _request_async(
     stream_cls: Any = None,
 ) -> Any:
     try:
-        outgoing = _begin(instrument, client, own, options)
+        outgoing = begin(dialect, client, own, options)
     except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
         GUARD.caught("begin", error)
         outgoing = None
     if outgoing is None:
         return await original(cast_to, options, stream=stream, stream_cls=stream_cls)
     if outgoing.limited is not None:
-        GUARD.run("begin", _leave, outgoing, await outgoing.limited.admit_async(outgoing.refused))
+        GUARD.run("begin", leave, outgoing, await outgoing.limited.admit_async(outgoing.refused))
     surrounding = _in_flight.get()
     while True:
         _in_flight.set(outgoing)
@@ -454,13 +247,13 @@ async def _request_async(
             result = await original(cast_to, outgoing.options, stream=stream, stream_cls=stream_cls)
             break
         except BaseException as error:
-            if not GUARD.run("usage_question", _take_back, outgoing, client, error):
+            if not GUARD.run("usage_question", take_back, outgoing, client, error):
                 GUARD.run("failure", outgoing.failed, error)
                 raise
         finally:
             _in_flight.set(surrounding)
     if outgoing.streams:
-        GUARD.run("usage_chunk", _streams, outgoing, result)
+        GUARD.run("usage_chunk", streams, outgoing, result)
     return result
 
 
@@ -474,7 +267,7 @@ def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if (outgoing := _in_flight.get()) is not None:
             try:
-                _answered(outgoing, response, retries_taken)
+                answered(outgoing, response, retries_taken)
             except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
                 GUARD.caught("answer", error)
         return original(  # of an asynchronous client: a coroutine, which its caller awaits
@@ -495,7 +288,7 @@ def _processing_as_it_came(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(*args: Any, **kwargs: Any) -> Any:
         if (outgoing := _in_flight.get()) is not None:
-            GUARD.run("answer", _answered_with, outgoing, kwargs)
+            GUARD.run("answer", answered_with, outgoing, kwargs)
         return original(*args, **kwargs)
 
     return process_response
@@ -505,7 +298,7 @@ def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK not in vars(self) and (outgoing := _in_flight.get()) is not None:
-            GUARD.run("answer", _answered_with, outgoing, kwargs)
+            GUARD.run("answer", answered_with, outgoing, kwargs)
         return original(self, *args, **kwargs)
 
     return process_response
