@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def read_all(reader: SpoolReader, marks: dict[str, int], **limits: int) -> Itera
 
 def ids(lines: Iterable[bytes]) -> list[str]:
     return [json.loads(one)["event_id"] for one in lines]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for it, a minute at most."""
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
 
 
 def file_names(directory: Path, ending: str) -> list[str]:

@@ -7,12 +7,11 @@ import json
 import os
 import random
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from spool_rig import StillClock, all_lines, begin, event_id, line, start_process
+from spool_rig import StillClock, all_lines, begin, event_id, line, start_process, until
 
 from taximeter.spool import Spool, SpoolLimits, adopt, writer
 from taximeter.spool.writer import BEGIN_AFTER_MS, BEGIN_LOOK_MS, MOST_BEGINS
@@ -270,13 +269,6 @@ class Clocked(writer._Bell):
     def wait(self, seconds: float | None) -> bool:
         self.waits.append(seconds)
         return super().wait(seconds)
-
-
-def until(condition: object) -> None:
-    ends = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < ends
-        time.sleep(0.005)
 
 
 def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from spool_rig import StillClock, all_lines, line, start_process
+from spool_rig import StillClock, all_lines, line, start_process, until
 
+from taximeter.clock import SystemClock
 from taximeter.spool import Spool, SpoolLimits
 
 Mount = Callable[[str], Path]
@@ -108,6 +110,25 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert spool.losses == {"io_error": 2}
     spool.close()
     assert spool.losses == {"io_error": 3}
+
+
+def test_what_one_flush_could_not_do_the_next_one_does_though_nothing_is_appended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "spool", clock=SystemClock(), writer="w", limits=SpoolLimits(sync_interval_ms=10))
+    durably, failed = spool._sync_written, threading.Event()
+
+    def fails_once() -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ValueError("nobody thought of this")
+        durably()
+
+    monkeypatch.setattr(spool, "_sync_written", fails_once)
+    spool.append(line(0))
+    until(lambda: spool.synced_position == spool.position)
+    assert failed.is_set()
+    spool.close()
 
 
 def test_a_limit_on_the_size_of_files_begins_new_files(tmp_path: Path) -> None:

@@ -601,7 +601,10 @@ class Spool:
                 self._gather()
             self._hurry.hush()
             if not self._closed:
-                self._guarded(self._flush_and_tell)
+                done = self._guarded(self._flush_and_tell)
+                if not done:
+                    self._hurry.wait(RETRY_SECONDS)
+                    self._wake.ring()  # nobody else does for lines that it had been told of
 
     def _gather(self) -> None:
         """Let lines come together for one fsync, and look meanwhile for calls that stay open."""
@@ -615,11 +618,14 @@ class Spool:
         if self.on_written is not None:
             self.on_written()
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Whether it went well."""
         try:
             step()
         except Exception as error:  # noqa: BLE001 - without its flusher nobody's lines would ever become durable
             self._trouble.problem = f"unexpected: {error!r}"
+            return False
+        return True
 
     def _idle_seconds(self) -> float | None:
         """How long nothing needs to be done if nothing is appended."""
