@@ -1,9 +1,12 @@
 """Claude Code's transcripts: `~/.claude/projects/**/*.jsonl`.
 
 An answer is written once for each of its blocks while it streams, every time with the message's id and the usage so
-far; only the last has all of it. So the lines of a message are put together, and the message counts when something
-else has followed it, or when it says why it stopped. Sessions that were resumed repeat messages of the one before:
+far; the line with most output has all of it. So the lines of a message are put together, also where results of tools,
+or other agents, have written between them. Sessions that were resumed or branched repeat messages of the one before:
 the same message has the same event id.
+
+A message is finished when it says why it stopped, when its agent has been answered or has gone on, or when nothing has
+come for a while: some releases never say why an answer stopped, and the last one of a session is followed by nothing.
 
 `input_tokens` leaves out what the cache read and wrote, as in every answer of Anthropic.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
 from taximeter.core.event import UsageEvent
@@ -22,9 +25,13 @@ from taximeter.ingest.imports.cells import instant_us, known, nested, text, usd
 from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, RowError, Values, draft, import_id
 
 MOST_UNFINISHED: Final = 256
-"""Messages of a file that may go on; the oldest is taken for finished when there are more."""
+"""Messages of a file to which lines may be added; the one that was there first is finished when there are more."""
+
+QUIET_US: Final = 3_600_000_000
+"""An answer whose latest line is older than this is not written to any more."""
 
 _SYNTHETIC: Final = "<synthetic>"
+_Branch: TypeAlias = tuple[Any, Any]
 
 
 class ClaudeCode:
@@ -34,30 +41,34 @@ class ClaudeCode:
     def recognises(self, values: Values) -> bool:
         return values.get("type") == "assistant" and isinstance(values.get("message"), dict) and "sessionId" in values
 
-    def reader(self, _options: Options) -> _Reader:
-        return _Reader()
+    def reader(self, options: Options) -> _Reader:
+        return _Reader(options.now_us)
 
 
 @dataclass(slots=True)
 class _Message:
-    """A message so far: its first line, and the usage of the line that told most."""
+    """A message so far: its first line without what was said, and the usage of the line that told most."""
 
     place: int
     first: Values
     started_at_us: int
     reading: Reading
-    stopped: bool
+    latest_us: int
+    finished: bool = False
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, now_us: int) -> None:
+        self._quiet_since_us = now_us - QUIET_US
         self._messages: dict[str, _Message] = {}
         self._read_answer = _answers()
 
     def read(self, row: Row) -> Iterator[Outcome]:
         message = nested(row.values, "message")
-        if row.values.get("type") != "assistant" or not nested(message, "usage"):
-            yield from self._settled(row)
+        kind = row.values.get("type")
+        if kind != "assistant" or not nested(message, "usage"):
+            if kind == "user":
+                self._finish_in(_branch(row.values))
             return
         if message.get("model") == _SYNTHETIC:
             return
@@ -67,36 +78,46 @@ class _Reader:
         reading = self._read_answer(200, message)
         if not reading.usage.known:
             raise RowError("usage that cannot be read")
-        stopped = message.get("stop_reason") is not None
-        known_one = self._messages.get(key)
-        if known_one is None:
-            yield from self._settled(row)
-            self._messages[key] = _Message(row.place, row.values, instant_us(row.values, "timestamp"), reading, stopped)
-        else:
-            known_one.stopped = known_one.stopped or stopped
-            if (reading.usage.output_tokens or 0) >= (known_one.reading.usage.output_tokens or 0):
-                known_one.reading = reading
+        self._add(key, row, reading)
+        self._messages[key].finished |= message.get("stop_reason") is not None
+        if len(self._messages) > MOST_UNFINISHED:
+            oldest = next(iter(self._messages))
+            yield self._event_of(oldest, self._messages.pop(oldest))
 
     def finish(self) -> Iterator[Outcome]:
         """The last message may still be written to: what it will have cost in the end is not known yet."""
         for key, message in self._messages.items():
-            if message.stopped:
-                yield draft(message.place, _event(key, message))
+            if message.finished or message.latest_us < self._quiet_since_us:
+                yield self._event_of(key, message)
             else:
                 yield LeftOut(message.place, "an answer that is not finished: import it again later", wrong=False)
         self._messages.clear()
 
-    def _settled(self, row: Row) -> Iterator[Outcome]:
-        """Something follows: what was said before is finished, except what runs beside it in another agent."""
-        branch = _branch(row.values)
-        done = [key for key, message in self._messages.items() if _branch(message.first) == branch]
-        crowded = list(self._messages)[: max(len(self._messages) - MOST_UNFINISHED, 0)]
-        for key in dict.fromkeys([*done, *crowded]):
-            message = self._messages.pop(key)
-            yield draft(message.place, _event(key, message))
+    def _add(self, key: str, row: Row, reading: Reading) -> None:
+        """One more line of a message."""
+        at_us = instant_us(row.values, "timestamp")
+        message = self._messages.get(key)
+        if message is None:
+            self._finish_in(_branch(row.values))
+            line = {name: value for name, value in row.values.items() if name != "message"}
+            self._messages[key] = _Message(row.place, line, at_us, reading, at_us)
+            return
+        message.latest_us = max(message.latest_us, at_us)
+        if (reading.usage.output_tokens or 0) >= (message.reading.usage.output_tokens or 0):
+            message.reading = reading
+
+    def _finish_in(self, branch: _Branch) -> None:
+        """What an agent said before it was answered, or said the next thing, is finished."""
+        for message in reversed(self._messages.values()):
+            if _branch(message.first) == branch:
+                message.finished = True
+                return
+
+    def _event_of(self, key: str, message: _Message) -> Outcome:
+        return draft(message.place, _event(key, message))
 
 
-def _branch(values: Values) -> tuple[Any, Any]:
+def _branch(values: Values) -> _Branch:
     return values.get("isSidechain") or False, values.get("agentId")
 
 

@@ -4,6 +4,11 @@
 rate limit moves. A call is what the sum has grown by; the first one of a file, and one after the sum has begun anew,
 is told by its own counts. The model is the one of the turn. Cached input lies inside the input, reasoning inside the
 output.
+
+A forked session, and that of a subagent, begins with a copy of its parent's lines, whose times are those of the fork.
+What they count was counted in the parent: only the sums are taken from them. The copy ends where a turn begins that is
+not older than the session. The id of a turn says when it began (UUIDv7), or its `started_at`; where neither is there,
+the copy, which is written at once, ends with the first pause.
 """
 
 from __future__ import annotations
@@ -14,16 +19,22 @@ from typing import Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
 from taximeter.core.event import UsageEvent
+from taximeter.core.ids import unix_ms_of
 from taximeter.core.usage import Usage, clamped
-from taximeter.ingest.imports.cells import instant_us, known, nested, text, whole
-from taximeter.ingest.imports.row import Options, Outcome, Row, Values, draft, import_id
+from taximeter.ingest.imports.cells import instant_us, known, maybe_instant_us, nested, text, whole
+from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, Values, draft, import_id
 from taximeter.ingest.otlp.emitters import provider_of
 
 _LINES: Final = frozenset({"session_meta", "turn_context", "event_msg", "response_item", "compacted"})
 _COUNTS: Final = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens")
 
+_TURN_BEGINS: Final = ("task_started", "turn_started")
+
 _Counts: TypeAlias = tuple[int, ...]
 """By `_COUNTS`."""
+
+PAUSE_US: Final = 500_000
+"""Between two lines of a copy there is less."""
 
 
 class Codex:
@@ -43,19 +54,27 @@ class _Reader:
         self._session: Values = {}
         self._turn: Values = {}
         self._sum: _Counts | None = None
+        self._copy: _Copy | None = None
 
     def read(self, row: Row) -> Iterator[Outcome]:
         payload = nested(row.values, "payload")
         kind = row.values.get("type")
-        if kind == "session_meta":
-            self._session = self._session or payload
-        elif kind == "turn_context":
+        if kind == "session_meta" and not self._session:
+            self._session, self._copy = payload, _copy_in(row.values, payload)
+        if self._copy is not None and self._copy.ends_at(row.values, payload):
+            self._copy = None
+        if kind == "turn_context":
             self._turn = payload
         elif kind == "event_msg" and payload.get("type") == "token_count":
             info = nested(payload, "info")
             counts = self._grown_by(info)
             if any(counts):
-                yield draft(row.place, self._event(row.values, info, counts))
+                yield self._counted(row, info, counts)
+
+    def _counted(self, row: Row, info: Values, counts: _Counts) -> Outcome:
+        if self._copy is not None:
+            return LeftOut(row.place, "a call of the session that this one was forked from", wrong=False)
+        return draft(row.place, self._event(row.values, info, counts))
 
     def finish(self) -> Iterable[Outcome]:
         return ()
@@ -106,6 +125,60 @@ class _Reader:
             usage=usage,
             usage_conflict=conflict,
         )
+
+
+class _Copy:
+    """The history of another session at the beginning of this one, which began at `since_us`."""
+
+    def __init__(self, since_us: int) -> None:
+        self._since_us = since_us
+        self._latest_us: int | None = None
+        self._turn_is_old = False
+
+    def ends_at(self, line: Values, payload: Values) -> bool:
+        """Whether this line is the session's own."""
+        at_us, before_us = maybe_instant_us(line, "timestamp"), self._latest_us
+        paused = at_us is not None and before_us is not None and at_us - before_us >= PAUSE_US
+        self._latest_us = at_us or before_us
+        if not _begins_turn(line, payload):
+            return paused and not self._turn_is_old
+        began_us = _turn_began_us(payload)
+        if began_us is None:
+            return paused
+        self._turn_is_old = began_us < self._since_us
+        return not self._turn_is_old
+
+
+def _copy_in(line: Values, session: Values) -> _Copy | None:
+    """None for a session that begins with nothing."""
+    spawned = "thread_spawn" in nested(nested(session, "source"), "subagent")
+    if not spawned and not text(session, "forked_from_id"):
+        return None
+    began_us = _us_of(text(session, "id")) or maybe_instant_us(session, "timestamp")
+    return _Copy(began_us or instant_us(line, "timestamp"))
+
+
+def _begins_turn(line: Values, payload: Values) -> bool:
+    kind = line.get("type")
+    return kind == "turn_context" or (kind == "event_msg" and payload.get("type") in _TURN_BEGINS)
+
+
+def _turn_began_us(payload: Values) -> int | None:
+    """Of a second the end: in doubt a turn is the session's own."""
+    began_us = _us_of(text(payload, "turn_id"))
+    if began_us is not None:
+        return began_us
+    second_us = maybe_instant_us(payload, "started_at")
+    return None if second_us is None else second_us + 999_999
+
+
+def _us_of(uuid: str | None) -> int | None:
+    """When an id was made, to the millisecond; None for an id of another kind."""
+    try:
+        made_ms = unix_ms_of(uuid or "")
+    except ValueError:
+        return None
+    return None if made_ms is None else made_ms * 1_000
 
 
 def _counts(info: Values, name: str) -> _Counts | None:
