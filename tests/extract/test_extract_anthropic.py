@@ -94,6 +94,72 @@ def test_an_advisers_turns_belong_to_its_own_model() -> None:
     assert reading.usage == Usage(input_tokens=60, output_tokens=6)
 
 
+FABLE = {"type": "message", "model": "fable", "input_tokens": 35, "output_tokens": 0}
+OPUS = {"type": "fallback_message", "model": "claude", "input_tokens": 30, "output_tokens": 7}
+HANDOVER = {"type": "fallback", "from": {"model": "fable"}, "to": {"model": "claude"}}
+
+
+@pytest.mark.parametrize("category", ["cyber", "general_harms", None])
+def test_a_refusal_before_anything_was_written_is_told_and_not_charged(category: str | None) -> None:
+    reading = refusal(category)
+    assert reading.not_billed
+    assert reading.usage == Usage(input_tokens=18, cache_read_tokens=0, cache_write_5m_tokens=0, output_tokens=1)
+    assert reading.error_type is None
+
+
+@pytest.mark.parametrize("category", ["bio", "frontier_llm", "reasoning_extraction"])
+def test_some_categories_of_refusals_are_charged(category: str) -> None:
+    assert not refusal(category).not_billed
+
+
+def test_a_refusal_in_the_midst_of_the_answer_is_charged() -> None:
+    assert not refusal("cyber", {"type": "text", "text": "First"}).not_billed
+
+
+def refused(category: str | None, *content: Mapping[str, Any]) -> dict[str, Any]:
+    message = {"type": "message", "id": "msg_1", "model": "claude", "content": list(content)}
+    usage = {"input_tokens": 18, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+    details = None if category is None else {"type": "refusal", "category": category}
+    return {**message, "stop_reason": "refusal", "stop_details": details, "usage": usage}
+
+
+def refusal(category: str | None, *content: Mapping[str, Any]) -> Reading:
+    return MESSAGES.read_answer(200, refused(category, *content))
+
+
+def test_a_refusal_has_no_gist_as_that_says_nothing_of_its_end() -> None:
+    assert MESSAGES.gist is not None
+    assert MESSAGES.gist(refused("cyber"), "") is None
+
+
+def test_a_turn_that_was_declined_before_it_wrote_anything_is_not_charged() -> None:
+    reading = answer(input_tokens=30, output_tokens=7, iterations=[FABLE, OPUS])
+    assert (reading.usage, reading.by_model) == (Usage(input_tokens=30, output_tokens=7), ())
+
+
+def test_a_turn_that_was_declined_while_it_wrote_is_charged_at_its_own_model() -> None:
+    reading = answer(input_tokens=30, output_tokens=7, iterations=[{**FABLE, "output_tokens": 4}, OPUS])
+    assert reading.by_model == (
+        ("claude", Usage(input_tokens=30, output_tokens=7)),
+        ("fable", Usage(input_tokens=35, output_tokens=4)),
+    )
+
+
+def test_a_turn_that_wrote_nothing_is_charged_where_nobody_took_over() -> None:
+    reading = answer(input_tokens=35, output_tokens=0, iterations=[{**FABLE, "model": "claude"}])
+    assert (reading.usage, reading.not_billed) == (Usage(input_tokens=35, output_tokens=0), False)
+
+
+@pytest.mark.parametrize(("written", "charged"), [(0, ()), (4, (("fable", Usage(input_tokens=35, output_tokens=4)),))])
+def test_where_all_declined_only_the_turns_that_wrote_are_charged(written: int, charged: tuple[object, ...]) -> None:
+    turns = [{**FABLE, "output_tokens": written}, {**OPUS, "output_tokens": 0}]
+    usage = {"input_tokens": 30, "output_tokens": 0, "iterations": turns}
+    message = {"type": "message", "id": "msg_1", "model": "claude", "content": [HANDOVER], "stop_reason": "refusal"}
+    reading = MESSAGES.read_answer(200, {**message, "usage": usage})
+    assert reading.not_billed is (written == 0)
+    assert not charged or reading.by_model == charged
+
+
 def test_a_split_larger_than_its_total_is_a_conflict() -> None:
     split = {"ephemeral_1h_input_tokens": 300}
     reading = answer(input_tokens=3, cache_creation_input_tokens=200, cache_creation=split, output_tokens=2)
@@ -202,6 +268,34 @@ def test_an_error_in_the_stream_keeps_what_was_reported_and_billed() -> None:
     reader = fed(start(input_tokens=412, output_tokens=3), {"type": "error", "error": {"type": "overloaded_error"}})
     reading = reader.reading()
     assert (reading.error_type, reading.not_billed, reading.finished) == ("overloaded_error", False, False)
+
+
+def ended_by_refusal(category: str, *events: Mapping[str, Any]) -> Reading:
+    stop = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "category": category}}
+    end = {**delta(output_tokens=5), "delta": stop}
+    return fed(start(input_tokens=18, output_tokens=1), *events, end, {"type": "message_stop"}).reading()
+
+
+def begun(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": 0, "content_block": content}
+
+
+def test_a_streamed_refusal_is_charged_only_where_something_was_written_or_its_category_is() -> None:
+    text = begun({"type": "text", "text": ""})
+    assert ended_by_refusal("cyber").not_billed
+    assert ended_by_refusal("cyber").usage == Usage(input_tokens=18, output_tokens=5)
+    assert ended_by_refusal("cyber", begun(HANDOVER)).not_billed
+    assert not ended_by_refusal("cyber", text).not_billed
+    assert not ended_by_refusal("bio").not_billed
+
+
+def test_a_stream_that_another_model_went_on_with_is_of_that_model() -> None:
+    first = {"type": "message_start", "message": {"id": "msg_1", "model": "fable", "usage": {"input_tokens": 35}}}
+    turns = [{**FABLE, "output_tokens": 4}, OPUS]
+    end = delta(input_tokens=30, output_tokens=7, iterations=turns)
+    reading = fed(first, begun({"type": "text", "text": ""}), begun(HANDOVER), end).reading()
+    assert (reading.response_model, [name for name, _ in reading.by_model]) == ("claude", ["claude", "fable"])
+    assert reading.usage == Usage(input_tokens=65, output_tokens=11)
 
 
 BLOCKS = [

@@ -21,6 +21,13 @@ from taximeter.extract.stream import StreamState
 _SERVER_TOOLS: Final = {"web_search_requests": "web_searches", "web_fetch_requests": "web_fetches"}
 _NO_REGION: Final = "not_available"
 
+_REFUSAL: Final = "refusal"
+_CHARGED_REFUSALS: Final = ("bio", "frontier_llm", "reasoning_extraction")
+"""Categories of refusals that are charged for although nothing was written; all others are not.
+https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, as of September 2026."""
+_FALLBACK: Final = "fallback"
+_FALLBACK_TURN: Final = "fallback_message"
+
 MOST_ITERATIONS: Final = 1_000
 """Inner turns of one message that are read."""
 
@@ -46,12 +53,29 @@ def read_answer(status: int, payload: object) -> Reading:
         return Reading(error_type=error, not_billed=True, finished=isinstance(payload, dict))
     if not isinstance(payload, dict):
         return NOTHING_READ
-    return _reading(payload, mapping(payload.get("usage")), error, finished=True)
+    refused = _refused_for_free(payload, wrote=any(map(_is_content, items(payload.get("content")))))
+    return _reading(payload, mapping(payload.get("usage")), error, refused=refused, finished=True)
 
 
-def _reading(message: Payload, usage: Payload, error: str | None, *, finished: bool, written: int = 0) -> Reading:
+def _refused_for_free(ending: Payload, *, wrote: bool) -> bool:
+    """Whether a message ends as a refusal that is not charged: its counts are told all the same."""
+    if wrote or ending.get("stop_reason") != _REFUSAL:
+        return False
+    return mapping(ending.get("stop_details")).get("category") not in _CHARGED_REFUSALS
+
+
+def _is_content(block: object) -> bool:
+    """A block that only says where another model took over is nothing that was written."""
+    return mapping(block).get("type") != _FALLBACK
+
+
+def _reading(
+    message: Payload, usage: Payload, error: str | None, *, refused: bool, finished: bool, written: int = 0
+) -> Reading:
     model = text(message.get("model"))
-    by_model, conflict = _usage_by_model(usage, model or "")
+    turns = [mapping(turn) for turn in items(usage.get("iterations"))[:MOST_ITERATIONS]]
+    charged = _charged(turns, refused=refused)
+    by_model, conflict = _usage_by_model(usage, charged or turns, model or "")
     total = NOTHING_COUNTED
     for share in by_model.values():
         total, odd = summed(total, share)
@@ -61,8 +85,8 @@ def _reading(message: Payload, usage: Payload, error: str | None, *, finished: b
         response_model=model,
         usage=total,
         usage_conflict=conflict,
-        by_model=tuple(by_model.items()) if len(by_model) > 1 else (),
-        not_billed=error is not None and not total.known,
+        by_model=() if by_model.keys() <= {model or ""} else tuple(by_model.items()),
+        not_billed=(refused and not charged) or (error is not None and not total.known),
         service_tier=FAST if usage.get("speed") == FAST else text(usage.get("service_tier")),
         region=None if region == _NO_REGION else region,
         response_id=text(message.get("id")),
@@ -84,7 +108,7 @@ def read_plain_answer(message: Any) -> Plain | None:
     """The message of one model that called no tools of the provider, in no region that is named."""
     try:
         usage = message["usage"]
-        if message.get("error") or not usage.keys() <= _PLAIN_USAGE:
+        if message.get("error") or message.get("stop_reason") == _REFUSAL or not usage.keys() <= _PLAIN_USAGE:
             return None
         if usage.get("server_tool_use") is not None or usage.get("inference_geo") not in (None, _NO_REGION):
             return None
@@ -100,6 +124,8 @@ def message_gist(message: Any, body: str) -> str | None:
     try:
         usage = message["usage"]
         if type(usage["input_tokens"]) is not int or message.get("error") or "iterations" in usage:
+            return None
+        if message.get("stop_reason") == _REFUSAL:
             return None
         said = f'"id":{quoted(message["id"])},"model":{quoted(message["model"])}'
         return f'{{{said},"usage":{_message_usage(usage, body)}}}'
@@ -137,7 +163,19 @@ def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _usage_by_model(usage: Payload, model: str) -> tuple[dict[str, Usage], bool]:
+def _charged(turns: list[Payload], *, refused: bool) -> list[Payload]:
+    """The inner turns that are charged for. A model that declined before it wrote anything left the turn to the next
+    one, and the last turn of all is the refusal where the message is one."""
+    last = max((at for at, turn in enumerate(turns) if turn.get("type") == _FALLBACK_TURN), default=0)
+    kept = [turn for at, turn in enumerate(turns) if at >= last or not _declined(turn)]
+    return kept[:-1] if refused else kept
+
+
+def _declined(turn: Payload) -> bool:
+    return turn.get("type") == "message" and turn.get("output_tokens") == 0
+
+
+def _usage_by_model(usage: Payload, turns: list[Payload], model: str) -> tuple[dict[str, Usage], bool]:
     """What each model used, the answering one first, and whether the numbers contradicted themselves.
 
     `iterations` lists the inner turns: those of an adviser belong to another model and are missing from the top
@@ -145,7 +183,6 @@ def _usage_by_model(usage: Payload, model: str) -> tuple[dict[str, Usage], bool]
     """
     if not usage:
         return {}, False
-    turns = [mapping(turn) for turn in items(usage.get("iterations"))[:MOST_ITERATIONS]]
     shares: dict[str, dict[str, int | None]] = {model: {}}
     contradicts = False
     for turn in turns or [usage]:
@@ -210,6 +247,8 @@ class MessageStream:
         self._usage: dict[str, object] = {}
         self._error: str | None = None
         self._characters = 0
+        self._wrote = False
+        self._refused = False
         self.content_started = False
         self.finished = False
 
@@ -236,10 +275,20 @@ class MessageStream:
             self._take_usage(mapping(message.get("usage")))
         elif kind == "message_delta":
             self._take_usage(mapping(event.get("usage")))
+            self._refused = _refused_for_free(mapping(event.get("delta")), wrote=self._wrote or self._characters > 0)
+        elif kind == "content_block_start":
+            self._take_block(mapping(event.get("content_block")))
         elif kind == "message_stop":
             self.finished = True
         elif kind == "error":
             self._error = error_type(200, event) or "error"
+
+    def _take_block(self, block: Payload) -> None:
+        """A block begins: of content, or of what another model goes on to write."""
+        if _is_content(block):
+            self._wrote = True
+        elif (model := text(mapping(block.get("to")).get("model"))) is not None:
+            self._message = {**self._message, "model": model}
 
     def _take_delta(self, delta: Payload) -> None:
         kind = delta.get("type")
@@ -258,7 +307,14 @@ class MessageStream:
             self.content_started = True
 
     def reading(self) -> Reading:
-        return _reading(self._message, self._usage, self._error, finished=self.finished, written=self._characters)
+        return _reading(
+            self._message,
+            self._usage,
+            self._error,
+            refused=self._refused,
+            finished=self.finished,
+            written=self._characters,
+        )
 
 
 def _stream(request: RequestFacts | None) -> StreamState:

@@ -298,10 +298,12 @@ class _Events:
 
     def _reading(self, reading: Reading) -> Reading:
         error = self._error or reading.error_type
+        refused = reading.not_billed and reading.error_type is None
+        unused = error is not None and not reading.usage.known and not self.content_started
         return replace(
             reading,
             error_type=error,
-            not_billed=error is not None and not reading.usage.known and not self.content_started,
+            not_billed=refused or unused,
             finished=self.finished,
             output_characters=self._characters,
         )
