@@ -117,11 +117,19 @@ def test_an_aggregate_below_an_aggregate_counts_alone() -> None:
         {**CHAT, "gen_ai.usage.partial.input_tokens": 5},
         {"http.request.method": "POST", "server.address": "api.openai.com"},
         {"gen_ai.request.model": "m"},
+        {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 0},
         {},
     ],
 )
 def test_what_is_no_call(attributes: dict[str, Any]) -> None:
     assert events(S(1, attributes)) == []
+
+
+@pytest.mark.parametrize("name", ["OpenAI._prepare_chat_with_tools", "Anthropic._prepare_chat_with_tools"])
+def test_what_llama_index_does_before_a_call_is_none(name: str) -> None:
+    said = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini"}
+    assert events(S(1, said, name=name, scope=LAZY)) == []
+    assert len(events(S(1, said, name="OpenAI.astream_chat", scope=LAZY))) == 1
 
 
 @pytest.mark.parametrize(
@@ -278,12 +286,53 @@ def apart(first: dict[str, Any], second: dict[str, Any], **more: Any) -> list[di
         (chat(300, 40, **{"gen_ai.response.id": "chatcmpl-7"}), chat(300, 40, **{"gen_ai.response.id": "chatcmpl-7"}),
          {"at": 20, "until": 30}, 2),
         (chat(300, 0), chat(300, 0), {}, 2),
+        (CHAT, CHAT, {}, 1),
+        (CHAT, CHAT, {"at": 20, "until": 30}, 2),
+        (CHAT, CHAT, {"failed": True}, 2),
+        (CHAT, {**CHAT, "gen_ai.request.model": "o3", "gen_ai.response.model": "o3"}, {}, 2),
+        (CHAT, {"gen_ai.operation.name": "chat"}, {}, 2),
     ],
 )  # fmt: skip
 def test_instrumentations_side_by_side(
     first: dict[str, Any], second: dict[str, Any], more: dict[str, Any], calls: int
 ) -> None:
     assert len(apart(first, second, **more)) == calls
+
+
+def test_a_failure_that_two_instrumentations_tell_of_is_one() -> None:
+    outer = S(1, CHAT, failed=True, scope="openinference.instrumentation.langchain", resource=SHOP)
+    inner = S(2, CHAT, failed=True, scope="openinference.instrumentation.openai", trace=2, at=1, until=9, resource=SHOP)
+    assert [one["status"] for one in events(outer, inner)] == ["error"]
+    memory = fresh_memory()
+    assert len(immediate(memory, inner) + immediate(memory, outer)) == 1
+
+
+LAZY = "openinference.instrumentation.llama_index"
+CLIENT = "openinference.instrumentation.openai"
+
+
+@pytest.mark.parametrize("told", [chat(2, 30), CHAT])
+@pytest.mark.parametrize(("scope", "starts", "calls"), [(LAZY, 3.001, 1), (LAZY, 30, 2), ("other.framework", 3.001, 2)])
+def test_a_stream_that_begins_after_the_span_of_its_framework_has_ended(
+    told: dict[str, Any], scope: str, starts: float, calls: int
+) -> None:
+    """LlamaIndex's span ends when the generator is made, the client's begins when somebody asks it for a chunk."""
+    outer = S(1, told, at=2, until=3, scope=scope, resource=SHOP)
+    inner = S(2, told, at=starts, until=starts + 5, scope=CLIENT, trace=2, resource=SHOP)
+    for order in ((outer, inner), (inner, outer)):
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)]
+        assert len(found + after_grace(memory)) == calls
+
+
+def test_streams_one_after_the_other_with_equal_numbers_stay_as_many() -> None:
+    sent = [
+        S(number, chat(2, 1), at=number, until=number + 0.5, trace=number, scope=scope, resource=SHOP)
+        for number, scope in enumerate((LAZY, CLIENT) * 3, start=1)
+    ]
+    for order in (sent, sent[::-1]):
+        memory = fresh_memory()
+        assert len([record for span in order for record in immediate(memory, span)]) == 3
 
 
 def test_a_call_has_one_twin_of_a_scope() -> None:
@@ -299,6 +348,15 @@ def test_logfire_tells_of_a_stream_when_it_has_ended() -> None:
     (found,) = events(opening, ended)
     assert (sums(found), found["duration_ms"]) == ((30, 4), 2_500)
     assert len(events(S(1, {**CHAT, "logfire.span_type": "span"}, scope="logfire.openai", failed=True))) == 1
+
+
+def test_a_refusal_inside_an_agent_that_logfire_watches_is_a_failed_call() -> None:
+    said = {"logfire.span_type": "span", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o-mini"}
+    found = events(
+        S(1, {"logfire.span_type": "span", "gen_ai.system": "openai"}, scope="logfire.openai_agents", failed=True),
+        S(2, said, parent=1, at=1, until=2, scope="logfire.openai_agents", failed=True),
+    )
+    assert [(one["status"], one["request_model"]) for one in found] == [("error", "gpt-4o-mini")]
 
 
 # ── the same span again ─────────────────────────────────────────────────────────────────────────────────────────
@@ -327,6 +385,15 @@ def test_of_two_versions_of_a_span_the_one_with_usage_counts() -> None:
     assert [sums(one) for one in immediate(memory, S(1, chat(3, 1)))] == [(3, 1)]
     assert after_grace(memory) == []
     assert sums(event(S(1, chat(3, 1)), S(1, CHAT))) == (3, 1)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_nothing_but_zeros_is_no_usage(failed: bool) -> None:
+    """What frameworks say of a stream whose usage they were not told."""
+    found = event(S(1, chat(0, 0, **{"gen_ai.usage.cache_read.input_tokens": 0}), failed=failed))
+    assert counts(found) == {}
+    assert counts(event(S(1, chat(0, 0)), S(2, chat(3, 1), parent=1, at=1, until=2))) == counts(event(S(1, chat(3, 1))))
+    assert counts(event(S(1, chat(4, 0)))) == {"input_tokens": 4, "output_tokens": 0}
 
 
 def test_a_call_that_names_no_usage_is_unknown_not_free() -> None:

@@ -66,6 +66,9 @@ NO_CALLS: Final = frozenset(
 )
 """Operations that have a model or counts at times, and cost nothing at a model's price."""
 
+NO_CALL_ENDINGS: Final = ("._prepare_chat_with_tools",)
+"""How spans' names end that are said to be calls and only prepare one (OpenInference, LlamaIndex)."""
+
 USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input"})
 
 COUNTED_AS_ZERO: Final = frozenset({"openlit"})
@@ -74,6 +77,9 @@ COUNTED_AS_ZERO: Final = frozenset({"openlit"})
 
 STREAM_OPENERS: Final = ("logfire.openai", "logfire.anthropic")
 """Scopes whose spans without usage only open a stream."""
+
+AGENT_WATCHERS: Final = ("logfire.openai_agents",)
+"""Scopes whose calls name no operation, but their model; a refused one has no usage to be known by."""
 
 
 class Call(msgspec.Struct, gc=False):
@@ -114,11 +120,12 @@ def role_of(span: Span) -> tuple[Role, str | None]:
         return "other", None
     named = found.get("operation")
     if named is None:
-        called = ("output" in found or "langfuse_usage" in found) and _asked(found) is not None
+        told = "output" in found or "langfuse_usage" in found or (span.failed and _is_of(AGENT_WATCHERS, span))
+        called = told and _asked(found) is not None
         return ("call", "chat") if called else ("aggregate" if _has_usage(found) else "other", None)
     operation = _call_operation(named)
     if operation is not None:
-        return "call", operation
+        return ("other", None) if span.name.endswith(NO_CALL_ENDINGS) else ("call", operation)
     return ("aggregate" if _has_usage(found) and named.lower() not in NO_CALLS else "other"), None
 
 
@@ -130,7 +137,11 @@ def _opens_a_stream(span: Span) -> bool:
     """Logfire tells of a stream twice: a span until it begins, and a log with its usage when it has ended."""
     if span.found.get("logfire_type") != "span" or span.failed or _has_usage(span.found):
         return False
-    return span.origin.scope_name.startswith(STREAM_OPENERS)
+    return _is_of(STREAM_OPENERS, span)
+
+
+def _is_of(scopes: tuple[str, ...], span: Span) -> bool:
+    return span.origin.scope_name.startswith(scopes)
 
 
 @lru_cache(maxsize=1024)
@@ -158,6 +169,8 @@ def call_of(span: Span, operation: str | None) -> Call:
     tags: dict[str, Any] = {"otlp_emitter": emitter}
     event = WireEvent(source="otlp", provider=provider, operation=operation, status=status, attempt=1, tags=tags)
     count(event, tags, found, emitter, answered or asked)
+    if not event.input_tokens and not event.output_tokens:
+        take_counts(event, _UNCOUNTED)  # frameworks say 0 for a stream whose usage they were not told
     return Call(span, emitter, event, _models(answered, asked), failed, tags)
 
 
@@ -236,6 +249,9 @@ def take_counts(event: WireEvent, other: WireEvent) -> None:
     """Put the counts of another event of the same call into an event."""
     for name in (*TOKEN_CLASSES, "usage_conflict"):
         setattr(event, name, getattr(other, name))
+
+
+_UNCOUNTED: Final = WireEvent()
 
 
 def _written(found: Found, tags: dict[str, Any]) -> tuple[int | None, int | None]:

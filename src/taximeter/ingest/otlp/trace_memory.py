@@ -47,6 +47,15 @@ MOST_BELOW: Final = 64
 MOST_TWINS: Final = 4
 """Calls with the same numbers that are remembered, for comparison."""
 
+MOST_UNKNOWN_TWINS: Final = 16
+"""The same for calls without numbers, which all look alike."""
+
+LAZY_SCOPES: Final = frozenset({"openinference.instrumentation.llama_index"})
+"""Scopes whose span of a stream ends when its generator is made, before anybody asks the provider."""
+
+LATEST_START_SECONDS: Final = 10
+"""How long after such a span the call itself may begin."""
+
 _TwinKey: TypeAlias = tuple[Any, tuple[int | None, int | None]]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]
 
@@ -162,6 +171,9 @@ class TraceMemory:
                 self.tally.other += 1
                 continue
             call = call_of(span, operation)
+            if role == "aggregate" and not call.known:
+                self.tally.other += 1
+                continue
             if span.key not in candidates or call.known:
                 candidates[span.key] = call
             if role == "aggregate":
@@ -226,7 +238,7 @@ class TraceMemory:
             node.verdict = "folded"
             self.tally.folded += 1
             self._release(key, taken)
-        elif call.event.output_tokens and self._fold_into_twin(call, node.facts):
+        elif _may_have_a_twin(call) and self._fold_into_twin(call, node.facts):
             node.verdict = "folded"
             self.tally.twins += 1
             self._release(key, taken)
@@ -235,6 +247,8 @@ class TraceMemory:
             self._count(call, node, taken)
         else:
             self._hold(call, node, False, caller, now_us, taken)
+            if call.models:
+                self._note_for_twins(call, node.facts)
             self._tell((key,), False, node.parent, taken)
 
     def _judge_aggregate(self, call: Call, node: _Node, caller: Any, now_us: int, taken: Taken) -> None:
@@ -248,7 +262,7 @@ class TraceMemory:
         node.verdict = "counted"
         self.tally.calls += 1
         self._drafts[call.span.key] = call
-        if node.facts is not None and call.event.output_tokens:
+        if node.facts is not None and _may_have_a_twin(call):
             self._note_for_twins(call, node.facts)
         if node.parent:
             self._tell((call.span.key,), call.known, node.parent, taken)
@@ -345,8 +359,8 @@ class TraceMemory:
 
     def _note_for_twins(self, call: Call, facts: _Facts) -> None:
         number = _twin_key(call, facts)
-        same = self._young_twins.get(number, ())
-        self._young_twins[number] = (*same[-MOST_TWINS + 1 :], (call.span.key, facts))
+        same, most = self._young_twins.get(number, ()), MOST_TWINS if facts.known else MOST_UNKNOWN_TWINS
+        self._young_twins[number] = (*same[-most + 1 :], (call.span.key, facts))
 
     def _swap(self, key: bytes, above: _Node, call: Call, taken: Taken) -> None:
         """The outer span waits without usage, and here is the inner one with it."""
@@ -508,18 +522,32 @@ def _twin_key(call: Call, facts: _Facts) -> _TwinKey:
     return call.span.origin.shared.get("service"), facts.numbers
 
 
+def _may_have_a_twin(call: Call) -> bool:
+    """Whether its numbers say enough to know it by: an output. Without any numbers, time and model have to do."""
+    return bool(call.event.output_tokens) or (not call.known and bool(call.models))
+
+
 def _are_twins(mine: _Facts, other: _Facts) -> bool:
     """Whether two calls with the same numbers, of one service but not one inside the other, are one: the same answer,
     or told by different instrumentations and the one within the time of the other."""
     if mine.response_id and other.response_id:
         same = mine.response_id == other.response_id and len(mine.response_id) > LONGEST_CHANCE_ID
     else:
-        same = mine.scope != other.scope and (_within(mine, other) or _within(other, mine))
-    return same and _models_agree(mine.models, other.models)
+        same = mine.scope != other.scope and (
+            _within(mine, other) or _within(other, mine) or _streams_from(mine, other) or _streams_from(other, mine)
+        )
+    return same and mine.failed == other.failed and _models_agree(mine.models, other.models)
 
 
 def _within(inner: _Facts, outer: _Facts) -> bool:
     return outer.start_ns <= inner.start_ns and inner.end_ns <= outer.end_ns
+
+
+def _streams_from(client: _Facts, framework: _Facts) -> bool:
+    """Whether a call may be the stream that a framework's span has made ready."""
+    if framework.scope not in LAZY_SCOPES or client.start_ns < framework.start_ns:
+        return False
+    return client.start_ns - framework.end_ns <= LATEST_START_SECONDS * 1_000_000_000
 
 
 def _sum_of(outer: _Facts, inner: Sequence[_Facts]) -> bool:
