@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running_server import eventually, running, taximeter
+import zstandard
+from running_server import COMMAND, environment, eventually, running, taximeter
 
 SAMPLES = Path(__file__).parents[1] / "ingest_imports" / "samples"
 EVER = ("--since", "2025-01-01", "--until", "2027-01-01")
@@ -36,7 +38,7 @@ def test_a_dry_run_tells_what_would_come_and_keeps_nothing(tmp_path: Path) -> No
 def test_twice_is_once_and_the_totals_are_those_of_the_file(tmp_path: Path) -> None:
     asked = (SAMPLES / "litellm.json", SAMPLES / "litellm.csv", "--data", tmp_path)
     first = imported(*asked)
-    assert (first["events"], first["new"], first["already_there"]) == (5, 4, 1)
+    assert (first["events"], first["new"], first["repeated"]) == (4, 4, 1)
     assert imported(*asked)["new"] == 0
     answer = reported(tmp_path, "--by", "source", "--measures", "calls,input_tokens,output_tokens")
     assert answer["rows"] == [{"source": "import", "calls": 4, "input_tokens": 11624, "output_tokens": 210}]
@@ -61,8 +63,38 @@ def test_a_folder_of_transcripts_is_taken_in_and_the_rest_of_it_passed_over(tmp_
     (folder / "settings.json").write_text('{"theme": "dark"}')
     (folder / "notes.txt").write_text("none of ours")
     told = imported(tmp_path / "projects", "--data", tmp_path / "data", code=1)
-    assert (told["formats"], told["new"], told["already_there"]) == ({"claude-code": 2}, 2, 2)
+    assert (told["formats"], told["new"], told["repeated"]) == ({"claude-code": 2}, 2, 2)
     assert told["skipped"]["no format that is known"] == 1
+
+
+def test_what_agents_of_a_session_repeat_of_it_is_told_of_the_session(tmp_path: Path) -> None:
+    transcript = (SAMPLES / "claude-code.jsonl").read_text()
+    agents = tmp_path / "projects" / "session" / "subagents"
+    agents.mkdir(parents=True)
+    (agents / "agent-1.jsonl").write_text(transcript.replace('"isSidechain":false', '"isSidechain":true'))
+    (tmp_path / "projects" / "session.jsonl").write_text(transcript)
+    assert imported(tmp_path / "projects", "--data", tmp_path, code=1)["repeated"] == 2
+    answer = reported(tmp_path, "--by", "tags.sidechain", "--measures", "output_tokens")
+    assert {row["tags.sidechain"]: row["output_tokens"] for row in answer["rows"]} == {None: 412, "true": 20}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"object":"page","data":[],"has_more":false}', "timestamp,model,cost\n"]
+)
+def test_a_file_without_rows_is_no_mistake(tmp_path: Path, content: str) -> None:
+    (tmp_path / "nothing").write_text(content)
+    told = imported(tmp_path / "nothing", "--data", tmp_path / "data")
+    assert (told["events"], told["skipped"]) == (0, {"a file without rows": 1})
+
+
+def test_rows_come_from_standard_input_and_from_packed_files_in_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "codex").mkdir()
+    rows = (SAMPLES / "codex.jsonl").read_bytes()
+    (tmp_path / "codex" / "rollout.jsonl.zst").write_bytes(zstandard.compress(rows))
+    assert imported(tmp_path / "codex", "--data", tmp_path / "data")["new"] == 3
+    asked = [*COMMAND, "import", "-", "--json", "--data", str(tmp_path / "data")]
+    piped = json.loads(subprocess.run(asked, input=rows, env=environment(), capture_output=True, check=True).stdout)
+    assert (piped["events"], piped["new"]) == (3, 0)
 
 
 def test_it_works_while_the_server_runs(tmp_path: Path) -> None:

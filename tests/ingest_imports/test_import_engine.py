@@ -91,6 +91,19 @@ def test_batches_are_bounded_and_the_same_file_again_is_nothing_new(monkeypatch:
     assert taken(*reversed(rows), CALL, sink=sink).new == 1
 
 
+def test_what_comes_again_in_other_files_of_the_same_import_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_EVENTS", 2)
+    rows = [{**CALL, "request_id": f"r{number}", "input_tokens": number} for number in range(5)]
+    for sink in (None, Kept()):
+        run = Import(sink, a_cent_a_token, Options(NOW_US))
+        for name, part in (("a.csv", rows[:3]), ("b.csv", rows[1:]), ("c.csv", rows)):
+            run.take(name, table(*part), format_named("generic"), lambda: None)
+        (share,) = run.tally.models.values()
+        assert (run.tally.events, run.tally.repeated) == (5, 7)
+        assert (share.events, share.input_tokens, share.cost_usd) == (5, 10, Decimal("0.10"))
+        assert run.tally.new == (0 if sink is None else 5)
+
+
 def test_an_import_that_broke_off_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BATCH_EVENTS", 3)
 

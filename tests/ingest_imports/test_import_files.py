@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_rig import rows_in
 
+from taximeter.errors import UsageError
 from taximeter.ingest.imports.files import RowFile, shape_of
 from taximeter.ingest.imports.json_items import ENVELOPES, JsonItems
 from taximeter.ingest.imports.row import LeftOut, Row
@@ -43,18 +47,69 @@ def values_in(content: bytes) -> list[Any]:
         (b"a,b\n1,2\n", [{"a": "1", "b": "2"}]),
         (b"\xef\xbb\xbfa;b\n1;2\n", [{"a": "1", "b": "2"}]),
         (b'a\tb\n"1\n1"\t2\n', [{"a": "1\n1", "b": "2"}]),
-        (b"a,b\n\n1\n1,2,3\n", [{"a": "1"}, {"a": "1", "b": "2"}]),
+        (b"a,b\n\n1,2,\n1,\n", [{"a": "1", "b": "2"}, {"a": "1", "b": ""}]),
+        (b"sep=;\r\na;b,c\r\n1;2,5\r\n", [{"a": "1", "b,c": "2,5"}]),
+        ("a,b\nJürgen,1\n".encode(), [{"a": "Jürgen", "b": "1"}]),
+        ("a,b\nJürgen,1\n".encode("cp1252"), [{"a": "Jürgen", "b": "1"}]),
+        ("a\tb\r\nJürgen\t1\r\n".encode("utf-16"), [{"a": "Jürgen", "b": "1"}]),
+        ('[{"a":"Jürgen"}]'.encode("utf-16"), [{"a": "Jürgen"}]),
+        ('{"a":1}\r\n{"a":2}\r\n'.encode("utf-16"), [{"a": 1}, {"a": 2}]),
     ],
 )
 def test_rows_are_found_in_every_shape(content: bytes, rows: list[Any]) -> None:
     assert values_in(content) == rows
 
 
-def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path) -> None:
-    packed = tmp_path / "rows.jsonl.gz"
-    packed.write_bytes(gzip.compress(b'{"a":1}\n{"a":2}\n'))
-    with RowFile(packed) as opened:
+def zipped(*names: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name in names:
+            opened.writestr(name, TWO_ROWS)
+    return archive.getvalue()
+
+
+TWO_ROWS = b'{"a":1}\n{"a":2}\n'
+IN_TWO_FRAMES = zstandard.compress(TWO_ROWS[:8]) + zstandard.compress(TWO_ROWS[8:])
+PACKED = {
+    "gzip": gzip.compress(TWO_ROWS),
+    "zstd": zstandard.compress(TWO_ROWS),
+    "zstd, added to": IN_TWO_FRAMES,
+    "zip": zipped("rows"),
+}
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_a_packed_file_is_read_as_what_is_in_it(packed: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(PACKED[packed])
+    with RowFile(file) as opened:
         assert [row.values for row in opened.rows() if isinstance(row, Row)] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("packed", ["gzip", "zstd"])
+def test_a_packed_file_that_breaks_off_says_so(packed: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    whole = b"".join(b'{"a":"%d"}\n' % (number * 7919) for number in range(50_000))
+    file.write_bytes((gzip.compress(whole) if packed == "gzip" else zstandard.compress(whole))[:-20])
+    with RowFile(file) as opened:
+        *rows, last = opened.rows()
+    assert isinstance(last, LeftOut)
+    assert last.reason.startswith(("the file is damaged", "no JSON object"))
+    assert len(rows) > 1000
+
+
+@pytest.mark.parametrize("content", [zipped("a", "b"), b"PK\x03\x04 and no more"], ids=["two", "torn"])
+def test_an_archive_that_is_not_of_one_file_says_what_to_do(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "rows.zip"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"rows\.zip: not an archive of one file"):
+        RowFile(file)
+
+
+@pytest.mark.parametrize(("row", "cells"), [(b"1", 1), (b"1,2,3", 3), (b"1,2,,3", 4)])
+def test_a_row_whose_cells_do_not_stand_under_the_heading_is_left_out(row: bytes, cells: int) -> None:
+    rows = rows_in(b"a,b\n" + row + b"\n1,2\n")
+    assert rows == [LeftOut(2, f"a row of {cells} cells under a heading of 2"), Row(3, {"a": "1", "b": "2"})]
 
 
 @pytest.mark.parametrize(

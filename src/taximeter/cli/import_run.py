@@ -30,7 +30,10 @@ from taximeter.pricing.shelf import PRICES_DIRECTORY
 from taximeter.sdk.remote import Remote
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
-"""What is taken from a directory; each also with `.gz`."""
+"""What is taken from a directory; each also packed."""
+
+PACKED: Final = ("", ".gz", ".zst", ".zip")
+STANDARD_INPUT: Final = "-"
 
 PROGRESS_ROWS: Final = 500
 """The bar moves after so many rows."""
@@ -92,20 +95,24 @@ def _mapped(columns: Iterable[str]) -> dict[str, str]:
 def _places(named: str) -> list[Path | str]:
     """The file, the files in a directory in the order of their names, or the address of a database.
 
-    Raises NotFoundError.
+    A transcript comes before the directory of its name, in which its agents repeat some of it. Raises NotFoundError.
     """
     if is_address(named):
         return [named]
+    if named == STANDARD_INPUT:
+        return [Path("/dev/stdin")]
     path = Path(named).expanduser()
     if not path.exists():
         raise NotFoundError(f"there is no file {named}")
     if not path.is_dir():
         return [path]
-    return sorted(found for found in path.rglob("*") if found.is_file() and _may_be_rows(found))
+    found = [one for one in path.rglob("*") if one.is_file() and _may_be_rows(one)]
+    return [*sorted(found, key=lambda one: one.with_suffix("").parts)]
 
 
 def _may_be_rows(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(ENDINGS)
+    name = path.name.lower()
+    return any(name.removesuffix(packed).endswith(ENDINGS) for packed in PACKED)
 
 
 # ── where it goes ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +163,13 @@ def _take_one(
     if form is None:
         form, rows = told(rows)
     if form is None:
+        first_row = next(rows, None)
+        if first_row is None:
+            run.tally.leave_out(name, 0, "a file without rows", wrong=False)
+            return
+        if isinstance(first_row, LeftOut) and first_row.place == 0:
+            run.tally.leave_out(name, *first_row)
+            return
         if alone:
             raise UsageError(
                 f"{name}: no format that is known", hint="name it with --format, or its columns with --map FIELD=COLUMN"
@@ -208,6 +222,7 @@ def as_dict(tally: Tally, *, dry_run: bool) -> dict[str, Any]:
             }
             for (provider, model), share in _largest(tally)
         ],
+        "repeated": tally.repeated,
         "skipped": dict(tally.skipped),
         "rejected": dict(tally.wrong),
         "rejected_at": [{"file": name, "place": place, "reason": reason} for name, place, reason in tally.wrong_at],
@@ -225,6 +240,8 @@ def _show(tally: Tally, *, dry_run: bool) -> None:
     if tally.events:
         OUT.print(f"from {tally.first_at} to {tally.last_at}", markup=False, soft_wrap=True)
         OUT.print(_models(tally))
+    if tally.repeated:
+        note(f"{tally.repeated:,} came several times in these files, and count once")
     for reason, count in tally.skipped.most_common():
         note(f"{count:,} left out: {reason}")
     for reason, count in tally.wrong.most_common():

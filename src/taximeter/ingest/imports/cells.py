@@ -5,6 +5,7 @@ What is there and cannot be read is a mistake of the row (`RowError`), not a zer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,12 @@ EMPTY: Final = frozenset({"", "null", "none", "nan", "undefined", "n/a", "-", "n
 MILLISECONDS_FROM: Final = 10**11
 MICROSECONDS_FROM: Final = 10**14
 """Numbers from here on are not seconds since 1970 but milliseconds, or microseconds."""
+
+_GROUPED: Final = re.compile(r"[1-9]\d{0,2},\d{3}")
+"""One comma, before three digits: of thousands, or of a fraction."""
+
+_MARKED_BY_POINTS: Final = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+_MARKED_BY_COMMAS: Final = re.compile(r"(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 
 _EARLIEST_US: Final = to_unix_us(datetime.min.replace(tzinfo=UTC))
 _LATEST_US: Final = to_unix_us(datetime.max.replace(tzinfo=UTC))
@@ -50,6 +57,8 @@ def whole(values: Values, *names: str) -> int | None:
     value = first(values, *names)
     if value is None:
         return None
+    if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
+        value = value.replace(",", "")
     number = _number(value, names[0])
     if number != number.to_integral_value() or not 0 <= number <= LARGEST_COUNT:
         raise RowError(f"{names[0]} is no count: {str(value)[:64]!r}")
@@ -57,10 +66,13 @@ def whole(values: Values, *names: str) -> int | None:
 
 
 def usd(values: Values, *names: str) -> Decimal | None:
-    """An amount in US dollars; a float is read as the shortest decimal that means it. Raises RowError."""
+    """An amount in US dollars: 0.0123, "$1,234.56", "1.234,56", "0,0123"; a float is read as the shortest decimal that
+    means it. Raises RowError, also for "1,234", which is one thing here and another there."""
     value = first(values, *names)
     if value is None:
         return None
+    if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
+        raise RowError(f"{names[0]} can be read in two ways: {value.strip()[:64]!r}")
     amount = _number(value, names[0])
     if not 0 <= amount <= LARGEST_USD:
         raise RowError(f"{names[0]} is no amount: {str(value)[:64]!r}")
@@ -68,7 +80,7 @@ def usd(values: Values, *names: str) -> Decimal | None:
 
 
 def _number(value: object, name: str) -> Decimal:
-    written = value.strip().lstrip("$").replace(",", "") if isinstance(value, str) else str(value)
+    written = _with_a_point(value) if isinstance(value, str) else str(value)
     try:
         number = Decimal(written) if not isinstance(value, bool) else Decimal("NaN")
     except InvalidOperation:
@@ -76,6 +88,16 @@ def _number(value: object, name: str) -> Decimal:
     if not number.is_finite():
         raise RowError(f"{name} is no number: {str(value)[:64]!r}")
     return number
+
+
+def _with_a_point(written: str) -> str:
+    """The last of its marks, unless it comes several times, is where the fraction of a number begins."""
+    plain = written.strip().removeprefix("US").lstrip("$").strip()
+    if _MARKED_BY_POINTS.fullmatch(plain):
+        return plain.replace(",", "")
+    if _MARKED_BY_COMMAS.fullmatch(plain):
+        return plain.replace(".", "").replace(",", ".")
+    return plain
 
 
 def milliseconds(values: Values, *names: str, per_unit: int = 1) -> float | None:

@@ -28,6 +28,9 @@ BATCH_BYTES: Final = 1 << 20
 MOST_REASONS: Final = 100
 """Rows left out that are named by their place; the others are only counted."""
 
+MOST_REMEMBERED: Final = 500_000
+"""Events by which one that comes again in the same run is known; of more, the earliest are forgotten."""
+
 _MISREAD: Final = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What a row of another shape than its format can lead to, however odd."""
 
@@ -64,6 +67,8 @@ class Tally:
     files: Counter[str] = field(default_factory=Counter)
     events: int = 0
     new: int = 0
+    repeated: int = 0
+    """Events that came again: a file beside its copy, a session beside the one that it goes on from."""
     first_at: str | None = None
     last_at: str | None = None
     models: dict[tuple[str, str], Share] = field(default_factory=dict)
@@ -132,6 +137,7 @@ class Import:
         self._options = options
         self._batch: list[tuple[int, bytes]] = []
         self._batch_bytes = 0
+        self._came: dict[int, None] = {}
         self.tally = Tally()
 
     def take(self, file: str, rows: Iterable[Row | LeftOut], form: Format, passed: Callable[[], None]) -> None:
@@ -160,10 +166,22 @@ class Import:
         for rejection in checked.rejected:
             place, _ = batch[rejection["index"]]
             self.tally.leave_out(file, place, f"{rejection['code']}: {rejection['message']}", wrong=True)
-        for _, line in checked.accepted_lines:
+        lines = [(event_id, line) for event_id, line in checked.accepted_lines if self._is_first(event_id)]
+        for _, line in lines:
             self.tally.add(_decode(line), self._price)
-        if self._sink is not None and checked.accepted_lines:
-            self.tally.new += self._sink.take(checked.accepted_lines)
+        if self._sink is not None and lines:
+            self.tally.new += self._sink.take(lines)
+
+    def _is_first(self, event_id: str) -> bool:
+        """Whether this event has not come before in this run; one that has is counted, and goes no further."""
+        known_by = hash(event_id)
+        if known_by in self._came:
+            self.tally.repeated += 1
+            return False
+        self._came[known_by] = None
+        if len(self._came) > MOST_REMEMBERED:
+            del self._came[next(iter(self._came))]
+        return True
 
 
 def _decode(line: bytes) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""From a file to rows, a piece at a time: CSV, JSON lines, a JSON document; plain or gzip, told by their content.
+"""From a file to rows, a piece at a time: CSV, JSON lines, a JSON document; plain or packed, told by their content.
 
 The memory this takes is bounded by `MOST_ITEM_BYTES`, however large the file is. What cannot be read is left out with
 its place, and reading goes on behind it.
@@ -6,16 +6,21 @@ its place, and reading goes on behind it.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypeAlias
 
 import msgspec
+import zstandard
 
+from taximeter.errors import UsageError
 from taximeter.extract.lenient import read_leniently
 from taximeter.ingest.imports.json_items import ENVELOPES, JsonItems
 from taximeter.ingest.imports.row import LeftOut, Row, Values
@@ -29,23 +34,32 @@ PEEK_BYTES: Final = 1 << 16
 Shape: TypeAlias = Literal["csv", "lines", "document", "empty"]
 
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ZIP: Final = b"PK\x03\x04"
 _BOM: Final = b"\xef\xbb\xbf"
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SEPARATOR: Final = b"sep="
+"""How Excel begins a file to say what is between its cells."""
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
+_DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, zstandard.ZstdError)
 _TOO_LARGE: Final = f"larger than {MOST_ITEM_BYTES >> 20} MiB"
 
 
 class RowFile:
-    """A file that is read once, from its beginning. Use it in a `with` block. `size` is in bytes. Raises OSError."""
+    """A file that is read once, from its beginning. Use it in a `with` block. `size` is in bytes.
+
+    Raises OSError, and UsageError for an archive of several files.
+    """
 
     def __init__(self, path: Path) -> None:
         self.name: Final = str(path)
         self.size = path.stat().st_size
         self._raw = path.open("rb")
-        packed = self._raw.peek(2)[:2] == _GZIP
-        self._content: io.BufferedReader[Any] = (
-            io.BufferedReader(gzip.GzipFile(fileobj=self._raw)) if packed else self._raw
-        )
+        with ExitStack() as closing:
+            closing.enter_context(self._raw)
+            self._content = _unpacked(self._raw, self.name)
+            closing.pop_all()
 
     def __enter__(self) -> RowFile:
         return self
@@ -64,9 +78,12 @@ class RowFile:
 
 
 def rows_of(content: io.BufferedReader[Any]) -> Iterator[Row | LeftOut]:
-    """The rows of what is read. A stream that breaks off (gzip) ends with the reason."""
+    """The rows of what is read. A packed stream that breaks off ends with the reason."""
     try:
         beginning = content.peek(PEEK_BYTES)
+        if beginning.startswith(_UTF16):
+            content = io.BufferedReader(_AsUtf8(content), PEEK_BYTES)
+            beginning = content.peek(PEEK_BYTES)
         if beginning.startswith(_BOM):
             content.read(len(_BOM))
             beginning = beginning[len(_BOM) :]
@@ -77,8 +94,60 @@ def rows_of(content: io.BufferedReader[Any]) -> Iterator[Row | LeftOut]:
             yield from _line_rows(content)
         elif shape == "document":
             yield from _document_rows(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _DAMAGED as error:
         yield LeftOut(0, f"the file is damaged: {error}")
+
+
+def _unpacked(raw: io.BufferedReader[Any], name: str) -> io.BufferedReader[Any]:
+    beginning = raw.peek(4)[:4]
+    if beginning.startswith(_GZIP):
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
+    if beginning == _ZSTD:
+        unpacker = zstandard.ZstdDecompressor()
+        return io.BufferedReader(unpacker.stream_reader(raw, read_across_frames=True), PEEK_BYTES)
+    if beginning == _ZIP:
+        return io.BufferedReader(_the_file_in(raw, name), PEEK_BYTES)
+    return raw
+
+
+def _the_file_in(raw: io.BufferedReader[Any], name: str) -> Any:
+    """Raises UsageError."""
+    try:
+        archive = zipfile.ZipFile(raw)
+        (member,) = [one for one in archive.infolist() if not one.is_dir()]
+        return archive.open(member)
+    except (ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        hint = "unpack it, and import the files or their directory"
+        raise UsageError(f"{name}: not an archive of one file", hint=hint) from None
+
+
+class _AsUtf8(io.RawIOBase):
+    """A file of Windows, in UTF-16, as UTF-8."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._kept = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._kept and (chunk := self._content.read(CHUNK_BYTES)):
+            self._kept = self._decoder.decode(chunk).encode("utf-8", "replace")
+        count = min(len(buffer), len(self._kept))
+        buffer[:count], self._kept = self._kept[:count], self._kept[count:]
+        return count
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    """What is no UTF-8 is of Windows' older encoding, as Excel writes it."""
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+_WINDOWS: Final = "taximeter-windows"
+codecs.register_error(_WINDOWS, _as_windows)
 
 
 def shape_of(beginning: bytes) -> Shape:
@@ -159,20 +228,31 @@ def _document_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
 
 def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row | LeftOut]:
     csv.field_size_limit(MOST_ITEM_BYTES)
-    lines = io.TextIOWrapper(content, encoding="utf-8", errors="replace", newline="")
-    head = beginning.partition(b"\n")[0].decode("utf-8", "replace")
-    cells = csv.reader(lines, delimiter=max(_DELIMITERS, key=head.count))
+    head = beginning.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    said = head[len(_SEPARATOR) :] if beginning[: len(_SEPARATOR)].lower() == _SEPARATOR else ""
+    if said:
+        content.readline()
+    lines = io.TextIOWrapper(content, encoding="utf-8", errors=_WINDOWS, newline="")
+    cells = csv.reader(lines, delimiter=said[:1] or max(_DELIMITERS, key=head.count))
     names: list[str] | None = None
+    skipped = 1 if said else 0
     while True:
         try:
             row = next(cells)
         except StopIteration:
             break
         except csv.Error as error:
-            yield LeftOut(cells.line_num, f"no CSV: {error}")
+            yield LeftOut(skipped + cells.line_num, f"no CSV: {error}")
             continue
         if names is None:
             names = [name.strip() for name in row]
         elif any(row):
-            yield Row(cells.line_num, dict(zip(names, row, strict=False)))
+            yield _csv_row(skipped + cells.line_num, names, row)
     lines.detach()
+
+
+def _csv_row(place: int, names: list[str], row: list[str]) -> Row | LeftOut:
+    """A row with other cells than the heading is torn, or has an unquoted separator: its values stand elsewhere."""
+    if len(row) < len(names) or any(row[len(names) :]):
+        return LeftOut(place, f"a row of {len(row)} cells under a heading of {len(names)}")
+    return Row(place, dict(zip(names, row, strict=False)))
