@@ -36,6 +36,7 @@ def _upstream(name: str, provider: Provider) -> Upstream:
         client_cert_file=_text(provider.client_cert_file),
         client_key_file=_text(provider.client_key_file),
         proxy=provider.proxy.get_secret_value() if provider.proxy else None,
+        http2=provider.http2,
         policy=_policy(provider),
     )
 

@@ -144,6 +144,10 @@ class Provider(Section):
         description="An HTTP proxy on the way to it, `http://name:password@host:port`, or `none`. Default: what "
         "`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say; never for this machine itself.",
     )
+    http2: bool = Field(
+        default=False,
+        description="Ask it in HTTP/2, many calls on one connection, if it speaks that; else in HTTP/1.1.",
+    )
     retries: Retries | None = Field(
         default=None, description="When a failed call is tried again; without it, never. Settings below."
     )

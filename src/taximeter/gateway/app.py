@@ -33,7 +33,7 @@ from taximeter.gateway.settings import GatewaySettings
 from taximeter.gateway.sockets import Sockets, WebSockets
 from taximeter.gateway.tap import read_json
 from taximeter.gateway.tools import Price, Tools
-from taximeter.gateway.upstream import Headers, Upstream
+from taximeter.gateway.upstream import Headers, Upstream, UpstreamSettings
 
 CACHE_HEADER: Final = OURS + b"cache"
 """On answers that were given again."""
@@ -78,7 +78,7 @@ class Gateway:
         self._keys = keys
         self._settings = settings
         self._clock = clock
-        self._upstream = upstream or Http1(settings.upstream())
+        self._upstream = upstream or _way(self._mounts.speak_http2, settings.upstream())
         self._sockets = sockets or WebSockets(settings.upstream())
         identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._tools = Tools(
@@ -230,3 +230,12 @@ class Gateway:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
             await send({"type": "lifespan.startup.complete"})
+
+
+def _way(http2: bool, settings: UpstreamSettings) -> Upstream:
+    """How providers are reached. HTTP/2 is imported where one of them is asked in it."""
+    if not http2:
+        return Http1(settings)
+    from taximeter.gateway.http2 import Http2
+
+    return Http2(settings)

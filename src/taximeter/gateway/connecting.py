@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from typing import Final, cast
 
 from taximeter.gateway.upstream import Origin, Proxy, UpstreamFailure
@@ -11,8 +12,8 @@ from taximeter.gateway.upstream import Origin, Proxy, UpstreamFailure
 LONGEST_PROXY_HEAD_BYTES: Final = 64 * 1024
 
 
-def tls_context(origin: Origin) -> ssl.SSLContext | None:
-    """How TLS is spoken with an origin; None for one without."""
+def tls_context(origin: Origin, offered: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext | None:
+    """How TLS is spoken with an origin, which may choose among the protocols `offered`; None for one without."""
     if origin.scheme == "http":
         return None
     context = ssl.create_default_context()
@@ -20,7 +21,7 @@ def tls_context(origin: Origin) -> ssl.SSLContext | None:
         context.load_verify_locations(origin.ca_file)
     if origin.client_cert_file is not None:
         context.load_cert_chain(origin.client_cert_file, origin.client_key_file)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(offered)
     return context
 
 

@@ -47,6 +47,7 @@ class Provider:
 
     `key_header` overrides the header that carries the key. `ask_for_usage` says whether streams may be asked for
     their usage (`stream_options`); some compatible hosts refuse the field. `proxy` is the URL of an HTTP proxy.
+    `http2`: it is asked in HTTP/2, if it speaks that.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Provider:
     client_cert_file: str | None = None
     client_key_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
+    http2: bool = False
     policy: Policy = NOT_AGAIN
 
 
@@ -98,6 +100,8 @@ class Mount:
             provider.client_cert_file,
             provider.client_key_file,
             None if provider.proxy is None else proxy_at(provider.proxy),
+            # A proxy that is asked for the whole address is asked in HTTP/1.1.
+            provider.http2 and not (scheme == "http" and provider.proxy is not None),
         )
         self._base = url.path.rstrip("/").encode()
         self._drops_v1 = self._base.endswith(b"/v1") or (kind.base_stands_for_v1 and self._base != b"")
@@ -153,6 +157,7 @@ class Mounts:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._mounts = {name.encode(): Mount(provider) for name, provider in providers.items()}
         self.names = tuple(sorted(providers))
+        self.speak_http2 = any(mount.origin.http2 for mount in self._mounts.values())
 
     def named(self, name: str) -> Mount | None:
         return self._mounts.get(name.encode())

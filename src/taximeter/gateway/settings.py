@@ -51,7 +51,7 @@ class GatewaySettings:
     response_cache: ResponseCache = ResponseCache()
 
     def upstream(self) -> UpstreamSettings:
-        """The part that the HTTP/1.1 adapter needs."""
+        """The part that the way to a provider needs."""
         return UpstreamSettings(
             connect_seconds=self.connect_timeout_seconds,
             first_byte_seconds=self.read_timeout_seconds,

@@ -1,4 +1,4 @@
-"""The way to a provider: a port of one method (`http1.py` is its adapter), and the nouns that it speaks in."""
+"""The way to a provider: a port of one method, which `http1.py` and `http2.py` are adapters of, and its nouns."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def proxy_at(url: str) -> Proxy:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where connections go. `ca_file` adds certificates to trust; None means the machine's own. `client_cert_file` is
-    what we show of ourselves, with its key in `client_key_file` unless that is in the same file."""
+    what we show of ourselves, with its key in `client_key_file` unless that is in the same file. `http2`: it is asked
+    in HTTP/2, if it speaks that."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -83,6 +84,7 @@ class Origin:
     client_cert_file: str | None = None
     client_key_file: str | None = None
     proxy: Proxy | None = None
+    http2: bool = False
 
     @property
     def authority(self) -> bytes:
@@ -160,7 +162,7 @@ async def read_to_end(answer: Answer, most_bytes: int | None = None) -> AnswerIn
 
 
 class Upstream(Protocol):
-    """The port: adapters are HTTP/1.1 here, and whatever comes later."""
+    """The port."""
 
     async def send(self, origin: Origin, request: Outgoing) -> Answer:
         """Send and return when the head of the answer is there. Raises UpstreamFailure."""
@@ -173,7 +175,7 @@ class Upstream(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """Bounds of the HTTP/1.1 adapter; counts are per origin."""
+    """Bounds of the adapters; counts are per origin."""
 
     connect_seconds: float = 10.0
     first_byte_seconds: float = 600.0
