@@ -89,6 +89,32 @@ ANSWERS = [
     ("voyage", "/v1/rerank", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
     ("voyage", "/v1/embeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
     ("voyage", "/v1/multimodalembeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
+    *(
+        (
+            "openai",
+            "/v1/audio/transcriptions",
+            {"text": "four", **told},
+            Usage(units={"audio_seconds": Decimal(seconds)}),
+        )
+        for told, seconds in (
+            ({"usage": {"type": "duration", "seconds": 4}}, "4"),
+            ({"usage": {"seconds": 6, "cost": 0.0006}}, "6"),  # OpenRouter
+            ({"task": "transcribe", "duration": "8.47"}, "8.47"),  # whisper, as it was and as Groq has it
+            ({"duration": 3.7, "usage": {"type": "duration", "seconds": 4}}, "4"),
+        )
+    ),
+    (
+        "openai",
+        "/v1/audio/transcriptions",
+        {"duration": 3.7, "usage": {"type": "tokens", "input_tokens": 3, "output_tokens": 2}},
+        COUNTED,
+    ),
+    (
+        "xai",
+        "/v1/stt",
+        {"text": "four", "language": "en", "duration": 3.7, "words": []},
+        Usage(units={"audio_seconds": Decimal("3.7")}),
+    ),
     ("ollama", "/api/chat", {"prompt_eval_count": 3, "eval_count": 2, "done": True}, COUNTED),
     ("ollama", "/api/generate", {"prompt_eval_count": 3, "eval_count": 2, "done": True}, COUNTED),
     ("ollama", "/api/embed", {"prompt_eval_count": 3}, Usage(input_tokens=3, output_tokens=0)),
@@ -253,6 +279,12 @@ def test_an_answer_of_xai_that_is_still_deferred_is_not_finished() -> None:
     assert not waiting.read_answer(202, {}).finished
     done = waiting.read_answer(200, {"model": "grok", "usage": {"cost_in_usd_ticks": 20_000}})
     assert (done.finished, done.reported_cost_usd) == (True, Decimal("0.000002"))
+
+
+@pytest.mark.parametrize(("form", "model"), [({}, "grok-stt"), ({"model": "grok-stt-2"}, "grok-stt-2")])
+def test_xai_has_one_model_that_listens(form: dict[str, str], model: str) -> None:
+    facts = flavour("xai", "/v1/stt").read_request(form)
+    assert (facts.operation, facts.model) == ("transcription", model)
 
 
 def test_chunks_of_xais_grpc_repeat_their_usage_as_it_grows() -> None:

@@ -109,6 +109,29 @@ USAGES = [
         Usage(input_tokens=9, output_tokens=70, output_audio_tokens=70),
     ),
     (
+        "Vercel's gateway keeps Gemini's reasoning outside the completion, and outside its total",
+        {
+            "prompt_tokens": 61,
+            "completion_tokens": 10,
+            "total_tokens": 71,
+            "cost": 0.0002833,
+            "market_cost": 0.0002833,
+            "completion_tokens_details": {"reasoning_tokens": 96},
+        },
+        Usage(input_tokens=61, output_tokens=106, reasoning_tokens=96),
+    ),
+    (
+        "and that of others inside",
+        {
+            "prompt_tokens": 19,
+            "completion_tokens": 124,
+            "total_tokens": 143,
+            "market_cost": 0.001,
+            "completion_tokens_details": {"reasoning_tokens": 64},
+        },
+        Usage(input_tokens=19, output_tokens=124, reasoning_tokens=64),
+    ),
+    (
         "rejected predictions lie inside the completion",
         {
             "prompt_tokens": 9,
@@ -157,15 +180,32 @@ OF_GPT_OSS = Usage(input_tokens=90, output_tokens=10, reasoning_tokens=4)
 OF_BOTH = Usage(input_tokens=490, output_tokens=70, reasoning_tokens=4)
 
 
-def test_a_compound_system_used_the_models_it_names() -> None:
-    body = {"model": "groq/compound", "usage": USAGE, "usage_breakdown": BREAKDOWN}
+IN_ALL = {"prompt_tokens": 490, "completion_tokens": 70, "total_tokens": 560}
+
+
+@pytest.mark.parametrize("usage", [IN_ALL, None])
+def test_a_compound_system_used_the_models_it_names(usage: object) -> None:
+    body = {"model": "groq/compound", "usage": usage, "usage_breakdown": BREAKDOWN}
     assert CHAT.read_plain is not None
     assert CHAT.read_plain(body) is None
-    streamed = CHAT.stream()
-    streamed.feed(sse(chunk("hi"), chunk(finish="stop", usage_breakdown=BREAKDOWN, x_groq={"usage": USAGE})))
-    for reading in (CHAT.read_answer(200, body), streamed.reading()):
+    beside = chunk(finish="stop", usage_breakdown=BREAKDOWN, x_groq={"usage": usage})
+    within = chunk(finish="stop", x_groq={"id": "r1", "usage": usage, "usage_breakdown": BREAKDOWN})
+    for reading in (CHAT.read_answer(200, body), *map(streamed, (beside, within))):
         assert reading.by_model == (("llama", OF_LLAMA), ("gpt-oss", OF_GPT_OSS))
         assert (reading.usage, reading.usage_conflict) == (OF_BOTH, False)
+
+
+def streamed(last: Mapping[str, Any]) -> Reading:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("hi"), last))
+    return reader.reading()
+
+
+def test_a_breakdown_that_repeats_the_whole_for_each_model_is_none() -> None:
+    of_each = [{"model": name, "usage": IN_ALL} for name in ("llama", "scout", "llama")]
+    x_groq = {"usage": IN_ALL, "usage_breakdown": {"models": of_each}}
+    reading = streamed(chunk(finish="stop", x_groq=x_groq))
+    assert (reading.usage, reading.by_model) == (Usage(input_tokens=490, output_tokens=70), ())
 
 
 @pytest.mark.parametrize("odd", [None, {}, {"models": None}, {"models": [None, {"model": "m", "usage": None}]}, []])
@@ -397,6 +437,24 @@ def test_a_host_that_counts_its_searches_is_believed() -> None:
     tool_usage = {"web_search": {"num_requests": 3}}
     reading = RESPONSES.read_answer(200, response(output=[{"type": "web_search_call"}], tool_usage=tool_usage))
     assert reading.usage.units == {"web_searches": 3}
+
+
+X_SEARCHED = [{"type": "x_search_call"}, *[{"type": "web_search_call", "action": {"type": "search"}}] * 4]
+
+
+@pytest.mark.parametrize(
+    ("told", "units"),
+    [
+        ({}, {"x_searches": 1, "web_searches": 4}),
+        ({"x_search_calls": None, "web_search_calls": 3}, {"x_searches": 1, "web_searches": 3}),
+        ({"x_search_calls": 1, "web_search_calls": 0, "code_interpreter_calls": 0}, {"x_searches": 1}),
+    ],
+)
+def test_xai_bills_the_calls_that_it_counts_and_those_that_failed_are_none(
+    told: dict[str, Any], units: dict[str, int]
+) -> None:
+    usage = {"input_tokens": 3, "output_tokens": 2, "server_side_tool_usage_details": told}
+    assert RESPONSES.read_answer(200, response(output=X_SEARCHED, usage=usage)).usage.units == units
 
 
 @pytest.mark.parametrize(("status", "finished"), [("completed", True), ("queued", False), ("in_progress", False)])

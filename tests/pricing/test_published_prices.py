@@ -653,6 +653,10 @@ PUBLISHED = {
         call("openai", "tts-1-hd", "2026-06-01", units={"characters": 1_000}),
         usd((1_000, "30")),
     ),
+    "grok listens for an hour": (
+        call("xai", "grok-stt", "2026-09-01", units={"audio_seconds": 3_600}),
+        usd(fees="0.1"),
+    ),
     "voices by the second": (
         call("openai", "gpt-realtime-whisper", "2026-10-01", units={"audio_seconds": 60}),
         usd(fees="0.017"),

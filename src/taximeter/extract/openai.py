@@ -65,6 +65,7 @@ _TOOL_CALLS: Final = {
     "web_search_call": "web_searches",
     "file_search_call": "file_searches",
     "code_interpreter_call": "code_interpreter_calls",
+    "x_search_call": "x_searches",
 }
 """Output items of a response that are calls of built-in tools with a price."""
 
@@ -81,8 +82,15 @@ _UNNAMED_MODEL: Final = "image_generation"
 _RUNNING: Final = ("queued", "in_progress")
 _FREE_WEB_ACTIONS: Final = ("open_page", "find_in_page")
 _USAGE_UNITS: Final = {"prompt_audio_seconds": "audio_seconds"}
-_TOOL_PLACES: Final = ("server_side_tool_usage_details", "server_tool_use_details")
+_BILLED_TOOLS: Final = "server_side_tool_usage_details"
+"""Where xAI counts the calls of built-in tools. Those in the output are all that were tried; it bills these only.
+
+https://docs.x.ai/developers/tools/tool-usage-details
+"""
+_TOOL_PLACES: Final = (_BILLED_TOOLS, "server_tool_use_details")
 """Where hosts count the calls of built-in tools: xAI, OpenRouter."""
+_MARKET_COST: Final = "market_cost"
+"""Only Vercel's gateway says it."""
 _USD_PER_TICK: Final = Decimal("1e-10")
 
 MOST_MODELS: Final = 64
@@ -132,7 +140,13 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
         return NOTHING_COUNTED, False
     counts = counts_in(_with_cached_by_modality(usage), COUNTS)
     _count_what_lies_outside(counts, count(usage.get("total_tokens")), sound="prompt_audio_seconds" in usage)
+    if _MARKET_COST in usage:
+        _count_reasoning_outside_the_total(counts)
     units = {**output_units, **units_in(usage, _USAGE_UNITS)}
+    if _BILLED_TOOLS in usage:
+        billed = mapping(usage[_BILLED_TOOLS])
+        told = {ours for theirs, ours in _SERVER_TOOLS.items() if count(billed.get(theirs)) is not None}
+        units = {name: amount for name, amount in units.items() if name not in told}
     for place in _TOOL_PLACES:
         if place in usage:
             units |= units_in(usage[place], _SERVER_TOOLS)
@@ -171,6 +185,17 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *
         counts["input_tokens"] = read + rest
     elif sound and counts.get("input_audio_tokens") is None:
         counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
+
+
+def _count_reasoning_outside_the_total(counts: dict[str, int | None]) -> None:
+    """Vercel's gateway leaves Gemini's reasoning out of the completion and of the total; its bill has both.
+
+    What is seen is that there is more of it than of the completion. Where there is less, nothing tells it from the
+    reasoning of other makers, which lies inside.
+    """
+    written, reasoned = counts.get("output_tokens"), counts.get("reasoning_tokens")
+    if written is not None and reasoned is not None and reasoned > written >= 0:
+        counts["output_tokens"] = written + reasoned
 
 
 def _invocations(by_tool: Payload) -> dict[str, int | Decimal]:
@@ -247,7 +272,10 @@ def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) ->
 
 
 def _shared_out(reading: Reading, breakdown: object) -> Reading:
-    """The reading with what each model used that a compound system called (Groq): theirs are the prices."""
+    """The reading with what each model used that a compound system called (Groq): theirs are the prices.
+
+    A breakdown that does not add up to the usage is none: in streams it had the whole for each model.
+    """
     if breakdown is None:
         return reading
     by_model: dict[str, Usage] = {}
@@ -258,7 +286,9 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
         by_model[model], odd_share = summed(by_model.get(model, NOTHING_COUNTED), share)
         total, odd_total = summed(total, share)
         conflict = conflict or odd or odd_share or odd_total
-    if not total.known or [*by_model] == [reading.response_model]:
+    told = reading.usage
+    odd_sum = told.known and (told.input_tokens, told.output_tokens) != (total.input_tokens, total.output_tokens)
+    if not total.known or odd_sum or [*by_model] == [reading.response_model]:
         return reading
     usage = replace(total, units=reading.usage.units)
     return replace(reading, usage=usage, usage_conflict=conflict, by_model=tuple(by_model.items()))
@@ -576,9 +606,10 @@ class ChatStream:
         self._tier = text(event.get("service_tier")) or self._tier
         self._error = error_type(200, event) or self._error
         # Groq repeats the usage, or gives it only, in an object of its own.
-        usage = mapping(event.get("usage")) or mapping(mapping(event.get("x_groq")).get("usage"))
+        beside = mapping(event.get("x_groq"))
+        usage = mapping(event.get("usage")) or mapping(beside.get("usage"))
         self._usage = usage or self._usage
-        self._breakdown = event.get("usage_breakdown") or self._breakdown
+        self._breakdown = event.get("usage_breakdown") or beside.get("usage_breakdown") or self._breakdown
         choices = items(event.get("choices"))
         self._usage_came_alone = bool(usage) and not choices
         for choice in choices:

@@ -58,11 +58,14 @@ def read_image_answer(status: int, payload: object) -> Reading:
 
 
 def read_transcription(status: int, payload: object) -> Reading:
-    """A transcript, billed by tokens or by seconds of sound."""
+    """A transcript, billed by tokens or by seconds of sound. Where no usage is told, its length may be (Groq)."""
     reading = openai.read_chat_answer(status, payload)
-    usage = mapping(mapping(payload).get("usage"))
-    seconds = usd(usage.get("seconds")) if usage.get("type") == "duration" else None
-    return reading if seconds is None or reading.not_billed else _with_unit(reading, "audio_seconds", seconds)
+    transcript = mapping(payload)
+    usage = mapping(transcript.get("usage"))
+    seconds = usd(usage.get("seconds") if usage else transcript.get("duration"))
+    if not seconds or usage.get("type") == "tokens" or reading.not_billed:
+        return reading
+    return _with_unit(reading, "audio_seconds", seconds)
 
 
 def read_ocr_answer(status: int, payload: object) -> Reading:

@@ -1,4 +1,4 @@
-"""xAI beside OpenAI's protocol: results of batches, deferred answers, videos, and gRPC in its JSON form."""
+"""xAI beside OpenAI's protocol: results of batches, deferred answers, videos, speech, and gRPC in its JSON form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from taximeter.core.usage import Usage
-from taximeter.extract import openai
+from taximeter.extract import openai, openai_media
 from taximeter.extract.counts import CountTable, believable, counts_in
 from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
 from taximeter.extract.lines import LineFraming
@@ -60,6 +60,15 @@ def read_deferred(status: int, payload: object) -> Reading:
     """An answer that was deferred. Until it is there, nothing is said."""
     reading = openai.read_chat_answer(status, payload)
     return replace(reading, finished=False) if status == 202 else reading
+
+
+def read_speech_request(body: Payload) -> RequestFacts:
+    """Speech that is to be written down. There is one model, which need not be named."""
+    facts = openai_media.read_transcription_request(body)
+    return facts if facts.model else replace(facts, model=_LISTENER)
+
+
+_LISTENER: Final = "grok-stt"
 
 
 def read_grpc_request(body: Payload) -> RequestFacts:
@@ -150,6 +159,12 @@ BATCH_RESULTS: Final = Flavour(
 DEFERRED: Final = Flavour(
     name="xai.deferred", operation="chat", read_request=read_fetch, read_body=read_deferred, polled=True
 )
+TRANSCRIPTIONS: Final = Flavour(
+    name="xai.stt",
+    operation="transcription",
+    read_request=read_speech_request,
+    read_body=openai_media.read_transcription,
+)
 GRPC: Final = Flavour(name="xai.grpc", operation="chat", read_request=read_grpc_request, read_body=read_grpc_answer)
 GRPC_CHUNKS: Final = replace(
     GRPC, name="xai.grpc_stream", open_stream=_chunks, open_framing=LineFraming, streamed_as=JSON_LINES
@@ -160,6 +175,7 @@ ROUTES: Final = (
     route("GET", "chat/deferred-completion/[^/]+", DEFERRED),
     route("GET", "videos/(?P<usage_id>[^/]+)", replace(DEFERRED, name="xai.videos", operation="video_generation")),
     route("POST", "videos/(?:generations|edits)", free("xai.videos")),  # the video that is fetched tells its price
+    route("POST", "v1/stt", TRANSCRIPTIONS),
     route("POST", "xai_api\\.Chat/GetCompletion", GRPC),
     route("POST", "xai_api\\.Chat/GetCompletionChunk", GRPC_CHUNKS),
 )
