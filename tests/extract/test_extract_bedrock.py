@@ -120,6 +120,14 @@ def test_headers_tell_the_cache_apart_and_embeddings_have_no_output() -> None:
     )
 
 
+GUARDED = {"output": {"message": {}}, "usage": {"inputTokens": 30}, "amazon-bedrock-guardrailAction": "INTERVENED"}
+
+
+def test_headers_tell_what_an_answer_that_a_guardrail_rewrote_has_lost() -> None:
+    assert invoke(GUARDED, COUNT_HEADERS).usage == Usage(input_tokens=6, output_tokens=10)
+    assert invoke(GUARDED).usage == Usage(input_tokens=30), "without headers what is left is kept"
+
+
 @pytest.mark.parametrize(
     ("headers", "tier"),
     [

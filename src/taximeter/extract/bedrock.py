@@ -235,9 +235,10 @@ def read_headers(reading: Reading, headers: Mapping[str, str]) -> Reading:
         named = (headers.get("x-amzn-errortype") or "").partition(":")[0]
         return replace(reading, error_type=text(named) or reading.error_type)
     tier = _tier_in(headers) or reading.service_tier
-    if reading.usage.input_tokens is not None or reading.usage.output_tokens is not None:
-        return replace(reading, service_tier=tier)
     plain, read, written = (_number(headers.get(name)) for name in _HEADERS)
+    told = (reading.usage.input_tokens, reading.usage.output_tokens)
+    if None not in told or (plain is None and told != (None, None)):
+        return replace(reading, service_tier=tier)
     output = _number(headers.get(_HEADER.format("output-token")))
     if plain is not None and output is None:
         output = 0  # the header is left out where nothing is written: embeddings
