@@ -84,6 +84,22 @@ ANSWERS = [
         {"embeddings": [{"values": [0.1], "statistics": {"tokenCount": 3}}, {"statistics": {"tokenCount": 4}}]},
         Usage(input_tokens=7, output_tokens=0),
     ),
+    (
+        "gemini",
+        "/v1beta/models/gemini-embedding-2:batchEmbedContents",
+        {
+            "embeddings": [{"values": [0.1]}],
+            "usageMetadata": {
+                "promptTokenCount": 52,
+                "promptTokenDetails": [
+                    {"modality": "TEXT", "tokenCount": 2},
+                    {"modality": "IMAGE", "tokenCount": 30},
+                    {"modality": "AUDIO", "tokenCount": 20},
+                ],
+            },
+        },
+        Usage(input_tokens=52, input_image_tokens=30, input_audio_tokens=20, output_tokens=0),
+    ),
     ("gemini", "/v1beta/models/gemini-embedding-2:embedContent", {"embedding": {"values": [0.1]}}, Usage()),
     ("cohere", "/v2/rerank", {"meta": {"billed_units": {"search_units": 2}}}, Usage(units={"search_units": 2})),
     ("voyage", "/v1/rerank", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),

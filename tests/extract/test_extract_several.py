@@ -299,6 +299,18 @@ def test_a_finished_batch_of_gemini_holds_its_answers_twice() -> None:
     assert (running.items, running.finished) == ((), False)
 
 
+@pytest.mark.parametrize("told", [4, "4"])
+def test_a_batch_of_gemini_may_hold_embeddings_that_count_their_own_tokens(told: object) -> None:
+    one: dict[str, object] = {"response": {"embedding": {"values": [0.1]}, "tokenCount": told}}
+    other = {"response": {"embedding": {"values": [0.1]}, "usageMetadata": {"promptTokenCount": 3}}}
+    inlined = {"inlinedEmbedContentResponses": {"inlinedResponses": [one, other, {"error": {"status": "INTERNAL"}}]}}
+    whole = polled("gemini", "/v1beta/batches/b").read_answer(200, {"done": True, "response": inlined})
+    expected = [Usage(input_tokens=4, output_tokens=0), Usage(input_tokens=3, output_tokens=0), Usage()]
+    assert [item.usage for item in whole.items] == expected
+    assert [item.service_tier for item in whole.items] == ["batch"] * 3
+    assert [item.not_billed for item in whole.items] == [False, False, True]
+
+
 def test_a_job_of_mistral_that_is_done_holds_its_answers() -> None:
     flavour = polled("openai", "/v1/batch/jobs/j")
     outputs = [

@@ -570,6 +570,10 @@ PUBLISHED = {
         call("google", "gemini-3-pro-preview", "2026-01-15", i=1_000, o=100, units={"web_searches": 2}),
         usd((1_000, "2"), (100, "12"), fees="0.028"),
     ),
+    "searches in a session of Gemini 2.5, paid once": (
+        call("google", "gemini-live-2.5-flash-preview", "2026-03-01", i=1_000, o=100, units={"web_searches": 2}),
+        usd((1_000, "0.5"), (100, "2"), fees="0.035"),
+    ),
     "a search of perplexity": (
         call("perplexity", "search", "2026-11-20", units={"web_searches": 1}),
         usd(fees="0.005"),

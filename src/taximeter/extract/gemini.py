@@ -6,11 +6,11 @@ candidates. A count that is zero may be missing. A stream repeats its usage, gro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from taximeter.core.usage import Usage
+from taximeter.core.usage import Usage, clamped
 from taximeter.extract import gemini_compatible
 from taximeter.extract.arrays import ArrayFraming
 from taximeter.extract.counts import believable
@@ -43,6 +43,9 @@ _TIERS: Final[dict[object, str]] = {
     "ON_DEMAND_FLEX": "flex",
     "ON_DEMAND_PRIORITY": "priority",
 }
+
+_EMBEDDING_DETAILS: Final = "promptTokenDetails"
+"""What an embedding calls its `promptTokensDetails`."""
 
 MOST_CANDIDATES: Final = 128
 """Candidates of one stream that are followed."""
@@ -123,6 +126,25 @@ def counts_by_modality(usage: Payload, places: Mapping[str, Mapping[str, str]], 
     return counts
 
 
+def searched(usage: Usage, queries: Collection[str]) -> Usage:
+    """A usage with the searches of Google that were made for it. Asking the same again, or nothing, is not charged."""
+    return replace(usage, units={**usage.units, "web_searches": len(queries)}) if queries and usage.known else usage
+
+
+def queries_in(grounding: object) -> frozenset[str]:
+    """What was searched for, of a `groundingMetadata` object."""
+    return asked(mapping(grounding).get("webSearchQueries"))
+
+
+def asked(queries: object) -> frozenset[str]:
+    return frozenset(query for query in items(queries)[:MOST_DETAILS] if isinstance(query, str) and query.strip())
+
+
+def _queries_of(answer: Payload) -> frozenset[str]:
+    candidates = items(answer.get("candidates"))[:MOST_CANDIDATES]
+    return frozenset().union(*(queries_in(mapping(one).get("groundingMetadata")) for one in candidates))
+
+
 def _tier(usage: Payload) -> str | None:
     said = usage.get("serviceTier", usage.get("trafficType"))
     known = _TIERS.get(said) if isinstance(said, int | str) else None
@@ -139,7 +161,9 @@ def read_answer(status: int, payload: object) -> Reading:
         return Reading(error_type=error, not_billed=True, finished=isinstance(payload, Mapping))
     if not isinstance(payload, Mapping):
         return NOTHING_READ
-    return _reading(payload, mapping(payload.get("usageMetadata")), error, finished=True, written=0)
+    reading = _reading(payload, mapping(payload.get("usageMetadata")), error, finished=True, written=0)
+    queries = _queries_of(payload)
+    return replace(reading, usage=searched(reading.usage, queries)) if queries else reading
 
 
 def _reading(answer: Payload, reported: Payload, error: str | None, *, finished: bool, written: int) -> Reading:
@@ -163,7 +187,7 @@ def _candidate_characters(answer: Payload) -> int:
 
 def read_embed_answer(status: int, payload: object) -> Reading:
     """An embedding writes nothing. Vertex counts tokens with each embedding instead."""
-    reading = read_answer(status, payload)
+    reading = read_answer(status, _with_details(payload))
     if not reading.finished or reading.not_billed or reading.usage.output_tokens is not None:
         return reading
     answer = mapping(payload)
@@ -172,8 +196,16 @@ def read_embed_answer(status: int, payload: object) -> Reading:
     told = reading.usage.input_tokens if reading.usage.input_tokens is not None or not read else sum(read)
     if told is None:
         return reading
-    usage, conflict = believable({"input_tokens": told, "output_tokens": 0}, {})
-    return replace(reading, usage=usage, usage_conflict=conflict)
+    usage, odd = clamped(replace(reading.usage, input_tokens=told, output_tokens=0))
+    return replace(reading, usage=usage, usage_conflict=reading.usage_conflict or odd)
+
+
+def _with_details(payload: object) -> object:
+    """The answer of an embedding, with its modalities where all others have them."""
+    usage = mapping(mapping(payload).get("usageMetadata"))
+    if _EMBEDDING_DETAILS not in usage:
+        return payload
+    return {**mapping(payload), "usageMetadata": {"promptTokensDetails": usage[_EMBEDDING_DETAILS], **usage}}
 
 
 def read_prediction(status: int, payload: object) -> Reading:
@@ -214,6 +246,7 @@ class ContentStream:
         self._error: str | None = None
         self._characters = 0
         self._open: frozenset[int] = frozenset()
+        self._queries: frozenset[str] = frozenset()
         self._stopped = False
         self.content_started = False
 
@@ -237,6 +270,8 @@ class ContentStream:
             self._take_candidate(mapping(candidate))
 
     def _take_candidate(self, candidate: Payload) -> None:
+        if "groundingMetadata" in candidate and len(self._queries) < MOST_DETAILS:
+            self._queries |= queries_in(candidate["groundingMetadata"])
         index = count(candidate.get("index")) or 0
         if candidate.get("finishReason"):
             self._open -= {index}
@@ -246,7 +281,8 @@ class ContentStream:
 
     def reading(self) -> Reading:
         finished = self._stopped and not self._open
-        return _reading(self._answer, self._usage, self._error, finished=finished, written=self._characters)
+        reading = _reading(self._answer, self._usage, self._error, finished=finished, written=self._characters)
+        return replace(reading, usage=searched(reading.usage, self._queries))
 
 
 def _stream(request: RequestFacts | None) -> StreamState:

@@ -56,7 +56,19 @@ def interaction_usage(usage: Payload) -> tuple[Usage, bool]:
         "output_tokens": gemini.sum_of(count(usage.get("total_output_tokens")), thoughts),
         "reasoning_tokens": thoughts,
     }
-    return believable(counts, {})
+    told = [mapping(each) for each in items(usage.get("grounding_tool_count"))]
+    searches = sum(count(each.get("count")) or 0 for each in told if each.get("type") == "google_search")
+    return believable(counts, {"web_searches": searches} if searches > 0 else {})
+
+
+def _queries_in(steps: object) -> frozenset[str]:
+    """What Google was searched for, where the usage does not count it."""
+    return frozenset().union(*(_queries_of(mapping(step)) for step in items(steps)[: gemini.MOST_DETAILS]))
+
+
+def _queries_of(step: Payload) -> frozenset[str]:
+    called = mapping(step.get("arguments")) if step.get("type") == "google_search_call" else {}
+    return gemini.asked(called.get("queries"))
 
 
 def read_interaction(status: int, payload: object) -> Reading:
@@ -66,6 +78,8 @@ def read_interaction(status: int, payload: object) -> Reading:
     if not isinstance(payload, Mapping):
         return NOTHING_READ
     usage, conflict = interaction_usage(mapping(payload.get("usage")))
+    if "web_searches" not in usage.units:
+        usage = gemini.searched(usage, _queries_in(payload.get("steps", payload.get("outputs"))))
     return Reading(
         response_model=text(payload.get("model")),
         usage=usage,
@@ -86,6 +100,7 @@ class InteractionStream:
         self._told = NOTHING_READ
         self._error: str | None = None
         self._characters = 0
+        self._queries: frozenset[str] = frozenset()
         self.content_started = False
         self.finished = False
 
@@ -101,13 +116,18 @@ class InteractionStream:
             self._told = replace(told, response_model=told.response_model or self._told.response_model)
         if isinstance(kind, str) and kind.startswith("interaction.complete"):
             self.finished = True
+        for step in (event.get("step"), event.get("delta")):
+            if len(self._queries) < gemini.MOST_DETAILS:
+                self._queries |= _queries_of(mapping(step))
         self._characters += characters(event.get("delta"))
         self.content_started = self.content_started or self._characters > 0
 
     def reading(self) -> Reading:
         error = self._error or self._told.error_type
+        usage = self._told.usage
         return replace(
             self._told,
+            usage=usage if "web_searches" in usage.units else gemini.searched(usage, self._queries),
             error_type=error,
             not_billed=error is not None and not self._told.usage.known and not self.content_started,
             finished=self.finished,
@@ -137,6 +157,7 @@ class LiveSession(SeveralCalls):
     def __init__(self, request: RequestFacts | None = None) -> None:
         super().__init__()
         self._model = None if request is None else request.model
+        self._queries: frozenset[str] = frozenset()
 
     def skim(self, _: bytes, /) -> bool:
         return False
@@ -144,10 +165,13 @@ class LiveSession(SeveralCalls):
     def take(self, event: Payload, /) -> None:
         if event.get("serverContent") or event.get("toolCall"):
             self.content_started = True
+        self._queries |= gemini.queries_in(mapping(event.get("serverContent")).get("groundingMetadata"))
         usage = mapping(event.get("usageMetadata"))
         if usage:
             reading = gemini.read_answer(200, event)
-            self.add(replace(reading, response_model=reading.response_model or self._model))
+            counted = gemini.searched(reading.usage, self._queries)
+            self._queries = frozenset()
+            self.add(replace(reading, usage=counted, response_model=reading.response_model or self._model))
 
     def reading(self) -> Reading:
         """A session has no end of its own, so it is finished wherever it ends."""
@@ -165,6 +189,11 @@ def _read_nothing(_: int, __: object) -> Reading:
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+_LONGEST_COUNT: Final = 20
+"""Digits of a count that is written as text."""
+_INLINED: Final = ("inlinedResponses", "inlinedEmbedContentResponses")
+
+
 def read_batch(status: int, payload: object) -> Reading:
     """A batch; a finished one holds its answers, twice."""
     if status >= 400:
@@ -172,18 +201,30 @@ def read_batch(status: int, payload: object) -> Reading:
     batch = mapping(payload)
     told = mapping(mapping(batch.get("metadata")).get("output")) or mapping(batch.get("output"))
     for holder in (mapping(batch.get("response")), told):
-        results = items(mapping(holder.get("inlinedResponses")).get("inlinedResponses"))[:MOST_ITEMS]
-        if results:
-            return together(_result(mapping(result)) for result in results)
+        for place in _INLINED:
+            results = items(mapping(holder.get(place)).get("inlinedResponses"))[:MOST_ITEMS]
+            if results:
+                return together(_result(mapping(result)) for result in results)
     return Reading(finished=batch.get("done") is True)
 
 
 def _result(result: Payload) -> Reading:
     """One call of a batch. It says "standard" of itself, and is charged as a batch."""
-    reading = gemini.read_answer(200, result.get("response") or {})
+    response = mapping(result.get("response"))
+    reading = _embedded(response) if "embedding" in response else gemini.read_answer(200, response)
     error = error_type(200, result) or reading.error_type
     unbilled = error is not None and not reading.usage.known
     return replace(reading, service_tier="batch", error_type=error, not_billed=unbilled)
+
+
+def _embedded(response: Payload) -> Reading:
+    """An embedding of a batch, which counts its tokens beside it."""
+    reading, told = gemini.read_embed_answer(200, response), response.get("tokenCount")
+    read = int(told) if isinstance(told, str) and told.isdecimal() and len(told) < _LONGEST_COUNT else count(told)
+    if read is None or reading.usage.known:
+        return reading
+    usage, conflict = believable({"input_tokens": read, "output_tokens": 0}, {})
+    return replace(reading, usage=usage, usage_conflict=conflict)
 
 
 def read_result(line: Payload) -> Reading | None:
