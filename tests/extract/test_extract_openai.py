@@ -48,6 +48,44 @@ USAGES = [
         Usage(input_tokens=9, output_tokens=1, cache_write_5m_tokens=4),
     ),
     (
+        "LiteLLM names what was written to the cache as Anthropic does, beside the prompt that it is part of",
+        {
+            "prompt_tokens": 90,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 40},
+            "cache_creation_input_tokens": 30,
+            "cache_read_input_tokens": 40,
+        },
+        Usage(input_tokens=90, output_tokens=1, cache_read_tokens=40, cache_write_5m_tokens=30),
+    ),
+    (
+        "or in its details, with how long it is kept",
+        {
+            "prompt_tokens": 90,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_creation_tokens": 30,
+                "cache_creation_token_details": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+            },
+        },
+        Usage(
+            input_tokens=90, output_tokens=1, cache_read_tokens=0, cache_write_5m_tokens=10, cache_write_1h_tokens=20
+        ),
+    ),
+    (
+        "what was cached is no part of a prompt that is smaller: an older LiteLLM",
+        {
+            "prompt_tokens": 31,
+            "completion_tokens": 467,
+            "total_tokens": 498,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "cache_creation_input_tokens": 1253,
+            "cache_read_input_tokens": 0,
+        },
+        Usage(input_tokens=1284, output_tokens=467, cache_read_tokens=0, cache_write_5m_tokens=1253),
+    ),
+    (
         "xAI keeps reasoning outside the completion",
         {
             "prompt_tokens": 12,
@@ -348,6 +386,18 @@ MATTERING = [
     ("usage beside text", chunk("x", usage=USAGE)),
     ("usage in Groq's place", chunk("x", x_groq={"usage": USAGE})),
     ("usage with a space", chunk("x") | {"usage": USAGE}),
+    (
+        "usage inside a choice (Moonshot)",
+        {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]},
+    ),
+    (
+        "usage inside a choice beside its text",
+        {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"content": "x"}, "usage": USAGE}]},
+    ),
+    (
+        "usage in two places",
+        {"id": "c1", "choices": [{"index": 0, "delta": {}, "usage": {"prompt_tokens": 9}}], "usage": USAGE},
+    ),
 ]
 
 

@@ -29,6 +29,7 @@ _INPUT_DETAILS: Final = {
     "cache_write_tokens": "cache_write_5m_tokens",
     "cache_read_input_tokens": "cache_read_tokens",  # Perplexity's agents, and the next
     "cache_creation_input_tokens": "cache_write_5m_tokens",
+    "cache_creation_tokens": "cache_write_5m_tokens",  # LiteLLM
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "video_tokens": "input_video_tokens",
@@ -58,8 +59,12 @@ COUNTS: Final[CountTable] = {
         "num_cached_tokens": "cache_read_tokens",  # Mistral
         "prompt_cache_hit_tokens": "cache_read_tokens",  # DeepSeek
         "cached_tokens": "cache_read_tokens",  # Together, Moonshot
+        "cache_read_input_tokens": "cache_read_tokens",  # LiteLLM and Venice, and the next
+        "cache_creation_input_tokens": "cache_write_5m_tokens",
     },
 }
+_LIFETIMES: Final = ("cache_creation_token_details", "cache_creation")
+"""How long what was written to the cache is kept: an object as Anthropic has it, of the usage or of its details."""
 
 _TOOL_CALLS: Final = {
     "web_search_call": "web_searches",
@@ -140,6 +145,10 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
         return NOTHING_COUNTED, False
     counts = counts_in(_with_cached_by_modality(usage), COUNTS)
     _count_what_lies_outside(counts, count(usage.get("total_tokens")), sound="prompt_audio_seconds" in usage)
+    if counts.get("cache_write_5m_tokens"):
+        _tell_lifetimes_apart(usage, counts)
+    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
+        _count_cache_outside(counts)
     if _MARKET_COST in usage:
         _count_reasoning_outside_the_total(counts)
     units = {**output_units, **units_in(usage, _USAGE_UNITS)}
@@ -185,6 +194,25 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *
         counts["input_tokens"] = read + rest
     elif sound and counts.get("input_audio_tokens") is None:
         counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
+
+
+def _tell_lifetimes_apart(usage: Payload, counts: dict[str, int | None]) -> None:
+    written = counts["cache_write_5m_tokens"] or 0
+    for holder in (usage, *(mapping(usage.get(place)) for place in _CACHED_PLACES)):
+        for split in (mapping(holder.get(name)) for name in _LIFETIMES):
+            hour = count(split.get("ephemeral_1h_input_tokens")) or 0
+            if 0 < hour <= written:
+                counts["cache_write_5m_tokens"], counts["cache_write_1h_tokens"] = written - hour, hour
+                return
+
+
+def _count_cache_outside(counts: dict[str, int | None]) -> None:
+    """Hosts that also name the cache as Anthropic does have it inside the prompt, unless it is larger: LiteLLM of 2025
+    left it out."""
+    read = counts.get("input_tokens")
+    cached = sum(counts.get(name) or 0 for name in CACHE_PARTS)
+    if read is not None and cached > read >= 0:
+        counts["input_tokens"] = read + cached
 
 
 def _count_reasoning_outside_the_total(counts: dict[str, int | None]) -> None:
@@ -431,6 +459,8 @@ LONGEST_FORM: Final = 1_024
 """Characters of all names in a form that is remembered."""
 
 _NO_DETAILS: Final[dict[str, Any]] = {}
+_DEEPER: Final = frozenset({_CACHED_BY_MODALITY, *_LIFETIMES})
+"""Details that have counts an object deeper."""
 
 _Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
 _Names: TypeAlias = tuple[str, ...]
@@ -524,7 +554,7 @@ class _PlainUsages:
         said = (*usage,), (*(usage.get(input_name) or ()),), (*(usage.get(output_name) or ()),)
         form = self._forms.get(said)
         if form is None:
-            if not {*names[:2]} <= {*said[0]} <= {*names} or _CACHED_BY_MODALITY in said[1]:
+            if not {*names[:2]} <= {*said[0]} <= {*names} or not _DEEPER.isdisjoint(said[1]):
                 return None
             form = _Form(names, *said)
             if len(self._forms) < MOST_FORMS and sum(map(len, chain(*said))) <= LONGEST_FORM:
@@ -608,12 +638,13 @@ class ChatStream:
         # Groq repeats the usage, or gives it only, in an object of its own.
         beside = mapping(event.get("x_groq"))
         usage = mapping(event.get("usage")) or mapping(beside.get("usage"))
-        self._usage = usage or self._usage
         self._breakdown = event.get("usage_breakdown") or beside.get("usage_breakdown") or self._breakdown
         choices = items(event.get("choices"))
         self._usage_came_alone = bool(usage) and not choices
-        for choice in choices:
-            self._take_choice(mapping(choice))
+        for choice in map(mapping, choices):
+            usage = usage or mapping(choice.get("usage"))  # Moonshot
+            self._take_choice(choice)
+        self._usage = usage or self._usage
 
     def _take_choice(self, choice: Payload) -> None:
         index = count(choice.get("index")) or 0
