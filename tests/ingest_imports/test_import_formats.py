@@ -12,6 +12,8 @@ from import_rig import NOW_US, SAMPLES, came_from
 from taximeter.core.event import usage_of
 from taximeter.core.usage import violations
 from taximeter.ingest.imports import registry
+from taximeter.ingest.imports.engine import outcomes
+from taximeter.ingest.imports.row import Draft, Options, Row
 from taximeter.ingest.wire import validate_batch
 
 MINI = "gpt-4o-mini-2024-07-18"
@@ -323,3 +325,64 @@ def test_columns_of_a_table_can_be_named() -> None:
 def test_the_same_calls_of_litellm_are_the_same_from_csv_and_json() -> None:
     csv, json_rows = (came_from(SAMPLES / f"litellm.{ending}").records for ending in ("csv", "json"))
     assert csv[0]["event_id"] == json_rows[0]["event_id"]
+
+
+OPENAI_SPOKEN = {
+    "object": "organization.usage.completions.result",
+    "num_model_requests": 4,
+    "model": "gpt-realtime",
+    "input_tokens": 1000,
+    "input_cached_tokens": 600,
+    "input_uncached_tokens": 400,
+    "input_text_tokens": 100,
+    "input_cached_text_tokens": 200,
+    "input_audio_tokens": 300,
+    "input_cached_audio_tokens": 400,
+    "output_tokens": 50,
+    "output_audio_tokens": 40,
+}
+OPENAI_SEARCHED = {
+    "object": "organization.usage.web_searches.result",
+    "num_model_requests": 2,
+    "num_requests": 5,
+    "model": "gpt-4o",
+    "context_level": "high",
+}
+OPENAI_LOOKED_UP = {"object": "organization.usage.file_searches.result", "num_requests": 4, "vector_store_id": "vs_1"}
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (
+            OPENAI_SPOKEN,
+            {
+                "input_tokens": 1000,
+                "cache_read_tokens": 600,
+                "input_audio_tokens": 700,
+                "cache_read_audio_tokens": 400,
+                "output_audio_tokens": 40,
+                "usage_conflict": None,
+            },
+        ),
+        (OPENAI_SEARCHED, {"operation": "web_search", "response_model": "gpt-4o", "units": {"web_searches": 5}}),
+        (OPENAI_LOOKED_UP, {"operation": "file_search", "units": {"file_searches": 4}}),
+    ],
+    ids=["cached audio lies beside the other", "web searches", "file searches"],
+)
+def test_a_result_of_openai_is_counted_as_it_is_billed(result: dict[str, Any], expected: dict[str, Any]) -> None:
+    (record,) = openai_records(result)
+    assert as_told(record, expected) == expected
+
+
+def test_searches_of_openai_that_differ_in_what_they_are_grouped_by_are_two() -> None:
+    records = openai_records(OPENAI_SEARCHED, {**OPENAI_SEARCHED, "context_level": "low"})
+    records += openai_records(OPENAI_LOOKED_UP, {**OPENAI_LOOKED_UP, "vector_store_id": "vs_2"})
+    assert len({record["event_id"] for record in records}) == 4
+
+
+def openai_records(*results: dict[str, Any]) -> list[Mapping[str, Any]]:
+    bucket = {"object": "bucket", "start_time": 1760486400, "end_time": 1760572800, "results": list(results)}
+    found = list(outcomes([Row(1, bucket)], registry.format_named("openai-usage"), Options(NOW_US)))
+    assert all(isinstance(one, Draft) for one in found), found
+    return [one.record for one in found if isinstance(one, Draft)]

@@ -1,7 +1,7 @@
 """OpenAI: the pages of the Usage and Costs API (`/v1/organization/usage/...`, `/v1/organization/costs`), and the CSV
 that the dashboard exports of activity and cost. A CSV row is a result with its bucket's times beside it.
 
-`input_tokens` holds the cached ones. https://platform.openai.com/docs/api-reference/usage
+`input_tokens` holds the cached ones, `input_audio_tokens` does not. https://platform.openai.com/docs/api-reference/usage
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _OPERATIONS: Final = {
     "audio_speeches": "text_to_speech",
     "audio_transcriptions": "speech_to_text",
     "code_interpreter_sessions": "code_interpreter",
+    "web_searches": "web_search",
+    "file_searches": "file_search",
 }
+_SEARCHES: Final = ("web_searches", "file_searches")
+"""Kinds whose `num_requests` are what is billed; the requests of models beside them are in the completions as well."""
+
 _UNITS: Final = {
     "images": "images",
     "characters": "characters",
@@ -35,6 +40,9 @@ _UNITS: Final = {
 }
 _GROUPS: Final = ("project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "source", "size")
 """What usage can be grouped by: together with its bucket it is what a result is known by."""
+
+_SEARCH_GROUPS: Final = ("context_level", "vector_store_id")
+"""What searches can be grouped by besides."""
 
 _DAY_US: Final = 86_400_000_000
 
@@ -108,10 +116,11 @@ def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
     kind = (text(result, "object") or f"{_PREFIX}completions.result").removeprefix(_PREFIX).removesuffix(".result")
     if kind not in _OPERATIONS:
         raise Skipped(f"{kind} is no call of a model")
-    counts, conflict = _counts(result)
+    counts, conflict = _counts(result, kind)
     if not any((counts.input_tokens, counts.output_tokens, *counts.units.values())):
         raise Skipped("nothing was used")
     groups = [text(result, name) for name in _GROUPS]
+    groups += [f"{name}={value}" for name in _SEARCH_GROUPS if (value := text(result, name))]
     return UsageEvent(
         event_id=import_id(start_us, "openai-usage", kind, end_us, *groups),
         started_at_us=start_us,
@@ -131,16 +140,20 @@ def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
     )
 
 
-def _counts(result: Values) -> tuple[Usage, bool]:
+def _counts(result: Values, kind: str) -> tuple[Usage, bool]:
+    if kind in _SEARCHES:
+        searches = whole(result, "num_requests")
+        return Usage(units={kind: searches} if searches else {}), False
     units = {ours: number for theirs, ours in _UNITS.items() if (number := whole(result, theirs))}
     requests = whole(result, "num_model_requests", "num_requests")
+    audio, cached_audio = whole(result, "input_audio_tokens"), whole(result, "input_cached_audio_tokens")
     return clamped(
         Usage(
             input_tokens=whole(result, "input_tokens"),
             cache_read_tokens=whole(result, "input_cached_tokens"),
             cache_write_5m_tokens=whole(result, "input_cache_write_tokens"),
-            input_audio_tokens=whole(result, "input_audio_tokens"),
-            cache_read_audio_tokens=whole(result, "input_cached_audio_tokens"),
+            input_audio_tokens=audio if cached_audio is None else (audio or 0) + cached_audio,
+            cache_read_audio_tokens=cached_audio,
             input_image_tokens=whole(result, "input_image_tokens"),
             output_tokens=whole(result, "output_tokens"),
             output_audio_tokens=whole(result, "output_audio_tokens"),
