@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -158,6 +159,12 @@ def test_where_all_declined_only_the_turns_that_wrote_are_charged(written: int, 
     reading = MESSAGES.read_answer(200, {**message, "usage": usage})
     assert reading.not_billed is (written == 0)
     assert not charged or reading.by_model == charged
+
+
+def test_a_host_that_names_its_price_is_heard() -> None:
+    assert answer(input_tokens=32, output_tokens=16, cost=0.000112).reported_cost_usd == Decimal("0.000112")
+    assert fed(start(input_tokens=32), delta(output_tokens=16, cost=0.5)).reading().reported_cost_usd == Decimal("0.5")
+    assert answer(input_tokens=32, output_tokens=16).reported_cost_usd is None
 
 
 def test_a_split_larger_than_its_total_is_a_conflict() -> None:

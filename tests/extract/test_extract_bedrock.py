@@ -120,6 +120,43 @@ def test_headers_tell_the_cache_apart_and_embeddings_have_no_output() -> None:
     )
 
 
+RANKED = {"index": 0, "relevance_score": 0.9}
+
+
+@pytest.mark.parametrize(("documents", "searches"), [(1, 1), (100, 1), (101, 2), (250, 3)])
+def test_a_hundred_documents_are_ranked_as_one_search(documents: int, searches: int) -> None:
+    reading = invoke({"results": [RANKED] * documents}, COUNT_HEADERS)
+    assert (reading.usage, reading.usage_estimated) == (Usage(units={"search_units": searches}), True)
+
+
+PICTURE = "aGVsbG8="
+DRAWN = [
+    ({"images": [PICTURE, PICTURE]}, {"images": 2}),
+    ({"seeds": [1], "finish_reasons": [None], "images": [PICTURE]}, {"images": 1}),
+    ({"seeds": [1], "finish_reasons": ["Filter reason: prompt"], "images": [PICTURE]}, {}),
+    ({"images": [], "error": "blocked"}, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "units"), DRAWN)
+def test_pictures_are_counted_by_the_piece_and_are_no_text(body: dict[str, Any], units: dict[str, int]) -> None:
+    reading = invoke(body)
+    assert (reading.usage, reading.output_characters) == (Usage(units=units), 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "operation"),
+    [
+        ({"query": "q", "documents": ["d"]}, "rerank"),
+        ({"taskType": "TEXT_IMAGE", "imageGenerationConfig": {}}, "image_generation"),
+        ({"inputText": "t", "dimensions": 256}, "embeddings"),
+        ({"inputText": "t"}, "chat"),
+    ],
+)
+def test_what_is_asked_of_an_invoked_model_is_seen_in_the_request(body: dict[str, Any], operation: str) -> None:
+    assert flavour("/model/m/invoke").read_request(body).operation == operation
+
+
 GUARDED = {"output": {"message": {}}, "usage": {"inputTokens": 30}, "amazon-bedrock-guardrailAction": "INTERVENED"}
 
 

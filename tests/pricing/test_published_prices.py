@@ -570,6 +570,14 @@ PUBLISHED = {
         call("google", "gemini-3-pro-preview", "2026-01-15", i=1_000, o=100, units={"web_searches": 2}),
         usd((1_000, "2"), (100, "12"), fees="0.028"),
     ),
+    "a ranking at Bedrock": (
+        call("aws", "cohere.rerank-v3-5:0", "2026-11-20", units={"search_units": 2}),
+        usd(fees="0.004"),
+    ),
+    "pictures of Stability at Bedrock": (
+        call("aws", "stability.stable-image-ultra-v1:1", "2026-11-20", units={"images": 2}),
+        usd(fees="0.28"),
+    ),
     "searches in a session of Gemini 2.5, paid once": (
         call("google", "gemini-live-2.5-flash-preview", "2026-03-01", i=1_000, o=100, units={"web_searches": 2}),
         usd((1_000, "0.5"), (100, "2"), fees="0.035"),

@@ -12,7 +12,7 @@ from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract.counts import believable, cache_apart, summed, units_in
 from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.gist import NO_GIST, UsageText, quoted
-from taximeter.extract.payload import Payload, characters, count, items, mapping, text
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text, usd
 from taximeter.extract.plain import NOT_PLAIN, Plain, is_count, told
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.skim import string_characters, string_end
@@ -91,6 +91,7 @@ def _reading(
         region=None if region == _NO_REGION else region,
         response_id=text(message.get("id")),
         error_type=error,
+        reported_cost_usd=usd(usage.get("cost")),
         finished=finished,
         output_characters=written or (0 if total.known else characters(message.get("content"))),
     )

@@ -64,10 +64,18 @@ def read_invoke_request(body: Payload) -> RequestFacts:
     places = (body, mapping(body.get("textGenerationConfig")), mapping(body.get("inferenceConfig")))
     limits = (count(place.get(key)) for place in places for key in _LIMITS)
     return RequestFacts(
-        operation="embeddings" if any(key in body for key in _EMBEDS) else "chat",
+        operation=_operation(body),
         max_output_tokens=next((limit for limit in limits if limit is not None), None),
         input_characters=sum(characters(body.get(key)) for key in _PROMPTS),
     )
+
+
+def _operation(body: Payload) -> str:
+    if "query" in body and "documents" in body:
+        return "rerank"
+    if "imageGenerationConfig" in body:
+        return "image_generation"
+    return "embeddings" if any(key in body for key in _EMBEDS) else "chat"
 
 
 def read_agent_request(body: Payload) -> RequestFacts:
@@ -184,11 +192,33 @@ def _answer_of_vendor(body: Payload) -> Reading:
     usage = mapping(body.get("usage"))
     if body.get("type") == "message":
         return anthropic.read_answer(200, body)
+    ranked = [result for result in items(body.get("results")) if "relevance_score" in mapping(result)]
+    if ranked:
+        return Reading(usage=Usage(units={"search_units": _searches(len(ranked))}), usage_estimated=True)
+    pictures = _pictures(body)
+    if pictures:
+        return Reading(usage=Usage(units={"images": pictures}))
     if "prompt_tokens" in usage or "input_tokens" in usage:
         return openai.read_chat_answer(200, body)
     counts = _counts_of_vendor(body) if "inputTokens" not in usage else converse_counts(usage)[0]
     counted, conflict = believable(counts, {})
     return Reading(usage=counted, usage_conflict=conflict)
+
+
+DOCUMENTS_A_SEARCH: Final = 100
+"""Documents that are ranked as one search. https://aws.amazon.com/bedrock/pricing/"""
+
+
+def _searches(documents: int) -> int:
+    """Searches that ranked these documents: at least so many, as an answer need not name all that were ranked."""
+    return -(-documents // DOCUMENTS_A_SEARCH)
+
+
+def _pictures(body: Payload) -> int:
+    """Pictures in an answer of Nova Canvas, Titan and Stability. For one that was held back there is a reason."""
+    reasons = [*items(body.get("finish_reasons"))]
+    drawn = [picture for picture in items(body.get("images")) if isinstance(picture, str) and picture]
+    return max(len(drawn) - sum(1 for reason in reasons if reason is not None), 0)
 
 
 def _counts_of_vendor(body: Payload) -> dict[str, int | None]:
@@ -201,6 +231,10 @@ def _counts_of_vendor(body: Payload) -> dict[str, int | None]:
         written = [0]
     counts = {"input_tokens": read, "output_tokens": sum(written) if written else _first(billed, "output_tokens")}
     return counts if read is not None else {}
+
+
+_MEDIA: Final = frozenset({"embeddings", "images"})
+"""Answers with one of these are no text."""
 
 
 def read_invoke_answer(status: int, payload: object) -> Reading:
@@ -219,10 +253,12 @@ def read_profile_answer(status: int, payload: object) -> Reading:
         reading,
         usage=replace(reading.usage, units={**reading.usage.units, **units}),
         finished=True,
-        output_characters=0 if reading.usage.known or "embeddings" in body else characters(body),
+        output_characters=0 if reading.usage.known or not _MEDIA.isdisjoint(body) else characters(body),
     )
 
 
+_PIECES: Final = frozenset({"search_units", "images"})
+"""What is paid by the piece has no tokens."""
 _HEADER: Final = "x-amzn-bedrock-{}-count"
 _HEADERS: Final = tuple(
     _HEADER.format(name) for name in ("input-token", "cache-read-input-token", "cache-write-input-token")
@@ -237,7 +273,7 @@ def read_headers(reading: Reading, headers: Mapping[str, str]) -> Reading:
     tier = _tier_in(headers) or reading.service_tier
     plain, read, written = (_number(headers.get(name)) for name in _HEADERS)
     told = (reading.usage.input_tokens, reading.usage.output_tokens)
-    if None not in told or (plain is None and told != (None, None)):
+    if not _PIECES.isdisjoint(reading.usage.units) or None not in told or (plain is None and told != (None, None)):
         return replace(reading, service_tier=tier)
     output = _number(headers.get(_HEADER.format("output-token")))
     if plain is not None and output is None:
