@@ -297,6 +297,24 @@ def test_an_answer_of_xai_that_is_still_deferred_is_not_finished() -> None:
     assert (done.finished, done.reported_cost_usd) == (True, Decimal("0.000002"))
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_transcript_of_mistral_is_counted_at_its_end(wrapped: bool) -> None:
+    usage = {"prompt_audio_seconds": 3, "prompt_tokens": 5, "completion_tokens": 11, "total_tokens": 391}
+    events: list[dict[str, Any]] = [
+        {"type": "transcription.language", "audio_language": "en"},
+        {"type": "transcription.text.delta", "text": "fo"},
+        {"type": "transcription.text.delta", "text": "ur"},
+        {"type": "transcription.done", "model": "voxtral-mini-2507", "text": "four", "language": "en", "usage": usage},
+    ]
+    if wrapped:  # as its client library shows them
+        events = [{"event": event["type"], "data": event} for event in events]
+    reader = fed("mistral", "/v1/audio/transcriptions", *events)
+    reading = reader.reading()
+    heard = Usage(input_tokens=380, input_audio_tokens=375, output_tokens=11, units={"audio_seconds": 3})
+    assert (reading.usage, reading.response_model) == (heard, "voxtral-mini-2507")
+    assert (reading.finished, reading.output_characters) == (True, 4)
+
+
 @pytest.mark.parametrize(("form", "model"), [({}, "grok-stt"), ({"model": "grok-stt-2"}, "grok-stt-2")])
 def test_xai_has_one_model_that_listens(form: dict[str, str], model: str) -> None:
     facts = flavour("xai", "/v1/stt").read_request(form)

@@ -299,6 +299,28 @@ def test_embeddings_write_nothing() -> None:
     assert EMBEDDINGS.read_answer(200, {"usage": {"total_tokens": 7}}).usage == Usage(input_tokens=7, output_tokens=0)
 
 
+SEARCHES = {"index": 0, "id": "t1", "type": "builtin_function", "function": {"name": "$web_search", "arguments": "{}"}}
+CALLS = {"index": 1, "id": "t2", "type": "function", "function": {"name": "web_search", "arguments": "{}"}}
+MORE_OF_IT = {"index": 0, "function": {"arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("calls", "units"), [([CALLS], {}), ([SEARCHES, CALLS], {"web_searches": 1}), ([SEARCHES] * 2, {"web_searches": 2})]
+)
+def test_searches_that_moonshot_runs_are_calls_of_its_own_tool(calls: list[Any], units: dict[str, int]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "tool_calls": calls}, "finish_reason": "tool_calls"}
+    whole = {"id": "c1", "model": "kimi-k2.6", "choices": [choice], "usage": USAGE}
+    delta = {"index": 0, "delta": {"tool_calls": calls}, "finish_reason": None}
+    rest = {"index": 0, "delta": {"tool_calls": [MORE_OF_IT]}, "finish_reason": "tool_calls"}
+    reader = CHAT.stream()
+    reader.feed(sse(chunk() | {"choices": [delta]}, chunk(usage=USAGE) | {"choices": [rest]}))
+    assert CHAT.gist is not None
+    kept = CHAT.gist(whole, json.dumps(whole))
+    for reading in (CHAT.read_answer(200, whole), CHAT.read_answer(200, json.loads(kept or json.dumps(whole)))):
+        assert reading.usage == Usage(input_tokens=3, output_tokens=2, units=units)
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2, units=units)
+
+
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 REQUESTS = [

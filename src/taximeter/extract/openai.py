@@ -323,7 +323,25 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
 
 
 def read_chat_answer(status: int, payload: object) -> Reading:
-    return _answer(status, payload, {}, ("choices",))
+    return _answer(status, payload, _searched(mapping(payload).get("choices")), ("choices",))
+
+
+def _searched(choices: object) -> dict[str, int | Decimal]:
+    """Searches that Moonshot ran: calls of its own tool, which the caller sends back as they are.
+
+    https://platform.kimi.ai/docs/pricing/tools
+    """
+    calls = sum(_searches(mapping(mapping(choice).get("message"))) for choice in items(choices)[:MOST_CHOICES])
+    return {"web_searches": calls} if calls else {}
+
+
+def _searches(message: Payload) -> int:
+    calls = items(message.get("tool_calls"))
+    return sum(mapping(mapping(call).get("function")).get("name") == _MOONSHOTS_SEARCH for call in calls)
+
+
+_MOONSHOTS_SEARCH: Final = "$web_search"
+"""No function of a caller has such a name."""
 
 
 def read_decisions_answer(status: int, payload: object) -> Reading:
@@ -399,11 +417,18 @@ _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 def read_plain_chat(answer: Any) -> Plain | None:
     try:
-        if answer.get("error") or answer.get("usage_breakdown"):
+        if answer.get("error") or answer.get("usage_breakdown") or _may_have_searched(answer):
             return None
         return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
         return None
+
+
+def _may_have_searched(answer: Any) -> bool:
+    for choice in answer.get("choices") or ():
+        if choice.get("finish_reason") == "tool_calls" and _searched((choice,)):
+            return True
+    return False
 
 
 def read_plain_response(response: Any) -> Plain | None:
@@ -422,6 +447,8 @@ def chat_gist(answer: Any, body: str) -> str | None:
     try:
         usage = answer["usage"]
         if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
+            return None
+        if _may_have_searched(answer):
             return None
         tier = answer.get("service_tier")
         tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
@@ -586,6 +613,7 @@ class ChatStream:
         self._error: str | None = None
         self._usage: Payload = {}
         self._breakdown: object = None
+        self._searches = 0
         self._open: frozenset[int] = frozenset()
         self._ended: frozenset[int] = frozenset()
         self._usage_came_alone = False
@@ -654,7 +682,10 @@ class ChatStream:
         if choice.get("finish_reason"):  # some hosts write "" while it goes on
             self._open -= {index}
             self._ended |= {index if 0 <= index < MOST_CHOICES else 0}
-        written, heard = _delta_text(mapping(choice.get("delta")))
+        delta = mapping(choice.get("delta"))
+        if "tool_calls" in delta:
+            self._searches += _searches(delta)
+        written, heard = _delta_text(delta)
         plain = choice.get("text")
         self._write(written + (len(plain) if isinstance(plain, str) else 0), heard)
 
@@ -664,7 +695,7 @@ class ChatStream:
             self.content_started = True
 
     def reading(self) -> Reading:
-        usage, conflict = usage_in(self._usage, {})
+        usage, conflict = usage_in(self._usage, {"web_searches": self._searches} if self._searches else {})
         reading = Reading(
             response_model=self._model,
             usage=usage,

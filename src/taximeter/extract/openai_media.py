@@ -14,10 +14,10 @@ from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import OpenStream, StreamState
 
 _ENDS: Final = (
-    *("transcript.text.done", "speech.audio.done"),
+    *("transcript.text.done", "transcription.done", "speech.audio.done"),  # the second is Mistral's
     *("image_generation.completed", "image_edit.completed"),
 )
-_TEXTS: Final = ("transcript.text.delta", "transcript.text.segment")
+_TEXTS: Final = ("transcript.text.delta", "transcript.text.segment", "transcription.text.delta")
 _PIECES: Final = ("speech.audio.delta", "image_generation.partial_image", "image_edit.partial_image")
 
 
@@ -101,6 +101,7 @@ class MediaStream:
         return data == b"[DONE]"
 
     def take(self, event: Payload, /) -> None:
+        event = mapping(event.get("data")) or event  # as Mistral's client library shows it
         kind = event.get("type")
         self._error = error_type(200, event) or self._error
         if kind in _ENDS:
