@@ -386,3 +386,99 @@ def openai_records(*results: dict[str, Any]) -> list[Mapping[str, Any]]:
     found = list(outcomes([Row(1, bucket)], registry.format_named("openai-usage"), Options(NOW_US)))
     assert all(isinstance(one, Draft) for one in found), found
     return [one.record for one in found if isinstance(one, Draft)]
+
+
+ANTHROPIC_GROUP = {"product": None, "model": "claude-sonnet-4-5", "speed": None, "service_tier": "standard"}
+ANTHROPIC_COUNTS = {
+    "uncached_input_tokens": 1500,
+    "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 500},
+    "cache_read_input_tokens": 200,
+    "output_tokens": 500,
+    "server_tool_use": {"web_search_requests": 2},
+    "requests": 7,
+    "total_tokens": 3700,
+}
+ANTHROPIC_DAY = {"starting_at": "2026-09-03T00:00:00Z", "ending_at": "2026-09-04T00:00:00Z"}
+ANTHROPIC_ROW = {**ANTHROPIC_DAY, "group": ANTHROPIC_GROUP, "usage": ANTHROPIC_COUNTS}
+ANTHROPIC_COST = {"amount": "123.45", "list_amount": "150", "currency": "USD", "requests": None}
+CLAUDE_CODE_DAY = {
+    "actor": {"type": "user_actor", "email_address": "ann@shop.example"},
+    "core_metrics": {"num_sessions": 5},
+    "customer_type": "api",
+    "date": "2025-09-01T00:00:00Z",
+    "organization_id": "org",
+    "terminal_type": "vscode",
+    "model_breakdown": [
+        {
+            "model": "claude-sonnet-4-20250514",
+            "tokens": {"input": 100, "output": 35, "cache_read": 10, "cache_creation": 5},
+            "estimated_cost": {"currency": "USD", "amount": 186},
+        },
+        {"model": "claude-3-5-haiku-20241022", "tokens": {"input": 0, "output": 0}, "estimated_cost": None},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            ANTHROPIC_ROW,
+            {
+                "started_at": "2026-09-03T00:00:00.000000Z",
+                "response_model": "claude-sonnet-4-5",
+                "service_tier": "standard",
+                "input_tokens": 3200,
+                "cache_write_1h_tokens": 1000,
+                "output_tokens": 500,
+                "units": {"requests": 7, "web_searches": 2},
+                "tags": MANY,
+            },
+        ),
+        ({**ANTHROPIC_ROW, "group": {**ANTHROPIC_GROUP, "speed": "fast"}}, {"service_tier": "fast"}),
+        (
+            {**ANTHROPIC_DAY, "group": {**ANTHROPIC_GROUP, "cost_type": "tokens"}, "cost": ANTHROPIC_COST},
+            {"operation": "bill", "not_billed": True, "reported_cost_usd": "1.2345"},
+        ),
+        (
+            CLAUDE_CODE_DAY,
+            {
+                "started_at": "2025-09-01T00:00:00.000000Z",
+                "user_id": "ann@shop.example",
+                "response_model": "claude-sonnet-4-20250514",
+                "input_tokens": 115,
+                "cache_read_tokens": 10,
+                "cache_write_5m_tokens": 5,
+                "output_tokens": 35,
+                "reported_cost_usd": "1.86",
+                "tags": {**AT_LEAST, "agent": "claude-code", "terminal": "vscode", "customer_type": "api"},
+            },
+        ),
+    ],
+    ids=["analytics, usage", "fast", "analytics, cost", "Claude Code"],
+)
+def test_rows_of_other_reports_of_anthropic_are_usage_and_bills_too(
+    row: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    (record,) = anthropic_records(row)
+    assert as_told(record, expected) == expected
+
+
+@pytest.mark.parametrize("name", ["product", "slack_channel_id", "rbac_group_id", "what_will_come_next_year"])
+@pytest.mark.parametrize("measured", [{"usage": ANTHROPIC_COUNTS}, {"cost": ANTHROPIC_COST}], ids=["usage", "cost"])
+def test_results_of_anthropic_that_differ_in_anything_they_are_grouped_by_are_two(
+    name: str, measured: dict[str, Any]
+) -> None:
+    groups = [{**ANTHROPIC_GROUP, name: value} for value in (None, "a", "b")]
+    flat = [{**ANTHROPIC_DAY, "group": group, **measured} for group in groups]
+    bucket = {**ANTHROPIC_DAY, "results": [{**group, **counts} for group in groups for counts in measured.values()]}
+    for records in (anthropic_records(*flat), anthropic_records(bucket)):
+        assert len({record["event_id"] for record in records}) == 3
+
+
+def anthropic_records(*rows: dict[str, Any]) -> list[Mapping[str, Any]]:
+    form = registry.recognised(rows)
+    assert form is not None
+    assert form.name == "anthropic-usage"
+    found = list(outcomes([Row(1, row) for row in rows], form, Options(NOW_US)))
+    return [one.record for one in found if isinstance(one, Draft)]
