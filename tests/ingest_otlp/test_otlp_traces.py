@@ -257,6 +257,8 @@ def test_three_spans_of_one_call() -> None:
 
 SHOP = {"service.name": "shop"}
 LONG_ID = "chatcmpl-0123456789abcdef"
+LAZY = "openinference.instrumentation.llama_index"
+CLIENT = "openinference.instrumentation.openai"
 
 
 def apart(first: dict[str, Any], second: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
@@ -299,16 +301,23 @@ def test_instrumentations_side_by_side(
     assert len(apart(first, second, **more)) == calls
 
 
+def test_what_is_around_a_twin_knows_that_it_has_counted() -> None:
+    """A run's sum, or a framework's span without usage, above a span that was folded into one of another trace."""
+    client = S(3, chat(300, 40), trace=2, scope=CLIENT, at=2, until=8, resource=SHOP)
+    framework = S(2, chat(300, 40), parent=1, scope="a.framework", at=1, until=9, resource=SHOP)
+    for around in (run(300, 40), CHAT):
+        for order in itertools.permutations((client, framework, S(1, around, scope="a.framework", resource=SHOP))):
+            memory = fresh_memory()
+            found = [record for span in order for record in immediate(memory, span)]
+            assert [sums(one) for one in found + after_grace(memory)] == [(300, 40)], [span.id for span in order]
+
+
 def test_a_failure_that_two_instrumentations_tell_of_is_one() -> None:
     outer = S(1, CHAT, failed=True, scope="openinference.instrumentation.langchain", resource=SHOP)
     inner = S(2, CHAT, failed=True, scope="openinference.instrumentation.openai", trace=2, at=1, until=9, resource=SHOP)
     assert [one["status"] for one in events(outer, inner)] == ["error"]
     memory = fresh_memory()
     assert len(immediate(memory, inner) + immediate(memory, outer)) == 1
-
-
-LAZY = "openinference.instrumentation.llama_index"
-CLIENT = "openinference.instrumentation.openai"
 
 
 @pytest.mark.parametrize("told", [chat(2, 30), CHAT])

@@ -242,6 +242,7 @@ class TraceMemory:
             node.verdict = "folded"
             self.tally.twins += 1
             self._release(key, taken)
+            self._tell((key,), call.known, node.parent, taken)
         elif call.known or call.failed:
             self._release(key, taken)
             self._count(call, node, taken)
