@@ -105,6 +105,26 @@ ANSWERS = [
     ("voyage", "/v1/rerank", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
     ("voyage", "/v1/embeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
     ("voyage", "/v1/multimodalembeddings", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
+    (
+        "voyage",
+        "/v1/multimodalembeddings",
+        {"usage": {"text_tokens": 5, "image_pixels": 1_120, "video_pixels": 560, "total_tokens": 8}},
+        Usage(input_tokens=8, input_image_tokens=3, output_tokens=0, units={"pixels": 1_680}),
+    ),
+    (
+        "voyage",
+        "/v1/multimodalembeddings",
+        {"usage": {"text_tokens": 5, "image_pixels": 0, "video_pixels": 560, "total_tokens": 6}},
+        Usage(input_tokens=6, input_video_tokens=1, output_tokens=0, units={"pixels": 560}),
+    ),
+    (
+        "voyage",
+        "/v1/multimodalembeddings",
+        {"usage": {"text_tokens": 5, "image_pixels": 0, "total_tokens": 5}},
+        Usage(input_tokens=5, output_tokens=0),
+    ),
+    ("cohere", "/v1/classify", {"meta": {"billed_units": {"classifications": 2}}}, Usage(units={"classifications": 2})),
+    ("openai", "/v1/classify", {"usage": {"total_tokens": 3}}, Usage(input_tokens=3, output_tokens=0)),
     *(
         (
             "openai",
@@ -180,6 +200,7 @@ REQUESTS = [
     ("cohere", "/v1/generate", {"prompt": "four"}, "text_completion", False),
     ("cohere", "/v2/embed", {"texts": ["four"]}, "embeddings", False),
     ("cohere", "/v2/rerank", {"query": "fo", "documents": ["ur"]}, "rerank", False),
+    ("cohere", "/v1/classify", {"inputs": ["four"]}, "classification", False),
     ("voyage", "/v1/multimodalembeddings", {"inputs": [{"content": [{"text": "four"}]}]}, "embeddings", False),
     ("ollama", "/api/chat", {"messages": [{"content": "four"}]}, "chat", True),
     ("ollama", "/api/generate", {"prompt": "four", "stream": False}, "text_completion", False),

@@ -30,6 +30,8 @@ PATHS = [
     ("gemini", "POST", "/v1beta/openai/chat/completions", "gemini.openai_chat"),
     ("openai", "POST", "/v1beta/openai/chat/completions", "gemini.openai_chat"),
     ("openai", "POST", "/v1/projects/p/locations/l/endpoints/openapi/chat/completions", "gemini.openai_chat"),
+    ("gemini", "POST", "/v1/publishers/ai21/models/jamba-1.5-mini:rawPredict", "openai.chat"),
+    ("cohere", "POST", "/v1/classify", "cohere.classify"),
     ("gemini", "POST", "/v1/publishers/anthropic/models/claude@1:streamRawPredict", "anthropic.messages"),
     ("gemini", "POST", "/v1/publishers/mistralai/models/m:rawPredict", "openai.chat"),
     ("mistral", "POST", "/v1/conversations", "mistral.conversations"),

@@ -570,6 +570,10 @@ PUBLISHED = {
         call("google", "gemini-3-pro-preview", "2026-01-15", i=1_000, o=100, units={"web_searches": 2}),
         usd((1_000, "2"), (100, "12"), fees="0.028"),
     ),
+    "pictures that Voyage embeds, by the pixel": (
+        call("voyageai", "voyage-multimodal-3", "2026-11-20", i=1_790, seen=1_785, units={"pixels": 1_000_000}),
+        usd((5, "0.12"), fees="0.0006"),
+    ),
     "a ranking at Bedrock": (
         call("aws", "cohere.rerank-v3-5:0", "2026-11-20", units={"search_units": 2}),
         usd(fees="0.004"),

@@ -15,7 +15,7 @@ from taximeter.extract.payload import Payload, characters, count, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import StreamState
 
-_UNITS: Final = {"search_units": "search_units", "pages": "pages"}
+_UNITS: Final = {"search_units": "search_units", "pages": "pages", "classifications": "classifications"}
 _CHAT: Final = ("message", "messages", "chat_history", "preamble", "documents", "tools", "tool_results")
 
 
@@ -55,6 +55,11 @@ def read_rerank_request(body: Payload) -> RequestFacts:
     body = mapping(body)
     size = characters(body.get("query")) + characters(body.get("documents"))
     return RequestFacts(operation="rerank", model=text(body.get("model")), input_characters=size)
+
+
+def read_classify_request(body: Payload) -> RequestFacts:
+    facts = read_embed_request(body)
+    return replace(facts, operation="classification")
 
 
 def usage_in(told: Payload) -> tuple[Usage, bool]:
@@ -127,7 +132,7 @@ def read_embed_answer(status: int, payload: object) -> Reading:
 
 
 def read_rerank_answer(status: int, payload: object) -> Reading:
-    """Searches at Cohere; tokens at Voyage, Jina and others that offer the same path."""
+    """Searches and classifications at Cohere; tokens at Voyage, Jina and others that offer the same paths."""
     if mapping(payload).get("usage") is not None:
         return openai.read_embeddings_answer(status, payload)
     return _answer(status, payload, "")
@@ -224,6 +229,9 @@ EMBED: Final = Flavour(
 RERANK: Final = Flavour(
     name="cohere.rerank", operation="rerank", read_request=read_rerank_request, read_body=read_rerank_answer
 )
+CLASSIFY: Final = replace(
+    RERANK, name="cohere.classify", operation="classification", read_request=read_classify_request
+)
 
 ROUTES: Final = (
     route("POST", "v2/chat", CHAT),
@@ -233,5 +241,6 @@ ROUTES: Final = (
     route("POST", "v2/parse", PARSE),
     route("POST", "embed", EMBED),
     route("POST", "rerank", RERANK),
+    route("POST", "v1/classify", CLASSIFY),
     route("POST", "v1/(?:de)?tokenize", free("cohere.tokenize")),
 )

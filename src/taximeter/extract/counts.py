@@ -35,6 +35,8 @@ UNITS: Final = {
     "video_seconds_1080p_with_audio": "the same with a shorter side of 1080 pixels",
     "video_seconds_2160p_with_audio": "the same with one of 2160 pixels (4k)",
     "images": "pictures made that are paid by the piece (Imagen, Bedrock)",
+    "pixels": "pixels of pictures and videos that were embedded (Voyage)",
+    "classifications": "texts that were classified (Cohere)",
     "pages": "pages read by OCR",
     "search_units": "rerank searches (Cohere, Bedrock)",
     "guardrail_content_units": "units of text that a guardrail's content filters read (Bedrock)",

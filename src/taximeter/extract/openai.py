@@ -881,7 +881,7 @@ ROUTES: Final = (
     route("POST", "agents/completions", CHAT),  # Mistral
     route("POST", "completions", COMPLETIONS),
     route("POST", f"serving-endpoints/{_MODEL}/invocations", CHAT),  # Databricks
-    route("POST", f"publishers/mistralai/models/{_MODEL}:(?:rawPredict|streamRawPredict)", CHAT),  # Vertex AI
+    route("POST", f"publishers/(?:mistralai|ai21)/models/{_MODEL}:(?:rawPredict|streamRawPredict)", CHAT),  # Vertex AI
     route("POST", "responses", RESPONSES),
     route("POST", "v1/agent", RESPONSES),  # Perplexity, and the next
     route("POST", "v1/sonar", CHAT),

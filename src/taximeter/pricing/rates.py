@@ -58,6 +58,7 @@ UNITS: Final = (
     "characters",
     "messages",
     "pixels",
+    "classifications",
     "images",
     "video_seconds",
     "video_seconds_1024p",
