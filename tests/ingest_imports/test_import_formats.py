@@ -327,6 +327,74 @@ def test_the_same_calls_of_litellm_are_the_same_from_csv_and_json() -> None:
     assert csv[0]["event_id"] == json_rows[0]["event_id"]
 
 
+CLAUDE, GEMINI, REALTIME = "claude-sonnet-4-5", "gemini-2.5-pro", "gpt-4o-realtime-preview"
+
+
+@pytest.mark.parametrize(
+    ("model", "details", "expected"),
+    [
+        (
+            CLAUDE,
+            {"input": 10, "input_cache_read": 90, "input_cache_creation_1h": 20, "input_cache_creation_5m": 7},
+            {"input_tokens": 127, "cache_read_tokens": 90, "cache_write_1h_tokens": 20, "cache_write_5m_tokens": 7},
+        ),
+        (
+            GEMINI,
+            {"input": 10, "cached_content_token_count": 90, "output": 5, "thoughts_token_count": 7, "total": 112},
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 12, "reasoning_tokens": 7},
+        ),
+        (
+            GEMINI,
+            {"prompt_token_count": 100, "candidates_token_count": 5, "thoughts_token_count": 7, "total": 112},
+            {"input_tokens": 100, "output_tokens": 12, "reasoning_tokens": 7},
+        ),
+        (
+            GEMINI,
+            {
+                "promptTokenCount": 100,
+                "cachedContentTokenCount": 90,
+                "candidatesTokenCount": 5,
+                "thoughtsTokenCount": 7,
+                "totalTokenCount": 112,
+            },
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 12, "reasoning_tokens": 7},
+        ),
+        (
+            "o3",
+            {"input": 10, "input_cached_tokens": 90, "output": 3, "reasoning_tokens": 4, "total": 107},
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 7, "reasoning_tokens": 4},
+        ),
+        (
+            REALTIME,
+            {
+                "input_text_tokens": 10,
+                "input_cached_text_tokens": 40,
+                "input_audio_tokens": 5,
+                "input_cached_audio_tokens": 50,
+                "output_text_tokens": 3,
+                "output_audio_tokens": 4,
+            },
+            {
+                "input_tokens": 105,
+                "cache_read_tokens": 90,
+                "input_audio_tokens": 55,
+                "cache_read_audio_tokens": 50,
+                "output_tokens": 7,
+                "output_audio_tokens": 4,
+            },
+        ),
+    ],
+    ids=["lifetimes", "thoughts", "Google's names", "Google's own counts", "reasoning", "audio"],
+)
+def test_every_key_that_langfuse_has_a_price_for_is_counted(
+    model: str, details: dict[str, int], expected: dict[str, int]
+) -> None:
+    row = {"id": "o", "traceId": "t", "type": "GENERATION", "startTime": "2026-05-29T13:46:19Z", "model": model}
+    (found,) = outcomes([Row(1, {**row, "usageDetails": details})], registry.format_named("langfuse"), Options(NOW_US))
+    assert isinstance(found, Draft)
+    assert as_told(found.record, expected) == expected
+
+
 OPENAI_SPOKEN = {
     "object": "organization.usage.completions.result",
     "num_model_requests": 4,

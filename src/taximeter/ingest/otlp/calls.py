@@ -287,26 +287,40 @@ def _read_langfuse(found: Found) -> str:
 
 
 def _add_up(found: Found, counts: Mapping[str, int]) -> None:
-    """Free keys exclude each other: the whole of a side is the sum of its keys."""
-    read = sum(count for name, count in counts.items() if _is_cache_read(name))
-    written = sum(count for name, count in counts.items() if _is_cache_write(name))
-    cache_names = {name for name in counts if _is_cache_read(name) or _is_cache_write(name)}
-    plain = {name: count for name, count in counts.items() if name not in cache_names}
-    inputs = {name: count for name, count in plain.items() if name.startswith(("input", "prompt"))}
-    outputs = {name: count for name, count in plain.items() if name.startswith(("output", "completion"))}
-    if inputs or cache_names:
-        found["input"] = sum(inputs.values()) + read + written
+    """Free keys exclude each other: the whole of a side is the sum of its keys. Where the total says that what the
+    cache read or wrote lies inside the input, as in Google's own counts, it is not added."""
+    reads = {name: count for name, count in counts.items() if _is_cache_read(name)}
+    writes = {name: count for name, count in counts.items() if _is_cache_write(name)}
+    plain = {name: count for name, count in counts.items() if name not in reads and name not in writes}
+    inputs = {name: count for name, count in plain.items() if name.startswith(_INPUTS)}
+    outputs = {name: count for name, count in plain.items() if name.startswith(_OUTPUTS)}
+    read, written = sum(reads.values()), sum(writes.values())
+    if inputs or reads or writes:
+        whole, total = sum(inputs.values()), counts.get("total", counts.get("totaltokencount"))
+        inside = read + written <= whole and whole + sum(outputs.values()) == total
+        found["input"] = whole if inside else whole + read + written
     if outputs:
         found["output"] = sum(outputs.values())
-    if cache_names:
+    if reads or writes:
         found["cache_read"], found["cache_write"] = read, written
-    reasoning = [count for name, count in outputs.items() if "reasoning" in name or "thought" in name]
-    if reasoning:
-        found["reasoning"] = sum(reasoning)
-    for ours, parts in (("audio_in", inputs), ("audio_out", outputs)):
-        audio = [count for name, count in parts.items() if "audio" in name]
-        if audio:
-            found[ours] = sum(audio)
+    for ours, parts, marks in (
+        ("cache_write_1h", writes, ("1h",)),
+        ("cache_write_5m", writes, ("5m",)),
+        ("reasoning", outputs, ("reasoning", "thought")),
+        ("audio_in", {**inputs, **reads}, ("audio",)),
+        ("cached_audio", reads, ("audio",)),
+        ("image_in", inputs, ("image",)),
+        ("audio_out", outputs, ("audio",)),
+        ("image_out", outputs, ("image",)),
+    ):
+        marked = [count for name, count in parts.items() if any(mark in name for mark in marks)]
+        if marked:
+            found[ours] = sum(marked)
+
+
+_INPUTS: Final = ("input", "prompt")
+_OUTPUTS: Final = ("output", "completion", "candidates", "thought", "reasoning")
+"""How the names of free keys begin."""
 
 
 def _is_cache_read(name: str) -> bool:
