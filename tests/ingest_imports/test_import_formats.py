@@ -395,6 +395,62 @@ def test_every_key_that_langfuse_has_a_price_for_is_counted(
     assert as_told(found.record, expected) == expected
 
 
+LITELLM_WRITTEN = {
+    "prompt_tokens_details": {
+        "cached_tokens": 600,
+        "cache_creation_tokens": 300,
+        "cache_creation_token_details": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+    },
+    "cache_creation_input_tokens": 300,
+    "cache_read_input_tokens": 600,
+    "server_tool_use": {"web_search_requests": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "expected"),
+    [
+        (
+            {"model": CLAUDE, "custom_llm_provider": "anthropic"},
+            LITELLM_WRITTEN,
+            {
+                "input_tokens": 1000,
+                "cache_read_tokens": 600,
+                "cache_write_5m_tokens": 100,
+                "cache_write_1h_tokens": 200,
+                "units": {"web_searches": 2},
+            },
+        ),
+        (
+            {"call_type": "aocr", "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            {"pages_processed": 10, "doc_size_bytes": 5},
+            {"input_tokens": None, "output_tokens": None, "units": {"pages": 10}, "reported_cost_usd": "0.01"},
+        ),
+        (
+            {"call_type": "atranscription", "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            {"type": "duration", "seconds": 12.5},
+            {"input_tokens": None, "output_tokens": None, "units": {"audio_seconds": "12.5"}},
+        ),
+        (
+            {"call_type": "aspeech", "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+            {},
+            {"input_tokens": None, "output_tokens": None, "units": None, "reported_cost_usd": "0.01"},
+        ),
+    ],
+    ids=["lifetimes of the cache, and searches", "pages", "seconds", "what cost something without a count"],
+)
+@pytest.mark.parametrize("name", ["usage_object", "additional_usage_values"])
+def test_what_litellm_tells_beside_the_tokens_is_counted(
+    name: str, changed: dict[str, Any], more: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    row = {"request_id": "r", "call_type": "acompletion", "spend": 0.01, "startTime": "2026-06-01T10:00:00Z"}
+    counts = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200, "metadata": {name: more}}
+    form = registry.format_named("litellm")
+    (found,) = outcomes([Row(1, {**row, "model": "any", **counts, **changed})], form, Options(NOW_US))
+    assert isinstance(found, Draft)
+    assert as_told(found.record, expected) == expected
+
+
 OPENAI_SPOKEN = {
     "object": "organization.usage.completions.result",
     "num_model_requests": 4,

@@ -1,11 +1,14 @@
 """LiteLLM's spend logs: the rows of its table `LiteLLM_SpendLogs`, as CSV or as JSON (`/spend/logs`).
 One row is one call.
 
-`prompt_tokens` holds the cached ones for most providers, but not for all releases: the rules of OTLP decide.
+`prompt_tokens` holds the cached ones for most providers, but not for all releases: the rules of OTLP decide. A row that
+cost something and has no tokens is not free: its counts are unknown, but for the units it tells of.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -66,7 +69,8 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
     model = text(values, "model")
     provider = provider_of(text(values, "custom_llm_provider"), text(values, "api_base"), model)
     tags = known(litellm_key=text(meta, "user_api_key_alias") or _hash_of_key(values))
-    usage, conflict = usage_of(_found(values, meta), "litellm", provider, model, tags)
+    more = {**nested(meta, "usage_object"), **_without_nothing(nested(meta, "additional_usage_values"))}
+    usage, conflict = usage_of(_found(values, more), "litellm", provider, model, tags)
     tags |= dict.fromkeys(listed(values, "request_tags"), "true") | (USAGE if _BATCH in kind else {})
     failure = nested(meta, "error_information")
     status = _status(values, meta)
@@ -92,23 +96,44 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
             session_id=text(values, "session_id"),
             tags=tags,
         ),
-        usage=usage,
+        usage=replace(usage, units=_units(more)),
         usage_conflict=conflict,
         not_billed=status != "ok",
         reported_cost_usd=usd(values, "spend") if status == "ok" else None,
     )
 
 
-def _found(values: Values, meta: Values) -> dict[str, Any]:
+def _found(values: Values, more: Values) -> dict[str, Any]:
     """The counts under the names that the rules of OTLP know; parts come from the provider's own usage."""
-    more = {**nested(meta, "usage_object"), **nested(meta, "additional_usage_values")}
+    written = nested(
+        {**more, **nested(more, "prompt_tokens_details")}, "cache_creation_token_details", "cache_creation"
+    )
     counts = {
         "input": whole(values, "prompt_tokens"),
         "output": whole(values, "completion_tokens"),
         "total": whole(values, "total_tokens"),
-        "raw_usage": {name: value for name, value in more.items() if value is not None},
+        "cache_write_1h": whole(written, "ephemeral_1h_input_tokens"),
+        "cache_write_5m": whole(written, "ephemeral_5m_input_tokens"),
+        "raw_usage": _without_nothing(more),
     }
+    if not any((counts["input"], counts["output"], counts["total"])) and usd(values, "spend"):
+        return {}
     return {name: value for name, value in counts.items() if value is not None}
+
+
+def _without_nothing(values: Values) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _units(more: Values) -> dict[str, int | Decimal]:
+    """What is billed beside tokens, or instead of them."""
+    tools = nested(more, "server_tool_use")
+    found = {
+        "pages": whole(more, "pages_processed"),
+        "audio_seconds": usd(more, "seconds") if more.get("type") == "duration" else None,
+        "web_searches": whole(tools, "web_search_requests"),
+    }
+    return {name: count for name, count in found.items() if count}
 
 
 def _hash_of_key(values: Values) -> str | None:
