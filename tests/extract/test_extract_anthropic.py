@@ -161,6 +161,15 @@ def test_where_all_declined_only_the_turns_that_wrote_are_charged(written: int, 
     assert not charged or reading.by_model == charged
 
 
+def test_thinking_and_searches_are_those_of_the_turns_where_they_name_the_model_in_another_way() -> None:
+    turns = [{"type": "message", "model": "claude-20260601", "input_tokens": 9, "output_tokens": 8}]
+    told = {"output_tokens_details": {"thinking_tokens": 5}, "server_tool_use": {"web_search_requests": 1}}
+    reading = answer(input_tokens=9, output_tokens=8, iterations=turns, **told)
+    expected = Usage(input_tokens=9, output_tokens=8, reasoning_tokens=5, units={"web_searches": 1})
+    assert (reading.usage, reading.usage_conflict) == (expected, False)
+    assert reading.by_model == (("claude-20260601", expected),)
+
+
 def test_a_host_that_names_its_price_is_heard() -> None:
     assert answer(input_tokens=32, output_tokens=16, cost=0.000112).reported_cost_usd == Decimal("0.000112")
     assert fed(start(input_tokens=32), delta(output_tokens=16, cost=0.5)).reading().reported_cost_usd == Decimal("0.5")

@@ -574,6 +574,20 @@ PUBLISHED = {
         call("voyageai", "voyage-multimodal-3", "2026-11-20", i=1_790, seen=1_785, units={"pixels": 1_000_000}),
         usd((5, "0.12"), fees="0.0006"),
     ),
+    "nova pro optimised for latency": (
+        call("aws", "us.amazon.nova-pro-v1:0", "2026-11-20", tier="latency_optimized", i=1_000, o=100),
+        usd((1_000, "1"), (100, "4")),
+    ),
+    "claude 3.5 haiku optimised for latency": (
+        call(
+            "aws", "us.anthropic.claude-3-5-haiku-20241022-v1:0", "2025-06-01", tier="latency_optimized", i=1_000, o=100
+        ),
+        usd((1_000, "1"), (100, "5")),
+    ),
+    "llama 3.1 optimised for latency": (
+        call("aws", "us.meta.llama3-1-70b-instruct-v1:0", "2026-11-20", tier="latency_optimized", i=1_000, o=100),
+        usd((1_000, "0.9"), (100, "0.9")),
+    ),
     "a ranking at Bedrock": (
         call("aws", "cohere.rerank-v3-5:0", "2026-11-20", units={"search_units": 2}),
         usd(fees="0.004"),

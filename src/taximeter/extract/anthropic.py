@@ -186,12 +186,18 @@ def _usage_by_model(usage: Payload, turns: list[Payload], model: str) -> tuple[d
         return {}, False
     shares: dict[str, dict[str, int | None]] = {model: {}}
     contradicts = False
+    last = model
     for turn in turns or [usage]:
         counts, odd = _counts(turn)
         contradicts = contradicts or odd
-        _add_counts(shares.setdefault(text(turn.get("model")) or model if turns else model, {}), counts)
-    # Thinking and server tools are told at the top level only; they are the answering model's.
-    _tell_once(shares[model], "reasoning_tokens", _thinking(usage))
+        last = text(turn.get("model")) or model if turns else model
+        _add_counts(shares.setdefault(last, {}), counts)
+    # Thinking and server tools are told at the top level only; they are the answering model's, which its turns may
+    # name in another way.
+    if not shares[model]:
+        del shares[model]
+        model = last
+    _tell_once(shares.setdefault(model, {}), "reasoning_tokens", _thinking(usage))
     units = units_in(usage.get("server_tool_use"), _SERVER_TOOLS)
     by_model: dict[str, Usage] = {}
     for name, counts in shares.items():
