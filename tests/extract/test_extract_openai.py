@@ -284,6 +284,21 @@ def test_an_error_is_named_and_not_billed(status: int, body: object, error_type:
     assert (reading.error_type, reading.not_billed, reading.usage.known) == (error_type, True, False)
 
 
+@pytest.mark.parametrize("usage", [USAGE, None])
+def test_a_choice_that_ended_in_an_error_is_one(usage: object) -> None:
+    """OpenRouter, whose provider broke off."""
+    error = {"code": 502, "message": "upstream"}
+    choice = {"index": 0, "finish_reason": "error", "error": error, "message": {"role": "assistant", "content": "fo"}}
+    body = {"id": "c1", "model": "m", "choices": [choice], "usage": usage}
+    delta = {"index": 0, "finish_reason": "error", "error": error, "delta": {"content": ""}}
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("fo"), chunk(usage=usage) | {"choices": [delta]}))
+    assert CHAT.gist is not None
+    assert CHAT.gist(body, json.dumps(body)) is None
+    for reading in (CHAT.read_answer(200, body), reader.reading()):
+        assert (reading.error_type, reading.usage.known) == ("error", usage is not None)
+
+
 @pytest.mark.parametrize("odd", [None, [], "text", 7, True])
 def test_an_answer_that_is_no_object_says_nothing(odd: object) -> None:
     assert CHAT.read_answer(200, odd) == Reading()

@@ -282,6 +282,7 @@ def _answer(status: int, body: object, units: Units, output: tuple[str, ...]) ->
         return Reading(error_type=error, not_billed=True, finished=isinstance(body, Mapping))
     if not isinstance(body, Mapping):
         return NOTHING_READ
+    error = error or next(filter(None, (error_type(200, choice) for choice in items(body.get("choices")))), None)
     reported = mapping(body.get("usage"))
     usage, conflict = usage_in(reported, units)
     reading = Reading(
@@ -417,16 +418,17 @@ _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 def read_plain_chat(answer: Any) -> Plain | None:
     try:
-        if answer.get("error") or answer.get("usage_breakdown") or _may_have_searched(answer):
+        if answer.get("error") or answer.get("usage_breakdown") or _has_odd_choices(answer):
             return None
         return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
         return None
 
 
-def _may_have_searched(answer: Any) -> bool:
+def _has_odd_choices(answer: Any) -> bool:
+    """Whether its choices tell more than what was written: an error (OpenRouter), a search."""
     for choice in answer.get("choices") or ():
-        if choice.get("finish_reason") == "tool_calls" and _searched((choice,)):
+        if choice.get("error") or (choice.get("finish_reason") == "tool_calls" and _searched((choice,))):
             return True
     return False
 
@@ -448,7 +450,7 @@ def chat_gist(answer: Any, body: str) -> str | None:
         usage = answer["usage"]
         if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
             return None
-        if _may_have_searched(answer):
+        if _has_odd_choices(answer):
             return None
         tier = answer.get("service_tier")
         tier = "" if tier is None else f',"service_tier":{quoted(tier)}'
@@ -671,6 +673,8 @@ class ChatStream:
         self._usage_came_alone = bool(usage) and not choices
         for choice in map(mapping, choices):
             usage = usage or mapping(choice.get("usage"))  # Moonshot
+            if "error" in choice:
+                self._error = error_type(200, choice) or self._error
             self._take_choice(choice)
         self._usage = usage or self._usage
 
