@@ -13,7 +13,7 @@ from taximeter.core.event import usage_of
 from taximeter.core.usage import violations
 from taximeter.ingest.imports import registry
 from taximeter.ingest.imports.engine import outcomes
-from taximeter.ingest.imports.row import Draft, Options, Row
+from taximeter.ingest.imports.row import Draft, LeftOut, Options, Row
 from taximeter.ingest.wire import validate_batch
 
 MINI = "gpt-4o-mini-2024-07-18"
@@ -449,6 +449,51 @@ def test_what_litellm_tells_beside_the_tokens_is_counted(
     (found,) = outcomes([Row(1, {**row, "model": "any", **counts, **changed})], form, Options(NOW_US))
     assert isinstance(found, Draft)
     assert as_told(found.record, expected) == expected
+
+
+HELICONE_ROW = {
+    "request_id": "r",
+    "request_created_at": "2026-06-01T10:00:00.000Z",
+    "response_status": 200,
+    "provider": "OPENAI",
+    "model": "gpt-4o",
+    "prompt_tokens": 1000,
+    "completion_tokens": 20,
+    "cost": 0.0027,
+    "cache_reference_id": "00000000-0000-0000-0000-000000000000",
+}
+UNSAID = {"prompt_tokens": None, "completion_tokens": None, "cost": None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {"status": "ok", "not_billed": None, "reported_cost_usd": "0.0027"}),
+        (
+            {"cache_reference_id": "0196f000-0000-4000-8000-000000000001"},
+            {"status": "cached", "not_billed": True, "reported_cost_usd": None},
+        ),
+        ({"response_status": -3}, {"status": "cancelled", "not_billed": None, "output_tokens": 20}),
+        ({**UNSAID, "response_status": -3}, {"status": "cancelled", "not_billed": True}),
+        ({**UNSAID, "response_status": "-1"}, {"status": "error", "error_type": "timeout", "http_status": None}),
+        ({**UNSAID, "response_status": -4}, {"status": "error", "error_type": "threat", "not_billed": True}),
+    ],
+)
+def test_a_request_of_helicone_ended_as_its_own_numbers_say(changed: dict[str, Any], expected: dict[str, Any]) -> None:
+    (found,) = helicone_outcomes({**HELICONE_ROW, **changed})
+    assert isinstance(found, Draft)
+    assert as_told(found.record, expected) == expected
+
+
+@pytest.mark.parametrize("pending", [0, -2, "-2"])
+def test_a_request_of_helicone_without_an_answer_waits(pending: object) -> None:
+    (found,) = helicone_outcomes({**HELICONE_ROW, "response_status": pending})
+    assert isinstance(found, LeftOut)
+    assert (found.wrong, found.reason[:33]) == (False, "a request that is not answered ye")
+
+
+def helicone_outcomes(row: dict[str, Any]) -> list[Draft | LeftOut]:
+    return list(outcomes([Row(1, row)], registry.format_named("helicone"), Options(NOW_US)))
 
 
 OPENAI_SPOKEN = {

@@ -11,11 +11,20 @@ from typing import Final
 from taximeter.core.attribution import Attribution
 from taximeter.core.event import Status, UsageEvent
 from taximeter.ingest.imports.cells import first, instant_us, milliseconds, nested, text, usd, whole
-from taximeter.ingest.imports.row import Options, PlainReader, RowError, Values, import_id
+from taximeter.ingest.imports.row import Options, PlainReader, RowError, Skipped, Values, import_id
 from taximeter.ingest.otlp.calls import usage_of
 from taximeter.ingest.otlp.emitters import provider_of
 
 _FIRST_ERROR: Final = 400
+_UNANSWERED: Final = ("0", "-2")
+_OF_ITS_OWN: Final[dict[str, tuple[Status, str | None]]] = {
+    "-1": ("error", "timeout"),
+    "-3": ("cancelled", None),
+    "-4": ("error", "threat"),
+}
+"""Helicone's own numbers, where a request has no HTTP status: how it ended, and the kind of error."""
+
+_NO_REFERENCE: Final = "00000000-0000-0000-0000-000000000000"
 _PROPERTIES: Final = {
     "environment": "environment",
     "feature": "feature",
@@ -47,8 +56,11 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
         raise RowError("neither request_id nor response_id is there")
     model = text(values, "response_model", "model", "model_override", "request_model")
     provider = provider_of(text(values, "provider"), text(values, "target_url"), model)
-    http_status = whole(values, "response_status")
-    status = _status(values, http_status)
+    said = text(values, "response_status") or ""
+    if said in _UNANSWERED:
+        raise Skipped("a request that is not answered yet: import it again later")
+    http_status = None if said in _OF_ITS_OWN else whole(values, "response_status")
+    status, error = _OF_ITS_OWN.get(said) or (_status(values, http_status), None)
     named, tags = _properties(values)
     counts = {
         "input": whole(values, "prompt_tokens"),
@@ -71,20 +83,23 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
         operation="embeddings" if "embedding" in (text(values, "request_path") or model or "") else "chat",
         duration_ms=milliseconds(values, "delay_ms", "latency", "response_delay_ms"),
         time_to_first_token_ms=milliseconds(values, "time_to_first_token"),
+        error_type=error,
         http_status=http_status if http_status and http_status <= 999 else None,
         request_id=identity,
         attribution=Attribution(user_id=text(values, "request_user_id", "user_id"), tags=tags, **named),
         usage=usage,
         usage_conflict=conflict,
-        not_billed=status == "error" and not usage.output_tokens,
-        reported_cost_usd=_cost(values) if status == "ok" else None,
+        not_billed=status == "cached" or (status != "ok" and not usage.output_tokens),
+        reported_cost_usd=_cost(values) if status in ("ok", "cancelled") else None,
     )
 
 
 def _status(values: Values, http_status: int | None) -> Status:
     if http_status is not None and http_status >= _FIRST_ERROR:
         return "error"
-    return "cached" if str(first(values, "cache_hit", "is_cached")).lower() in ("true", "1") else "ok"
+    copied_from = text(values, "cache_reference_id") or _NO_REFERENCE
+    said = str(first(values, "cache_hit", "is_cached")).lower() in ("true", "1")
+    return "cached" if said or copied_from != _NO_REFERENCE else "ok"
 
 
 def _cost(values: Values) -> Decimal | None:
