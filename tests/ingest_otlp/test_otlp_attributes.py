@@ -36,7 +36,7 @@ def test_every_name_in_the_table_gives_its_field(row: Any, name: str) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if len(row.names) > 1], ids=lambda row: str(row.field))
 def test_the_first_name_wins_wherever_it_stands(row: Any) -> None:
-    better, worse = {"read_count": (7, 8), "read_money": ("1", "2"), "_provider": ("a", "b")}.get(
+    better, worse = {"read_count": (7, 8), "read_json": ('{"a": 1}', "{}"), "_provider": ("a", "b")}.get(
         row.read.__name__, ("1", "2")
     )
     given = [(row.names[-1], worse), (row.names[0], better)]
@@ -231,6 +231,32 @@ def test_lifetimes_of_cache_writes_come_out_of_raw_usage() -> None:
         assert "otlp_cache_lifetime" not in found["tags"]
 
 
+def test_litellm_tells_of_the_cache_as_python_prints_it() -> None:
+    """Its own callback sends no other word of cache and reasoning."""
+    lifetimes = {"ephemeral_5m_input_tokens": 300, "ephemeral_30m_input_tokens": None, "ephemeral_1h_input_tokens": 700}
+    usage = {
+        "completion_tokens": 41,
+        "prompt_tokens": 10_012,
+        "completion_tokens_details": {"reasoning_tokens": 12},
+        "prompt_tokens_details": {"cached_tokens": 9_000, "cache_creation_token_details": lifetimes},
+        "cache_creation_input_tokens": 1_000,
+        "cache_read_input_tokens": 9_000,
+        "inference_geo": "not_available",
+        "is_byok": False,
+    }
+    said = {**chat(10_012, 41), "gen_ai.system": "anthropic", "metadata.usage_object": str(usage)}
+    found = event(S(1, said, name="litellm_request", scope="litellm"))
+    assert counts(found) == {
+        "input_tokens": 10_012,
+        "cache_read_tokens": 9_000,
+        "cache_write_5m_tokens": 300,
+        "cache_write_1h_tokens": 700,
+        "output_tokens": 41,
+        "reasoning_tokens": 12,
+    }
+    assert (found["tags"]["otlp_emitter"], found["tags"]["otlp_input_rule"]) == ("litellm", "3 litellm/*")
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
@@ -321,6 +347,11 @@ def test_openlit_knows_no_price_when_it_says_zero() -> None:
         (None, "http://[]:80", "mystery", "unknown"),
         (None, None, "mystery", "unknown"),
         ("Acme", None, "mystery", "acme"),
+        ("gcp.vertex.agent", None, "gemini-3-flash", "google-vertex"),
+        ("gcp.vertex.agent", None, "mystery", "google-vertex"),
+        ("gcp.vertex.agent", None, "openai/gpt-4o", "openai"),
+        ("gcp.vertex.agent", None, "anthropic/claude-sonnet-4-5", "anthropic"),
+        ("gcp.vertex.agent", None, "claude-sonnet-4-5@20250929", "google-vertex"),
     ],
 )
 def test_the_provider(named: str | None, address: str | None, model: str, provider: str) -> None:
@@ -329,6 +360,28 @@ def test_the_provider(named: str | None, address: str | None, model: str, provid
     assert (
         event(S(1, {"gen_ai.operation.name": "chat", "gen_ai.usage.output_tokens": 1, **told}))["provider"] == provider
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "model", "stored"),
+    [
+        ("openai", "openai/gpt-4o-mini", "gpt-4o-mini"),
+        ("anthropic", "Anthropic/claude-sonnet-4-5", "claude-sonnet-4-5"),
+        ("aws", "bedrock/us.anthropic.claude-sonnet-4-5-v1:0", "us.anthropic.claude-sonnet-4-5-v1:0"),
+        ("gcp.vertex_ai", "vertex_ai/gemini-3-flash", "gemini-3-flash"),
+        ("groq", "groq/openai/gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("groq", "openai/gpt-oss-120b", "openai/gpt-oss-120b"),
+        ("groq", "groq/compound", "groq/compound"),
+        ("openrouter", "openrouter/auto", "openrouter/auto"),
+        ("openrouter", "anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4.5"),
+        ("openai", "openai/", "openai/"),
+    ],
+)
+def test_a_model_is_called_as_its_provider_calls_it(named: str, model: str, stored: str) -> None:
+    """LiteLLM and what is built on it put the provider in front."""
+    said = {**chat(5, 1), "gen_ai.provider.name": named, "gen_ai.request.model": model, "gen_ai.response.model": model}
+    found = event(S(1, said))
+    assert (found["request_model"], found["response_model"]) == (stored, stored)
 
 
 def test_the_region_of_bedrock() -> None:

@@ -7,6 +7,7 @@ because their names are not here. Objects in JSON (provider usage in the raw) ar
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -49,10 +50,16 @@ def read_money(value: object) -> Decimal | None:
     return amount if amount is not None and amount.is_finite() and 0 <= amount <= LARGEST_USD else None
 
 
+_JSON_WORDS: Final = {"'": '"', "None": "null", "True": "true", "False": "false"}
+_PYTHON_WORD: Final = re.compile("|".join(_JSON_WORDS))
+
+
 def read_json(value: object) -> dict[str, Any] | None:
-    """The object in a JSON text."""
+    """The object in a JSON text, or in what Python prints of a dictionary with plain names and numbers."""
     if not isinstance(value, str) or len(value) > MOST_JSON_CHARACTERS:
         return None
+    if value.startswith("{'"):
+        value = _PYTHON_WORD.sub(lambda found: _JSON_WORDS[found[0]], value)
     try:
         content = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
@@ -340,7 +347,7 @@ ROWS: Final = (
     Row("langfuse_usage", read_json, ("langfuse.observation.usage_details",)),
     Row("langfuse_cost", read_json, ("langfuse.observation.cost_details",)),
     Row("provider_metadata", read_json, ("ai.response.providerMetadata",)),
-    Row("raw_usage", read_json, ("gen_ai.usage.raw",)),
+    Row("raw_usage", read_json, ("gen_ai.usage.raw", "metadata.usage_object")),
     # ── log events of coding agents ──────────────────────────────────────────────────────────────────────────
     _text("event_name", "event.name"),
     _text("event_kind", "event.kind"),

@@ -17,7 +17,7 @@ from taximeter.core.ids import named_id
 from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
-from taximeter.ingest.otlp.emitters import emitter_of, provider_of, region_of
+from taximeter.ingest.otlp.emitters import emitter_of, model_at, provider_of, region_of
 from taximeter.ingest.otlp.span import Found, Span
 from taximeter.ingest.wire import LONGEST_MS, WireEvent, clamp_counts, usage_in
 
@@ -164,6 +164,9 @@ def call_of(span: Span, operation: str | None) -> Call:
     asked, answered = found.get("request_model"), found.get("response_model")
     emitter = emitter_of(span.origin, found, span.name)
     provider = provider_of(found.get("provider"), found.get("address"), answered or asked)
+    for field in ("request_model", "response_model"):
+        if field in found:
+            found[field] = model_at(provider, found[field])
     failed = span.failed or "error_type" in found
     status: Status = "error" if failed else "ok"
     tags: dict[str, Any] = {"otlp_emitter": emitter}
@@ -347,8 +350,14 @@ _RAW_NAMES: Final = {
         "cached_content_token_count",
     ),
     "cache_write": ("cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
-    "cache_write_5m": ("cache_creation.ephemeral_5m_input_tokens",),
-    "cache_write_1h": ("cache_creation.ephemeral_1h_input_tokens",),
+    "cache_write_5m": (
+        "cache_creation.ephemeral_5m_input_tokens",
+        "prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
+    ),
+    "cache_write_1h": (
+        "cache_creation.ephemeral_1h_input_tokens",
+        "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+    ),
     "reasoning": (
         "completion_tokens_details.reasoning_tokens",
         "output_tokens_details.reasoning_tokens",
@@ -369,9 +378,13 @@ def _read_raw(found: Found) -> None:
 
 
 def _flat(holder: Mapping[str, Any]) -> dict[str, Any]:
-    """An object with what lies in its objects beside it."""
-    inner = {f"{name}.{key}": value for name in holder for key, value in _mapping(holder[name]).items()}
-    return {**holder, **inner}
+    """An object with what lies in its objects, and in theirs, beside it."""
+    inner = _inside(holder)
+    return {**holder, **inner, **_inside(inner)}
+
+
+def _inside(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}.{key}": value for name in holder for key, value in _mapping(holder[name]).items()}
 
 
 def _put_first(found: Found, usage: Mapping[str, Any], names_of: Mapping[str, tuple[str, ...]]) -> None:

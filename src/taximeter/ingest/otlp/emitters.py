@@ -29,6 +29,8 @@ EMITTERS: Final = (
     ("pydantic-ai", "pydantic-ai"),
     ("pydantic_ai", "pydantic-ai"),
     ("langfuse", "langfuse"),
+    ("litellm", "litellm"),
+    ("strands", "strands"),
     ("@ai-sdk/otel", "vercel.7"),
     ("gcp.vertex.agent", "google-adk"),
     ("com.anthropic.sdk", "anthropic-sdk"),
@@ -173,6 +175,12 @@ MODEL_BEGINNINGS: Final = (
 )
 """How a model's name begins → who offers it, when nothing else says so."""
 
+NAMED_WITH_PROVIDER: Final = ("groq/compound", "openrouter/auto")
+"""How models' names begin that have their provider in front at the provider itself."""
+
+GOOGLE_ADK: Final = "gcp.vertex.agent"
+"""What Google's agent kit says for the provider, whoever answers: it names another before the model."""
+
 UNKNOWN_PROVIDER: Final = "unknown"
 
 
@@ -184,6 +192,8 @@ def provider_of(named: str | None, address: str | None, model: str | None) -> st
     """
     by_host = _by_host(address) if address else None
     said = _by_name(named) if named else None
+    if named == GOOGLE_ADK:
+        said = _by_prefix(model) or said
     if said is not None and not (said == "openai" and by_host):
         return said
     return by_host or said or _by_model(model) or (named or UNKNOWN_PROVIDER).lower()
@@ -216,10 +226,24 @@ def _host_in(address: str) -> str:
 
 def _by_model(model: str | None) -> str | None:
     name = (model or "").lower()
-    maker, slash, _ = name.partition("/")
-    if slash and maker in PROVIDERS:
-        return PROVIDERS[maker]
-    return next((provider for beginning, provider in MODEL_BEGINNINGS if name.startswith(beginning)), None)
+    return _by_prefix(model) or next(
+        (provider for beginning, provider in MODEL_BEGINNINGS if name.startswith(beginning)), None
+    )
+
+
+def _by_prefix(model: str | None) -> str | None:
+    """The provider that is put before a model's name: `groq/llama-4`."""
+    maker, slash, _ = (model or "").lower().partition("/")
+    return PROVIDERS.get(maker) if slash else None
+
+
+@lru_cache(maxsize=4096)
+def model_at(provider: str, model: str) -> str:
+    """The name of a model without its own provider in front, unless that is part of the name."""
+    rest = model.partition("/")[2]
+    if not rest or _by_prefix(model) != provider or model.lower().startswith(NAMED_WITH_PROVIDER):
+        return model
+    return rest
 
 
 _AWS_REGION: Final = re.compile(r"\.([a-z]{2}(?:-gov)?-[a-z]+-\d)\.amazonaws\.com")
