@@ -193,3 +193,19 @@ def test_a_full_context_window_begins_the_sum_anew_and_loses_nothing() -> None:
     lines = [session(BEFORE, OLD), *history(BEFORE), count(BEFORE, 0, 0, 5), count(BEFORE, 30, 30, 9)]
     records, _ = read("codex", lines)
     assert [record["input_tokens"] for record in records] == [100, 150, 30]
+
+
+def test_what_codex_writes_to_the_cache_is_a_part_of_its_input_and_of_the_same_call() -> None:
+    def written(total: int, last: int, name: str) -> Line:
+        line = count(BEFORE, 1000 + total, 1000)
+        info = line["payload"]["info"]
+        sums = {**info["total_token_usage"], name: total}, {**info["last_token_usage"], name: last}
+        told = {"total_token_usage": sums[0], "last_token_usage": sums[1]}
+        return {**line, "payload": {**line["payload"], "info": told}}
+
+    head = [session(BEFORE, OLD), *turn(BEFORE)]
+    for name in ("cache_write_input_tokens", "cache_creation_input_tokens"):
+        records, _ = read("codex", [*head, written(300, 300, name), written(500, 200, name)])
+        assert [record["cache_write_5m_tokens"] for record in records] == [300, 200]
+    without, _ = read("codex", [*head, count(BEFORE, 1300, 1000), count(BEFORE, 1500, 1000)])
+    assert [record["event_id"] for record in without] == [record["event_id"] for record in records]

@@ -2,8 +2,8 @@
 
 `token_count` lines carry the sum of the session so far and the counts of the last call, and come again whenever a
 rate limit moves. A call is what the sum has grown by; the first one of a file, and one after the sum has begun anew,
-is told by its own counts. The model is the one of the turn. Cached input lies inside the input, reasoning inside the
-output.
+is told by its own counts. The model is the one of the turn. What the cache read and wrote lies inside the input,
+reasoning inside the output.
 
 A forked session, and that of a subagent, begins with a copy of its parent's lines, whose times are those of the fork.
 What they count was counted in the parent: only the sums are taken from them. The copy ends where a turn begins that is
@@ -26,7 +26,15 @@ from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, Values,
 from taximeter.ingest.otlp.emitters import provider_of
 
 _LINES: Final = frozenset({"session_meta", "turn_context", "event_msg", "response_item", "compacted"})
-_COUNTS: Final = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens")
+_COUNTS: Final = (
+    ("input_tokens",),
+    ("cached_input_tokens",),
+    ("output_tokens",),
+    ("reasoning_output_tokens",),
+    ("cache_write_input_tokens", "cache_creation_input_tokens"),
+)
+_KNOWN_BY: Final = 4
+"""A call is known by so many of its counts; later releases tell more of the same calls."""
 
 _TURN_BEGINS: Final = ("task_started", "turn_started")
 
@@ -102,10 +110,11 @@ class _Reader:
                 cache_read_tokens=counts[1],
                 output_tokens=counts[2],
                 reasoning_tokens=counts[3],
+                cache_write_5m_tokens=counts[4] or None,
             )
         )
         return UsageEvent(
-            event_id=import_id(started_at_us, "codex", *(self._sum or ()), *counts),
+            event_id=import_id(started_at_us, "codex", *(self._sum or ())[:_KNOWN_BY], *counts[:_KNOWN_BY]),
             started_at_us=started_at_us,
             source="import",
             status="ok",
@@ -184,4 +193,4 @@ def _us_of(uuid: str | None) -> int | None:
 def _counts(info: Values, name: str) -> _Counts | None:
     """Some of these may be absent in early releases; the input and the output never are."""
     said = nested(info, name)
-    return tuple(whole(said, count) or 0 for count in _COUNTS) if said else None
+    return tuple(whole(said, *names) or 0 for names in _COUNTS) if said else None
