@@ -174,6 +174,25 @@ def test_the_output_of_an_emitter(scope: str, provider: str, total: int | None, 
     assert (found["output_tokens"], found["reasoning_tokens"]) == (output_tokens, 150)
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "output_tokens"),
+    [
+        ("experimental__reasoning_tokens", "gemini-3-flash", 60),
+        ("reasoning__output_tokens", "gemini-3-flash", 50),
+        ("experimental__reasoning_tokens", "openai/gpt-5-mini", 50),
+    ],
+)
+def test_googles_agent_kit_says_by_the_name_whether_thoughts_are_in_the_output(
+    name: str, model: str, output_tokens: int
+) -> None:
+    said = {f"{USAGE}{key.replace('__', '.')}": value for key, value in {"output_tokens": 50, name: 10}.items()}
+    found = event(
+        S(1, {"gen_ai.system": "gcp.vertex.agent", "gen_ai.request.model": model, f"{USAGE}input_tokens": 50, **said},
+          name="call_llm", scope="gcp.vertex.agent")
+    )  # fmt: skip
+    assert (found["output_tokens"], found["reasoning_tokens"]) == (output_tokens, 10)
+
+
 # ── the rules ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -117,6 +117,8 @@ _ASSOCIATION: Final = "traceloop.association.properties."
 _METADATA: Final = "ai.telemetry.metadata."
 _DETAILS: Final = "gen_ai.usage.details."
 _PROMPT: Final = "llm.token_count.prompt_details."
+ADK_THOUGHTS: Final = "gen_ai.usage.experimental.reasoning_tokens"
+"""Google's agent kit until 2.2: beside the output, where later versions have them in it."""
 _COMPLETION: Final = "llm.token_count.completion_details."
 
 
@@ -193,7 +195,9 @@ ROWS: Final = (
         "gen_ai.usage.input_tokens.cached",
         f"{_DETAILS}cache_read_tokens",
         f"{_DETAILS}cache_read_input_tokens",
+        "gen_ai.usage.experimental.cached_tokens",
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
         f"{_PROMPT}cache_read",
         f"{_PROMPT}cache_input",
         "ai.usage.inputTokenDetails.cacheReadTokens",
@@ -236,7 +240,9 @@ ROWS: Final = (
         "gen_ai.usage.reasoning_tokens",
         "gen_ai.usage.output_tokens.reasoning",
         f"{_DETAILS}reasoning_tokens",
+        ADK_THOUGHTS,
         "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
         "llm.usage.reasoning_tokens",
         f"{_COMPLETION}reasoning",
         "ai.usage.outputTokenDetails.reasoningTokens",
@@ -342,6 +348,7 @@ ROWS: Final = (
     _text("mcp_method", "mcp.method.name"),
     _text("genkit_subtype", "genkit:metadata:subtype"),
     _count("partial_input", "gen_ai.usage.partial.input_tokens"),
+    _count("adk_thoughts", ADK_THOUGHTS),
     _count("uncached_input", "ai.usage.inputTokenDetails.noCacheTokens"),
     Row("invocation", read_json, ("llm.invocation_parameters",)),
     Row("langfuse_usage", read_json, ("langfuse.observation.usage_details",)),

@@ -68,6 +68,8 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
     emitter = _emitter_of_scope(origin.scope_name, origin.scope_version)
     if emitter == "vercel":
         return "vercel.6" if "uncached_input" in found else "vercel.5"
+    if emitter == "google-adk" and "adk_thoughts" in found:
+        return "google-adk.2"
     if emitter == "openinference.bedrock" and "invoke" in span_name and "claude" in str(found.get("request_model")):
         return "openinference.bedrock-invoke-claude"
     return emitter
