@@ -34,6 +34,8 @@ KNOWN_DIFFERENCES: list[tuple[str, str, Counts | None, Counts | None]] = [
     ("logfire", NO_USAGE_ASKED, (2, 0, 0, 27, 0), UNKNOWN),
     ("otel-genai", NO_USAGE_ASKED, (2, 0, 0, 78, 0), UNKNOWN),
     ("langfuse", NO_USAGE_ASKED, (2, 0, 0, 50, 0), UNKNOWN),
+    ("openinference-llama-index", NO_USAGE_ASKED, (2, 0, 0, 36, 0), UNKNOWN),
+    ("litellm", GUESSED, (3, 0, 0, 47, 0), (10, 0, 0, 54, 0)),
     ("otel-v2", NO_USAGE_ASKED, (2, 0, 0, 6, 0), UNKNOWN),
     ("otel-v2", OLD_NAMES, (3002, 2944, 0, 35, 0), (3002, 0, 0, 35, 0)),
     ("otel-v2", OLD_NAMES, (2, 0, 0, 641, 618), (2, 0, 0, 641, 0)),
