@@ -87,6 +87,14 @@ def test_a_file_without_rows_is_no_mistake(tmp_path: Path, content: str) -> None
     assert (told["events"], told["skipped"]) == (0, {"a file without rows": 1})
 
 
+def test_a_file_that_cannot_be_opened_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.zip").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "b.csv").write_text((SAMPLES / "openrouter.csv").read_text())
+    told = imported(tmp_path, "--data", tmp_path / "data", code=1)
+    assert (told["new"], told["rejected"]) == (1, {"the file cannot be opened": 1})
+    assert told["rejected_at"][0]["file"].endswith("a.csv.zip")
+
+
 def test_rows_come_from_standard_input_and_from_packed_files_in_a_directory(tmp_path: Path) -> None:
     (tmp_path / "codex").mkdir()
     rows = (SAMPLES / "codex.jsonl").read_bytes()

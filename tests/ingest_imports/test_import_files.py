@@ -48,6 +48,7 @@ def values_in(content: bytes) -> list[Any]:
         (b"\xef\xbb\xbfa;b\n1;2\n", [{"a": "1", "b": "2"}]),
         (b'a\tb\n"1\n1"\t2\n', [{"a": "1\n1", "b": "2"}]),
         (b"a,b\n\n1,2,\n1,\n", [{"a": "1", "b": "2"}, {"a": "1", "b": ""}]),
+        (b"a,b,\n1,2\n1,2,\n", [{"a": "1", "b": "2"}, {"a": "1", "b": "2"}]),
         (b"sep=;\r\na;b,c\r\n1;2,5\r\n", [{"a": "1", "b,c": "2,5"}]),
         ("a,b\nJürgen,1\n".encode(), [{"a": "Jürgen", "b": "1"}]),
         ("a,b\nJürgen,1\n".encode("cp1252"), [{"a": "Jürgen", "b": "1"}]),

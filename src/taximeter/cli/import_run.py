@@ -138,7 +138,10 @@ def _destination(data: Path, url: str | None, *, dry_run: bool) -> Iterator[tupl
 def _take_all(run: Import, places: Sequence[Path | str], form: Format | None, *, alone: bool) -> None:
     with _bar() if ERR.is_terminal else nullcontext() as bar:
         for place in places:
-            with SpendTable(place) if isinstance(place, str) else RowFile(place) as opened:
+            opening = _opened(run, place, alone=alone)
+            if opening is None:
+                continue
+            with opening as opened:
                 task = bar.add_task(f"importing {opened.name}", total=opened.size) if bar else None
 
                 def moved(opened: RowFile | SpendTable = opened, task: TaskID | None = task) -> None:
@@ -148,6 +151,17 @@ def _take_all(run: Import, places: Sequence[Path | str], form: Format | None, *,
                 _take_one(run, opened.name, opened.rows(), form, moved, alone=alone)
                 if bar is not None and task is not None:
                     bar.remove_task(task)
+
+
+def _opened(run: Import, place: Path | str, *, alone: bool) -> RowFile | SpendTable | None:
+    """A file that cannot be opened stops no other; alone, it is what went wrong. None when it is left out."""
+    try:
+        return SpendTable(place) if isinstance(place, str) else RowFile(place)
+    except (UsageError, OSError) as error:
+        if alone and isinstance(error, UsageError):
+            raise
+        run.tally.leave_out(str(place), 0, f"the file cannot be opened: {error}", wrong=True)
+        return None
 
 
 def _take_one(

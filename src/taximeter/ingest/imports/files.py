@@ -245,10 +245,18 @@ def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row
             yield LeftOut(skipped + cells.line_num, f"no CSV: {error}")
             continue
         if names is None:
-            names = [name.strip() for name in row]
+            names = _names(row)
         elif any(row):
             yield _csv_row(skipped + cells.line_num, names, row)
     lines.detach()
+
+
+def _names(heading: list[str]) -> list[str]:
+    """A separator at the end of the heading begins no column."""
+    names = [name.strip() for name in heading]
+    while names and not names[-1]:
+        names.pop()
+    return names
 
 
 def _csv_row(place: int, names: list[str], row: list[str]) -> Row | LeftOut:
