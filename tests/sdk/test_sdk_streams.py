@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx
+import httpx2
 import openai
 import pytest
-from replay import Answer, Provider, Written, case
+from mistralai.client import Mistral
+from replay import Answer, Provider, Written, agrees, case
 
 import taximeter
 from conftest import ClientFor
@@ -27,6 +30,7 @@ MESSAGES: list[Any] = [{"role": "user", "content": "Say something in eight words
 WITH_USAGE = case("openai-chat-stream-usage")
 WITHOUT_USAGE = case("openai-chat-stream-no-usage")
 ANTHROPIC = case("anthropic-stream-basic")
+MISTRAL = case("mistral-stream")
 OVERLOADED = case("anthropic-stream-overloaded-midway")
 
 
@@ -50,6 +54,34 @@ def test_type_attributes_and_chunks_are_those_of_the_library(
         assert type(stream) is openai.Stream
         assert vars(stream).keys() == vars(expected).keys()
         assert list(stream) == list(expected)
+
+
+def in_hand(http: Any, recorded: dict[str, Any]) -> Any:
+    """A client of an HTTP library whose answers have been read before anybody asks for them, as out of a cache."""
+    body, headers = recorded["response"]["body"].encode(), {"content-type": "text/event-stream"}
+    return http.Client(transport=http.MockTransport(lambda _: http.Response(200, content=body, headers=headers)))
+
+
+@pytest.mark.parametrize("library", ["openai", "anthropic", "mistralai"])
+def test_a_stream_that_was_there_before_anybody_read_it_is_counted(
+    written: Written, known_host: None, library: str
+) -> None:
+    said: dict[str, Any] = {"messages": MESSAGES, "model": "a-model"}
+    if library == "openai":
+        recorded = WITH_USAGE
+        gpt = taximeter.instrument(openai.OpenAI(api_key="k", http_client=in_hand(httpx2, recorded)))
+        list(gpt.chat.completions.create(stream=True, **said))
+    elif library == "anthropic":
+        recorded = ANTHROPIC
+        claude = taximeter.instrument(anthropic.Anthropic(api_key="k", http_client=in_hand(httpx2, recorded)))
+        list(claude.messages.create(stream=True, max_tokens=9, **said))
+    else:
+        recorded = MISTRAL
+        list(taximeter.instrument(Mistral(api_key="k", client=in_hand(httpx, recorded))).chat.stream(**said))
+    event = written.event
+    agrees(event, recorded["expected"])
+    assert event["status"] == "ok"
+    assert "usage_estimated" not in event
 
 
 def test_first_token_is_timed(provider: Provider, written: Written, client_for: ClientFor) -> None:

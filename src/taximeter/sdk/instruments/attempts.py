@@ -346,7 +346,10 @@ def answered_by_http(outgoing: Sent, response: Any) -> None:
     call = outgoing.call
     call.headed(response.status_code, 1)
     if response.is_closed:
-        call.answered(parsed(response.content))
+        if call.facts.stream:
+            call.streamed_already(response.headers.get("content-type", ""), response.content)
+        else:
+            call.answered(parsed(response.content))
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)

@@ -214,7 +214,10 @@ def answered(outgoing: Outgoing, response: Any, retries_taken: Any) -> None:
         return  # the library raises it in a moment, or tries again
     outgoing.headed(http_status, retries_taken + 1)
     if response.is_closed:
-        outgoing.answered(*payload_and_text(response))
+        if outgoing.streams:
+            outgoing.streamed_already(response.headers.get("content-type", ""), response.content)
+        else:
+            outgoing.answered(*payload_and_text(response))
     else:
         outgoing.follow(response.headers.get("content-type", ""))
         install(outgoing, response)
