@@ -67,6 +67,10 @@ class Scene:
             end = end and bool(data)
             await asyncio.sleep(0)
 
+    def trailer(self, *headers: tuple[str, str]) -> None:
+        self.connection.http.send_headers(self.number, headers, end_stream=True)
+        self.connection.flush()
+
     def reset(self, code: ErrorCodes) -> None:
         self.connection.http.reset_stream(self.number, code)
         self.connection.flush()
@@ -78,7 +82,8 @@ Play = Callable[[Scene], Awaitable[None]]
 class Http2Connection(asyncio.Protocol):
     def __init__(self, provider: Http2Provider) -> None:
         self.provider = provider
-        self.http = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        whatever_is_played: dict[str, Any] = {"validate_outbound_headers": False, "normalize_outbound_headers": False}
+        self.http = H2Connection(H2Configuration(client_side=False, header_encoding=None, **whatever_is_played))
         self.scenes: dict[int, Scene] = {}
         self.transport: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,6 +155,11 @@ class Http2Provider:
         self.left: list[int] = []
         self.says = says or {}
         self.hears = hears
+        self.server: asyncio.Server | None = None
+
+    def accepts_no_more(self) -> None:
+        assert self.server is not None
+        self.server.close()
 
     def next_play(self) -> Play:
         return self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
@@ -192,7 +202,7 @@ async def asked(
     """A client, and where the provider is."""
     loop = asyncio.get_running_loop()
     made = (lambda: Http2Connection(provider)) if older is None else (lambda: Either(provider, older))
-    server = await loop.create_server(made, "127.0.0.1", 0, ssl=tls)
+    provider.server = server = await loop.create_server(made, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     origin = Origin("https" if tls else "http", "localhost" if tls else "127.0.0.1", port, ca_file, http2=True)
     client = Http2(settings)

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import openai
 import pytest
 import uvloop
-from gateway_rig import KEY, ScriptedProvider, running, whole
+from gateway_rig import KEY, ScriptedProvider, Stage, running, whole
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from hpack import NeverIndexedHeaderTuple
@@ -22,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taximeter.gateway import Provider
-from taximeter.gateway.http2 import MOST_SENDINGS
-from taximeter.gateway.http2_connection import Connection, Goodbyes
+from taximeter.gateway.http2 import MOST_SENDINGS, MOST_SHUT
+from taximeter.gateway.http2_connection import Connection, Goodbye, Goodbyes
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings, read_to_end
 
 GET = Outgoing(b"GET", b"/v1/models", [(b"accept", b"*/*")])
@@ -156,6 +157,97 @@ def test_a_large_body_and_a_large_answer_arrive_whole() -> None:
     run(scenario)
 
 
+def test_padding_alone_does_not_use_up_the_window() -> None:
+    async def play(scene: Scene) -> None:
+        http = scene.connection.http
+        scene.head(200)
+        for _ in range(2 * SMALL.buffer_bytes // 256):
+            while http.local_flow_control_window(scene.number) < 256:
+                scene.room.clear()
+                await scene.room.wait()
+            http.send_data(scene.number, b"", pad_length=255)
+            scene.connection.flush()
+        await scene.part(b"at last", end=True)
+
+    async def scenario() -> None:
+        async with asked(Http2Provider(play), replace(SMALL, idle_seconds=5.0)) as (client, origin):
+            assert await body_of(await client.send(origin, POST)) == b"at last"
+
+    run(scenario)
+
+
+def test_hints_before_an_answer_and_trailers_behind_it_are_not_the_answer() -> None:
+    async def play(scene: Scene) -> None:
+        scene.head(103, ("link", "</a>"))
+        scene.head(200, ("content-length", "4"))
+        await scene.part(b"body")
+        scene.trailer(("x-checksum", "1"))
+
+    async def scenario() -> None:
+        async with asked(Http2Provider(play)) as (client, origin):
+            answer = await client.send(origin, POST)
+            assert (answer.status, answer.headers) == (200, [(b"content-length", b"4")])
+            assert await body_of(answer) == b"body"
+
+    run(scenario)
+
+
+async def only_a_head(scene: Scene) -> None:
+    scene.head(200, ("content-length", "10"), end=True)
+
+
+async def half_and_a_trailer(scene: Scene) -> None:
+    scene.head(200, ("content-length", "10"))
+    await scene.part(b"12345")
+    scene.trailer(("x-checksum", "1"))
+
+
+async def half(scene: Scene) -> None:
+    scene.head(200, ("content-length", "10"))
+    await scene.part(b"12345", end=True)
+
+
+@pytest.mark.parametrize("play", [only_a_head, half_and_a_trailer, half])
+def test_an_answer_that_is_shorter_than_it_says_was_cut(play: Play) -> None:
+    async def scenario() -> None:
+        async with asked(Http2Provider(play)) as (client, origin):
+            with pytest.raises(UpstreamFailure):
+                await body_of(await client.send(origin, POST))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("request_", "status"), [(GET, 304), (replace(GET, method=b"HEAD"), 200)])
+def test_an_answer_without_a_body_may_say_how_long_that_would_be(request_: Outgoing, status: int) -> None:
+    async def play(scene: Scene) -> None:
+        scene.head(status, ("content-length", "10"), end=True)
+
+    async def scenario() -> None:
+        async with asked(Http2Provider(play)) as (client, origin):
+            answer = await client.send(origin, request_)
+            assert (answer.status, await body_of(answer)) == (status, b"")
+
+    run(scenario)
+
+
+def test_a_request_that_was_sent_is_not_kept_while_its_answer_streams() -> None:
+    async def scenario() -> None:
+        body = bytes(100_000)
+        known = sys.getrefcount(body)
+        async with asked(Http2Provider(begins_when_heard)) as (client, origin):
+            answer = await client.send(origin, replace(POST, body=body))
+            assert sys.getrefcount(body) == known
+            answer.close()
+
+    run(scenario)
+
+
+async def begins_when_heard(scene: Scene) -> None:
+    await scene.heard.wait()
+    scene.head(200)
+    await scene.left.wait()
+
+
 # ── many on one connection ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -187,6 +279,55 @@ def test_a_server_that_takes_few_at_once_is_given_no_more(connections_max: int) 
 
             assert await asyncio.gather(*map(call, range(30))) == [b"%d" % number for number in range(30)]
             assert len(provider.connections) <= connections_max
+
+    run(scenario)
+
+
+def test_who_waits_for_room_gets_it_before_those_who_come_later() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(echo, says={SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        async with asked(provider, UpstreamSettings(connections_max=1)) as (client, origin):
+            served: list[str] = []
+
+            async def call(who: str) -> None:
+                await body_of(await client.send(origin, POST))
+                served.append(who)
+
+            async def one_after_the_other() -> None:
+                for _ in range(50):
+                    await call("again")
+
+            busy = asyncio.create_task(one_after_the_other())
+            await until(lambda: len(served) >= 2)
+            await call("once")
+            await busy
+            assert served.index("once") < 20
+
+    run(scenario)
+
+
+def test_a_server_that_lets_nobody_begin_is_not_flooded_with_connections() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(echo, says={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+        async with asked(provider, UpstreamSettings(connect_seconds=0.5)) as (client, origin):
+            with pytest.raises(UpstreamFailure) as failed:
+                await client.send(origin, POST)
+            assert failed.value.kind == "no_free_connection"
+            assert len(provider.connections) == MOST_SHUT
+
+    run(scenario)
+
+
+def test_who_waits_while_a_server_lets_nobody_begin_goes_on_when_it_does() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(echo, says={SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+        async with asked(provider, UpstreamSettings(connections_max=1)) as (client, origin):
+            call = asyncio.create_task(client.send(origin, POST))
+            await until(lambda: provider.connections)
+            connection = provider.connections[0]
+            connection.http.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 5})
+            connection.flush()
+            assert await body_of(await call) == b"{}"
 
     run(scenario)
 
@@ -292,6 +433,46 @@ def test_idle_connections_are_given_up() -> None:
             await until(lambda: not client.open_connections(origin))
             await body_of(await client.send(origin, POST))
             assert len(provider.connections) == 2
+
+    run(scenario)
+
+
+def test_those_who_wait_when_all_is_closed_are_told() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(silent, says={SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        request = replace(POST, repeatable=True)
+        async with asked(provider, UpstreamSettings(connections_max=1)) as (client, origin):
+            calls = [asyncio.create_task(client.send(origin, request)) for _ in range(3)]
+            await until(lambda: provider.seen)
+            await client.aclose()
+            failures = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(failure) for failure in failures] == [UpstreamFailure] * 3
+            assert len(provider.connections) == 1
+
+    run(scenario)
+
+
+def test_who_waits_for_a_connection_when_all_is_closed_is_told() -> None:
+    async def scenario() -> None:
+        async with asked(Http2Provider(echo)) as (client, origin):
+            call = asyncio.create_task(client.send(origin, POST))
+            await asyncio.sleep(0)
+            await client.aclose()
+            with pytest.raises(UpstreamFailure):
+                await call
+
+    run(scenario)
+
+
+def test_one_who_leaves_while_all_wait_for_the_same_connection_takes_nobody_along() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(echo)
+        async with asked(provider) as (client, origin):
+            calls = [asyncio.create_task(client.send(origin, POST)) for _ in range(3)]
+            await asyncio.sleep(0)
+            calls[0].cancel()
+            assert [await body_of(await call) for call in calls[1:]] == [b"{}", b"{}"]
+            assert (len(provider.connections), len(provider.seen)) == (1, 2)
 
     run(scenario)
 
@@ -409,6 +590,30 @@ def test_a_request_is_repeated_only_on_a_used_connection_that_closed_and_if_it_m
     run(scenario)
 
 
+@pytest.mark.parametrize("http2", [True, False])
+def test_a_request_that_was_lost_and_cannot_be_repeated_may_have_been_heard(http2: bool) -> None:
+    async def last_words(scene: Scene) -> None:
+        provider.accepts_no_more()
+        scene.connection.transport.abort()
+
+    async def last_words_in_the_older_one(stage: Stage) -> None:
+        provider.accepts_no_more()
+        stage.break_off()
+
+    async def scenario() -> None:
+        async with asked(provider, older=older) as (client, origin):
+            origin = replace(origin, http2=http2)
+            await body_of(await client.send(origin, POST))
+            with pytest.raises(UpstreamFailure) as failed:
+                await client.send(origin, replace(POST, repeatable=True))
+            assert failed.value.kind == "closed_early"
+        await older.close()
+
+    provider, older = Http2Provider(echo, last_words), ScriptedProvider()
+    older.plays = [whole(b"{}"), last_words_in_the_older_one]
+    run(scenario)
+
+
 def test_who_answers_before_it_has_heard_all_is_sent_no_more() -> None:
     async def too_large(scene: Scene) -> None:
         scene.head(413, end=False)
@@ -421,6 +626,71 @@ def test_who_answers_before_it_has_heard_all_is_sent_no_more() -> None:
             assert (answer.status, await body_of(answer)) == (413, b"too large")
             assert len(provider.seen[0].body) < 1 << 20
             await until(lambda: provider.left == [1])
+
+    run(scenario)
+
+
+def test_who_has_answered_cannot_say_any_more_that_it_has_not_looked() -> None:
+    async def scenario() -> None:
+        for code in (ErrorCodes.REFUSED_STREAM, ErrorCodes.HTTP_1_1_REQUIRED):
+
+            async def play(scene: Scene, code: ErrorCodes = code) -> None:
+                scene.head(200)
+                await scene.part(b"12345")
+                scene.reset(code)
+
+            provider = Http2Provider(play)
+            async with asked(provider) as (client, origin):
+                with pytest.raises(UpstreamFailure) as failed:
+                    await body_of(await client.send(origin, POST))
+                assert failed.value.kind == "closed_early"
+                assert len(provider.seen) == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("connection", "close"), ("Upper", "1"), ("x-a", "b\r\nset-cookie: c"), ("x-a", "\0"), ("a b", "1"), ("", "1")],
+)
+def test_a_malformed_answer_ends_alone(header: tuple[str, str]) -> None:
+    go_on = asyncio.Event()
+
+    async def well(scene: Scene) -> None:
+        scene.head(200)
+        await scene.part(b"before, ")
+        await go_on.wait()
+        await scene.part(b"and after", end=True)
+
+    async def malformed(scene: Scene) -> None:
+        scene.head(200, header)
+        await scene.left.wait()
+
+    async def scenario() -> None:
+        provider = Http2Provider(well, malformed)
+        async with asked(provider) as (client, origin):
+            neighbour = await client.send(origin, POST)
+            with pytest.raises(UpstreamFailure) as failed:
+                await client.send(origin, POST)
+            assert failed.value.kind == "protocol_error"
+            go_on.set()
+            assert await body_of(neighbour) == b"before, and after"
+            assert (len(provider.connections), len(provider.seen)) == (1, 2)
+
+    run(scenario)
+
+
+def test_what_came_whole_before_nonsense_counts() -> None:
+    async def play(scene: Scene) -> None:
+        http = scene.connection.http
+        http.send_headers(scene.number, [(":status", "200")])
+        http.send_data(scene.number, b"whole", end_stream=True)
+        nonsense = frame(4, b"x")
+        scene.connection.transport.write(http.data_to_send() + nonsense)
+
+    async def scenario() -> None:
+        async with asked(Http2Provider(play)) as (client, origin):
+            assert await body_of(await client.send(origin, POST)) == b"whole"
 
     run(scenario)
 
@@ -574,9 +844,11 @@ def test_goodbyes_are_taken_out_however_the_bytes_are_cut(
     wire = b"".join(data for data, _ in frames)
     goodbyes, passed, found = Goodbyes(), b"", list[tuple[int, int]]()
     for start in range(0, len(wire), size):
-        frames_, told = goodbyes.apart(wire[start : start + size])
-        passed += frames_
-        found += told
+        for one in goodbyes.apart(wire[start : start + size]):
+            if isinstance(one, Goodbye):
+                found.append(one)
+            else:
+                passed += one
     assert passed == b"".join(data for data, goodbye in frames if goodbye is None)
     assert found == [goodbye for _, goodbye in frames if goodbye is not None]
 

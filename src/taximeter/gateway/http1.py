@@ -47,7 +47,11 @@ class Http1:
         except UpstreamFailure as failure:
             if not (reused and request.repeatable and failure.kind == "closed_early" and not connection.answered):
                 raise
-        connection = await pool.connect()
+            lost = failure
+        try:
+            connection = await pool.connect()
+        except UpstreamFailure:
+            raise lost from None  # what was lost on its way may cost something
         return await connection.exchange(request, wire)
 
     def _open(self, origin: Origin) -> _Pool:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final
+from collections import deque
+from typing import Final, cast
 
 from taximeter.gateway.connecting import connected, tls_context
 from taximeter.gateway.http1 import Http1
-from taximeter.gateway.http2_connection import Connection, SpeaksHttp1, Unanswered
+from taximeter.gateway.http2_connection import EXCHANGES_BEFORE_TOLD, Connection, SpeaksHttp1, Unanswered
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 MOST_SENDINGS: Final = 3
 """How often one call is sent at most."""
+
+MOST_CONNECTING: Final = 4
+"""So many connections to an origin are opened at once; meanwhile room may come free on the others."""
+
+MOST_SHUT: Final = 3
+"""So many connections on which the server lets nobody begin, and no more are opened to it."""
 
 
 class Http2:
@@ -54,8 +61,12 @@ class Http2:
 
 
 async def _sent(pool: _Pool, request: Outgoing) -> Answer:
+    lost: UpstreamFailure | None = None
     for left in reversed(range(MOST_SENDINGS)):
-        connection = await pool.acquire()
+        try:
+            connection = await pool.acquire()
+        except UpstreamFailure as failure:
+            raise lost or failure from None  # what was lost on its way may cost something
         used = connection.used
         try:
             return await connection.exchange(request)
@@ -65,11 +76,12 @@ async def _sent(pool: _Pool, request: Outgoing) -> Answer:
         except UpstreamFailure as failure:
             if not (left and used and request.repeatable and connection.lost and failure.kind == "closed_early"):
                 raise
+            lost = failure
     raise AssertionError("unreachable")
 
 
 class _Pool:
-    """The connections to one origin, the fullest first, and those who wait for room on one."""
+    """The connections to one origin, the fullest first, and the line of those who wait for room on one."""
 
     def __init__(self, origin: Origin, settings: UpstreamSettings) -> None:
         self.origin = origin
@@ -77,43 +89,94 @@ class _Pool:
         self.connections: list[Connection] = []
         self._loop = asyncio.get_running_loop()
         self._tls = tls_context(origin, ("h2", "http/1.1"))
-        self._connecting: asyncio.Task[None] | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._each = EXCHANGES_BEFORE_TOLD
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._line: deque[asyncio.Future[Exception | None]] = deque()
+        self._closed = False
         self._sweep_seconds = min(1.0, settings.keep_idle_seconds / 4)
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def acquire(self) -> Connection:
-        """A connection with room for an exchange. Raises UpstreamFailure, SpeaksHttp1."""
-        until = self._loop.time() + self.settings.connect_seconds
-        while True:
-            for connection in self.connections:
-                if connection.has_room():
-                    return connection
-            if len(self.connections) < self.settings.connections_max:
-                await self._another()
-            else:
-                await self._wait_in_line(until)
+        """A connection with room for an exchange, which begins before anything else. Raises UpstreamFailure,
+        SpeaksHttp1."""
+        if self._closed:
+            raise self._was_closed()
+        if not self._line and (connection := self._with_room()) is not None:
+            return connection
+        turn = self._join()
+        try:
+            async with asyncio.timeout(self.settings.connect_seconds):
+                while True:
+                    if (failure := await turn) is not None:
+                        raise failure
+                    if (connection := self._with_room()) is not None:
+                        return connection
+                    turn = self._stay()
+        except TimeoutError:
+            raise self._waited_too_long() from None
+        finally:
+            self._line.remove(turn)
+            self._go_on()
 
-    async def _another(self) -> None:
-        """One more connection: all who need one wait for the same."""
-        if self._connecting is None:
-            self._connecting = self._loop.create_task(self._connect())
-            self._connecting.add_done_callback(self._connected)
-        await asyncio.shield(self._connecting)
+    def _join(self) -> asyncio.Future[Exception | None]:
+        """The end of the line. What comes there is a failure, or a turn to look for room."""
+        turn: asyncio.Future[Exception | None] = self._loop.create_future()
+        self._line.append(turn)
+        self._go_on()
+        return turn
+
+    def _stay(self) -> asyncio.Future[Exception | None]:
+        """The first place in the line again: the room was gone before its turn came."""
+        turn = self._line[0] = self._loop.create_future()
+        self._go_on()
+        return turn
+
+    def _with_room(self) -> Connection | None:
+        for connection in self.connections:
+            if connection.has_room():
+                return connection
+        return None
+
+    def _go_on(self) -> None:
+        """The first in the line has its turn when there is room, and lets the next one go on."""
+        if not self._line or self._closed:
+            return
+        if self._with_room() is None:
+            self._open_enough()
+        elif not self._line[0].done():
+            self._line[0].set_result(None)
+
+    def _open_enough(self) -> None:
+        """Open what the line needs, unless the server lets nobody begin on what is open."""
+        if sum(connection.idle() and not connection.has_room() for connection in self.connections) >= MOST_SHUT:
+            return
+        needed = min(-(-len(self._line) // self._each), MOST_CONNECTING)
+        allowed = self.settings.connections_max - len(self.connections)
+        for _ in range(min(needed, allowed) - len(self._connecting)):
+            connecting = self._loop.create_task(self._connect())
+            self._connecting.add(connecting)
+            connecting.add_done_callback(self._connected)
 
     def _connected(self, connecting: asyncio.Task[None]) -> None:
-        self._connecting = None
-        if not connecting.cancelled():
-            connecting.exception()  # nobody may be left who waits for it
+        self._connecting.discard(connecting)
+        failure = None if connecting.cancelled() else connecting.exception()
+        if failure is None:
+            self._go_on()
+        elif isinstance(failure, SpeaksHttp1) or not any(connection.open for connection in self.connections):
+            self._turn_away(cast(Exception, failure))
+
+    def _turn_away(self, failure: Exception) -> None:
+        for turn in self._line:
+            if not turn.done():
+                turn.set_result(failure)
 
     async def _connect(self) -> None:
-        origin, connection = self.origin, Connection(self.origin, self.settings, self._changed)
+        origin, connection = self.origin, Connection(self.origin, self.settings, self._changed, self._each)
         try:
             async with asyncio.timeout(self.settings.connect_seconds):
                 await connected(origin, connection, self._tls)
         except TimeoutError:
-            message = f"{origin.host}:{origin.port} did not accept a connection in time"
-            raise UpstreamFailure("connect_timeout", message) from None
+            raise self._not_accepted() from None
         except ssl.SSLError as error:
             raise UpstreamFailure("tls_failed", f"TLS with {origin.host} failed: {error.reason}") from error
         except OSError as error:
@@ -127,24 +190,24 @@ class _Pool:
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_seconds, self._sweep)
 
-    async def _wait_in_line(self, until: float) -> None:
-        """Until there may be room."""
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout_at(until):
-                await waiter
-        except TimeoutError:
-            message = f"all {self.settings.connections_max} connections to {self.origin.host} are busy"
-            raise UpstreamFailure("no_free_connection", message) from None
+    def _not_accepted(self) -> UpstreamFailure:
+        message = f"{self.origin.host}:{self.origin.port} did not accept a connection in time"
+        return UpstreamFailure("connect_timeout", message)
+
+    def _waited_too_long(self) -> UpstreamFailure:
+        if not self.connections:
+            return self._not_accepted()
+        return UpstreamFailure("no_free_connection", f"all connections to {self.origin.host} are busy")
+
+    def _was_closed(self) -> UpstreamFailure:
+        return UpstreamFailure("connect_failed", f"the connections to {self.origin.host} were closed")
 
     def _changed(self, connection: Connection) -> None:
+        if connection.told:
+            self._each = max(1, connection.most)
         if connection.lost and connection in self.connections:
             self.connections.remove(connection)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._go_on()
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -157,7 +220,9 @@ class _Pool:
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
-        if self._connecting is not None:
-            self._connecting.cancel()
+        self._closed = True
+        self._turn_away(self._was_closed())
+        for connecting in self._connecting:
+            connecting.cancel()
         for connection in list(self.connections):
             connection.close()

@@ -7,11 +7,12 @@ connection is kept wide open, so that one client that does not read holds up nob
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from h2 import events
 from h2.config import H2Configuration
@@ -24,7 +25,7 @@ from hpack import NeverIndexedHeaderTuple
 from taximeter.gateway.upstream import FailureKind, Headers, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 EXCHANGES_BEFORE_TOLD: Final = 100
-"""How many exchanges a connection carries before its server has said how many it takes."""
+"""How many exchanges a connection carries at most before its server has said how many it takes."""
 
 MOST_REQUESTS: Final = 1_000_000
 """On one connection, where each needs a number of its own below two to the thirtieth."""
@@ -34,11 +35,18 @@ WIDEST_BYTES: Final = 2**30
 
 _BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _STATUSES: Final = range(200, 600)
+_STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
+_NOTHING: Final = memoryview(b"")
 _NAMES: Final = {int(code): code.name for code in ErrorCodes}
 _SECRET: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"})
 
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-"""A peer that is gone takes all exchanges with it, so the kernel asks for it. Servers take pings of HTTP/2 amiss."""
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_FORBIDDEN: Final = re.compile(rb"[\0\r\n]")
+_OF_ONE_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
+"""A peer that is gone takes all exchanges with it, so the kernel asks for it, or hears that what was sent is not
+confirmed: else it would go on to send for a quarter of an hour. Servers take pings of HTTP/2 amiss."""
 
 
 class Unanswered(UpstreamFailure):
@@ -58,12 +66,14 @@ class Exchange:
 
     framed = True
 
-    def __init__(self, connection: Connection, number: int, body: bytes) -> None:
+    def __init__(self, connection: Connection, number: int, request: Outgoing) -> None:
         self.number = number
-        self.unsent = memoryview(body)
+        self.for_head = request.method == b"HEAD"
+        self.unsent = memoryview(request.body)
         self.status = 0
         self.headers: Headers = []
         self._connection = connection
+        self._missing_bytes: int | None = None
         self._complete = False
         self._failure: Failure | None = None
         self._chunks: list[bytes] = []
@@ -119,18 +129,29 @@ class Exchange:
     def head(self, status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
+        length = dict(headers).get(b"content-length")
+        if length is not None and not self.for_head and status not in _STATUSES_WITHOUT_BODY:
+            self._missing_bytes = int(length)
         self._wake()
 
     def take(self, data: bytes, window_bytes: int) -> None:
         """A piece of the answer, which took so much of the window."""
+        if not data:  # padding, of which nobody is told
+            self._connection.fetched(self, window_bytes)
+            return
         self._window_bytes += window_bytes
-        if data:
-            self._chunks.append(data)
-            self._wake()
+        if self._missing_bytes is not None:
+            self._missing_bytes -= len(data)
+        self._chunks.append(data)
+        self._wake()
 
     def end(self) -> None:
-        self._complete = True
-        self._wake()
+        if self._missing_bytes:  # `h2` counts only up to a last piece of data, not up to a trailer
+            message = f"{self._connection.host} ended the answer {self._missing_bytes} bytes too early"
+            self.fail(partial(UpstreamFailure, "closed_early", message))
+        else:
+            self._complete = True
+            self._wake()
 
     def fail(self, failure: Failure) -> None:
         if not self._complete and self._failure is None:
@@ -145,20 +166,29 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """`changed` is called when there may be room for another exchange, and when the connection is lost."""
 
-    def __init__(self, origin: Origin, settings: UpstreamSettings, changed: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        settings: UpstreamSettings,
+        changed: Callable[[Connection], None],
+        before_told: int = EXCHANGES_BEFORE_TOLD,
+    ) -> None:
         self.host = origin.host
         self.settings = settings
         self.used = False
         self.idle_since = 0.0
         self._changed = changed
         self._address = [(b":scheme", origin.scheme.encode()), (b":authority", origin.authority)]
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        # `h2` takes a malformed answer as the end of all: we look ourselves, and only that answer ends.
+        configuration = H2Configuration(client_side=True, header_encoding=None, validate_inbound_headers=False)
+        self._h2 = H2Connection(configuration)
         self._goodbyes = Goodbyes()
         self._exchanges: dict[int, Exchange] = {}
         self._free_bytes: dict[int, int] = {}
         self._consumed_bytes = 0
         self._requests = 0
-        self._told_how_many = False
+        self._before_told = min(before_told, EXCHANGES_BEFORE_TOLD)
+        self.told = False
         self._leaving = False
         self._transport: asyncio.Transport | None = None
         self._on: Mapping[type, Callable[[Any], None]] = {
@@ -176,12 +206,19 @@ class Connection(asyncio.Protocol):
     def lost(self) -> bool:
         return self._transport is None
 
+    @property
+    def open(self) -> bool:
+        """Whether exchanges may begin on it, now or when others have ended."""
+        return self._transport is not None and not self._transport.is_closing() and not self._leaving
+
+    @property
+    def most(self) -> int:
+        """How many exchanges it takes at once, which the server may have `told`."""
+        return self._h2.remote_settings.max_concurrent_streams if self.told else self._before_told
+
     def has_room(self) -> bool:
         """Whether another exchange may begin on it now."""
-        if self._transport is None or self._transport.is_closing() or self._leaving:
-            return False
-        most = self._h2.remote_settings.max_concurrent_streams if self._told_how_many else EXCHANGES_BEFORE_TOLD
-        return len(self._exchanges) < most
+        return self.open and len(self._exchanges) < self.most
 
     def idle(self) -> bool:
         return not self._exchanges
@@ -215,7 +252,7 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self._leave()  # what is packed from now on refers to headers that never left
             raise UpstreamFailure("protocol_error", f"the request does not fit into HTTP/2: {error}") from error
-        exchange = self._exchanges[number] = Exchange(self, number, body)
+        exchange = self._exchanges[number] = Exchange(self, number, request)
         self._requests += 1
         self._leaving = self._leaving or self._requests >= MOST_REQUESTS
         self._send(exchange)
@@ -228,7 +265,7 @@ class Connection(asyncio.Protocol):
         while unsent and (room := min(http.local_flow_control_window(number), http.max_outbound_frame_size)) > 0:
             piece, unsent = unsent[:room], unsent[room:]
             http.send_data(number, piece.tobytes(), end_stream=not unsent)
-        exchange.unsent = unsent
+        exchange.unsent = unsent or _NOTHING
 
     def fetched(self, exchange: Exchange, window_bytes: int) -> None:
         """So much of an exchange's window is free again. The provider hears of it when it is half of the window."""
@@ -304,27 +341,31 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            frames, goodbyes = self._goodbyes.apart(data)
-            came = self._h2.receive_data(frames)
+            for frame in self._goodbyes.apart(data):
+                if isinstance(frame, Goodbye):
+                    self._goodbye(*frame)
+                else:
+                    self._receive(frame)
         except ProtocolError as error:
             self._flush()
             self._fail_all("protocol_error", f"{self.host} did not answer in HTTP/2: {error}")
             self.close()
             return
-        for event in came:
+        self._flush()
+
+    def _receive(self, frame: bytes) -> None:
+        """One by one, because `h2` tells nothing of what it has read when it stumbles over a later one."""
+        for event in self._h2.receive_data(frame):
             take = self._on.get(type(event))
             if take is not None:
                 take(event)
-        for last, code in goodbyes:
-            self._goodbye(last, code)
-        self._flush()
 
     def _goodbye(self, last: int, code: int) -> None:
         """The server answers what it has begun, up to `last`, and nothing else."""
         self._leave()
         message = f"{self.host} closes the connection ({_name_of(code)})"
-        for number in [number for number in self._exchanges if number > last]:
-            self._fail(self._exchanges[number], _unanswered(code, message))
+        for exchange in [exchange for number, exchange in self._exchanges.items() if number > last]:
+            self._fail(exchange, _unanswered(exchange, code, message))
 
     def _flush(self) -> None:
         data = self._h2.data_to_send()
@@ -337,13 +378,12 @@ class Connection(asyncio.Protocol):
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None:
             return
-        headers = cast(Headers, [(bytes(name), bytes(value)) for name, value in event.headers])
-        said = dict(headers).get(b":status", b"")
-        status = int(said) if said.isdigit() else 0
-        if status in _STATUSES:
-            exchange.head(status, [header for header in headers if not header[0].startswith(b":")])
+        try:
+            status, headers = _head_in(event.headers)
+        except ValueError as error:
+            self._cancel(exchange, f"{self.host} answered with {error}")
         else:
-            self._cancel(exchange, f"{self.host} answered with the status {status}")
+            exchange.head(status, headers)
 
     def _cancel(self, exchange: Exchange, message: str) -> None:
         exchange.fail(partial(UpstreamFailure, "protocol_error", message))
@@ -379,13 +419,13 @@ class Connection(asyncio.Protocol):
             message = f"{self.host} broke off the answer ({_name_of(code)})"
             refused = code in (ErrorCodes.REFUSED_STREAM, ErrorCodes.HTTP_1_1_REQUIRED)
             broken: Failure = partial(UpstreamFailure, "closed_early", message)
-            self._fail(exchange, _unanswered(code, message) if refused else broken)
+            self._fail(exchange, _unanswered(exchange, code, message) if refused else broken)
 
     def _window(self, event: events.WindowUpdated) -> None:
         self._send_on([event.stream_id] if event.stream_id else list(self._exchanges))
 
     def _told(self, event: events.RemoteSettingsChanged) -> None:
-        self._told_how_many = True
+        self.told = True
         if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
             self._send_on(list(self._exchanges))
         self._changed(self)
@@ -398,7 +438,27 @@ class Connection(asyncio.Protocol):
                     self._send(exchange)
 
 
-def _unanswered(code: int, message: str) -> Failure:
+def _head_in(raw: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers]:
+    """Status and headers. Raises ValueError for what is malformed (RFC 9113, 8.1.1): as it was written, another answer
+    could hide in it on the way to a client that speaks HTTP/1.1."""
+    said, headers = b"", Headers()
+    for name, value in raw:
+        if name == b":status" and not said and not headers:
+            said = value
+        elif not _NAME.fullmatch(name) or _FORBIDDEN.search(value) or name in _OF_ONE_HOP:
+            raise ValueError(f"the malformed header {name!r}")
+        else:
+            headers.append((bytes(name), bytes(value)))
+    status = int(said) if said.isdigit() else 0
+    if status not in _STATUSES:
+        raise ValueError(f"the status {status}")
+    return status, headers
+
+
+def _unanswered(exchange: Exchange, code: int, message: str) -> Failure:
+    """For what was not looked at, which whoever has answered cannot say any more."""
+    if exchange.status:
+        return partial(UpstreamFailure, "closed_early", message)
     if code == ErrorCodes.HTTP_1_1_REQUIRED:
         return partial(SpeaksHttp1, message)
     return partial(Unanswered, "closed_early", message)
@@ -417,6 +477,13 @@ def _keep_alive(connected: socket.socket) -> None:
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+class Goodbye(NamedTuple):
+    """The number of the last exchange that is answered, and an error code."""
+
+    last: int
+    code: int
+
+
 class Goodbyes:
     """Takes GOAWAY frames out of what a server sends (RFC 9113, 4.1 and 6.8).
 
@@ -433,23 +500,21 @@ class Goodbyes:
     def __init__(self) -> None:
         self._begun = b""
 
-    def apart(self, data: bytes) -> tuple[bytes, list[tuple[int, int]]]:
-        """The other frames, whole ones, and of each GOAWAY the last exchange that is answered and an error code.
+    def apart(self, data: bytes) -> Iterator[bytes | Goodbye]:
+        """The other frames, whole ones, and instead of each GOAWAY what it says.
 
         Raises FrameTooLargeError, for which `h2` waits until all of such a frame is there.
         """
         data = self._begun + data if self._begun else data
-        passed, goodbyes, end = [], [], 0
-        for start, stop in self._frames(data):
-            end = stop
+        end = 0
+        for start, end in self._frames(data):
             body = start + self._HEAD_BYTES
-            if data[start + 3] == self._GOAWAY and stop - body >= self._LEAST_BYTES:
+            if data[start + 3] == self._GOAWAY and end - body >= self._LEAST_BYTES:
                 last = int.from_bytes(data[body : body + 4]) & 0x7FFF_FFFF
-                goodbyes.append((last, int.from_bytes(data[body + 4 : body + 8])))
+                yield Goodbye(last, int.from_bytes(data[body + 4 : body + 8]))
             else:
-                passed.append(data[start:stop])
+                yield data[start:end]
         self._begun = data[end:]
-        return b"".join(passed), goodbyes
 
     def _frames(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Where frames begin and end that are there whole."""
