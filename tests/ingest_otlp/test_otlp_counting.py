@@ -114,6 +114,7 @@ CACHED: dict[str, Any] = {"input_tokens": 3_000, "output_tokens": 500, "cache_re
         ("sentry.python", "2", "anthropic", 3_000),
         ("ai", "", "anthropic.messages", 5_000),
         ("gen_ai", "", "anthropic.messages", 3_000),
+        ("openlit.instrumentation.langchain", "", "anthropic", 3_000),
         ("litellm", "", "anthropic", 3_000),
         ("strands.telemetry.tracer", "", "anthropic", 5_000),
         ("strands.telemetry.tracer", "", "aws.bedrock", 5_000),

@@ -71,7 +71,7 @@ NO_CALL_ENDINGS: Final = ("._prepare_chat_with_tools",)
 
 USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input"})
 
-COUNTED_AS_ZERO: Final = frozenset({"openlit"})
+COUNTED_AS_ZERO: Final = frozenset({"openlit", "openlit.langchain"})
 """Emitters that report a cost of 0 for a model they cannot price."""
 
 

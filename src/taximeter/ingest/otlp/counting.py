@@ -40,6 +40,7 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("openllmetry", "google"): THOUGHTS_APART,
     ("openllmetry", "google-vertex"): THOUGHTS_APART,
     ("openllmetry.langchain", ANY): INCLUSIVE,
+    ("openlit.langchain", ANY): INCLUSIVE,
     ("openlit", "anthropic"): CACHE_APART,
     ("openlit", "aws-bedrock"): CACHE_APART,
     ("openlit", "google"): THOUGHTS_APART,

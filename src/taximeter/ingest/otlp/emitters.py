@@ -24,6 +24,7 @@ EMITTERS: Final = (
     ("openinference.instrumentation.claude_agent_sdk", "openinference.claude-agent"),
     ("openinference.", "openinference"),
     ("@arizeai/openinference", "openinference"),
+    ("openlit.instrumentation.langchain", "openlit.langchain"),
     ("openlit", "openlit"),
     ("logfire", "logfire"),
     ("pydantic-ai", "pydantic-ai"),
