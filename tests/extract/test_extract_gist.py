@@ -19,7 +19,7 @@ CHAT_USAGE = {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29, 
 CHAT_ANSWER = {
     "id": "chatcmpl-1",
     "model": "gpt-4o",
-    "choices": [{"message": {"content": "secret"}}],
+    "choices": [{"message": {"content": "secret"}, "finish_reason": "stop"}],
     "usage": CHAT_USAGE,
 }
 

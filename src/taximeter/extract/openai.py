@@ -418,19 +418,23 @@ _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 def read_plain_chat(answer: Any) -> Plain | None:
     try:
-        if answer.get("error") or answer.get("usage_breakdown") or _has_odd_choices(answer):
+        if answer.get("error") or answer.get("usage_breakdown"):
+            return None
+        choices = answer["choices"]
+        first = choices[0]
+        if (len(choices) > 1 or "error" in first or first["finish_reason"] == "tool_calls") and _tell_more(choices):
             return None
         return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
         return None
 
 
-def _has_odd_choices(answer: Any) -> bool:
-    """Whether its choices tell more than what was written: an error (OpenRouter), a search."""
-    for choice in answer.get("choices") or ():
-        if choice.get("error") or (choice.get("finish_reason") == "tool_calls" and _searched((choice,))):
-            return True
-    return False
+def _tell_more(choices: Any) -> bool:
+    """Whether choices tell more than what was written: an error (OpenRouter), a search. Asked of those that may."""
+    return any(
+        choice.get("error") or (choice.get("finish_reason") == "tool_calls" and _searched((choice,)))
+        for choice in choices
+    )
 
 
 def read_plain_response(response: Any) -> Plain | None:
@@ -450,7 +454,9 @@ def chat_gist(answer: Any, body: str) -> str | None:
         usage = answer["usage"]
         if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
             return None
-        if _has_odd_choices(answer):
+        choices = answer["choices"]
+        first = choices[0]
+        if (len(choices) > 1 or "error" in first or first["finish_reason"] == "tool_calls") and _tell_more(choices):
             return None
         tier = answer.get("service_tier")
         tier = "" if tier is None else f',"service_tier":{quoted(tier)}'

@@ -37,7 +37,7 @@ class Plain:
 PLAIN_COUNT: Final = {int}
 """The types of plain counts: a JSON `true` is an int to Python, and none here."""
 
-NOT_PLAIN: Final = (KeyError, TypeError, AttributeError)
+NOT_PLAIN: Final = (KeyError, IndexError, TypeError, AttributeError)
 """What is raised where an answer is taken for a plain one and has other types: cheaper than to ask each value."""
 
 
