@@ -452,6 +452,30 @@ def test_those_who_wait_when_all_is_closed_are_told() -> None:
     run(scenario)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_who_has_called_a_server_that_hears_nothing_any_more_is_told_when_all_is_closed(
+    certificate: tuple[Path, Path],
+) -> None:
+    async def deaf(scene: Scene) -> None:
+        scene.connection.transport.pause_reading()
+
+    async def scenario() -> None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate[1], certificate[0])
+        tls.set_alpn_protocols(["h2"])
+        provider = Http2Provider(deaf)
+        async with asked(provider, tls=tls, ca_file=str(certificate[1])) as (client, origin):
+            call = asyncio.create_task(client.send(origin, POST))
+            await until(lambda: provider.seen)
+            await client.aclose()
+            done, _ = await asyncio.wait([call], timeout=5)
+            assert done
+            with pytest.raises(UpstreamFailure):
+                await call
+
+    run(scenario)
+
+
 def test_who_waits_for_a_connection_when_all_is_closed_is_told() -> None:
     async def scenario() -> None:
         async with asked(Http2Provider(echo)) as (client, origin):

@@ -231,6 +231,8 @@ class Connection(asyncio.Protocol):
                 self._h2.close_connection()
             self._flush()
             transport.close()
+            # With TLS the end comes when the server has taken leave too, which may be never.
+            self._fail_all("closed_early", f"the connection to {self.host} was closed before the answer was complete")
 
     # ── exchanges ────────────────────────────────────────────────────────────────────────────────────────
 
