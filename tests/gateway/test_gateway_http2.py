@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taximeter.gateway import Provider
-from taximeter.gateway.http2 import MOST_SENDINGS, MOST_SHUT
+from taximeter.gateway.http2 import MOST_GOODBYES, MOST_SENDINGS, MOST_SHUT
 from taximeter.gateway.http2_connection import Connection, Goodbye, Goodbyes
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings, read_to_end
 
@@ -563,6 +563,45 @@ def test_what_the_server_says_it_has_not_looked_at_is_sent_again(play: Play) -> 
             assert len(provider.seen) == 2
 
     run(scenario)
+
+
+def test_calls_at_once_outlast_a_server_that_says_goodbye_after_every_second() -> None:
+    async def two_then_goodbye(scene: Scene) -> None:
+        if scene.number > 3:
+            return
+        answered = 2 * (len(provider.connections) - 1)
+        await until(lambda: len(scene.connection.scenes) == 12 - answered)
+        if scene.number == 3:
+            scene.connection.goodbye(scene.number)
+        await echo(scene)
+
+    provider = Http2Provider(two_then_goodbye)
+
+    async def scenario() -> None:
+        async with asked(provider) as (client, origin):
+
+            async def call(number: int) -> bytes:
+                return await body_of(await client.send(origin, replace(POST, body=b"%d" % number)))
+
+            assert await asyncio.gather(*map(call, range(12))) == [b"%d" % number for number in range(12)]
+            assert len(provider.connections) == 6
+
+    run(scenario)
+
+
+def test_a_server_that_says_goodbye_to_all_is_left_in_the_end() -> None:
+    async def scenario() -> None:
+        provider = Http2Provider(goodbye_at_once)
+        async with asked(provider) as (client, origin):
+            with pytest.raises(UpstreamFailure):
+                await client.send(origin, POST)
+            assert len(provider.seen) == MOST_GOODBYES
+
+    run(scenario)
+
+
+async def goodbye_at_once(scene: Scene) -> None:
+    scene.connection.goodbye(0)
 
 
 def test_who_is_refused_again_and_again_is_told() -> None:

@@ -14,11 +14,20 @@ from typing import Final, cast
 
 from taximeter.gateway.connecting import connected, tls_context
 from taximeter.gateway.http1 import Http1
-from taximeter.gateway.http2_connection import EXCHANGES_BEFORE_TOLD, Connection, SpeaksHttp1, Unanswered
+from taximeter.gateway.http2_connection import (
+    EXCHANGES_BEFORE_TOLD,
+    Connection,
+    SaidGoodbye,
+    SpeaksHttp1,
+    Unanswered,
+)
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 MOST_SENDINGS: Final = 3
-"""How often one call is sent at most."""
+"""How often one call is sent at most, goodbyes not counted."""
+
+MOST_GOODBYES: Final = 20
+"""How many connections may take leave from one call: each has answered others, unless the server is ill."""
 
 MOST_CONNECTING: Final = 4
 """So many connections to an origin are opened at once; meanwhile room may come free on the others."""
@@ -62,7 +71,8 @@ class Http2:
 
 async def _sent(pool: _Pool, request: Outgoing) -> Answer:
     lost: UpstreamFailure | None = None
-    for left in reversed(range(MOST_SENDINGS)):
+    failed = goodbyes = 0
+    while True:
         try:
             connection = await pool.acquire()
         except UpstreamFailure as failure:
@@ -70,14 +80,20 @@ async def _sent(pool: _Pool, request: Outgoing) -> Answer:
         used = connection.used
         try:
             return await connection.exchange(request)
+        except SaidGoodbye:
+            goodbyes += 1
+            if goodbyes == MOST_GOODBYES:
+                raise
         except Unanswered:
-            if not left:
+            failed += 1
+            if failed == MOST_SENDINGS:
                 raise
         except UpstreamFailure as failure:
-            if not (left and used and request.repeatable and connection.lost and failure.kind == "closed_early"):
+            failed += 1
+            repeatable = used and request.repeatable and connection.lost and failure.kind == "closed_early"
+            if failed == MOST_SENDINGS or not repeatable:
                 raise
             lost = failure
-    raise AssertionError("unreachable")
 
 
 class _Pool:

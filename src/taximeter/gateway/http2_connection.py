@@ -53,6 +53,10 @@ class Unanswered(UpstreamFailure):
     """The server says that it has not looked at the request: whatever that is, it may be sent again."""
 
 
+class SaidGoodbye(Unanswered):
+    """It has not, because it closes the connection in an orderly way, after so many requests or so much time."""
+
+
 class SpeaksHttp1(Exception):  # noqa: N818 - a fact about the server
     """The server wants HTTP/1.1, and has not looked at the request either."""
 
@@ -367,7 +371,9 @@ class Connection(asyncio.Protocol):
         self._leave()
         message = f"{self.host} closes the connection ({_name_of(code)})"
         for exchange in [exchange for number, exchange in self._exchanges.items() if number > last]:
-            self._fail(exchange, _unanswered(exchange, code, message))
+            orderly = code == ErrorCodes.NO_ERROR and not exchange.status
+            goodbye: Failure = partial(SaidGoodbye, "closed_early", message)
+            self._fail(exchange, goodbye if orderly else _unanswered(exchange, code, message))
 
     def _flush(self) -> None:
         data = self._h2.data_to_send()
