@@ -41,6 +41,15 @@ def priced(book: PriceBook, provider: str, model: str, usage: Usage = THOUSAND_A
     return total(book.price(Priceable(provider, model, TODAY, usage, **given)))
 
 
+# ── by which name ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("match", ["models/gemini-2.5-pro", "models/*", "gemini-2.5-pro"])
+def test_a_price_of_ones_own_may_be_for_the_longer_name_or_the_shorter(match: str) -> None:
+    book = book_of(entries(f'{{provider: google, match: "{match}", rates: {{input: "1", output: "2"}}}}'))
+    assert priced(book, "google", "models/gemini-2.5-pro") == "0.002"
+
+
 # ── for whom ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 NEGOTIATED = entries(

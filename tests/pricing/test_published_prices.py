@@ -351,6 +351,49 @@ PUBLISHED = {
         call("google-vertex", "publishers/google/models/gemini-2.5-flash", "2026-03-01", i=1_000, o=1_000),
         usd((1_000, "0.3"), (1_000, "2.5")),
     ),
+    "a model by the name of its resource, where its list is corrected": (
+        call("google", "models/gemini-1.5-pro", "2024-11-01", i=1_000, read=400, o=1_000),
+        usd((600, "1.25"), (400, "0.3125"), (1_000, "5")),
+    ),
+    "a model with its provider before it": (
+        call("openai", "openai/gpt-4.1", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "8")),
+    ),
+    "a model with another name of its provider before it": (
+        call("google-vertex", "vertex_ai/claude-sonnet-4-5@20250929", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "3"), (1_000, "15")),
+    ),
+    "a model with a provider and a resource before it": (
+        call("fireworks", "fireworks_ai/accounts/fireworks/models/deepseek-r1-0528", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "3"), (1_000, "8")),
+    ),
+    "a model of a maker whose name ends like a resource": (
+        call("together", "together/meta-models/Muse-Glimmer-30B", "2026-11-29", i=1_000_000),
+        usd((1_000_000, "0.35")),
+    ),
+    "a model as Vertex's OpenAI endpoint calls it": (
+        call("google-vertex", "google/gemini-2.5-flash", "2026-03-01", i=1_000, heard=400, o=1_000),
+        usd((600, "0.3"), (400, "1"), (1_000, "2.5")),
+    ),
+    "a model that is listed with its provider before it": (
+        call("perplexity", "perplexity/sonar", "2026-11-01", i=1_000, o=1_000),
+        usd((1_000, "0.25"), (1_000, "2.5")),
+    ),
+    "an inference profile by its ARN": (
+        call(
+            "aws",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-5",
+            "2026-10-01",
+            i=1_000,
+            w1=500,
+            o=1_000,
+        ),
+        usd((500, "2.2"), (500, "4.4"), (1_000, "11")),
+    ),
+    "a model of Bedrock by its ARN": (
+        call("aws", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "0.8"), (1_000, "3.2")),
+    ),
     "a guardrail beside a model": (
         call(
             "aws",

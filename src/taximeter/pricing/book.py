@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +14,7 @@ from taximeter.core.cost import Cost, Unpriced, free
 from taximeter.core.money import ZERO, add, exact
 from taximeter.core.usage import Usage
 from taximeter.pricing.bound import Ceiling
-from taximeter.pricing.entries import Alias, Party, PriceFile, tier_name
+from taximeter.pricing.entries import Alias, Party, PriceFile, matches, tier_name
 from taximeter.pricing.explain import Explanation, Line, PriceListing, lines_of, reported_line
 from taximeter.pricing.hours import DAY_US, HOUR_US
 from taximeter.pricing.meter import Meter
@@ -227,7 +228,8 @@ class PriceBook:
             at_us=call.at_us,
             passed_on=not self._pass_on.isdisjoint(party.providers),
         )
-        found = self._first_known(question, _candidates(called.model, called.request_model))
+        names = _candidates(called.model, called.request_model)
+        found = self._first_known(question, [each for name in names for each in self._spellings(question, name)])
         changes = (instant for alias in aliases for instant in (alias.from_us, alias.to_us) if instant is not None)
         return narrowed(found, call.at_us, changes)
 
@@ -263,6 +265,27 @@ class PriceBook:
     def _listed_name(self, party: Party) -> str | None:
         names = (self._listed_as.get(name, name) for name in sorted(party.providers))
         return next((name for name in names if self.snapshots.has_provider(name)), None)
+
+    def _spellings(self, question: Question, name: str) -> list[str]:
+        """A name with and without what stands before it (`models/`, an ARN, the provider's own name), the one that
+        price lists use first: a list may match the longer one too, but then what we correct of it would be missed."""
+        first, _, rest = name.partition("/")
+        ours = rest and (first == question.listed_as or self.name_of(first) in question.party.providers)
+        without_provider = rest if ours else name
+        shorter = dict.fromkeys((_PLACE.sub("", without_provider), without_provider))
+        shorter.pop(name, None)
+        if not shorter or self._is_listed_so(question, name):
+            return [name, *shorter]
+        return [*shorter, name]
+
+    def _is_listed_so(self, question: Question, name: str) -> bool:
+        """Whether a price list has a model under a name with a place before it."""
+        named = replace(question.party, model=name)
+        entries = (entry for layer in self._layers for entry in layer.about(named))
+        if any("/" in pattern and matches(pattern, name) for entry in entries for pattern in entry.match):
+            return True
+        listed = self.snapshots.find(question.listed_as, name) if question.listed_as else None
+        return listed is not None and "/" in listed.newest.id
 
     def _first_known(self, question: Question, models: Sequence[str]) -> Resolution:
         unknown = Unpriced("unknown_model" if question.listed_as else "unknown_provider", self.version)
@@ -318,12 +341,12 @@ def _candidates(model: str | None, asked: str | None) -> list[str]:
     name = model.lower()
     wanted = (asked or "").lower()
     same = wanted != name and wanted and (name.startswith(wanted) or wanted.endswith(f"/{name}"))
-    names = [name, wanted] if same else [name]
-    return [*names, *(bare for each in names if (bare := each.rpartition(_RESOURCE)[2]) != each)]
+    return [name, wanted] if same else [name]
 
 
-_RESOURCE: Final = "models/"
-"""What stands before the name in that of a resource: `models/gemini-2.5-pro`, `publishers/google/models/...`."""
+_PLACE: Final = re.compile(r"^(?:.*[/:])?(?:models|foundation-model|inference-profile)/")
+"""What stands before the name in that of a resource: `models/gemini-2.5-pro`, `publishers/google/models/...`,
+`arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0`."""
 
 
 def _bounded(at_us: int) -> int | None:
