@@ -394,6 +394,38 @@ PUBLISHED = {
         call("aws", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0", "2026-03-01", i=1_000, o=1_000),
         usd((1_000, "0.8"), (1_000, "3.2")),
     ),
+    "another maker's model of Perplexity's agents, at its maker's price": (
+        call("perplexity", "openai/gpt-5.2", "2026-03-01", i=1_000, read=400, o=1_000),
+        usd((600, "1.75"), (400, "0.175"), (1_000, "14")),
+    ),
+    "a model of xAI, as Perplexity's agents call it": (
+        call("perplexity", "xai/grok-4.3", "2026-11-01", i=1_000, o=1_000),
+        usd((1_000, "1.25"), (1_000, "2.5")),
+    ),
+    "a model with a name that begins like a cheaper one's": (
+        call("google-vertex", "gemini-3.8-flash-cyber", "2026-11-29", tier="priority", i=1_000, o=1_000),
+        usd((1_000, "2.7"), (1_000, "13.5")),
+    ),
+    "DeepSeek at Azure": (
+        call("azure", "DeepSeek-R1", "2026-11-29", i=1_000, o=1_000),
+        usd((1_000, "1.35"), (1_000, "5.4")),
+    ),
+    "Bedrock in the government's regions": (
+        call("aws", "us-gov.anthropic.claude-sonnet-5", "2026-11-29", i=1_000, w5=500, o=1_000),
+        usd((500, "2.4"), (500, "3"), (1_000, "12")),
+    ),
+    "a long prompt in the government's regions": (
+        call("aws", "us-gov.anthropic.claude-haiku-5-5", "2026-11-29", i=100_001, o=1_000),
+        usd((100_001, "0.6"), (1_000, "3")),
+    ),
+    "a snapshot at Azure at the price of its model": (
+        call("azure", "gpt-5.1-codex-2025-11-13", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "1.25"), (1_000, "10")),
+    ),
+    "Llama at Vertex": (
+        call("google-vertex", "meta/llama-3.3-70b-instruct-maas", "2026-03-01", i=1_000, o=1_000),
+        usd((1_000, "0.72"), (1_000, "0.72")),
+    ),
     "a guardrail beside a model": (
         call(
             "aws",

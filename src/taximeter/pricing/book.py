@@ -272,11 +272,13 @@ class PriceBook:
         first, _, rest = name.partition("/")
         ours = rest and (first == question.listed_as or self.name_of(first) in question.party.providers)
         without_provider = rest if ours else name
-        shorter = dict.fromkeys((_PLACE.sub("", without_provider), without_provider))
-        shorter.pop(name, None)
-        if not shorter or self._is_listed_so(question, name):
-            return [name, *shorter]
-        return [*shorter, name]
+        others = dict.fromkeys((_PLACE.sub("", without_provider), without_provider))
+        others.pop(name, None)
+        if rest and question.passed_on and self.name_of(first) != first:
+            others[f"{self.name_of(first)}/{rest}"] = None  # a maker by another name of it: `xai/grok-4.3`
+        if not others or self._is_listed_so(question, name):
+            return [name, *others]
+        return [*others, name]
 
     def _is_listed_so(self, question: Question, name: str) -> bool:
         """Whether a price list has a model under a name with a place before it."""
