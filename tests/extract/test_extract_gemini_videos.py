@@ -254,3 +254,40 @@ def test_a_job_is_remembered_under_its_provider_until_newer_ones_push_it_out() -
     for number in range(MOST_JOBS):
         jobs.begun("google", facts, Reading(usage_id=str(number)))
     assert (jobs.asked("google", "first"), jobs.asked("google", "0")) == (None, facts)
+
+
+FILMS = [
+    (
+        "/v1beta/models/gemini-omni-1.1-flash:generateContent",
+        {
+            "usageMetadata": {
+                "promptTokenCount": 12,
+                "candidatesTokenCount": 9_040,
+                "candidatesTokensDetails": [
+                    {"modality": "TEXT", "tokenCount": 40},
+                    {"modality": "VIDEO", "tokenCount": 9_000},
+                ],
+            }
+        },
+    ),
+    (
+        "/v1beta/interactions",
+        {
+            "status": "completed",
+            "usage": {
+                "total_input_tokens": 12,
+                "total_output_tokens": 9_040,
+                "output_tokens_by_modality": [
+                    {"modality": "text", "tokens": 40},
+                    {"modality": "video", "tokens": 9_000},
+                ],
+            },
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "answer"), FILMS, ids=["generated", "an interaction"])
+def test_a_film_among_what_a_model_says_is_counted_as_pictures(path: str, answer: dict[str, object]) -> None:
+    usage = flavour_of("POST", path).read_answer(200, answer).usage
+    assert (usage.input_tokens, usage.output_tokens, usage.output_image_tokens) == (12, 9_040, 9_000)

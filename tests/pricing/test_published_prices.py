@@ -406,6 +406,10 @@ PUBLISHED = {
         call("google-vertex", "gemini-3.8-flash-cyber", "2026-11-29", tier="priority", i=1_000, o=1_000),
         usd((1_000, "2.7"), (1_000, "13.5")),
     ),
+    "a film among what a model says": (
+        call("google", "gemini-omni-1.1-flash", "2026-11-01", i=12, o=9_040, drew=9_000),
+        usd((12, "1.5"), (40, "9"), (9_000, "17.5")),
+    ),
     "DeepSeek at Azure": (
         call("azure", "DeepSeek-R1", "2026-11-29", i=1_000, o=1_000),
         usd((1_000, "1.35"), (1_000, "5.4")),

@@ -28,12 +28,17 @@ _INPUT: Final = {
     "IMAGE": "input_image_tokens",
     "VIDEO": "input_video_tokens",
 }
+_OUTPUT: Final = {
+    "AUDIO": "output_audio_tokens",
+    "IMAGE": "output_image_tokens",
+    "VIDEO": "output_image_tokens",  # of a film, which has a price of its own too; no model makes both
+}
 _DETAILS: Final = {
     "promptTokensDetails": _INPUT,
     "toolUsePromptTokensDetails": _INPUT,
     "cacheTokensDetails": {"AUDIO": "cache_read_audio_tokens"},
-    "candidatesTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
-    "responseTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
+    "candidatesTokensDetails": _OUTPUT,
+    "responseTokensDetails": _OUTPUT,
 }
 """List of counts by modality → modality → our token class."""
 

@@ -21,7 +21,11 @@ _MODALITIES: Final = {
     "input_tokens_by_modality": _INPUT,
     "tool_use_tokens_by_modality": _INPUT,
     "cached_tokens_by_modality": {"audio": "cache_read_audio_tokens"},
-    "output_tokens_by_modality": {"audio": "output_audio_tokens", "image": "output_image_tokens"},
+    "output_tokens_by_modality": {
+        "audio": "output_audio_tokens",
+        "image": "output_image_tokens",
+        "video": "output_image_tokens",
+    },
 }
 
 

@@ -49,6 +49,7 @@ TOKEN_RATE_KEYS: Final = {
     "output_reasoning_mtok": "reasoning",
     "output_audio_mtok": "output_audio",
     "output_image_mtok": "output_image",
+    "output_video_mtok": "output_image",
 }
 UNIT_KEYS: Final = {
     "audio_hours": "audio_seconds",
