@@ -84,6 +84,59 @@ def test_a_module_that_is_there_is_seen_to_at_once() -> None:
     assert seen == ["sys"]
 
 
+def test_a_library_that_is_asked_after_before_it_is_imported_is_metered(tmp_path: Path) -> None:
+    said = run(
+        """
+        import taximeter
+        taximeter.instrument_all()
+        from importlib.util import find_spec
+        print(find_spec("groq").name, find_spec("groq").origin == find_spec("groq").loader.get_filename())
+        import groq
+        print(hasattr(groq.Groq.request, "__wrapped__"))
+        """,
+        tmp_path,
+    )
+    assert said.splitlines() == ["groq True", "True"]
+
+
+def test_finders_that_ask_one_another_find_a_library_all_the_same(tmp_path: Path) -> None:
+    said = run(
+        """
+        import sys, taximeter
+        class Asking:
+            def find_spec(self, *asked):
+                others = (finder for finder in sys.meta_path if finder is not self)
+                return next(filter(None, (finder.find_spec(*asked) for finder in others)), None)
+        sys.meta_path.insert(0, Asking())
+        taximeter.instrument_all()
+        import groq
+        print(hasattr(groq.Groq.request, "__wrapped__"))
+        """,
+        tmp_path,
+    )
+    assert said == "True"
+
+
+def test_a_library_that_can_be_imported_only_the_second_time_is_seen_to_then(tmp_path: Path) -> None:
+    (tmp_path / "early_library.py").write_text("import sys\nsys.ready.pop()")
+    said = run(
+        f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        sys.ready = []
+        from taximeter.sdk.instruments.importing import WHEN_IMPORTED
+        WHEN_IMPORTED.wait("early_library", lambda: print("seen"))
+        try:
+            import early_library
+        except IndexError:
+            sys.ready.append(1)
+        import early_library
+        """,
+        tmp_path,
+    )
+    assert said == "seen"
+
+
 def test_a_library_that_fails_while_it_is_imported_fails_as_ever(tmp_path: Path) -> None:
     (tmp_path / "broken_library.py").write_text("raise RuntimeError('its own')")
     said = run(

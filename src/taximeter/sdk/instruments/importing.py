@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -27,6 +29,7 @@ class WhenImported(MetaPathFinder):
 
     def __init__(self) -> None:
         self._waiting: dict[str, Callable[[], object]] = {}
+        self._asking = _Asking()
 
     def wait(self, module: str, action: Callable[[], object]) -> None:
         """Run `action` when there is this module. Raises what `action` raises, when it runs at once."""
@@ -44,18 +47,39 @@ class WhenImported(MetaPathFinder):
             sys.meta_path.remove(self)
 
     def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002 - the protocol of importlib
-        target: ModuleType | None = None,  # noqa: ARG002
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        action = self._waiting.pop(fullname, None)
-        if action is None:
+        """What the other finders say. Asking is not importing: many ask first whether a library is there."""
+        if fullname not in self._waiting or fullname in self._asking.names:
             return None
-        spec = find_spec(fullname)  # of the other finders: this one does not know the name any more
+        self._asking.names.add(fullname)
+        try:
+            asked = (_asked(finder, fullname, path, target) for finder in tuple(sys.meta_path) if finder is not self)
+            spec = next(filter(None, asked), None)
+        finally:
+            self._asking.names.discard(fullname)
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Followed(spec.loader, action)
+            spec.loader = _Followed(spec.loader, partial(self._imported, fullname))
         return spec
+
+    def _imported(self, module: str) -> None:
+        action = self._waiting.pop(module, None)
+        if action is not None:
+            action()
+
+
+def _asked(finder: object, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+    if not hasattr(finder, "find_spec"):
+        return None
+    spec: ModuleSpec | None = finder.find_spec(fullname, path, target)
+    return spec
+
+
+class _Asking(threading.local):
+    """What this thread is asking the other finders for: one that asks us in turn gets no answer."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
 
 
 class _Followed(Loader):
