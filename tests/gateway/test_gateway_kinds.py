@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -19,8 +20,10 @@ from gateway_rig import KEY, PROVIDER_KEY, SeenRequest, running, whole
 from taximeter.config.known import KNOWN, ProviderKind
 from taximeter.extract import KINDS as FAMILIES
 from taximeter.gateway import Provider
+from taximeter.gateway.call import NOTHING_READ, Call
 from taximeter.gateway.kinds import KINDS
 from taximeter.gateway.kinds.sigv4 import region_of
+from taximeter.gateway.providers import Mount
 
 GENERATE = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 CONVERSE = "/bedrock/model/us.amazon.nova-lite-v1%3A0/converse"
@@ -235,6 +238,34 @@ def test_an_access_key_that_is_no_taximeter_key_is_refused(monkeypatch: pytest.M
 )
 def test_the_region_is_in_the_name_of_the_host(host: str, region: str) -> None:
     assert region_of(host) == region
+
+
+def test_a_call_is_known_by_the_region_that_its_path_names() -> None:
+    claude = b'{"id":"m1","type":"message","model":"claude-opus-4-5","usage":{"input_tokens":3,"output_tokens":2}}'
+    path = "/vertex/v1/projects/p/locations/us-east5/publishers/anthropic/models/claude-opus-4-5:rawPredict"
+    at_vertex = Provider("vertex", "gemini", "http://127.0.0.1:{port}", PROVIDER_KEY)
+    with running(more_providers=lambda port: [replace(at_vertex, base_url=f"http://127.0.0.1:{port}")]) as rig:
+        rig.plays(whole(claude))
+        rig.ask(path, {"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": []})
+        event = rig.log.wait_for(1)[0]
+    assert (event["region"], event["input_tokens"]) == ("us-east5", 3)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "region"),
+    [
+        ("https://bedrock-runtime.eu-central-1.amazonaws.com", "eu-central-1"),
+        ("https://us-east5-aiplatform.googleapis.com", "us-east5"),
+        ("https://api.anthropic.com", None),
+    ],
+)
+def test_a_call_whose_path_names_none_is_known_by_the_region_of_its_host(base_url: str, region: str | None) -> None:
+    mount = Mount(Provider("p", "bedrock", base_url, PROVIDER_KEY))
+    call = Call("e", 0, 0.0, "p", mount.region)
+    assert call.ended("ok", NOTHING_READ, now=1.0, http_status=200).region == region
+    assert call.tried_again("f", 2, mount).ended("ok", NOTHING_READ, now=1.0, http_status=200).region == region
+    told = replace(NOTHING_READ, region="us")
+    assert call.ended("ok", told, now=1.0, http_status=200).region == "us", "what the answer says counts"
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -384,9 +384,18 @@ def test_a_model_is_called_as_its_provider_calls_it(named: str, model: str, stor
     assert (found["request_model"], found["response_model"]) == (stored, stored)
 
 
-def test_the_region_of_bedrock() -> None:
-    found = event(S(1, {**chat(1, 1), "server.address": "bedrock-runtime.eu-west-1.amazonaws.com"}))
-    assert found["region"] == "eu-west-1"
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [
+        ("bedrock-runtime.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("us-east5-aiplatform.googleapis.com", "us-east5"),
+        ("aiplatform.googleapis.com", "global"),
+        ("api.openai.com", None),
+    ],
+)
+def test_the_region_of_a_cloud(address: str, region: str | None) -> None:
+    found = event(S(1, {**chat(1, 1), "server.address": address}))
+    assert found.get("region") == region
 
 
 def test_a_duration_that_nobody_believes_costs_no_call() -> None:

@@ -32,6 +32,8 @@ def per_million(rates: Rates | None) -> tuple[float, float]:
         (CallKind("anthropic", "claude-sonnet-4-5"), (3.75, 15)),
         (CallKind("anthropic", "claude-opus-4-7"), (6.875, 27.5)),  # it may be served in the US alone: a tenth more
         (CallKind("anthropic", "claude-opus-4-6", "fast"), (41.25, 165)),
+        (CallKind("google-vertex", "claude-sonnet-4-5"), (4.125, 16.5)),  # or in a region of Vertex AI
+        (CallKind("google-vertex", "gemini-2.5-pro"), (1.25, 10)),
         (CallKind("openai", "gpt-4.1"), (2, 8)),
         (CallKind("openai", "gpt-4.1", "priority"), (3.5, 14)),
         (CallKind("openrouter", "google/gemini-2.5-flash-image"), (0.3, 30)),  # pictures are the dearest that it writes

@@ -6,9 +6,14 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import anthropic
+import httpx2
 import pytest
+from replay import Written, agrees, case
 
+import taximeter
 from taximeter.sdk.hosts import host_of
 from taximeter.sdk.instruments import LIBRARIES
 from taximeter.sdk.instruments.importing import WhenImported
@@ -42,6 +47,50 @@ DOCS = Path(__file__).parents[2] / "docs" / "sdk.md"
 )  # fmt: skip
 def test_the_provider_is_named_for_the_host(base_url: str, library: str, provider: str) -> None:
     assert host_of(base_url, None, library).provider == provider
+
+
+@pytest.mark.parametrize(
+    ("base_url", "region"),
+    [
+        ("https://bedrock-runtime.eu-west-1.amazonaws.com/", "eu-west-1"),
+        ("https://us-east5-aiplatform.googleapis.com/v1", "us-east5"),
+        ("https://api.anthropic.com", None),
+    ],
+)
+def test_the_region_is_that_of_the_host(base_url: str, region: str | None) -> None:
+    assert host_of(base_url, None).region == region
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [("us-east5", "us-east5-aiplatform.googleapis.com"), ("global", "aiplatform.googleapis.com")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_claude_at_vertex_is_counted_with_its_region(tmp_path: Path, region: str, host: str, stream: bool) -> None:
+    """In a region it costs a tenth more than worldwide."""
+    recorded = case("anthropic-stream-basic" if stream else "anthropic-cache-write-1h")
+    body = recorded["response"]["body"].encode()
+    asked = list[str]()
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.host)
+        kind = "text/event-stream" if stream else "application/json"
+        return httpx2.Response(200, content=body, headers={"content-type": kind})
+
+    taximeter.init(data=tmp_path)
+    http = httpx2.Client(transport=httpx2.MockTransport(answers))
+    client = taximeter.instrument(
+        anthropic.AnthropicVertex(region=region, project_id="p", access_token="t", http_client=http)
+    )
+    said: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []}
+    answer = client.messages.create(stream=stream, **said)
+    if stream:
+        list(answer)
+    event = Written(tmp_path).event
+    taximeter.shutdown()
+    assert asked == [host]
+    assert (event["provider"], event["region"]) == ("google-vertex", region)
+    agrees(event, recorded["expected"])
 
 
 def test_google_is_known_by_the_path_below_which_it_speaks_openais_protocol() -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
+from taximeter.core.places import region_in
 from taximeter.extract.payload import Payload, mapping, text
 from taximeter.extract.plain import Plain
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -60,6 +61,7 @@ class Flavour:
     - `several`: the answer holds several calls (`Reading.items`, `StreamReader.take_items`): an event for each, none
       for the request itself
     - `usage_id`: what `Reading.usage_id` will be, when the path says so already
+    - `region`: where it is served, when the path says so
     - `begins_job`: the request asks for a job, whose fetched answer does not say again what it was asked for; it has to
       be remembered (`Jobs`) for the reading of that answer
     """
@@ -90,6 +92,7 @@ class Flavour:
     polled: bool = False
     several: bool = False
     usage_id: str | None = None
+    region: str | None = None
     begins_job: bool = False
 
     def read_answer(self, status: int, payload: object, headers: Mapping[str, str] = NO_HEADERS) -> Reading:
@@ -123,9 +126,12 @@ class Flavour:
         return StreamReader(self.open_stream(request), framing=cut(), decode=decode)
 
     def for_path(self, match: re.Match[str]) -> Flavour:
-        """This flavour for a path that names the model or the id of a usage."""
+        """This flavour for a path that names the model, the id of a usage, or a region."""
         named = match.groupdict()
         found = self if named.get("model") is None else self.for_model(named["model"])
+        region = region_in(match.string)
+        if region is not None:
+            found = replace(found, region=region)
         return found if named.get("usage_id") is None else replace(found, usage_id=text(named["usage_id"]))
 
     def for_model(self, model: str) -> Flavour:

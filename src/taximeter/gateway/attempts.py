@@ -77,7 +77,7 @@ class Tries:
         if step.mount is not asked.mount or step.model is not None:
             asked, body = _readdressed(asked, body, step)
         event_id, number = self._tools.identities.again(asked.head, asked.key_id, self._call.attempt)
-        self._call = call = self._call.tried_again(event_id, number, step.mount.provider.name)
+        self._call = call = self._call.tried_again(event_id, number, step.mount)
         call.starts_now(self._tools.clock.now_us(), self._tools.clock.monotonic())
         return await attempt(self._tools, self._client, asked, call, body)
 

@@ -11,6 +11,7 @@ from taximeter.core.event import Status, UsageEvent
 from taximeter.core.usage import NOTHING_COUNTED, Usage
 from taximeter.extract import Flavour, Reading, RequestFacts, estimated_tokens
 from taximeter.gateway.heads import RequestHead, text_of, trace_of
+from taximeter.gateway.providers import Mount
 
 NOTHING_READ: Final = Reading()
 NOTHING_ASKED: Final = RequestFacts(operation="")
@@ -24,12 +25,26 @@ def is_told_again(reading: Reading) -> bool:
 
 
 class Call:
-    """A call on its way. `started_at_us` is wall time, `started` the monotonic counter at the same moment."""
+    """A call on its way. `started_at_us` is wall time, `started` the monotonic counter at the same moment; `region` is
+    where its provider's host serves."""
 
-    __slots__ = ("asked_for_usage", "event_id", "facts", "first_token_at", "flavour", "known", "known_part", "started")
+    __slots__ = (
+        "_region",
+        "asked_for_usage",
+        "event_id",
+        "facts",
+        "first_token_at",
+        "flavour",
+        "known",
+        "known_part",
+        "started",
+    )
 
-    def __init__(self, event_id: str, started_at_us: int, started: float, provider: str) -> None:
+    def __init__(
+        self, event_id: str, started_at_us: int, started: float, provider: str, region: str | None = None
+    ) -> None:
         self.event_id = event_id
+        self._region = region
         self.started = started
         self.flavour: Flavour | None = None
         self.facts = NOTHING_ASKED
@@ -48,14 +63,15 @@ class Call:
     def another(self, event_id: str) -> Call:
         """The next call of the same session: of the same people, under the same request id."""
         self.keeps_request_id()
-        call = Call(event_id, self.known["started_at_us"], self.started, self.known["provider"])
+        call = Call(event_id, self.known["started_at_us"], self.started, self.known["provider"], self._region)
         call.known = {**self.known, "event_id": event_id}
         return call
 
-    def tried_again(self, event_id: str, attempt: int, provider: str) -> Call:
+    def tried_again(self, event_id: str, attempt: int, mount: Mount) -> Call:
         """The next attempt of this call, perhaps at another provider."""
         call = self.another(event_id)
-        call.known |= {"attempt": attempt, "provider": provider}
+        call.known |= {"attempt": attempt, "provider": mount.provider.name}
+        call._region = mount.region
         return call
 
     def keeps_request_id(self) -> None:
@@ -154,7 +170,7 @@ class Call:
             response_model=reading.response_model,
             response_id=reading.response_id,
             service_tier=reading.service_tier,
-            region=reading.region,
+            region=reading.region or self._served_in(),
             usage=usage,
             by_model=reading.by_model,
             usage_conflict=reading.usage_conflict,
@@ -166,6 +182,10 @@ class Call:
     def refused(self, now: float, error_type: str = "unrecordable") -> UsageEvent:
         """The event of a call that was begun and did not leave. `now` is the monotonic counter."""
         return self.ended("refused", NOTHING_READ, now=now, http_status=None, error_type=error_type, not_billed=True)
+
+    def _served_in(self) -> str | None:
+        """The region that its path names, else its host."""
+        return (self.flavour.region if self.flavour is not None else None) or self._region
 
     def _estimated(self, reading: Reading) -> tuple[Usage, bool]:
         """Usage of an answer that broke off: what was reported so far, and for the rest what was seen.

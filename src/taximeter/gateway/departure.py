@@ -46,7 +46,7 @@ async def new_call(tools: Tools, asked: Asked) -> Call:
     if b"event-id" in head.ours:
         await tools.identities.look_up(head, asked.key_id)
     event_id, attempt, request_id = tools.identities.of(head, asked.key_id)
-    call = Call(event_id, clock.now_us(), clock.monotonic(), asked.mount.provider.name)
+    call = Call(event_id, clock.now_us(), clock.monotonic(), asked.mount.provider.name, asked.mount.region)
     call.is_attempt(attempt, request_id)
     tools.guard("attribution_unread", _attribute, call, asked)
     return call

@@ -30,6 +30,7 @@ from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from taximeter.core.places import region_at
 from taximeter.gateway.kinds import KINDS
 from taximeter.gateway.policy import NOT_AGAIN, Policy
 from taximeter.gateway.upstream import Headers, Origin, proxy_at
@@ -67,7 +68,8 @@ class Provider:
 class Mount:
     """A provider as it is served: its origin, and the translation of paths.
 
-    `asks_for_usage` begins as configured and ends for good when the provider turns out to refuse the question.
+    `region` is what the provider's host says of where it serves. `asks_for_usage` begins as configured and ends for
+    good when the provider turns out to refuse the question.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Mount:
         "origin",
         "policy",
         "provider",
+        "region",
         "signer",
     )
 
@@ -103,6 +106,7 @@ class Mount:
             # A proxy that is asked for the whole address is asked in HTTP/1.1.
             provider.http2 and not (scheme == "http" and provider.proxy is not None),
         )
+        self.region = region_at(url.hostname)
         self._base = url.path.rstrip("/").encode()
         self._drops_v1 = self._base.endswith(b"/v1") or (kind.base_stands_for_v1 and self._base != b"")
         self._credentials = {place: _credential(provider, place) for place in kind.key_headers}

@@ -22,8 +22,9 @@ _READ: Final = ("input", "cache_read", "cache_write_5m", "input_image", "input_v
 _READ_FOR_AN_HOUR: Final = "cache_write_1h"
 _WRITTEN: Final = ("output", "reasoning", "output_image")
 _HEARD: Final = ("input_audio", "cache_read_audio", "output_audio")
-_TOLD_REGIONS: Final = {"anthropic": "us"}
-"""Who names in an answer where it was served, asked for or not; and the region with the highest surcharge."""
+_DEAREST_REGIONS: Final = {"anthropic": "us", "google-vertex": "us-east5"}
+"""Who asks more in some regions, and one with the highest surcharge: an answer may name it, asked for or not, or the
+address."""
 _PICO: Final = Decimal(10**12)
 
 
@@ -55,7 +56,7 @@ class HighestRates:
 
     def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> _Held:
         call = Priceable(kind.provider, kind.model, at_us, request_model=kind.model, team=kind.team, tenant=kind.tenant)
-        regions = {_TOLD_REGIONS.get(book.name_of(kind.provider)), None}
+        regions = {_DEAREST_REGIONS.get(book.name_of(kind.provider)), None}
         served = [replace(call, service_tier=tier, region=region) for tier in {kind.tier, None} for region in regions]
         listings = [book.listing(one) for one in served]
         found = [_rates(one.answer, kind, input_tokens) for one in listings if isinstance(one.answer, Meter)]

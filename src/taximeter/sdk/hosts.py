@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from taximeter.core.places import region_at
+
 PROVIDERS_BY_HOST: Final = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",
@@ -76,13 +78,14 @@ class Host:
     """`through_gateway`: it is the taximeter that this process reports to, so the call is counted there as well.
 
     `assumed`: it listens on this machine, and the provider is taken from the client library. `prefix` is the path of
-    the base URL, where that tells a dialect.
+    the base URL, where that tells a dialect. `region`: what the host's name says of where it serves.
     """
 
     provider: str
     through_gateway: bool = False
     assumed: bool = False
     prefix: str = ""
+    region: str | None = None
 
 
 @lru_cache(maxsize=256)
@@ -98,7 +101,7 @@ def host_of(base_url: str, gateway_url: str | None, library: str | None = None) 
     host = urlsplit(base_url).hostname or base_url
     if library is not None and host in THIS_MACHINE and host not in PROVIDERS_BY_HOST:
         return Host("ollama" if f":{OLLAMA_PORT}" in base_url else library, assumed=True, prefix=_prefix(base_url))
-    return Host(_provider_named(host), prefix=_prefix(base_url))
+    return Host(_provider_named(host), prefix=_prefix(base_url), region=region_at(host))
 
 
 def _prefix(base_url: str) -> str:

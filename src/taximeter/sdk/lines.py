@@ -16,9 +16,9 @@ MOST_REMEMBERED: Final = 1_024
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def asked(provider: str, operation: str, model: str | None) -> str:
-    """The members of a record that say what was asked of whom, each with a comma before it."""
-    said = {"provider": provider, "operation": operation, "request_model": model}
+def asked(provider: str, operation: str, model: str | None, region: str | None) -> str:
+    """The members of a record that say what was asked of whom and where, each with a comma before it."""
+    said = {"provider": provider, "operation": operation, "request_model": model, "region": region}
     return members({name: value for name, value in said.items() if value is not None})
 
 

@@ -76,6 +76,7 @@ class About:
     flavour: Flavour | None
     asked_model: object
     provider: str
+    region: str | None
     members: str
     expected: Expectation
     operation: str
@@ -95,7 +96,7 @@ class Meter:
         self.spool = spool
         self._sender = sender
         self._expected = ExpectedOutput()
-        self._latest = About(NOBODY, None, None, "", "", Expectation(), "", None)
+        self._latest = About(NOBODY, None, None, "", None, "", Expectation(), "", None)
         self._seen_well = False  # the spool, in this process
         self.ids = EventIds(os.urandom)
         self.unlearnt: deque[tuple[About, str]] = deque(maxlen=MOST_UNLEARNT)
@@ -110,20 +111,23 @@ class Meter:
     def about(self, call: Call, asked_model: object) -> About:
         """What such calls have in common. The latest is remembered: calls come in runs. Where answers may be plain the
         flavour and the model tell the kind, and the facts need not be read for it."""
-        flavour, said, provider, latest = call.flavour, call.attribution, call.host.provider, self._latest
+        flavour, said, host, latest = call.flavour, call.attribution, call.host, self._latest
         if (
             latest.said is said
             and latest.flavour is flavour
             and latest.asked_model == asked_model
-            and latest.provider == provider
+            and latest.provider == host.provider
+            and latest.region == host.region
             and (flavour.read_plain is not None or (latest.operation, latest.model) == call.kind())
         ):
             return latest
         operation, model = call.kind()
         who = said.over(self.settings.base)
-        members = f',"source":"sdk"{lines.asked(provider, operation, model)}{lines.attributed(who)}'
-        expected = self._expected.of(provider, model, who.feature)
-        latest = self._latest = About(said, flavour, asked_model, provider, members, expected, operation, model)
+        asked = lines.asked(host.provider, operation, model, flavour.region or host.region)
+        members = f',"source":"sdk"{asked}{lines.attributed(who)}'
+        expected = self._expected.of(host.provider, model, who.feature)
+        latest = About(said, flavour, asked_model, host.provider, host.region, members, expected, operation, model)
+        self._latest = latest
         return latest
 
     def learn(self) -> None:

@@ -14,10 +14,11 @@ from taximeter.clock import rfc3339, to_unix_us
 from taximeter.core.attribution import LONGEST_VALUE
 from taximeter.core.event import Status
 from taximeter.core.ids import named_id
+from taximeter.core.places import region_at
 from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
-from taximeter.ingest.otlp.emitters import emitter_of, model_at, provider_of, region_of
+from taximeter.ingest.otlp.emitters import emitter_of, model_at, provider_of
 from taximeter.ingest.otlp.span import Found, Span
 from taximeter.ingest.wire import LONGEST_MS, WireEvent, clamp_counts, usage_in
 
@@ -435,7 +436,7 @@ def complete_event(call: Call) -> WireEvent:
 def _put_rarer(event: WireEvent, call: Call, found: Found) -> None:
     """What most spans do not say."""
     if (address := found.get("address")) is not None:
-        event.region = region_of(address)
+        event.region = region_at(str(address))
     if (first_token_ms := found.get("time_to_first_token_ms") or _first_token_ms(call.span)) is not None:
         event.time_to_first_token_ms = round(first_token_ms, 3)
     event.http_status = http_status(found.get("http_status"))

@@ -247,13 +247,3 @@ def model_at(provider: str, model: str) -> str:
     if not rest or _by_prefix(model) != provider or model.lower().startswith(NAMED_WITH_PROVIDER):
         return model
     return rest
-
-
-_AWS_REGION: Final = re.compile(r"\.([a-z]{2}(?:-gov)?-[a-z]+-\d)\.amazonaws\.com")
-
-
-@lru_cache(maxsize=1024)
-def region_of(address: str | None) -> str | None:
-    """The region in a Bedrock host's name."""
-    match = _AWS_REGION.search(address or "")
-    return match[1] if match else None

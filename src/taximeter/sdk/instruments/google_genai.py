@@ -49,7 +49,7 @@ def _begin(api: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | Fe
     request = kwargs["http_request"] if "http_request" in kwargs else args[0]
     host = host_of(request.url, meters.meter().settings.url, "google")
     if api.vertexai:
-        host = Host("google-vertex", host.through_gateway)
+        host = Host("google-vertex", host.through_gateway, region=host.region)
     method, path = request.method.upper(), urlsplit(request.url).path
     outgoing = sent("gemini", method, path, request.data, host, partial(_rewrite, request))
     if outgoing is None:

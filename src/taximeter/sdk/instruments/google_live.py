@@ -98,7 +98,8 @@ def _follow(family: Family, api: Any, kwargs: Mapping[str, Any], session: Any) -
     flavour = flavour_for("gemini", "GET", _PATH)
     if flavour is None or host.through_gateway or not family.metered(api):
         return None
-    turns = _Turns(flavour, {"model": kwargs["model"]}, Host("google-vertex") if api.vertexai else host)
+    vertex = Host("google-vertex", region=host.region)
+    turns = _Turns(flavour, {"model": kwargs["model"]}, vertex if api.vertexai else host)
     session._ws = _Socket(session._ws, turns)
     return turns
 

@@ -146,7 +146,7 @@ def _find_out(client: Any, dialect: Dialect, kind: _Kind) -> _Known:
 def _look_up(client: Any, gateway_url: str | None, library: str) -> Host:
     host = host_of(str(client.base_url), gateway_url, library)
     named = next((name for cls in type(client).__mro__ if (name := PROVIDERS_BY_CLASS.get(cls.__name__))), None)
-    return host if named is None else Host(named, host.through_gateway)
+    return host if named is None else Host(named, host.through_gateway, region=host.region)
 
 
 def _announce(outgoing: Outgoing, base: Attribution) -> None:
