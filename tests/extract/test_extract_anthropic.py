@@ -117,6 +117,14 @@ def test_a_refusal_in_the_midst_of_the_answer_is_charged() -> None:
     assert not refusal("cyber", {"type": "text", "text": "First"}).not_billed
 
 
+@pytest.mark.parametrize(("cost", "charged"), [("0.0042", True), (0, False), (None, False)])
+def test_a_refusal_for_which_a_host_names_a_price_is_charged(cost: object, charged: bool) -> None:
+    """Hosts of other makers' models say "refusal" of what a filter held back, and bill it."""
+    message = refused(None)
+    reading = MESSAGES.read_answer(200, {**message, "usage": {**message["usage"], "cost": cost}})
+    assert reading.not_billed is not charged
+
+
 def refused(category: str | None, *content: Mapping[str, Any]) -> dict[str, Any]:
     message = {"type": "message", "id": "msg_1", "model": "claude", "content": list(content)}
     usage = {"input_tokens": 18, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
@@ -303,6 +311,12 @@ def test_a_streamed_refusal_is_charged_only_where_something_was_written_or_its_c
     assert ended_by_refusal("cyber", begun(HANDOVER)).not_billed
     assert not ended_by_refusal("cyber", text).not_billed
     assert not ended_by_refusal("bio").not_billed
+
+
+def test_a_streamed_refusal_stays_one_when_more_is_told_of_its_usage() -> None:
+    end = {**delta(output_tokens=5), "delta": {"stop_reason": "refusal"}}
+    more = {**delta(output_tokens=5), "delta": {"stop_reason": None}}
+    assert fed(start(input_tokens=18, output_tokens=1), end, more).reading().not_billed
 
 
 def test_a_stream_that_another_model_went_on_with_is_of_that_model() -> None:

@@ -10,6 +10,7 @@ from wires import on_the_wire
 
 from taximeter.core.usage import Usage
 from taximeter.extract import Flavour, Reading, flavour_for
+from taximeter.extract.gemini import MOST_DETAILS
 
 COUNTS = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
 
@@ -103,3 +104,14 @@ def test_a_turn_of_a_session_has_the_searches_since_the_last_one() -> None:
     grounded = {"serverContent": {"groundingMetadata": {"webSearchQueries": ["one"]}}}
     used = {"usageMetadata": {"promptTokenCount": 3, "responseTokenCount": 2}}
     assert [turn.usage for turn in streamed(LIVE, grounded, used, used).items] == [counted(1), counted(0)]
+
+
+def test_the_queries_that_are_remembered_have_a_bound() -> None:
+    grounding = [{"webSearchQueries": [f"{message} {query}" for query in range(60)]} for message in range(20)]
+    heard = [{"serverContent": {"groundingMetadata": each}} for each in grounding]
+    (turn,) = streamed(LIVE, *heard, {"usageMetadata": {"promptTokenCount": 3, "responseTokenCount": 2}}).items
+    written = streamed(
+        STREAM, *({"candidates": [{"groundingMetadata": each}]} for each in grounding), {"usageMetadata": COUNTS}
+    )
+    for usage in (turn.usage, written.usage):
+        assert MOST_DETAILS <= usage.units["web_searches"] < 2 * MOST_DETAILS

@@ -72,7 +72,8 @@ def _is_content(block: object) -> bool:
 def _reading(
     message: Payload, usage: Payload, error: str | None, *, refused: bool, finished: bool, written: int = 0
 ) -> Reading:
-    model = text(message.get("model"))
+    model, cost_usd = text(message.get("model")), usd(usage.get("cost"))
+    refused = refused and not cost_usd  # a host that names a price charges for it, whatever Anthropic does
     turns = [mapping(turn) for turn in items(usage.get("iterations"))[:MOST_ITERATIONS]]
     charged = _charged(turns, refused=refused)
     by_model, conflict = _usage_by_model(usage, charged or turns, model or "")
@@ -91,7 +92,7 @@ def _reading(
         region=None if region == _NO_REGION else region,
         response_id=text(message.get("id")),
         error_type=error,
-        reported_cost_usd=usd(usage.get("cost")),
+        reported_cost_usd=cost_usd,
         finished=finished,
         output_characters=written or (0 if total.known else characters(message.get("content"))),
     )
@@ -282,7 +283,9 @@ class MessageStream:
             self._take_usage(mapping(message.get("usage")))
         elif kind == "message_delta":
             self._take_usage(mapping(event.get("usage")))
-            self._refused = _refused_for_free(mapping(event.get("delta")), wrote=self._wrote or self._characters > 0)
+            ending = mapping(event.get("delta"))
+            if ending.get("stop_reason") is not None:
+                self._refused = _refused_for_free(ending, wrote=self._wrote or self._characters > 0)
         elif kind == "content_block_start":
             self._take_block(mapping(event.get("content_block")))
         elif kind == "message_stop":

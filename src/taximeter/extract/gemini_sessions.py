@@ -169,7 +169,8 @@ class LiveSession(SeveralCalls):
     def take(self, event: Payload, /) -> None:
         if event.get("serverContent") or event.get("toolCall"):
             self.content_started = True
-        self._queries |= gemini.queries_in(mapping(event.get("serverContent")).get("groundingMetadata"))
+        if len(self._queries) < gemini.MOST_DETAILS:
+            self._queries |= gemini.queries_in(mapping(event.get("serverContent")).get("groundingMetadata"))
         usage = mapping(event.get("usageMetadata"))
         if usage:
             reading = gemini.read_answer(200, event)
