@@ -365,6 +365,32 @@ CLAUDE, GEMINI, REALTIME = "claude-sonnet-4-5", "gemini-2.5-pro", "gpt-4o-realti
             {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 7, "reasoning_tokens": 4},
         ),
         (
+            "gpt-5.1",
+            {"input": 100, "output": 50, "output_reasoning_tokens": 30, "total": 150},
+            {"input_tokens": 100, "output_tokens": 50, "reasoning_tokens": 30},
+        ),
+        (
+            "gpt-5.1",
+            {"input": 10, "input_cached_tokens": 90, "output": 50, "reasoning_tokens": 30, "total": 150},
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 50, "reasoning_tokens": 30},
+        ),
+        (
+            "gpt-5.1",
+            {"input": 100, "input_cached_tokens": 90, "output": 50, "output_reasoning": 30, "total": 150},
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 50, "reasoning_tokens": 30},
+        ),
+        (
+            GEMINI,
+            {
+                "prompt_token_count": 100,
+                "cached_content_token_count": 90,
+                "candidates_token_count": 5,
+                "thoughts_token_count": 7,
+                "total_token_count": 112,
+            },
+            {"input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 12, "reasoning_tokens": 7},
+        ),
+        (
             REALTIME,
             {
                 "input_text_tokens": 10,
@@ -384,7 +410,16 @@ CLAUDE, GEMINI, REALTIME = "claude-sonnet-4-5", "gemini-2.5-pro", "gpt-4o-realti
             },
         ),
     ],
-    ids=["lifetimes", "thoughts", "Google's names", "Google's own counts", "reasoning", "audio"],
+    ids=[
+        *("lifetimes", "thoughts", "Google's names", "Google's own counts", "reasoning"),
+        *(
+            "reasoning inside",
+            "cache apart and reasoning inside",
+            "both inside",
+            "Google's own counts in Python",
+            "audio",
+        ),
+    ],
 )
 def test_every_key_that_langfuse_has_a_price_for_is_counted(
     model: str, details: dict[str, int], expected: dict[str, int]

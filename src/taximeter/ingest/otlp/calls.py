@@ -292,25 +292,28 @@ def _read_langfuse(found: Found) -> str:
 
 def _add_up(found: Found, counts: Mapping[str, int]) -> None:
     """Free keys exclude each other: the whole of a side is the sum of its keys. Where the total says that what the
-    cache read or wrote lies inside the input, as in Google's own counts, it is not added."""
+    cache read or wrote lies inside the input, as in Google's own counts, or the reasoning inside the output, as it does
+    in those of the AI SDK, it is not added."""
     reads = {name: count for name, count in counts.items() if _is_cache_read(name)}
     writes = {name: count for name, count in counts.items() if _is_cache_write(name)}
     plain = {name: count for name, count in counts.items() if name not in reads and name not in writes}
     inputs = {name: count for name, count in plain.items() if name.startswith(_INPUTS)}
     outputs = {name: count for name, count in plain.items() if name.startswith(_OUTPUTS)}
     read, written = sum(reads.values()), sum(writes.values())
+    thoughts = sum(count for name, count in outputs.items() if any(mark in name for mark in _THOUGHTS))
+    whole_input, answer = sum(inputs.values()), sum(outputs.values()) - thoughts
+    total = next((counts[name] for name in _TOTALS if name in counts), None)
+    cache_inside, thoughts_inside = _lying_inside(total, whole_input, read + written, answer, thoughts)
     if inputs or reads or writes:
-        whole, total = sum(inputs.values()), counts.get("total", counts.get("totaltokencount"))
-        inside = read + written <= whole and whole + sum(outputs.values()) == total
-        found["input"] = whole if inside else whole + read + written
+        found["input"] = whole_input if cache_inside else whole_input + read + written
     if outputs:
-        found["output"] = sum(outputs.values())
+        found["output"] = answer if thoughts_inside else answer + thoughts
     if reads or writes:
         found["cache_read"], found["cache_write"] = read, written
     for ours, parts, marks in (
         ("cache_write_1h", writes, ("1h",)),
         ("cache_write_5m", writes, ("5m",)),
-        ("reasoning", outputs, ("reasoning", "thought")),
+        ("reasoning", outputs, _THOUGHTS),
         ("audio_in", {**inputs, **reads}, ("audio",)),
         ("cached_audio", reads, ("audio",)),
         ("image_in", inputs, ("image",)),
@@ -322,9 +325,23 @@ def _add_up(found: Found, counts: Mapping[str, int]) -> None:
             found[ours] = sum(marked)
 
 
+def _lying_inside(total: int | None, whole_input: int, cached: int, answer: int, thoughts: int) -> tuple[bool, bool]:
+    """Whether what was cached lies in the input, and the reasoning in the answer: only where nothing else makes the
+    total."""
+    for cache_inside, thoughts_inside in ((False, False), (True, False), (False, True), (True, True)):
+        beside = (0 if cache_inside else cached) + (0 if thoughts_inside else thoughts)
+        fits = (cached <= whole_input or not cache_inside) and (thoughts <= answer or not thoughts_inside)
+        if fits and whole_input + answer + beside == total:
+            return cache_inside, thoughts_inside
+    return False, False
+
+
 _INPUTS: Final = ("input", "prompt")
 _OUTPUTS: Final = ("output", "completion", "candidates", "thought", "reasoning")
 """How the names of free keys begin."""
+
+_TOTALS: Final = ("total", "total_tokens", "totaltokens", "total_token_count", "totaltokencount")
+_THOUGHTS: Final = ("reasoning", "thought")
 
 
 def _is_cache_read(name: str) -> bool:
