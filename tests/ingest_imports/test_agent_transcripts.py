@@ -91,6 +91,28 @@ def test_an_answer_that_may_still_be_written_to_waits_and_no_other(lines: list[L
     assert left_out == ([] if finished else ["an answer that is not finished: import it again later"])
 
 
+TEXT = {"type": "text", "text": "First"}
+
+
+def declined(output: int, *content: Mapping[str, Any]) -> Line:
+    line = said("a", output, 3, stop="refusal")
+    return {**line, "message": {**line["message"], "content": list(content)}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "charged"),
+    [
+        ([declined(1)], False),
+        ([declined(1, TEXT)], True),
+        ([said("a", 9, 0), declined(1)], True),
+    ],
+    ids=["before anything", "in the midst", "after another line"],
+)
+def test_a_refusal_is_charged_only_where_something_was_written(lines: list[Line], charged: bool) -> None:
+    (record,), _ = read("claude-code", lines)
+    assert record.get("not_billed", False) is not charged
+
+
 def test_answers_of_a_long_file_are_not_kept() -> None:
     records, left_out = read("claude-code", [said(f"m{n}", n, n, stop="end_turn") for n in range(1000)])
     assert [record["output_tokens"] for record in records] == list(range(1000))

@@ -24,6 +24,7 @@ from taximeter.ingest.imports.row import RowError
         ("$1,234", "1234"),
         (" US$0.01 ", "0.01"),
         ("1e-5", "0.00001"),
+        ("1,5E-05", "0.000015"),
         ("1.234", "1.234"),
         (0.1, "0.1"),
     ],
@@ -49,10 +50,18 @@ def test_an_amount_that_may_mean_something_else_is_a_mistake_of_its_row(written:
 
 
 @pytest.mark.parametrize(
-    ("written", "count"), [("1,500", 1500), ("1,500,000", 1_500_000), ("12.0", 12), ("12,0", 12), (12.0, 12)]
+    ("written", "count"),
+    [("1,500", 1500), ("1,500,000", 1_500_000), ("12.0", 12), ("1000.000", 1000), ("12,0", 12), (12.0, 12)],
 )
 def test_a_count_is_read_as_it_was_meant(written: object, count: int) -> None:
     assert whole({"tokens": written}, "tokens") == count
+
+
+@pytest.mark.parametrize("written", ["1.000", "12.000", " 120.000 "])
+def test_a_count_whose_point_may_mark_thousands_is_a_mistake_of_its_row(written: str) -> None:
+    """Where a comma begins the fraction, 12.000 tokens are twelve thousand."""
+    with pytest.raises(RowError, match="can be read in two ways"):
+        whole({"tokens": written}, "tokens")
 
 
 @pytest.mark.parametrize("written", ["1.500", "1,5", "1.5", "-3", "12,34"])

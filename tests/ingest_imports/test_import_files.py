@@ -50,6 +50,7 @@ def values_in(content: bytes) -> list[Any]:
         (b"a,b\n\n1,2,\n1,\n", [{"a": "1", "b": "2"}, {"a": "1", "b": ""}]),
         (b"a,b,\n1,2\n1,2,\n", [{"a": "1", "b": "2"}, {"a": "1", "b": "2"}]),
         (b"sep=;\r\na;b,c\r\n1;2,5\r\n", [{"a": "1", "b,c": "2,5"}]),
+        (b"sep=\t\r\na\tb,c\r\n1\t2,5\r\n", [{"a": "1", "b,c": "2,5"}]),
         ("a,b\nJürgen,1\n".encode(), [{"a": "Jürgen", "b": "1"}]),
         ("a,b\nJürgen,1\n".encode("cp1252"), [{"a": "Jürgen", "b": "1"}]),
         ("a\tb\r\nJürgen\t1\r\n".encode("utf-16"), [{"a": "Jürgen", "b": "1"}]),
@@ -76,6 +77,7 @@ PACKED = {
     "zstd": zstandard.compress(TWO_ROWS),
     "zstd, added to": IN_TWO_FRAMES,
     "zip": zipped("rows"),
+    "zip of a Mac": zipped("rows", "__MACOSX/._rows"),
 }
 
 

@@ -29,8 +29,11 @@ MICROSECONDS_FROM: Final = 10**14
 _GROUPED: Final = re.compile(r"[1-9]\d{0,2},\d{3}")
 """One comma, before three digits: of thousands, or of a fraction."""
 
+_GROUPED_BY_A_POINT: Final = re.compile(r"[1-9]\d{0,2}\.000")
+"""The same of a count, which has no fraction."""
+
 _MARKED_BY_POINTS: Final = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
-_MARKED_BY_COMMAS: Final = re.compile(r"(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+_MARKED_BY_COMMAS: Final = re.compile(r"(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:[eE][-+]?\d+)?")
 
 _EARLIEST_US: Final = to_unix_us(datetime.min.replace(tzinfo=UTC))
 _LATEST_US: Final = to_unix_us(datetime.max.replace(tzinfo=UTC))
@@ -59,6 +62,8 @@ def whole(values: Values, *names: str) -> int | None:
         return None
     if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
         value = value.replace(",", "")
+    elif isinstance(value, str) and _GROUPED_BY_A_POINT.fullmatch(value.strip()):
+        raise _ambiguous(names[0], value)
     number = _number(value, names[0])
     if number != number.to_integral_value() or not 0 <= number <= LARGEST_COUNT:
         raise RowError(f"{names[0]} is no count: {str(value)[:64]!r}")
@@ -72,11 +77,15 @@ def usd(values: Values, *names: str) -> Decimal | None:
     if value is None:
         return None
     if isinstance(value, str) and _GROUPED.fullmatch(value.strip()):
-        raise RowError(f"{names[0]} can be read in two ways: {value.strip()[:64]!r}")
+        raise _ambiguous(names[0], value)
     amount = _number(value, names[0])
     if not 0 <= amount <= LARGEST_USD:
         raise RowError(f"{names[0]} is no amount: {str(value)[:64]!r}")
     return amount
+
+
+def _ambiguous(name: str, written: str) -> RowError:
+    return RowError(f"{name} can be read in two ways: {written.strip()[:64]!r}")
 
 
 def _number(value: object, name: str) -> Decimal:

@@ -47,13 +47,15 @@ class ClaudeCode:
 
 @dataclass(slots=True)
 class _Message:
-    """A message so far: its first line without what was said, and the usage of the line that told most."""
+    """A message so far: its first line without what was said, and the usage of the line that told most. `declined`: no
+    line of it has to be paid."""
 
     place: int
     first: Values
     started_at_us: int
     reading: Reading
     latest_us: int
+    declined: bool
     finished: bool = False
 
 
@@ -100,9 +102,10 @@ class _Reader:
         if message is None:
             self._finish_in(_branch(row.values))
             line = {name: value for name, value in row.values.items() if name != "message"}
-            self._messages[key] = _Message(row.place, line, at_us, reading, at_us)
+            self._messages[key] = _Message(row.place, line, at_us, reading, at_us, reading.not_billed)
             return
         message.latest_us = max(message.latest_us, at_us)
+        message.declined &= reading.not_billed
         if (reading.usage.output_tokens or 0) >= (message.reading.usage.output_tokens or 0):
             message.reading = reading
 
@@ -156,5 +159,6 @@ def _event(key: str, message: _Message) -> UsageEvent:
         usage=reading.usage,
         by_model=reading.by_model,
         usage_conflict=reading.usage_conflict,
+        not_billed=message.declined,
         reported_cost_usd=usd(line, "costUSD"),
     )

@@ -36,6 +36,9 @@ Shape: TypeAlias = Literal["csv", "lines", "document", "empty"]
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZIP: Final = b"PK\x03\x04"
+_OF_A_MAC: Final = "__MACOSX/"
+"""Where macOS packs what it knows of a file beside it."""
+
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SEPARATOR: Final = b"sep="
@@ -114,7 +117,7 @@ def _the_file_in(raw: io.BufferedReader[Any], name: str) -> Any:
     """Raises UsageError."""
     try:
         archive = zipfile.ZipFile(raw)
-        (member,) = [one for one in archive.infolist() if not one.is_dir()]
+        (member,) = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith(_OF_A_MAC)]
         return archive.open(member)
     except (ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
         hint = "unpack it, and import the files or their directory"
@@ -228,7 +231,7 @@ def _document_rows(content: IO[bytes]) -> Iterator[Row | LeftOut]:
 
 def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row | LeftOut]:
     csv.field_size_limit(MOST_ITEM_BYTES)
-    head = beginning.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    head = beginning.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     said = head[len(_SEPARATOR) :] if beginning[: len(_SEPARATOR)].lower() == _SEPARATOR else ""
     if said:
         content.readline()
