@@ -25,8 +25,29 @@ def tls_context(origin: Origin, offered: Sequence[str] = ("http/1.1",)) -> ssl.S
     return context
 
 
-async def connected(origin: Origin, protocol: asyncio.Protocol, tls: ssl.SSLContext | None) -> None:
-    """Connect `protocol` with an origin. Raises OSError, ssl.SSLError, UpstreamFailure."""
+async def connected(
+    origin: Origin, protocol: asyncio.Protocol, tls: ssl.SSLContext | None, within_seconds: float
+) -> None:
+    """Connect `protocol` with an origin. Raises UpstreamFailure."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await _connect(origin, protocol, tls)
+    except TimeoutError:
+        raise not_accepted(origin) from None
+    except ssl.SSLError as error:
+        raise UpstreamFailure("tls_failed", f"TLS with {origin.host} failed: {error.reason}") from error
+    except OSError as error:
+        message = f"cannot connect to {origin.host}:{origin.port}: {error.strerror or error}"
+        raise UpstreamFailure("connect_failed", message) from error
+
+
+def not_accepted(origin: Origin) -> UpstreamFailure:
+    """What it is called that an origin let us wait."""
+    return UpstreamFailure("connect_timeout", f"{origin.host}:{origin.port} did not accept a connection in time")
+
+
+async def _connect(origin: Origin, protocol: asyncio.Protocol, tls: ssl.SSLContext | None) -> None:
+    """Raises OSError, ssl.SSLError, UpstreamFailure."""
     loop = asyncio.get_running_loop()
     name = origin.host if tls else None
     if origin.proxy is None:

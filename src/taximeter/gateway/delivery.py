@@ -21,14 +21,13 @@ from taximeter.gateway.refusals import Refusal
 from taximeter.gateway.sniffing import BegunAnswer, begins_as_json, is_untold
 from taximeter.gateway.tap import StreamTap, read_json
 from taximeter.gateway.tools import Tools
-from taximeter.gateway.upstream import Answer, Headers, UpstreamFailure
+from taximeter.gateway.upstream import STATUSES_WITHOUT_BODY, Answer, Headers, UpstreamFailure
 
 TURNS_OF_LAST_LOOK: Final = 3
 """Turns of the event loop in which it takes from a connection what lies there unread."""
 
 COST_HEADER: Final = OURS + b"cost-usd"
 
-_WITHOUT_BODY: Final = frozenset({204, 304})
 _WITH_COST: Final = frozenset({200, 201, 202})
 
 
@@ -112,7 +111,7 @@ class Delivery:
     async def _pass_through(self, answer: Answer, headers: Headers, beginning: bytes = b"") -> None:
         record, poll = self._record, self._poll
         length = self._told.get(b"content-length")
-        if length is not None and answer.status not in _WITHOUT_BODY:
+        if length is not None and answer.status not in STATUSES_WITHOUT_BODY:
             headers.append((b"content-length", length))
         await self._client.start(answer.status, headers)
         chunk = beginning
@@ -165,7 +164,7 @@ class Delivery:
             cost = self._tools.guard("cost_header", self._tools.price, event)
             if isinstance(cost, Cost):
                 headers.append((COST_HEADER, format_usd(cost.total).encode()))
-        if answer.status not in _WITHOUT_BODY:
+        if answer.status not in STATUSES_WITHOUT_BODY:
             headers.append((b"content-length", b"%d" % len(body)))
         await self._client.answer(answer.status, headers, body)
 

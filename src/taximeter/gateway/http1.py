@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-import ssl
 from collections import deque
 from typing import Any, Final, cast
 
@@ -19,12 +18,20 @@ import httptools
 
 from taximeter.core.http_heads import END_OF_HEAD, headers_in
 from taximeter.gateway.connecting import connected, tls_context
-from taximeter.gateway.upstream import Answer, FailureKind, Headers, Origin, Outgoing, UpstreamFailure, UpstreamSettings
+from taximeter.gateway.upstream import (
+    BODY_EXPECTED,
+    STATUSES,
+    STATUSES_WITHOUT_BODY,
+    Answer,
+    FailureKind,
+    Headers,
+    Origin,
+    Outgoing,
+    UpstreamFailure,
+    UpstreamSettings,
+)
 
-_BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
-_STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
-_STATUSES: Final = range(200, 600)
 _JOIN_BYTES_MAX: Final = 64 * 1024
 """Request bodies up to this size travel in one write with their head; copying larger ones would cost more."""
 
@@ -73,7 +80,7 @@ class Http1:
 def _wire(pool: _Pool, request: Outgoing) -> tuple[bytes, bytes]:
     """Head and body as they are written; a small body is already part of the head."""
     body, lines = request.body, [*map(b": ".join, request.headers)]
-    if body or request.method in _BODY_EXPECTED:
+    if body or request.method in BODY_EXPECTED:
         lines.append(b"content-length: %d" % len(body))
     lines.append(b"\r\n")
     joined, apart = (body, b"") if len(body) <= _JOIN_BYTES_MAX else (b"", body)
@@ -148,18 +155,8 @@ class _Pool:
         raise UpstreamFailure("no_free_connection", message)
 
     async def _connect(self) -> _Connection:
-        origin, connection = self.origin, _Connection(self)
-        try:
-            async with asyncio.timeout(self.settings.connect_seconds):
-                await connected(origin, connection, self._tls)
-        except TimeoutError:
-            message = f"{origin.host}:{origin.port} did not accept a connection in time"
-            raise UpstreamFailure("connect_timeout", message) from None
-        except ssl.SSLError as error:
-            raise UpstreamFailure("tls_failed", f"TLS with {origin.host} failed: {error.reason}") from error
-        except OSError as error:
-            message = f"cannot connect to {origin.host}:{origin.port}: {error.strerror or error}"
-            raise UpstreamFailure("connect_failed", message) from error
+        connection = _Connection(self)
+        await connected(self.origin, connection, self._tls, self.settings.connect_seconds)
         return connection
 
     def release(self, connection: _Connection) -> None:
@@ -430,7 +427,7 @@ class _Connection(asyncio.Protocol):
         self._head = behind if self._interim else b""
         if self._interim:
             return
-        if status not in _STATUSES:
+        if status not in STATUSES:
             self._fail("protocol_error", f"{self._pool.origin.host} answered with the status {status}")
             return
         self.status = status
@@ -438,7 +435,7 @@ class _Connection(asyncio.Protocol):
         self.framed = not _FRAMING.isdisjoint(dict(headers))
         self._head_done = True
         self._keep = self._parser.should_keep_alive()
-        if self._head_request or status in _STATUSES_WITHOUT_BODY:
+        if self._head_request or status in STATUSES_WITHOUT_BODY:
             self._keep = False
             self._complete = True
         self._wake()

@@ -8,11 +8,10 @@ at it (RFC 9113, 8.7). A server that does not speak HTTP/2 is asked in HTTP/1.1 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from typing import Final, cast
 
-from taximeter.gateway.connecting import connected, tls_context
+from taximeter.gateway.connecting import connected, not_accepted, tls_context
 from taximeter.gateway.http1 import Http1
 from taximeter.gateway.http2_connection import (
     EXCHANGES_BEFORE_TOLD,
@@ -188,16 +187,7 @@ class _Pool:
 
     async def _connect(self) -> None:
         origin, connection = self.origin, Connection(self.origin, self.settings, self._changed, self._each)
-        try:
-            async with asyncio.timeout(self.settings.connect_seconds):
-                await connected(origin, connection, self._tls)
-        except TimeoutError:
-            raise self._not_accepted() from None
-        except ssl.SSLError as error:
-            raise UpstreamFailure("tls_failed", f"TLS with {origin.host} failed: {error.reason}") from error
-        except OSError as error:
-            message = f"cannot connect to {origin.host}:{origin.port}: {error.strerror or error}"
-            raise UpstreamFailure("connect_failed", message) from error
+        await connected(origin, connection, self._tls, self.settings.connect_seconds)
         if not connection.speaks_http2():
             connection.close()
             raise SpeaksHttp1(f"{origin.host} does not speak HTTP/2")
@@ -206,13 +196,9 @@ class _Pool:
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(self._sweep_seconds, self._sweep)
 
-    def _not_accepted(self) -> UpstreamFailure:
-        message = f"{self.origin.host}:{self.origin.port} did not accept a connection in time"
-        return UpstreamFailure("connect_timeout", message)
-
     def _waited_too_long(self) -> UpstreamFailure:
         if not self.connections:
-            return self._not_accepted()
+            return not_accepted(self.origin)
         return UpstreamFailure("no_free_connection", f"all connections to {self.origin.host} are busy")
 
     def _was_closed(self) -> UpstreamFailure:

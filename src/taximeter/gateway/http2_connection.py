@@ -22,7 +22,17 @@ from h2.exceptions import FrameTooLargeError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from hpack import NeverIndexedHeaderTuple
 
-from taximeter.gateway.upstream import FailureKind, Headers, Origin, Outgoing, UpstreamFailure, UpstreamSettings
+from taximeter.gateway.upstream import (
+    BODY_EXPECTED,
+    STATUSES,
+    STATUSES_WITHOUT_BODY,
+    FailureKind,
+    Headers,
+    Origin,
+    Outgoing,
+    UpstreamFailure,
+    UpstreamSettings,
+)
 
 EXCHANGES_BEFORE_TOLD: Final = 100
 """How many exchanges a connection carries at most before its server has said how many it takes."""
@@ -33,9 +43,6 @@ MOST_REQUESTS: Final = 1_000_000
 WIDEST_BYTES: Final = 2**30
 """The window of the connection."""
 
-_BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
-_STATUSES: Final = range(200, 600)
-_STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 _NOTHING: Final = memoryview(b"")
 _NAMES: Final = {int(code): code.name for code in ErrorCodes}
 _SECRET: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"})
@@ -134,7 +141,7 @@ class Exchange:
         self.status = status
         self.headers = headers
         length = dict(headers).get(b"content-length")
-        if length is not None and not self.for_head and status not in _STATUSES_WITHOUT_BODY:
+        if length is not None and not self.for_head and status not in STATUSES_WITHOUT_BODY:
             self._missing_bytes = int(length)
         self._wake()
 
@@ -250,7 +257,7 @@ class Connection(asyncio.Protocol):
         body = request.body
         head = [(b":method", request.method), *self._address, (b":path", request.target)]
         head += [NeverIndexedHeaderTuple(*one) if one[0] in _SECRET else one for one in request.headers]
-        if body or request.method in _BODY_EXPECTED:
+        if body or request.method in BODY_EXPECTED:
             head.append((b"content-length", b"%d" % len(body)))
         number = self._h2.get_next_available_stream_id()
         try:
@@ -458,7 +465,7 @@ def _head_in(raw: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers]:
         else:
             headers.append((bytes(name), bytes(value)))
     status = int(said) if said.isdigit() else 0
-    if status not in _STATUSES:
+    if status not in STATUSES:
         raise ValueError(f"the status {status}")
     return status, headers
 

@@ -11,6 +11,12 @@ from taximeter.core.facts import fact
 
 Headers = list[tuple[bytes, bytes]]
 
+BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+"""Methods of requests that tell the length of their body, be it nothing."""
+STATUSES: Final = range(200, 600)
+"""Of answers."""
+STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
+
 FailureKind = Literal[
     "connect_failed",
     "connect_timeout",
