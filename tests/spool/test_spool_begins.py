@@ -290,7 +290,7 @@ def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(tmp_pa
 
 @pytest.mark.parametrize(
     ("sync_interval_ms", "waits"),
-    [(1000, [0.2] * 5), (500, [0.2, 0.2, 0.1]), (BEGIN_LOOK_MS, [0.2]), (50, [0.05])],
+    [(1000, [0.25] * 4), (600, [0.25, 0.25, 0.1]), (BEGIN_LOOK_MS, [0.25]), (50, [0.05])],
 )
 def test_a_long_wait_for_the_next_fsync_has_turns_in_it(
     tmp_path: Path, sync_interval_ms: int, waits: list[float]

@@ -17,7 +17,7 @@ from taximeter.clock import SystemClock
 from taximeter.errors import SpoolError
 from taximeter.spool import Segment, Spool, SpoolLimits, list_segments, writer
 from taximeter.spool.liveness import lock_path
-from taximeter.spool.writer import LOOK_SECONDS, RETRY_SECONDS, SURVEY_SECONDS
+from taximeter.spool.writer import FULL_LOOK_SECONDS, LOOK_SECONDS, RETRY_SECONDS, SURVEY_SECONDS
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ def test_a_full_directory_refuses_counts_says_so_and_recovers(tmp_path: Path, cl
     for segment in list_segments(tmp_path):
         if segment.sealed:
             segment.path.unlink()
-    clock.seconds += 2
+    clock.seconds += FULL_LOOK_SECONDS
     spool.flush()  # looks around, and finds room
-    clock.seconds += 2
+    clock.seconds += RETRY_SECONDS
     spool.flush()
     assert spool.health().problem is None
     assert spool.health().waiting_lines == 0
@@ -189,7 +189,7 @@ def test_room_that_is_freed_in_a_full_directory_is_noticed_at_the_next_look(tmp_
     assert not all(spool.append(b'{"a":1}') for _ in range(20))
 
     others.unlink()
-    clock.seconds += LOOK_SECONDS
+    clock.seconds += FULL_LOOK_SECONDS
     spool.flush()
     clock.seconds += RETRY_SECONDS
 
@@ -220,7 +220,7 @@ def test_a_deleted_directory_loses_nothing_that_is_still_open(spool: Spool, cloc
     for path in spool.directory.iterdir():
         path.unlink()
     spool.directory.rmdir()
-    clock.seconds += 2
+    clock.seconds += LOOK_SECONDS
     spool.flush()  # notices
     spool.flush()  # rescues
     spool.append(b'{"a":2}')

@@ -40,18 +40,21 @@ if TYPE_CHECKING:
 RETRY_SECONDS: Final = 0.1
 """Pause between two attempts to write to a disk that refused."""
 
-LOOK_SECONDS: Final = 1.0
-"""Pause between two looks whether our files are still there."""
+LOOK_SECONDS: Final = 5.0
+"""Pause between two looks whether our files are still there. Whether the one that is written to is still ours is asked
+before each `fsync` as well."""
 
 SURVEY_SECONDS: Final = 10.0
-"""Pause between two looks at how full the directory is, which ask for the size of each segment in it. While there is no
-room for another segment each look is one of these."""
+"""Pause between two looks at how full the directory is, which ask for the size of each segment in it."""
+
+FULL_LOOK_SECONDS: Final = 1.0
+"""Pause between two looks while there is no room for another segment: each asks how full the directory is."""
 
 BEGIN_AFTER_MS: Final = 50
 """How long a call is open at least before its begin record is written: a short one needs none."""
 
-BEGIN_LOOK_MS: Final = 200
-"""Pause between two looks for calls that are open."""
+BEGIN_LOOK_MS: Final = 250
+"""Pause between two looks for calls that are open. Waking a thread takes longer than looking."""
 
 BEGIN_WITHIN_MS: Final = BEGIN_AFTER_MS + BEGIN_LOOK_MS
 """How long a call may be open before its begin record is written, an fsync under way not counted. A process that is
@@ -648,7 +651,7 @@ class Spool:
             current = self._files.current
             if current is not None and now - current.opened_at >= self.limits.segment_age_seconds:
                 self._retire()
-            due = now - self._looked_at >= LOOK_SECONDS
+            due = now - self._looked_at >= (FULL_LOOK_SECONDS if self._short_of_room else LOOK_SECONDS)
         self._sync_written()
         if due:
             self._look_around()
@@ -673,8 +676,11 @@ class Spool:
                 self._note(error)
 
     def _survey_is_due(self) -> bool:
-        short = self._directory_room < self.limits.segment_bytes
-        return short or self._clock.monotonic() - self._surveyed_at >= SURVEY_SECONDS
+        return self._short_of_room or self._clock.monotonic() - self._surveyed_at >= SURVEY_SECONDS
+
+    @property
+    def _short_of_room(self) -> bool:
+        return self._directory_room < self.limits.segment_bytes
 
     def _seems_removed(self) -> bool:
         return bool(self._files.name) and not (self._holds_lock() and self._holds_current())
