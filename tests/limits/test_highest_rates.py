@@ -36,11 +36,18 @@ def per_million(rates: Rates | None) -> tuple[float, float]:
         (CallKind("google-vertex", "gemini-2.5-pro"), (1.25, 10)),
         (CallKind("openai", "gpt-4.1"), (2, 8)),
         (CallKind("openai", "gpt-4.1", "priority"), (3.5, 14)),
+        (CallKind("openrouter", "openai/gpt-4o-mini", others=("openai/gpt-4o-mini", "openai/o1-pro")), (150, 600)),
         (CallKind("openrouter", "google/gemini-2.5-flash-image"), (0.3, 30)),  # pictures are the dearest that it writes
     ],
 )
 def test_the_dearest_rates_of_a_kind_of_call(book: PriceBook, kind: CallKind, expected: tuple[float, float]) -> None:
     assert per_million(HighestRates(lambda: book)(kind, 1_000, NOON)) == expected
+
+
+def test_a_unit_of_search_has_its_price_and_a_reranking_holds_as_many_as_it_is_billed_by(book: PriceBook) -> None:
+    rates = HighestRates(lambda: book)(CallKind("cohere", "rerank-v3.5"), 1_000, NOON)
+    assert rates is not None
+    assert rates.searching(3).nano_usd(1_000, 0) == 3 * 2_000_000
 
 
 def test_a_price_that_rises_within_the_hour_is_held_from_then_on(tmp_path: Path) -> None:

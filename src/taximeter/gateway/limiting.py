@@ -20,7 +20,7 @@ from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailab
 from taximeter.gateway.tools import Price
 from taximeter.limits.ahead import Ahead
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
-from taximeter.limits.bounds import bound_of, hears, tier_asked
+from taximeter.limits.bounds import bound_of, hears, models_beside, tier_asked
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
@@ -184,7 +184,7 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
     size_bytes, readable = len(asking.body), asking.body.lstrip()[:1] == b"{"
     if payload and not readable:  # it came packed
         size_bytes = len(msgspec.json.encode(payload))
-    prompt = prompt_of(payload, size_bytes)
+    prompt = prompt_of(payload, size_bytes, begun.provider, call.facts.model)
     flavour = None if call.flavour is None else call.flavour.name
     bound = bound_of(flavour, call.facts, payload, size_bytes, guard.prompts.beginning(prompt))
     if not asking.body:
@@ -201,6 +201,7 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
         who.tenant,
         hears(payload),
         bound.caches_for_an_hour,
+        models_beside(payload),
     )
     subject = subject_of(who, provider=begun.provider, model=call.facts.model, key_id=begun.api_key_id)
     ahead_tokens = ahead.tokens(begun.provider, begun.started_at_us)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -11,6 +11,7 @@ from taximeter.core.usage import Usage
 from taximeter.limits.amounts import nano_usd
 from taximeter.limits.verdict import CallKind, Rates
 from taximeter.pricing import Priceable, PriceBook
+from taximeter.pricing.explain import PriceListing
 from taximeter.pricing.meter import Meter
 from taximeter.pricing.rates import TOKENS_PER_RATE
 from taximeter.pricing.resolve import ALWAYS_US, NEVER_US
@@ -55,17 +56,29 @@ class HighestRates:
         return held.rates
 
     def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> _Held:
-        call = Priceable(kind.provider, kind.model, at_us, request_model=kind.model, team=kind.team, tenant=kind.tenant)
         regions = {_DEAREST_REGIONS.get(book.name_of(kind.provider)), None}
-        served = [replace(call, service_tier=tier, region=region) for tier in {kind.tier, None} for region in regions]
-        listings = [book.listing(one) for one in served]
-        found = [_rates(one.answer, kind, input_tokens) for one in listings if isinstance(one.answer, Meter)]
-        rates = Rates(*(max(rate) for rate in zip(*found, strict=True))) if found else _of_the_dearest(book, call)
-        return _Held(
-            rates,
-            max((one.from_us for one in listings if one.from_us is not None), default=ALWAYS_US),
-            min((one.until_us for one in listings if one.until_us is not None), default=NEVER_US),
-        )
+        found, listings = list[Rates](), list[PriceListing]()
+        for model in dict.fromkeys((kind.model, *kind.others)):
+            call = Priceable(kind.provider, model, at_us, request_model=model, team=kind.team, tenant=kind.tenant)
+            calls = [
+                replace(call, service_tier=tier, region=region) for tier in {kind.tier, None} for region in regions
+            ]
+            listed = [book.listing(one) for one in calls]
+            listings += listed
+            rated = [_rates(one.answer, kind, input_tokens) for one in listed if isinstance(one.answer, Meter)]
+            dearest = None if rated else _of_the_dearest(book, call)
+            if not rated and dearest is None:
+                return _held(None, listings)
+            found += rated if dearest is None else [dearest]
+        return _held(Rates(*(max(rate) for rate in zip(*found, strict=True))), listings)
+
+
+def _held(rates: Rates | None, listings: Sequence[PriceListing]) -> _Held:
+    return _Held(
+        rates,
+        max((one.from_us for one in listings if one.from_us is not None), default=ALWAYS_US),
+        min((one.until_us for one in listings if one.until_us is not None), default=NEVER_US),
+    )
 
 
 def _rates(meter: Meter, kind: CallKind, input_tokens: int) -> Rates:
@@ -73,11 +86,12 @@ def _rates(meter: Meter, kind: CallKind, input_tokens: int) -> Rates:
     cards = [rates.tokens, *(step.tokens for step in rates.steps if step.over < input_tokens)]
     heard = _HEARD if kind.with_audio else ()
     read = (*_READ, *((_READ_FOR_AN_HOUR,) if kind.caches_for_an_hour else ()), *heard)
-    fee = rates.units.get("requests")
+    fee, search = rates.units.get("requests"), rates.units.get("search_units")
     return Rates(
         _pico(max((card[name] for card in cards for name in read if name in card), default=Decimal(0))),
         _pico(max((card[name] for card in cards for name in (*_WRITTEN, *heard) if name in card), default=Decimal(0))),
         0 if fee is None else nano_usd(fee.charge(1)),
+        0 if search is None else nano_usd(search.charge(1)),
     )
 
 

@@ -14,7 +14,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 LEAST_BYTES: Final = 2_048
 """Prompts below are not worth remembering: their bytes bound them well enough."""
@@ -35,20 +35,38 @@ class Prompt:
     sizes: tuple[int, ...]
 
 
+class Known(NamedTuple):
+    """The beginning of a prompt that was sent before: its tokens, its bytes, its messages."""
+
+    tokens: int = 0
+    size_bytes: int = 0
+    messages: int = 0
+
+    def rest_of(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A request without these messages."""
+        name = _sequence_in(payload) if self.messages else None
+        return payload if name is None else {**payload, name: payload[name][self.messages :]}
+
+
+NOTHING_KNOWN: Final = Known()
+
+
 class KnownPrompts:
     """The counts of prompts that were answered. For one thread, or under the guard's lock."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[bytes, int] = OrderedDict()
 
-    def beginning(self, prompt: Prompt | None) -> tuple[int, int]:
-        """The tokens of the longest beginning that is known, and its bytes; (0, 0) of nothing."""
-        for digest, size in zip(reversed(prompt.digests), reversed(prompt.sizes), strict=True) if prompt else ():
-            count = self._counts.get(digest)
+    def beginning(self, prompt: Prompt | None) -> Known:
+        """The longest beginning that is known."""
+        if prompt is None:
+            return NOTHING_KNOWN
+        for place in reversed(range(len(prompt.digests))):
+            count = self._counts.get(prompt.digests[place])
             if count is not None:
-                self._counts.move_to_end(digest)
-                return count, size
-        return 0, 0
+                self._counts.move_to_end(prompt.digests[place])
+                return Known(count, prompt.sizes[place], place + 1)
+        return NOTHING_KNOWN
 
     def learn(self, prompt: Prompt | None, input_tokens: int) -> None:
         """The provider has said how many tokens a prompt was."""
@@ -60,14 +78,22 @@ class KnownPrompts:
             self._counts.popitem(last=False)
 
 
-def prompt_of(payload: Mapping[str, Any], size_bytes: int) -> Prompt | None:
-    """The prompt of a request; None for one that is short, or is no list of messages."""
+def _sequence_in(payload: Mapping[str, Any]) -> str | None:
+    return next((name for name in _SEQUENCES if isinstance(payload.get(name), list)), None)
+
+
+def prompt_of(payload: Mapping[str, Any], size_bytes: int, provider: str, model: str | None) -> Prompt | None:
+    """The prompt of a request; None for one that is short, or is no list of messages.
+
+    The same words are other tokens to another model, which may be named by the path alone.
+    """
     if size_bytes < LEAST_BYTES:
         return None
-    name = next((name for name in _SEQUENCES if isinstance(payload.get(name), list)), None)
+    name = _sequence_in(payload)
     if name is None or not payload[name]:
         return None
     digest = hashlib.blake2b(digest_size=16)
+    _add(digest, [provider, model])
     size = _add(digest, [payload.get(name) for name in _ELSEWHERE])
     digests, sizes = [], []
     for message in payload[name]:

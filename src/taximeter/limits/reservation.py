@@ -113,7 +113,7 @@ class Reservation:
             held_exactly = next((one for one in money if one.exact), None)
             if rates is None and held_exactly is not None:
                 return self._no_bound(held_exactly, "no price bounds its model", "no_price")
-            self._rates = rates or NOT_PRICED
+            self._rates = (rates or NOT_PRICED).searching(self._bound.searches)
         return None
 
     def _no_bound(self, ruled: Ruled, why: str, reason: Literal["no_bound", "no_price"]) -> Refused:

@@ -22,11 +22,17 @@ NEVER_AGAIN_SECONDS: Final = 3600
 
 
 class Rates(NamedTuple):
-    """The most that is charged: pico-USD for a token read and for one written, nano-USD for the request."""
+    """The most that is charged: pico-USD for a token read and for one written, nano-USD for the request and for a unit
+    of search."""
 
     read: int
     written: int
     fee: int
+    search: int = 0
+
+    def searching(self, units: int) -> Rates:
+        """The same, where the request brings so many units of search."""
+        return self if not units or not self.search else self._replace(fee=self.fee + units * self.search)
 
     def nano_usd(self, input_tokens: int, output_tokens: int) -> int:
         """Whole nano-USD, rounded up."""
@@ -51,6 +57,8 @@ class CallKind(NamedTuple):
     tenant: str | None = None
     with_audio: bool = False
     caches_for_an_hour: bool = False
+    others: tuple[str, ...] = ()
+    """Models that may answer instead."""
 
 
 HighestRates = Callable[[CallKind, int, int], Rates | None]

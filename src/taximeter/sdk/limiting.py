@@ -49,7 +49,7 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
     """What is asked about a call. Its streams are not cut, so all that they may write is held."""
     import json
 
-    from taximeter.limits.bounds import bound_of, hears, tier_asked
+    from taximeter.limits.bounds import bound_of, hears, models_beside, tier_asked
     from taximeter.limits.rules import subject_of
     from taximeter.limits.verdict import Ask, CallKind
 
@@ -64,6 +64,7 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
         who.tenant,
         hears(payload),
         bound.caches_for_an_hour,
+        models_beside(payload),
     )
     subject = subject_of(who, provider=call.host.provider, model=call.facts.model)
     return Ask(call.event_id, call.started_at_us, subject, kind, bound, size_bytes)

@@ -97,6 +97,7 @@ class CallBoundShape(BaseModel):
     caches_for_an_hour: bool = False
     unbounded: str | None = Field(default=None, description="why nothing can be said")
     usual_allowance: int = Field(default=32_768, ge=0, description="given to a request that states none")
+    searches: int = Field(default=0, ge=0, description="units of search, of a reranking")
 
 
 class CallKindShape(BaseModel):
@@ -108,6 +109,7 @@ class CallKindShape(BaseModel):
     tenant: str | None = None
     with_audio: bool = False
     caches_for_an_hour: bool = False
+    others: tuple[str, ...] = Field(default=(), description="models that may answer instead")
 
 
 class AdmissionWish(BaseModel):

@@ -2132,6 +2132,12 @@ export interface components {
              */
             output_tokens?: number | null;
             /**
+             * Searches
+             * @description units of search, of a reranking
+             * @default 0
+             */
+            searches: number;
+            /**
              * Unbounded
              * @description why nothing can be said
              */
@@ -2152,6 +2158,12 @@ export interface components {
             caches_for_an_hour: boolean;
             /** Model */
             model?: string | null;
+            /**
+             * Others
+             * @description models that may answer instead
+             * @default []
+             */
+            others: string[];
             /** Provider */
             provider?: string | null;
             /** Team */
