@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -30,6 +29,7 @@ from taximeter.pricing.resolve import (
     narrowed,
 )
 from taximeter.pricing.snapshot import Snapshots, bundled
+from taximeter.pricing.spelling import place_named, routed, spellings
 
 MOST_RESOLUTIONS: Final = 4096
 """Kinds of calls kept resolved; beyond it the book starts afresh."""
@@ -256,34 +256,48 @@ class PriceBook:
         name = (provider or "").lower()
         return self._synonyms.get(name, name)
 
+    def _our_name(self, party: Party) -> str:
+        return next((self.name_of(name) for name in party.providers), "")
+
     def _party(self, call: Priceable, model: str | None) -> Party:
         provider = (call.provider or "").lower()
         name = self.name_of(provider)
-        region = call.region.lower() if call.region else None
-        return Party(frozenset({provider, name}), (model or "").lower(), region, call.team, call.tenant)
+        model = (model or "").lower()
+        region = place_named(model, name) or (call.region.lower() if call.region else None)
+        return Party(frozenset({provider, name}), model, region, call.team, call.tenant)
 
     def _listed_name(self, party: Party) -> str | None:
         names = (self._listed_as.get(name, name) for name in sorted(party.providers))
         return next((name for name in names if self.snapshots.has_provider(name)), None)
 
     def _spellings(self, question: Question, name: str) -> list[str]:
-        """A name with and without what stands before it (`models/`, an ARN, the provider's own name), the one that
-        price lists use first: a list may match the longer one too, but then what we correct of it would be missed."""
+        """A name with and without what stands before it (`models/`, an ARN, the provider's own name) or behind it,
+        the one that price lists use first: a list may match the longer one too, but then what we correct of it would
+        be missed."""
         first, _, rest = name.partition("/")
         ours = rest and (first == question.listed_as or self.name_of(first) in question.party.providers)
         without_provider = rest if ours else name
-        others = dict.fromkeys((_PLACE.sub("", without_provider), without_provider))
+        others = dict.fromkeys((*spellings(without_provider, self._our_name(question.party)), without_provider))
         others.pop(name, None)
-        if rest and question.passed_on and self.name_of(first) != first:
-            others[f"{self.name_of(first)}/{rest}"] = None  # a maker by another name of it: `xai/grok-4.3`
+        if question.passed_on:
+            others |= dict.fromkeys(self._passed_on(name, first, rest))
         if not others or self._is_listed_so(question, name):
             return [name, *others]
         return [*others, name]
 
+    def _passed_on(self, name: str, maker: str, model: str) -> Iterator[str]:
+        """What one who sells others' models may call one: its maker by another name (`xai/grok-4.3`), a wish for the
+        host behind it (`openai/gpt-4o:nitro`)."""
+        if model and self.name_of(maker) != maker:
+            yield f"{self.name_of(maker)}/{model}"
+        plain = routed(name, one_price=self.snapshots.find_by_maker(name.partition(":")[0]) is not None)
+        if plain is not None:
+            yield plain
+
     def _is_listed_so(self, question: Question, name: str) -> bool:
         """Whether a price list has a model under a name with a place before it."""
         named = replace(question.party, model=name)
-        entries = (entry for layer in self._layers for entry in layer.about(named))
+        entries = (e for layer in self._layers for e in layer.about(named) if e.action in ("set", "as"))
         if any("/" in pattern and matches(pattern, name) for entry in entries for pattern in entry.match):
             return True
         listed = self.snapshots.find(question.listed_as, name) if question.listed_as else None
@@ -344,11 +358,6 @@ def _candidates(model: str | None, asked: str | None) -> list[str]:
     wanted = (asked or "").lower()
     same = wanted != name and wanted and (name.startswith(wanted) or wanted.endswith(f"/{name}"))
     return [name, wanted] if same else [name]
-
-
-_PLACE: Final = re.compile(r"^(?:.*[/:])?(?:models|foundation-model|inference-profile)/")
-"""What stands before the name in that of a resource: `models/gemini-2.5-pro`, `publishers/google/models/...`,
-`arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0`."""
 
 
 def _bounded(at_us: int) -> int | None:
