@@ -84,6 +84,13 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         ],
     ),
     "openai-cost.csv": ("openai-usage", [{"operation": "bill", "not_billed": True, "reported_cost_usd": "0.0214"}]),
+    "openai-cost-by-user.csv": (
+        "openai-usage",
+        [
+            {"operation": "bill", "reported_cost_usd": "0.003835980000000000000000000000"},
+            {"reported_cost_usd": "0.0125"},
+        ],
+    ),
     "anthropic-usage.json": (
         "anthropic-usage",
         [
@@ -251,6 +258,7 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
         [(1, "input_tokens is no number: 'many'")],
     ),
     "openai-activity.csv": (["nothing was used"], []),
+    "openai-cost-by-user.csv": (["nothing was spent"], []),
     "openai-costs.json": ([], [(1, "an amount in eur: only US dollars are taken")]),
     "litellm.json": (["call_mcp_tool is no call of a model"], []),
     "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
@@ -583,6 +591,26 @@ def test_searches_of_openai_that_differ_in_what_they_are_grouped_by_are_two() ->
     records = openai_records(OPENAI_SEARCHED, {**OPENAI_SEARCHED, "context_level": "low"})
     records += openai_records(OPENAI_LOOKED_UP, {**OPENAI_LOOKED_UP, "vector_store_id": "vs_2"})
     assert len({record["event_id"] for record in records}) == 4
+
+
+OPENAI_SPENT = {"object": "organization.costs.result", "amount": {"value": 0.5, "currency": "usd"}}
+OPENAI_USED = {"object": "organization.usage.completions.result", "input_tokens": 9, "num_model_requests": 1}
+
+
+@pytest.mark.parametrize("name", ["user_id", "user_email", "api_source", "organization_id", "what_comes_next_year"])
+@pytest.mark.parametrize("result", [OPENAI_SPENT, OPENAI_USED], ids=["a bill", "usage"])
+def test_results_of_openai_that_differ_in_anything_they_are_grouped_by_are_two(
+    name: str, result: dict[str, Any]
+) -> None:
+    records = openai_records(*({**result, name: value} for value in (None, "a", "b")))
+    assert len({record["event_id"] for record in records}) == 3
+
+
+def test_a_bill_of_openai_is_the_same_whether_its_names_stand_beside_its_ids_or_not() -> None:
+    grouped = {**OPENAI_SPENT, "project_id": "proj_a", "user_id": "user-1", "line_item": "gpt-4o, input"}
+    names = {"project_name": "Chat", "user_email": "ann@shop.example", "organization_id": "org-1", "quantity": 7}
+    records = openai_records(grouped, {**grouped, **names, "organization_name": "Acme", "quantity_unit": "tokens"})
+    assert len({record["event_id"] for record in records}) == 1
 
 
 def openai_records(*results: dict[str, Any]) -> list[Mapping[str, Any]]:

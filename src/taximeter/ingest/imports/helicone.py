@@ -22,7 +22,8 @@ _OF_ITS_OWN: Final[dict[str, tuple[Status, str | None]]] = {
     "-3": ("cancelled", None),
     "-4": ("error", "threat"),
 }
-"""Helicone's own numbers, where a request has no HTTP status: how it ended, and the kind of error."""
+"""Helicone's own numbers, where a request has no HTTP status: how it ended, and the kind of error. Its page calls them
+timeout, cancelled and threat, and -2 pending (`statusBadge.tsx`); -1 is also an answer that it could not read."""
 
 _NO_REFERENCE: Final = "00000000-0000-0000-0000-000000000000"
 _PROPERTIES: Final = {

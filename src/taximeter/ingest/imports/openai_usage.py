@@ -6,6 +6,7 @@ that the dashboard exports of activity and cost. A CSV row is a result with its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -44,6 +45,13 @@ _GROUPS: Final = ("project_id", "user_id", "api_key_id", "model", "batch", "serv
 _SEARCH_GROUPS: Final = ("context_level", "vector_store_id")
 """What searches can be grouped by besides."""
 
+_BILLED_BY: Final = ("line_item", "project_id", "api_key_id")
+_NO_GROUPS: Final = frozenset(
+    ("object", "start_time", "end_time", "start_time_iso", "end_time_iso", "amount_currency", "quantity_unit")
+)
+"""Texts of a result that say nothing of whose it is."""
+
+_NUMBER: Final = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 _DAY_US: Final = 86_400_000_000
 
 
@@ -97,9 +105,10 @@ def _bill(result: Values, start_us: int, end_us: int) -> UsageEvent:
     cost = usd(amount, "value") if amount else usd(result, "amount_value")
     if cost is None:
         raise Skipped("nothing was spent")
-    item, project = text(result, "line_item"), text(result, "project_id")
+    item, project, key = (text(result, name) for name in _BILLED_BY)
+    further = _further_groups(result, _BILLED_BY)
     return UsageEvent(
-        event_id=import_id(start_us, "openai-cost", end_us, item, project, text(result, "api_key_id")),
+        event_id=import_id(start_us, "openai-cost", end_us, item, project, key, *further),
         started_at_us=start_us,
         source="import",
         status="ok",
@@ -112,6 +121,23 @@ def _bill(result: Values, start_us: int, end_us: int) -> UsageEvent:
     )
 
 
+def _further_groups(result: Values, named: tuple[str, ...]) -> list[str]:
+    """What else a result is grouped by: none of it may be missed, or two results are taken for one.
+
+    The name beside an id says nothing more, nor does the organization of a project; numbers are amounts.
+    """
+    said = {name: value for name in result if name not in named and (value := _in_words(result, name))}
+    known_by_id = {name for name in said if text(result, f"{name.rpartition('_')[0]}_id") not in (None, said[name])}
+    if text(result, "project_id"):
+        known_by_id |= {name for name in said if name.startswith("organization_")}
+    return sorted(f"{name}={value}" for name, value in said.items() if name not in known_by_id)
+
+
+def _in_words(result: Values, name: str) -> str | None:
+    value = text(result, name) if isinstance(result[name], str) and name not in _NO_GROUPS else None
+    return None if value is None or _NUMBER.fullmatch(value) else value
+
+
 def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
     kind = (text(result, "object") or f"{_PREFIX}completions.result").removeprefix(_PREFIX).removesuffix(".result")
     if kind not in _OPERATIONS:
@@ -121,8 +147,9 @@ def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
         raise Skipped("nothing was used")
     groups = [text(result, name) for name in _GROUPS]
     groups += [f"{name}={value}" for name in _SEARCH_GROUPS if (value := text(result, name))]
+    further = _further_groups(result, _GROUPS + _SEARCH_GROUPS)
     return UsageEvent(
-        event_id=import_id(start_us, "openai-usage", kind, end_us, *groups),
+        event_id=import_id(start_us, "openai-usage", kind, end_us, *groups, *further),
         started_at_us=start_us,
         source="import",
         status="ok",
