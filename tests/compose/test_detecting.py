@@ -178,6 +178,17 @@ def test_calls_of_the_minute_of_a_restart_are_counted_when_it_is_over(history: H
     assert len(history.metadata.findings.open()) == 1
 
 
+@pytest.mark.parametrize("begins", [0.5, 1.02, 7.5, 59.9])
+def test_a_start_within_the_very_first_hour_of_calls_learns_from_there(history: History, begins: float) -> None:
+    history.calls(FIRST, FIRST + 1)
+    clock = Clock(FIRST + begins)
+    watching = history.detecting(clock)
+    for _ in range(5):
+        watching.turn()
+        clock.minute += 0.5
+    assert watching.findings.open() == []
+
+
 def test_hours_that_are_read_at_once_are_learnt_as_minute_by_minute(history: History) -> None:
     begins, ends = NOW - 200, NOW
     history.calls(begins + 100, ends, user_id="late")

@@ -162,7 +162,8 @@ class Detecting:
         kept = self._kept_until(last)
         if kept is None:
             detection, self._complete, self._since_us = detection_for(self._settings), -1, now_us
-            begins = self._signals.first_minute(now_us - HISTORY_US, now_us)
+            first = self._signals.first_minute(now_us - HISTORY_US, now_us)
+            begins = last if first is None else min(first, last)  # it knows nothing before it has taken in a minute
         else:
             detection, self._complete, self._since_us = kept.detection, kept.minute, kept.since_us
             begins = kept.minute + 1
@@ -170,7 +171,7 @@ class Detecting:
         self._look_up(detection, now_us)
         if kept is not None:
             self._amend(detection)
-        if not self._learn(detection, last if begins is None else begins, last):
+        if not self._learn(detection, begins, last):
             return None
         self.findings.keep(_ended(one, (self._complete + 1) * MINUTE_US) for one in self._take_up(detection))
         return detection
