@@ -186,6 +186,29 @@ def test_a_clock_that_jumps_back_finds_what_it_left(counters: Counters) -> None:
     assert standing(counters, rolling(100, 40)) == (40, 0)
 
 
+def test_to_a_call_of_a_while_ago_counts_the_fullest_window_it_is_in_and_not_all_that_came_since(
+    counters: Counters,
+) -> None:
+    for step in range(0, 240, 10):
+        settle(counters, f"b{step}", Claim(rolling(step, step - 60), 10))
+    assert standing(counters, rolling(230, 170)) == (70, 0)
+    assert standing(counters, rolling(100, 40)) == (70, 0)
+    settle(counters, "peak", Claim(rolling(130, 70), 25))
+    assert standing(counters, rolling(100, 40)) == (95, 0)
+    assert standing(counters, rolling(65, 5)) == (70, 0)
+    assert standing(counters, rolling(70, 10)) == (95, 0)
+    assert standing(counters, rolling(195, 135)) == (70, 0)
+    assert standing(counters, rolling(190, 130)) == (95, 0)
+
+
+def test_a_call_of_a_while_ago_holds_more_as_long_as_its_own_windows_have_room(counters: Counters) -> None:
+    reserve(counters, "long", Claim(rolling(0, -60), 5))
+    for step in range(0, 240, 10):
+        settle(counters, f"b{step}", Claim(rolling(step, step - 60), 10))
+    assert counters.extend("long", [Claim(rolling(0, -60), 25)], now_us=NOW, expires_us=LATER) is None
+    assert counters.extend("long", [Claim(rolling(0, -60), 1)], now_us=NOW, expires_us=LATER) == [(70, 30)]
+
+
 def test_what_the_store_knows_is_booked_at_least(counters: Counters) -> None:
     settle(counters, "a", Claim(DAY, 30), Claim(rolling(10, 0), 30))
     counters.raise_to([Claim(DAY, 50), Claim(MONTH, 20), Claim(rolling(10, 0), 45)], now_us=NOW)

@@ -16,14 +16,37 @@ local buckets = #KEYS - 3
 local function given(i, what) return ARGV[6 + (i - 1) * 6 + what] end
 local function whole(number) return string.format('%.0f', number) end
 
+-- Of a rolling window: what is in it when it ends at the step. When something is in later steps, for a call that began
+-- a while ago or by a clock behind others, the fullest window that the step is in. What left four windows ago is deleted.
 local function spent_of(i)
-  if given(i, 3) == '' then return tonumber(redis.call('HGET', KEYS[3 + i], 's') or '0') end
-  local reach, sum, rows = tonumber(given(i, 4)), 0, redis.call('HGETALL', KEYS[3 + i])
+  local key = KEYS[3 + i]
+  if given(i, 3) == '' then return tonumber(redis.call('HGET', key, 's') or '0') end
+  local at, reach = tonumber(given(i, 3)), tonumber(given(i, 4))
+  local length, spent, later, rows = at - reach, 0, {}, redis.call('HGETALL', key)
+  local amounts, order = {}, {}
   for r = 1, #rows, 2 do
     local step = tonumber(rows[r])
-    if step and step >= reach then sum = sum + tonumber(rows[r + 1]) end
+    if step and step < reach - 3 * length then
+      redis.call('HDEL', key, rows[r])
+    elseif step and step >= reach and step <= at + length then
+      amounts[step] = tonumber(rows[r + 1])
+      order[#order + 1] = step
+      if step <= at then spent = spent + amounts[step] else later[#later + 1] = step end
+    end
   end
-  return sum
+  if #later == 0 then return spent end
+  table.sort(order)
+  table.sort(later)
+  local most, first = spent, 1
+  for _, last in ipairs(later) do
+    spent = spent + amounts[last]
+    while order[first] < last - length do
+      spent = spent - amounts[order[first]]
+      first = first + 1
+    end
+    if spent > most then most = spent end
+  end
+  return most
 end
 
 local function held_of(i) return tonumber(redis.call('HGET', KEYS[3 + i], 'h') or '0') end

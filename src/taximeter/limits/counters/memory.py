@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,6 +11,9 @@ from taximeter.limits.counters import Bucket, Claims, Standing
 
 MOST_ENDED: Final = 1_000_000
 """Ids of ended calls that are remembered until the store has them (100 MB); beyond it the oldest are forgotten."""
+
+WINDOWS_KEPT: Final = 4
+"""Lengths of a rolling window that are remembered: for calls that began a while ago, and clocks that jump back."""
 
 SWEEP_EVERY: Final = 4_096
 """New counters between two looks for those that may be forgotten."""
@@ -33,12 +36,16 @@ class _Counter:
         self.steps: dict[int, int] | None = None if bucket.step_us is None else {}
 
     def spent_in(self, bucket: Bucket) -> int:
-        """What counts as spent, seen from a bucket: of a rolling window what has not left it."""
-        if self.steps is not None and bucket.reach_us != self.reach_us:
-            self.reach_us = bucket.reach_us
-            self.keep_until_us = max(self.keep_until_us, bucket.keep_until_us)
-            self.spent = sum(amount for step_us, amount in self.steps.items() if step_us >= bucket.reach_us)
-            self._forget_before(2 * bucket.reach_us - (bucket.step_us or 0))
+        """What counts as spent, seen from a bucket: of a rolling window what has not left it. From a step that lies
+        back, of a call that began there: the fullest window that the step is in."""
+        if self.steps is None or bucket.step_us is None or bucket.reach_us == self.reach_us:
+            return self.spent
+        if bucket.reach_us < self.reach_us:
+            return _fullest(self.steps, bucket.step_us, bucket.reach_us)
+        self.reach_us = bucket.reach_us
+        self.keep_until_us = max(self.keep_until_us, bucket.keep_until_us)
+        self.spent = sum(amount for step_us, amount in self.steps.items() if step_us >= bucket.reach_us)
+        self._forget_before(bucket.step_us - WINDOWS_KEPT * (bucket.step_us - bucket.reach_us))
         return self.spent
 
     def post(self, amount: int, step_us: int | None) -> None:
@@ -50,10 +57,25 @@ class _Counter:
             self.spent += amount
 
     def _forget_before(self, moment_us: int) -> None:
-        """A whole window more is kept than counts: a clock may jump back."""
         assert self.steps is not None
         for step_us in [step_us for step_us in self.steps if step_us < moment_us]:
             del self.steps[step_us]
+
+
+def _fullest(steps: Mapping[int, int], step_us: int, reach_us: int) -> int:
+    """The most that a window holds in which a step lies; windows are as long as from `reach_us` to there."""
+    length_us = step_us - reach_us
+    near = sorted((step, amount) for step, amount in steps.items() if reach_us <= step <= step_us + length_us)
+    most = spent = sum(amount for step, amount in near if step <= step_us)
+    first = 0
+    for end_us, amount in near:
+        if end_us > step_us:
+            spent += amount
+            while near[first][0] < end_us - length_us:
+                spent -= near[first][1]
+                first += 1
+            most = max(most, spent)
+    return most
 
 
 class _Hold:
