@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from otlp_spans import CHAT, NOW_US, S, chat, counts, event, spans
+from otlp_spans import CHAT, NOW_US, S, chat, counts, event, events, spans
 
 from taximeter.clock import rfc3339
 from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, best_said, said_by
@@ -311,6 +311,124 @@ def test_openlit_knows_no_price_when_it_says_zero() -> None:
     assert event(S(1, {**chat(5, 1), "gen_ai.usage.cost": 0.5}, scope="openlit"))["reported_cost_usd"] == "0.5"
 
 
+def test_openlit_for_other_languages_is_openlit() -> None:
+    said = {
+        **chat(12, 200),
+        "gen_ai.system": "anthropic",
+        "gen_ai.usage.prompt_tokens_details.cache_read": 9_000,
+        "gen_ai.usage.prompt_tokens_details.cache_write": 1_000,
+        "gen_ai.usage.cost": 0.0,
+    }
+    found = event(S(1, said, scope="openlit.anthropic"))
+    assert counts(found) == {
+        "input_tokens": 10_012,
+        "cache_read_tokens": 9_000,
+        "cache_write_5m_tokens": 1_000,
+        "output_tokens": 200,
+    }
+    for scope in ("openlit.anthropic", "@openlit/instrumentation-anthropic", "openlit.instrumentation.litellm"):
+        assert "reported_cost_usd" not in event(S(1, said, scope=scope))
+
+
+def test_text_that_litellm_counts_apart_was_not_read_from_the_cache() -> None:
+    """OpenInference calls it `cache_input`."""
+    said = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "google",
+        "llm.model_name": "gemini/gemini-3-flash",
+        "llm.token_count.prompt": 1_000,
+        "llm.token_count.completion": 50,
+        "llm.token_count.prompt_details.cache_input": 1_000,
+    }
+    found = event(S(1, said, scope="openinference.instrumentation.litellm"))
+    assert counts(found) == {"input_tokens": 1_000, "output_tokens": 50}
+
+
+def test_a_voice_that_livekit_tells_of_is_counted_as_audio() -> None:
+    said = chat(
+        1_000,
+        500,
+        **{
+            "gen_ai.usage.input_text_tokens": 200,
+            "gen_ai.usage.input_audio_tokens": 800,
+            "gen_ai.usage.input_cached_tokens": 600,
+            "gen_ai.usage.output_text_tokens": 100,
+            "gen_ai.usage.output_audio_tokens": 400,
+        },
+    )
+    assert counts(event(S(1, said, scope="livekit-agents"))) == {
+        "input_tokens": 1_000,
+        "cache_read_tokens": 600,
+        "input_audio_tokens": 800,
+        "output_tokens": 500,
+        "output_audio_tokens": 400,
+    }
+
+
+@pytest.mark.parametrize("nothing", ["none", "unknown", "None"])
+def test_no_model_is_called_none(nothing: str) -> None:
+    """Spring AI says `none` where the answer names no model, as at Bedrock."""
+    said = {"gen_ai.request.model": "us.amazon.nova-pro-v1:0", "gen_ai.response.model": nothing}
+    found = event(S(1, {**chat(5, 1), **said, "gen_ai.provider.name": "bedrock_converse"}))
+    assert (found["provider"], found["request_model"]) == ("aws-bedrock", "us.amazon.nova-pro-v1:0")
+    assert "response_model" not in found
+
+
+# ── LangSmith ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+LANGSMITH_DETAILS: list[tuple[dict[str, Any], dict[str, Any], dict[str, int]]] = [
+    (
+        {"cache_read": 9_000, "ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 700},
+        {},
+        {"cache_read_tokens": 9_000, "cache_write_5m_tokens": 300, "cache_write_1h_tokens": 700},
+    ),
+    (
+        {"audio": None, "cache_read": 9_000},
+        {"audio": None, "reasoning": 150},
+        {"cache_read_tokens": 9_000, "reasoning_tokens": 150},
+    ),
+    (
+        {"audio": 0, "flex_cache_read": 9_000, "flex": 1_012},
+        {"audio": 0, "flex_reasoning": 150, "flex": 50},
+        {"cache_read_tokens": 9_000, "reasoning_tokens": 150, "input_audio_tokens": 0, "output_audio_tokens": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "parts"), LANGSMITH_DETAILS)
+@pytest.mark.parametrize("written", [str, json.dumps])
+def test_langsmith_tells_of_the_parts_in_dictionaries(
+    inputs: dict[str, Any], outputs: dict[str, Any], parts: dict[str, int], written: Any
+) -> None:
+    """Of Python's or in JSON."""
+    said = {
+        **chat(10_012, 200),
+        "langsmith.span.kind": "llm",
+        "gen_ai.usage.total_tokens": 10_212,
+        "gen_ai.usage.input_token_details": written(inputs),
+        "gen_ai.usage.output_token_details": written(outputs),
+        "gen_ai.response.service_tier": "flex",
+    }
+    found = event(S(1, said, scope="langsmith"))
+    assert counts(found) == {"input_tokens": 10_012, "output_tokens": 200, **parts}
+    assert found["service_tier"] == "flex"
+
+
+def test_langsmith_tells_of_a_usage_in_one_object() -> None:
+    usage = {"input_tokens": 50, "output_tokens": 9, "total_tokens": 59, "input_token_details": {"cache_read": 40}}
+    said = {**CHAT, "langsmith.span.kind": "llm", "langsmith.usage_metadata": json.dumps(usage)}
+    found = event(S(1, said, scope="langsmith"))
+    assert counts(found) == {"input_tokens": 50, "cache_read_tokens": 40, "output_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("kind", "called"), [("retriever", "embeddings"), ("prompt", "chat"), ("tool", "execute_tool"), ("chain", "chain")]
+)
+def test_langsmith_calls_more_a_call_than_costs_something(kind: str, called: str) -> None:
+    said = {"gen_ai.operation.name": called, "langsmith.span.kind": kind, "gen_ai.system": "langchain"}
+    assert events(S(1, said, scope="langsmith")) == []
+
+
 # ── providers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -335,6 +453,11 @@ def test_openlit_knows_no_price_when_it_says_zero() -> None:
         ("langchain", None, "claude-sonnet-4-5", "anthropic"),
         ("litellm", None, "groq/llama-4", "groq"),
         ("crewai", "api.deepseek.com", "m", "deepseek"),
+        ("api.groq.com", None, "llama-3.3-70b-versatile", "groq"),
+        ("api.acme.example", None, "mystery", "api.acme.example"),
+        ("AWS Bedrock", None, "mistral.mistral-large-2407-v1:0", "aws-bedrock"),
+        ("Vertex AI", None, "gemini-3-flash", "google-vertex"),
+        ("azure.ai.foundry", None, "gpt-4o", "azure"),
         ("openai", "https://api.groq.com/openai/v1/", "llama", "groq"),
         ("openai", "acme.openai.azure.com", "gpt-4o", "azure"),
         ("openai", "llm.acme.internal", "gpt-4o", "openai"),

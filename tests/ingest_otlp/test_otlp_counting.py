@@ -119,6 +119,29 @@ CACHED: dict[str, Any] = {"input_tokens": 3_000, "output_tokens": 500, "cache_re
         ("strands.telemetry.tracer", "", "anthropic", 5_000),
         ("strands.telemetry.tracer", "", "aws.bedrock", 5_000),
         ("strands.telemetry.tracer", "", "openai", 3_000),
+        ("openlit.instrumentation.claude_agent_sdk", "", "anthropic", 3_000),
+        ("openlit.instrumentation.litellm", "", "anthropic", 3_000),
+        ("@openlit/instrumentation-anthropic", "1.0.0", "anthropic", 5_000),
+        ("@openlit/instrumentation-bedrock", "1.0.0", "aws.bedrock", 5_000),
+        ("@openlit/instrumentation-langchain", "1.0.0", "anthropic", 3_000),
+        ("@openlit/instrumentation-claude-agent-sdk", "1.0.0", "anthropic", 3_000),
+        ("@traceloop/instrumentation-anthropic", "0.25.0", "anthropic", 3_000),
+        ("@traceloop/instrumentation-bedrock", "0.25.0", "aws.bedrock", 3_000),
+        ("openinference.instrumentation.litellm", "1", "aws", 3_000),
+        ("openinference.instrumentation.agno", "1", "Anthropic", 5_000),
+        ("openinference.instrumentation.agno", "1", "AwsBedrock", 5_000),
+        ("openinference.instrumentation.agno", "1", "OpenAI", 3_000),
+        ("openinference.instrumentation.pipecat", "1", "anthropic", 5_000),
+        ("agent_framework", "1", "anthropic", 5_000),
+        ("agent_framework", "1", "aws.bedrock", 5_000),
+        ("agent_framework", "1", "azure.ai.foundry", 3_000),
+        ("org.springframework.boot", "3.5", "anthropic", 5_000),
+        ("org.springframework.boot", "3.5", "bedrock_converse", 5_000),
+        ("org.springframework.boot", "3.5", "openai", 3_000),
+        ("org.springframework.boot", "3.5", "google_genai", 3_000),
+        ("pipecat", "", "anthropic", 5_000),
+        ("pipecat", "", "aws.bedrock", 5_000),
+        ("pipecat", "", "openai", 3_000),
         ("something.else", "", "groq", 3_000),
         ("something.else", "", "acme", 3_000),
     ],
@@ -126,6 +149,31 @@ CACHED: dict[str, Any] = {"input_tokens": 3_000, "output_tokens": 500, "cache_re
 def test_the_input_of_an_emitter(scope: str, version: str, provider: str, input_tokens: int) -> None:
     found = from_emitter(scope, provider, version=version, **CACHED)
     assert (found["input_tokens"], found["cache_read_tokens"], found["output_tokens"]) == (input_tokens, 2_000, 500)
+
+
+@pytest.mark.parametrize(
+    ("scope", "provider", "model", "input_tokens"),
+    [
+        ("agent_framework", "google.vertex.ai", "claude-sonnet-4-5@20250929", 5_000),
+        ("agent_framework", "azure.ai.foundry", "claude-sonnet-4-5", 5_000),
+        ("ai", "vertex.anthropic.messages", "claude-sonnet-4-5@20250929", 5_000),
+        ("ai", "google.vertex.chat", "gemini-3-flash", 3_000),
+        ("openinference.instrumentation.agno", "VertexAI", "claude-sonnet-4-5@20250929", 5_000),
+        ("openinference.instrumentation.agno", "AzureFoundry", "claude-sonnet-4-5", 5_000),
+        ("openinference.instrumentation.anthropic", "google", "claude-sonnet-4-5@20250929", 3_000),
+        ("something.else", "azure", "claude-sonnet-4-5", 3_000),
+        ("strands.telemetry.tracer", "strands-agents", "claude-sonnet-4-5", 5_000),
+        ("strands.telemetry.tracer", "strands-agents", "anthropic/claude-sonnet-4-5", 3_000),
+        ("strands.telemetry.tracer", "strands-agents", "bedrock/us.anthropic.claude-sonnet-4-5-v1:0", 3_000),
+    ],
+)
+def test_claude_at_a_cloud_is_counted_as_claude_is_elsewhere(
+    scope: str, provider: str, model: str, input_tokens: int
+) -> None:
+    """Emitters pass on what the library of Anthropic counts, wherever it calls; LiteLLM, below Strands, adds it up."""
+    said = {f"{USAGE}{name.replace('__', '.')}": value for name, value in CACHED.items()}
+    called = {"gen_ai.operation.name": "chat", "gen_ai.system": provider, "gen_ai.request.model": model}
+    assert event(S(1, {**called, **said}, scope=scope))["input_tokens"] == input_tokens
 
 
 def test_claude_through_bedrock_invoke_is_added_up_by_openinference() -> None:
@@ -162,6 +210,10 @@ def test_vercel_says_with_its_names_which_version_it_is() -> None:
     [
         ("openlit.otel.tracing", "gcp.gemini", None, 650),
         ("opentelemetry.instrumentation.google_genai", "gcp.gemini", None, 500),
+        ("@traceloop/instrumentation-google-generativeai", "gcp.gemini", None, 650),
+        ("agent_framework", "gcp.gemini", None, 650),
+        ("pipecat", "gcp.gemini", None, 650),
+        ("pipecat", "openai", None, 500),
         ("something.else", "xai", 3_650, 650),
         ("something.else", "xai", 3_500, 500),
         ("something.else", "openai", None, 500),

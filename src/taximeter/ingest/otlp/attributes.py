@@ -99,6 +99,15 @@ def _provider(value: object) -> str | None:
     return None if name is None or name.lower() in FRAMEWORKS else name
 
 
+NO_MODELS: Final = frozenset({"none", "unknown"})
+"""What some emitters say for a model that they do not know."""
+
+
+def _model(value: object) -> str | None:
+    name = read_text(value)
+    return None if name is None or name.lower() in NO_MODELS else name
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One of our fields. The first of `names` that has a readable value gives it.
@@ -144,23 +153,31 @@ ROWS: Final = (
     ),
     _text(
         "operation",
+        "langsmith.span.kind",
+        "ai.operationId",
         "gen_ai.operation.name",
         "openinference.span.kind",
         "llm.request.type",
         "traceloop.span.kind",
-        "ai.operationId",
         "langfuse.observation.type",
     ),
-    _text("request_model", "gen_ai.request.model", "llm.request.model_name", "ai.model.id", "embedding.model_name"),
-    _text(
+    Row(
+        "request_model",
+        _model,
+        ("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "embedding.model_name"),
+    ),
+    Row(
         "response_model",
-        "gen_ai.response.model",
-        "llm.response.model_name",
-        "llm.response.model",
-        "ai.response.model",
-        "langfuse.observation.model.name",
-        "llm.model_name",
-        "embedding.model_name",
+        _model,
+        (
+            "gen_ai.response.model",
+            "llm.response.model_name",
+            "llm.response.model",
+            "ai.response.model",
+            "langfuse.observation.model.name",
+            "llm.model_name",
+            "embedding.model_name",
+        ),
     ),
     _count(
         "input",
@@ -198,8 +215,9 @@ ROWS: Final = (
         "gen_ai.usage.experimental.cached_tokens",
         "gen_ai.usage.prompt_tokens_details.cached_tokens",
         "gen_ai.usage.input_tokens_details.cached_tokens",
+        "gen_ai.usage.prompt_tokens_details.cache_read",
+        "gen_ai.usage.input_cached_tokens",
         f"{_PROMPT}cache_read",
-        f"{_PROMPT}cache_input",
         "ai.usage.inputTokenDetails.cacheReadTokens",
         "ai.usage.cachedInputTokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
@@ -216,6 +234,7 @@ ROWS: Final = (
         f"{_DETAILS}cache_write_tokens",
         f"{_DETAILS}cache_creation_input_tokens",
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
+        "gen_ai.usage.prompt_tokens_details.cache_write",
         f"{_PROMPT}cache_write",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "gen_ai.aggregated_usage.cache_creation.input_tokens",
@@ -242,6 +261,7 @@ ROWS: Final = (
         f"{_DETAILS}reasoning_tokens",
         ADK_THOUGHTS,
         "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.completion_tokens_details.reasoning",
         "gen_ai.usage.output_tokens_details.reasoning_tokens",
         "llm.usage.reasoning_tokens",
         f"{_COMPLETION}reasoning",
@@ -249,14 +269,22 @@ ROWS: Final = (
         "ai.usage.reasoningTokens",
         "gen_ai.aggregated_usage.reasoning.output_tokens",
     ),
-    _count("audio_in", "gen_ai.usage.audio.input_tokens", f"{_DETAILS}input_audio_tokens", f"{_PROMPT}audio"),
+    _count(
+        "audio_in",
+        "gen_ai.usage.audio.input_tokens",
+        "gen_ai.usage.input_audio_tokens",
+        f"{_DETAILS}input_audio_tokens",
+        f"{_PROMPT}audio",
+    ),
     _count("cached_audio", "gen_ai.usage.audio.cache_read.input_tokens", f"{_DETAILS}cache_audio_read_tokens"),
     _count(
         "audio_out",
         "gen_ai.usage.audio.output_tokens",
+        "gen_ai.usage.output_audio_tokens",
         f"{_DETAILS}output_audio_tokens",
         f"{_COMPLETION}audio",
         "gen_ai.usage.completion_tokens_details.audio_tokens",
+        "gen_ai.usage.completion_tokens_details.audio",
     ),
     _count("image_in", "gen_ai.usage.image.input_tokens"),
     _count("image_out", "gen_ai.usage.image.output_tokens"),
@@ -265,6 +293,7 @@ ROWS: Final = (
         "openai.response.service_tier",
         "gen_ai.openai.response.service_tier",
         "anthropic.response.service_tier",
+        "gen_ai.response.service_tier",
         "openai.request.service_tier",
         "gen_ai.openai.request.service_tier",
     ),
@@ -355,6 +384,9 @@ ROWS: Final = (
     Row("langfuse_cost", read_json, ("langfuse.observation.cost_details",)),
     Row("provider_metadata", read_json, ("ai.response.providerMetadata",)),
     Row("raw_usage", read_json, ("gen_ai.usage.raw", "metadata.usage_object")),
+    Row("langchain_usage", read_json, ("langsmith.usage_metadata",)),
+    Row("input_details", read_json, ("gen_ai.usage.input_token_details",)),
+    Row("output_details", read_json, ("gen_ai.usage.output_token_details",)),
     # ── log events of coding agents ──────────────────────────────────────────────────────────────────────────
     _text("event_name", "event.name"),
     _text("event_kind", "event.kind"),

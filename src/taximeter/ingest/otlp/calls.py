@@ -28,6 +28,7 @@ CALLS: Final = {
     "chat": "chat",
     "completion": "text_completion",
     "text_completion": "text_completion",
+    "text_completions": "text_completion",
     "generate_content": "generate_content",
     "responses": "chat",
     "message": "chat",
@@ -72,8 +73,8 @@ NO_CALL_ENDINGS: Final = ("._prepare_chat_with_tools",)
 
 USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input"})
 
-COUNTED_AS_ZERO: Final = frozenset({"openlit", "openlit.langchain"})
-"""Emitters that report a cost of 0 for a model they cannot price."""
+COUNTED_AS_ZERO: Final = frozenset({"openlit"})
+"""Families of emitters that report a cost of 0 for a model they cannot price."""
 
 
 STREAM_OPENERS: Final = ("logfire.openai", "logfire.anthropic")
@@ -196,7 +197,7 @@ def count(event: WireEvent, tags: dict[str, Any], found: Found, emitter: str, mo
     """Put the counts into an event, clamped where they contradict themselves. `tags` gets the rules that decided."""
     if "langfuse_usage" in found and "input" not in found and "output" not in found:
         emitter = _read_langfuse(found)
-    if "provider_metadata" in found or "raw_usage" in found:
+    if not _RAW.isdisjoint(found):
         _read_raw(found)
     get = found.get
     event.input_tokens, event.output_tokens = get("input"), get("output")
@@ -357,6 +358,9 @@ _WHOLE_NAMES: Final = {
     "output": ("completion_tokens", "output_tokens", "output"),
     "total": ("total_tokens", "total"),
 }
+_TIERS: Final = ("", "priority_", "flex_")
+"""What LangChain puts before the name of a part that has a tier's price."""
+
 _RAW_NAMES: Final = {
     "cache_read": (
         "cache_read_input_tokens",
@@ -389,10 +393,29 @@ _RAW_NAMES: Final = {
 """Our fields → their names in raw usage, for what no attribute says. `a.b` is b inside a."""
 
 
+_LANGCHAIN_NAMES: Final = {
+    **_WHOLE_NAMES,
+    "cache_read": tuple(f"input_token_details.{tier}cache_read" for tier in _TIERS),
+    "cache_write": ("input_token_details.cache_creation",),
+    "cache_write_5m": ("input_token_details.ephemeral_5m_input_tokens",),
+    "cache_write_1h": ("input_token_details.ephemeral_1h_input_tokens",),
+    "reasoning": tuple(f"output_token_details.{tier}reasoning" for tier in _TIERS),
+    "audio_in": ("input_token_details.audio",),
+    "audio_out": ("output_token_details.audio",),
+}
+"""The same in LangChain's `usage_metadata`."""
+
+_RAW: Final = frozenset({"provider_metadata", "raw_usage", "langchain_usage", "input_details", "output_details"})
+
+
 def _read_raw(found: Found) -> None:
     """What raw usage tells beyond the attributes: parts, and for how long the cache was written."""
-    for holder in (*_vendor_parts(found.get("provider_metadata", {})), found.get("raw_usage", {})):
+    get = found.get
+    for holder in (*_vendor_parts(get("provider_metadata", {})), get("raw_usage", {})):
         _put_first(found, _flat(holder), _RAW_NAMES)
+    details = {"input_token_details": get("input_details"), "output_token_details": get("output_details")}
+    for holder in (details, get("langchain_usage", {})):
+        _put_first(found, _flat(holder), _LANGCHAIN_NAMES)
 
 
 def _flat(holder: Mapping[str, Any]) -> dict[str, Any]:
@@ -549,7 +572,7 @@ def _reported_cost(call: Call) -> Decimal | None:
     cost: Decimal | None = found.get("reported_cost")
     if cost is None and "langfuse_cost" in found:
         cost = _langfuse_cost(found["langfuse_cost"])
-    return None if cost == 0 and call.emitter in COUNTED_AS_ZERO else cost
+    return None if cost == 0 and call.emitter.partition(".")[0] in COUNTED_AS_ZERO else cost
 
 
 def _langfuse_cost(details: Mapping[str, Any]) -> Decimal | None:

@@ -40,7 +40,12 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("openllmetry", "google"): THOUGHTS_APART,
     ("openllmetry", "google-vertex"): THOUGHTS_APART,
     ("openllmetry.langchain", ANY): INCLUSIVE,
+    ("openllmetry-js", "google"): THOUGHTS_APART,
+    ("openllmetry-js", "google-vertex"): THOUGHTS_APART,
+    ("openllmetry-js", ANY): INCLUSIVE,
     ("openlit.langchain", ANY): INCLUSIVE,
+    ("openlit.claude-agent", ANY): INCLUSIVE,
+    ("openlit.litellm", ANY): INCLUSIVE,
     ("openlit", "anthropic"): CACHE_APART,
     ("openlit", "aws-bedrock"): CACHE_APART,
     ("openlit", "google"): THOUGHTS_APART,
@@ -51,6 +56,13 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("openinference.bedrock-invoke-claude", ANY): INCLUSIVE,
     ("openinference.claude-agent", ANY): CACHE_APART,
     ("openinference.langchain", ANY): INCLUSIVE,
+    ("openinference.litellm", ANY): INCLUSIVE,
+    ("openinference.agno", "anthropic"): CACHE_APART,
+    ("openinference.agno", "aws-bedrock"): CACHE_APART,
+    ("openinference.pipecat", "anthropic"): CACHE_APART,
+    ("openinference.pipecat", "aws-bedrock"): CACHE_APART,
+    ("openinference.pipecat", "google"): THOUGHTS_APART,
+    ("openinference.pipecat", "google-vertex"): THOUGHTS_APART,
     ("openinference", "google"): INCLUSIVE,
     ("openinference", "google-vertex"): INCLUSIVE,
     ("logfire", ANY): INCLUSIVE,
@@ -64,12 +76,25 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("vercel.6", ANY): INCLUSIVE,
     ("vercel.7", ANY): INCLUSIVE,
     ("litellm", ANY): INCLUSIVE,
+    ("strands.litellm", ANY): INCLUSIVE,
     ("strands", "anthropic"): CACHE_APART,
     ("strands", "aws-bedrock"): CACHE_APART,
     ("google-adk.2", "google"): THOUGHTS_APART,
     ("google-adk.2", "google-vertex"): THOUGHTS_APART,
     ("google-adk", "google"): INCLUSIVE,
     ("google-adk", "google-vertex"): INCLUSIVE,
+    ("agent-framework", "anthropic"): CACHE_APART,
+    ("agent-framework", "aws-bedrock"): CACHE_APART,
+    ("agent-framework", "google"): THOUGHTS_APART,
+    ("spring-ai", "anthropic"): CACHE_APART,
+    ("spring-ai", "aws-bedrock"): CACHE_APART,
+    ("pipecat", "anthropic"): CACHE_APART,
+    ("pipecat", "aws-bedrock"): CACHE_APART,
+    ("pipecat", "google"): THOUGHTS_APART,
+    ("pipecat", "google-vertex"): THOUGHTS_APART,
+    ("langsmith", "google"): THOUGHTS_APART,
+    ("langsmith", "google-vertex"): THOUGHTS_APART,
+    ("langsmith", ANY): INCLUSIVE,
     ("langfuse.keys", ANY): INCLUSIVE,
     ("langfuse.raw", ANY): INCLUSIVE,
     ("claude-code", ANY): CACHE_APART,
@@ -82,7 +107,8 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     (ANY, "google"): Habit(input_has_cache=True),
     (ANY, "google-vertex"): Habit(input_has_cache=True),
 }
-"""(emitter, provider) → what its counts mean. `langfuse.keys` has been added up where it was read."""
+"""(emitter, provider) → what its counts mean. `langfuse.keys` has been added up where it was read. What is said of
+`anthropic` holds for Claude at a cloud as well, where no row is about that cloud."""
 
 
 class Given(NamedTuple):
@@ -142,7 +168,8 @@ def _cache_apart(
         return True, PART_RULE
     if by_total is not None:
         return by_total[0], TOTAL_RULE
-    name, has_cache = _habit(emitter, provider, "input_has_cache")
+    maker = "anthropic" if "claude" in model.lower() else provider
+    name, has_cache = _habit(emitter, provider, maker, "input_has_cache")
     return (not has_cache, f"3 {name}") if has_cache is not None else (False, CONVENTION_RULE)
 
 
@@ -151,7 +178,7 @@ def _reasoning_apart(given: Given, by_total: tuple[bool, bool] | None, emitter: 
         return True, PART_RULE
     if by_total is not None:
         return by_total[1], TOTAL_RULE
-    name, has_reasoning = _habit(emitter, provider, "output_has_reasoning")
+    name, has_reasoning = _habit(emitter, provider, provider, "output_has_reasoning")
     return (not has_reasoning, f"3 {name}") if has_reasoning is not None else (False, CONVENTION_RULE)
 
 
@@ -184,10 +211,12 @@ def _thoughts_in_total(given: Given, provider: str) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _habit(emitter: str, provider: str, question: str) -> tuple[str, bool | None]:
-    """The first row that answers: the emitter's part, the emitter's family, then any emitter."""
+def _habit(emitter: str, provider: str, maker: str, question: str) -> tuple[str, bool | None]:
+    """The first row that answers: the emitter's part, the emitter's family, then any emitter; of each what it says of
+    the provider, of the maker of the model there, of any provider."""
     family = emitter.partition(".")[0]
-    for row in ((emitter, provider), (emitter, ANY), (family, provider), (family, ANY), (ANY, provider)):
+    own = [(name, who) for name in (emitter, family) for who in (provider, maker, ANY)]
+    for row in (*own, (ANY, maker)):
         habit = HABITS.get(row)
         if habit is not None and (answer := getattr(habit, question)) is not None:
             return f"{row[0]}/{row[1]}", answer

@@ -22,9 +22,17 @@ EMITTERS: Final = (
     ("openinference.instrumentation.langchain", "openinference.langchain"),
     ("openinference.instrumentation.bedrock", "openinference.bedrock"),
     ("openinference.instrumentation.claude_agent_sdk", "openinference.claude-agent"),
+    ("openinference.instrumentation.litellm", "openinference.litellm"),
+    ("openinference.instrumentation.agno", "openinference.agno"),
+    ("openinference.instrumentation.pipecat", "openinference.pipecat"),
     ("openinference.", "openinference"),
     ("@arizeai/openinference", "openinference"),
     ("openlit.instrumentation.langchain", "openlit.langchain"),
+    ("openlit.instrumentation.claude_agent_sdk", "openlit.claude-agent"),
+    ("openlit.instrumentation.litellm", "openlit.litellm"),
+    ("@openlit/instrumentation-langchain", "openlit.langchain"),
+    ("@openlit/instrumentation-claude-agent-sdk", "openlit.claude-agent"),
+    ("@openlit/", "openlit"),
     ("openlit", "openlit"),
     ("logfire", "logfire"),
     ("pydantic-ai", "pydantic-ai"),
@@ -41,6 +49,10 @@ EMITTERS: Final = (
     ("mlflow", "mlflow"),
     ("livekit", "livekit"),
     ("traceloop", "openllmetry"),
+    ("@traceloop/", "openllmetry-js"),
+    ("agent_framework", "agent-framework"),
+    ("org.springframework", "spring-ai"),
+    ("pipecat", "pipecat"),
 )
 """How an instrumentation scope's name begins → the emitter, the longest and most particular first."""
 
@@ -71,6 +83,8 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
         return "vercel.6" if "uncached_input" in found else "vercel.5"
     if emitter == "google-adk" and "adk_thoughts" in found:
         return "google-adk.2"
+    if emitter == "strands" and _by_prefix(found.get("request_model")):
+        return "strands.litellm"
     if emitter == "openinference.bedrock" and "invoke" in span_name and "claude" in str(found.get("request_model")):
         return "openinference.bedrock-invoke-claude"
     return emitter
@@ -87,6 +101,7 @@ PROVIDERS: Final = {
     "az.ai.inference": "azure",
     "azure-openai": "azure",
     "azure_openai": "azure",
+    "azurefoundry": "azure",
     "anthropic": "anthropic",
     "claude": "anthropic",
     "aws": "aws-bedrock",
@@ -96,6 +111,9 @@ PROVIDERS: Final = {
     "bedrock": "aws-bedrock",
     "amazon-bedrock": "aws-bedrock",
     "amazon_bedrock": "aws-bedrock",
+    "awsbedrock": "aws-bedrock",
+    "aws bedrock": "aws-bedrock",
+    "bedrock_converse": "aws-bedrock",
     "gcp.gemini": "google",
     "gcp.gen_ai": "google",
     "gemini": "google",
@@ -113,6 +131,7 @@ PROVIDERS: Final = {
     "vertexai": "google-vertex",
     "vertex-ai": "google-vertex",
     "vertex": "google-vertex",
+    "vertex ai": "google-vertex",
     "cohere": "cohere",
     "mistral": "mistral",
     "mistral_ai": "mistral",
@@ -194,7 +213,7 @@ def provider_of(named: str | None, address: str | None, model: str | None) -> st
     A known host wins over `openai`, which is also the name of a protocol that many hosts speak.
     """
     by_host = _by_host(address) if address else None
-    said = _by_name(named) if named else None
+    said = (_by_name(named) or _by_host(named)) if named else None
     if named == GOOGLE_ADK:
         said = _by_prefix(model) or said
     if said is not None and not (said == "openai" and by_host):
