@@ -111,8 +111,36 @@ def test_an_archive_that_is_not_of_one_file_says_what_to_do(content: bytes, tmp_
 
 @pytest.mark.parametrize(("row", "cells"), [(b"1", 1), (b"1,2,3", 3), (b"1,2,,3", 4)])
 def test_a_row_whose_cells_do_not_stand_under_the_heading_is_left_out(row: bytes, cells: int) -> None:
-    rows = rows_in(b"a,b\n" + row + b"\n1,2\n")
-    assert rows == [LeftOut(2, f"a row of {cells} cells under a heading of 2"), Row(3, {"a": "1", "b": "2"})]
+    rows = rows_in(b"model,tokens\n" + row + b"\n1,2\n")
+    assert rows == [LeftOut(2, f"a row of {cells} cells under a heading of 2"), Row(3, {"model": "1", "tokens": "2"})]
+
+
+SHORT = b"2026-01-05,gpt-4o,7"
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken"),
+    [
+        ([SHORT, SHORT + b",core", SHORT], 3),
+        ([SHORT + b",,", SHORT + b",core,a note", SHORT], 2),
+        ([SHORT + b",,", SHORT[:-2], SHORT[:-2]], 1),
+        ([SHORT + b",core,a note", SHORT, SHORT + b",core"], 3),
+    ],
+    ids=["a habit", "one alone", "no counts", "of other lengths"],
+)
+def test_rows_that_end_before_cells_that_need_not_be_there_are_taken_where_that_is_a_habit(
+    rows: list[bytes], taken: int
+) -> None:
+    content = b"\n".join([b"time,model,tokens,team,note", *rows, b""])
+    found = rows_in(content)
+    assert len([one for one in found if isinstance(one, Row)]) == taken
+    assert len(found) == len(rows)
+    assert sorted(one.place for one in found) == list(range(2, 2 + len(rows)))
+
+
+def test_the_last_row_that_ends_early_is_torn_where_its_line_does_not_end() -> None:
+    found = rows_in(b"\n".join([b"time,model,tokens,team,note", SHORT, SHORT, SHORT]))
+    assert [type(one) for one in found] == [Row, Row, LeftOut]
 
 
 @pytest.mark.parametrize(

@@ -438,6 +438,49 @@ def test_every_key_that_langfuse_has_a_price_for_is_counted(
     assert as_told(found.record, expected) == expected
 
 
+def observation(kind: str, own: str, parent: str | None, tokens: int | None) -> dict[str, Any]:
+    usage = {} if tokens is None else {"input": tokens, "output": 1}
+    at = {"startTime": "2026-05-29T13:46:19Z", "traceId": "t", "model": "gpt-4o-mini"}
+    return {**at, "id": own, "type": kind, "parentObservationId": parent, "usageDetails": usage}
+
+
+@pytest.mark.parametrize(
+    ("observations", "counted"),
+    [
+        ([observation("EVALUATOR", "a", None, 5), observation("SPAN", "b", "a", None)], [5]),
+        ([observation("AGENT", "a", None, 9), observation("GENERATION", "b", "a", 9)], [9]),
+        (
+            [
+                observation("GENERATION", "c", "b", 4),
+                observation("SPAN", "b", "a", None),
+                observation("AGENT", "a", None, 7),
+                observation("TOOL", "d", "a", 3),
+            ],
+            [4, 3],
+        ),
+        ([observation("AGENT", "a", None, 9), observation("GENERATION", "b", "a", None)], [None, 9]),
+        ([observation("TOOL", "a", None, None), observation("SPAN", "b", None, 2)], []),
+        ([{name: value for name, value in observation("AGENT", "a", None, 9).items() if "parent" not in name}], []),
+    ],
+    ids=[
+        "one that asked a model",
+        "the sum of a call",
+        "sums of many levels",
+        "of calls that say nothing",
+        "no usage, and a span",
+        "nothing said of what lies where",
+    ],
+)
+def test_an_observation_of_langfuse_with_usage_is_a_call_unless_it_sums_up_those_below_it(
+    observations: list[dict[str, Any]], counted: list[int | None]
+) -> None:
+    rows = [Row(place, values) for place, values in enumerate(observations, 1)]
+    found = list(outcomes(rows, registry.format_named("langfuse"), Options(NOW_US)))
+    assert [one.record.get("input_tokens") for one in found if isinstance(one, Draft)] == counted
+    assert len(found) == len(rows)
+    assert not any(isinstance(one, LeftOut) and one.wrong for one in found)
+
+
 LITELLM_WRITTEN = {
     "prompt_tokens_details": {
         "cached_tokens": 600,

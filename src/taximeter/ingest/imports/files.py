@@ -10,9 +10,10 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypeAlias
@@ -236,8 +237,10 @@ def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row
     if said:
         content.readline()
     lines = io.TextIOWrapper(content, encoding="utf-8", errors=_WINDOWS, newline="")
-    cells = csv.reader(lines, delimiter=said[:1] or max(_DELIMITERS, key=head.count))
+    noted = _Lines(lines)
+    cells = csv.reader(noted, delimiter=said[:1] or max(_DELIMITERS, key=head.count))
     names: list[str] | None = None
+    short = _Short()
     skipped = 1 if said else 0
     while True:
         try:
@@ -250,8 +253,66 @@ def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row
         if names is None:
             names = _names(row)
         elif any(row):
-            yield _csv_row(skipped + cells.line_num, names, row)
+            place = skipped + cells.line_num
+            made = _csv_row(place, names, row)
+            if noted.ended and _leaves_out_little(names, row):
+                yield from short.take(Row(place, dict(zip(names, row, strict=False))), made)
+            else:
+                yield made
+    yield from short.rest()
     lines.detach()
+
+
+class _Lines:
+    """`ended`: whether the line that was read last ends as a line, which a torn one does not."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.ended = False
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.ended = line[-1:] in ("\n", "\r")
+        return line
+
+
+class _Short:
+    """Rows that end early, as they may be taken and as they would be left out. One alone is torn; a second one shows
+    that it is the habit of who wrote them."""
+
+    def __init__(self) -> None:
+        self._first: tuple[Row, Row | LeftOut] | None = None
+        self._is_habit = False
+
+    def take(self, row: Row, torn: Row | LeftOut) -> Iterator[Row]:
+        if not self._is_habit and self._first is None:
+            self._first = row, torn
+            return
+        if self._first is not None:
+            yield self._first[0]
+        self._first, self._is_habit = None, True
+        yield row
+
+    def rest(self) -> Iterator[Row | LeftOut]:
+        """What is left of them at the end of the file."""
+        if self._first is not None:
+            yield self._first[1]
+
+
+_NEEDED: Final = re.compile(
+    r"token|cost|spend|amount|price|usd|usage|request|call|count|quantity|model|time|date|status|cache|tier|batch|\bid\b",
+    re.IGNORECASE,
+)
+"""What is in the name of a column by which a call is counted, priced or known."""
+
+
+def _leaves_out_little(names: list[str], row: list[str]) -> bool:
+    """Whether a row ends before its last cells, and none of these has to do with what a call costs: Excel and others
+    leave out the empty cells at the end of a row."""
+    return len(row) < len(names) and not any(map(_NEEDED.search, names[len(row) :]))
 
 
 def _names(heading: list[str]) -> list[str]:
@@ -263,7 +324,8 @@ def _names(heading: list[str]) -> list[str]:
 
 
 def _csv_row(place: int, names: list[str], row: list[str]) -> Row | LeftOut:
-    """A row with other cells than the heading is torn, or has an unquoted separator: its values stand elsewhere."""
+    """A row with other cells than the heading is torn, or has an unquoted separator: its values stand elsewhere. That
+    several rows end early at cells that need not be there is a habit of who wrote them."""
     if len(row) < len(names) or any(row[len(names) :]):
         return LeftOut(place, f"a row of {len(row)} cells under a heading of {len(names)}")
     return Row(place, dict(zip(names, row, strict=False)))

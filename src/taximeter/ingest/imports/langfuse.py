@@ -1,11 +1,17 @@
 """Langfuse: observations, exported from its page (CSV, JSON), to blob storage (CSV, JSON, JSON lines), or answered by
 its API. Generations and embeddings are calls; spans, events and traces are not.
 
+Agents, tools, chains, retrievers, evaluators and guardrails may have a model and usage as well
+(`GenerationLikeObservationTypes` of Langfuse). Some instrumentations give an agent the sum of the calls below it, so
+one of these is a call when nothing below it in its file has usage. Whether it has is known at the end of the file, and
+only where the file says what lies below what.
+
 `usageDetails` has free keys that exclude each other and add up, as over OTLP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -21,11 +27,27 @@ from taximeter.ingest.imports.cells import (
     usd,
     whole,
 )
-from taximeter.ingest.imports.row import Options, PlainReader, RowError, Skipped, Values, import_id
+from taximeter.ingest.imports.row import (
+    Draft,
+    LeftOut,
+    Options,
+    Outcome,
+    Row,
+    RowError,
+    Skipped,
+    Values,
+    draft,
+    import_id,
+)
 from taximeter.ingest.otlp.calls import usage_of
 from taximeter.ingest.otlp.emitters import provider_of
 
 _CALLS: Final = {"generation": "chat", "embedding": "embeddings"}
+_MAYBE_CALLS: Final = frozenset({"agent", "tool", "chain", "retriever", "evaluator", "guardrail"})
+_PARENTS: Final = ("parentObservationId", "parent_observation_id")
+
+MOST_REMEMBERED: Final = 200_000
+"""Observations whose place below others is remembered; of more, the earliest are forgotten."""
 
 
 class Langfuse:
@@ -37,21 +59,80 @@ class Langfuse:
         traced = "traceId" in values or "trace_id" in values
         return starts and traced and "type" in values and "id" in values
 
-    def reader(self, options: Options) -> PlainReader:
-        return PlainReader(event_of, options)
+    def reader(self, _options: Options) -> _Reader:
+        return _Reader()
 
 
-def event_of(values: Values, _options: Options) -> UsageEvent:
-    kind = (text(values, "type") or "").lower()
-    if kind not in _CALLS:
-        raise Skipped(f"an observation of the type {kind or 'unknown'} is no call of a model")
+class _Reader:
+    """`_parents`: observation → the one above it. `_held`: what is a call unless something below it is one."""
+
+    def __init__(self) -> None:
+        self._parents: dict[int, int] = {}
+        self._with_usage: dict[int, None] = {}
+        self._held: dict[int, Draft] = {}
+
+    def read(self, row: Row) -> Iterable[Outcome]:
+        kind = _kind(row.values)
+        own = hash(text(row.values, "id"))
+        _remember(self._parents, own, hash(text(row.values, *_PARENTS)))
+        if kind not in _CALLS and not _may_be_call(kind, row.values):
+            raise Skipped(f"an observation of the type {kind or 'unknown'} is no call of a model")
+        made = draft(row.place, event_of(row.values))
+        if kind in _CALLS:
+            if _has_usage(row.values):
+                _remember(self._with_usage, own, None)
+            return (made,)
+        self._held[own] = made
+        return () if len(self._held) <= MOST_REMEMBERED else self.finish()
+
+    def finish(self) -> Iterator[Outcome]:
+        above = {one for known in (self._with_usage, self._held) for own in known for one in self._above(own)}
+        for own, made in self._held.items():
+            if own in above:
+                yield LeftOut(made.place, "an observation whose usage is that of the calls below it", wrong=False)
+            else:
+                yield made
+        self._held = {}
+
+    def _above(self, own: int) -> Iterator[int]:
+        seen = {own}
+        while (own := self._parents.get(own, own)) not in seen:
+            seen.add(own)
+            yield own
+
+
+def _remember(known: dict[int, Any], key: int, value: int | None) -> None:
+    known[key] = value
+    if len(known) > MOST_REMEMBERED:
+        del known[next(iter(known))]
+
+
+def _kind(values: Values) -> str:
+    return (text(values, "type") or "").lower()
+
+
+def _model(values: Values) -> str | None:
+    return text(values, "model", "providedModelName", "provided_model_name", "providedModel", "modelName")
+
+
+def _may_be_call(kind: str, values: Values) -> bool:
+    placed = any(name in values for name in _PARENTS)
+    return kind in _MAYBE_CALLS and placed and _model(values) is not None and _has_usage(values)
+
+
+def _has_usage(values: Values) -> bool:
+    found = _found(values)
+    return any(found.get("langfuse_usage", found).values())
+
+
+def event_of(values: Values) -> UsageEvent:
     observation = text(values, "id")
     if observation is None:
         raise RowError("id is missing")
     start_us = instant_us(values, "startTime", "start_time")
     end_us = maybe_instant_us(values, "endTime", "end_time")
     first_us = maybe_instant_us(values, "completionStartTime", "completion_start_time")
-    model = text(values, "model", "providedModelName", "provided_model_name", "providedModel", "modelName")
+    model = _model(values)
     provider = provider_of(None, None, model)
     tags: dict[str, str] = {}
     usage, conflict = usage_of(_found(values), "langfuse.keys", provider, model, tags)
@@ -63,7 +144,7 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
         status="error" if failed else "ok",
         provider=provider,
         request_model=model,
-        operation=_CALLS[kind],
+        operation=_CALLS.get(_kind(values), "chat"),
         duration_ms=between_ms(start_us, end_us),
         time_to_first_token_ms=None if first_us is None else between_ms(start_us, first_us),
         error_type="error" if failed else None,
