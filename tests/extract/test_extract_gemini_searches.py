@@ -1,4 +1,4 @@
-"""Searches of Google that a Gemini model made: told beside the tokens, and paid apart from them."""
+"""Searches of Google, and of its maps, that a Gemini model made: told beside the tokens, and paid apart from them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ INTERACTION = flavour("/v1beta/interactions")
 LIVE = flavour("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "GET")
 
 
-def counted(searches: int) -> Usage:
-    return Usage(input_tokens=3, output_tokens=2, units={"web_searches": searches} if searches else {})
+def counted(searches: int, maps: int = 0) -> Usage:
+    units = {"web_searches": searches, "maps_searches": maps}
+    return Usage(input_tokens=3, output_tokens=2, units={unit: times for unit, times in units.items() if times})
 
 
 def candidate(*queries: object) -> dict[str, Any]:
@@ -67,6 +68,34 @@ def test_queries_of_all_candidates_and_chunks_count_once() -> None:
     assert streamed(STREAM, *chunks).usage == counted(3)
 
 
+PLACE = {"maps": {"uri": "https://maps.google.com/?cid=1", "title": "Joe's Pizza", "placeId": "places/ChIJqd"}}
+PAGE = {"web": {"uri": "https://example.com", "title": "Pizza"}, "maps": None}
+MAPS: list[tuple[dict[str, Any], tuple[int, int]]] = [
+    ({"groundingChunks": [PLACE, PLACE]}, (0, 1)),  # the Gemini API does not tell what was asked
+    ({"groundingChunks": [PLACE], "googleMapsWidgetContextToken": "w"}, (0, 1)),
+    ({"groundingChunks": [PLACE], "retrievalQueries": ["pizza near me"]}, (0, 1)),  # Vertex AI, and the next
+    ({"groundingChunks": [PLACE], "retrievalQueries": ["pizza near me", "bars near me", "pizza near me"]}, (0, 2)),
+    ({"groundingChunks": [PAGE, PLACE], "webSearchQueries": ["pizza", "bars", "cafes"]}, (3, 1)),
+    ({"groundingChunks": [PAGE], "webSearchQueries": ["pizza"]}, (1, 0)),
+    ({"groundingChunks": [{"retrievedContext": {}}], "retrievalQueries": ["pizza"]}, (0, 0)),  # a store of one's own
+    ({"groundingChunks": [None, "text", {"maps": {}}]}, (0, 0)),
+]
+
+
+@pytest.mark.parametrize(("grounding", "searches"), MAPS)
+def test_places_in_an_answer_tell_of_searches_of_maps(grounding: dict[str, Any], searches: tuple[int, int]) -> None:
+    whole = {"candidates": [{"finishReason": "STOP", "groundingMetadata": grounding}], "usageMetadata": COUNTS}
+    assert GENERATE.read_answer(200, whole).usage == counted(*searches)
+    assert STREAM.read_answer(200, [whole]).usage == counted(*searches)
+    assert streamed(STREAM, whole, whole).usage == counted(*searches)
+
+
+def test_places_before_what_was_asked_for_them_are_one_search() -> None:
+    parts = [{"groundingChunks": [PLACE]}, {"groundingChunks": [PLACE], "retrievalQueries": ["pizza near me"]}]
+    chunks = [{"candidates": [{"groundingMetadata": part}]} for part in parts]
+    assert streamed(STREAM, *chunks, {"usageMetadata": COUNTS}).usage == counted(0, 1)
+
+
 @pytest.mark.parametrize("odd", [None, [], "text", 7, {"webSearchQueries": None}, {"retrievalQueries": ["one"]}])
 def test_grounding_without_queries_is_no_search(odd: object) -> None:
     body = {"candidates": [{"groundingMetadata": odd}], "usageMetadata": COUNTS}
@@ -80,6 +109,7 @@ def test_searches_alone_are_no_usage() -> None:
 
 TOLD = {"total_input_tokens": 3, "total_output_tokens": 2}
 CALL = {"type": "google_search_call", "arguments": {"queries": ["one", "two"]}}
+CALL_OF_MAPS = {"type": "google_maps_call", "arguments": {"queries": ["one"]}}
 
 
 def interaction(**told: Any) -> dict[str, Any]:
@@ -89,15 +119,18 @@ def interaction(**told: Any) -> dict[str, Any]:
 def test_an_interaction_counts_its_searches_in_its_usage() -> None:
     tools = [{"type": "google_search", "count": 3}, {"type": "google_maps", "count": 1}]
     whole = interaction(usage={**TOLD, "grounding_tool_count": tools}, steps=[CALL])
-    assert INTERACTION.read_answer(200, whole).usage == counted(3)
-    assert streamed(INTERACTION, {"event_type": "interaction.completed", "interaction": whole}).usage == counted(3)
+    assert INTERACTION.read_answer(200, whole).usage == counted(3, 1)
+    assert streamed(INTERACTION, {"event_type": "interaction.completed", "interaction": whole}).usage == counted(3, 1)
 
 
 def test_an_interaction_without_that_count_shows_its_queries() -> None:
     assert INTERACTION.read_answer(200, interaction(usage=TOLD, steps=[CALL, {"type": "thought"}])).usage == counted(2)
     end = {"event_type": "interaction.completed", "interaction": interaction(usage=TOLD)}
     asked = {"event_type": "step.delta", "delta": CALL}
+    located = {"event_type": "step.delta", "delta": CALL_OF_MAPS}
     assert streamed(INTERACTION, asked, asked, end).usage == counted(2)
+    assert streamed(INTERACTION, asked, located, located, end).usage == counted(2, 1)
+    assert INTERACTION.read_answer(200, interaction(usage=TOLD, steps=[CALL_OF_MAPS])).usage == counted(0, 1)
 
 
 def test_a_turn_of_a_session_has_the_searches_since_the_last_one() -> None:

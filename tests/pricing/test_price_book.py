@@ -171,6 +171,8 @@ def test_a_surcharge_lies_on_tokens_and_not_on_fees(book: PriceBook) -> None:
         ("xai", "grok-4.3", {"web_searches": 1, "x_searches": 1}, "0.01"),
         ("google", "gemini-2.5-flash", {"web_searches": 3}, "0.035"),  # a grounded prompt
         ("google", "gemini-3-flash-preview", {"web_searches": 3}, "0.042"),  # every query
+        ("google", "gemini-2.5-flash", {"maps_searches": 3}, "0.025"),
+        ("vertex", "gemini-3.5-flash", {"maps_searches": 3, "web_searches": 1}, "0.056"),
         ("groq", "whisper-large-v3-turbo", {"audio_seconds": 1}, "0.000111111111"),  # at least ten seconds
         ("perplexity", "sonar", {}, "0.005"),
         ("perplexity", "sonar", {"high_context_requests": 1}, "0.012"),

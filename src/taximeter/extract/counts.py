@@ -19,6 +19,7 @@ Units: TypeAlias = Mapping[str, int | Decimal]
 
 UNITS: Final = {
     "web_searches": "searches of the web that the provider ran for the model",
+    "maps_searches": "searches of Google Maps that the provider ran for the model",
     "web_fetches": "pages that the provider fetched for the model (Anthropic does not charge for them)",
     "x_searches": "searches of X posts (xAI)",
     "file_searches": "searches of the provider's own file stores",

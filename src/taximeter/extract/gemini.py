@@ -6,9 +6,9 @@ candidates. A count that is zero may be missing. A stream repeats its usage, gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from taximeter.core.usage import Usage, clamped
 from taximeter.extract import gemini_compatible
@@ -131,23 +131,45 @@ def counts_by_modality(usage: Payload, places: Mapping[str, Mapping[str, str]], 
     return counts
 
 
-def searched(usage: Usage, queries: Collection[str]) -> Usage:
-    """A usage with the searches of Google that were made for it. Asking the same again, or nothing, is not charged."""
-    return replace(usage, units={**usage.units, "web_searches": len(queries)}) if queries and usage.known else usage
+WEB: Final = "web_searches"
+MAPS: Final = "maps_searches"
+
+Asked: TypeAlias = frozenset[tuple[str, str]]
+"""What was searched for: our unit, and the query ("" where none is told)."""
 
 
-def queries_in(grounding: object) -> frozenset[str]:
-    """What was searched for, of a `groundingMetadata` object."""
-    return asked(mapping(grounding).get("webSearchQueries"))
+def searched(usage: Usage, asked: Asked) -> Usage:
+    """A usage with the searches of Google that were made for it, as far as it does not count them itself. Asking the
+    same again, or nothing, is not charged."""
+    if not asked or not usage.known:
+        return usage
+    shown = {unit: sum(unit == each for each, query in asked if query) or 1 for unit, _ in asked}
+    return replace(usage, units={**shown, **usage.units})
 
 
-def asked(queries: object) -> frozenset[str]:
-    return frozenset(query for query in items(queries)[:MOST_DETAILS] if isinstance(query, str) and query.strip())
+def queries_in(grounding: object) -> Asked:
+    """What was searched for, of a `groundingMetadata` object. That Google Maps was asked is told by the places that it
+    found, and only Vertex AI tells for what.
+
+    https://ai.google.dev/gemini-api/docs/maps-grounding
+    """
+    told = mapping(grounding)
+    web = asked(WEB, told.get("webSearchQueries"))
+    if not any(chunk.get("maps") for chunk in map(mapping, items(told.get("groundingChunks"))[:MOST_DETAILS])):
+        return web
+    return web | (asked(MAPS, told.get("retrievalQueries")) or {(MAPS, "")})
 
 
-def _queries_of(answer: Payload) -> frozenset[str]:
+def asked(unit: str, queries: object) -> Asked:
+    found = items(queries)[:MOST_DETAILS]
+    return frozenset((unit, query) for query in found if isinstance(query, str) and query.strip())
+
+
+def _queries_of(answer: Payload) -> Asked:
     candidates = items(answer.get("candidates"))[:MOST_CANDIDATES]
-    return frozenset().union(*(queries_in(mapping(one).get("groundingMetadata")) for one in candidates))
+    return frozenset[tuple[str, str]]().union(
+        *(queries_in(mapping(one).get("groundingMetadata")) for one in candidates)
+    )
 
 
 def _tier(usage: Payload) -> str | None:
@@ -251,7 +273,7 @@ class ContentStream:
         self._error: str | None = None
         self._characters = 0
         self._open: frozenset[int] = frozenset()
-        self._queries: frozenset[str] = frozenset()
+        self._queries: Asked = frozenset()
         self._stopped = False
         self.content_started = False
 

@@ -60,19 +60,29 @@ def interaction_usage(usage: Payload) -> tuple[Usage, bool]:
         "output_tokens": gemini.sum_of(count(usage.get("total_output_tokens")), thoughts),
         "reasoning_tokens": thoughts,
     }
-    told = [mapping(each) for each in items(usage.get("grounding_tool_count"))]
-    searches = sum(count(each.get("count")) or 0 for each in told if each.get("type") == "google_search")
-    return believable(counts, {"web_searches": searches} if searches > 0 else {})
+    units: dict[str, int] = {}
+    for each in map(mapping, items(usage.get("grounding_tool_count"))):
+        unit, times = _TOOLS.get(text(each.get("type")) or ""), count(each.get("count")) or 0
+        if unit is not None and times > 0:
+            units[unit] = units.get(unit, 0) + times
+    return believable(counts, units)
 
 
-def _queries_in(steps: object) -> frozenset[str]:
+_TOOLS: Final = {"google_search": gemini.WEB, "google_maps": gemini.MAPS}
+
+
+def _queries_in(steps: object) -> gemini.Asked:
     """What Google was searched for, where the usage does not count it."""
-    return frozenset().union(*(_queries_of(mapping(step)) for step in items(steps)[: gemini.MOST_DETAILS]))
+    found = (_queries_of(mapping(step)) for step in items(steps)[: gemini.MOST_DETAILS])
+    return frozenset[tuple[str, str]]().union(*found)
 
 
-def _queries_of(step: Payload) -> frozenset[str]:
-    called = mapping(step.get("arguments")) if step.get("type") == "google_search_call" else {}
-    return gemini.asked(called.get("queries"))
+def _queries_of(step: Payload) -> gemini.Asked:
+    unit = _CALLS.get(text(step.get("type")) or "")
+    return frozenset() if unit is None else gemini.asked(unit, mapping(step.get("arguments")).get("queries"))
+
+
+_CALLS: Final = {f"{tool}_call": unit for tool, unit in _TOOLS.items()}
 
 
 def read_interaction(status: int, payload: object) -> Reading:
@@ -82,8 +92,7 @@ def read_interaction(status: int, payload: object) -> Reading:
     if not isinstance(payload, Mapping):
         return NOTHING_READ
     usage, conflict = interaction_usage(mapping(payload.get("usage")))
-    if "web_searches" not in usage.units:
-        usage = gemini.searched(usage, _queries_in(payload.get("steps", payload.get("outputs"))))
+    usage = gemini.searched(usage, _queries_in(payload.get("steps", payload.get("outputs"))))
     return Reading(
         response_model=text(payload.get("model")),
         usage=usage,
@@ -104,7 +113,7 @@ class InteractionStream:
         self._told = NOTHING_READ
         self._error: str | None = None
         self._characters = 0
-        self._queries: frozenset[str] = frozenset()
+        self._queries: gemini.Asked = frozenset()
         self.content_started = False
         self.finished = False
 
@@ -128,10 +137,9 @@ class InteractionStream:
 
     def reading(self) -> Reading:
         error = self._error or self._told.error_type
-        usage = self._told.usage
         return replace(
             self._told,
-            usage=usage if "web_searches" in usage.units else gemini.searched(usage, self._queries),
+            usage=gemini.searched(self._told.usage, self._queries),
             error_type=error,
             not_billed=error is not None and not self._told.usage.known and not self.content_started,
             finished=self.finished,
@@ -161,7 +169,7 @@ class LiveSession(SeveralCalls):
     def __init__(self, request: RequestFacts | None = None) -> None:
         super().__init__()
         self._model = None if request is None else request.model
-        self._queries: frozenset[str] = frozenset()
+        self._queries: gemini.Asked = frozenset()
 
     def skim(self, _: bytes, /) -> bool:
         return False

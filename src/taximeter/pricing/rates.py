@@ -44,6 +44,7 @@ UNITS: Final = (
     "requests",
     "web_searches",
     "x_searches",
+    "maps_searches",
     "file_searches",
     "attachment_searches",
     "code_interpreter_calls",
