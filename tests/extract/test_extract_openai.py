@@ -336,6 +336,38 @@ def test_searches_that_moonshot_runs_are_calls_of_its_own_tool(calls: list[Any],
     assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2, units=units)
 
 
+@pytest.mark.parametrize(
+    ("model", "searches"),
+    [
+        ("gpt-4o-search-preview-2025-03-11", 1),
+        ("gpt-4o-mini-search-preview", 1),
+        ("gpt-5-search-api-2025-10-14", 1),
+        ("gpt-4o", 0),
+        ("openai/gpt-4o-search-preview", 0),  # a host that counts searches itself
+        ("acme-search-large", 0),
+    ],
+)
+def test_a_search_model_searches_once_for_each_request(model: str, searches: int) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "rain"}, "finish_reason": "stop"}
+    whole = {"id": "c1", "model": model, "choices": [choice], "usage": USAGE}
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("rain", finish="stop", model=model), chunk(model=model, usage=USAGE) | {"choices": []}))
+    assert CHAT.gist is not None
+    kept = json.loads(CHAT.gist(whole, json.dumps(whole)) or "{}")
+    for reading in (CHAT.read_answer(200, whole), CHAT.read_answer(200, kept), reader.reading()):
+        assert reading.usage == Usage(
+            input_tokens=3, output_tokens=2, units={"web_searches": searches} if searches else {}
+        )
+
+
+def test_a_search_model_that_told_no_usage_is_an_estimate() -> None:
+    reader = CHAT.stream()
+    reader.feed(sse(chunk("rain", model="gpt-4o-search-preview")))
+    assert not reader.reading().usage.known
+    refused = CHAT.read_answer(429, {"model": "gpt-4o-search-preview", "error": {"type": "rate_limit"}})
+    assert not refused.usage.known
+
+
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 REQUESTS = [

@@ -324,7 +324,26 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
 
 
 def read_chat_answer(status: int, payload: object) -> Reading:
-    return _answer(status, payload, _searched(mapping(payload).get("choices")), ("choices",))
+    return _with_its_search(_answer(status, payload, _searched(mapping(payload).get("choices")), ("choices",)))
+
+
+def _with_its_search(reading: Reading) -> Reading:
+    """The reading with the search that a search model makes for each request. No answer in chat tells of it.
+
+    https://developers.openai.com/api/docs/guides/tools-web-search
+    """
+    usage = reading.usage
+    if not _searches_always(reading.response_model or "") or not usage.known or "web_searches" in usage.units:
+        return reading
+    return replace(reading, usage=replace(usage, units={**usage.units, "web_searches": 1}))
+
+
+def _searches_always(model: str) -> bool:
+    return _SEARCH in model and model.startswith(_SEARCH_MODELS)
+
+
+_SEARCH: Final = "-search-"
+_SEARCH_MODELS: Final = ("gpt-4o-search-", "gpt-4o-mini-search-", "gpt-5-search-")
 
 
 def _searched(choices: object) -> dict[str, int | Decimal]:
@@ -423,6 +442,8 @@ def read_plain_chat(answer: Any) -> Plain | None:
         choices = answer["choices"]
         first = choices[0]
         if (len(choices) > 1 or "error" in first or first["finish_reason"] == "tool_calls") and _tell_more(choices):
+            return None
+        if _SEARCH in answer["model"]:
             return None
         return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
@@ -718,7 +739,7 @@ class ChatStream:
             finished=self._complete,
             output_characters=self._characters,
         )
-        return _shared_out(reading, self._breakdown)
+        return _shared_out(_with_its_search(reading) if self._usage else reading, self._breakdown)
 
 
 def _delta_text(delta: Payload) -> tuple[int, bool]:
