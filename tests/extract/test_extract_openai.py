@@ -336,6 +336,48 @@ def test_searches_that_moonshot_runs_are_calls_of_its_own_tool(calls: list[Any],
     assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2, units=units)
 
 
+def ran(index: int, kind: str, name: str | None = None, **more: Any) -> dict[str, Any]:
+    """A tool that Groq has run."""
+    named = {} if name is None else {"name": name}
+    return {"index": index, "type": kind, **named, "arguments": '{"query": "rain"}', **more}
+
+
+@pytest.mark.parametrize(
+    ("model", "tools", "units"),
+    [
+        ("groq/compound", [ran(0, "search"), ran(1, "search"), ran(2, "visit")], {"web_searches": 2, "web_fetches": 1}),
+        ("groq/compound", [ran(0, "python")], {}),  # by the time it takes, which nobody tells
+        (
+            "openai/gpt-oss-120b",
+            [ran(0, "browser_search", "browser.search"), ran(1, "browser_search", "browser.open")],
+            {"web_searches": 1, "web_fetches": 1},
+        ),
+        ("openai/gpt-oss-120b", [ran(0, "browser_search", "browser.find"), ran(1, "browser_search")], {}),
+        ("groq/compound", [None, "search", {"type": ["search"]}, {"type": None}], {}),
+    ],
+)
+def test_tools_that_groq_ran_itself(model: str, tools: list[Any], units: dict[str, int]) -> None:
+    message = {"role": "assistant", "content": "rain", "executed_tools": tools}
+    whole = {
+        "id": "c1",
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": USAGE,
+        "usage_breakdown": None,
+    }
+    begun = [{"index": 0, "delta": {"executed_tools": tools}, "finish_reason": None}]
+    done = [{**tool, "output": "dry"} if isinstance(tool, dict) else tool for tool in tools]
+    ended = [{"index": 0, "delta": {"executed_tools": done}, "finish_reason": "stop"}]
+    reader = CHAT.stream()
+    reader.feed(sse(chunk(model=model) | {"choices": begun}))
+    assert not reader.reading().usage.known
+    reader.feed(sse(chunk(model=model) | {"choices": ended}, chunk(model=model, usage=USAGE) | {"choices": []}))
+    assert CHAT.gist is not None
+    assert CHAT.gist(whole, json.dumps(whole)) is None
+    for reading in (CHAT.read_answer(200, whole), reader.reading()):
+        assert reading.usage == Usage(input_tokens=3, output_tokens=2, units=units)
+
+
 @pytest.mark.parametrize(
     ("model", "searches"),
     [

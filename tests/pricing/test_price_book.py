@@ -173,6 +173,9 @@ def test_a_surcharge_lies_on_tokens_and_not_on_fees(book: PriceBook) -> None:
         ("google", "gemini-3-flash-preview", {"web_searches": 3}, "0.042"),  # every query
         ("google", "gemini-2.5-flash", {"maps_searches": 3}, "0.025"),
         ("vertex", "gemini-3.5-flash", {"maps_searches": 3, "web_searches": 1}, "0.056"),
+        ("groq", "groq/compound", {"web_searches": 2, "web_fetches": 1}, "0.017"),
+        ("groq", "compound-beta", {"web_searches": 2}, "0.01"),
+        ("groq", "openai/gpt-oss-120b", {"web_searches": 1, "web_fetches": 2}, "0.007"),
         ("groq", "whisper-large-v3-turbo", {"audio_seconds": 1}, "0.000111111111"),  # at least ten seconds
         ("perplexity", "sonar", {}, "0.005"),
         ("perplexity", "sonar", {"high_context_requests": 1}, "0.012"),

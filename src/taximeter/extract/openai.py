@@ -104,6 +104,9 @@ MOST_MODELS: Final = 64
 MOST_CHOICES: Final = 128
 """Choices of one stream that are followed: more than any provider offers."""
 
+MOST_TOOLS: Final = 1_000
+"""Tools of one choice that a host says it has run."""
+
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,7 +327,7 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
 
 
 def read_chat_answer(status: int, payload: object) -> Reading:
-    return _with_its_search(_answer(status, payload, _searched(mapping(payload).get("choices")), ("choices",)))
+    return _with_its_search(_answer(status, payload, _tools_run(mapping(payload).get("choices")), ("choices",)))
 
 
 def _with_its_search(reading: Reading) -> Reading:
@@ -346,13 +349,31 @@ _SEARCH: Final = "-search-"
 _SEARCH_MODELS: Final = ("gpt-4o-search-", "gpt-4o-mini-search-", "gpt-5-search-")
 
 
-def _searched(choices: object) -> dict[str, int | Decimal]:
-    """Searches that Moonshot ran: calls of its own tool, which the caller sends back as they are.
+def _tools_run(choices: object) -> dict[str, int | Decimal]:
+    """What the host's own tools did: Moonshot's search, which the caller sends back as it is, and what Groq ran itself.
 
-    https://platform.kimi.ai/docs/pricing/tools
+    https://platform.kimi.ai/docs/pricing/tools, https://console.groq.com/docs/tool-use/built-in-tools
     """
-    calls = sum(_searches(mapping(mapping(choice).get("message"))) for choice in items(choices)[:MOST_CHOICES])
-    return {"web_searches": calls} if calls else {}
+    units: dict[str, int | Decimal] = {}
+    for message in (mapping(mapping(choice).get("message")) for choice in items(choices)[:MOST_CHOICES]):
+        run = [_executed(mapping(tool)) for tool in items(message.get("executed_tools"))[:MOST_TOOLS]]
+        for unit in ("web_searches",) * _searches(message) + tuple(unit for unit in run if unit is not None):
+            units[unit] = units.get(unit, 0) + 1
+    return units
+
+
+def _executed(tool: Payload) -> str | None:
+    """The unit of a tool that Groq ran. That of a browser is named once more, by what was done with it."""
+    kind = text(tool.get("type")) or ""
+    return _GROQS_TOOLS.get(text(tool.get("name")) or "" if kind == "browser_search" else kind)
+
+
+_GROQS_TOOLS: Final = {
+    "search": "web_searches",
+    "browser.search": "web_searches",
+    "visit": "web_fetches",
+    "browser.open": "web_fetches",
+}
 
 
 def _searches(message: Payload) -> int:
@@ -437,10 +458,10 @@ _PLAIN_OUTPUT: Final = frozenset({"message", "reasoning", "function_call"})
 
 def read_plain_chat(answer: Any) -> Plain | None:
     try:
-        if answer.get("error") or answer.get("usage_breakdown"):
-            return None
         choices = answer["choices"]
         first = choices[0]
+        if answer.get("error") or ("usage_breakdown" in answer and _ran_tools(answer["usage_breakdown"], first)):
+            return None
         if (len(choices) > 1 or "error" in first or first["finish_reason"] == "tool_calls") and _tell_more(choices):
             return None
         if _SEARCH in answer["model"]:
@@ -450,10 +471,15 @@ def read_plain_chat(answer: Any) -> Plain | None:
         return None
 
 
+def _ran_tools(breakdown: Any, choice: Any) -> bool:
+    """Whether Groq, which always has a place for a breakdown, called other models or tools."""
+    return bool(breakdown) or "executed_tools" in choice["message"]
+
+
 def _tell_more(choices: Any) -> bool:
     """Whether choices tell more than what was written: an error (OpenRouter), a search. Asked of those that may."""
     return any(
-        choice.get("error") or (choice.get("finish_reason") == "tool_calls" and _searched((choice,)))
+        choice.get("error") or (choice.get("finish_reason") == "tool_calls" and _tools_run((choice,)))
         for choice in choices
     )
 
@@ -643,6 +669,7 @@ class ChatStream:
         self._usage: Payload = {}
         self._breakdown: object = None
         self._searches = 0
+        self._run: dict[object, str] = {}
         self._open: frozenset[int] = frozenset()
         self._ended: frozenset[int] = frozenset()
         self._usage_came_alone = False
@@ -716,17 +743,32 @@ class ChatStream:
         delta = mapping(choice.get("delta"))
         if "tool_calls" in delta:
             self._searches += _searches(delta)
+        if "executed_tools" in delta:
+            self._take_tools(index, items(delta["executed_tools"]))
         written, heard = _delta_text(delta)
         plain = choice.get("text")
         self._write(written + (len(plain) if isinstance(plain, str) else 0), heard)
+
+    def _take_tools(self, choice: int, tools: Sequence[object]) -> None:
+        """Groq tells of a tool when it begins and once more when it is done."""
+        for tool in map(mapping, tools):
+            unit = _executed(tool)
+            if unit is not None and len(self._run) < MOST_TOOLS:
+                self._run = {**self._run, (choice, count(tool.get("index"))): unit}
 
     def _write(self, characters_more: int, heard: bool = False) -> None:
         self._characters += characters_more
         if characters_more or heard:
             self.content_started = True
 
+    def _units(self) -> dict[str, int | Decimal]:
+        units: dict[str, int | Decimal] = {"web_searches": self._searches} if self._searches else {}
+        for unit in self._run.values() if self._usage else ():
+            units[unit] = units.get(unit, 0) + 1
+        return units
+
     def reading(self) -> Reading:
-        usage, conflict = usage_in(self._usage, {"web_searches": self._searches} if self._searches else {})
+        usage, conflict = usage_in(self._usage, self._units())
         reading = Reading(
             response_model=self._model,
             usage=usage,
