@@ -9,16 +9,20 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import ollama
 import openai
 import pytest
-from replay import Answer, Provider, case
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from replay import Answer, Provider, Written, case
 
 import taximeter
 from conftest import ClientFor
 from taximeter.core import ids
+from taximeter.extract.stream import StreamReader
 from taximeter.sdk import call, meter, tap
 from taximeter.sdk.guard import GUARD, QUIET_SECONDS, Guard
-from taximeter.sdk.instruments import stainless, stainless_call
+from taximeter.sdk.instruments import langchain, stainless, stainless_call, uninstrument_all
 from taximeter.spool import Spool
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -187,3 +191,80 @@ def test_a_provider_that_answers_nonsense(provider: Provider, client_for: Client
     with client_for("openai", provider.url) as bare, client_for("openai", provider.url) as metered:
         assert observed(taximeter.instrument(metered), False) == observed(bare, False)
     assert not GUARD.failures
+
+
+# ── a failure of ours at an answer ──────────────────────────────────────────────────────────────────────────────
+
+
+def failing_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    once, original = [bug], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *args: (once.pop() if once else original)(*args))
+
+
+AT_AN_ANSWER: list[tuple[Any, str, bool]] = [
+    (stainless, "answered", False),
+    (stainless_call, "payload_and_text", False),
+    (call.Call, "answered", False),
+    (call.Call, "_outcome", True),
+    (call.Call, "follow", True),
+    (tap, "_tapped", True),
+    (StreamReader, "feed", True),
+    (StreamReader, "reading", True),
+]
+
+
+@pytest.mark.parametrize("patched_class", [False, True], ids=["instrument", "instrument_all"])
+@pytest.mark.parametrize(("owner", "name", "stream"), AT_AN_ANSWER, ids=[name for _, name, _ in AT_AN_ANSWER])
+@pytest.mark.usefixtures("lasting")
+def test_an_answer_that_we_fail_to_read_is_one_whose_usage_is_unknown(
+    owner: Any,
+    name: str,
+    stream: bool,
+    patched_class: bool,
+    provider: Provider,
+    client_for: ClientFor,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    taximeter.init(data=tmp_path)
+    provider.says(STREAM if stream else CHAT)
+    with client_for("openai", provider.url) as client:
+        if patched_class:
+            taximeter.instrument_all()
+        else:
+            taximeter.instrument(client)
+        failing_once(monkeypatch, owner, "answered_with" if patched_class and owner is stainless else name)
+        try:
+            observed(client, stream)
+        finally:
+            uninstrument_all()
+    taximeter.flush()
+    event = Written(tmp_path).event
+    assert (event["status"], event["http_status"], event["usage_conflict"]) == ("ok", 200, True)
+    if name != "feed":  # what the other pieces said is kept
+        assert "input_tokens" not in event
+    taximeter.shutdown()
+    assert sum(GUARD.failures.values()) == 1
+
+
+@pytest.mark.usefixtures("lasting")
+def test_so_is_one_of_a_library_whose_calls_and_attempts_are_functions(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taximeter.init(data=tmp_path)
+    failing_once(monkeypatch, call.Call, "answered")
+    provider.answers = [Answer(200, b'{"model": "llama3.2", "message": {"role": "assistant"}, "eval_count": 3}')]
+    taximeter.instrument(ollama.Client(provider.url)).chat("llama3.2", MESSAGES)
+    event = Written(tmp_path).event
+    assert (event["status"], event["http_status"], event["usage_conflict"]) == ("ok", 200, True)
+    taximeter.shutdown()
+
+
+def test_so_is_one_of_a_framework(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    taximeter.init(data=tmp_path)
+    failing_once(monkeypatch, langchain, "_payload")
+    model = GenericFakeChatModel(messages=iter([AIMessage("x")]))
+    assert taximeter.instrument(model).invoke("hello").content == "x"
+    event = Written(tmp_path).event
+    assert (event["status"], event["usage_conflict"]) == ("ok", True)
+    taximeter.shutdown()

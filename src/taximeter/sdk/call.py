@@ -37,6 +37,9 @@ FIRST_ERROR_STATUS: Final = 400
 
 NOT_BILLED: Final = Reading(not_billed=True)
 
+UNREADABLE: Final = Reading(usage_conflict=True)
+"""Of an answer that we failed to read: what it used is unknown, and the event says that something is wrong with it."""
+
 LONGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of an answer that are kept to be read when it is complete; one that is longer is not counted."""
 
@@ -57,6 +60,8 @@ class Call:
     _facts: RequestFacts | None = None
     _request: Payload = _NOTHING
     _never_left = False
+    _missed = False
+    """There is a piece of its answer that we failed to read, perhaps the one that ends it."""
 
     def __init__(self, meter: meters.Meter, flavour: Flavour, request: Payload, host: Host) -> None:
         self.hold: Hold | None = None
@@ -270,7 +275,11 @@ class Call:
         if self.reader is None:
             self._keep(chunk)
             return
-        self.reader.feed(chunk)
+        try:
+            self.reader.feed(chunk)
+        except Exception:
+            self._missed = True
+            raise
         if self._first_content is None and self.reader.content_started:
             self._first_content = self._meter.monotonic()
 
@@ -278,7 +287,11 @@ class Call:
         """An event of a stream that the client library has parsed."""
         if self.reader is None:
             return
-        self.reader.feed_event(event)
+        try:
+            self.reader.feed_event(event)
+        except Exception:
+            self._missed = True
+            raise
         if self._first_content is None and self.reader.content_started:
             self._first_content = self._meter.monotonic()
 
@@ -287,6 +300,11 @@ class Call:
             self._body = bytearray()
         if len(self._body) + len(chunk) <= LONGEST_BODY_BYTES:
             self._body += chunk
+
+    def unreadable(self, http_status: int) -> None:
+        """An answer is there, and we fail to make anything of it: the call ends as what it was."""
+        self._http_status = http_status
+        self.finish("ok" if http_status < FIRST_ERROR_STATUS else "error", UNREADABLE)
 
     def exhausted(self) -> None:
         """The answer came to its end by itself."""
@@ -301,7 +319,7 @@ class Call:
         if reading.error_type:
             self.finish("error", reading)
         else:
-            self.finish("ok" if reading.finished else "cancelled", reading)
+            self.finish("ok" if reading.finished or self._missed else "cancelled", reading)
 
     def failed(self, error: BaseException) -> None:
         """The call, or the reading of its answer, raised."""
@@ -311,7 +329,8 @@ class Call:
             self.finish("interrupted", self._read_so_far(), failure_kind(error))
         else:
             self._never_left = _found_nobody(error)
-            self.finish("error", self._read_failure(error), failure_kind(error))
+            reading = GUARD.run("failure", self._read_failure, error) or NOTHING_READ
+            self.finish("error", reading, failure_kind(error))
 
     def _read_failure(self, error: Exception) -> Reading:
         status, response = getattr(error, "status_code", None), getattr(error, "response", None)
@@ -322,6 +341,13 @@ class Call:
         return self.flavour.read_answer(status, parsed(getattr(response, "content", b"")))
 
     def _read_so_far(self) -> Reading:
+        reading = GUARD.run("answer", self._read)
+        if reading is None:
+            self._missed = True
+            return UNREADABLE
+        return replace(reading, usage_conflict=True) if self._missed else reading
+
+    def _read(self) -> Reading:
         if self.reader is not None:
             return self.reader.reading()
         if self._body is not None:
@@ -337,8 +363,10 @@ class Call:
         if self.host.through_gateway and self._counts_better_there(reading):
             return
         if self.hold is not None:
-            self._settle(self.hold, reading)
-        outcome = self._outcome(status, reading, error_type)
+            GUARD.run("limits", self._settle, self.hold, reading)
+        outcome = GUARD.run("answer", self._outcome, status, reading, error_type)
+        if outcome is None:
+            outcome = self._outcome(status, UNREADABLE, error_type)
         meters.meter().append(f'{{"event_id":"{self.event_id}"{self._beginning()}{outcome}}}')
 
     def _settle(self, hold: Hold, reading: Reading) -> None:

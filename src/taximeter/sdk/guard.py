@@ -43,6 +43,16 @@ class Guard:
             self.caught(reason, error)
             return None
 
+    def run_or(
+        self, reason: str, function: Callable[[*Ts], object], otherwise: Callable[[*Ts], object], /, *args: *Ts
+    ) -> None:
+        """Runs `function`, and when that failed `otherwise` in its place, guarded as well."""
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.caught(reason, error)
+            self.run(reason, otherwise, *args)
+
     def caught(self, reason: str, error: Exception) -> None:
         """What a failure of ours comes to: a count and a line in the log."""
         with suppress(Exception):  # a logging handler of the host may fail too

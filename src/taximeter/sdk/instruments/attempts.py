@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from taximeter.limits.verdict import Admitted
 
 _MARK: Final = "_taximeter"
+OK: Final = 200
 
 
 class Told(NamedTuple):
@@ -217,7 +218,7 @@ def calls(begin: Begin, answered: Answered) -> Wrap:
                 admit(outgoing)
                 with _UnderWay(outgoing):
                     result = original(self, *args, **kwargs)
-            GUARD.run("answer", answered, outgoing, result)
+            GUARD.run_or("answer", answered, unreadable, outgoing, result)
             return result
 
         return call
@@ -239,7 +240,7 @@ def calls_async(begin: Begin, answered: Answered) -> Wrap:
                 await admit_async(outgoing)
                 with _UnderWay(outgoing):
                     result = await original(self, *args, **kwargs)
-            GUARD.run("answer", answered, outgoing, result)
+            GUARD.run_or("answer", answered, unreadable, outgoing, result)
             return result
 
         return call
@@ -353,6 +354,13 @@ def answered_by_http(outgoing: Sent, response: Any) -> None:
     else:
         call.follow(response.headers.get("content-type", ""))
         install(call, response)
+
+
+def unreadable(outgoing: Sent | Fetch, result: Any) -> None:
+    """Looking at an answer failed, by a fault of ours. Not every library's result has a status. What was fetched is
+    counted by a later fetch."""
+    if isinstance(outgoing, Sent):
+        outgoing.call.unreadable(getattr(result, "status_code", OK))
 
 
 class Objects(Iterator[Any]):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from taximeter.extract.flavour import Flavour
+from taximeter.extract.reading import Reading
 from taximeter.sdk import meter as meters
-from taximeter.sdk.call import LONGEST_BODY_BYTES, Call
+from taximeter.sdk.call import LONGEST_BODY_BYTES, UNREADABLE, Call
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import host_of
 from taximeter.sdk.instruments.attempts import (
@@ -169,8 +170,11 @@ class Along:
             self.end()
 
     def end(self) -> None:
-        reading = self._flavour.read_answer(200, parsed(bytes(self._read)), self._headers)
+        reading = GUARD.run("answer", self._reading) or UNREADABLE
         self._call.finish("error" if reading.error_type else "ok", reading)
+
+    def _reading(self) -> Reading:
+        return self._flavour.read_answer(200, parsed(bytes(self._read)), self._headers)
 
     def __del__(self) -> None:
         GUARD.run("stream", self.end)

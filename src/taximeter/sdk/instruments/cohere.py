@@ -28,6 +28,7 @@ from taximeter.sdk.instruments.attempts import (
     calls_async,
     in_flight,
     sent,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _streams(original: Any) -> Any:
         try:
             with original(self, *args, **kwargs) as response:
                 if outgoing is not None:
-                    GUARD.run("answer", _streaming, outgoing, response)
+                    GUARD.run_or("answer", _streaming, unreadable, outgoing, response)
                 yield response
         except BaseException as error:
             if outgoing is not None:
@@ -103,7 +104,7 @@ def _streams_async(original: Any) -> Any:
         try:
             async with original(self, *args, **kwargs) as response:
                 if outgoing is not None:
-                    GUARD.run("answer", _streaming, outgoing, response)
+                    GUARD.run_or("answer", _streaming, unreadable, outgoing, response)
                 yield response
         except BaseException as error:
             if outgoing is not None:

@@ -6,17 +6,16 @@ shape, which every framework can be brought into.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from taximeter.extract import flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
+from taximeter.sdk.guard import GUARD
 from taximeter.sdk.hosts import Host
-from taximeter.sdk.instruments.attempts import Told
+from taximeter.sdk.instruments.attempts import OK, Told
 from taximeter.sdk.yielding import Watch, counted
-
-OK: Final = 200
 
 CHAT: Final = "/v1/chat/completions"
 RESPONSES: Final = "/v1/responses"
@@ -68,9 +67,16 @@ class Watched:
         counted()
         return True
 
-    def answered(self, payload: object) -> None:
+    def answered(self, told: Callable[[Any], object], result: Any) -> None:
+        """`told(result)`: what the framework got, as an answer in OpenAI's shape."""
         self._call.headed(OK, 1)
-        self._call.answered(payload)
+        GUARD.run_or("answer", self._told, self._unreadable, told, result)
+
+    def _told(self, told: Callable[[Any], object], result: Any) -> None:
+        self._call.answered(told(result))
+
+    def _unreadable(self, _told: object, _result: object) -> None:
+        self._call.unreadable(OK)
 
     def failed(self, error: BaseException) -> None:
         status = getattr(error, "status_code", None)

@@ -37,7 +37,7 @@ class _Runs:
     def answered(self, run_id: Any, result: Any) -> None:
         watched = self._watched.pop(run_id, None)
         if watched is not None and watched.over():
-            watched.answered(_payload(result))
+            watched.answered(_payload, result)
 
     def failed(self, run_id: Any, error: BaseException) -> None:
         watched = self._watched.pop(run_id, None)

@@ -54,7 +54,7 @@ def _done(watched: Watched, result: Any) -> None:
         setattr(result, _WATCHED, watched)
         result.__class__ = _followed(cls)
     else:
-        watched.answered(_payload(result))
+        watched.answered(_payload, result)
 
 
 def _raised(watched: Watched, error: BaseException) -> None:
@@ -160,11 +160,14 @@ def _took(watched: Watched, chunk: Any) -> None:
 
 def _ended(watched: Watched, stream: Any) -> None:
     """The library keeps the chunks of the provider, which say what was used whether the caller asked for it or not."""
-    chunks = getattr(stream, "chunks", None)
+    GUARD.run("stream", _took_usage, watched, getattr(stream, "chunks", None))
+    watched.exhausted()
+
+
+def _took_usage(watched: Watched, chunks: Any) -> None:
     built = import_module("litellm").stream_chunk_builder(chunks) if chunks else None
     if built is not None:
         watched.took({"choices": [], "usage": _payload(built).get("usage")})
-    watched.exhausted()
 
 
 class _LiteLLM:

@@ -48,7 +48,7 @@ class _Spans:
     def _end(self, event: Any) -> None:
         watched = self._watched.pop(event.span_id, None)
         if watched is not None and watched.over():
-            watched.answered(_payload(event.response))
+            watched.answered(_payload, event.response)
 
     def _fail(self, event: Any) -> None:
         watched = self._watched.pop(event.span_id, None)

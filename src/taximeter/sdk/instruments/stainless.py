@@ -37,6 +37,8 @@ from taximeter.sdk.instruments.stainless_call import (
     leave,
     streams,
     take_back,
+    unreadable,
+    unreadable_with,
 )
 
 _MARK: Final = "_taximeter"
@@ -270,6 +272,7 @@ def _processing(original: Callable[..., Any]) -> Callable[..., Any]:
                 answered(outgoing, response, retries_taken)
             except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
                 GUARD.caught("answer", error)
+                GUARD.run("answer", unreadable, outgoing, response)
         return original(  # of an asynchronous client: a coroutine, which its caller awaits
             cast_to=cast_to,
             options=options,
@@ -288,7 +291,7 @@ def _processing_as_it_came(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(*args: Any, **kwargs: Any) -> Any:
         if (outgoing := _in_flight.get()) is not None:
-            GUARD.run("answer", answered_with, outgoing, kwargs)
+            GUARD.run_or("answer", answered_with, unreadable_with, outgoing, kwargs)
         return original(*args, **kwargs)
 
     return process_response
@@ -298,7 +301,7 @@ def _class_processing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def process_response(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _MARK not in vars(self) and (outgoing := _in_flight.get()) is not None:
-            GUARD.run("answer", answered_with, outgoing, kwargs)
+            GUARD.run_or("answer", answered_with, unreadable_with, outgoing, kwargs)
         return original(self, *args, **kwargs)
 
     return process_response

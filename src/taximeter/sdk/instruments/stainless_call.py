@@ -227,6 +227,16 @@ def answered_with(outgoing: Outgoing, arguments: Mapping[str, Any]) -> None:
     answered(outgoing, arguments["response"], arguments.get("retries_taken", 0))
 
 
+def unreadable_with(outgoing: Outgoing, arguments: Mapping[str, Any]) -> None:
+    unreadable(outgoing, arguments["response"])
+
+
+def unreadable(outgoing: Outgoing, response: Any) -> None:
+    """`answered` failed, by a fault of ours. A refusal is raised or tried again in a moment, and told then."""
+    if response.status_code < FIRST_ERROR_STATUS:
+        outgoing.unreadable(response.status_code)
+
+
 def streams(outgoing: Outgoing, stream: Any) -> None:
     """The caller gets a stream. It may live long; what was asked for in it need not."""
     unasked = outgoing.unasked
