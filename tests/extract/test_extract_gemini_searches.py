@@ -71,10 +71,12 @@ def test_queries_of_all_candidates_and_chunks_count_once() -> None:
 PLACE = {"maps": {"uri": "https://maps.google.com/?cid=1", "title": "Joe's Pizza", "placeId": "places/ChIJqd"}}
 PAGE = {"web": {"uri": "https://example.com", "title": "Pizza"}, "maps": None}
 MAPS: list[tuple[dict[str, Any], tuple[int, int]]] = [
-    ({"groundingChunks": [PLACE, PLACE]}, (0, 1)),  # the Gemini API does not tell what was asked
+    ({"groundingChunks": [PLACE, PLACE]}, (0, 1)),  # the Gemini API need not tell what was asked
     ({"groundingChunks": [PLACE], "googleMapsWidgetContextToken": "w"}, (0, 1)),
     ({"groundingChunks": [PLACE], "retrievalQueries": ["pizza near me"]}, (0, 1)),  # Vertex AI, and the next
     ({"groundingChunks": [PLACE], "retrievalQueries": ["pizza near me", "bars near me", "pizza near me"]}, (0, 2)),
+    ({"groundingChunks": [PLACE], "webSearchQueries": ["pizza near me"]}, (0, 1)),  # it does
+    ({"groundingChunks": [PLACE], "webSearchQueries": ["pizza", "bars"], "retrievalQueries": ["bars"]}, (0, 2)),
     ({"groundingChunks": [PAGE, PLACE], "webSearchQueries": ["pizza", "bars", "cafes"]}, (3, 1)),
     ({"groundingChunks": [PAGE], "webSearchQueries": ["pizza"]}, (1, 0)),
     ({"groundingChunks": [{"retrievedContext": {}}], "retrievalQueries": ["pizza"]}, (0, 0)),  # a store of one's own

@@ -149,15 +149,18 @@ def searched(usage: Usage, asked: Asked) -> Usage:
 
 def queries_in(grounding: object) -> Asked:
     """What was searched for, of a `groundingMetadata` object. That Google Maps was asked is told by the places that it
-    found, and only Vertex AI tells for what.
+    found. For what is told in a list of its own (Vertex AI), in that of the web (the Gemini API; nothing of the web is
+    found then), or not at all.
 
-    https://ai.google.dev/gemini-api/docs/maps-grounding
+    https://ai.google.dev/gemini-api/docs/maps-grounding, https://github.com/BerriAI/litellm/pull/38418
     """
     told = mapping(grounding)
-    web = asked(WEB, told.get("webSearchQueries"))
-    if not any(chunk.get("maps") for chunk in map(mapping, items(told.get("groundingChunks"))[:MOST_DETAILS])):
-        return web
-    return web | (asked(MAPS, told.get("retrievalQueries")) or {(MAPS, "")})
+    found = [mapping(chunk) for chunk in items(told.get("groundingChunks"))[:MOST_DETAILS]]
+    if not any(chunk.get("maps") for chunk in found):
+        return asked(WEB, told.get("webSearchQueries"))
+    searched_web = any(chunk.get("web") for chunk in found)
+    queries = asked(WEB if searched_web else MAPS, told.get("webSearchQueries"))
+    return queries | asked(MAPS, told.get("retrievalQueries")) | {(MAPS, "")}
 
 
 def asked(unit: str, queries: object) -> Asked:
