@@ -22,9 +22,10 @@ from http2_rig import Http2Provider, Play, Scene, asked, served
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taximeter.gateway import Provider
-from taximeter.gateway.http2 import MOST_GOODBYES, MOST_SENDINGS, MOST_SHUT
-from taximeter.gateway.http2_connection import Connection, Goodbye, Goodbyes
+from taximeter.gateway import Provider, http2_connection
+from taximeter.gateway.http2 import AT_ONCE, MOST_GOODBYES, MOST_SHUT, Refusals
+from taximeter.gateway.http2_connection import MOST_UNREAD_BYTES, Connection
+from taximeter.gateway.http2_goodbyes import Goodbye, Goodbyes
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings, read_to_end
 
 GET = Outgoing(b"GET", b"/v1/models", [(b"accept", b"*/*")])
@@ -604,14 +605,49 @@ async def goodbye_at_once(scene: Scene) -> None:
     scene.connection.goodbye(0)
 
 
-def test_who_is_refused_again_and_again_is_told() -> None:
+def test_who_is_refused_for_too_long_is_told() -> None:
     async def scenario() -> None:
         provider = Http2Provider(refuses)
-        async with asked(provider) as (client, origin):
+        async with asked(provider, UpstreamSettings(connect_seconds=0.2)) as (client, origin):
             with pytest.raises(UpstreamFailure) as failed:
                 await client.send(origin, POST)
             assert failed.value.kind == "closed_early"
-            assert len(provider.seen) == MOST_SENDINGS
+            assert len(provider.seen) > AT_ONCE + 1
+
+    run(scenario)
+
+
+def test_a_refused_call_pauses_longer_each_time_and_not_for_ever() -> None:
+    refusals, now, pauses = Refusals(10.0), 100.0, list[float]()
+    while (pause := refusals.pause(now)) is not None:
+        pauses.append(pause)
+        now += pause
+    assert pauses[:8] == [0.0, 0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+    assert max(pauses) == 1.0
+    assert 9.0 < now - 100.0 <= 10.0
+
+
+def test_calls_at_once_outlast_a_server_that_refuses_what_is_more_than_it_says() -> None:
+    async def two_at_once(scene: Scene) -> None:
+        if sum(not one.left.is_set() for one in scene.connection.scenes.values()) > 2:
+            scene.left.set()
+            await refuses(scene)
+            return
+        await scene.heard.wait()
+        await asyncio.sleep(0.01)
+        await echo(scene)
+        scene.left.set()
+
+    provider = Http2Provider(two_at_once)
+
+    async def scenario() -> None:
+        async with asked(provider, UpstreamSettings(connections_max=2)) as (client, origin):
+
+            async def call(number: int) -> bytes:
+                return await body_of(await client.send(origin, replace(POST, body=b"%d" % number)))
+
+            assert await asyncio.gather(*map(call, range(40))) == [b"%d" % number for number in range(40)]
+            assert len(provider.connections) == 2
 
     run(scenario)
 
@@ -883,8 +919,8 @@ def test_nobody_there() -> None:
 # ── goodbyes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def frame(kind: int, body: bytes) -> bytes:
-    return len(body).to_bytes(3) + bytes([kind]) + b"\0" + (1).to_bytes(4) + body
+def frame(kind: int, body: bytes, number: int = 1) -> bytes:
+    return len(body).to_bytes(3) + bytes([kind]) + b"\0" + number.to_bytes(4) + body
 
 
 FRAMES = st.lists(
@@ -916,23 +952,79 @@ def test_goodbyes_are_taken_out_however_the_bytes_are_cut(
     assert found == [goodbye for _, goodbye in frames if goodbye is not None]
 
 
-@given(st.lists(st.binary(max_size=200), max_size=20))
-def test_whatever_a_server_sends_is_an_answer_or_a_failure(pieces: list[bytes]) -> None:
-    class Deaf(asyncio.Transport):
-        def __init__(self) -> None:
-            super().__init__({"socket": unconnected})
-            self.closed = False
+class Deaf(asyncio.Transport):
+    """Keeps how many bytes were written, and sends none of them."""
 
-        def write(self, data: bytes | bytearray | memoryview) -> None: ...
-        def close(self) -> None:
-            self.closed = True
+    def __init__(self, unconnected: socket.socket) -> None:
+        super().__init__({"socket": unconnected})
+        self.closed = False
+        self.written_bytes = 0
 
-        def is_closing(self) -> bool:
-            return self.closed
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written_bytes += len(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+@pytest.mark.parametrize("asks", [frame(6, bytes(8), 0), frame(4, b"\0\x05\0\0\x40\0", 0)], ids=["pings", "settings"])
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_server_that_asks_without_end_and_does_not_read_is_left(
+    asks: bytes, reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http2_connection, "MOST_UNREAD_BYTES", 5_000)
 
     async def scenario() -> None:
+        transport = Deaf(unconnected)
         connection = Connection(Origin("http", "h", 80), UpstreamSettings(), lambda _: None)
-        connection.connection_made(Deaf())
+        connection.connection_made(transport)
+        call = asyncio.ensure_future(connection.exchange(POST))
+        await asyncio.sleep(0)
+        connection.data_received(frame(4, b"", 0))
+        for _ in range(12):
+            connection.pause_writing()
+            connection.data_received(asks * 100)
+            if reads:
+                connection.resume_writing()
+        assert connection.open is reads
+        assert reads or transport.written_bytes < 10_000
+        call.cancel() if reads else connection.connection_lost(None)
+        with pytest.raises(asyncio.CancelledError if reads else UpstreamFailure):
+            await call
+
+    with socket.socket() as unconnected:
+        asyncio.run(scenario())
+
+
+def test_a_body_that_a_server_reads_slowly_is_no_reason_to_leave_it() -> None:
+    async def scenario() -> None:
+        transport = Deaf(unconnected)
+        connection = Connection(Origin("http", "h", 80), UpstreamSettings(), lambda _: None)
+        connection.connection_made(transport)
+        connection.data_received(frame(4, b"", 0))
+        call = asyncio.ensure_future(connection.exchange(replace(POST, body=bytes(4 * MOST_UNREAD_BYTES))))
+        await asyncio.sleep(0)
+        connection.pause_writing()
+        for number in (0, 1):
+            connection.data_received(frame(8, (2**30).to_bytes(4), number))
+        assert transport.written_bytes > 4 * MOST_UNREAD_BYTES
+        assert connection.open
+        call.cancel()
+
+    with socket.socket() as unconnected:
+        asyncio.run(scenario())
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_whatever_a_server_sends_is_an_answer_or_a_failure(pieces: list[bytes]) -> None:
+    async def scenario() -> None:
+        connection = Connection(Origin("http", "h", 80), UpstreamSettings(), lambda _: None)
+        connection.connection_made(Deaf(unconnected))
         call = asyncio.ensure_future(connection.exchange(POST))
         await asyncio.sleep(0)
         for piece in pieces:

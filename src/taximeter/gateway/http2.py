@@ -2,7 +2,8 @@
 
 A call is sent again where that is safe: on a new connection when the one that it went out on had been used before and
 closed before any byte of an answer, if the request may be repeated; and whenever the server says that it has not looked
-at it (RFC 9113, 8.7). A server that does not speak HTTP/2 is asked in HTTP/1.1 from then on.
+at it (RFC 9113, 8.7), with growing pauses and for as long as a call waits for room. A server that does not speak HTTP/2
+is asked in HTTP/1.1 from then on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from taximeter.gateway.http2_connection import (
 from taximeter.gateway.upstream import Answer, Origin, Outgoing, UpstreamFailure, UpstreamSettings
 
 MOST_SENDINGS: Final = 3
-"""How often one call is sent at most, goodbyes not counted."""
+"""How often one call is sent at most, goodbyes and refusals not counted."""
+
+AT_ONCE: Final = 2
+"""After so many refusals a call is sent again at once: there may be room on another connection. Then it pauses."""
+
+FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 1.0
 
 MOST_GOODBYES: Final = 20
 """How many connections may take leave from one call: each has answered others, unless the server is ill."""
@@ -71,6 +78,7 @@ class Http2:
 async def _sent(pool: _Pool, request: Outgoing) -> Answer:
     lost: UpstreamFailure | None = None
     failed = goodbyes = 0
+    refusals = Refusals(pool.settings.connect_seconds)
     while True:
         try:
             connection = await pool.acquire()
@@ -84,15 +92,35 @@ async def _sent(pool: _Pool, request: Outgoing) -> Answer:
             if goodbyes == MOST_GOODBYES:
                 raise
         except Unanswered:
-            failed += 1
-            if failed == MOST_SENDINGS:
+            pause = refusals.pause(asyncio.get_running_loop().time())
+            if pause is None:
                 raise
+            await asyncio.sleep(pause)
         except UpstreamFailure as failure:
             failed += 1
             repeatable = used and request.repeatable and connection.lost and failure.kind == "closed_early"
             if failed == MOST_SENDINGS or not repeatable:
                 raise
             lost = failure
+
+
+class Refusals:
+    """The refusals of one call, which is sent again until it has been refused for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._first_at: float | None = None
+        self._pauses = -AT_ONCE
+
+    def pause(self, now: float) -> float | None:
+        """Seconds until it is sent again after one more refusal; None when it has waited long enough."""
+        if self._first_at is None:
+            self._first_at = now
+        self._pauses += 1
+        if self._pauses <= 0:
+            return 0.0
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._pauses - 1, 10), LONGEST_PAUSE_SECONDS)
+        return pause if now + pause - self._first_at <= self._seconds else None
 
 
 class _Pool:

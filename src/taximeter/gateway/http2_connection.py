@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.exceptions import FrameTooLargeError, ProtocolError
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hpack import NeverIndexedHeaderTuple
 
+from taximeter.gateway.http2_goodbyes import Goodbye, Goodbyes
 from taximeter.gateway.upstream import (
     BODY_EXPECTED,
     STATUSES,
@@ -42,6 +43,9 @@ MOST_REQUESTS: Final = 1_000_000
 
 WIDEST_BYTES: Final = 2**30
 """The window of the connection."""
+
+MOST_UNREAD_BYTES: Final = 1_048_576
+"""Of what a server makes us say (that we are there, that we have its settings) while it does not read."""
 
 _NOTHING: Final = memoryview(b"")
 _NAMES: Final = {int(code): code.name for code in ErrorCodes}
@@ -198,6 +202,10 @@ class Connection(asyncio.Protocol):
         self._free_bytes: dict[int, int] = {}
         self._consumed_bytes = 0
         self._requests = 0
+        self._most_begun: int | None = None
+        self._body_bytes = 0
+        self._reads = True
+        self._unread_bytes = 0
         self._before_told = min(before_told, EXCHANGES_BEFORE_TOLD)
         self.told = False
         self._leaving = False
@@ -224,8 +232,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def most(self) -> int:
-        """How many exchanges it takes at once, which the server may have `told`."""
-        return self._h2.remote_settings.max_concurrent_streams if self.told else self._before_told
+        """How many exchanges it takes at once, which the server may have `told`, or shown by refusing one more."""
+        most = self._h2.remote_settings.max_concurrent_streams if self.told else self._before_told
+        return most if self._most_begun is None else min(most, self._most_begun)
 
     def has_room(self) -> bool:
         """Whether another exchange may begin on it now."""
@@ -278,6 +287,7 @@ class Connection(asyncio.Protocol):
         while unsent and (room := min(http.local_flow_control_window(number), http.max_outbound_frame_size)) > 0:
             piece, unsent = unsent[:room], unsent[room:]
             http.send_data(number, piece.tobytes(), end_stream=not unsent)
+            self._body_bytes += len(piece)
         exchange.unsent = unsent or _NOTHING
 
     def fetched(self, exchange: Exchange, window_bytes: int) -> None:
@@ -303,6 +313,8 @@ class Connection(asyncio.Protocol):
 
     def _over(self, exchange: Exchange) -> None:
         self.used = True
+        if self._most_begun is not None and exchange.status:
+            self._most_begun += 1  # one that was answered makes room to try one more
         self._exchanges.pop(exchange.number, None)
         self._free_bytes.pop(exchange.number, None)
         if not self._exchanges:
@@ -353,6 +365,7 @@ class Connection(asyncio.Protocol):
         self._changed(self)
 
     def data_received(self, data: bytes) -> None:
+        body_bytes = self._body_bytes
         try:
             for frame in self._goodbyes.apart(data):
                 if isinstance(frame, Goodbye):
@@ -364,7 +377,24 @@ class Connection(asyncio.Protocol):
             self._fail_all("protocol_error", f"{self.host} did not answer in HTTP/2: {error}")
             self.close()
             return
-        self._flush()
+        said_bytes = self._flush()
+        if not self._reads:
+            self._unread_bytes += said_bytes - (self._body_bytes - body_bytes)
+            if self._unread_bytes > MOST_UNREAD_BYTES:
+                self._break_off("protocol_error", f"{self.host} asks and does not read the answers")
+
+    def pause_writing(self) -> None:
+        self._reads = False
+
+    def resume_writing(self) -> None:
+        self._reads, self._unread_bytes = True, 0
+
+    def _break_off(self, kind: FailureKind, message: str) -> None:
+        """Without a goodbye, which would wait behind what is not read."""
+        self._leaving = True
+        self._fail_all(kind, message)
+        if self._transport is not None:
+            self._transport.abort()
 
     def _receive(self, frame: bytes) -> None:
         """One by one, because `h2` tells nothing of what it has read when it stumbles over a later one."""
@@ -382,10 +412,12 @@ class Connection(asyncio.Protocol):
             goodbye: Failure = partial(SaidGoodbye, "closed_early", message)
             self._fail(exchange, goodbye if orderly else _unanswered(exchange, code, message))
 
-    def _flush(self) -> None:
+    def _flush(self) -> int:
+        """How many bytes there were to send."""
         data = self._h2.data_to_send()
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+        return len(data)
 
     # ── h2 ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -433,6 +465,8 @@ class Connection(asyncio.Protocol):
             code = int(event.error_code)
             message = f"{self.host} broke off the answer ({_name_of(code)})"
             refused = code in (ErrorCodes.REFUSED_STREAM, ErrorCodes.HTTP_1_1_REQUIRED)
+            if code == ErrorCodes.REFUSED_STREAM and not exchange.status:
+                self._most_begun = max(1, len(self._exchanges) - 1)
             broken: Failure = partial(UpstreamFailure, "closed_early", message)
             self._fail(exchange, _unanswered(exchange, code, message) if refused else broken)
 
@@ -490,56 +524,3 @@ def _keep_alive(connected: socket.socket) -> None:
         for name, value in _KEEPALIVE:
             if hasattr(socket, name):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-class Goodbye(NamedTuple):
-    """The number of the last exchange that is answered, and an error code."""
-
-    last: int
-    code: int
-
-
-class Goodbyes:
-    """Takes GOAWAY frames out of what a server sends (RFC 9113, 4.1 and 6.8).
-
-    `h2` ends a connection at the first of them. Servers send it to close a connection in an orderly way, after so many
-    requests, and go on with the answers that they have begun: those are paid for.
-    """
-
-    _HEAD_BYTES: Final = 9
-    _GOAWAY: Final = 7
-    _LEAST_BYTES: Final = 8
-    _LARGEST_BYTES: Final = 16_384
-    """Of a frame, as long as nobody allows more."""
-
-    def __init__(self) -> None:
-        self._begun = b""
-
-    def apart(self, data: bytes) -> Iterator[bytes | Goodbye]:
-        """The other frames, whole ones, and instead of each GOAWAY what it says.
-
-        Raises FrameTooLargeError, for which `h2` waits until all of such a frame is there.
-        """
-        data = self._begun + data if self._begun else data
-        end = 0
-        for start, end in self._frames(data):
-            body = start + self._HEAD_BYTES
-            if data[start + 3] == self._GOAWAY and end - body >= self._LEAST_BYTES:
-                last = int.from_bytes(data[body : body + 4]) & 0x7FFF_FFFF
-                yield Goodbye(last, int.from_bytes(data[body + 4 : body + 8]))
-            else:
-                yield data[start:end]
-        self._begun = data[end:]
-
-    def _frames(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where frames begin and end that are there whole."""
-        start, size = 0, len(data)
-        while size - start >= self._HEAD_BYTES:
-            body_bytes = int.from_bytes(data[start : start + 3])
-            if body_bytes > self._LARGEST_BYTES:
-                raise FrameTooLargeError(f"a frame of {body_bytes} bytes")
-            stop = start + self._HEAD_BYTES + body_bytes
-            if stop > size:
-                return
-            yield start, stop
-            start = stop
