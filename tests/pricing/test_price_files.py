@@ -12,7 +12,7 @@ from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.usage import Usage
 from taximeter.errors import ConfigurationError
 from taximeter.pricing import Priceable, PriceBook, load_price_book
-from taximeter.pricing.price_file import parse
+from taximeter.pricing.price_file import parse, read_file
 from taximeter.pricing.priceable import parse_instant
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -289,7 +289,23 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 
 def test_every_correction_says_where_it_is_from_and_when_it_was_checked() -> None:
     from taximeter.config.lines import read
-    from taximeter.pricing.shelf import CORRECTIONS
+    from taximeter.pricing.shelf import CORRECTIONS, LISTED
 
-    entries = read(CORRECTIONS.read_text(encoding="utf-8"), {}).values["prices"]
-    assert [entry for entry in entries if not entry.get("source") or not entry.get("checked")] == []
+    by_hand = read(CORRECTIONS.read_text(encoding="utf-8"), {}, ours=True).values["prices"]
+    listed = json.loads(LISTED.read_text(encoding="utf-8"))["prices"]
+    assert [entry for entry in (*by_hand, *listed) if not entry.get("source") or not entry.get("checked")] == []
+
+
+def test_no_two_corrections_say_the_same_of_the_same_calls() -> None:
+    from taximeter.pricing.entries import overlap, same_subject
+    from taximeter.pricing.shelf import CORRECTIONS, LISTED
+
+    by_hand, listed = (read_file(path, "corrections", ours=True).entries for path in (CORRECTIONS, LISTED))
+    both = [(one.rule, two.rule) for one in by_hand for two in listed if same_subject(one, two) and overlap(one, two)]
+    assert both == []
+
+
+def test_a_mistake_in_our_own_json_is_reported_as_in_any_file() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse('{"prices": [{"provider": "aws", "rates": {"input": "0"}}]}', "corrections", ours=True)
+    assert [mistake.where for mistake in caught.value.mistakes] == ["prices[0]", "prices[0].rates.input"]

@@ -16,7 +16,7 @@ from taximeter.errors import ConfigurationError
 from taximeter.pricing import Priceable, PriceBook, litellm_list
 from taximeter.pricing.price_file import parse
 from taximeter.pricing.priceable import parse_instant
-from taximeter.pricing.shelf import CORRECTIONS
+from taximeter.pricing.shelf import corrections
 
 TODAY = parse_instant("2026-11-20T12:00:00Z")
 THOUSAND_AND_HALF = Usage(input_tokens=1_000, output_tokens=500)
@@ -24,9 +24,8 @@ THOUSAND_AND_HALF = Usage(input_tokens=1_000, output_tokens=500)
 
 def book_of(*texts: str, names: tuple[str, ...] = ("override",)) -> PriceBook:
     """The book under the shipped corrections and these files, each over the one before."""
-    corrections = parse(CORRECTIONS.read_text(encoding="utf-8"), "corrections")
     layers = names if len(names) == len(texts) else names * len(texts)
-    return PriceBook([corrections, *(parse(text, layer) for text, layer in zip(texts, layers, strict=True))])
+    return PriceBook([corrections(), *(parse(text, layer) for text, layer in zip(texts, layers, strict=True))])
 
 
 def entries(*lines: str) -> str:

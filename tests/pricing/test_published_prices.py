@@ -258,7 +258,7 @@ PUBLISHED = {
     ),
     "the smaller of them in a batch": (
         call("openai", "ft:babbage-002:acme::a1", "2025-06-01", tier="batch", i=1_000, o=1_000),
-        usd((1_000, "0.8"), (1_000, "0.8")),
+        usd((1_000, "0.8"), (1_000, "0.9")),
     ),
     # ── caches ─────────────────────────────────────────────────────────────────────────────────────────────────────
     "an hour's write is twice the input": (
@@ -769,6 +769,158 @@ PUBLISHED = {
     "voices by the second": (
         call("openai", "gpt-realtime-whisper", "2026-10-01", units={"audio_seconds": 60}),
         usd(fees="0.017"),
+    ),
+    # ── by region and zone ────────────────────────────────────────────────────────────────────────────────────────
+    "bedrock in Tokyo": (
+        call("aws", "moonshotai.kimi-k2.5", "2026-11-01", region="ap-northeast-1", i=1_000, o=1_000),
+        usd((1_000, "0.72"), (1_000, "3.6")),
+    ),
+    "bedrock in Virginia": (
+        call("aws", "moonshotai.kimi-k2.5", "2026-11-01", region="us-east-1", i=1_000, o=1_000),
+        usd((1_000, "0.6"), (1_000, "3")),
+    ),
+    "bedrock in London, in flex": (
+        call("aws", "qwen.qwen3-coder-next", "2026-11-01", tier="flex", region="eu-west-2", i=1_000, o=1_000),
+        usd((1_000, "0.39"), (1_000, "0.93")),
+    ),
+    "bedrock in Sao Paulo, by the name of the place": (
+        call("aws", "bedrock/sa-east-1/meta.llama3-70b-instruct-v1:0", "2026-02-01", i=1_000, o=1_000),
+        usd((1_000, "4.45"), (1_000, "5.88")),
+    ),
+    "bedrock's profile of several regions is not priced as the region called": (
+        call("aws", "us.deepseek.v3.2", "2026-11-01", region="ap-northeast-1", i=1_000, o=1_000),
+        usd((1_000, "0.62"), (1_000, "1.85")),
+    ),
+    "claude in the government's regions, with a cache": (
+        call(
+            "aws",
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "2026-06-01",
+            region="us-gov-west-1",
+            i=1_000,
+            read=400,
+            w1=100,
+            o=100,
+        ),
+        usd((500, "3.6"), (400, "0.36"), (100, "7.2"), (100, "18")),
+    ),
+    "claude in the government's regions, with a long context": (
+        call(
+            "aws", "anthropic.claude-sonnet-4-5-20250929-v1:0", "2026-06-01", region="us-gov-east-1", i=200_001, o=100
+        ),
+        usd((200_001, "7.2"), (100, "27")),
+    ),
+    "claude opus in the government's regions, what is written to the cache": (
+        call(
+            "aws", "anthropic.claude-opus-5-5", "2026-11-20", region="us-gov-west-1", i=1_000, read=400, w5=100, o=100
+        ),
+        usd((500, "4.8"), (400, "0.24"), (100, "6"), (100, "24")),
+    ),
+    "gpt-oss in the government's regions": (
+        call("aws", "openai.gpt-oss-120b", "2026-11-01", region="us-gov-west-1", i=1_000, o=1_000),
+        usd((1_000, "0.18"), (1_000, "0.72")),
+    ),
+    "gpt at bedrock with a long context": (
+        call("aws", "us.openai.gpt-5.5", "2026-11-01", i=300_000, read=100_000, o=1_000),
+        usd((200_000, "11"), (100_000, "1.1"), (1_000, "49.5")),
+    ),
+    "azure's European zone, a fifth dearer": (
+        call("azure", "gpt-6-sol-2026-09-22", "2026-11-01", region="eu", i=1_000, o=1_000),
+        usd((1_000, "2.4"), (1_000, "12")),
+    ),
+    "azure's American zone, a tenth dearer": (
+        call("azure", "us/gpt-6-sol", "2026-11-01", i=1_000, o=1_000),
+        usd((1_000, "2.2"), (1_000, "11")),
+    ),
+    "azure's Asian zone": (
+        call("azure", "apac/gpt-6.1-sol", "2026-11-01", i=300_000, o=1_000),
+        usd((300_000, "4.8"), (1_000, "18")),
+    ),
+    "azure for the government": (
+        call("azure", "us-gov/gpt-5.1", "2026-11-01", i=1_000, read=200, o=1_000),
+        usd((800, "1.71875"), (200, "0.171875"), (1_000, "13.75")),
+    ),
+    # ── models of hosts ───────────────────────────────────────────────────────────────────────────────────────────
+    "azure's older spelling of a snapshot": (
+        call("azure", "gpt-35-turbo-1106", "2024-06-01", i=1_000, o=1_000),
+        usd((1_000, "1"), (1_000, "2")),
+    ),
+    "azure listens for a minute": (
+        call("azure", "whisper", "2026-01-01", units={"audio_seconds": 60}),
+        usd(fees="0.006"),
+    ),
+    "fireworks with priority": (
+        call(
+            "fireworks", "accounts/fireworks/models/glm-5p3", "2026-11-01", tier="priority", i=1_000, read=200, o=1_000
+        ),
+        usd((800, "1.75"), (200, "0.325"), (1_000, "5.5")),
+    ),
+    "fireworks with priority, in short": (
+        call("fireworks", "kimi-k3-us", "2026-11-01", tier="priority", i=1_000, o=1_000),
+        usd((1_000, "5.625"), (1_000, "28.125")),
+    ),
+    "fireworks on spare hardware": (
+        call("fireworks", "accounts/fireworks/routers/kimi-k3-spot", "2026-11-01", i=1_000, o=1_000),
+        usd((1_000, "2.1"), (1_000, "10.5")),
+    ),
+    "fireworks, what is read from a cache": (
+        call("fireworks", "accounts/fireworks/models/glm-4p7", "2026-03-01", i=1_000, read=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "2.2")),
+    ),
+    "together": (
+        call("together", "Qwen/Qwen2.5-7B-Instruct-Turbo", "2026-01-01", i=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "0.3")),
+    ),
+    "grok at vertex with a long context": (
+        call("google-vertex", "xai/grok-4.20-reasoning", "2026-11-01", i=200_001, o=1_000),
+        usd((200_001, "2.5"), (1_000, "5")),
+    ),
+    "gpt-oss at vertex by its bare name": (
+        call("google-vertex", "gpt-oss-120b-maas", "2026-11-01", region="us-central1", i=1_000, o=1_000),
+        usd((1_000, "0.09"), (1_000, "0.36")),
+    ),
+    "gemini 4 with priority": (
+        call("google", "gemini-4-hydrogen", "2026-11-30", tier="priority", i=1_000, read=200, o=1_000),
+        usd((800, "2.7"), (200, "0.135"), (1_000, "13.5")),
+    ),
+    "pictures embedded by cohere": (
+        call("cohere", "embed-v4.0", "2026-11-01", i=1_000, seen=600),
+        usd((400, "0.12"), (600, "0.47")),
+    ),
+    # ── caches and batches ────────────────────────────────────────────────────────────────────────────────────────
+    "mistral reads from a cache at a tenth": (
+        call("mistral", "codestral-latest", "2026-11-01", i=1_000, read=400, o=1_000),
+        usd((600, "0.3"), (400, "0.03"), (1_000, "0.9")),
+    ),
+    "gemini flex does not halve what is read from a cache": (
+        call("google", "gemini-2.5-pro", "2026-09-01", tier="flex", i=1_000, read=400, o=1_000),
+        usd((600, "0.625"), (400, "0.125"), (1_000, "5")),
+    ),
+    "gemini flex with a long context": (
+        call("google", "gemini-3.1-pro-preview", "2026-09-01", tier="flex", i=200_001, read=100_000, o=1_000),
+        usd((100_001, "2"), (100_000, "0.4"), (1_000, "9")),
+    ),
+    "gemini flex of sound from a cache": (
+        call(
+            "google", "gemini-2.5-flash", "2026-09-01", tier="flex", i=1_000, heard=600, read=400, heard_read=400, o=10
+        ),
+        usd((400, "0.15"), (200, "0.5"), (400, "0.1"), (10, "1.25")),
+    ),
+    "openai fine-tuned in a batch is not at half": (
+        call("openai", "ft:gpt-4o-2024-08-06:acme::a1", "2026-03-01", tier="batch", i=1_000, read=400, o=1_000),
+        usd((600, "2.225"), (400, "0.9"), (1_000, "12.5")),
+    ),
+    "openai fine-tuned in a batch, from a cache": (
+        call("openai", "ft:gpt-4.1-2025-04-14:acme::a1", "2026-03-01", tier="batch", i=1_000, read=400, o=1_000),
+        usd((600, "1.5"), (400, "0.5"), (1_000, "6")),
+    ),
+    "openai's dearest in a batch with a long context": (
+        call("openai", "gpt-5.5-pro", "2026-11-01", tier="batch", i=272_001, o=1_000),
+        usd((272_001, "30"), (1_000, "135")),
+    ),
+    "vertex embeds in a batch": (
+        call("google-vertex", "gemini-embedding-001", "2026-11-01", tier="batch", i=1_000),
+        usd((1_000, "0.12")),
     ),
 }
 

@@ -151,8 +151,9 @@ def parse(text: str, layer: str, *, source: str = "prices", ours: bool = False) 
 
 
 def _document(text: str, ours: bool) -> Document:
-    """YAML with its lines. JSON without: it is what importers write, thousands of entries long."""
-    if len(text) > LONG_TEXT and text.lstrip().startswith("{"):
+    """YAML with its lines. JSON without: it is what importers write, thousands of entries long, and what is taken over
+    from public lists."""
+    if (ours or len(text) > LONG_TEXT) and text.lstrip().startswith("{"):
         try:
             return Document(values=json.loads(text, parse_float=str))
         except ValueError:

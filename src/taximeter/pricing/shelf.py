@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +26,14 @@ from taximeter.pricing.book import PriceBook
 from taximeter.pricing.entries import PriceFile
 from taximeter.pricing.price_file import read_file
 from taximeter.pricing.priceable import parse_instant
+from taximeter.pricing.resolve import CORRECTIONS_LAYER
 from taximeter.pricing.snapshot import VERSION, Edition, Snapshots, bundled
 
 CORRECTIONS: Final = Path(__file__).with_name("corrections.yaml")
+"""What the library does not know or gets wrong, written by hand."""
+
+LISTED: Final = Path(__file__).with_name("listed.json")
+"""What it does not know of hosts and regions, taken over from public lists, a price a line."""
 
 PRICES_DIRECTORY: Final = "prices"
 """Below the data directory."""
@@ -38,6 +44,12 @@ FILE_MODE: Final = 0o600
 OVERRIDES: Final = "overrides.yaml"
 IMPORTED: Final = "imported"
 EDITIONS: Final = "editions"
+
+
+def corrections() -> PriceFile:
+    """The layer that comes with this release, out of two files."""
+    by_hand, listed = (read_file(path, CORRECTIONS_LAYER, ours=True) for path in (CORRECTIONS, LISTED))
+    return replace(by_hand, text=by_hand.text + listed.text, entries=by_hand.entries + listed.entries)
 
 
 class PriceShelf:
@@ -58,7 +70,7 @@ class PriceShelf:
     def files(self) -> list[PriceFile]:
         """The layers over the snapshot, from the lowest to the highest. Raises ConfigurationError."""
         files = [read_file(path, path.stem) for path in self._imported()]
-        files.append(read_file(CORRECTIONS, "corrections", ours=True))
+        files.append(corrections())
         files += [read_file(path, "override") for path in self._own()]
         return files
 

@@ -25,6 +25,10 @@ _PUBLISHED: Final = re.compile(r"(?:^|/)publishers/([^/]+)/models/(.+)$")
 _PUBLISHERS: Final = ("anthropic", "google", "mistralai")
 """Those whose models Vertex AI lists without their name."""
 
+_OPEN_PUBLISHERS: Final = ("deepseek-ai", "meta", "minimaxai", "moonshotai", "openai", "qwen", "xai", "zai-org")
+"""Those whose models it lists with their name."""
+_AS_A_SERVICE: Final = "-maas"
+
 _ZONE: Final = re.compile(r"^(?:azure(?:_ai)?/)?(us|eu|apac|us-gov|global|global-standard)/(?=[^/]+$)")
 """Azure's data zones, as LiteLLM spells the models in them."""
 
@@ -65,16 +69,19 @@ def _others(model: str, provider: str) -> list[str]:
     if provider == "aws":
         return [_ROUTE.sub("", plain, count=1)]
     if provider == "google-vertex":
-        published = _PUBLISHED.search(model)
-        publisher, _, rest = model.partition("/")
-        return [
-            plain,
-            *(["/".join(published.groups())] if published else []),
-            *([rest] if publisher in _PUBLISHERS else []),
-        ]
+        return [plain, *_published(model)]
     if provider == "fireworks":
         return [before + model for before in _FIREWORKS] if "/" not in model else []
     return [plain]
+
+
+def _published(model: str) -> list[str]:
+    """A model of Vertex AI with its publisher's name, or without, as it is listed."""
+    if model.endswith(_AS_A_SERVICE) and "/" not in model:
+        return [f"{publisher}/{model}" for publisher in _OPEN_PUBLISHERS]
+    published = _PUBLISHED.search(model)
+    publisher, _, rest = model.partition("/")
+    return ["/".join(published.groups())] if published else [rest] if publisher in _PUBLISHERS else []
 
 
 def routed(model: str, *, one_price: bool) -> str | None:
