@@ -7,7 +7,7 @@ jobs are the product's, put together as in a process; time is moved by hand.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.bounds import CallBound
+from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict
 from taximeter.pricing import load_price_book
+from taximeter.reports import limit_spending
 from taximeter.spool import Spool
-from taximeter.store.events import DuckDBEvents
+from taximeter.store.events import DuckDBEvents, answers
 
 TOKENS = {"name": "tokens", "scope": "global", "measure": "total_tokens", "limit": 1000, "window": "month"}
 READ = 50
@@ -72,10 +74,12 @@ class ByHand(Jobs):
 class Counting:
     """What a process has that counts in Redis."""
 
-    def __init__(self, data: Path, url: str, fail: str, closing: ExitStack) -> None:
+    def __init__(
+        self, data: Path, url: str, fail: str, closing: ExitStack, limits: Sequence[dict[str, Any]] = (TOKENS,)
+    ) -> None:
         self.clock = Moved()
         settings = Settings.model_validate(
-            {"limits": read_limits([TOKENS]), "store": {"counters": url}, "admission": {"fail": fail}}
+            {"limits": read_limits(limits), "store": {"counters": url}, "admission": {"fail": fail}}
         )
         data.mkdir()
         book = load_price_book(None, data)
@@ -212,3 +216,21 @@ def test_a_call_that_broke_off_stays_spent_at_its_bound_also_when_its_event_is_s
     counting = Counting(tmp_path / "data", "memory", "closed", closing)
     counting.stored(counting.admitted(200).ask.event_id, 60, **failed)
     assert counting.standing() == (200, 0)
+
+
+@pytest.mark.parametrize("window", ["month", {"rolling": "1h"}], ids=["month", "rolling"])
+def test_more_owners_than_one_answer_of_the_store_has_are_all_known_at_a_start(
+    tmp_path: Path, closing: ExitStack, monkeypatch: pytest.MonkeyPatch, window: object
+) -> None:
+    monkeypatch.setattr(answers, "MOST_ROWS", 5)
+    monkeypatch.setattr(limit_spending, "MOST_OWNERS_AT_ONCE", 3)
+    each = {**TOKENS, "scope": "user", "each": True, "window": window}
+    counting = Counting(tmp_path / "data", "memory", "closed", closing, [each])
+    for number in range(8):
+        counting.stored(counting.new_id(), 100 + number, user_id=f"user_{number}")
+    counting.stored(counting.new_id(), 70)
+    counting.guard.counters = MemoryCounters()  # type: ignore[misc]
+    counting.desk.fill()
+    [limit] = counting.desk.live()
+    spent = {value["value"]: value["spent"] for value in limit["values"]}
+    assert spent == {f"user_{number}": 100 + number for number in range(8)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import count
 from typing import Any, Final
 
 from taximeter.clock import rfc3339
@@ -16,6 +17,9 @@ from taximeter.store.events import EventStore, parse_query
 
 ROLLING_QUESTIONS: Final = 6
 """A rolling window is asked for in so many parts; each is booked at its end, and so leaves late rather than early."""
+
+MOST_OWNERS_AT_ONCE: Final = 20_000
+"""Values of `each` that are asked for in one question: an answer has 50,000 rows at most."""
 
 EPOCH_OF_EVENTS_US: Final = 1_262_304_000_000_000
 """2010: no event is older, and lifetimes are asked for from here."""
@@ -54,15 +58,24 @@ def _spans(limit: Limit, now_us: int) -> Iterator[tuple[Span, int]]:
         yield Span(start_us, end_us), end_us - 1
 
 
-def _rows(limit: Limit, span: Span, store: EventStore, now_us: int) -> Sequence[Mapping[str, Any]]:
-    question = {
+def _rows(limit: Limit, span: Span, store: EventStore, now_us: int) -> Iterator[Mapping[str, Any]]:
+    """The answer, in as many parts as it takes: there may be more owners than the rows of one."""
+    question: dict[str, Any] = {
         "measures": list(_MEASURES),
         "group_by": [_STORED_AS.get(name, name) for name in limit.each],
         "filters": {"status": {"not": list(_NOT_SPENT)}, **_where(limit)},
         "from": rfc3339(span.start_us),
         "to": rfc3339(span.end_us),
     }
-    return store.query(parse_query(question, now_us)).rows
+    if not limit.each:
+        yield from store.query(parse_query(question, now_us)).rows
+        return
+    question |= {"limit": MOST_OWNERS_AT_ONCE, "order_by": f"{question['group_by'][0]} asc"}
+    for offset in count(0, MOST_OWNERS_AT_ONCE):
+        answer = store.query(parse_query({**question, "offset": offset}, now_us))
+        yield from (row for row in answer.rows if "other" not in row)
+        if offset + MOST_OWNERS_AT_ONCE >= (answer.groups or 0):
+            return
 
 
 def _where(limit: Limit) -> dict[str, Any]:
