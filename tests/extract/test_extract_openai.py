@@ -189,6 +189,43 @@ USAGES = [
         {"prompt_audio_seconds": 3, "prompt_tokens": 40, "completion_tokens": 2, "total_tokens": 42},
         Usage(input_tokens=40, output_tokens=2, units={"audio_seconds": 3}),
     ),
+    (
+        "what an orchestrating model's models read and wrote lies outside (Sakana)",
+        {
+            "input_tokens": 1000,
+            "output_tokens": 100,
+            "total_tokens": 1400,
+            "input_tokens_details": {
+                "cached_tokens": 400,
+                "orchestration_input_tokens": 250,
+                "orchestration_input_cached_tokens": 50,
+            },
+            "output_tokens_details": {"reasoning_tokens": 30, "orchestration_output_tokens": 50},
+        },
+        Usage(input_tokens=1250, output_tokens=150, cache_read_tokens=450, reasoning_tokens=30),
+    ),
+    (
+        "the same in a chat, none of it cached",
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 2,
+            "total_tokens": 21,
+            "prompt_tokens_details": {"cached_tokens": 0, "orchestration_input_tokens": 7},
+            "completion_tokens_details": {"orchestration_output_tokens": 3},
+        },
+        Usage(input_tokens=16, output_tokens=5, cache_read_tokens=0),
+    ),
+    (
+        "orchestration that the total has no room for lies inside",
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 4,
+            "total_tokens": 13,
+            "prompt_tokens_details": {"orchestration_input_tokens": 7},
+            "completion_tokens_details": {"orchestration_output_tokens": 3},
+        },
+        Usage(input_tokens=9, output_tokens=4),
+    ),
 ]
 
 

@@ -147,7 +147,9 @@ def usage_in(usage: Payload, output_units: Units) -> tuple[Usage, bool]:
     if not usage and not output_units:
         return NOTHING_COUNTED, False
     counts = counts_in(_with_cached_by_modality(usage), COUNTS)
-    _count_what_lies_outside(counts, count(usage.get("total_tokens")), sound="prompt_audio_seconds" in usage)
+    total = count(usage.get("total_tokens"))
+    _count_what_lies_outside(counts, total, sound="prompt_audio_seconds" in usage)
+    _count_orchestration(usage, counts, total)
     if counts.get("cache_write_5m_tokens"):
         _tell_lifetimes_apart(usage, counts)
     if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
@@ -197,6 +199,35 @@ def _count_what_lies_outside(counts: dict[str, int | None], total: int | None, *
         counts["input_tokens"] = read + rest
     elif sound and counts.get("input_audio_tokens") is None:
         counts["input_tokens"], counts["input_audio_tokens"] = read + rest, rest
+
+
+def _count_orchestration(usage: Payload, counts: dict[str, int | None], total: int | None) -> None:
+    """What the models behind an orchestrating one (Sakana's Fugu) read and wrote is charged as the rest is. It stands
+    in the details and in the total, and lies outside prompt and completion.
+
+    https://openrouter.ai/sakana/fugu-ultra
+    """
+    read, written = counts.get("input_tokens"), counts.get("output_tokens")
+    if total is None or read is None or written is None or total <= read + written:
+        return
+    more = counts_in(usage, _ORCHESTRATION)
+    more_read, more_written = more.get("input_tokens") or 0, more.get("output_tokens") or 0
+    if more_read >= 0 and more_written >= 0 and more_read + more_written == total - read - written:
+        counts["input_tokens"], counts["output_tokens"] = read + more_read, written + more_written
+        counts["cache_read_tokens"] = (counts.get("cache_read_tokens") or 0) + (more.get("cache_read_tokens") or 0)
+
+
+_ORCHESTRATED_INPUT: Final = {
+    "orchestration_input_tokens": "input_tokens",
+    "orchestration_input_cached_tokens": "cache_read_tokens",
+}
+_ORCHESTRATED_OUTPUT: Final = {"orchestration_output_tokens": "output_tokens"}
+_ORCHESTRATION: Final[CountTable] = {
+    "prompt_tokens_details": _ORCHESTRATED_INPUT,
+    "input_tokens_details": _ORCHESTRATED_INPUT,
+    "completion_tokens_details": _ORCHESTRATED_OUTPUT,
+    "output_tokens_details": _ORCHESTRATED_OUTPUT,
+}
 
 
 def _tell_lifetimes_apart(usage: Payload, counts: dict[str, int | None]) -> None:
