@@ -281,6 +281,20 @@ def test_writes_that_grow_keep_the_hour_and_the_rest_lives_five_minutes() -> Non
     assert not reader.reading().usage_conflict
 
 
+def test_writes_that_grow_live_as_long_as_the_first_ones_where_all_of_those_live_an_hour() -> None:
+    split = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 31_490}
+    reader = fed(
+        start(input_tokens=1, cache_creation_input_tokens=31_490, cache_creation=split, output_tokens=1),
+        delta(cache_creation_input_tokens=184_457, output_tokens=2, server_tool_use={"web_search_requests": 5}),
+    )
+    usage = reader.reading().usage
+    assert (usage.input_tokens, usage.cache_write_5m_tokens, usage.cache_write_1h_tokens) == (184_458, 0, 184_457)
+    assert not reader.reading().usage_conflict
+    whole = {"input_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 50, "output_tokens": 2}
+    told = answer(**whole, cache_creation={"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 20}).usage
+    assert (told.cache_write_5m_tokens, told.cache_write_1h_tokens) == (0, 50)
+
+
 def test_a_stream_that_breaks_off_keeps_its_input_side() -> None:
     reader = fed(start(input_tokens=412, output_tokens=3), block("text_delta", "text", "Partial"))
     reading = reader.reading()

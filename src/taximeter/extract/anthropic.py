@@ -157,6 +157,8 @@ def _plain_counts(usage: dict[str, Any]) -> dict[str, int] | None:
     hour = split.get("ephemeral_1h_input_tokens") if type(split) is dict else None
     if type(hour) is not int or not 0 <= hour <= written:
         return None
+    if hour and hour != written and split.get("ephemeral_5m_input_tokens") == 0:
+        return None
     counts["cache_write_5m_tokens"] -= hour
     counts["cache_write_1h_tokens"] = hour
     return counts
@@ -217,6 +219,8 @@ def _counts(usage: Payload) -> tuple[dict[str, int | None], bool]:
     written = count(usage.get("cache_creation_input_tokens"))
     if written is None and split:
         written = (hour or 0) + (count(split.get("ephemeral_5m_input_tokens")) or 0)
+    elif written is not None and hour and written > hour and split.get("ephemeral_5m_input_tokens") == 0:
+        hour = written  # a stream splits only what its first turn wrote; its tools' turns write in the same way
     return cache_apart(plain, read, written, hour, count(usage.get("output_tokens")))
 
 
