@@ -124,13 +124,17 @@ def test_it_works_while_the_server_runs(tmp_path: Path) -> None:
         (("--map", "input_tokens", "SAMPLE"), 2, "not FIELD=COLUMN"),
         (("--map", "tokens=A", "SAMPLE"), 2, "there is no field 'tokens'"),
         (("TEXT",), 2, "no format that is known"),
+        (("TEXT",), 2, "its columns (colour, shape) with --map started_at=COLUMN --map model=COLUMN"),
+        (("EXEC",), 2, "import its session from ~/.codex/sessions"),
         (("EMPTY",), 1, "there is nothing to import"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.csv").write_text("colour,shape\nred,round\n")
+    (tmp_path / "exec.jsonl").write_text('{"type":"thread.started","thread_id":"t"}\n{"type":"turn.completed"}\n')
     places = {"SAMPLE": SAMPLES / "openrouter.csv", "TEXT": tmp_path / "text.csv", "EMPTY": tmp_path / "empty"}
+    places["EXEC"] = tmp_path / "exec.jsonl"
     done = taximeter("import", *(str(places.get(one, one)) for one in arguments), "--data", str(tmp_path / "data"))
     assert done.returncode == code
     assert words in done.stderr

@@ -246,6 +246,59 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "generic",
         [{"response_id": "gen-1", "input_tokens": 1500, "output_tokens": 450, "reported_cost_usd": "0.000495"}],
     ),
+    "openrouter-activity.csv": (
+        "generic",
+        [
+            {
+                "response_id": "gen-1",
+                "provider": "openai",
+                "request_model": "openai/gpt-4o-mini",
+                "user_id": "ann",
+                "feature": "assistant",
+                "input_tokens": 1500,
+                "cache_read_tokens": 1024,
+                "output_tokens": 450,
+                "reasoning_tokens": 120,
+                "duration_ms": 2300.0,
+                "time_to_first_token_ms": 410.0,
+                "reported_cost_usd": "0.0021",
+            }
+        ],
+    ),
+    "litellm-daily.csv": (
+        "generic",
+        [
+            {
+                "started_at": "2026-08-03T00:00:00.000000Z",
+                "provider": "openai",
+                "user_id": "ann",
+                "input_tokens": 120_000,
+                "cache_read_tokens": 64_000,
+                "output_tokens": 9_000,
+                "units": {"requests": 41},
+                "tags": MANY,
+                "reported_cost_usd": "0.0186",
+            }
+        ],
+    ),
+    "cursor.csv": (
+        "cursor",
+        [
+            {
+                "started_at": "2026-08-01T10:00:00.000000Z",
+                "provider": "anthropic",
+                "user_id": "ann@shop.example",
+                "input_tokens": 7200,
+                "cache_read_tokens": 5000,
+                "cache_write_5m_tokens": 1200,
+                "output_tokens": 300,
+                "tags": {"agent": "cursor", "kind": "Included"},
+                "reported_cost_usd": None,
+            },
+            {"input_tokens": 6200, "cache_write_5m_tokens": 200, "reported_cost_usd": "0.12"},
+            {"provider": "openai", "input_tokens": 100, "output_tokens": 10, "not_billed": True},
+        ],
+    ),
     "taximeter.json": (
         "taximeter",
         [{"event_id": "0196f000-0000-7000-8000-000000000001", "source": "sdk", "user_id": "ann"}],
@@ -262,6 +315,7 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "openai-costs.json": ([], [(1, "an amount in eur: only US dollars are taken")]),
     "litellm.json": (["call_mcp_tool is no call of a model"], []),
     "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
+    "cursor.csv": (["nothing was used"], []),
     "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
 }
 

@@ -185,9 +185,7 @@ def _take_one(
             run.tally.leave_out(name, *first_row)
             return
         if alone:
-            raise UsageError(
-                f"{name}: no format that is known", hint="name it with --format, or its columns with --map FIELD=COLUMN"
-            )
+            raise UsageError(f"{name}: no format that is known", hint=registry.advice(first_row))
         run.tally.leave_out(name, 0, "no format that is known", wrong=False)
         return
     run.take(name, rows, form, _now_and_then(moved))

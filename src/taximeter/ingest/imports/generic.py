@@ -22,15 +22,16 @@ from taximeter.ingest.otlp.emitters import provider_of
 
 GUESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "started_at": ("timestamp", "time", "datetime", "date", "created_at", "created", "start_time", "starttime"),
-    "request_model": ("model", "model_name", "model_id", "request_model"),
-    "provider": ("provider", "vendor", "llm_provider"),
+    "request_model": ("model", "model_name", "model_id", "request_model", "model_permaslug"),
+    "provider": ("provider", "vendor", "llm_provider", "custom_llm_provider", "provider_name"),
     "input_tokens": ("input_tokens", "prompt_tokens", "tokens_prompt", "tokens_in", "tokens_input"),
     "output_tokens": ("output_tokens", "completion_tokens", "tokens_completion", "tokens_out", "tokens_output"),
     "cache_read_tokens": ("cache_read_tokens", "cached_tokens", "cache_read_input_tokens", "tokens_cached"),
     "cache_write_5m_tokens": ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"),
     "reasoning_tokens": ("reasoning_tokens", "tokens_reasoning"),
     "reported_cost_usd": ("cost", "cost_usd", "total_cost", "cost_total", "spend", "amount_usd"),
-    "duration_ms": ("duration_ms", "latency_ms", "latency"),
+    "duration_ms": ("duration_ms", "latency_ms", "latency", "generation_time_ms"),
+    "time_to_first_token_ms": ("time_to_first_token_ms",),
     "user_id": ("user", "user_id", "end_user", "userid"),
     "session_id": ("session", "session_id", "conversation_id"),
     "team": ("team", "team_id"),
@@ -38,7 +39,7 @@ GUESSES: Final[Mapping[str, tuple[str, ...]]] = {
     "feature": ("feature", "app", "app_name", "use_case"),
     "environment": ("environment", "env"),
     "response_id": ("request_id", "generation_id", "response_id", "id"),
-    "requests": ("requests", "num_requests", "request_count", "calls"),
+    "requests": ("requests", "num_requests", "request_count", "calls", "api_requests"),
 }
 """Our fields → names of columns that mean them, in lower case with `_` for what is between words."""
 

@@ -9,6 +9,7 @@ from taximeter.errors import UsageError
 from taximeter.ingest.imports.anthropic_usage import AnthropicUsage
 from taximeter.ingest.imports.claude_code import ClaudeCode
 from taximeter.ingest.imports.codex import Codex
+from taximeter.ingest.imports.cursor import Cursor
 from taximeter.ingest.imports.generic import Generic
 from taximeter.ingest.imports.helicone import Helicone
 from taximeter.ingest.imports.langfuse import Langfuse
@@ -16,7 +17,7 @@ from taximeter.ingest.imports.litellm_logs import LiteLLMLogs
 from taximeter.ingest.imports.native import Native
 from taximeter.ingest.imports.openai_usage import OpenAIUsage
 from taximeter.ingest.imports.otlp_json import OtlpJson
-from taximeter.ingest.imports.row import Format, Values
+from taximeter.ingest.imports.row import Format, LeftOut, Row, Values
 
 _ALL: Final[tuple[Format, ...]] = (
     Native(),
@@ -28,6 +29,7 @@ _ALL: Final[tuple[Format, ...]] = (
     OtlpJson(),
     ClaudeCode(),
     Codex(),
+    Cursor(),
     Generic(),
 )
 FORMATS: Final[Mapping[str, Format]] = {one.name: one for one in _ALL}
@@ -51,3 +53,17 @@ def recognised(beginning: Iterable[Values]) -> Format | None:
     """The format of a file whose first rows these are."""
     rows = list(beginning)
     return next((one for one in _ALL if any(map(one.recognises, rows))), None)
+
+
+COLUMNS_NAMED: Final = 20
+
+
+def advice(first_row: Row | LeftOut) -> str:
+    """What to do with a file of no known format."""
+    if isinstance(first_row, LeftOut):
+        return "name it with --format, or its columns with --map FIELD=COLUMN"
+    if str(first_row.values.get("type")).startswith(("thread.", "turn.")):
+        return "what `codex exec --json` prints names no model and no time: import its session from ~/.codex/sessions"
+    columns = ", ".join(" ".join(str(name).split())[:40] for name in list(first_row.values)[:COLUMNS_NAMED])
+    named = "--map started_at=COLUMN --map model=COLUMN --map input_tokens=COLUMN --map output_tokens=COLUMN"
+    return f"name it with --format, or its columns ({columns}) with {named}"
