@@ -21,9 +21,13 @@ from taximeter.config.limits import read_limits
 from taximeter.core.cost import Cost
 from taximeter.core.event import UsageEvent
 from taximeter.core.money import ZERO
+from taximeter.extract import flavour_for
 from taximeter.gateway import Provider
+from taximeter.gateway.admission import Asking
+from taximeter.gateway.call import Call
+from taximeter.gateway.kinds import OPENAI
 from taximeter.gateway.limiting import LimitedCalls
-from taximeter.limits.counters import Claims, CountersAway, Standing
+from taximeter.limits.counters import Claim, Claims, CountersAway, Standing
 from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules
@@ -277,6 +281,71 @@ def test_calls_queue_under_a_limit_that_throttles() -> None:
         for _ in range(4):
             assert rig.ask(CHAT, ASKED).status == 200
         assert guard.counts["throttled"] == 2  # the first one is within its limit, the next one first in the queue
+
+
+def asking() -> Asking:
+    call = Call("0192d0a0-0000-7000-8000-000000000001", SystemClock().now_us(), 0.0, "openai")
+    flavour = flavour_for("openai", "POST", "/v1/chat/completions")
+    assert flavour is not None
+    call.asks(flavour, flavour.read_request(ASKED))
+    return Asking(call, OPENAI, ASKED, json.dumps(ASKED).encode())
+
+
+class Slow(MemoryCounters):
+    """Is asked, and answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_answer, self.let_go = threading.Event(), threading.Event(), threading.Event()
+
+    def reserve(self, *given: Any, **how: Any) -> Any:
+        self.asked.set()
+        assert self.may_answer.wait(60)
+        return super().reserve(*given, **how)
+
+    def void(self, event_id: str) -> None:
+        super().void(event_id)
+        self.let_go.set()
+
+
+def test_what_is_held_for_a_call_that_was_given_up_meanwhile_is_let_go() -> None:
+    counters = Slow()
+    guard = LimitGuard(Rules(read_limits([TOKENS])), counters, rates)
+
+    async def give_up() -> None:
+        with ThreadPoolExecutor(1) as background:
+            calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2, background=background)
+            call = asyncio.create_task(calls.admit(asking()))
+            await asyncio.to_thread(counters.asked.wait, 60)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            counters.may_answer.set()
+            assert await asyncio.to_thread(counters.let_go.wait, 60)
+
+    asyncio.run(give_up())
+    assert spent(guard) == (0, 0)
+
+
+def test_a_call_that_is_given_up_while_it_queues_holds_nothing_any_more() -> None:
+    throttled = {**TOKENS, "limit": 100, "action": {"throttle": "1/minute"}}
+    guard = LimitGuard(Rules(read_limits([throttled])), MemoryCounters(), rates)
+    calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2)
+    [ruled] = guard.rules.ruled()
+    now_us = SystemClock().now_us()
+    guard.counters.raise_to([Claim(ruled.bucket(now_us), 100)], now_us=now_us)
+    guard._queue[ruled.bucket(now_us).slot] = now_us + 20_000_000
+
+    async def give_up() -> None:
+        call = asyncio.create_task(calls.admit(asking()))
+        await asyncio.sleep(0)
+        assert spent(guard)[1] > 0
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(give_up())
+    assert spent(guard) == (100, 0)
 
 
 class Away(MemoryCounters):

@@ -45,7 +45,7 @@ def test_two_threads_that_tell_at_once_leave_no_event_out() -> None:
             second.join(0.2)  # it has all the time it needs to be at the same event, unless it has to wait
         told.append(event_id)
 
-    posting = PostingStore(Store(), post, lambda: True)
+    posting = PostingStore(Store(), post, lambda: True, told.append)
     second = threading.Thread(target=posting.post_pending)
     posting.append(LINES, {})
     second.join(60)

@@ -26,7 +26,10 @@ from taximeter.config.settings import Settings
 from taximeter.core.ids import uuid7
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.bounds import CallBound
+from taximeter.limits.counters import Claims, CountersAway, Standing
 from taximeter.limits.counters.memory import MemoryCounters
+from taximeter.limits.guard import LimitGuard
+from taximeter.limits.rules import Rules
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict
 from taximeter.pricing import load_price_book
 from taximeter.reports import limit_spending
@@ -234,3 +237,55 @@ def test_more_owners_than_one_answer_of_the_store_has_are_all_known_at_a_start(
     [limit] = counting.desk.live()
     spent = {value["value"]: value["spent"] for value in limit["values"]}
     assert spent == {f"user_{number}": 100 + number for number in range(8)}
+
+
+class Late(MemoryCounters):
+    """Does what is asked, and answers too late."""
+
+    late = True
+
+    def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
+        answer = super().reserve(event_id, claims, now_us=now_us, expires_us=expires_us)
+        if self.late:
+            raise CountersAway("Redis: Timeout reading from socket")
+        return answer
+
+    def void(self, event_id: str) -> None:
+        if self.late:
+            raise CountersAway("Redis: Timeout reading from socket")
+        super().void(event_id)
+
+
+def test_a_call_refused_because_the_counters_answered_too_late_holds_nothing_when_they_are_back() -> None:
+    counters = Late()
+    guard = LimitGuard(Rules(read_limits([TOKENS])), counters)
+    now_us = SystemClock().now_us()
+    [bucket] = [one.bucket(now_us) for one in guard.rules.ruled()]
+
+    def ask(event_id: str) -> Ask:
+        return Ask(event_id, now_us, {}, CallKind("openai", "gpt-4o"), CallBound(READ, 400))
+
+    assert isinstance(guard.decide(ask("too late"), now_us), Refused)
+    counters.late = False
+    admitted = guard.decide(ask("given up"), now_us)
+    assert isinstance(admitted, Admitted)
+    counters.late = True
+    guard.void(admitted)
+    assert counters.standings([bucket]) == [(0, 900)]
+
+    counters.late = False
+    guard.let_go(now_us)
+    assert counters.standings([bucket]) == [(0, 0)]
+    guard.expire(now_us + 3_600_000_000)
+    assert counters.standings([bucket]) == [(0, 0)]
+
+
+def test_what_a_program_was_admitted_and_did_not_hear_of_in_time_is_given_back_by_its_refusal(
+    tmp_path: Path, closing: ExitStack
+) -> None:
+    counting = Counting(tmp_path / "data", "memory", "closed", closing)
+    event_id = counting.admitted(400).ask.event_id
+    counting.stored(counting.new_id(), 100, status="refused", source="gateway")
+    assert counting.standing() == (0, 400)
+    counting.stored(event_id, 0, status="refused", source="sdk", not_billed=True)
+    assert counting.standing() == (0, 0)

@@ -86,11 +86,14 @@ class Limiting:
 
     def posting(self, store: KnowingStore) -> PostingStore:
         """The store for the collector, behind which everything stored is posted."""
-        self._posting = PostingStore(store, self._post, lambda: bool(self.desk.guard.rules.limits))
+        self._posting = PostingStore(store, self._post, lambda: bool(self.desk.guard.rules.limits), self._let_go)
         return self._posting
 
     def _post(self, event_id: str, subject: Subject, at_us: int, came_to: Amounts, *, seen: bool) -> None:
         self.desk.guard.post(event_id, subject, at_us, came_to, self._clock.now_us(), seen=seen)
+
+    def _let_go(self, event_id: str) -> None:
+        self.desk.guard.end_unmade(event_id, self._clock.now_us())
 
     def calls(self, price: Price) -> LimitedCalls:
         """Admission for the gateway."""
@@ -140,6 +143,7 @@ class Limiting:
         self.desk.write_down()
         self.desk.refresh()
         self._look_at_counters()
+        self.desk.guard.let_go(self._clock.now_us())
         if self._posting is not None:
             self._posting.post_pending()
             if self._posting.overflowed:

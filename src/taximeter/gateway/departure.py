@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -68,7 +69,7 @@ async def attempt(tools: Tools, client: Client, asked: Asked, call: Call | None,
     asking = tools.guard("request_unread", _ask_for_usage, asked, call, payload, body)
     try:
         leaving, asking = await _departing(asked, body, asking)
-    except Refusal:
+    except (Refusal, asyncio.CancelledError):
         record.void()
         raise
     record.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -90,7 +90,11 @@ class LimitedCalls:
             raise limits_unavailable("its model is not in its body, and cannot be replaced")
         hold = _Held(self, guard, verdict, _body_of(verdict, asking))
         if verdict.delay_seconds:
-            await asyncio.sleep(verdict.delay_seconds)
+            try:
+                await asyncio.sleep(verdict.delay_seconds)
+            except asyncio.CancelledError:
+                self._do(guard.void, verdict)
+                raise
         return hold
 
     async def _verdict(self, guard: LimitGuard, ask: Ask) -> Verdict:
@@ -98,11 +102,22 @@ class LimitedCalls:
         patience_ends = self._clock.monotonic() + self._wait_seconds
         pause_seconds = FIRST_PAUSE_SECONDS
         while True:
-            verdict = await self.blocking(guard.decide, ask, self._clock.now_us())
+            verdict = await self._decided(guard, ask)
             if not isinstance(verdict, Wait) or self._clock.monotonic() + pause_seconds > patience_ends:
                 return verdict
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 1.5, LONGEST_PAUSE_SECONDS)
+
+    async def _decided(self, guard: LimitGuard, ask: Ask) -> Verdict:
+        """What is admitted after its call was given up is let go again."""
+        if self._background is None:
+            return guard.decide(ask, self._clock.now_us())
+        deciding = self._background.submit(guard.decide, ask, self._clock.now_us())
+        try:
+            return await asyncio.shield(asyncio.wrap_future(deciding))
+        except asyncio.CancelledError:
+            deciding.add_done_callback(lambda done: _let_go(guard, done))
+            raise
 
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
         """The result of what may block."""
@@ -130,6 +145,13 @@ class LimitedCalls:
 
     def now_us(self) -> int:
         return self._clock.now_us()
+
+
+def _let_go(guard: LimitGuard, decided: Future[Verdict]) -> None:
+    """In the thread that decided."""
+    verdict = None if decided.cancelled() or decided.exception() is not None else decided.result()
+    if isinstance(verdict, Admitted):
+        guard.void(verdict)
 
 
 class _Held:

@@ -22,6 +22,8 @@ MOST_PENDING: Final = 200_000
 
 _NOT_SPENT: Final = frozenset({"refused", "cached"})
 
+_REFUSED: Final = "refused"
+
 
 class KnowingStore(Store, Protocol):
     """A store that says what it has."""
@@ -42,10 +44,14 @@ class PostingStore:
     filled from the store.
     """
 
-    def __init__(self, store: KnowingStore, post: Post, wanted: Callable[[], bool]) -> None:
-        """`wanted`: whether there are limits at all; otherwise nothing is told."""
+    def __init__(
+        self, store: KnowingStore, post: Post, wanted: Callable[[], bool], let_go: Callable[[str], None]
+    ) -> None:
+        """`wanted`: whether there are limits at all; otherwise nothing is told. `let_go` is told of calls that did not
+        leave, by their ids; it may raise CountersAway."""
         self._store = store
         self._post = post
+        self._let_go = let_go
         self._wanted = wanted
         self._pending: deque[dict[str, Any]] = deque()
         self._posting = threading.Lock()
@@ -114,6 +120,9 @@ class PostingStore:
         return fresh
 
     def _tell(self, event: dict[str, Any]) -> None:
+        if event.get("status") == _REFUSED:
+            self._let_go(event["event_id"])
+            return
         cost = event.get("cost_usd")
         amounts = Amounts(
             nano_usd(Decimal(cost)) if cost else 0, event.get("input_tokens") or 0, event.get("output_tokens") or 0
@@ -128,10 +137,18 @@ class PostingStore:
 
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
-    """The event in a line; None for one that is no spending. The store decides what else is wrong with it."""
+    """The event in a line; None for one that neither spends nor holds. The store decides what else is wrong with it."""
     try:
         event = msgspec.json.decode(line)
         parse_instant(event["started_at"])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, ValueError):
         return None
-    return event if event.get("status") not in _NOT_SPENT and isinstance(event.get("event_id"), str) else None
+    if event.get("status") in _NOT_SPENT and not _was_asked_for(event):
+        return None
+    return event if isinstance(event.get("event_id"), str) else None
+
+
+def _was_asked_for(event: Mapping[str, Any]) -> bool:
+    """Whether the server was asked about a call that its program then did not make: it may hold something, because
+    its answer came too late, or the call was given up."""
+    return event.get("status") == _REFUSED and event.get("source") == "sdk"

@@ -81,6 +81,7 @@ class LimitGuard:
         self._queue: dict[str, int] = {}
         self._restored: dict[str, Amounts] = {}
         self._open: dict[str, Admitted] = {}
+        self._doubtful: dict[str, None] = {}
 
     # ── before the call ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,6 +96,8 @@ class LimitGuard:
         except CountersAway as error:
             self.away = str(error)
             verdict = self._without_counters(ask, ruled)
+            if isinstance(verdict, Refused):
+                self._doubt(ask.event_id)
         self._count(verdict)
         return verdict
 
@@ -281,7 +284,26 @@ class LimitGuard:
         try:
             self.counters.void(admitted.ask.event_id)
         except CountersAway as error:
-            self.away = str(error)  # the hold expires
+            self.away = str(error)
+            self._doubt(admitted.ask.event_id)
+
+    def _doubt(self, event_id: str) -> None:
+        """A call is not made, and may hold something: counters that answer too late have done what was asked."""
+        if len(self._doubtful) >= MOST_OPEN:
+            self._doubtful.pop(next(iter(self._doubtful)), None)
+        self._doubtful[event_id] = None
+
+    def let_go(self, now_us: int) -> None:
+        """End what calls may hold that were not made, so that it does not expire and is spent. For a periodic job;
+        raises CountersAway."""
+        for event_id in list(self._doubtful):
+            self.end_unmade(event_id, now_us)
+            self._doubtful.pop(event_id, None)
+
+    def end_unmade(self, event_id: str, now_us: int) -> None:
+        """A call was not made: whatever it holds is given back, also what is still on its way. Raises CountersAway."""
+        self._open.pop(event_id, None)
+        self.counters.settle(event_id, (), now_us=now_us, last=True)
 
     def post(self, event_id: str, subject: Subject, at_us: int, came_to: Amounts, now_us: int, *, seen: bool) -> None:
         """A stored event, by whatever road it came: spent, unless its call was settled here already.

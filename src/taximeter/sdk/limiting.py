@@ -88,7 +88,7 @@ class Limited(NamedTuple):
         """The same without blocking the event loop."""
         try:
             return await admit_async(self.limiter, self.ask)
-        except LimitExceeded:
+        except (LimitExceeded, asyncio.CancelledError):  # given up, it does not leave either
             GUARD.run("refusal", refused)
             raise
 
