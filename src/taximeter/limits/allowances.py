@@ -32,8 +32,10 @@ ALLOWED_BEFORE_THINKING: Final = ("o1", "o3", "o4", "gpt-5")
 
 _GEMINI: Final = places_of("maxOutputTokens")
 
+_CHAT: Final = ("max_completion_tokens", "max_tokens")
+
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai.chat": ("max_completion_tokens", "max_tokens"),
+    "openai.chat": _CHAT,
     "openai.completions": ("max_tokens",),
     "openai.responses": ("max_output_tokens",),
     "anthropic.messages": ("max_tokens",),
@@ -55,7 +57,20 @@ def allowance_key(flavour: str, model: str, payload: Mapping[str, Any]) -> str |
     stated = next((place for place in places if _at(payload, place) is not None), None)
     if stated is not None or not places:
         return stated
-    return places[0] if model.startswith(ALLOWED_BEFORE_THINKING) else places[-1]
+    return key_for(model, places[-1]) if places is _CHAT else places[-1]
+
+
+def key_for(model: str, place: str | None) -> str | None:
+    """The place that a model knows, where others know this one."""
+    return _CHAT[0] if place in _CHAT and model.startswith(ALLOWED_BEFORE_THINKING) else place
+
+
+def renamed(payload: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """A request whose model was replaced: one that does not know `max_tokens` is told in its own word."""
+    if "max_tokens" not in payload or "messages" not in payload or not model.startswith(ALLOWED_BEFORE_THINKING):
+        return payload
+    rest = {name: value for name, value in payload.items() if name != "max_tokens"}
+    return {"max_completion_tokens": payload["max_tokens"], **rest}
 
 
 def usual_allowance(flavour: str, model: str) -> int:

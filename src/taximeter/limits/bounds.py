@@ -13,13 +13,13 @@ What cannot be bounded so (a document by its id, a search that the provider make
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from taximeter.extract.gemini_options import options_named, spellings
 from taximeter.extract.payload import count
 from taximeter.extract.reading import RequestFacts
-from taximeter.limits.allowances import DEFAULT_ALLOWANCE, allowance_key, usual_allowance
+from taximeter.limits.allowances import DEFAULT_ALLOWANCE, allowance_key, key_for, usual_allowance
 from taximeter.limits.outside import blocks, document_in, media_of, parts, thoughts_elsewhere, what_is_outside
 from taximeter.limits.prompts import NOTHING_KNOWN, Known
 
@@ -140,6 +140,15 @@ def bound_of(
         leased=facts.stream and thinking is None and _shows_all(facts.model, payload),
         caches_for_an_hour=_has_hour(payload),
         unbounded=what_is_outside(payload, facts.model or "") or _unseen_answer(payload),
+    )
+
+
+def with_model(bound: CallBound, model: str) -> CallBound:
+    """The bound of the same request to another model."""
+    key = bound.allowance_key if bound.output_tokens is not None else key_for(model, bound.allowance_key)
+    allowance = min(bound.usual_allowance, usual_allowance("", model))
+    return replace(
+        bound, leased=bound.leased and model.startswith(LEASED_MODELS), allowance_key=key, usual_allowance=allowance
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final, Literal
 
 from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.amounts import NOTHING, Amounts
+from taximeter.limits.bounds import with_model
 from taximeter.limits.counters import Claim, Claims, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.overshoot import Exceeded, may_exceed
@@ -120,12 +121,13 @@ class LimitGuard:
             return Refused("counters_away", message, retry_after_seconds=1)
         return Admitted(ask, ruled, uncounted=True)
 
-    def _decide(self, ask: Ask, ruled: Applicable, now_us: int) -> Verdict:
+    def _decide(self, ask: Ask, ruled: Applicable, now_us: int, given_up: tuple[str | None, ...] = ()) -> Verdict:
+        """`given_up` are models that it was to be made with before: limits that name each other's end somewhere."""
         over = self._over(ruled.acting, ask.at_us, now_us) if ruled.acting else []
         for one in over:
             model = one.limit.action.model
-            if model is not None and model != ask.kind.model:
-                return self._downgraded(ask, model, now_us)
+            if model is not None and model != ask.kind.model and model not in given_up:
+                return self._downgraded(ask, model, now_us, (*given_up, ask.kind.model))
         delay_seconds = max([self._queued(one, ask.at_us, now_us) for one in over]) if over else 0.0
         if delay_seconds > LONGEST_THROTTLE_SECONDS:
             return refusal(over[0], ask.at_us, self._standing(over[0], ask.at_us), now_us, delay_seconds)
@@ -150,19 +152,19 @@ class LimitGuard:
             if standing.spent >= one.limit.amount_of(one.value, now_us)
         ]
 
-    def _downgraded(self, ask: Ask, model: str, now_us: int) -> Verdict:
+    def _downgraded(self, ask: Ask, model: str, now_us: int, given_up: tuple[str | None, ...]) -> Verdict:
         """The call with another model: it may fall under other limits, and has other rates."""
         instead = Ask(
             ask.event_id,
             ask.at_us,
             {**ask.subject, "model": model},
             ask.kind._replace(model=model),
-            ask.bound,
+            with_model(ask.bound, model),
             ask.size_bytes,
             None,
             ask.ahead_tokens,
         )
-        verdict = self._decide(instead, self.rules.about(instead.subject), now_us)
+        verdict = self._decide(instead, self.rules.about(instead.subject), now_us, given_up)
         if isinstance(verdict, Admitted) and verdict.model is None:
             verdict.model = model
         return verdict

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 from taximeter.clock import rfc3339
 from taximeter.config.limits import DIMENSIONS, Limit, shown_amount
 from taximeter.limits.ahead import LEAST_TOKENS
-from taximeter.limits.allowances import DEFAULT_ALLOWANCE, with_allowance
+from taximeter.limits.allowances import DEFAULT_ALLOWANCE, renamed, with_allowance
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters import Standing
@@ -117,7 +117,7 @@ class Admitted:
     def rewritten(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same, with the model it has to be given as well, where the body names it."""
         allowed = self.allowed(payload)
-        return allowed if self.model is None else {**allowed, "model": self.model}
+        return allowed if self.model is None else renamed({**allowed, "model": self.model}, self.model)
 
     def as_record(self) -> dict[str, int]:
         """What is held, for the begin record: a process that dies leaves it there."""
