@@ -107,7 +107,25 @@ def test_a_request_without_an_allowance_is_given_one() -> None:
         assert rig.provider.seen[0].json["max_tokens"] == 16_384
 
 
-@pytest.mark.parametrize("path", ["/openai/v1/images/generations", "/openai/v1/audio/speech", "/openai/v1/unheard-of"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/v1/images/generations",
+        "/openai/v1/audio/speech",
+        "/openai/v1/unheard-of",
+        "/openai/v1/batches",
+        "/openai/v1/videos",
+        "/openai/v1/videos/video_1/remix",
+        "/openai/v1/async/chat/completions",
+        "/openai/v1/realtime/client_secrets",
+        "/openai/v1/realtime/calls/rtc_1/accept",
+        "/openai/v1/batch/jobs",
+        "/openai/v1/videos/generations",
+        "/anthropic/v1/messages/batches",
+        "/gemini/models/gemini-2.5-flash:batchGenerateContent",
+        "/gemini/models/veo-3.1-generate-preview:predictLongRunning",
+    ],
+)
 def test_no_route_leads_around_a_limit(path: str) -> None:
     with limited(TOKENS) as (rig, guard):
         reply = rig.ask(path, {"model": "m", "input": "hello", "prompt": "hello", "voice": "v"})
@@ -117,6 +135,14 @@ def test_no_route_leads_around_a_limit(path: str) -> None:
         rig.ask(path, {"model": "m", "input": "hello"})
         assert rig.ask(path, {"model": "m", "input": "hello"}).status == 429
         assert spent(guard) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "path", ["/openai/v1/batches/b/cancel", "/openai/v1/files", "/anthropic/v1/messages/count_tokens"]
+)
+def test_what_costs_nothing_passes_when_a_limit_is_used_up(path: str) -> None:
+    with limited({**TOKENS, "limit": 1}) as (rig, _):
+        assert rig.ask(path, {"model": "m"}).status == 200
 
 
 def test_embeddings_hold_their_input_only() -> None:

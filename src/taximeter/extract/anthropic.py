@@ -354,6 +354,6 @@ ROUTES: Final = (
     route("POST", f"{_VERTEX}/(?P<model>[^/:]+):(?:rawPredict|streamRawPredict)", MESSAGES),
     route("POST", "messages", MESSAGES),
     route("POST", "messages/count_tokens", free("anthropic.count_tokens")),
-    route("POST", "messages/batches", free("anthropic.batches")),
+    route("POST", "messages/batches", free("anthropic.batches", charged_later=True)),
     route("GET", "models(?:/.*)?", free("anthropic.models")),
 )

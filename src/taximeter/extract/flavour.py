@@ -56,6 +56,7 @@ class Flavour:
 
     - `billed` is False for endpoints that cost nothing (listing models, counting tokens): their readings say
       `not_billed`
+    - `charged_later`: it costs nothing itself, and begins what is charged for when it has ended, or where nobody looks
     - `polled`: the answer tells the usage of a call made before, and may be fetched again; count what it tells once,
       by `Reading.usage_id` or `response_id`. `flavour_for` finds these only when asked
     - `several`: the answer holds several calls (`Reading.items`, `StreamReader.take_items`): an event for each, none
@@ -94,6 +95,7 @@ class Flavour:
     usage_id: str | None = None
     region: str | None = None
     begins_job: bool = False
+    charged_later: bool = False
 
     def read_answer(self, status: int, payload: object, headers: Mapping[str, str] = NO_HEADERS) -> Reading:
         """The reading of a whole answer: HTTP status, and parsed JSON or None. Nothing is raised.
@@ -166,8 +168,8 @@ def route(method: str, path: str, flavour: Flavour) -> Route:
     return Route(method, rf"(?:.*/)?{path}/?", flavour)
 
 
-def free(name: str, operation: str = "none") -> Flavour:
-    """A flavour of an endpoint that costs nothing."""
+def free(name: str, operation: str = "none", *, charged_later: bool = False) -> Flavour:
+    """A flavour of an endpoint that costs nothing, at least not yet."""
 
     def read_request(body: Payload) -> RequestFacts:
         return RequestFacts(operation=operation, model=text(mapping(body).get("model")))
@@ -175,7 +177,14 @@ def free(name: str, operation: str = "none") -> Flavour:
     def read_answer(status: int, payload: object) -> Reading:
         return Reading(not_billed=True, finished=payload is not None, error_type=error_type(status, payload))
 
-    return Flavour(name=name, operation=operation, read_request=read_request, read_body=read_answer, billed=False)
+    return Flavour(
+        name=name,
+        operation=operation,
+        read_request=read_request,
+        read_body=read_answer,
+        billed=False,
+        charged_later=charged_later,
+    )
 
 
 def error_type(status: int, payload: object) -> str | None:

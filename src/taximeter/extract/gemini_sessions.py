@@ -292,6 +292,10 @@ ROUTES: Final = (
     route("GET", r"ws/google\.[^/]*/BidiGenerateContent", LIVE),
     route("GET", "batches/[^/]+", BATCH),
     route("GET", "(?:files/[^/]+:download)", BATCH_OUTPUT),
-    route("POST", "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)", free("gemini.batches")),
+    route(
+        "POST",
+        "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)",
+        free("gemini.batches", charged_later=True),
+    ),
     route("POST", "cachedContents", _CACHES),
 )

@@ -181,6 +181,7 @@ ASKED: Final = Flavour(
     read_body=read_begun,
     billed=False,
     begins_job=True,
+    charged_later=True,
 )
 FETCHED: Final = Flavour(
     name="gemini.videos.fetched",

@@ -29,7 +29,7 @@ def read_fetched(status: int, payload: object) -> Reading:
     return replace(reading, usage_id=text(told.get("id")))
 
 
-WISH: Final = replace(free("openai.deferred", "chat"), read_request=read_wish)
+WISH: Final = replace(free("openai.deferred", "chat", charged_later=True), read_request=read_wish)
 FETCHED: Final = replace(
     openai.CHAT, name="openai.deferred.fetched", read_body=read_fetched, read_plain=None, gist=None, polled=True
 )

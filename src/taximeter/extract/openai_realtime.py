@@ -126,5 +126,9 @@ REALTIME: Final = Flavour(
 
 ROUTES: Final = (
     route("GET", "realtime", REALTIME),
-    route("POST", "realtime/(?:client_secrets|sessions|transcription_sessions)", free("openai.realtime.sessions")),
+    route(
+        "POST",
+        "realtime/(?:client_secrets|sessions|transcription_sessions)",
+        free("openai.realtime.sessions", charged_later=True),
+    ),
 )

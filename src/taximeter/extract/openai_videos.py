@@ -73,6 +73,10 @@ FETCHED: Final = Flavour(
 )
 
 ROUTES: Final = (
-    route("POST", "videos(?:/edits|/extensions|/[^/]+/remix)?", free("openai.videos", "video_generation")),
+    route(
+        "POST",
+        "videos(?:/edits|/extensions|/[^/]+/remix)?",
+        free("openai.videos", "video_generation", charged_later=True),
+    ),
     route("GET", "videos/(?P<usage_id>[^/]+)", FETCHED),
 )

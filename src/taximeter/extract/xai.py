@@ -174,7 +174,8 @@ ROUTES: Final = (
     route("GET", "batches/[^/]+/results", BATCH_RESULTS),
     route("GET", "chat/deferred-completion/[^/]+", DEFERRED),
     route("GET", "videos/(?P<usage_id>[^/]+)", replace(DEFERRED, name="xai.videos", operation="video_generation")),
-    route("POST", "videos/(?:generations|edits)", free("xai.videos")),  # the video that is fetched tells its price
+    # The video that is fetched tells its price.
+    route("POST", "videos/(?:generations|edits)", free("xai.videos", charged_later=True)),
     route("POST", "v1/stt", TRANSCRIPTIONS),
     route("POST", "xai_api\\.Chat/GetCompletion", GRPC),
     route("POST", "xai_api\\.Chat/GetCompletionChunk", GRPC_CHUNKS),

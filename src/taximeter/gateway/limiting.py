@@ -20,7 +20,7 @@ from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailab
 from taximeter.gateway.tools import Price
 from taximeter.limits.ahead import Ahead
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
-from taximeter.limits.bounds import bound_of, hears, models_beside, tier_asked
+from taximeter.limits.bounds import bound_of, charged_later, hears, models_beside, tier_asked
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
 from taximeter.limits.rules import subject_of
@@ -65,7 +65,7 @@ class LimitedCalls:
     async def admit(self, asking: Asking) -> Hold | None:
         guard = self._guard()
         flavour = asking.call.flavour
-        if not guard.rules.limits or (flavour is not None and not flavour.billed):
+        if not guard.rules.limits or (flavour is not None and not (flavour.billed or flavour.charged_later)):
             return None
         try:
             return await self._admitted(guard, asking)
@@ -209,7 +209,9 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
     prompt = prompt_of(payload, size_bytes, begun.provider, call.facts.model)
     flavour = None if call.flavour is None else call.flavour.name
     bound = bound_of(flavour, call.facts, payload, size_bytes, guard.prompts.beginning(prompt))
-    if not asking.body:
+    if call.flavour is not None and call.flavour.charged_later:
+        bound = charged_later(bound)
+    elif not asking.body:
         why = "it goes over a websocket, where its input is not seen before it leaves"
         bound = replace(bound, unbounded=why, allowance_key=None, leased=False)
     elif not readable:

@@ -143,6 +143,12 @@ def bound_of(
     )
 
 
+def charged_later(bound: CallBound) -> CallBound:
+    """The bound of a request that begins what will cost something: a batch, a video, a session of somebody's own."""
+    why = "it begins what is charged for later, or where nobody sees it"
+    return replace(bound, unbounded=why, allowance_key=None, leased=False)
+
+
 def with_model(bound: CallBound, model: str) -> CallBound:
     """The bound of the same request to another model."""
     key = bound.allowance_key if bound.output_tokens is not None else key_for(model, bound.allowance_key)

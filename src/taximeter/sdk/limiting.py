@@ -49,12 +49,14 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
     """What is asked about a call. Its streams are not cut, so all that they may write is held."""
     import json
 
-    from taximeter.limits.bounds import bound_of, hears, models_beside, tier_asked
+    from taximeter.limits.bounds import bound_of, charged_later, hears, models_beside, tier_asked
     from taximeter.limits.rules import subject_of
     from taximeter.limits.verdict import Ask, CallKind
 
     size_bytes = len(json.dumps(payload, ensure_ascii=False, default=str).encode("utf-8", "replace"))
     bound = replace(bound_of(call.flavour_name, call.facts, payload, size_bytes), leased=False)
+    if call.flavour.charged_later:
+        bound = charged_later(bound)
     who = call.attribution.over(base)
     kind = CallKind(
         call.host.provider,

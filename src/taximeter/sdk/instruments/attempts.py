@@ -167,7 +167,7 @@ def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: R
     base = meter.settings.base
     headers = headers_for(call.event_id, call.attribution.over(base)) if host.through_gateway else {}
     outgoing = Sent(call, flavour, headers, rewrite)
-    if meter.limiter is None or host.through_gateway or not flavour.billed:
+    if meter.limiter is None or host.through_gateway or not (flavour.billed or flavour.charged_later):
         call.leave(meter)
     else:
         outgoing.limited = Limited(meter.limiter, ask_of(call, payload, base))
