@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -203,6 +204,64 @@ def test_vercel_says_with_its_names_which_version_it_is() -> None:
     newer = {**older, "ai.usage.inputTokenDetails.noCacheTokens": 1_000}
     assert event(S(1, older, scope="ai"))["input_tokens"] == 5_000
     assert event(S(1, newer, scope="ai"))["input_tokens"] == 3_000
+
+
+@pytest.mark.parametrize(("prompt", "input_tokens"), [(12, 10_012), (10_012, 10_012), (20, 10_020)])
+def test_vercel_6_has_the_cache_in_the_input_where_it_makes_objects(prompt: int, input_tokens: int) -> None:
+    """There it says no more than 5 does, but what Anthropic said."""
+    usage = {"input_tokens": 12, "cache_read_input_tokens": 9_000, "cache_creation_input_tokens": 1_000}
+    said = {
+        "ai.operationId": "ai.generateObject.doGenerate",
+        "ai.model.provider": "anthropic.messages",
+        "ai.model.id": "claude-sonnet-4-5",
+        "ai.usage.promptTokens": prompt,
+        "ai.usage.completionTokens": 500,
+        "ai.response.providerMetadata": json.dumps({"anthropic": {"usage": usage}}),
+    }
+    found = event(S(1, said, scope="ai"))
+    assert (found["input_tokens"], found["cache_read_tokens"]) == (input_tokens, 9_000)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "null",
+        "[]",
+        '{"anthropic": 1}',
+        '{"anthropic": {"usage": 1}}',
+        '{"anthropic": {"usage": {"input_tokens": "x"}}}',
+    ],
+)
+def test_metadata_that_nobody_expects_decides_nothing(metadata: str) -> None:
+    said = {"ai.operationId": "ai.generateObject.doGenerate", "ai.model.provider": "anthropic.messages"}
+    counted = {"ai.usage.promptTokens": 12, "ai.response.providerMetadata": metadata}
+    assert event(S(1, {**said, **counted}, scope="ai"))["input_tokens"] == 12
+
+
+@pytest.mark.parametrize("completion", [20, 220])
+def test_what_gemini_said_is_read_where_vercel_says_no_more_than_two_counts(completion: int) -> None:
+    """Until 5 the answer alone, with the thoughts in it since 6."""
+    usage = {
+        "promptTokenCount": 1_000,
+        "candidatesTokenCount": 20,
+        "thoughtsTokenCount": 200,
+        "totalTokenCount": 1_220,
+        "cachedContentTokenCount": 800,
+    }
+    said = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": "google.generative-ai",
+        "ai.model.id": "gemini-3-flash",
+        "ai.usage.promptTokens": 1_000,
+        "ai.usage.completionTokens": completion,
+        "ai.response.providerMetadata": json.dumps({"google": {"groundingMetadata": None, "usageMetadata": usage}}),
+    }
+    assert counts(event(S(1, said, scope="ai"))) == {
+        "input_tokens": 1_000,
+        "cache_read_tokens": 800,
+        "output_tokens": 220,
+        "reasoning_tokens": 200,
+    }
 
 
 @pytest.mark.parametrize(

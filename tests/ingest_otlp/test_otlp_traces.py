@@ -114,6 +114,7 @@ def test_an_aggregate_below_an_aggregate_counts_alone() -> None:
         {"mcp.method.name": "tools/call", **chat(5, 5)},
         {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"},
         {"gen_ai.operation.name": "count_tokens", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 9},
+        {"openinference.span.kind": "TOKEN_COUNTER", "llm.model_name": "m", "llm.token_count.prompt": 9},
         {"logfire.span_type": "pending_span", **chat(5, 5)},
         {**CHAT, "gen_ai.usage.partial.input_tokens": 5},
         {"http.request.method": "POST", "server.address": "api.openai.com"},

@@ -57,6 +57,7 @@ NO_CALLS: Final = frozenset(
         "retrieval",
         "retriever",
         "count_tokens",
+        "token_counter",
         "moderation",
         "moderations",
         "vectordb",
@@ -362,6 +363,7 @@ _TIERS: Final = ("", "priority_", "flex_")
 """What LangChain puts before the name of a part that has a tier's price."""
 
 _RAW_NAMES: Final = {
+    "total": ("totalTokenCount",),
     "cache_read": (
         "cache_read_input_tokens",
         "prompt_tokens_details.cached_tokens",
@@ -436,10 +438,11 @@ def _put_first(found: Found, usage: Mapping[str, Any], names_of: Mapping[str, tu
 
 
 def _vendor_parts(metadata: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """`{"anthropic": {"usage": {...}, "cacheCreationInputTokens": 5}}`: the inner objects, usage first."""
+    """`{"anthropic": {"usage": {...}, "cacheCreationInputTokens": 5}, "google": {"usageMetadata": {...}}}`: the inner
+    objects, usage first."""
     parts: list[Mapping[str, Any]] = []
     for vendor in map(_mapping, metadata.values()):
-        parts += [_mapping(vendor.get("usage")), vendor]
+        parts += [_mapping(vendor.get("usage")), _mapping(vendor.get("usageMetadata")), vendor]
     return parts
 
 

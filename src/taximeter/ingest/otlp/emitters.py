@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from taximeter.ingest.otlp.attributes import read_count
 from taximeter.ingest.otlp.span import Origin
 from taximeter.sdk.hosts import PROVIDERS_BY_HOST
 
@@ -80,7 +81,7 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
     """The emitter, `family` or `family.part`. Where the scope's name does not tell one from another, the span does."""
     emitter = _emitter_of_scope(origin.scope_name, origin.scope_version)
     if emitter == "vercel":
-        return "vercel.6" if "uncached_input" in found else "vercel.5"
+        return "vercel.6" if "uncached_input" in found or _has_added_up(found) else "vercel.5"
     if emitter == "google-adk" and "adk_thoughts" in found:
         return "google-adk.2"
     if emitter == "strands" and _by_prefix(found.get("request_model")):
@@ -88,6 +89,21 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
     if emitter == "openinference.bedrock" and "invoke" in span_name and "claude" in str(found.get("request_model")):
         return "openinference.bedrock-invoke-claude"
     return emitter
+
+
+def _has_added_up(found: Mapping[str, Any]) -> bool:
+    """Whether the input has the cache that Anthropic leaves out of its own: the AI SDK since 6, which says so of texts
+    and not of objects."""
+    usage: Any = found.get("provider_metadata", {}).get("anthropic")
+    usage = usage.get("usage") if isinstance(usage, dict) else None
+    if not isinstance(usage, dict):
+        return False
+    uncached, read, written = (
+        read_count(usage.get(name))
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    cached = (read or 0) + (written or 0)
+    return uncached is not None and 0 < cached <= found.get("input", 0) - uncached
 
 
 # ── providers ───────────────────────────────────────────────────────────────────────────────────────────────────
