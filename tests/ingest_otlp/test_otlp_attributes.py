@@ -278,6 +278,37 @@ def test_litellm_tells_of_the_cache_as_python_prints_it() -> None:
              "input_audio_tokens": 0},
         ),
         ({"input": "7", "output": 3.0}, {"input_tokens": 7, "output_tokens": 3}),
+        (
+            {"input": 12, "output": 200, "total": 10_212, "input_cache_read": 9_000, "input_cache_creation": 0,
+             "input_ephemeral_5m_input_tokens": 300, "input_ephemeral_1h_input_tokens": 700},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 300,
+             "cache_write_1h_tokens": 700, "output_tokens": 200},
+        ),
+        (
+            {"input": 12, "output": 200, "cache_read_input_tokens": 9_000, "cache_creation_input_tokens": 1_000,
+             "cache_creation_ephemeral_5m_input_tokens": 300, "cache_creation_ephemeral_1h_input_tokens": 700},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 300,
+             "cache_write_1h_tokens": 700, "output_tokens": 200},
+        ),
+        (
+            {"input_tokens": 12, "output_tokens": 200, "cache_read_input_tokens": 9_000,
+             "cache_creation_input_tokens": 1_000,
+             "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 700}},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 300,
+             "cache_write_1h_tokens": 700, "output_tokens": 200},
+        ),
+        (
+            {"input": 10_012, "output": 200, "total": 10_212, "input_priority": 1_012,
+             "input_priority_cache_read": 9_000, "output_priority": 50, "output_priority_reasoning": 150},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 0, "output_tokens": 200,
+             "reasoning_tokens": 150},
+        ),
+        (
+            {"input": 0, "output": 0, "total": 10_212, "input_flex": 1_012, "input_flex_cache_read": 9_000,
+             "output_flex": 50, "output_flex_reasoning": 150},
+            {"input_tokens": 10_012, "cache_read_tokens": 9_000, "cache_write_5m_tokens": 0, "output_tokens": 200,
+             "reasoning_tokens": 150},
+        ),
     ],
 )  # fmt: skip
 def test_langfuse_usage_in_its_two_shapes(usage: dict[str, Any], expected: dict[str, int]) -> None:

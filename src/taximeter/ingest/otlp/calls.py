@@ -299,9 +299,11 @@ def _add_up(found: Found, counts: Mapping[str, int]) -> None:
     reads = {name: count for name, count in counts.items() if _is_cache_read(name)}
     writes = {name: count for name, count in counts.items() if _is_cache_write(name)}
     plain = {name: count for name, count in counts.items() if name not in reads and name not in writes}
-    inputs = {name: count for name, count in plain.items() if name.startswith(_INPUTS)}
-    outputs = {name: count for name, count in plain.items() if name.startswith(_OUTPUTS)}
-    read, written = sum(reads.values()), sum(writes.values())
+    inputs = {name: count for name, count in plain.items() if name.startswith(_INPUTS) and name not in _ALL_OF_A_TIER}
+    outputs = {name: count for name, count in plain.items() if name.startswith(_OUTPUTS) and name not in _ALL_OF_A_TIER}
+    by_lifetime = {name: count for name, count in writes.items() if any(mark in name for mark in _LIFETIMES)}
+    lasting = sum(by_lifetime.values())
+    read, written = sum(reads.values()), max(sum(writes.values()) - lasting, lasting)
     thoughts = sum(count for name, count in outputs.items() if any(mark in name for mark in _THOUGHTS))
     whole_input, answer = sum(inputs.values()), sum(outputs.values()) - thoughts
     total = next((counts[name] for name in _TOTALS if name in counts), None)
@@ -344,6 +346,11 @@ _OUTPUTS: Final = ("output", "completion", "candidates", "thought", "reasoning")
 
 _TOTALS: Final = ("total", "total_tokens", "totaltokens", "total_token_count", "totaltokencount")
 _THOUGHTS: Final = ("reasoning", "thought")
+_LIFETIMES: Final = ("5m", "1h")
+"""In the names of writes to the cache that are told by how long they last, alone or once more beside all of them."""
+
+_ALL_OF_A_TIER: Final = frozenset({"input_priority", "output_priority"})
+"""What LangChain counts once more where its own keys have it already."""
 
 
 def _is_cache_read(name: str) -> bool:
@@ -351,7 +358,7 @@ def _is_cache_read(name: str) -> bool:
 
 
 def _is_cache_write(name: str) -> bool:
-    return "cache" in name and ("creation" in name or "write" in name)
+    return "ephemeral" in name or ("cache" in name and ("creation" in name or "write" in name))
 
 
 _WHOLE_NAMES: Final = {
