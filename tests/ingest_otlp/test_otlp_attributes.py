@@ -396,6 +396,24 @@ def test_a_voice_that_livekit_tells_of_is_counted_as_audio() -> None:
     }
 
 
+@pytest.mark.parametrize("cached", ["cached_input_tokens", "cached_tokens"])
+def test_names_of_mastra_and_rig(cached: str) -> None:
+    said = {
+        f"gen_ai.usage.{cached}": 600,
+        "gen_ai.usage.audio_input_tokens": 100,
+        "gen_ai.usage.audio_output_tokens": 50,
+        "gen_ai.usage.reasoning_tokens": 30,
+    }
+    assert counts(event(S(1, chat(1_000, 500, **said), scope="@mastra/otel-exporter"))) == {
+        "input_tokens": 1_000,
+        "cache_read_tokens": 600,
+        "input_audio_tokens": 100,
+        "output_tokens": 500,
+        "output_audio_tokens": 50,
+        "reasoning_tokens": 30,
+    }
+
+
 @pytest.mark.parametrize("nothing", ["none", "unknown", "None"])
 def test_no_model_is_called_none(nothing: str) -> None:
     """Spring AI says `none` where the answer names no model, as at Bedrock."""
