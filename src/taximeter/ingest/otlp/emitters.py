@@ -238,7 +238,7 @@ def provider_of(named: str | None, address: str | None, model: str | None) -> st
 
 
 def _by_name(named: str) -> str | None:
-    name = named.lower()
+    name = named.lower().replace("/", ".")
     while name:
         if name in PROVIDERS:
             return PROVIDERS[name]
