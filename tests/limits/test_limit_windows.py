@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taximeter.clock import rfc3339, to_unix_us
-from taximeter.config.limits import Window
+from taximeter.config.limits import Window, read_limits
+from taximeter.limits.rules import bucket_of
 from taximeter.limits.window import FOREVER_US, Span, reach_of, resets_at, span_at
 
 
@@ -222,3 +224,13 @@ def test_a_clock_that_jumps_back_and_forth_finds_the_windows_it_left(window: Win
     before, after = span_at(window, at_us), span_at(window, at_us + jump_us)
     assert span_at(window, at_us) == before
     assert span_at(window, at_us + jump_us) == after
+
+
+@pytest.mark.parametrize(
+    ("window", "kept_hours"), [("minute", 1), ("hour", 4), ("day", 48), ("week", 48), ("month", 48)]
+)
+def test_the_counter_of_a_short_window_is_not_kept_as_long_as_that_of_a_long_one(window: Any, kept_hours: int) -> None:
+    [limit] = read_limits([{"name": "x", "scope": "global", "measure": "requests", "limit": 1, "window": window}])
+    at_us = 1_800_000_000_000_000
+    span = span_at(limit.window, at_us)
+    assert bucket_of(limit, "", span, at_us).keep_until_us - span.end_us == kept_hours * 3_600_000_000

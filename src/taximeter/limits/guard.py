@@ -41,6 +41,9 @@ from taximeter.limits.verdict import (
 MOST_OPEN: Final = 50_000
 """Calls under way that are remembered, to be held again in counters that lost them."""
 
+MOST_QUEUES: Final = 10_000
+"""Queues of limits that throttle, by window; beyond it those in which nobody waits are forgotten."""
+
 LONGEST_THROTTLE_SECONDS: Final = 30.0
 
 Policy = Literal["closed", "open"]
@@ -177,6 +180,8 @@ class LimitGuard:
         turn_us = max(self._queue.get(slot, 0), now_us)
         delay_seconds = (turn_us - now_us) / 1_000_000
         if delay_seconds <= LONGEST_THROTTLE_SECONDS:
+            if len(self._queue) >= MOST_QUEUES:
+                self._queue = {slot: turn for slot, turn in self._queue.items() if turn > now_us}
             self._queue[slot] = turn_us + 3_600_000_000 // ruled.limit.action.per_hour
         return delay_seconds
 

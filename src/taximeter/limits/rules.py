@@ -25,7 +25,11 @@ COUNTED: Final = ("requests", "concurrent")
 """Measures of which a call is one, whatever it costs."""
 
 KEEP_US: Final = 2 * 86_400 * 1_000_000
-"""How long the counter of a window outlives it: for calls that end late, and for clocks that jump back."""
+"""How long the counter of a window outlives it at most: for calls that end late, and for clocks that jump back."""
+
+LEAST_KEEP_US: Final = 3_600 * 1_000_000
+"""The same at least; in between it is four times the window. Of a limit by the minute each user has a counter for each
+of them."""
 
 Subject = Mapping[str, str]
 """The attributes of a call that a scope may name, as `config.limits.DIMENSIONS` and `tags.NAME` call them."""
@@ -138,11 +142,15 @@ def bucket_of(limit: Limit, value: str, span: Span, at_us: int) -> Bucket:
     return Bucket(
         slot=name if rolls else f"{name}{span.start_us}",
         cap=limit.amount_of(value, at_us) if limit.caps else None,
-        keep_until_us=min(span.end_us + 2 * length_us + KEEP_US, FOREVER_US),
+        keep_until_us=min(span.end_us + (2 * length_us + KEEP_US if rolls else _kept_us(span)), FOREVER_US),
         step_us=span.start_us if rolls else None,
         reach_us=reach_of(limit.window, span),
         transient=limit.measure == "concurrent",
     )
+
+
+def _kept_us(span: Span) -> int:
+    return min(max(4 * (span.end_us - span.start_us), LEAST_KEEP_US), KEEP_US)
 
 
 def fingerprint(limit: Limit) -> str:
