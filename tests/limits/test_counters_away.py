@@ -138,8 +138,8 @@ class Counting:
         while self._collector.step():
             pass
 
-    def standing(self) -> tuple[int, int]:
-        [limit] = self.desk.live()
+    def standing(self, name: str = "tokens") -> tuple[Any, Any]:
+        [limit] = [one for one in self.desk.live() if one["name"] == name]
         [value] = limit["values"]
         return value["spent"], value["held"]
 
@@ -237,6 +237,26 @@ def test_more_owners_than_one_answer_of_the_store_has_are_all_known_at_a_start(
     [limit] = counting.desk.live()
     spent = {value["value"]: value["spent"] for value in limit["values"]}
     assert spent == {f"user_{number}": 100 + number for number in range(8)}
+
+
+@pytest.mark.parametrize("counted_in", ["memory", "redis"])
+def test_calls_under_way_when_a_limit_is_set_are_held_of_it_and_spent_when_they_end(
+    tmp_path: Path, closing: ExitStack, counted_in: str
+) -> None:
+    url = "memory" if counted_in == "memory" else Redis(tmp_path, closing).url
+    counting = Counting(tmp_path / "data", url, "closed", closing)
+    ended, under_way = counting.admitted(100), counting.admitted(300)
+    counting.ends(ended, 100)
+    counting.desk.set({**TOKENS, "name": "new", "limit": 500}, "somebody")
+    counting.desk.set({**TOKENS, "name": "money", "measure": "cost_usd", "limit": "0.01"}, "somebody")
+    assert counting.standing("new") == (100, 300)
+    assert counting.standing("money")[1] == "0.002625"  # 50 read and 250 written of gpt-4o
+    assert not isinstance(counting.ask(101), Admitted)
+    counting.ends(under_way, 250)
+    assert counting.standing("new") == (350, 0)
+    assert counting.standing() == (350, 0)
+    counting.desk.remove("new", "somebody")
+    assert isinstance(counting.ask(300), Admitted)
 
 
 class Late(MemoryCounters):

@@ -30,6 +30,7 @@ from taximeter.limits.verdict import (
     Ask,
     Crossing,
     HighestRates,
+    Rates,
     Refused,
     Unseen,
     Verdict,
@@ -266,6 +267,32 @@ class LimitGuard:
             else:
                 self._hold_whatever(event_id, one.ruled, one.ask.at_us, one.held, now_us)
 
+    def take_up(self, now_us: int) -> None:
+        """Let the calls under way fall under the limits that are in force now. Of new ones they hold what they hold
+        already, whether it fits or not: they have left. Raises CountersAway."""
+        for event_id, one in list(self._open.items()):
+            ruled, at_us = self.rules.about(one.ask.subject), one.ask.at_us
+            before = {known.bucket(at_us).slot for known in one.ruled}
+            new = Applicable([known for known in ruled if known.bucket(at_us).slot not in before])
+            if new:
+                self._price(one, new)
+                claims = [
+                    (replace(bucket, cap=None), amount) for bucket, amount in new.claims(at_us, one.held, one.usual)
+                ]
+                self.counters.extend(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
+            one.ruled = ruled
+
+    def _price(self, admitted: Admitted, ruled: Applicable) -> None:
+        """Find what a call holds in money, when no limit has asked for that so far."""
+        ask = admitted.ask
+        if not ruled.money or admitted.ruled.money or self._rates is None:
+            return
+        rates = self._rates(ask.kind, ask.bound.input_tokens, ask.at_us)
+        if rates is not None:
+            admitted.rates = rates = rates.searching(ask.bound.searches)
+            admitted.held = _priced(admitted.held, rates)
+            admitted.usual = _priced(admitted.usual, rates)
+
     def _hold_whatever(self, event_id: str, ruled: Applicable, at_us: int, held: Amounts, now_us: int) -> None:
         claims = [Claim(replace(bucket, cap=None), amount) for bucket, amount in ruled.claims(at_us, held, held)]
         self.counters.reserve(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
@@ -357,6 +384,10 @@ class LimitGuard:
         self._told[slot] = reached[-1]
         for one in reached:
             self._crossed(Crossing(ruled.limit, ruled.value, slot, one, amount, spent, now_us))
+
+
+def _priced(amounts: Amounts, rates: Rates) -> Amounts:
+    return amounts._replace(cost=rates.nano_usd(amounts.input_tokens, amounts.output_tokens))
 
 
 def _in_the_way(ruled: Sequence[Ruled], claims: Claims, standings: Sequence[Standing]) -> Ruled | None:

@@ -140,6 +140,7 @@ class LimitDesk:
         self._defined = self._read()
         self._change = number
         self.guard.rules = Rules([one.limit for one in self._defined])
+        self.guard.take_up(self._clock.now_us())
         self.fill([one.limit for one in self._defined if before.get(one.limit.name) != one.limit])
 
     def _read(self) -> list[Defined]:
