@@ -206,6 +206,15 @@ def test_vercel_says_with_its_names_which_version_it_is() -> None:
     assert event(S(1, newer, scope="ai"))["input_tokens"] == 3_000
 
 
+@pytest.mark.parametrize(("provider", "input_tokens"), [("anthropic", 5_000), ("openai", 3_000), ("gemini", 3_000)])
+def test_tanstack_is_known_by_its_iterations_whatever_the_scope(provider: str, input_tokens: int) -> None:
+    """The application hands it a tracer."""
+    said = {f"{USAGE}{name.replace('__', '.')}": value for name, value in CACHED.items()}
+    called = {"gen_ai.operation.name": "chat", "gen_ai.system": provider, "gen_ai.request.model": "m"}
+    found = event(S(1, {**called, **said, "tanstack.ai.iteration": 0, f"{USAGE}total_tokens": 3_500}, scope="my-app"))
+    assert (found["input_tokens"], found["tags"]["otlp_emitter"]) == (input_tokens, "tanstack")
+
+
 @pytest.mark.parametrize(("prompt", "input_tokens"), [(12, 10_012), (10_012, 10_012), (20, 10_020)])
 def test_vercel_6_has_the_cache_in_the_input_where_it_makes_objects(prompt: int, input_tokens: int) -> None:
     """There it says no more than 5 does, but what Anthropic said."""

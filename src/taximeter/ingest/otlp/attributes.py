@@ -381,6 +381,7 @@ ROWS: Final = (
     _text("entity_name", "traceloop.entity.name"),
     _text("mcp_method", "mcp.method.name"),
     _text("genkit_subtype", "genkit:metadata:subtype"),
+    _count("tanstack_iteration", "tanstack.ai.iteration", "tanstack.ai.iterations"),
     _count("partial_input", "gen_ai.usage.partial.input_tokens"),
     _count("adk_thoughts", ADK_THOUGHTS),
     _count("uncached_input", "ai.usage.inputTokenDetails.noCacheTokens"),

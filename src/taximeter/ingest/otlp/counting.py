@@ -92,6 +92,8 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("pipecat", "aws-bedrock"): CACHE_APART,
     ("pipecat", "google"): THOUGHTS_APART,
     ("pipecat", "google-vertex"): THOUGHTS_APART,
+    ("tanstack", "anthropic"): CACHE_APART,
+    ("tanstack", "google"): THOUGHTS_APART,
     ("langsmith", "google"): THOUGHTS_APART,
     ("langsmith", "google-vertex"): THOUGHTS_APART,
     ("langsmith", ANY): INCLUSIVE,

@@ -82,6 +82,8 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
     emitter = _emitter_of_scope(origin.scope_name, origin.scope_version)
     if emitter == "vercel":
         return "vercel.6" if "uncached_input" in found or _has_added_up(found) else "vercel.5"
+    if emitter == UNKNOWN_EMITTER and "tanstack_iteration" in found:
+        return "tanstack"
     if emitter == "google-adk" and "adk_thoughts" in found:
         return "google-adk.2"
     if emitter == "strands" and _by_prefix(found.get("request_model")):
