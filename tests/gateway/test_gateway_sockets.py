@@ -289,6 +289,39 @@ def test_responses_over_a_websocket_are_read_as_they_are_over_http() -> None:
     ] * 2
 
 
+def live(kind: str, **more: Any) -> str:
+    return json.dumps({"type": f"session.{kind}", **more})
+
+
+LIVE_START = live("start", session={"model": "gpt-live-1"})
+LIVE_STARTED = live("started", session={"id": "live_1", "model": "gpt-live-1"})
+LIVE_SO_FAR = live("usage.updated", usage={"seconds": 12.5})
+LIVE_SPOKEN = live("output_audio.delta", delta="AAAA")
+
+
+def test_a_session_of_gpt_live_is_one_event_with_its_seconds() -> None:
+    messages = [LIVE_STARTED, LIVE_SPOKEN, LIVE_SO_FAR, live("closed", usage={"seconds": 90})]
+    with behind_a_gateway() as (rig, provider):
+        provider.scene = telling(messages)
+        with open_socket(rig, "/openai/v1/live/sessions") as connection:
+            connection.send(LIVE_START)
+            assert received(connection) == messages
+        (event,) = rig.log.wait_for(1)
+    assert (event["request_model"], event["response_model"], event["status"]) == ("gpt-live-1", "gpt-live-1", "ok")
+    assert (event["units"], event["operation"]) == ({"audio_seconds": 90}, "realtime")
+    assert event["time_to_first_token_ms"] >= 0
+
+
+def test_a_session_of_gpt_live_that_is_cut_off_costs_the_seconds_told_last() -> None:
+    with behind_a_gateway() as (rig, provider):
+        provider.scene = telling([LIVE_STARTED, LIVE_SO_FAR, LIVE_SPOKEN])
+        with open_socket(rig, "/openai/v1/live/sessions") as connection:
+            connection.send(LIVE_START)
+            received(connection)
+        (event,) = rig.log.wait_for(1)
+    assert (event["status"], event["units"]) == ("interrupted", {"audio_seconds": "12.5"})
+
+
 def test_a_websocket_that_is_not_known_is_one_call_without_usage() -> None:
     with behind_a_gateway() as (rig, provider):
         provider.scene = telling(["{}"])
