@@ -24,6 +24,7 @@ WORDS = [
     *("prompt_tokens_details", "cached_tokens", "cache_write_tokens", "audio_tokens", "reasoning_tokens", "error"),
     *("completion_tokens_details", "choices", "delta", "content", "index", "finish_reason", "type", "message", "text"),
     *("cache_creation", "cache_creation_input_tokens", "cache_read_input_tokens", "ephemeral_1h_input_tokens"),
+    *("cache_write_tokens", "cache_write_tokens_details", "ttl_12h_tokens"),
     *("iterations", "server_tool_use", "web_search_requests", "response", "output", "item", "cost", "service_tier"),
     *("usageMetadata", "promptTokenCount", "candidatesTokenCount", "promptTokensDetails", "modality", "tokenCount"),
     *("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "cacheDetails", "ttl", "trace"),

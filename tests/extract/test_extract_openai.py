@@ -74,6 +74,26 @@ USAGES = [
         ),
     ),
     (
+        "OpenAI tells what it keeps for twelve hours from what it keeps for half of one",
+        {
+            "input_tokens": 2_000,
+            "output_tokens": 10,
+            "total_tokens": 2_010,
+            "input_tokens_details": {
+                "cached_tokens": 100,
+                "cache_write_tokens": 1_500,
+                "cache_write_tokens_details": {"ttl_30m_tokens": 500, "ttl_12h_tokens": 1_000},
+            },
+        },
+        Usage(
+            input_tokens=2_000,
+            output_tokens=10,
+            cache_read_tokens=100,
+            cache_write_5m_tokens=500,
+            cache_write_1h_tokens=1_000,
+        ),
+    ),
+    (
         "what was cached is no part of a prompt that is smaller: an older LiteLLM",
         {
             "prompt_tokens": 31,

@@ -101,6 +101,26 @@ def test_a_plain_answer_is_read_the_short_way(flavour: Flavour, answer: dict[str
     assert agree(flavour, answer)
 
 
+@pytest.mark.parametrize(
+    ("kept", "plain"),
+    [
+        (None, True),
+        ({}, True),
+        ({"ttl_30m_tokens": 4, "ttl_12h_tokens": 0}, True),
+        ({"ttl_30m_tokens": 1, "ttl_12h_tokens": 3}, False),
+        ({"ttl_30m_tokens": 0, "ttl_12h_tokens": 4}, False),
+        ({"ttl_30m_tokens": 0, "ttl_12h_tokens": 5}, False),
+        ([4], False),
+    ],
+)
+def test_what_is_kept_longer_is_read_the_long_way(kept: object, plain: bool) -> None:
+    details = {"cached_tokens": 4, "cache_write_tokens": 4, "cache_write_tokens_details": kept}
+    usage = {"input_tokens": 19, "output_tokens": 10, "total_tokens": 29, "input_tokens_details": details}
+    answer = {**RESPONSE, "usage": usage}
+    assert (short(RESPONSES, answer) is not None) is plain
+    assert agree(RESPONSES, answer)
+
+
 @pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.id)
 def test_a_recorded_answer_reads_the_same_both_ways(case: Case) -> None:
     assert agree(case.flavour, parsed(case.body))

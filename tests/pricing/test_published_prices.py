@@ -918,6 +918,34 @@ PUBLISHED = {
         call("openai", "gpt-5.5-pro", "2026-11-01", tier="batch", i=272_001, o=1_000),
         usd((272_001, "30"), (1_000, "135")),
     ),
+    "openai keeps for twelve hours": (
+        call("openai", "gpt-6-sol", "2026-11-01", i=3_000, read=500, w5=1_000, w1=1_000, o=100),
+        usd((500, "2"), (500, "0.2"), (1_000, "2.5"), (1_000, "5"), (100, "10")),
+    ),
+    "openai keeps for twelve hours, with priority": (
+        call("openai", "gpt-6-sol", "2026-11-01", tier="priority", i=1_000, w1=1_000, o=100),
+        usd((1_000, "10"), (100, "20")),
+    ),
+    "openai keeps for twelve hours, in flex": (
+        call("openai", "gpt-5.6-sol", "2026-11-01", tier="flex", i=1_000, w1=1_000, o=100),
+        usd((1_000, "5"), (100, "10")),
+    ),
+    "openai keeps a long context for twelve hours": (
+        call("openai", "gpt-6-sol", "2026-11-01", i=300_000, w1=300_000, o=100),
+        usd((300_000, "10"), (100, "15")),
+    ),
+    "openai at its fastest": (
+        call("openai", "gpt-6-astra", "2026-11-01", tier="ultrafast", i=1_000, read=200, w5=300, o=100),
+        usd((500, "60"), (200, "6"), (300, "75"), (100, "300")),
+    ),
+    "openai at its fastest, with a long context": (
+        call("openai", "gpt-6.1-sol", "2026-11-01", tier="ultrafast", i=300_000, w1=100_000, o=100),
+        usd((200_000, "24"), (100_000, "60"), (100, "90")),
+    ),
+    "openai at its fastest, at bedrock": (
+        call("aws", "us.openai.gpt-6-astra", "2026-11-01", tier="ultrafast", i=1_000, o=100),
+        usd((1_000, "66"), (100, "330")),
+    ),
     "vertex embeds in a batch": (
         call("google-vertex", "gemini-embedding-001", "2026-11-01", tier="batch", i=1_000),
         usd((1_000, "0.12")),
@@ -938,6 +966,7 @@ def test_a_call_costs_what_was_published(book: PriceBook, name: str) -> None:
     [
         call("anthropic", "claude-opus-5", "2026-11-01", tier="priority", i=1, o=1),
         call("openai", "gpt-4.1", "2026-11-01", tier="scale", i=1, o=1),
+        call("openai", "gpt-6-luna", "2026-11-01", tier="ultrafast", i=1, o=1),
         call("google-vertex", "gemini-2.5-pro", "2026-11-01", tier="PROVISIONED_THROUGHPUT", i=1, o=1),
         call("deepseek", "deepseek-v4-flash", "2026-11-01", tier="batch", i=1, o=1),
         call("azure", "gpt-4.1", "2026-11-01", tier="GlobalProvisionedManaged", i=1, o=1),

@@ -73,7 +73,7 @@ FIELDS: Final = (
     Field("input_tokens", "count", "all input, cache included"),
     Field("cache_read_tokens", "count", "part of the input read from a cache"),
     Field("cache_write_5m_tokens", "count", "part of the input written to a cache (default lifetime)"),
-    Field("cache_write_1h_tokens", "count", "part of the input written to a cache for an hour"),
+    Field("cache_write_1h_tokens", "count", "part of the input written to a cache for an hour or longer"),
     Field("input_audio_tokens", "count", "part of the input that is audio"),
     Field("cache_read_audio_tokens", "count", "part of the audio input read from a cache"),
     Field("input_image_tokens", "count", "part of the input that is images"),

@@ -65,6 +65,9 @@ COUNTS: Final[CountTable] = {
 }
 _LIFETIMES: Final = ("cache_creation_token_details", "cache_creation")
 """How long what was written to the cache is kept: an object as Anthropic has it, of the usage or of its details."""
+_WRITTEN: Final = "cache_write_tokens_details"
+"""As OpenAI has it, in the details: for half an hour, or for twelve, which costs twice as much."""
+_KEPT_LONG: Final = ("ephemeral_1h_input_tokens", "ttl_12h_tokens", "ephemeral_12h_input_tokens")
 
 _TOOL_CALLS: Final = {
     "web_search_call": "web_searches",
@@ -233,10 +236,10 @@ _ORCHESTRATION: Final[CountTable] = {
 def _tell_lifetimes_apart(usage: Payload, counts: dict[str, int | None]) -> None:
     written = counts["cache_write_5m_tokens"] or 0
     for holder in (usage, *(mapping(usage.get(place)) for place in _CACHED_PLACES)):
-        for split in (mapping(holder.get(name)) for name in _LIFETIMES):
-            hour = count(split.get("ephemeral_1h_input_tokens")) or 0
-            if 0 < hour <= written:
-                counts["cache_write_5m_tokens"], counts["cache_write_1h_tokens"] = written - hour, hour
+        for split in (mapping(holder.get(name)) for name in (*_LIFETIMES, _WRITTEN)):
+            long = sum(count(split.get(name)) or 0 for name in _KEPT_LONG)
+            if 0 < long <= written:
+                counts["cache_write_5m_tokens"], counts["cache_write_1h_tokens"] = written - long, long
                 return
 
 
@@ -583,7 +586,18 @@ class _Form:
     """A plain usage that has certain names, in itself and in its details. They are the same in nearly every answer of a
     host, so where its counts are is settled once."""
 
-    __slots__ = ("_cached", "_inputs", "_missing", "_of_input", "_of_output", "_pick", "_sizes", "_usage", "classes")
+    __slots__ = (
+        "_cached",
+        "_inputs",
+        "_lifetimes",
+        "_missing",
+        "_of_input",
+        "_of_output",
+        "_pick",
+        "_sizes",
+        "_usage",
+        "classes",
+    )
 
     def __init__(self, names: _Names, usage: _Names, of_input: _Names, of_output: _Names) -> None:
         """`names` are those of the two wholes, of their total, and of the details of either."""
@@ -602,6 +616,7 @@ class _Form:
         self._pick: _Pick = itemgetter(*places.values())
         cached = tuple(self.classes.index(name) for name in CACHE_PARTS if name in places)
         self._cached = cached if len(cached) > 1 else ()
+        self._lifetimes = _WRITTEN in of_input
 
     def counts(self, usage: Any) -> tuple[int, ...] | None:
         """The counts of `classes`. None when the usage has other names, or is not plain: whole numbers, parts inside
@@ -611,6 +626,8 @@ class _Form:
             read, written, total, of_input, of_output = said
             of_input, of_output = of_input or _NO_DETAILS, of_output or _NO_DETAILS
             if (len(usage), len(of_input), len(of_output)) != self._sizes:
+                return None
+            if self._lifetimes and _kept_long(of_input[_WRITTEN]):
                 return None
             counts = self._pick((*said, *self._of_input(of_input), *self._of_output(of_output)))
         except KeyError:
@@ -625,6 +642,11 @@ class _Form:
         if self._cached and sum(map(counts.__getitem__, self._cached)) > read:
             return None
         return counts
+
+
+def _kept_long(written: Any) -> bool:
+    """Whether some of what was written to the cache is kept for longer than is usual."""
+    return bool(written and written.get("ttl_12h_tokens"))
 
 
 def _values(names: Sequence[str]) -> _Pick:

@@ -30,6 +30,7 @@ OUR_PROVIDERS: Final = {
     "azure_text": "azure",
     "bedrock": "aws",
     "bedrock_converse": "aws",
+    "bedrock_mantle": "aws",
     "codestral": "mistral",
     "cohere_chat": "cohere",
     "fireworks_ai": "fireworks",
@@ -51,6 +52,7 @@ _TOKEN_COSTS: Final = {
     "cache_read_input_token_cost": "cache_read",
     "cache_creation_input_token_cost": "cache_write_5m",
     "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "cache_creation_input_token_cost_above_12hr": "cache_write_1h",
     "input_cost_per_audio_token": "input_audio",
     "output_cost_per_audio_token": "output_audio",
     "cache_read_input_audio_token_cost": "cache_read_audio",
@@ -70,12 +72,14 @@ _UNIT_COSTS: Final = {
     "code_interpreter_cost_per_session": "container_sessions",
     "output_cost_per_video_per_second": "video_seconds",
 }
-_TIERS: Final = {"_batches": "batch", "_flex": "flex", "_priority": "priority"}
+_TIERS: Final = {"_batches": "batch", "_flex": "flex", "_priority": "priority", "_ultrafast": "ultrafast"}
 _SEARCH_SIZES: Final = ("search_context_size_medium", "search_context_size_low", "search_context_size_high")
 
 _ABOVE: Final = re.compile(r"(?P<cost>.+)_above_(?P<thousands>\d+)k_tokens")
 _AZURE_ZONES: Final = re.compile(r"azure/(?:us|eu)/")
 _AZURE_WORLDWIDE: Final = ("global", "global-standard")
+_AZURE_PLACES: Final = ("apac", "us-gov")
+"""Other places than those zones, which have prices of their own."""
 _AWS_REGION: Final = re.compile(r"[a-z]{2}(?:-gov)?-[a-z]+-\d")
 _PICTURE_SIZE: Final = re.compile(r"(?:^|/)(?:\d+|max)-x-(?:\d+|max)/")
 _MILLION: Final = Decimal(1_000_000)
@@ -172,7 +176,7 @@ def _subject(key: str, provider: str) -> dict[str, Any]:
     region = None
     if slash and ours == "azure" and place in _AZURE_WORLDWIDE:
         key = rest
-    elif slash and ours == "aws" and _AWS_REGION.fullmatch(place):
+    elif slash and ((ours == "azure" and place in _AZURE_PLACES) or (ours == "aws" and _AWS_REGION.fullmatch(place))):
         region, key = place, rest
     match = f"{key}*" if key.startswith("ft:") else key
     return {"provider": ours, "match": match} | ({"region": region} if region else {})

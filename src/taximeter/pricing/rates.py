@@ -6,7 +6,7 @@ trail of what made it, so that any amount can be explained. `meter` makes rates 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -193,6 +193,12 @@ class Rates:
         steps = tuple(Step(over, kept[over]) for over in sorted(kept))
         trails = {**self.trails, **change.trails}
         return Rates({**self.tokens, **change.tokens}, steps, {**self.units, **change.units}, trails)
+
+    def without(self, names: Collection[str]) -> Rates:
+        """These rates but those of some tokens, at every context size."""
+        tokens = {name: usd for name, usd in self.tokens.items() if name not in names}
+        steps = (Step(step.over, {n: usd for n, usd in step.tokens.items() if n not in names}) for step in self.steps)
+        return Rates(tokens, tuple(steps), self.units, self.trails)
 
     def derived(self, from_others: Mapping[str, tuple[str, Decimal]], origin: Origin) -> Rates:
         """These rates, and those missing that are another one x a factor: `{"cache_write_1h": ("input", 2)}`."""

@@ -128,6 +128,12 @@ class Resolver:
             rates = rates.derived(derivation.derived, derivation.origin)
         return rates
 
+    def _not_derived(self, rates: Rates) -> Rates:
+        """The rates without those that follow from others: in a tier they follow from those of the tier."""
+        derivations = {entry.origin for level in self._relevant for entry in level if entry.action == "derive"}
+        follow = {name for name in rates.tokens if any(o in derivations for o in rates.trails.get(name, ()))}
+        return rates.without(follow) if follow else rates
+
     def _why_unknown(self) -> UnpricedReason:
         known = any(entry.action == "set" and entry.tier is None for level in self._relevant for entry in level)
         return "no_price_at_date" if known else "unknown_model"
@@ -185,7 +191,8 @@ class Resolver:
 
     def _in_tier(self, tier: str, standard: Rates, rule: str) -> tuple[Rates | None, str]:
         """The rates of a tier: as listed for it, else what a general rule makes of the standard ones, else None."""
-        rates = self._listed.tier_rates(tier, self._question.at_us, standard) if self._listed else None
+        listed = self._listed
+        rates = listed.tier_rates(tier, self._question.at_us, self._not_derived(standard)) if listed else None
         tier_rule = f"{rule} {tier}"
         for level in range(len(self._layers)):
             if self._fittest("set", level, known=True) is not None:

@@ -1841,7 +1841,7 @@ export interface components {
             cache_read_tokens: number | null;
             /**
              * Cache Write 1H Tokens
-             * @description part of the input written to a cache for an hour
+             * @description part of the input written to a cache for an hour or longer
              */
             cache_write_1h_tokens: number | null;
             /**
@@ -2816,7 +2816,7 @@ export interface components {
             cache_read_tokens: number | null;
             /**
              * Cache Write 1H Tokens
-             * @description part of the input written to a cache for an hour
+             * @description part of the input written to a cache for an hour or longer
              * @default null
              */
             cache_write_1h_tokens: number | null;

@@ -388,6 +388,7 @@ _RAW_NAMES: Final = {
     "cache_write_1h": (
         "cache_creation.ephemeral_1h_input_tokens",
         "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+        "input_tokens_details.cache_write_tokens_details.ttl_12h_tokens",
     ),
     "reasoning": (
         "completion_tokens_details.reasoning_tokens",
