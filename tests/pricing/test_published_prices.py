@@ -946,6 +946,18 @@ PUBLISHED = {
         call("aws", "us.openai.gpt-6-astra", "2026-11-01", tier="ultrafast", i=1_000, o=100),
         usd((1_000, "66"), (100, "330")),
     ),
+    "openrouter passes flex on": (
+        call("openrouter", "openai/gpt-5-mini", "2026-11-01", tier="flex", i=1_000, read=400, o=1_000),
+        usd((600, "0.125"), (400, "0.0125"), (1_000, "1")),
+    ),
+    "openrouter's cheapest host served it in flex": (
+        call("openrouter", "openai/gpt-6-sol:floor", "2026-11-01", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "1"), (1_000, "5")),
+    ),
+    "openrouter passes priority on": (
+        call("openrouter", "openai/gpt-6-sol", "2026-11-01", tier="priority", i=300_000, o=1_000),
+        usd((300_000, "8"), (1_000, "30")),
+    ),
     "vertex embeds in a batch": (
         call("google-vertex", "gemini-embedding-001", "2026-11-01", tier="batch", i=1_000),
         usd((1_000, "0.12")),
@@ -967,6 +979,8 @@ def test_a_call_costs_what_was_published(book: PriceBook, name: str) -> None:
         call("anthropic", "claude-opus-5", "2026-11-01", tier="priority", i=1, o=1),
         call("openai", "gpt-4.1", "2026-11-01", tier="scale", i=1, o=1),
         call("openai", "gpt-6-luna", "2026-11-01", tier="ultrafast", i=1, o=1),
+        call("openrouter", "openai/gpt-oss-120b", "2026-11-01", tier="priority", i=1, o=1),
+        call("openrouter", "openai/gpt-6-sol", "2026-11-01", tier="scale", i=1, o=1),
         call("google-vertex", "gemini-2.5-pro", "2026-11-01", tier="PROVISIONED_THROUGHPUT", i=1, o=1),
         call("deepseek", "deepseek-v4-flash", "2026-11-01", tier="batch", i=1, o=1),
         call("azure", "gpt-4.1", "2026-11-01", tier="GlobalProvisionedManaged", i=1, o=1),

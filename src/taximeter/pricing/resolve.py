@@ -23,6 +23,9 @@ FREE_MODELS: Final = ":free"
 
 FREE: Final = Rates({"input": ZERO, "output": ZERO})
 
+PASSED_ON_TIERS: Final = ("flex", "priority", "fast")
+"""Tiers that those who pass models on pass on, too, and bill as they were served."""
+
 CORRECTIONS_LAYER: Final = "corrections"
 """The layer of what we correct in the makers' lists."""
 
@@ -184,15 +187,14 @@ class Resolver:
         if self._makers is None:
             return rates
         theirs = self._makers.rates(self._question.at_us)
-        if any(theirs.tokens.get(name) != rates.tokens.get(name) for name in ("input", "output")):
+        if not _alike(theirs, rates):
             return rates
         missing = {name: usd for name in MODALITIES if name not in rates.tokens and (usd := theirs.tokens.get(name))}
         return rates.adjusted(Rates(missing).marked(self._makers.origin(self._question.at_us))) if missing else rates
 
     def _in_tier(self, tier: str, standard: Rates, rule: str) -> tuple[Rates | None, str]:
         """The rates of a tier: as listed for it, else what a general rule makes of the standard ones, else None."""
-        listed = self._listed
-        rates = listed.tier_rates(tier, self._question.at_us, self._not_derived(standard)) if listed else None
+        rates = self._listed_in_tier(tier, self._not_derived(standard))
         tier_rule = f"{rule} {tier}"
         for level in range(len(self._layers)):
             if self._fittest("set", level, known=True) is not None:
@@ -208,6 +210,14 @@ class Resolver:
                     rates, tier_rule = rates.adjusted(adjustment.rates), f"{tier_rule} + {adjustment.rule}"
                 rates = self._derived(rates, level)
         return (rates, tier_rule) if rates is not None else self._by_general_rule(tier, standard, rule)
+
+    def _listed_in_tier(self, tier: str, standard: Rates) -> Rates | None:
+        """As the snapshot has it: what is passed on at its maker's price costs what its maker asks in a tier, too."""
+        at_us, makers = self._question.at_us, self._makers
+        rates = self._listed.tier_rates(tier, at_us, standard) if self._listed else None
+        if rates is None and makers is not None and tier in PASSED_ON_TIERS and _alike(makers.rates(at_us), standard):
+            return makers.tier_rates(tier, at_us, standard)
+        return rates
 
     def _by_general_rule(self, tier: str, standard: Rates, rule: str) -> tuple[Rates | None, str]:
         for level in reversed(range(len(self._layers))):
@@ -261,6 +271,11 @@ class Resolver:
         for listed in (self._listed, self._makers):
             if listed is not None:
                 yield from listed.changes_us(self._question.at_us)
+
+
+def _alike(one: Rates, other: Rates) -> bool:
+    """Whether text costs the same."""
+    return all(one.tokens.get(name) == other.tokens.get(name) for name in ("input", "output"))
 
 
 def _times(rates: Rates, multiplier: Entry) -> Rates:
