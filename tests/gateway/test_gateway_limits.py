@@ -291,6 +291,20 @@ def test_a_call_downgraded_goes_to_the_other_model() -> None:
         assert [one["request_model"] for one in rig.log.wait_for(2)] == ["gpt-4o-mini", "gpt-4o-nano"]
 
 
+def test_calls_by_one_id_through_two_gateways_are_two_attempts_and_both_are_held() -> None:
+    shared = MemoryCounters()
+    event_id = "0192d0a0-0000-7000-8000-000000000001"
+    seen = []
+    for _ in range(2):
+        with limited(TOKENS, counters=shared) as (rig, guard):
+            rig.ask(CHAT, {**ASKED, "max_tokens": 20}, X_Taximeter_Event_Id=event_id)
+            seen += [(one["event_id"], one["attempt"], one["request_id"]) for one in rig.log.wait_for(1)]
+    (first, second) = seen
+    assert first == (event_id, 1, event_id)
+    assert (second[0] != event_id, *second[1:]) == (True, 2, event_id)
+    assert spent(guard)[0] == 2 * 109
+
+
 class Stopped(SystemClock):
     """However long a call takes, the next one comes at the same instant."""
 

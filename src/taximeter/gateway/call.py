@@ -97,6 +97,12 @@ class Call:
         self.known["attribution"] = attribution
         self.known["api_key_id"] = api_key_id
 
+    def goes_by(self, event_id: str, attempt: int) -> None:
+        """It is a later attempt than it seemed: its id is that of a call which another process has made."""
+        self.keeps_request_id()
+        self.event_id = event_id
+        self.known |= {"event_id": event_id, "attempt": attempt}
+
     def is_attempt(self, attempt: int, request_id: str | None) -> None:
         self.known["attempt"] = attempt
         self.known["request_id"] = request_id

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from taximeter.extract import RequestFacts, flavour_for
 from taximeter.extract.forms import FORM, form_fields
-from taximeter.gateway.admission import Asking
+from taximeter.gateway.admission import Asking, Hold
 from taximeter.gateway.asked import Asked
 from taximeter.gateway.call import NOTHING_ASKED, Call
 from taximeter.gateway.client import Client
@@ -18,13 +18,16 @@ from taximeter.gateway.heads import IN_QUERY, readable_encodings
 from taximeter.gateway.keys import attributed
 from taximeter.gateway.providers import Mount
 from taximeter.gateway.record import Record
-from taximeter.gateway.refusals import Refusal, no_provider_key
+from taximeter.gateway.refusals import EVENT_ID_IN_USE, Refusal, event_id_in_use, no_provider_key
 from taximeter.gateway.stream_usage import ask, can_ask
 from taximeter.gateway.tap import read_json
 from taximeter.gateway.tools import Tools
 from taximeter.gateway.upstream import Outgoing
 
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+MOST_TAKEN_IDS: Final = 32
+"""Attempts of one id, made by other processes, that are passed over."""
+
 NO_PAYLOAD: Final[Mapping[str, Any]] = {}
 
 
@@ -80,10 +83,9 @@ async def _admitted(
     tools: Tools, asked: Asked, record: Record, payload: Mapping[str, Any], body: bytes
 ) -> tuple[bytes, Mapping[str, Any]]:
     """The body that may leave, and what is in it. Raises Refusal."""
-    assert tools.admission is not None
     asking = Asking(record.call, asked.mount.kind, payload, body)
     try:
-        record.hold = hold = await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+        record.hold = hold = await _hold(tools, asked, asking)
     except Refusal as refusal:
         record.refuse(refusal.code)
         raise
@@ -91,6 +93,20 @@ async def _admitted(
         return body, payload
     changed = hold.body
     return changed, tools.guard("request_unread", _read_request, tools, asked, record.call, changed) or NO_PAYLOAD
+
+
+async def _hold(tools: Tools, asked: Asked, asking: Asking) -> Hold | None:
+    """What is held for a call. One whose id another process has used is its next attempt. Raises Refusal."""
+    assert tools.admission is not None
+    call = asking.call
+    for _ in range(MOST_TAKEN_IDS):
+        try:
+            return await tools.guard.awaited("not_admitted", tools.admission.admit(asking))
+        except Refusal as refusal:
+            if refusal.code != EVENT_ID_IN_USE:
+                raise
+            call.goes_by(*tools.identities.again(asked.head, asked.key_id, call.attempt))
+    raise event_id_in_use()
 
 
 async def _departing(asked: Asked, body: bytes, asking: bytes | None) -> tuple[Outgoing, bytes | None]:

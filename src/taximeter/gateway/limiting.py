@@ -16,7 +16,7 @@ from taximeter.core.cost import Cost
 from taximeter.core.event import UsageEvent
 from taximeter.extract import Reading
 from taximeter.gateway.admission import Asking, Hold
-from taximeter.gateway.refusals import Refusal, limit_exceeded, limits_unavailable, stream_limited
+from taximeter.gateway.refusals import Refusal, event_id_in_use, limit_exceeded, limits_unavailable, stream_limited
 from taximeter.gateway.tools import Price
 from taximeter.limits.ahead import Ahead
 from taximeter.limits.amounts import Amounts, broke_off, nano_usd
@@ -85,6 +85,8 @@ class LimitedCalls:
             raise limits_unavailable(verdict.message) if verdict.limit is None else limit_exceeded(verdict)
         if not verdict.ruled:
             return None
+        if verdict.repeated:
+            raise event_id_in_use()
         if verdict.model is not None and "model" not in asking.payload:
             guard.void(verdict)
             raise limits_unavailable("its model is not in its body, and cannot be replaced")

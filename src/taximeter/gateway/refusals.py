@@ -7,6 +7,7 @@ its message, so that nobody looks for the reason at the provider.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from taximeter.gateway.kinds import Kind
 from taximeter.gateway.upstream import Headers
@@ -33,6 +34,13 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, and most are not erro
 def unknown_provider(names: Sequence[str]) -> Refusal:
     known = ", ".join(f"/{name}/" for name in names) or "none"
     return Refusal(404, "unknown_provider", f"taximeter: no such provider; configured are: {known}")
+
+
+EVENT_ID_IN_USE: Final = "event_id_in_use"
+
+
+def event_id_in_use() -> Refusal:
+    return Refusal(409, EVENT_ID_IN_USE, "taximeter: calls by this X-Taximeter-Event-Id were made before")
 
 
 def unfit_path() -> Refusal:

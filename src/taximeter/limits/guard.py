@@ -136,7 +136,7 @@ class LimitGuard:
         if delay_seconds > LONGEST_THROTTLE_SECONDS:
             return refusal(over[0], ask.at_us, self._standing(over[0], ask.at_us), now_us, delay_seconds)
         verdict = Reservation(self.counters, self._rates, self.learnt, ask, ruled, now_us).verdict()
-        if isinstance(verdict, Admitted):
+        if isinstance(verdict, Admitted) and not verdict.repeated:
             verdict.delay_seconds = delay_seconds
             if len(self._open) >= MOST_OPEN:
                 self._open.pop(next(iter(self._open)), None)

@@ -94,6 +94,8 @@ class Reservation:
         if standings is None:
             stated = self._bound.output_tokens is not None or not bounded or not self._bound.clampable
             return self._admitted(first, wanted, None if stated else wanted)
+        if not standings:
+            return self._repeated()
         if self._bound.clampable and bounded:
             return self._smaller(wanted, standings)
         return self._wait_or_refuse(first, standings)
@@ -169,6 +171,10 @@ class Reservation:
             usual=self._usual,
         )
 
+    def _repeated(self) -> Admitted:
+        """A call of this id holds, or has ended: whoever asks knows whether it is the same one."""
+        return Admitted(self._ask, self._ruled, repeated=True)
+
     # ── a smaller allowance ────────────────────────────────────────────────────────────────────────────────────
 
     def _smaller(self, wanted: int, standings: Sequence[Standing]) -> Verdict:
@@ -184,6 +190,8 @@ class Reservation:
                 return self._admitted(
                     allowance, allowance, allowance if allowance != self._bound.output_tokens else None
                 )
+            if not found:
+                return self._repeated()
             standings = found
         return self._wait_or_refuse(floor, standings)
 

@@ -104,6 +104,8 @@ class Admitted:
     """The limit that had no more for a stream, which is cut."""
     uncounted: bool = False
     """The counters were away, and the policy let it through."""
+    repeated: bool = False
+    """A call of this id was admitted before, and nothing more is held for this one."""
 
     def covers(self, output_tokens: int) -> bool:
         """Whether so many output tokens are held."""

@@ -55,7 +55,8 @@ class Counters(Protocol):
     """Atomic over all buckets of a call, and idempotent by its event id. Every method may raise `CountersAway`."""
 
     def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
-        """Hold all claims, or none and answer how their buckets stand. Known already: nothing more is held."""
+        """Hold all claims, or none and answer how their buckets stand. Known already: nothing more is held, and the
+        answer is empty."""
         ...
 
     def extend(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:

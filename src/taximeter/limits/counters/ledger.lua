@@ -7,6 +7,7 @@
 -- A bucket is a hash: `h` held, `s` spent; of a rolling window a field for each step instead of `s`.
 -- A hold is a hash: `state`, and for each bucket's key `h:` held, `p:` posted, `m:` its step, `t:` transient.
 -- Answers {1, ...} done, {0, ...} does not fit, {2} ended before, {3, keys...} buckets of the hold were not named,
+-- {5} known already,
 -- {4} these counters have no generation: they came back empty, so nothing fits and nothing ends until they are filled;
 -- ... is spent and held of each bucket. Whole numbers up to 2^53 are exact in Lua; beyond it no limit can go.
 local operation, now, expires, event_id, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -170,7 +171,7 @@ local function raise()
 end
 
 if operation == 'reserve' then
-  if redis.call('EXISTS', hold) == 1 then return {1} end
+  if redis.call('EXISTS', hold) == 1 then return {5} end
   return hold_more()
 elseif operation == 'extend' then
   if empty() then return {4} end

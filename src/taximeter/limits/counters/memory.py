@@ -114,7 +114,7 @@ class MemoryCounters:
     def reserve(self, event_id: str, claims: Claims, *, now_us: int, expires_us: int) -> Sequence[Standing] | None:
         with self._lock:
             if event_id in self._holds or event_id in self._ended:
-                return None
+                return []
             if not self._hold_all(claims, now_us):
                 return self._standings([bucket for bucket, _ in claims])
             self._holds[event_id] = _Hold(claims, expires_us)
