@@ -510,3 +510,49 @@ def test_together_in_any_order_every_token_counts_once(made: tuple[list[S], tupl
     spans, total = made
     chance.shuffle(spans)
     assert sums(*events(*spans)) == total
+
+
+# ── what the one that is kept does not know ─────────────────────────────────────────────────────────────────────
+
+CACHED = {"llm.token_count.prompt_details.cache_read": 2_000, "llm.token_count.completion_details.reasoning": 150}
+FRAMEWORK = {
+    "openinference.span.kind": "LLM",
+    "llm.provider": "openai",
+    "llm.model_name": "gpt-4o-mini",
+    "llm.token_count.prompt": 3_000,
+    "llm.token_count.completion": 500,
+}
+
+
+@pytest.mark.parametrize("parent", [1, 0])
+def test_parts_that_only_the_framework_tells_of_are_kept(parent: int) -> None:
+    """The old names of OpenTelemetry's instrumentations have none for them."""
+    framework = S(1, {**FRAMEWORK, **CACHED}, scope="openinference.instrumentation.langchain")
+    found = event(framework, S(2, chat(3_000, 500), parent=parent, at=1, until=9))
+    assert counts(found) == {
+        "input_tokens": 3_000,
+        "cache_read_tokens": 2_000,
+        "output_tokens": 500,
+        "reasoning_tokens": 150,
+    }
+    assert found["tags"]["otlp_input_rule"] == "3 openinference.langchain/*"
+
+
+def test_a_cache_that_lies_beside_what_the_client_tells_of_is_kept() -> None:
+    called = {"gen_ai.request.model": "us.anthropic.claude-sonnet-4-5-v1:0", "gen_ai.provider.name": "aws.bedrock"}
+    inner = {**chat(3_000, 500), **called}
+    del inner["gen_ai.response.model"]
+    outer = {**inner, "gen_ai.provider.name": "strands-agents", "gen_ai.usage.cache_read_input_tokens": 2_000}
+    client = S(2, inner, parent=1, at=1, until=9, scope="opentelemetry.instrumentation.botocore.bedrock-runtime")
+    found = event(S(1, outer, scope="strands.telemetry.tracer"), client)
+    assert counts(found) == {"input_tokens": 5_000, "cache_read_tokens": 2_000, "output_tokens": 500}
+
+
+def test_what_the_client_tells_of_is_not_replaced() -> None:
+    client = chat(3_000, 500, **{"gen_ai.usage.cache_read.input_tokens": 1_900, "gen_ai.response.id": "r-1"})
+    other = {**FRAMEWORK, **CACHED, "gen_ai.response.id": "r-1"}
+    framework = S(1, other, scope="openinference.instrumentation.langchain")
+    kept = {"input_tokens": 3_000, "cache_read_tokens": 1_900, "output_tokens": 500, "reasoning_tokens": 150}
+    assert counts(event(framework, S(2, client, parent=1, at=1, until=9))) == kept
+    elsewhere = S(1, {**other, "llm.token_count.prompt": 9}, scope="openinference.instrumentation.langchain")
+    assert "reasoning_tokens" not in event(elsewhere, S(2, client, parent=1, at=1, until=9))

@@ -257,6 +257,31 @@ def take_counts(event: WireEvent, other: WireEvent) -> None:
         setattr(event, name, getattr(other, name))
 
 
+_PARTS: Final = tuple(name for name in TOKEN_CLASSES if name not in ("input_tokens", "output_tokens"))
+
+
+def take_parts(call: Call, other: Call) -> None:
+    """Put what only another span of the same call knows of the cache, the reasoning and the audio into its event: the
+    framework may tell of them where the client's instrumentation does not. Not where the two do not agree otherwise."""
+    mine, theirs = call.event, other.event
+    lacking = [name for name in _PARTS if getattr(theirs, name) and getattr(mine, name) is None]
+    if not lacking:
+        return
+    if (mine.input_tokens, mine.output_tokens) == (theirs.input_tokens, theirs.output_tokens):
+        for name in lacking:
+            setattr(mine, name, getattr(theirs, name))
+    elif all(getattr(mine, name) is None for name in _PARTS) and _said_alike(call.span.found, other.span.found):
+        take_counts(mine, theirs)
+    else:
+        return
+    call.tags |= {name: rule for name, rule in other.tags.items() if name in _COUNTING_TAGS}
+
+
+def _said_alike(found: Found, other: Found) -> bool:
+    return all(found.get(name) == other.get(name) for name in ("input", "output"))
+
+
+_COUNTING_TAGS: Final = frozenset({"otlp_input_rule", "otlp_output_rule", "otlp_cache_lifetime"})
 _UNCOUNTED: Final = WireEvent()
 
 

@@ -22,7 +22,16 @@ import msgspec
 
 from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.attributes import LENT, fill
-from taximeter.ingest.otlp.calls import Call, call_of, complete, complete_event, lent_by, role_of, take_counts
+from taximeter.ingest.otlp.calls import (
+    Call,
+    call_of,
+    complete,
+    complete_event,
+    lent_by,
+    role_of,
+    take_counts,
+    take_parts,
+)
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES, Span
 from taximeter.ingest.wire import WireEvent
 
@@ -558,8 +567,10 @@ def _sum_of(outer: _Facts, inner: Sequence[_Facts]) -> bool:
 
 
 def _give(to: Call, other: Call) -> None:
-    """Names, user, time to the first token and reported cost of a folded span, where the one that is kept has none."""
+    """Names, user, parts of the counts, time to the first token and reported cost of a folded span, where the one that
+    is kept has none."""
     fill(to.span.found, other.span.found, LENT | _GIVEN)
+    take_parts(to, other)
 
 
 _GIVEN: Final = frozenset({"response_id", "time_to_first_token_ms", "first_token_at", "service_tier", "reported_cost"})
