@@ -396,13 +396,21 @@ def test_a_voice_that_livekit_tells_of_is_counted_as_audio() -> None:
     }
 
 
-@pytest.mark.parametrize("cached", ["cached_input_tokens", "cached_tokens"])
-def test_names_of_mastra_and_rig(cached: str) -> None:
+@pytest.mark.parametrize(
+    ("cached", "reasoning"),
+    [
+        ("cached_input_tokens", "reasoning_tokens"),
+        ("cached_tokens", "thoughts_tokens"),
+        ("prompt_cache_hit_tokens", "thinking_tokens"),
+        ("details.cached_content_tokens", "details.thoughts_tokens"),
+    ],
+)
+def test_names_that_only_some_frameworks_use(cached: str, reasoning: str) -> None:
     said = {
         f"gen_ai.usage.{cached}": 600,
         "gen_ai.usage.audio_input_tokens": 100,
         "gen_ai.usage.audio_output_tokens": 50,
-        "gen_ai.usage.reasoning_tokens": 30,
+        f"gen_ai.usage.{reasoning}": 30,
     }
     assert counts(event(S(1, chat(1_000, 500, **said), scope="@mastra/otel-exporter"))) == {
         "input_tokens": 1_000,
