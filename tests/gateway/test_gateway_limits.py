@@ -305,6 +305,24 @@ def test_calls_by_one_id_through_two_gateways_are_two_attempts_and_both_are_held
     assert spent(guard)[0] == 2 * 109
 
 
+def test_who_leaves_the_tier_to_the_provider_holds_the_price_of_the_one_it_serves_in() -> None:
+    asked_for = []
+
+    def find(kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+        asked_for.append(kind.tier)
+        return rates(kind, input_tokens, at_us)
+
+    guard = LimitGuard(Rules(read_limits([MONEY])), MemoryCounters(), find)
+    calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2)
+    with running(admission=calls, more_providers=others) as rig:
+        for served in ("default", "priority", "default"):
+            rig.plays(whole(answer(1).replace(b'"object"', b'"service_tier": "%s", "object"' % served.encode())))
+            rig.ask(CHAT, {**ASKED, "max_tokens": 100})
+        rig.ask(CHAT, {**ASKED, "max_tokens": 100})
+        rig.ask(CHAT, {**ASKED, "max_tokens": 100, "service_tier": "default"})
+    assert asked_for == [None, None, "priority", "priority", "default"]
+
+
 class Stopped(SystemClock):
     """However long a call takes, the next one comes at the same instant."""
 

@@ -134,6 +134,7 @@ class LimitedCalls:
             self._do(guard.void, admitted)
             return
         came_to = came_to_of(event, self._price)
+        guard.learnt.served_in(event.provider, event.service_tier)
         seen = not event.usage_estimated and not _broke_off(event)
         if came_to is not None and seen:
             guard.learn(admitted, event.usage.input_tokens, event.usage.output_tokens)
@@ -222,7 +223,7 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
     kind = CallKind(
         begun.provider,
         call.facts.model,
-        tier_asked(payload),
+        guard.learnt.tier(begun.provider, tier_asked(payload)),
         who.team,
         who.tenant,
         hears(payload),

@@ -22,6 +22,11 @@ NEWEST_SHARE: Final = 0.1
 
 MOST_KINDS: Final = 10_000
 
+LEFT_TO_PROVIDER: Final = (None, "auto")
+"""Asked so, a call is served as its project is set up (OpenAI), which may be in a dearer tier."""
+USUAL_TIERS: Final = frozenset({"default", "standard", "auto", "batch", "flex", "on_demand"})
+"""None of them costs more than the listed price."""
+
 
 class Usual:
     """One kind of call. `longest` is the longest answer seen."""
@@ -62,10 +67,20 @@ class Usual:
 
 
 class Learnt:
-    """Kinds of calls: provider, model and feature."""
+    """Kinds of calls: provider, model and feature; and the tier in which providers serve who leaves it to them."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str | None, ...], Usual] = {}
+        self._tiers: dict[str | None, str] = {}
+
+    def tier(self, provider: str | None, asked: str | None) -> str | None:
+        """The tier whose price has to be held: the one asked for, else the last that was not the usual one."""
+        return self._tiers.get(provider, asked) if asked in LEFT_TO_PROVIDER else asked
+
+    def served_in(self, provider: str | None, tier: str | None) -> None:
+        """An answer has named its tier."""
+        if tier is not None and tier not in USUAL_TIERS:
+            self._tiers[provider] = tier
 
     def of(self, *kind: str | None) -> Usual:
         """What is known of a kind; it goes on learning."""
