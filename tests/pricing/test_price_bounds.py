@@ -141,6 +141,7 @@ def test_no_golden_case_costs_more_than_its_bound(book: PriceBook, case: dict[st
         ("anthropic", "claude-opus-4-6", "fast", "us"),
         ("openai", "o1-pro", "batch", None),
         ("openai", "gpt-5.5", "priority", "eu"),
+        ("openai", "gpt-6-astra", "ultrafast", "us"),
         ("azure", "gpt-4.5-preview", None, "data-zone-eu"),
         ("openrouter", "anthropic/claude-opus-4.6-fast", None, None),
         ("my-proxy", "gpt-4.5-preview", None, None),
@@ -161,7 +162,17 @@ def test_the_bound_holds_in_the_dearest_corners(
 def test_an_unknown_model_is_bounded_by_its_providers_dearest(book: PriceBook) -> None:
     usage = Usage(input_tokens=1_000, output_tokens=1_000)
     bound = book.highest_price(Priceable("openai", "gpt-99", TODAY, usage))
-    assert bound == Decimal("0.825")  # o1-pro at 150 and 600, 10% for a region
+    # 300 for what GPT-6 Astra keeps for twelve hours of a long context at its fastest, 600 of o1-pro, 10% for a region
+    assert bound == Decimal("0.99")
+
+
+def test_what_is_kept_longer_in_a_cache_is_within_the_bound(book: PriceBook) -> None:
+    usage = Usage(input_tokens=300_000, cache_write_1h_tokens=300_000)
+    call = Priceable("openai", "gpt-6-astra", TODAY, usage, service_tier="ultrafast")
+    cost, bound = book.price(call), book.highest_price(call)
+    assert isinstance(cost, Cost)
+    assert bound is not None
+    assert bound >= cost.total
 
 
 def test_an_unknown_host_is_bounded_by_anybodys_dearest(book: PriceBook) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from taximeter.core.money import ZERO, exact
 from taximeter.core.usage import Usage
-from taximeter.pricing.entries import Entry, PriceFile
+from taximeter.pricing.entries import Entry, PriceFile, matches
 from taximeter.pricing.rates import EXACT, TOKENS_PER_RATE, UNIT_SYNONYMS, Rates, UnitRate
 from taximeter.pricing.snapshot import CLOSED_MAKERS, Listed, Snapshots
 
@@ -45,7 +45,8 @@ class Ceiling:
         """The ceiling over the models of a provider, over all models when it is not known (`listed_as` None)."""
         about = _entries_about(files, None if listed_as is None else providers, at_us)
         listed = _listed(snapshots, _sellers(snapshots, files, providers, listed_as), at_us)
-        all_rates = [_all_derived(rates, about) for rates in (*listed, *(entry.rates for _, entry in about))]
+        named = (*listed, *((entry.match[0], entry.rates) for _, entry in about))
+        all_rates = [_all_derived(model, rates, about) for model, rates in named]
         factor = _highest_factor(about)
         input_usd, output_usd = _highest(all_rates, _INPUT), _highest(all_rates, _OUTPUT)
         return cls(
@@ -89,12 +90,14 @@ def _sellers(
     return frozenset({listed_as, *resells, *(CLOSED_MAKERS if passes_on else ())})
 
 
-def _listed(snapshots: Snapshots, sellers: frozenset[str] | None, at_us: int) -> Iterator[Rates]:
+def _listed(snapshots: Snapshots, sellers: frozenset[str] | None, at_us: int) -> Iterator[tuple[str, Rates]]:
+    """Models and their rates, in any tier."""
     for number, edition in enumerate(snapshots.editions):
         for provider in edition.providers:
             if sellers is None or provider.id in sellers:
                 for model in provider.models:
-                    yield from Listed(snapshots, provider.id, ((number, model),)).all_rates(at_us)
+                    for rates in Listed(snapshots, provider.id, ((number, model),)).all_rates(at_us):
+                        yield model.id, rates
 
 
 def _entries_about(files: Sequence[PriceFile], providers: frozenset[str] | None, at_us: int) -> list[tuple[str, Entry]]:
@@ -108,9 +111,10 @@ def _entries_about(files: Sequence[PriceFile], providers: frozenset[str] | None,
     ]
 
 
-def _all_derived(rates: Rates, about: Sequence[tuple[str, Entry]]) -> Rates:
+def _all_derived(model: str, rates: Rates, about: Sequence[tuple[str, Entry]]) -> Rates:
     for _, entry in about:
-        rates = rates.derived(entry.derived, entry.origin) if entry.derived else rates
+        if entry.derived and any(matches(pattern, model) for pattern in entry.match):
+            rates = rates.derived(entry.derived, entry.origin)
     return rates
 
 
