@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import framework_calls
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from replay import Written
 
 import taximeter
+from taximeter.sdk.instruments import litellm as litellm_instrument
 from taximeter.sdk.instruments import uninstrument_all
 from taximeter.sdk.yielding import Watch, counted, watching
 from taximeter.simulator.ledger import COUNTED
@@ -147,6 +152,136 @@ def test_instrument_all_adds_the_handler_to_every_model_and_takes_it_away_again(
     finally:
         uninstrument_all()
     assert len(written.events) == 2
+
+
+def test_what_langchain_has_in_its_cache_is_no_call_again(written: Written) -> None:
+    usage: Any = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+    model = own_model(AIMessage("one two", usage_metadata=usage))
+    model.cache = InMemoryCache()
+    taximeter.instrument(model)
+    assert [model.invoke("hello").content for _ in range(2)] == ["one two", "one two"]
+    assert [(event["status"], event["input_tokens"]) for event in written.events] == [("ok", 5), ("cached", 5)]
+
+
+class ModelSomewhere(GenericFakeChatModel):
+    """A model that says where it is served, as those of Vertex AI do."""
+
+    location: str
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+
+def test_a_model_that_says_where_it_is_served_is_counted_there(written: Written) -> None:
+    taximeter.instrument(ModelSomewhere(messages=iter([AIMessage("x")]), location="europe-west1")).invoke("hello")
+    (event,) = written.events
+    assert event["region"] == "europe-west1"
+
+
+# ── litellm by itself ───────────────────────────────────────────────────────────────────────────────────────
+#
+# A module in its place: the real one takes seconds to import, and is called in `framework_calls.py`.
+
+SAID: list[Any] = [{"role": "user", "content": "something secret"}]
+
+
+class BadRequestError(Exception):
+    """What the library raises where it knows nobody to ask."""
+
+    status_code = 400
+
+
+class LiteLlmAnswer:
+    def __init__(self, **hidden: Any) -> None:
+        self._hidden_params = hidden
+
+    def model_dump(self) -> dict[str, Any]:
+        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+        choices = [{"message": {"content": "x"}, "finish_reason": "stop"}]
+        return {"id": "c1", "model": "claude-sonnet-5", "choices": choices, "usage": usage}
+
+
+def provider_of(model: str, **_: Any) -> tuple[str, str]:
+    provider, name = [*model.split("/", 1), ""][:2]
+    if not name:
+        raise BadRequestError
+    return name, provider
+
+
+@pytest.fixture
+def litellm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    def completion(model: str, messages: Any = None, **kwargs: Any) -> Any:
+        provider_of(model)
+        return LiteLlmAnswer(**kwargs.get("hidden", {}))
+
+    def responses(input: str, model: str, **_: Any) -> Any:  # noqa: A002 - as the library calls it
+        return completion(model, input)
+
+    async def acompletion(model: str, messages: Any = None, **kwargs: Any) -> Any:
+        return completion(model, messages, **kwargs)
+
+    module, secrets = ModuleType("litellm"), ModuleType("litellm.secret_managers.main")
+    vars(module).update(completion=completion, acompletion=acompletion, responses=responses, vertex_location=None)
+    vars(module).update(get_llm_provider=provider_of, exceptions=SimpleNamespace(BadRequestError=BadRequestError))
+    vars(secrets)["get_secret_str"] = {"VERTEX_LOCATION": "us-east5"}.get
+    for name, stands_for in (("litellm", module), ("litellm.secret_managers.main", secrets)):
+        monkeypatch.setitem(sys.modules, name, stands_for)
+    instrument = litellm_instrument._LiteLLM()
+    instrument.patch_classes()
+    yield module
+    instrument.restore_classes()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"model": "nobody-knows-it", "messages": SAID},
+        {"model": "anthropic/claude-sonnet-5", "messages": SAID, "mock_response": "made up"},
+    ],
+    ids=["without a model", "a model of nobody's", "made up"],
+)
+def test_what_litellm_asks_nobody_for_is_no_call(asked: dict[str, Any], litellm: Any, written: Written) -> None:
+    with suppress(TypeError, BadRequestError):
+        litellm.completion(**asked)
+    assert written.lines == []
+
+
+def test_a_model_that_is_given_by_its_place_is_the_model(litellm: Any, written: Written) -> None:
+    litellm.responses("something secret", "anthropic/claude-sonnet-5")
+    (event,) = written.events
+    assert (event["request_model"], event["input_tokens"]) == ("claude-sonnet-5", 11)
+    assert "secret" not in json.dumps(event)
+
+
+def test_what_litellm_has_in_its_cache_is_no_call_again(litellm: Any, written: Written) -> None:
+    for hidden in ({}, {"cache_key": "k"}, {"cache_hit": True}):
+        litellm.completion("anthropic/claude-sonnet-5", SAID, hidden=hidden)
+    assert [event["status"] for event in written.events] == ["ok", "cached", "cached"]
+    assert {event["input_tokens"] for event in written.events} == {11}
+
+
+@pytest.mark.parametrize(
+    ("asked", "region"),
+    [
+        ({"model": "vertex_ai/claude-sonnet-5", "vertex_location": "europe-west1"}, "europe-west1"),
+        ({"model": "vertex_ai/claude-sonnet-5"}, "us-east5"),
+        ({"model": "bedrock/anthropic.claude-v2", "aws_region_name": "eu-central-1"}, "eu-central-1"),
+        ({"model": "bedrock/eu-west-3/anthropic.claude-v2"}, "eu-west-3"),
+        ({"model": "bedrock/arn:aws:bedrock:us-east-2:1:inference-profile/x"}, "us-east-2"),
+        ({"model": "bedrock/anthropic.claude-v2"}, "us-west-2"),
+        ({"model": "bedrock/x", "api_base": "https://bedrock-runtime.sa-east-1.amazonaws.com"}, "sa-east-1"),
+        ({"model": "openai/gpt-4o"}, None),
+    ],
+    ids=str,
+)
+def test_a_call_of_litellm_is_counted_where_it_is_served(
+    asked: dict[str, Any], region: str | None, litellm: Any, written: Written
+) -> None:
+    litellm.completion(messages=SAID, **asked)
+    (event,) = written.events
+    assert event.get("region") == region
 
 
 # ── the watch ───────────────────────────────────────────────────────────────────────────────────────────────

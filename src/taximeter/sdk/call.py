@@ -306,10 +306,14 @@ class Call:
         self._http_status = http_status
         self.finish("ok" if http_status < FIRST_ERROR_STATUS else "error", UNREADABLE)
 
-    def exhausted(self) -> None:
+    def exhausted(self, if_well: Status = "ok") -> None:
         """The answer came to its end by itself."""
         reading = self._read_so_far()
-        self.finish("error" if reading.error_type else "ok", reading)
+        self.finish("error" if reading.error_type else if_well, reading)
+
+    def cached(self, payload: object) -> None:
+        """A whole answer came out of a cache in this process: nobody was asked for it."""
+        self.finish("cached", self.flavour.read_answer(200, payload))
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""

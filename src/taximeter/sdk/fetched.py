@@ -8,13 +8,14 @@ What the job was asked for is remembered by this process: its answer does not sa
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from taximeter.core.event import UsageEvent, as_record
-from taximeter.core.ids import usage_event_id
+from taximeter.core.ids import derived_id, usage_event_id
 from taximeter.core.members import encode
 from taximeter.extract import Flavour, Jobs, Reading, flavour_for
+from taximeter.extract.payload import mapping
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
 from taximeter.sdk.context import current
@@ -22,6 +23,12 @@ from taximeter.sdk.hosts import Host
 
 MOST_COUNTED: Final = 4_096
 """Jobs that are remembered to have their event; the oldest are forgotten first."""
+
+_TOLD_IN_BACKGROUND: Final = "openai.responses.retrieve"
+"""Of what is fetched here, only what was made in the background was not told by the answer to its POST."""
+
+_FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
+"""Flavours of calls whose streams tell what can be fetched later as well."""
 
 _jobs: Final = Jobs()
 _counted: Final[OrderedDict[str, None]] = OrderedDict()
@@ -34,27 +41,44 @@ def begun(call: Call, payload: object) -> None:
 
 
 class Fetch:
-    """A request for the answer of a job."""
+    """A request for the answer of a job. Its ids are those of the gateway: whoever tells, it is the same event.
 
-    __slots__ = ("_flavour", "_provider", "_request_model", "_usage_id")
+    `path`: what it goes by where neither the answer nor `flavour` has an id for it.
+    """
 
-    def __init__(self, flavour: Flavour, provider: str, usage_id: str) -> None:
-        asked = _jobs.asked(provider, usage_id)
-        self._provider = provider
-        self._usage_id = usage_id
-        self._request_model = None if asked is None else asked.model
-        self._flavour = flavour.fetching(usage_id, asked)
+    __slots__ = ("_flavour", "_host", "_path", "_request_model", "_so_far")
+
+    def __init__(self, flavour: Flavour, host: Host, path: str, request_model: str | None = None) -> None:
+        self._flavour = flavour
+        self._host = host
+        self._path = path
+        self._request_model = request_model
+        self._so_far = 0
 
     def answered(self, payload: object) -> None:
         """The answer is there, as parsed JSON: count the job if it is done."""
         told = self._flavour.read_answer(200, payload)
-        event_id = usage_event_id(self._provider, told.usage_id or self._usage_id)
+        if self._flavour.several:
+            self.tells(told.items)
+            return
+        usage_id = told.usage_id or self._flavour.usage_id or told.response_id or self._path
+        event_id = usage_event_id(self._host.provider, usage_id)
         if not self._flavour.tells(told) or event_id in _counted:
             return
+        if self._flavour.name == _TOLD_IN_BACKGROUND and mapping(payload).get("background") is not True:
+            return
+        self._append(event_id, told)
+        _note(event_id)
+
+    def tells(self, items: Iterable[Reading]) -> None:
+        """The next calls of an answer that has several."""
+        usage_id = self._flavour.usage_id or self._path
+        for told in items:
+            self._append(derived_id("usage", self._host.provider, usage_id, str(self._so_far)), told)
+            self._so_far += 1
+
+    def _append(self, event_id: str, told: Reading) -> None:
         meters.meter().append(encode(as_record(self._event(event_id, told))))
-        _counted[event_id] = None
-        if len(_counted) > MOST_COUNTED:
-            _counted.popitem(last=False)
 
     def _event(self, event_id: str, told: Reading) -> UsageEvent:
         meter = meters.meter()
@@ -62,17 +86,43 @@ class Fetch:
             event_id=event_id,
             started_at_us=meter.clock.now_us(),
             source="sdk",
-            status="ok",
-            provider=self._provider,
+            status="ok" if told.error_type is None else "error",
+            provider=self._host.provider,
             request_model=self._request_model,
             response_model=told.response_model,
             operation=self._flavour.operation,
+            service_tier=told.service_tier,
+            region=told.region or self._flavour.region or self._host.region,
             http_status=200,
+            error_type=told.error_type,
             response_id=told.response_id,
             attribution=current().over(meter.settings.base),
             usage=told.usage,
+            by_model=told.by_model,
+            not_billed=told.not_billed,
             usage_estimated=told.usage_estimated,
+            usage_conflict=told.usage_conflict,
+            reported_cost_usd=told.reported_cost_usd,
         )
+
+
+def told_later(flavour: Flavour, reading: Reading) -> bool:
+    """Whether an answer is that of a call still under way (a background response, a run): what it costs is told by the
+    answer that is fetched when it has ended."""
+    under_way = not reading.finished and reading.response_id is not None and not reading.usage.known
+    return flavour.name in _FETCHED_AGAIN and under_way
+
+
+def told_already(host: Host, flavour: Flavour, reading: Reading) -> None:
+    """A call has ended. What its stream told is not counted again when it is fetched."""
+    if flavour.name in _FETCHED_AGAIN and reading.response_id is not None and reading.usage.known:
+        _note(usage_event_id(host.provider, reading.response_id))
+
+
+def _note(event_id: str) -> None:
+    _counted[event_id] = None
+    if len(_counted) > MOST_COUNTED:
+        _counted.popitem(last=False)
 
 
 def fetch(kind: str, method: str, path: str, body: object, host: Host) -> Fetch | None:
@@ -87,4 +137,5 @@ def fetch(kind: str, method: str, path: str, body: object, host: Host) -> Fetch 
     usage_id = flavour.usage_id or flavour.read_request(said).usage_id
     if usage_id is None or usage_event_id(host.provider, usage_id) in _counted:
         return None
-    return Fetch(flavour, host.provider, usage_id)
+    asked = _jobs.asked(host.provider, usage_id)
+    return Fetch(flavour.fetching(usage_id, asked), host, path, None if asked is None else asked.model)

@@ -48,16 +48,29 @@ PROVIDERS: Final = {
 class Watched:
     """One call of a framework, from its begin to its end. Its methods run under the guard."""
 
-    __slots__ = ("_call", "_watch")
+    __slots__ = ("_cached", "_call", "_watch")
 
-    def __init__(self, provider: str, path: str, body: Mapping[str, Any], *, reads_usage_chunks: bool = False) -> None:
+    def __init__(
+        self,
+        provider: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        region: str | None = None,
+        reads_usage_chunks: bool = False,
+    ) -> None:
         flavour = flavour_for("openai", "POST", path)
         if flavour is None:
             raise LookupError(path)
         meter = meters.meter()
-        self._call = Call(meter, flavour, body, Host(PROVIDERS.get(provider, provider)))
+        self._call = Call(meter, flavour, body, Host(PROVIDERS.get(provider, provider), region=region))
+        self._cached = False
         self._watch = Watch(reads_usage_chunks)
         self._watch.begin()
+
+    @property
+    def provider(self) -> str:
+        return self._call.host.provider
 
     def over(self) -> bool:
         """The framework has done its work. True when nobody below has counted it, so that we do."""
@@ -67,13 +80,20 @@ class Watched:
         counted()
         return True
 
+    def from_cache(self) -> None:
+        """The framework has the answer already: nobody is asked for it."""
+        self._cached = True
+
     def answered(self, told: Callable[[Any], object], result: Any) -> None:
         """`told(result)`: what the framework got, as an answer in OpenAI's shape."""
         self._call.headed(OK, 1)
         GUARD.run_or("answer", self._told, self._unreadable, told, result)
 
     def _told(self, told: Callable[[Any], object], result: Any) -> None:
-        self._call.answered(told(result))
+        if self._cached:
+            self._call.cached(told(result))
+        else:
+            self._call.answered(told(result))
 
     def _unreadable(self, _told: object, _result: object) -> None:
         self._call.unreadable(OK)
@@ -93,7 +113,7 @@ class Watched:
         self._call.took_event(event)
 
     def exhausted(self) -> None:
-        self._call.exhausted()
+        self._call.exhausted("cached" if self._cached else "ok")
 
     def let_go(self) -> None:
         self._call.let_go()

@@ -12,8 +12,12 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any, Final
 
+from taximeter.extract.payload import mapping, text
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.instruments.frameworks import CHAT, Watched
+
+_REGIONS: Final = ("location", "region_name", "region")
+"""What models call the argument that says where they are served (Vertex AI, Bedrock)."""
 
 MOST_RUNS: Final = 10_000
 """Runs that are followed at a time; of one that never ends nothing is known anyway."""
@@ -25,24 +29,38 @@ class _Runs:
     def __init__(self) -> None:
         self._watched: OrderedDict[Any, Watched] = OrderedDict()
 
-    def begin(self, run_id: Any, prompt: Any, told: Mapping[str, Any]) -> None:
+    def begin(self, run_id: Any, serialized: Any, prompt: Any, told: Mapping[str, Any]) -> None:
         metadata, parameters = told.get("metadata") or {}, told.get("invocation_params") or {}
         model = metadata.get("ls_model_name") or parameters.get("model") or parameters.get("model_name")
         provider = metadata.get("ls_provider") or parameters.get("_type") or "langchain"
         body = {"model": model, "messages": prompt, "max_tokens": metadata.get("ls_max_tokens")}
-        self._watched[run_id] = Watched(str(provider), CHAT, body)
+        self._watched[run_id] = Watched(str(provider), CHAT, body, region=_region(serialized))
         if len(self._watched) > MOST_RUNS:
             self._watched.popitem(last=False)
 
     def answered(self, run_id: Any, result: Any) -> None:
         watched = self._watched.pop(run_id, None)
         if watched is not None and watched.over():
+            if GUARD.run("answer", _out_of_a_cache, result):
+                watched.from_cache()
             watched.answered(_payload, result)
 
     def failed(self, run_id: Any, error: BaseException) -> None:
         watched = self._watched.pop(run_id, None)
         if watched is not None and watched.over():
             watched.failed(error)
+
+
+def _region(serialized: Any) -> str | None:
+    """Where a model says, in the arguments it was made with, that it is served."""
+    made_with = mapping(mapping(serialized).get("kwargs"))
+    return next((region for name in _REGIONS if (region := text(made_with.get(name)))), None)
+
+
+def _out_of_a_cache(result: Any) -> bool:
+    """LangChain says of what it had already that it cost nothing."""
+    message = getattr(result.generations[0][0], "message", None)
+    return (getattr(message, "usage_metadata", None) or {}).get("total_cost") == 0
 
 
 def _payload(result: Any) -> dict[str, Any]:
@@ -85,12 +103,12 @@ def _handler() -> Any:
         def __init__(self) -> None:
             self._runs = _Runs()
 
-        def on_chat_model_start(self, _serialized: Any, messages: Any, *, run_id: Any, **told: Any) -> None:
+        def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: Any, **told: Any) -> None:
             prompt = [[message.text for message in each] for each in messages]
-            GUARD.run("begin", self._runs.begin, run_id, prompt, told)
+            GUARD.run("begin", self._runs.begin, run_id, serialized, prompt, told)
 
-        def on_llm_start(self, _serialized: Any, prompts: Any, *, run_id: Any, **told: Any) -> None:
-            GUARD.run("begin", self._runs.begin, run_id, prompts, told)
+        def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: Any, **told: Any) -> None:
+            GUARD.run("begin", self._runs.begin, run_id, serialized, prompts, told)
 
         def on_llm_end(self, response: Any, *, run_id: Any, **_told: Any) -> None:
             GUARD.run("answer", self._runs.answered, run_id, response)

@@ -6,11 +6,14 @@ yields to that; where it speaks to the provider by itself, it is counted here, e
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import lru_cache, wraps
 from importlib import import_module
+from inspect import signature
 from typing import Any, Final
 
+from taximeter.core.places import region_at
 from taximeter.errors import UsageError
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.instruments.frameworks import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Watched
@@ -25,13 +28,32 @@ _FUNCTIONS: Final = {
 
 _WATCHED: Final = "_taximeter_watched"
 
+_UNKNOWN: Final = "litellm"
+"""The provider of a model that the library knows none for."""
 
-def _begin(path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Watched:
+_MADE_UP: Final = ("mock_response", "mock_tool_calls", "mock_timeout")
+"""Arguments with which the library makes an answer up, or a failure."""
+
+_REGION: Final = re.compile(r"(?:^|/)(?:arn:aws[\w-]*:\w+:)?([a-z]{2}(?:-[a-z]+)+-\d)[/:]")
+
+_FIRST: Final = {
+    COMPLETIONS: ("prompt", "model"),
+    RESPONSES: ("input", "model"),
+    EMBEDDINGS: ("model", "input"),
+    CHAT: ("model", "messages"),
+}
+"""What the first arguments of a function are, by its path."""
+
+
+def _begin(path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Watched | None:
     asked = dict(kwargs)
-    for name, value in zip(("model", "input" if path in (RESPONSES, EMBEDDINGS) else "messages"), args, strict=False):
+    for name, value in zip(_FIRST[path], args, strict=False):
         asked.setdefault(name, value)
+    if any(asked.get(name) for name in _MADE_UP):
+        return None
     name, provider = _model_and_provider(asked)
-    return Watched(provider, path, {**asked, "model": name}, reads_usage_chunks=True)
+    region = GUARD.run("region", _region, provider, asked)
+    return Watched(provider, path, {**asked, "model": name}, region=region, reads_usage_chunks=True)
 
 
 def _model_and_provider(asked: Mapping[str, Any]) -> tuple[str, str]:
@@ -41,13 +63,43 @@ def _model_and_provider(asked: Mapping[str, Any]) -> tuple[str, str]:
             model, custom_llm_provider=asked.get("custom_llm_provider"), api_base=asked.get("api_base")
         )
     except module.exceptions.BadRequestError:  # a model it does not know: the call will say so
-        return model, "litellm"
+        return model, _UNKNOWN
     return found[0], found[1]
+
+
+def _region(provider: str, asked: Mapping[str, Any]) -> str | None:
+    """Where a call will be served: by its address, its arguments or its model, else what the library falls back on."""
+    named = region_at(str(asked.get("api_base") or asked.get("base_url") or ""))
+    if named is not None:
+        return named
+    if provider.startswith("vertex_ai"):
+        given = (
+            asked.get("vertex_location") or asked.get("vertex_ai_location") or import_module("litellm").vertex_location
+        )
+        return str(given or _secret("VERTEXAI_LOCATION", "VERTEX_LOCATION") or "us-central1")
+    if provider.startswith("bedrock"):
+        given = asked.get("aws_region_name") or _region_of(str(asked.get("model")))
+        return str(given or _secret("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION") or "us-west-2")
+    return None
+
+
+def _region_of(model: str) -> str | None:
+    """The region in the name of a model at Bedrock: `bedrock/eu-central-1/...`, or an ARN."""
+    found = _REGION.search(model)
+    return None if found is None else found[1]
+
+
+def _secret(*names: str) -> str | None:
+    """A setting as the library finds it, in the environment or in a secret manager."""
+    get_secret: Any = import_module("litellm.secret_managers.main").get_secret_str
+    return next((value for name in names if (value := get_secret(name))), None)
 
 
 def _done(watched: Watched, result: Any) -> None:
     if not watched.over():
         return
+    if _out_of_a_cache(result):
+        watched.from_cache()
     cls: Any = type(result)
     if hasattr(cls, "__next__") or hasattr(cls, "__anext__"):
         watched.begins_to_stream()
@@ -57,9 +109,30 @@ def _done(watched: Watched, result: Any) -> None:
         watched.answered(_payload, result)
 
 
-def _raised(watched: Watched, error: BaseException) -> None:
-    if watched.over():
+def _out_of_a_cache(result: Any) -> bool:
+    """The library names the key under which it found an answer; a stream has a provider of its own then."""
+    hidden = getattr(result, "_hidden_params", None) or {}
+    found = hidden.get("cache_hit") or hidden.get("cache_key")
+    return bool(found) or getattr(result, "custom_llm_provider", None) == "cached_response"
+
+
+def _raised(watched: Watched, error: BaseException, function: Any, args: Any, kwargs: Any) -> None:
+    if watched.over() and not _never_left(watched, error, function, args, kwargs):
         watched.failed(error)
+
+
+def _never_left(watched: Watched, error: BaseException, function: Any, args: Any, kwargs: Any) -> bool:
+    """Whether the library refused to make this call: its arguments do not fit, or it knows nobody to ask."""
+    kind = type(error).__name__
+    if kind == "UnsupportedParamsError" or (kind == "BadRequestError" and watched.provider == _UNKNOWN):
+        return True
+    if not isinstance(error, TypeError):
+        return False
+    try:
+        signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return True
+    return False
 
 
 def _payload(result: Any) -> dict[str, Any]:
@@ -82,7 +155,7 @@ def _wrapped(original: Callable[..., Any], path: str) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            GUARD.run("failure", _raised, watched, error)
+            GUARD.run("failure", _raised, watched, error, original, args, kwargs)
             raise
         GUARD.run("answer", _done, watched, result)
         return result
@@ -99,7 +172,7 @@ def _wrapped_async(original: Callable[..., Any], path: str) -> Callable[..., Any
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            GUARD.run("failure", _raised, watched, error)
+            GUARD.run("failure", _raised, watched, error, original, args, kwargs)
             raise
         GUARD.run("answer", _done, watched, result)
         return result

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
-from taximeter.extract import Flavour, flavour_for
+from taximeter.core.event import Status
+from taximeter.extract import Flavour, Reading, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
+from taximeter.sdk.fetched import told_already, told_later
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
+from taximeter.sdk.instruments.stainless_fetch import fetching
 from taximeter.sdk.limiting import Limited, ask_of
 from taximeter.sdk.parsed_once import payload_and_text
 from taximeter.sdk.tap import install
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _KNOWN: Final = "_taximeter_known"
 _RAW_HEADER: Final = "X-Stainless-Raw-Response"
+_GET: Final = ("get", "GET")
 _QUESTION: Final = b"stream_options"
 _REFUSED_FIELD: Final = (400, 422)
 """How servers answer to a field that they do not know."""
@@ -59,6 +63,11 @@ class Outgoing(Call):
     limited: Limited | None
     streams: bool
 
+    def finish(self, status: Status, reading: Reading, error_type: str | None = None) -> None:
+        queued = status == "ok" and told_later(self.flavour, reading)
+        super().finish(status, replace(reading, not_billed=True) if queued else reading, error_type)
+        told_already(self.host, self.flavour, reading)
+
 
 _Kind: TypeAlias = tuple[meters.Meter, Any, str, str]
 """Of a call: whom it is reported to, the base URL, the path, the method."""
@@ -77,8 +86,9 @@ class _Known:
 # ── a call leaves ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def begin(dialect: Dialect, client: Any, own: Mapping[str, Any], options: Any) -> Outgoing | None:
-    """The call that these options make, noted as begun; None when it is not one that is metered. `own` is what the
+def begin(dialect: Dialect, client: Any, own: Mapping[str, Any], options: Any) -> Any:
+    """The call that these options make (an `Outgoing`), noted as begun, or the `Fetching` of what an earlier one made;
+    None when it is neither. `own` is what the
     client itself has, beside its class."""
     meter = meters.current or meters.meter()
     asked = vars(options)  # by itself each of them is looked for in the class first
@@ -89,7 +99,7 @@ def begin(dialect: Dialect, client: Any, own: Mapping[str, Any], options: Any) -
         known = _find_out(client, dialect, kind)
     host, flavour = known.host, known.flavour
     if flavour is None:
-        return None
+        return fetching(dialect.protocol, host, kind[3], kind[2], options) if kind[3] in _GET else None
     body = asked.get("json_data")
     if type(body) is not dict or asked.get("extra_json"):
         body = _body(options)
