@@ -55,15 +55,19 @@ def test_an_event_whose_begin_record_was_written_is_written_the_same(event: Usag
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("held", [None, {"team-month": 5}])
-def test_a_begin_record_is_what_is_known_of_the_event(event: UsageEvent, held: dict[str, int] | None) -> None:
-    call = Call(event.event_id, event.started_at_us, 0.0, event.provider)
+@pytest.mark.parametrize("region", [None, "us-east5"])
+def test_a_begin_record_is_what_is_known_of_the_event(
+    event: UsageEvent, held: dict[str, int] | None, region: str | None
+) -> None:
+    call = Call(event.event_id, event.started_at_us, 0.0, event.provider, region)
     call.known |= known(event)
     record = {**as_record(call.begun()), "record": "begin", "expected_output_tokens": 7}
     del record["status"]
     if held is not None:
         record["held"] = held
-    assert json.loads(begin_line(known_part(call.known), event.request_id, None, 7, held)) == record
-    with_input = json.loads(begin_line(known_part(call.known), event.request_id, 9, 7, held))
+    assert record.get("region") == region
+    assert json.loads(begin_line(known_part(call.known), event.request_id, region, None, 7, held)) == record
+    with_input = json.loads(begin_line(known_part(call.known), event.request_id, region, 9, 7, held))
     assert with_input == {**record, "input_tokens": 9}
 
 

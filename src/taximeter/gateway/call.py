@@ -139,7 +139,7 @@ class Call:
         """The event as far as it is known when the request leaves; the input is an estimate."""
         tokens = self.estimated_input_tokens
         usage = NOTHING_COUNTED if tokens is None else Usage(input_tokens=tokens)
-        return UsageEvent(status="interrupted", usage=usage, **self.known)
+        return UsageEvent(status="interrupted", usage=usage, region=self.region, **self.known)
 
     def ended(
         self,
@@ -176,7 +176,7 @@ class Call:
             response_model=reading.response_model,
             response_id=reading.response_id,
             service_tier=reading.service_tier,
-            region=reading.region or self._served_in(),
+            region=reading.region or self.region,
             usage=usage,
             by_model=reading.by_model,
             usage_conflict=reading.usage_conflict,
@@ -189,8 +189,9 @@ class Call:
         """The event of a call that was begun and did not leave. `now` is the monotonic counter."""
         return self.ended("refused", NOTHING_READ, now=now, http_status=None, error_type=error_type, not_billed=True)
 
-    def _served_in(self) -> str | None:
-        """The region that its path names, else its host."""
+    @property
+    def region(self) -> str | None:
+        """Where it is served: the region that its path names, else its host."""
         return (self.flavour.region if self.flavour is not None else None) or self._region
 
     def _estimated(self, reading: Reading) -> tuple[Usage, bool]:

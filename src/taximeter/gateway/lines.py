@@ -41,7 +41,7 @@ def _part(name: str, *fields: str) -> Any:
 
 
 _Known: Final = _part("_Known", *_KNOWN_BEFORE, *DIMENSIONS, "tags", "attempt", "started_at")
-_Begun: Final = _part("_Begun", "record", "request_id", "input_tokens", "expected_output_tokens", "held")
+_Begun: Final = _part("_Begun", "record", "request_id", "region", "input_tokens", "expected_output_tokens", "held")
 _Ended: Final = _part(
     "_Ended", *_TOLD_LATER, *TOKEN_CLASSES, "duration_ms", "time_to_first_token_ms", "status", *_SELDOM
 )
@@ -58,12 +58,13 @@ def known_part(known: Mapping[str, Any]) -> bytes:
 def begin_line(
     known: bytes,
     request_id: str | None,
+    region: str | None,
     input_tokens: int | None,
     expected_output_tokens: int,
     held: Mapping[str, int] | None,
 ) -> bytes:
-    """The line of a call that leaves; `input_tokens` are an estimate."""
-    return known + _encode(_Begun("begin", request_id, input_tokens, expected_output_tokens, held))[1:]
+    """The line of a call that leaves; `input_tokens` are an estimate, `region` is where its address is."""
+    return known + _encode(_Begun("begin", request_id, region, input_tokens, expected_output_tokens, held))[1:]
 
 
 def event_line(event: UsageEvent, known: bytes | None = None) -> bytes:

@@ -56,7 +56,9 @@ class Recorder:
         call.known_part = part = known_part(known)
         feature = known.get("attribution", NOBODY).feature
         expected_tokens = self._expected.of(call.provider, facts.model, feature).within(facts.max_output_tokens)
-        line = begin_line(part, known.get("request_id"), call.estimated_input_tokens, expected_tokens, held)
+        line = begin_line(
+            part, known.get("request_id"), call.region, call.estimated_input_tokens, expected_tokens, held
+        )
         return self._write("begin", line)
 
     def progress(self, event_id: str, output_tokens: int, held: Mapping[str, int] | None = None) -> None:
