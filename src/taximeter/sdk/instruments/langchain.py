@@ -19,6 +19,10 @@ from taximeter.sdk.instruments.frameworks import CHAT, Watched
 _REGIONS: Final = ("location", "region_name", "region")
 """What models call the argument that says where they are served (Vertex AI, Bedrock)."""
 
+_TIERS: Final = ("priority", "flex")
+_LIFETIMES: Final = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""What was written to Claude's cache by how long it is kept there; `cache_creation` is then 0."""
+
 MOST_RUNS: Final = 10_000
 """Runs that are followed at a time; of one that never ends nothing is known anyway."""
 
@@ -69,14 +73,16 @@ def _payload(result: Any) -> dict[str, Any]:
     message = getattr(generation, "message", None)
     about: Mapping[str, Any] = getattr(message, "response_metadata", None) or generation.generation_info or {}
     counts = getattr(message, "usage_metadata", None) or {}
-    read, written = counts.get("input_token_details") or {}, counts.get("output_token_details") or {}
+    tier, read, written = _details(counts)
+    lasting = {name: read[name] for name in _LIFETIMES if read.get(name)}
     usage = {
         "prompt_tokens": counts.get("input_tokens"),
         "completion_tokens": counts.get("output_tokens"),
         "total_tokens": counts.get("total_tokens"),
         "prompt_tokens_details": {
             "cached_tokens": read.get("cache_read"),
-            "cache_write_tokens": read.get("cache_creation"),
+            "cache_write_tokens": sum(lasting.values()) or read.get("cache_creation"),
+            "cache_creation": lasting,
             "audio_tokens": read.get("audio"),
         },
         "completion_tokens_details": {
@@ -88,8 +94,23 @@ def _payload(result: Any) -> dict[str, Any]:
         "id": about.get("id") or getattr(message, "id", None),
         "model": about.get("model_name") or about.get("model"),
         "choices": [{"message": {"content": generation.text}, "finish_reason": "stop"}],
+        "service_tier": tier or about.get("service_tier") or mapping(about.get("usage")).get("service_tier"),
         "usage": usage if counts else (result.llm_output or {}).get("token_usage"),
     }
+
+
+def _details(counts: Mapping[str, Any]) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    """The tier that an answer was served in, where its counts tell it, and details of its input and its output by
+    their plain names: in a tier of OpenAI's they have its name before them (`flex_cache_read`)."""
+    read, written = dict(counts.get("input_token_details") or {}), dict(counts.get("output_token_details") or {})
+    tier = next((name for name in _TIERS if name in read or name in written), None)
+    if tier is None:
+        return None, read, written
+    return tier, _named_plainly(tier, read), _named_plainly(tier, written)
+
+
+def _named_plainly(tier: str, details: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(f"{tier}_"): count for name, count in details.items()}
 
 
 def _handler() -> Any:
