@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from taximeter.extract import flavour_for
+from taximeter.extract import Reading, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
@@ -97,6 +97,11 @@ class Watched:
 
     def _unreadable(self, _told: object, _result: object) -> None:
         self._call.unreadable(OK)
+
+    def read(self, reading: Reading) -> None:
+        """The same, read already."""
+        self._call.headed(OK, 1)
+        self._call.finish("error" if reading.error_type else "ok", reading)
 
     def failed(self, error: BaseException) -> None:
         status = getattr(error, "status_code", None)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
+from taximeter.extract import Reading, flavour_for
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.instruments.frameworks import CHAT, Watched
 
@@ -48,7 +49,11 @@ class _Spans:
     def _end(self, event: Any) -> None:
         watched = self._watched.pop(event.span_id, None)
         if watched is not None and watched.over():
-            watched.answered(_payload, event.response)
+            reading = GUARD.run("answer", _reading, event.response)
+            if reading is None:
+                watched.answered(_payload, event.response)
+            else:
+                watched.read(reading)
 
     def _fail(self, event: Any) -> None:
         watched = self._watched.pop(event.span_id, None)
@@ -56,10 +61,40 @@ class _Spans:
             watched.failed(event.exception)
 
 
-def _payload(response: Any) -> dict[str, Any]:
-    """What the provider answered, which the framework keeps in `raw`; only what was written, where it does not."""
+def _reading(response: Any) -> Reading | None:
+    """What the provider says of the usage in a dialect of its own, if it does: the framework keeps what it got."""
+    told = _told(response)
+    usage = told.get("usage")
+    if told.get("type") == "message":
+        kind, path = "anthropic", "/v1/messages"
+    elif isinstance(usage, Mapping) and "inputTokens" in usage:
+        kind, path = "bedrock", "/model/any/converse"
+    elif isinstance(google := told.get("usage_metadata"), Mapping):
+        kind, path = "gemini", "/v1beta/models/any:generateContent"
+        told = {"usageMetadata": {_as_on_the_wire(name): count for name, count in google.items()}}
+    else:
+        return None
+    flavour = flavour_for(kind, "POST", path)
+    reading = None if flavour is None else flavour.read_answer(200, told)
+    return reading if reading is not None and reading.usage.known else None
+
+
+def _as_on_the_wire(name: str) -> str:
+    first, *more = name.split("_")
+    return first + "".join(word.capitalize() for word in more)
+
+
+def _told(response: Any) -> dict[str, Any]:
+    """What the provider answered, which the framework keeps in `raw`, as JSON would have it."""
     raw: Any = getattr(response, "raw", None)
     told = raw.model_dump() if hasattr(raw, "model_dump") else dict(raw) if isinstance(raw, Mapping) else {}
+    usage: Any = told.get("usage")
+    return {**told, "usage": usage.model_dump()} if hasattr(usage, "model_dump") else told
+
+
+def _payload(response: Any) -> dict[str, Any]:
+    """An answer in OpenAI's shape; only what was written, where there is no other."""
+    told = _told(response)
     written = getattr(response, "text", None) or str(getattr(response, "message", ""))
     return {"choices": [{"message": {"content": written}, "finish_reason": "stop"}], **told}
 
