@@ -21,13 +21,14 @@ from taximeter.config.limits import read_limits
 from taximeter.core.cost import Cost
 from taximeter.core.event import UsageEvent
 from taximeter.core.money import ZERO
-from taximeter.extract import flavour_for
+from taximeter.extract import Reading, flavour_for
 from taximeter.gateway import Provider
 from taximeter.gateway.admission import Asking
 from taximeter.gateway.call import Call
 from taximeter.gateway.kinds import OPENAI
 from taximeter.gateway.limiting import LimitedCalls
-from taximeter.limits.counters import Claim, Claims, CountersAway, Standing
+from taximeter.gateway.refusals import Refusal
+from taximeter.limits.counters import Bucket, Claim, Claims, CountersAway, Standing
 from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules
@@ -80,9 +81,13 @@ def limited(*definitions: dict[str, Any], **how: Any) -> Iterator[tuple[Rig, Lim
         yield rig, guard
 
 
-def spent(guard: LimitGuard) -> tuple[int, int]:
+def buckets(guard: LimitGuard) -> list[Bucket]:
     now_us = SystemClock().now_us()
-    [found] = guard.counters.standings([one.bucket(now_us) for one in guard.rules.ruled()])
+    return [one.bucket(now_us) for one in guard.rules.ruled()]
+
+
+def spent(guard: LimitGuard) -> tuple[int, int]:
+    [found] = guard.counters.standings(buckets(guard))
     return found
 
 
@@ -321,6 +326,23 @@ def test_who_leaves_the_tier_to_the_provider_holds_the_price_of_the_one_it_serve
         rig.ask(CHAT, {**ASKED, "max_tokens": 100})
         rig.ask(CHAT, {**ASKED, "max_tokens": 100, "service_tier": "default"})
     assert asked_for == [None, None, "priority", "priority", "default"]
+
+
+def test_a_call_under_way_is_one_at_once_however_long_it_takes() -> None:
+    at_once = {"name": "at-once", "scope": "global", "measure": "concurrent", "limit": 1}
+    guard = LimitGuard(Rules(read_limits([at_once, {**MONEY, "limit": "10"}])), MemoryCounters(), rates)
+    calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.0)
+    asked = asking()
+    hold = asyncio.run(calls.admit(asked))
+    assert hold is not None
+    for minutes in range(0, 60, 3):
+        assert guard.expire(SystemClock().now_us() + minutes * 60_000_000) == 0
+    with pytest.raises(Refusal):
+        asyncio.run(
+            calls.admit(Asking(asked.call.another("0192d0a0-0000-7000-8000-000000000002"), OPENAI, ASKED, b"{}"))
+        )
+    hold.settle(asked.call.ended("ok", Reading(), now=1.0, http_status=200, not_billed=True))
+    assert [standing.held for standing in guard.counters.standings(buckets(guard))] == [0, 0]
 
 
 class Stopped(SystemClock):

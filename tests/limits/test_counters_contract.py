@@ -142,6 +142,15 @@ def test_an_extension_puts_the_expiry_off(counters: Counters) -> None:
     assert counters.expire(now_us=LATER) == 0
 
 
+def test_an_extension_by_nothing_puts_the_expiry_off(counters: Counters) -> None:
+    reserve(counters, "a", Claim(DAY, 60))
+    assert counters.extend("a", (), now_us=NOW, expires_us=LATER + 60) is None
+    assert counters.expire(now_us=LATER) == 0
+    assert standing(counters, DAY) == (0, 60)
+    assert counters.expire(now_us=LATER + 60) == 1
+    assert standing(counters, DAY) == (60, 0)
+
+
 def test_calls_at_once_leave_nothing_behind(counters: Counters) -> None:
     assert reserve(counters, "a", Claim(AT_ONCE, 1))
     assert reserve(counters, "b", Claim(AT_ONCE, 1))

@@ -23,6 +23,7 @@ from taximeter.limits.amounts import Amounts, broke_off, nano_usd
 from taximeter.limits.bounds import bound_of, charged_later, hears, models_beside, tier_asked
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.prompts import prompt_of
+from taximeter.limits.reservation import HOLD_US
 from taximeter.limits.rules import subject_of
 from taximeter.limits.verdict import Admitted, Ask, CallKind, Refused, Verdict, Wait
 
@@ -90,6 +91,7 @@ class LimitedCalls:
         if verdict.model is not None and "model" not in asking.payload:
             guard.void(verdict)
             raise limits_unavailable("its model is not in its body, and cannot be replaced")
+        verdict.expires_us = self._clock.now_us() + HOLD_US
         hold = _Held(self, guard, verdict, _body_of(verdict, asking))
         if verdict.delay_seconds:
             try:

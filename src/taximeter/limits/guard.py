@@ -42,6 +42,9 @@ from taximeter.limits.verdict import (
 MOST_OPEN: Final = 50_000
 """Calls under way that are remembered, to be held again in counters that lost them."""
 
+PUT_OFF_US: Final = 2 * HOLD_US // 3
+"""A hold of a call under way that would expire within so long is put off."""
+
 MOST_QUEUES: Final = 10_000
 """Queues of limits that throttle, by window; beyond it those in which nobody waits are forgotten."""
 
@@ -262,7 +265,7 @@ class LimitGuard:
     def hold_again(self, now_us: int) -> None:
         """Hold what the calls under way hold, in counters that may have lost it. Raises CountersAway."""
         for event_id, one in list(self._open.items()):
-            if one.ask.at_us + HOLD_US < now_us and one.leased is None:
+            if one.ask.at_us + HOLD_US < now_us and one.leased is None and one.expires_us is None:
                 self._open.pop(event_id, None)  # nobody will settle it here; its event does
             else:
                 self._hold_whatever(event_id, one.ruled, one.ask.at_us, one.held, now_us)
@@ -360,7 +363,15 @@ class LimitGuard:
 
     def expire(self, now_us: int) -> int:
         """Spend in full what has lost its owner. For a periodic job; raises CountersAway."""
+        self._put_off(now_us)
         return self.counters.expire(now_us=now_us)
+
+    def _put_off(self, now_us: int) -> None:
+        """Calls that this process makes have an owner, however long they take."""
+        for event_id, one in list(self._open.items()):
+            if one.expires_us is not None and one.expires_us - now_us < PUT_OFF_US:
+                self.counters.extend(event_id, (), now_us=now_us, expires_us=now_us + HOLD_US)
+                one.expires_us = now_us + HOLD_US
 
     def _look_at_thresholds(
         self, ruled: Sequence[Ruled], standings: Sequence[Standing], at_us: int, now_us: int

@@ -104,6 +104,8 @@ class Admitted:
     """The limit that had no more for a stream, which is cut."""
     uncounted: bool = False
     """The counters were away, and the policy let it through."""
+    expires_us: int | None = None
+    """When what it holds expires, unless it is put off by the process that makes the call; None: another makes it."""
     repeated: bool = False
     """A call of this id was admitted before, and nothing more is held for this one."""
 
