@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -205,10 +206,14 @@ def test_a_video_that_is_refused_is_an_error_that_costs_nothing(provider: Provid
     assert (event["status"], event["not_billed"], event["error_type"]) == ("error", True, "RESOURCE_EXHAUSTED")
 
 
-def test_limits_do_not_hold_up_what_is_free_to_ask(simulator: RunningSimulator, tmp_path: Path) -> None:
-    limit = {"name": "all", "scope": "global", "measure": "total_tokens", "limit": 1, "window": "month"}
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_only_a_limit_that_must_not_be_overspent_refuses_what_is_charged_for_later(
+    mode: str, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    limit = {"name": "all", "scope": "global", "measure": "total_tokens", "limit": 1, "window": "month", "mode": mode}
     taximeter.init(data=tmp_path, limits=[limit])
-    with client_at(simulator.url, vertexai=True) as client:
+    refused = nullcontext() if mode == "soft" else pytest.raises(taximeter.LimitExceeded)
+    with client_at(simulator.url, vertexai=True) as client, refused:
         assert client.models.generate_videos(model=MODEL, source=SOURCE).name
     taximeter.shutdown()
     assert not GUARD.failures
