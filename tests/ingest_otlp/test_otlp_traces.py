@@ -351,6 +351,83 @@ def test_a_call_has_one_twin_of_a_scope() -> None:
     assert len(events(S(3, chat(30, 4), trace=3, scope="b", at=1, until=2, resource=SHOP), *wide)) == 2
 
 
+WRAPPER = "a.framework"
+
+
+@st.composite
+def equal_calls(draw: st.DrawFn) -> tuple[list[S], int]:
+    """Spans of calls with the same numbers at about the same time, and how many calls there are. Each is told by a
+    framework and by a client's library, in a tree of their own or in one, with a step between them or without."""
+    apart, step, one_trace = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    told_alone = draw(st.sampled_from(("", WRAPPER, CLIENT)))
+    spans, calls = [], draw(st.integers(2, 6))
+    for call in range(1, calls + 1):
+        trace, number = (1 if one_trace else call), 10 * call
+        at = draw(st.integers(0, 40)) / 10
+        until = at + draw(st.integers(10, 30)) / 10
+        only = told_alone if told_alone and draw(st.booleans()) else ""
+        root = draw(st.booleans()) and only != CLIENT
+        if root:
+            spans.append(S(number, run(30, 4), trace=trace, at=at - 0.02, until=until + 0.02, resource=SHOP))
+        if only != CLIENT:
+            parent = number if root else 0
+            spans.append(S(number + 1, chat(30, 4), parent, "chain", at, until, WRAPPER, trace=trace, resource=SHOP))
+        if only == WRAPPER:
+            continue
+        parent = 0 if apart or only else number + 1
+        if step:
+            middle = S(number + 2, {}, parent, "step", at + 0.01, until - 0.01, trace=trace, resource=SHOP)
+            spans.append(middle)
+            parent = middle.id
+        own = call + 1_000 if apart and not step else trace
+        client = S(number + 3, chat(30, 4), parent, at=at + 0.02, until=until - 0.02, scope=CLIENT, trace=own)
+        client.resource = SHOP
+        spans.append(client)
+    return spans, calls
+
+
+@given(equal_calls(), st.randoms(use_true_random=False), st.integers(1, 8))
+@settings(deadline=None)
+def test_equal_calls_at_a_time_are_as_many_as_they_are_in_any_order(
+    made: tuple[list[S], int], chance: Any, size: int
+) -> None:
+    spans, calls = made
+    chance.shuffle(spans)
+    memory = fresh_memory()
+    found = [one for at in range(0, len(spans), size) for one in immediate(memory, *spans[at : at + size])]
+    assert [sums(one) for one in found + after_grace(memory)] == [(30, 4)] * calls
+
+
+def test_a_client_seen_before_its_own_framework_does_not_hide_another_call() -> None:
+    """Of two equal calls at a time, the one that a framework alone tells of is taken for the other's at first."""
+    client = S(3, chat(30, 4), parent=2, at=2, until=8, scope=CLIENT, resource=SHOP)
+    around = S(2, chat(30, 4), at=1, until=9, scope=WRAPPER, resource=SHOP)
+    other = S(1, chat(30, 4), trace=2, scope=WRAPPER, resource=SHOP)
+    for order in itertools.permutations((client, around, other)):
+        memory = fresh_memory()
+        assert len([record for span in order for record in immediate(memory, span)]) == 2, [span.id for span in order]
+
+
+def test_names_come_from_the_nearest_of_equal_calls() -> None:
+    told = []
+    for number in (1, 2, 3):
+        user = {"user.id": f"u{number}"}
+        for layer, scope, said in ((0, CLIENT, dict[str, str]()), (1, WRAPPER, user)):
+            own, at, until = 10 * number + layer, number - layer / 10, 20 - number + layer / 10
+            told.append(S(own, chat(30, 4, **said), 0, "chat", at, until, scope, trace=own, resource=SHOP))
+    assert {one["span_id"][-2:]: one["user_id"] for one in events(*told)} == {
+        f"{10 * number:02x}": f"u{number}" for number in (1, 2, 3)
+    }
+
+
+def test_an_answer_without_usage_is_one_call_whichever_of_its_spans_comes_first() -> None:
+    outer, inner = S(1, CHAT, scope="a"), S(2, CHAT, parent=1, at=1, until=9, scope="a")
+    for order in ((outer, inner), (inner, outer)):
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)]
+        assert len(found + after_grace(memory)) == 1
+
+
 def test_logfire_tells_of_a_stream_when_it_has_ended() -> None:
     opening = S(1, {**CHAT, "logfire.span_type": "span"}, scope="logfire.openai", until=1)
     ended = S(

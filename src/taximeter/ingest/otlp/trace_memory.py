@@ -20,7 +20,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.attributes import LENT, fill
 from taximeter.ingest.otlp.calls import (
     Call,
@@ -32,6 +31,7 @@ from taximeter.ingest.otlp.calls import (
     take_counts,
     take_parts,
 )
+from taximeter.ingest.otlp.one_call import Facts, Matching, facts_of, same_on_a_line
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES, Span
 from taximeter.ingest.wire import WireEvent
 
@@ -53,38 +53,7 @@ DEEPEST: Final = 64
 MOST_BELOW: Final = 64
 """Calls remembered below one span, for comparison."""
 
-MOST_TWINS: Final = 4
-"""Calls with the same numbers that are remembered, for comparison."""
-
-MOST_UNKNOWN_TWINS: Final = 16
-"""The same for calls without numbers, which all look alike."""
-
-LAZY_SCOPES: Final = frozenset({"openinference.instrumentation.llama_index"})
-"""Scopes whose span of a stream ends when its generator is made, before anybody asks the provider."""
-
-LATEST_START_SECONDS: Final = 10
-"""How long after such a span the call itself may begin."""
-
-_TwinKey: TypeAlias = tuple[Any, tuple[int | None, int | None]]
 Verdict: TypeAlias = Literal["counted", "aggregate", "held", "folded", "covered"]
-
-
-class _Facts(msgspec.Struct, gc=False):
-    """What is remembered of a call, to recognise it in another span."""
-
-    models: tuple[str, ...]
-    numbers: tuple[int | None, int | None]
-    raw_numbers: tuple[int | None, int | None]
-    response_id: str | None
-    start_ns: int
-    end_ns: int
-    known: bool
-    failed: bool
-    scope: str
-    partner: bytes = b""
-    """The span that it was folded with."""
-    twins: tuple[str, ...] = ()
-    """Scopes that have told of it from elsewhere in the tree."""
 
 
 class _Node(msgspec.Struct, gc=False):
@@ -92,7 +61,7 @@ class _Node(msgspec.Struct, gc=False):
 
     parent: bytes | None = None
     lends: Mapping[str, Any] | None = None
-    facts: _Facts | None = None
+    facts: Facts | None = None
     below: list[bytes] | None = None
     covered: bool = False
     verdict: Verdict | None = None
@@ -146,10 +115,10 @@ class TraceMemory:
         self._young: dict[bytes, _Node] = {}
         self._old: dict[bytes, _Node] = {}
         self._young_since_us = self._old_since_us = now_us
-        self._young_twins: dict[_TwinKey, tuple[tuple[bytes, _Facts], ...]] = {}
-        self._old_twins: dict[_TwinKey, tuple[tuple[bytes, _Facts], ...]] = {}
+        self._matching = Matching(self._facts_at)
         self._held: dict[bytes, Held] = {}
         self._drafts: dict[bytes, Call] = {}
+        self._folded: list[Call] = []
         self.tally = Tally()
 
     @property
@@ -167,7 +136,7 @@ class TraceMemory:
         """Decide about spans that came together, from `caller`."""
         self._forget(now_us)
         taken = Taken()
-        self._drafts = {}
+        self._drafts, self._folded = {}, []
         candidates: dict[bytes, Call] = {}
         aggregates: set[bytes] = set()
         for span in spans:
@@ -189,6 +158,7 @@ class TraceMemory:
                 aggregates.add(span.key)
         for call in sorted(candidates.values(), key=_inner_first):
             self._judge(call, call.span.key in aggregates, caller, now_us, taken)
+        self._name_after_folded()
         taken.ready += [(self._event(call), caller) for call in self._drafts.values()]
         return taken
 
@@ -231,9 +201,7 @@ class TraceMemory:
         key = call.span.key
         node = self._node(key)
         if node.verdict in ("folded", "covered"):
-            kept = self._drafts.get(node.facts.partner) if node.facts else None
-            if kept is not None:
-                _give(kept, call)
+            self._folded.append(call)
             return
         if node.verdict in ("counted", "aggregate"):
             self._drafts[key] = call  # the same event id again
@@ -242,14 +210,12 @@ class TraceMemory:
             self._judge_aggregate(call, node, caller, now_us, taken)
             return
         self._take_over(call)
-        node.facts = _facts_of(call)
-        if self._fold_into_inner(call, node, taken) or self._fold_into_outer(call, node, taken):
+        before, node.facts = node.facts, facts_of(call)
+        if before is not None:
+            node.facts.line, node.facts.call = before.line, before.call
+        if self._fold(call, node, node.facts, taken):
             node.verdict = "folded"
-            self.tally.folded += 1
-            self._release(key, taken)
-        elif _may_have_a_twin(call) and self._fold_into_twin(call, node.facts):
-            node.verdict = "folded"
-            self.tally.twins += 1
+            self._folded.append(call)
             self._release(key, taken)
             self._tell((key,), call.known, node.parent, taken)
         elif call.known or call.failed:
@@ -257,9 +223,8 @@ class TraceMemory:
             self._count(call, node, taken)
         else:
             self._hold(call, node, False, caller, now_us, taken)
-            if call.models:
-                self._note_for_twins(call, node.facts)
             self._tell((key,), False, node.parent, taken)
+        self._matching.note(node.facts)
 
     def _judge_aggregate(self, call: Call, node: _Node, caller: Any, now_us: int, taken: Taken) -> None:
         if node.covered:
@@ -272,8 +237,6 @@ class TraceMemory:
         node.verdict = "counted"
         self.tally.calls += 1
         self._drafts[call.span.key] = call
-        if node.facts is not None and _may_have_a_twin(call):
-            self._note_for_twins(call, node.facts)
         if node.parent:
             self._tell((call.span.key,), call.known, node.parent, taken)
 
@@ -308,78 +271,111 @@ class TraceMemory:
         if waiting is not None and waiting.call is not None and waiting.call.known and not call.known:
             take_counts(call.event, waiting.call.event)
 
-    def _fold_into_inner(self, call: Call, node: _Node, taken: Taken) -> bool:
-        """Whether a span below is this very call. That one gets the names, and the usage if it lacks it."""
-        mine = node.facts
-        if mine is None or not node.below:
-            return False
-        inner = [(key, facts) for key in node.below if (facts := self._facts_at(key)) is not None]
-        for key, facts in inner:
-            if _same(mine, facts) and self._keep_inner(key, facts, call, taken):
-                mine.partner = key
+    def _fold(self, call: Call, node: _Node, mine: Facts, taken: Taken) -> bool:
+        """Whether a call needs no event of its own, because others have told of it."""
+        if mine.call:
+            return False  # it waits, for others as well, and has come again
+        below = self._call_below(call, node, mine, taken) if node.below else None
+        if below is None and node.below and self._is_sum(mine, node.below):
+            self.tally.folded += 1
+            return True
+        above, waiting = None, None
+        for _, one in self._above(node.parent):
+            if one.verdict == "aggregate" and (call.known or not call.failed):
+                self.tally.folded += 1
                 return True
-        return len(inner) > 1 and len(node.below) < MOST_BELOW and _sum_of(mine, [facts for _, facts in inner])
+            facts = one.facts
+            if facts is None or facts is mine:
+                continue
+            if same_on_a_line(facts, mine) and self._is_on_line(mine, facts):
+                waiting = self._waiting(facts)
+                if not call.known or waiting is not None or self._is_known(facts):
+                    above = facts
+                    break
+        if below is None and above is None:
+            twin = self._matching.find_twin(mine)
+            self.tally.twins += twin
+            return twin
+        more = self._matching.bind(mine, [one for one in (below, above) if one is not None])
+        if waiting is not None and call.known:
+            self._replace(waiting, call, taken)
+            if below is None and len(mine.call) == len(mine.line):
+                twin = self._matching.find_twin(mine)
+                self.tally.twins += twin
+                return twin
+        self.tally.folded += more <= 0
+        return more <= 0
 
-    def _keep_inner(self, key: bytes, facts: _Facts, call: Call, taken: Taken) -> bool:
-        """Fold an outer call into the inner one at `key`. Not when the usage would be lost: when the outer one alone
-        knows it and the inner one has gone out without."""
-        draft = self._drafts.get(key)
-        if call.known and not facts.known:
-            waiting = self._held.get(key)
-            self._release(key, taken)
-            if waiting is None or waiting.call is None:
-                return False
-            draft = waiting.call
-            take_counts(draft.event, call.event)
-            facts.known = True
-            self._count(draft, self._node(key), taken)
-        if draft is not None:
-            _give(draft, call)
-        return True
+    def _call_below(self, call: Call, node: _Node, mine: Facts, taken: Taken) -> Facts | None:
+        """A span below that is this very call. Its event gets the usage if it waits for it. Not when the usage would
+        be lost: when the outer span alone knows it and the inner one has gone out without."""
+        for key in node.below or ():
+            facts = self._facts_at(key)
+            if facts is None or facts is mine:
+                continue
+            if not same_on_a_line(mine, facts) or not self._is_on_line(mine, facts):
+                continue
+            if not call.known or self._is_known(facts):
+                return facts
+            waiting = self._waiting(facts)
+            if waiting is not None and waiting.call is not None:
+                self._count_with_usage_of(call, mine, waiting.call, taken)
+                return facts
+        return None
 
-    def _fold_into_outer(self, call: Call, node: _Node, taken: Taken) -> bool:
-        """Whether a span above has counted as this very call, or as an aggregate that holds it."""
-        if not node.parent:
-            return False
-        mine, path = node.facts, [b"", call.span.key]
-        for key, above in self._above(node.parent):
-            facts = above.facts
-            if above.verdict == "aggregate":
-                return call.known or not call.failed
-            if mine is not None and facts is not None and facts.partner in path and _same(facts, mine):
-                if above.verdict == "counted" and (facts.known or not call.known):
-                    facts.partner, mine.partner = call.span.key, key
-                    return True
-                if above.verdict == "held" and call.known:
-                    self._swap(key, above, call, taken)
-            path.append(key)
-        return False
+    def _count_with_usage_of(self, outer: Call, known: Facts, waiting: Call, taken: Taken) -> None:
+        """The inner span waits without usage, and here is the outer one with it."""
+        self._release(waiting.span.key, taken)
+        take_counts(waiting.event, outer.event)
+        node = self._node(waiting.span.key)
+        if node.facts is not None:
+            node.facts.known, node.facts.numbers, node.facts.twin_key = True, known.numbers, known.twin_key
+            self._matching.note(node.facts)
+        self._count(waiting, node, taken)
 
-    def _fold_into_twin(self, call: Call, mine: _Facts) -> bool:
-        """Whether another instrumentation has told of this call, from a span that is neither above nor below."""
-        number = _twin_key(call, mine)
-        for key, other in (*self._young_twins.get(number, ()), *self._old_twins.get(number, ())):
-            if _are_twins(mine, other) and key != call.span.key and mine.scope not in other.twins:
-                other.twins = (*other.twins, mine.scope)
-                mine.partner = key
-                if key in self._drafts:
-                    _give(self._drafts[key], call)
-                return True
-        return False
-
-    def _note_for_twins(self, call: Call, facts: _Facts) -> None:
-        number = _twin_key(call, facts)
-        same, most = self._young_twins.get(number, ()), MOST_TWINS if facts.known else MOST_UNKNOWN_TWINS
-        self._young_twins[number] = (*same[-most + 1 :], (call.span.key, facts))
-
-    def _swap(self, key: bytes, above: _Node, call: Call, taken: Taken) -> None:
+    def _replace(self, waiting: Held, call: Call, taken: Taken) -> None:
         """The outer span waits without usage, and here is the inner one with it."""
-        waiting = self._held.get(key)
-        if waiting is not None and waiting.call is not None:
+        if waiting.call is not None:
             _give(call, waiting.call)
-        self._release(key, taken)
-        above.verdict = "folded"
+        self._release(waiting.key, taken)
+        self._node(waiting.key).verdict = "folded"
         self.tally.folded += 1
+
+    def _waiting(self, facts: Facts) -> Held | None:
+        """What waits for the usage of a call."""
+        waiting = (self._held.get(one.key) for one in self._matching.spans_of(facts))
+        return next((one for one in waiting if one is not None and not one.is_aggregate), None)
+
+    def _is_known(self, facts: Facts) -> bool:
+        return facts.known or any(one.known for one in self._matching.spans_of(facts))
+
+    def _is_on_line(self, mine: Facts, other: Facts) -> bool:
+        """Whether a call is above or below all the spans that are one call with another that is."""
+        return all(
+            key == other.key or self._is_above(key, mine.key) or self._is_above(mine.key, key) for key in other.line
+        )
+
+    def _is_above(self, key: bytes, lower: bytes) -> bool:
+        node = self._young.get(lower) or self._old.get(lower)
+        return node is not None and any(above == key for above, _ in self._above(node.parent))
+
+    def _is_sum(self, outer: Facts, below: Sequence[bytes]) -> bool:
+        """Whether a span says nothing but the sum of the calls below it, each taken once."""
+        inner = [facts for key in below if (facts := self._facts_at(key)) is not None]
+        calls = {facts.call or (facts.key,): facts.numbers for facts in inner}
+        if not outer.known or len(calls) < 2 or len(below) >= MOST_BELOW:
+            return False
+        inputs, outputs = (sum(numbers[side] or 0 for numbers in calls.values()) for side in (0, 1))
+        return outer.numbers == (inputs, outputs)
+
+    def _name_after_folded(self) -> None:
+        """Give the calls of this request what those know that were folded into them."""
+        for call in self._folded:
+            facts = self._node(call.span.key).facts
+            if facts is not None:
+                drafts = (self._drafts.get(one.key) for one in self._matching.spans_of(facts))
+                if (kept := next((one for one in drafts if one is not None), None)) is not None:
+                    _give(kept, call)
 
     # ── what waited is ripe ───────────────────────────────────────────────────────────────────────────────────
 
@@ -473,7 +469,7 @@ class TraceMemory:
             node = self._young[key] = self._old.pop(key) if key in self._old else _Node()
         return node
 
-    def _facts_at(self, key: bytes) -> _Facts | None:
+    def _facts_at(self, key: bytes) -> Facts | None:
         node = self._young.get(key) or self._old.get(key)
         return node.facts if node is not None else None
 
@@ -482,88 +478,11 @@ class TraceMemory:
         if full or now_us - self._young_since_us > MEMORY_SECONDS * 1_000_000:
             self._old, self._old_since_us = self._young, self._young_since_us
             self._young, self._young_since_us = {}, now_us
-            self._old_twins, self._young_twins = self._young_twins, {}
+            self._matching.forget()
 
 
 def _inner_first(call: Call) -> tuple[int, int]:
     return -call.span.start_ns, call.span.end_ns
-
-
-def _facts_of(call: Call) -> _Facts:
-    span, event = call.span, call.event
-    return _Facts(
-        call.models,
-        (event.input_tokens, event.output_tokens),
-        (span.found.get("input"), span.found.get("output")),
-        span.found.get("response_id"),
-        span.start_ns,
-        span.end_ns,
-        call.known,
-        call.failed,
-        span.origin.scope_name,
-    )
-
-
-def _same(outer: _Facts, inner: _Facts) -> bool:
-    """Whether two spans, one inside the other, tell of one call: by its response id, else by model and numbers."""
-    if inner.failed and not inner.known and outer.known:
-        return False  # an attempt of its own, which the span around it has outlived
-    if outer.response_id and outer.response_id == inner.response_id:
-        return True
-    if not _models_agree(outer.models, inner.models) or not _overlap(outer, inner):
-        return False
-    if not outer.known or not inner.known:
-        return not (outer.known and inner.known)
-    return outer.numbers == inner.numbers or outer.raw_numbers == inner.raw_numbers
-
-
-def _models_agree(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """`gpt-4o` and `gpt-4o-2024-08-06` are one model; a span without a model agrees with any."""
-    if not some or not others:
-        return True
-    return any(one.startswith(other) or other.startswith(one) for one in some for other in others)
-
-
-def _overlap(outer: _Facts, inner: _Facts) -> bool:
-    return outer.start_ns <= inner.end_ns and inner.start_ns <= outer.end_ns
-
-
-def _twin_key(call: Call, facts: _Facts) -> _TwinKey:
-    return call.span.origin.shared.get("service"), facts.numbers
-
-
-def _may_have_a_twin(call: Call) -> bool:
-    """Whether its numbers say enough to know it by: an output. Without any numbers, time and model have to do."""
-    return bool(call.event.output_tokens) or (not call.known and bool(call.models))
-
-
-def _are_twins(mine: _Facts, other: _Facts) -> bool:
-    """Whether two calls with the same numbers, of one service but not one inside the other, are one: the same answer,
-    or told by different instrumentations and the one within the time of the other."""
-    if mine.response_id and other.response_id:
-        same = mine.response_id == other.response_id and len(mine.response_id) > LONGEST_CHANCE_ID
-    else:
-        same = mine.scope != other.scope and (
-            _within(mine, other) or _within(other, mine) or _streams_from(mine, other) or _streams_from(other, mine)
-        )
-    return same and mine.failed == other.failed and _models_agree(mine.models, other.models)
-
-
-def _within(inner: _Facts, outer: _Facts) -> bool:
-    return outer.start_ns <= inner.start_ns and inner.end_ns <= outer.end_ns
-
-
-def _streams_from(client: _Facts, framework: _Facts) -> bool:
-    """Whether a call may be the stream that a framework's span has made ready."""
-    if framework.scope not in LAZY_SCOPES or client.start_ns < framework.start_ns:
-        return False
-    return client.start_ns - framework.end_ns <= LATEST_START_SECONDS * 1_000_000_000
-
-
-def _sum_of(outer: _Facts, inner: Sequence[_Facts]) -> bool:
-    """Whether a span says nothing but the sum of the calls below it."""
-    inputs, outputs = (sum(facts.numbers[side] or 0 for facts in inner) for side in (0, 1))
-    return outer.known and outer.numbers == (inputs, outputs)
 
 
 def _give(to: Call, other: Call) -> None:
