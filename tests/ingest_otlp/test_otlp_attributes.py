@@ -231,6 +231,14 @@ def test_lifetimes_of_cache_writes_come_out_of_raw_usage() -> None:
         assert "otlp_cache_lifetime" not in found["tags"]
 
 
+def test_what_openai_keeps_for_twelve_hours_comes_out_of_raw_usage() -> None:
+    kept = {"ttl_30m_tokens": 300, "ttl_12h_tokens": 700}
+    raw = {"input_tokens": 2_000, "input_tokens_details": {"cache_write_tokens_details": kept}}
+    said = {**chat(2_000, 20), "gen_ai.provider.name": "openai", "gen_ai.usage.cache_creation.input_tokens": 1_000}
+    found = event(S(1, {**said, "gen_ai.usage.raw": json.dumps(raw)}, scope="logfire"))
+    assert (found["cache_write_5m_tokens"], found["cache_write_1h_tokens"]) == (300, 700)
+
+
 def test_litellm_tells_of_the_cache_as_python_prints_it() -> None:
     """Its own callback sends no other word of cache and reasoning."""
     lifetimes = {"ephemeral_5m_input_tokens": 300, "ephemeral_30m_input_tokens": None, "ephemeral_1h_input_tokens": 700}
