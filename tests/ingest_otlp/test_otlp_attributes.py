@@ -369,6 +369,25 @@ def test_openlit_for_other_languages_is_openlit() -> None:
         assert "reported_cost_usd" not in event(S(1, said, scope=scope))
 
 
+def test_what_envoys_gateway_says_was_written_to_the_cache() -> None:
+    said = {
+        "openinference.span.kind": "LLM",
+        "llm.system": "anthropic",
+        "llm.model_name": "claude-sonnet-4-5",
+        "llm.token_count.prompt": 10_012,
+        "llm.token_count.prompt_details.cache_read": 9_000,
+        "llm.token_count.prompt_details.cache_creation": 1_000,
+        "llm.token_count.completion": 200,
+        "llm.token_count.total": 10_212,
+    }
+    assert counts(event(S(1, said, scope="envoyproxy/ai-gateway"))) == {
+        "input_tokens": 10_012,
+        "cache_read_tokens": 9_000,
+        "cache_write_5m_tokens": 1_000,
+        "output_tokens": 200,
+    }
+
+
 def test_text_that_litellm_counts_apart_was_not_read_from_the_cache() -> None:
     """OpenInference calls it `cache_input`."""
     said = {

@@ -241,6 +241,7 @@ ROWS: Final = (
         "gen_ai.usage.prompt_tokens_details.cache_creation_tokens",
         "gen_ai.usage.prompt_tokens_details.cache_write",
         f"{_PROMPT}cache_write",
+        f"{_PROMPT}cache_creation",
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "gen_ai.aggregated_usage.cache_creation.input_tokens",
     ),
