@@ -147,15 +147,18 @@ class Matching:
         """Give a line a place in a call that others tell of and that lacks it. `asked`: who has been asked already."""
         others = [(one, of_scope) for one in line for of_scope in self._noted(one)]
         scopes = {one.scope for one in line}
-        with_room = [(one, [each for each in of_scope if scopes.isdisjoint(each.scopes)]) for one, of_scope in others]
+        with_room = [
+            (one, _to_compare(one, [each for each in of_scope if scopes.isdisjoint(each.scopes)]))
+            for one, of_scope in others
+        ]
         if not any(room for _, room in with_room):
             return False
         for other in self._likely(with_room, asked):
             if all(_fit(line, each) for each in self._lines(other.call)):
                 _join([*line, *self._all(other.call or (other.key,))])
                 return True
-        if not line[0].known or len({of_scope[0].scope for _, of_scope in others}) > 1:
-            return False  # of three instrumentations, or without numbers, whoever is nearest has to do
+        if len({of_scope[0].scope for _, of_scope in others}) > 1:
+            return False  # of three instrumentations, whoever is nearest has to do
         for other in self._likely(others, asked):
             lines = list(self._lines(other.call))
             asked.update(other.call)
@@ -193,7 +196,7 @@ class Matching:
         for noted in (self._young.get(facts.twin_key, ()), self._old.get(facts.twin_key, ())):
             for of_scope in noted:
                 if of_scope[0].scope != facts.scope:
-                    yield of_scope if facts.known else _began_next_to(facts, of_scope)
+                    yield of_scope
 
     def _lines(self, keys: Iterable[bytes]) -> Iterable[list[Facts]]:
         """Spans by the lines that they are of."""
@@ -233,7 +236,10 @@ def _about_the_time_of(facts: Facts, others: Sequence[Facts]) -> Iterable[Facts]
     return near
 
 
-def _began_next_to(facts: Facts, others: Sequence[Facts]) -> Sequence[Facts]:
+def _to_compare(facts: Facts, others: Sequence[Facts]) -> Sequence[Facts]:
+    """Of calls with the same numbers, those to compare: all, or of those without numbers the nearest."""
+    if facts.known:
+        return others
     place = bisect_left(others, facts.start_ns, key=_start_ns)
     return others[max(0, place - MOST_UNKNOWN_COMPARED) : place + MOST_UNKNOWN_COMPARED]
 
