@@ -177,6 +177,24 @@ def test_claude_at_a_cloud_is_counted_as_claude_is_elsewhere(
     assert event(S(1, {**called, **said}, scope=scope))["input_tokens"] == input_tokens
 
 
+@pytest.mark.parametrize(
+    ("scope", "provider", "model"),
+    [
+        ("ai", "openrouter", "anthropic/claude-sonnet-4.5"),
+        ("openlit.otel.tracing", "openrouter", "anthropic/claude-sonnet-4.5"),
+        ("openinference.instrumentation.agno", "OpenRouter", "anthropic/claude-sonnet-4.5"),
+        ("agent_framework", "openai", "claude-sonnet-4-5"),
+        ("org.springframework.boot", "openai", "claude-sonnet-4-5"),
+        ("pipecat", "openrouter", "anthropic/claude-sonnet-4.5"),
+    ],
+)
+def test_claude_that_answers_in_openais_form_has_the_cache_in_its_input(scope: str, provider: str, model: str) -> None:
+    """OpenRouter, LiteLLM's proxy and their like do."""
+    said = {f"{USAGE}{name.replace('__', '.')}": value for name, value in CACHED.items()}
+    called = {"gen_ai.operation.name": "chat", "gen_ai.system": provider, "gen_ai.request.model": model}
+    assert event(S(1, {**called, **said}, scope=scope))["input_tokens"] == 3_000
+
+
 def test_claude_through_bedrock_invoke_is_added_up_by_openinference() -> None:
     said = {
         "openinference.span.kind": "LLM",

@@ -19,6 +19,10 @@ from typing import Final, NamedTuple
 
 GEMINI: Final = frozenset({"google", "google-vertex"})
 
+CLAUDES_CLOUDS: Final = frozenset({"aws-bedrock", "azure", "google", "google-vertex"})
+"""Where Claude answers as it does at Anthropic. Elsewhere (OpenRouter, LiteLLM's proxy) it answers in OpenAI's form,
+whose input has the cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Habit:
@@ -170,7 +174,7 @@ def _cache_apart(
         return True, PART_RULE
     if by_total is not None:
         return by_total[0], TOTAL_RULE
-    maker = "anthropic" if "claude" in model.lower() else provider
+    maker = "anthropic" if provider in CLAUDES_CLOUDS and "claude" in model.lower() else provider
     name, has_cache = _habit(emitter, provider, maker, "input_has_cache")
     return (not has_cache, f"3 {name}") if has_cache is not None else (False, CONVENTION_RULE)
 
