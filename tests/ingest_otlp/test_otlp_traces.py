@@ -263,6 +263,18 @@ LAZY = "openinference.instrumentation.llama_index"
 CLIENT = "openinference.instrumentation.openai"
 
 
+@pytest.mark.parametrize("knowing", [{1}, {2}, {3}, {1, 2}, {1, 3}, {2, 3}, {1, 2, 3}])
+def test_three_spans_of_one_call_of_which_some_know_the_usage(knowing: set[int]) -> None:
+    spans = [
+        S(number, chat(30, 4) if number in knowing else CHAT, number - 1, at=number, until=10 - number, scope=scope)
+        for number, scope in ((1, "a"), (2, "b"), (3, "c"))
+    ]
+    for order in itertools.permutations(spans):
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)] + after_grace(memory)
+        assert [sums(one) for one in found] == [(30, 4)], [span.id for span in order]
+
+
 def apart(first: dict[str, Any], second: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
     """A call told by two instrumentations in traces of their own, the second within the time of the first."""
     outer = S(1, first, trace=1, scope="openinference.instrumentation.anthropic", resource=SHOP)
@@ -406,6 +418,65 @@ def test_a_client_seen_before_its_own_framework_does_not_hide_another_call() -> 
     for order in itertools.permutations((client, around, other)):
         memory = fresh_memory()
         assert len([record for span in order for record in immediate(memory, span)]) == 2, [span.id for span in order]
+
+
+@pytest.mark.parametrize("size", [20, 400])
+@pytest.mark.parametrize("failed", [True, False])
+def test_many_equal_calls_of_which_two_are_under_way_at_a_time_are_as_many_in_requests_of_any_size(
+    failed: bool, size: int
+) -> None:
+    spans, said = [], CHAT if failed else chat(30, 4)
+    more: dict[str, Any] = {"resource": SHOP, "failed": failed}
+    for call in range(200):
+        at = call // 2 * 2 + call % 2 * 0.3
+        spans.append(S(1, said, 0, "chain", at, at + 1.5, WRAPPER, trace=2 * call + 1, **more))
+        spans.append(S(1, said, 0, "chat", at + 0.5, at + 1.4, CLIENT, trace=2 * call + 2, **more))
+    memory = fresh_memory()
+    found = [one for at in range(0, len(spans), size) for one in immediate(memory, *spans[at : at + size])]
+    assert len(found) == 200
+
+
+KNOWN, UNKNOWN = chat(30, 4), CHAT
+
+
+@pytest.mark.parametrize(
+    ("around", "inside", "other"),
+    [
+        ((UNKNOWN, WRAPPER), (KNOWN, CLIENT), (UNKNOWN, CLIENT)),
+        ((KNOWN, WRAPPER), (UNKNOWN, CLIENT), (UNKNOWN, WRAPPER)),
+    ],
+)
+def test_what_waits_for_usage_stays_where_another_call_was_taken_for_it(
+    around: tuple[dict[str, Any], str], inside: tuple[dict[str, Any], str], other: tuple[dict[str, Any], str]
+) -> None:
+    """One instrumentation tells of both calls, so they are two; which spans are one of them, the tree says at last."""
+    outer = S(1, around[0], at=0, until=10, scope=around[1], resource=SHOP)
+    inner = S(2, inside[0], parent=1, at=2, until=9, scope=inside[1], resource=SHOP)
+    beside = S(3, other[0], trace=2, at=1, until=9.5, scope=other[1], resource=SHOP)
+    for order in itertools.permutations((outer, inner, beside)):
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)] + after_grace(memory)
+        assert {one.get("output_tokens") for one in found} == {4, None}, [span.id for span in order]
+        assert len(found) == 2
+
+
+def test_a_framework_that_has_its_client_is_not_taken_for_another_call_of_that_framework() -> None:
+    framework = S(1, CHAT, at=0, until=10, scope=WRAPPER, resource=SHOP)
+    client = S(2, chat(30, 4), parent=1, at=2, until=9, scope=CLIENT, resource=SHOP)
+    other = S(3, chat(30, 4), trace=2, at=1, until=9.5, scope=WRAPPER, resource=SHOP)
+    memory = fresh_memory()
+    assert len([record for span in (framework, other, client) for record in immediate(memory, span)]) == 2
+
+
+def test_usage_is_kept_whoever_has_waited_for_it() -> None:
+    """A third instrumentation, which knows of no usage, is taken for the framework's call before the client's comes."""
+    framework = S(1, CHAT, at=0, until=10, scope=WRAPPER, resource=SHOP)
+    client = S(2, chat(30, 4), parent=1, at=2, until=9, scope=CLIENT, resource=SHOP)
+    third = S(3, CHAT, trace=2, at=1, until=9.5, scope="a.third", resource=SHOP)
+    for order in itertools.permutations((framework, client, third)):
+        memory = fresh_memory()
+        found = [record for span in order for record in immediate(memory, span)] + after_grace(memory)
+        assert [one["output_tokens"] for one in found if "output_tokens" in one] == [4], [span.id for span in order]
 
 
 def test_names_come_from_the_nearest_of_equal_calls() -> None:

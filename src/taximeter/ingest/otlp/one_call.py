@@ -106,11 +106,10 @@ class Matching:
         others = []
         for of_scope in noted:
             if of_scope[0].scope == facts.scope:
-                own = of_scope[-MOST_TWINS + 1 :]
+                own = of_scope
             else:
                 others.append(of_scope)
-        place = bisect_left(own, facts.start_ns, key=_start_ns)
-        self._young[number] = (*others, (*own[:place], facts, *own[place:]))
+        self._young[number] = (*others, _with(facts, own))
 
     def forget(self) -> None:
         """Forget what was noted before the last time."""
@@ -154,7 +153,7 @@ class Matching:
         if not any(room for _, room in with_room):
             return False
         for other in self._likely(with_room, asked):
-            if all(_fit(line, each) for each in self._lines(other.call)):
+            if all(_fit(line, each) for each in self._lines(other.call or (other.key,))):
                 _join([*line, *self._all(other.call or (other.key,))])
                 return True
         if len({of_scope[0].scope for _, of_scope in others}) > 1:
@@ -216,6 +215,14 @@ def _join(spans: Sequence[Facts]) -> None:
     scopes = () if alone else tuple({one.scope for one in spans})
     for one in spans:
         one.call, one.scopes = call, scopes
+
+
+def _with(facts: Facts, own: tuple[Facts, ...]) -> tuple[Facts, ...]:
+    """Calls of one scope, in the order of their starts, with one more. Of too many the farthest from it is left out:
+    those of a request come latest first, those of several earliest first."""
+    place = bisect_left(own, facts.start_ns, key=_start_ns)
+    first = 1 if len(own) >= MOST_TWINS and place > MOST_TWINS // 2 else 0
+    return (*own[first:place], facts, *own[place : MOST_TWINS - 1 + first])
 
 
 def _about_the_time_of(facts: Facts, others: Sequence[Facts]) -> Iterable[Facts]:

@@ -212,7 +212,7 @@ class TraceMemory:
         self._take_over(call)
         before, node.facts = node.facts, facts_of(call)
         if before is not None:
-            node.facts.line, node.facts.call = before.line, before.call
+            node.facts.line, node.facts.call, node.facts.scopes = before.line, before.call, before.scopes
         if self._fold(call, node, node.facts, taken):
             node.verdict = "folded"
             self._folded.append(call)
@@ -275,11 +275,11 @@ class TraceMemory:
         """Whether a call needs no event of its own, because others have told of it."""
         if mine.call:
             return False  # it waits, for others as well, and has come again
-        below = self._call_below(call, node, mine, taken) if node.below else None
+        below = self._call_below(call, node, mine) if node.below else None
         if below is None and node.below and self._is_sum(mine, node.below):
             self.tally.folded += 1
             return True
-        above, waiting = None, None
+        above = None
         for _, one in self._above(node.parent):
             if one.verdict == "aggregate" and (call.known or not call.failed):
                 self.tally.folded += 1
@@ -287,41 +287,56 @@ class TraceMemory:
             facts = one.facts
             if facts is None or facts is mine:
                 continue
-            if same_on_a_line(facts, mine) and self._is_on_line(mine, facts):
-                waiting = self._waiting(facts)
-                if not call.known or waiting is not None or self._is_known(facts):
-                    above = facts
-                    break
+            if same_on_a_line(facts, mine) and self._is_on_line(mine, facts) and self._may_tell(facts, call):
+                above = facts
+                break
         if below is None and above is None:
             twin = self._matching.find_twin(mine)
             self.tally.twins += twin
             return twin
+        return self._fold_on_line(call, mine, below, above, taken)
+
+    def _fold_on_line(self, call: Call, mine: Facts, below: Facts | None, above: Facts | None, taken: Taken) -> bool:
+        """As `_fold`, of a call that is the same as one below or above it. What waits there without usage gets it or
+        gives way, unless another call, which was taken for the same one until now, has no other event."""
+        waiting_above = self._without_usage(above) if above else None
+        waiting_below = self._without_usage(below) if below else None
+        outermost_first = [one for one in (waiting_above, waiting_below) if one is not None]
+        if waiting_above is waiting_below:
+            del outermost_first[1:]
+        knows_first = call.known and (below is None or waiting_below is not None)
         more = self._matching.bind(mine, [one for one in (below, above) if one is not None])
-        if waiting is not None and call.known:
-            self._replace(waiting, call, taken)
-            if below is None and len(mine.call) == len(mine.line):
-                twin = self._matching.find_twin(mine)
-                self.tally.twins += twin
-                return twin
-        self.tally.folded += more <= 0
+        twin = False
+        if knows_first and outermost_first and len(mine.call) == len(mine.line):
+            twin = self._matching.find_twin(mine)
+            more -= twin
+        while more < 0 and outermost_first:  # more events than calls
+            self._replace(outermost_first.pop(0), call, taken)
+            more += 1
+        if more == 0 and knows_first and outermost_first and not twin:
+            innermost = outermost_first[-1]
+            if innermost is waiting_below and innermost.call is not None:
+                self._count_with_usage_of(call, mine, innermost.call, taken)
+            else:
+                self._replace(innermost, call, taken)
+                return False
+        self.tally.twins += twin
+        self.tally.folded += more <= 0 and not twin
         return more <= 0
 
-    def _call_below(self, call: Call, node: _Node, mine: Facts, taken: Taken) -> Facts | None:
-        """A span below that is this very call. Its event gets the usage if it waits for it. Not when the usage would
-        be lost: when the outer span alone knows it and the inner one has gone out without."""
+    def _call_below(self, call: Call, node: _Node, mine: Facts) -> Facts | None:
+        """A span below that is this very call."""
         for key in node.below or ():
             facts = self._facts_at(key)
             if facts is None or facts is mine:
                 continue
-            if not same_on_a_line(mine, facts) or not self._is_on_line(mine, facts):
-                continue
-            if not call.known or self._is_known(facts):
-                return facts
-            waiting = self._waiting(facts)
-            if waiting is not None and waiting.call is not None:
-                self._count_with_usage_of(call, mine, waiting.call, taken)
+            if same_on_a_line(mine, facts) and self._is_on_line(mine, facts) and self._may_tell(facts, call):
                 return facts
         return None
+
+    def _may_tell(self, facts: Facts, call: Call) -> bool:
+        """Whether no usage would be lost by folding a call into another: not where that has gone out without."""
+        return not call.known or self._is_known(facts) or self._waiting(facts) is not None
 
     def _count_with_usage_of(self, outer: Call, known: Facts, waiting: Call, taken: Taken) -> None:
         """The inner span waits without usage, and here is the outer one with it."""
@@ -345,6 +360,10 @@ class TraceMemory:
         """What waits for the usage of a call."""
         waiting = (self._held.get(one.key) for one in self._matching.spans_of(facts))
         return next((one for one in waiting if one is not None and not one.is_aggregate), None)
+
+    def _without_usage(self, facts: Facts) -> Held | None:
+        """What waits for the usage of a call that nobody has told of yet."""
+        return None if self._is_known(facts) else self._waiting(facts)
 
     def _is_known(self, facts: Facts) -> bool:
         return facts.known or any(one.known for one in self._matching.spans_of(facts))
