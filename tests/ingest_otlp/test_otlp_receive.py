@@ -241,6 +241,31 @@ def test_what_the_spool_refuses_is_handed_over_later(house: House, monkeypatch: 
     assert sorted(one["input_tokens"] for one in house.spooled()) == [1, 900]
 
 
+@pytest.mark.parametrize("log_first", [True, False])
+def test_a_usage_that_a_call_waited_for_is_handed_over_later(
+    house: House, monkeypatch: pytest.MonkeyPatch, log_first: bool
+) -> None:
+    """The sender repeats the span that completed it, and not what had waited."""
+    span = S(1, CHAT) if log_first else S(1, chat(300, 40), scope="a.framework")
+    if log_first:
+        house.send_logs(log(DETAILS, span=span))
+    else:
+        house.send(S(2, CHAT, parent=1, at=1, until=9))
+
+    async def full(*_args: object, **_more: object) -> None:
+        raise SpoolError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.otlp._events, "receive_events", full)
+        with pytest.raises(SpoolError):
+            house.send(span)
+    house.send(span)
+    house.wait()
+    lines = [json.loads(line) for line in SpoolReader(house.spool.directory).read({}).lines]
+    assert counts(lines[0]) == {"input_tokens": 300, "output_tokens": 40}
+    assert len({line["event_id"] for line in lines}) == 1
+
+
 def test_the_tick_settles_until_it_is_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taximeter.ingest.otlp.receive.TICK_SECONDS", 0.001)
     house.send(S(1, RUN))

@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
 from taximeter.clock import Clock
-from taximeter.errors import TaximeterError
+from taximeter.errors import SpoolError, TaximeterError
 from taximeter.ingest.otlp import json_form, protobuf
 from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.deciding import Decider
@@ -131,14 +131,25 @@ class OtlpReceiver:
         """
         form, caller = FORMS[content_type], Caller(attributes, attributes_win, api_key_id)
         arrived: Arrived = await self._work(len(body), lambda: form.decode(signal, body))
-        async with self._deciding:
-            taken = await self._work(len(body), lambda: self._decider.decide(arrived, caller, self._clock.now_us()))
-            if taken.held:
-                await asyncio.to_thread(self._file.add, taken.held)
-        rejected = await self._hand_over(taken)
+        rejected = await self._keep(arrived, caller, len(body))
         self.rejected += arrived.malformed
         problem = arrived.problem or (rejected[0] if rejected else "")
         return form.success(signal, arrived.malformed + len(rejected), problem)
+
+    async def _keep(self, arrived: Arrived, caller: Caller, size: int) -> list[str]:
+        """Decide, and keep what comes of it; why some events were rejected. Raises SpoolError."""
+        taken = Taken()
+        try:
+            async with self._deciding:
+                taken = await self._work(size, lambda: self._decider.decide(arrived, caller, self._clock.now_us()))
+                if taken.held:
+                    await asyncio.to_thread(self._file.add, taken.held)
+            await self._hand_over_unsent()
+            return await self._hand_over(taken)
+        except SpoolError:
+            if taken.waited:
+                self._unsent.append(Taken(taken.waited))
+            raise
 
     def failure(self, content_type: str, code: int, message: str) -> bytes:
         """The body of a refusal: a `google.rpc.Status`, in the request's form where that is known."""
@@ -146,6 +157,13 @@ class OtlpReceiver:
 
     async def _work(self, size: int, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work) if size > THREAD_BYTES else work()
+
+    async def _hand_over_unsent(self) -> None:
+        """Give what no sender repeats; what is not taken stays. Two at a time may give the same, which counts once."""
+        while self._unsent:
+            first = self._unsent[0]
+            await self._hand_over(first)
+            self._unsent = [one for one in self._unsent if one is not first]
 
     async def _hand_over(self, taken: Taken) -> list[str]:
         """Give what counts to the receiver of events, then drop what waits no longer; why some were rejected."""
@@ -182,9 +200,7 @@ class OtlpReceiver:
             if ripe:
                 known = await self._known(ripe)
                 self._unsent.append(self.memory.settle(ripe, known))
-        while self._unsent:
-            await self._hand_over(self._unsent[0])
-            self._unsent.pop(0)
+        await self._hand_over_unsent()
 
     async def _known(self, ripe: Sequence[Held]) -> set[str]:
         traces = sorted({one.trace_id for one in ripe if one.doubtful and one.is_aggregate})

@@ -87,9 +87,13 @@ class Held:
 
 @dataclass(slots=True)
 class Taken:
-    """What spans lead to: events to keep now, what is newly held, and the keys of what is held no longer."""
+    """What spans lead to: events to keep now, what is newly held, and the keys of what is held no longer.
+
+    `waited`: of `ready`, those that were held. Should they not be kept, the same spans again do not lead to them.
+    """
 
     ready: list[tuple[WireEvent, Any]] = field(default_factory=list)
+    waited: list[tuple[WireEvent, Any]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     released: list[bytes] = field(default_factory=list)
 
@@ -160,6 +164,9 @@ class TraceMemory:
             self._judge(call, call.span.key in aggregates, caller, now_us, taken)
         self._name_after_folded()
         taken.ready += [(self._event(call), caller) for call in self._drafts.values()]
+        if taken.released:
+            keys = set(taken.released)
+            taken.waited += [one for key, one in zip(self._drafts, taken.ready, strict=True) if key in keys]
         return taken
 
     def take_details(self, spans: Sequence[Span], caller: Any, now_us: int) -> Taken:
