@@ -14,7 +14,7 @@ A tree is proof and numbers are not: where the two contradict, a twin gives way 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -146,10 +146,7 @@ class Matching:
         """Give a line a place in a call that others tell of and that lacks it. `asked`: who has been asked already."""
         others = [(one, of_scope) for one in line for of_scope in self._noted(one)]
         scopes = {one.scope for one in line}
-        with_room = [
-            (one, _to_compare(one, [each for each in of_scope if scopes.isdisjoint(each.scopes)]))
-            for one, of_scope in others
-        ]
+        with_room = [(one, _to_compare(one, _lacking(scopes, of_scope))) for one, of_scope in others]
         if not any(room for _, room in with_room):
             return False
         for other in self._likely(with_room, asked):
@@ -241,6 +238,14 @@ def _about_the_time_of(facts: Facts, others: Sequence[Facts]) -> Iterable[Facts]
     if facts.response_id is not None:
         near += [one for one in others if one.response_id == facts.response_id]
     return near
+
+
+def _lacking(scopes: Set[str], others: Sequence[Facts]) -> list[Facts]:
+    """Those whose calls none of these scopes has told of."""
+    if len(scopes) > 1:
+        return [one for one in others if scopes.isdisjoint(one.scopes)]
+    (scope,) = scopes
+    return [one for one in others if scope not in one.scopes]
 
 
 def _to_compare(facts: Facts, others: Sequence[Facts]) -> Sequence[Facts]:
