@@ -335,3 +335,21 @@ def test_between_hosts_of_the_same_model_one_has_to_choose() -> None:
     one = raised.value.facts["similar"]
     assert isinstance(one, list)
     assert ask(LISTED, model=one[0]).chosen.model.full_name == one[0]
+
+
+@pytest.mark.parametrize(
+    ("bare", "whose"),
+    [
+        ("gpt-5.1", "openai"),  # of Azure only the prices in certain regions are known by this name
+        ("o3-mini", "openai"),
+        ("text-embedding-3-small", "openai"),
+        ("kimi-k2.7-code", "moonshotai"),
+        ("glm-5.2", "zhipuai"),
+        ("mistral-nemo", "mistral"),
+        ("apac.anthropic.claude-opus-5", "aws"),
+        ("deepseek-r1:free", "openrouter"),
+        ("gpt-35-turbo-0125", "azure"),
+    ],
+)
+def test_a_bare_name_is_its_makers_unless_it_is_a_hosts_own(bare: str, whose: str) -> None:
+    assert ask(LISTED, model=bare).chosen.model.full_name == f"{whose}/{bare}"

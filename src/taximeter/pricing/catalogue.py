@@ -25,6 +25,9 @@ from taximeter.pricing.snapshot import CLOSED_MAKERS, Listed
 SIMILAR: Final = 5
 """Names offered in place of one that is not known."""
 
+NAMES_OF_THEIR_OWN: Final = frozenset({"aws"})
+"""Hosts that serve other makers' models by names that nobody else has."""
+
 ANY_PROVIDER: Final = "*"
 _LIKENESS: Final = 0.6
 _CHECKED_ON: Final = re.compile(r"(?:checked|verified)\b[^.;]*?(\d{4}-\d{2}-\d{2})", re.IGNORECASE)
@@ -50,7 +53,8 @@ class KnownModel:
 def find(book: PriceBook, name: str) -> tuple[KnownModel, ...]:
     """The models that a name may mean; none, one, or as many as there are hosts between which it does not decide.
 
-    `provider/model` is that provider's. A bare name is the one in a price file, else its maker's, else any host's.
+    `provider/model` is that provider's. A bare name is the one in a price file, else its maker's, else any host's. What
+    a price file says of a host for certain regions alone, or where nothing else is known, does not decide.
     """
     wanted = name.strip().lower()
     maker, slash, rest = wanted.partition("/")
@@ -137,11 +141,24 @@ def _in_files(book: PriceBook, name: str) -> list[str]:
         aliased = sorted({p for alias in layer.aliases if name in alias.models for p in alias.providers})
         if aliased and not any("*" in provider for provider in aliased):
             return aliased
-        entries = [entry for entry in layer.entries if _prices_by_name(entry)]
-        named = sorted({p for entry in entries for p in entry.providers if entry.names(frozenset({p}), name)})
+        named = _named_in(filter(_decides, layer.entries), name)
         if named and ANY_PROVIDER not in named:
             return _fewest(named)
     return []
+
+
+def _decides(entry: Entry) -> bool:
+    """Whether a bare name that it prices is its provider's. Not when it speaks for certain regions alone; nor when it
+    fills a gap at a host that serves a maker's models by their own names."""
+    if entry.regions:
+        return False
+    return not entry.fill or entry.providers <= NAMES_OF_THEIR_OWN or any("*" in pattern for pattern in entry.match)
+
+
+def _named_in(entries: Iterable[Entry], name: str) -> list[str]:
+    """The providers at which one of these sets the price of the model by its name."""
+    by_name = [entry for entry in entries if _prices_by_name(entry)]
+    return sorted({p for entry in by_name for p in entry.providers if entry.names(frozenset({p}), name)})
 
 
 def _prices_by_name(entry: Entry) -> bool:
@@ -154,7 +171,9 @@ def _makers_of(book: PriceBook, name: str) -> list[str]:
 
 
 def _hosts_of(book: PriceBook, name: str) -> list[str]:
-    return _fewest([p.id for p in _providers(book) if p.find_model(name)])
+    named = _named_in((entry for layer in book.layers for entry in layer.entries), name)
+    found = [p.id for p in _providers(book) if p.find_model(name)]
+    return _fewest(found + [provider for provider in named if provider not in {*found, ANY_PROVIDER}])
 
 
 def _fewest(providers: list[str]) -> list[str]:
