@@ -48,6 +48,10 @@ SPELT_OTHERWISE = {
         ("aws", "bedrock/converse/us-east-1/amazon.nova-pro-v1:0", {}),
         ("aws", "amazon.nova-pro-v1:0", {"region": "us-east-1"}),
     ),
+    "Bedrock by its name at LiteLLM, and a region before the model": (
+        ("bedrock_mantle", "bedrock_mantle/us-gov-west-1/openai.gpt-5.6-terra", {}),
+        ("aws", "openai.gpt-5.6-terra", {"region": "us-gov-west-1"}),
+    ),
     "a resource of Vertex AI, with its region": (
         ("google-vertex", "projects/p/locations/us-east5/publishers/anthropic/models/claude-opus-4-5@20251101", {}),
         ("google-vertex", "claude-opus-4-5@20251101", {"region": "us-east5"}),
@@ -124,6 +128,7 @@ def test_a_spelling_that_stands_for_another_price_has_none(book: PriceBook, prov
         ("gpt-4o", "azure", None),
         ("eu/gpt-4o", "openai", None),
         ("bedrock/us-gov-west-1/amazon.nova-pro-v1:0", "aws", "us-gov-west-1"),
+        ("bedrock_converse/eu-west-3/mistral.mistral-7b-instruct-v0:2", "aws", "eu-west-3"),
         ("us.amazon.nova-pro-v1:0", "aws", None),
         ("arn:aws-us-gov:bedrock:us-gov-east-1::foundation-model/amazon.nova-pro-v1:0", "aws", "us-gov-east-1"),
         ("projects/p/locations/europe-west4/publishers/google/models/gemini-2.5-pro", "google-vertex", "europe-west4"),

@@ -32,7 +32,9 @@ _AS_A_SERVICE: Final = "-maas"
 _ZONE: Final = re.compile(r"^(?:azure(?:_ai)?/)?(us|eu|apac|us-gov|global|global-standard)/(?=[^/]+$)")
 """Azure's data zones, as LiteLLM spells the models in them."""
 
-_ROUTE: Final = re.compile(r"^(?:bedrock/)?(?:converse/|invoke/)?(?:([a-z]{2}(?:-[a-z]+)+-\d)/)?(?=[^/]+$)")
+_ROUTE: Final = re.compile(
+    r"^(?:bedrock(?:_converse|_mantle)?/)?(?:converse/|invoke/)?(?:([a-z]{2}(?:-[a-z]+)+-\d)/)?(?=[^/]+$)"
+)
 """The dialect and the region of Bedrock, as LiteLLM spells them: `bedrock/converse/us-west-2/amazon.nova-pro-v1:0`."""
 _ARN: Final = re.compile(r"^arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
 _LOCATION: Final = re.compile(r"(?:^|/)locations/([a-z0-9-]+)/")
