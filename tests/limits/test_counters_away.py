@@ -309,3 +309,60 @@ def test_what_a_program_was_admitted_and_did_not_hear_of_in_time_is_given_back_b
     assert counting.standing() == (0, 400)
     counting.stored(event_id, 0, status="refused", source="sdk", not_billed=True)
     assert counting.standing() == (0, 0)
+
+
+@pytest.mark.parametrize("counted_in", ["memory", "redis"])
+def test_a_rolling_limit_counts_each_call_once_however_often_the_store_is_asked(
+    tmp_path: Path, closing: ExitStack, counted_in: str
+) -> None:
+    url = "memory" if counted_in == "memory" else Redis(tmp_path, closing).url
+    rolls = {**TOKENS, "window": {"rolling": "1h"}}
+    counting = Counting(tmp_path / "data", url, "closed", closing, [rolls])
+    for minute in range(24):
+        counting.stored(counting.new_id(), 100)
+        if minute % 4 == 3:
+            counting.desk.fill()
+        counting.clock.move(60)
+    counting.desk.fill()
+    assert counting.standing() == (2400, 0)
+
+
+def test_an_event_by_a_clock_that_is_ahead_leaves_what_is_spent_now_of_a_rolling_limit(
+    tmp_path: Path, closing: ExitStack
+) -> None:
+    rolls = {**TOKENS, "window": {"rolling": "1h"}}
+    counting = Counting(tmp_path / "data", "memory", "closed", closing, [rolls])
+    counting.stored(counting.new_id(), 900)
+    ahead = rfc3339(counting.clock.now_us() + 8 * 3_600_000_000)
+    counting.stored(counting.new_id(), 60, started_at=ahead)
+    assert counting.standing() == (960, 0)
+    assert not isinstance(counting.ask(41 + READ), Admitted)
+
+
+def test_events_that_wait_to_be_told_when_a_limit_is_set_count_once(tmp_path: Path, closing: ExitStack) -> None:
+    server = Redis(tmp_path, closing)
+    counting = Counting(tmp_path / "data", server.url, "closed", closing)
+    server.stop(keeps=True)
+    counting.stored(counting.new_id(), 300, source="api")
+    server.start()
+    counting.clock.move(2)
+    counting.desk.set({**TOKENS, "name": "new"}, "somebody")
+    counting.jobs.turn()
+    assert counting.standing() == counting.standing("new") == (300, 0)
+
+
+def test_a_limit_that_was_set_while_the_counters_were_away_holds_the_calls_under_way_when_they_are_back(
+    tmp_path: Path, closing: ExitStack
+) -> None:
+    server = Redis(tmp_path, closing)
+    counting = Counting(tmp_path / "data", server.url, "closed", closing)
+    under_way = counting.admitted(300)
+    counting.stored(counting.new_id(), 100)
+    server.stop(keeps=True)
+    counting.desk.set({**TOKENS, "name": "new"}, "somebody")
+    server.start()
+    counting.clock.move(2)
+    counting.jobs.turn()
+    assert counting.standing("new") == (100, 300)
+    counting.ends(under_way, 250)
+    assert counting.standing() == counting.standing("new") == (350, 0)

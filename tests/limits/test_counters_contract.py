@@ -200,6 +200,16 @@ def test_a_clock_that_jumps_back_finds_what_it_left(counters: Counters) -> None:
     assert standing(counters, rolling(100, 40)) == (40, 0)
 
 
+def test_a_call_by_a_clock_that_is_ahead_makes_nothing_forgotten(counters: Counters) -> None:
+    def ahead(step: int) -> Bucket:
+        return rolling(NOW + step, NOW + step - 60)
+
+    settle(counters, "now", Claim(ahead(0), 40))
+    assert reserve(counters, "ahead", Claim(ahead(1_000), 5))
+    settle(counters, "ahead", Claim(ahead(1_000), 5))
+    assert standing(counters, ahead(0)) == (40, 0)
+
+
 def test_to_a_call_of_a_while_ago_counts_the_fullest_window_it_is_in_and_not_all_that_came_since(
     counters: Counters,
 ) -> None:
@@ -230,6 +240,25 @@ def test_what_the_store_knows_is_booked_at_least(counters: Counters) -> None:
     assert standing(counters, DAY) == (50, 0)
     assert standing(counters, MONTH) == (20, 0)
     assert standing(counters, rolling(10, 0)) == (45, 0)
+
+
+def test_of_a_rolling_window_what_the_store_knows_of_several_steps_is_booked_at_least_in_them(
+    counters: Counters,
+) -> None:
+    for step in range(0, 60, 10):
+        settle(counters, f"b{step}", Claim(rolling(step, step - 60), 10))
+    known = [Claim(rolling(20, 0), 30), Claim(rolling(50, 30), 45)]
+    for _ in range(2):
+        counters.raise_to(known, now_us=NOW)
+        assert standing(counters, rolling(50, -10)) == (75, 0)
+    assert standing(counters, rolling(80, 20)) == (55, 0)
+
+
+def test_a_rolling_window_that_begins_with_what_the_store_knows_has_all_of_it(counters: Counters) -> None:
+    counters.raise_to([Claim(rolling(50, 30), 45), Claim(rolling(20, 0), 30)], now_us=NOW)
+    assert standing(counters, rolling(50, -10)) == (75, 0)
+    assert not reserve(counters, "a", Claim(rolling(50, -10), 26))
+    assert reserve(counters, "a", Claim(rolling(90, 30), 55))
 
 
 def test_amounts_are_exact_up_to_the_largest(counters: Counters) -> None:

@@ -87,6 +87,7 @@ class Limiting:
     def posting(self, store: KnowingStore) -> PostingStore:
         """The store for the collector, behind which everything stored is posted."""
         self._posting = PostingStore(store, self._post, lambda: bool(self.desk.guard.rules.limits), self._let_go)
+        self.desk.while_nothing_is_told = self._posting.fill_beside
         return self._posting
 
     def _post(self, event_id: str, subject: Subject, at_us: int, came_to: Amounts, *, seen: bool) -> None:

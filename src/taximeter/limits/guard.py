@@ -19,7 +19,7 @@ from typing import Final, Literal
 from taximeter.limits.ahead import LEAST_TOKENS
 from taximeter.limits.amounts import NOTHING, Amounts
 from taximeter.limits.bounds import with_model
-from taximeter.limits.counters import Claim, Claims, Counters, CountersAway, Standing
+from taximeter.limits.counters import Bucket, Claim, Claims, Counters, CountersAway, Standing
 from taximeter.limits.learnt import Learnt
 from taximeter.limits.overshoot import Exceeded, may_exceed
 from taximeter.limits.prompts import KnownPrompts
@@ -314,8 +314,8 @@ class LimitGuard:
             self.prompts.learn(ask.prompt, input_tokens)
 
     def void(self, admitted: Admitted) -> None:
-        """The call was not made, or costs nothing."""
-        if not admitted.ruled:
+        """The call was not made, or costs nothing. What is held by its id for another one stays."""
+        if not admitted.ruled or admitted.repeated:
             return
         self._open.pop(admitted.ask.event_id, None)
         try:
@@ -355,7 +355,7 @@ class LimitGuard:
         if held is not None and not seen:
             self._keep_bound(event_id, at_us, subject, held, came_to)
         current = [one for one in ruled if one.bucket(at_us).keep_until_us > now_us]
-        claims = [Claim(one.bucket(at_us), came_to.of(one.limit.measure)) for one in current]
+        claims = [Claim(_bucket_of_stored(one, at_us, now_us), came_to.of(one.limit.measure)) for one in current]
         standings = self.counters.settle(event_id, claims, now_us=now_us, at_least_held=not seen, last=True)
         if standings is None:  # settled by a gateway, which may be another process and tells nobody of thresholds
             standings = self.counters.standings([bucket for bucket, _ in claims])
@@ -395,6 +395,12 @@ class LimitGuard:
         self._told[slot] = reached[-1]
         for one in reached:
             self._crossed(Crossing(ruled.limit, ruled.value, slot, one, amount, spent, now_us))
+
+
+def _bucket_of_stored(ruled: Ruled, at_us: int, now_us: int) -> Bucket:
+    """Where an event is spent: now, when by a clock that is far ahead it began in no rolling window of now."""
+    bucket = ruled.bucket(at_us)
+    return bucket if bucket.step_us is None or bucket.reach_us <= now_us else ruled.bucket(now_us)
 
 
 def _priced(amounts: Amounts, rates: Rates) -> Amounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -10,13 +11,13 @@ from typing import Any, Final
 from taximeter.clock import rfc3339
 from taximeter.config.limits import Limit
 from taximeter.limits.amounts import Amounts, nano_usd
-from taximeter.limits.counters import Claim
+from taximeter.limits.counters import Bucket, Claim
 from taximeter.limits.rules import bucket_of, value_of
 from taximeter.limits.window import SLICES, Span, reach_of, span_at, step_of
 from taximeter.store.events import EventStore, parse_query
 
 ROLLING_QUESTIONS: Final = 6
-"""A rolling window is asked for in so many parts; each is booked at its end, and so leaves late rather than early."""
+"""A rolling window is asked for in parts of a sixth; each is booked at its end: it leaves late rather than early."""
 
 MOST_OWNERS_AT_ONCE: Final = 20_000
 """Values of `each` that are asked for in one question: an answer has 50,000 rows at most."""
@@ -36,26 +37,30 @@ def spent_of(limit: Limit, store: EventStore, now_us: int) -> list[tuple[str, Cl
     if limit.measure == "concurrent":
         return []
     found = []
-    for span, booked_at_us in _spans(limit, now_us):
-        for row in _rows(limit, span, store, now_us):
+    for part in parts_of(limit, now_us):
+        for row in _rows(limit, part, store, now_us):
             value = value_of(limit, {**_everything(limit), **_subject(row, limit)})
             if value is not None:
-                bucket = bucket_of(limit, value, span_at(limit.window, booked_at_us), now_us)
+                bucket = bucket_of_part(limit, value, part, now_us)
                 found.append((value, Claim(bucket, _amounts(row).of(limit.measure))))
     return [one for one in found if one[1].amount]
 
 
-def _spans(limit: Limit, now_us: int) -> Iterator[tuple[Span, int]]:
-    """The times to ask for, and where each is booked."""
-    span = span_at(limit.window, now_us)
-    reach_us = max(reach_of(limit.window, span), EPOCH_OF_EVENTS_US)
+def parts_of(limit: Limit, now_us: int) -> list[Span]:
+    """The window up to now, as it is asked for. A part of a rolling one begins where it did when it was asked for
+    last: what was found missing then is in it again."""
+    reach_us = max(reach_of(limit.window, span_at(limit.window, now_us)), EPOCH_OF_EVENTS_US)
     if limit.window.kind != "rolling":
-        yield Span(reach_us, now_us + 1), now_us
-        return
+        return [Span(reach_us, now_us + 1)]
     part_us = step_of(limit.window) * (SLICES // ROLLING_QUESTIONS)
-    for start_us in range(reach_us, now_us + 1, part_us):
-        end_us = min(start_us + part_us, now_us + 1)
-        yield Span(start_us, end_us), end_us - 1
+    starts_us = range(reach_us // part_us * part_us, now_us + 1, part_us)
+    return [Span(max(start_us, reach_us), min(start_us + part_us, now_us + 1)) for start_us in starts_us]
+
+
+def bucket_of_part(limit: Limit, value: str, part: Span, now_us: int) -> Bucket:
+    """Where a part is booked: at its end, for as much as all of it lacks."""
+    bucket = bucket_of(limit, value, span_at(limit.window, part.end_us - 1), now_us)
+    return bucket if bucket.step_us is None else replace(bucket, reach_us=part.start_us)
 
 
 def _rows(limit: Limit, span: Span, store: EventStore, now_us: int) -> Iterator[Mapping[str, Any]]:

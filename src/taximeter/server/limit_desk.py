@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from taximeter.limits.rules import Ruled, Rules
 from taximeter.limits.verdict import Crossing, HighestRates, Unseen, scope_of
 from taximeter.limits.window import FOREVER_US, span_at
 from taximeter.reports.limit_simulation import simulate
-from taximeter.reports.limit_spending import spent_of
+from taximeter.reports.limit_spending import bucket_of_part, parts_of, spent_of
 from taximeter.store.events import EventStore
 from taximeter.store.metadata import LimitBook, LimitCrossing, UnseenCall, Version, provenance
 
@@ -73,6 +74,10 @@ class LimitDesk:
         self._samples: dict[str, Samples] = {}
         self._change = book.change_number()
         self._defined = self._read()
+        self._refreshing = threading.Lock()
+        self._counted = {one.limit.name: one.limit for one in self._defined}
+        self.while_nothing_is_told: Callable[[Callable[[], None]], None] = _at_once
+        """Runs what fills the counters from the store while no event is told to them: none counts twice."""
         self.guard = LimitGuard(
             Rules([one.limit for one in self._defined]),
             counters,
@@ -98,14 +103,14 @@ class LimitDesk:
         limit = _read(definition)
         self._refuse_provisioned(limit.name)
         self._book.set(limit.name, limit.as_definition(), changed_by)
-        self.refresh()
+        self._refresh_or_later()
         return self.one(limit.name)
 
     def remove(self, name: str, changed_by: str) -> None:
         """Raises NotFoundError, and PermissionDeniedError for a limit of the file."""
         self._refuse_provisioned(name)
         self._book.remove(name, changed_by)
-        self.refresh()
+        self._refresh_or_later()
 
     def one(self, name: str) -> Defined:
         """Raises NotFoundError."""
@@ -132,16 +137,25 @@ class LimitDesk:
             )
 
     def refresh(self) -> None:
-        """Take up what was changed, by whomever. For a job."""
-        number = self._book.change_number()
-        if number == self._change:
-            return
-        before = {one.limit.name: one.limit for one in self._defined}
-        self._defined = self._read()
-        self._change = number
-        self.guard.rules = Rules([one.limit for one in self._defined])
-        self.guard.take_up(self._clock.now_us())
-        self.fill([one.limit for one in self._defined if before.get(one.limit.name) != one.limit])
+        """Take up what was changed, by whomever. For a job; raises CountersAway, and does it again then."""
+        with self._refreshing:
+            number = self._book.change_number()
+            if number == self._change:
+                return
+            self._defined = self._read()
+            defined = {one.limit.name: one.limit for one in self._defined}
+            self.guard.rules = Rules(list(defined.values()))
+            self.guard.take_up(self._clock.now_us())
+            changed = [limit for name, limit in defined.items() if self._counted.get(name) != limit]
+            self.while_nothing_is_told(lambda: self.fill(changed))
+            self._counted, self._change = defined, number
+
+    def _refresh_or_later(self) -> None:
+        """The same at once; while the counters are away the job does it."""
+        try:
+            self.refresh()
+        except CountersAway as error:
+            self.guard.away = str(error)
 
     def _read(self) -> list[Defined]:
         defined = [Defined(limit, None) for limit in self._configured.values()]
@@ -169,13 +183,14 @@ class LimitDesk:
             self.guard.counters.raise_to(list(spent.values()), now_us=now_us)
 
     def _unseen_of(self, limit: Limit, now_us: int) -> list[tuple[str, Claim]]:
-        span = Ruled(limit, "").span(now_us)
-        found = []
-        for call in self._book.unseen(max(span.start_us, 0)):
-            for one in Rules([limit]).about(call.subject):
-                amounts = Amounts(call.cost_nano_usd, call.input_tokens, call.output_tokens, 0)
-                found.append((one.value, Claim(one.bucket(call.at_us), amounts.of(limit.measure))))
-        return [one for one in found if one[1].amount]
+        parts, found = parts_of(limit, now_us), []
+        for call in self._book.unseen(parts[0].start_us):
+            amount = Amounts(call.cost_nano_usd, call.input_tokens, call.output_tokens, 0).of(limit.measure)
+            part = next((one for one in parts if call.at_us in one), None)
+            if amount and part is not None:
+                values = [one.value for one in Rules([limit]).about(call.subject)]
+                found += [(value, Claim(bucket_of_part(limit, value, part, now_us), amount)) for value in values]
+        return found
 
     def expire(self) -> None:
         """Spend in full what lost its owner. For a job; raises CountersAway."""
@@ -303,6 +318,10 @@ class LimitDesk:
     @property
     def counters_away(self) -> str | None:
         return self.guard.away
+
+
+def _at_once(fill: Callable[[], None]) -> None:
+    fill()
 
 
 def _read(definition: Mapping[str, Any]) -> Limit:

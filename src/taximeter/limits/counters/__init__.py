@@ -87,7 +87,8 @@ class Counters(Protocol):
         ...
 
     def raise_to(self, claims: Claims, *, now_us: int) -> None:
-        """See to it that at least so much is booked as spent: what the store knows, at a start."""
+        """See to it that at least so much is booked as spent: what the store knows. Of a rolling window: in the steps
+        from `reach_us` to `step_us`; what is missing there is booked in the last of them."""
         ...
 
     def generation(self) -> str | None:

@@ -18,16 +18,18 @@ local function given(i, what) return ARGV[6 + (i - 1) * 6 + what] end
 local function whole(number) return string.format('%.0f', number) end
 
 -- Of a rolling window: what is in it when it ends at the step. When something is in later steps, for a call that began
--- a while ago or by a clock behind others, the fullest window that the step is in. What left four windows ago is deleted.
+-- a while ago or by a clock behind others, the fullest window that the step is in. What left four windows ago is deleted;
+-- a step that lies ahead of now, by another's clock, makes nothing deleted.
 local function spent_of(i)
   local key = KEYS[3 + i]
   if given(i, 3) == '' then return tonumber(redis.call('HGET', key, 's') or '0') end
   local at, reach = tonumber(given(i, 3)), tonumber(given(i, 4))
   local length, spent, later, rows = at - reach, 0, {}, redis.call('HGETALL', key)
   local amounts, order = {}, {}
+  local oldest = (tonumber(now) > 0 and math.min(at, tonumber(now)) or at) - 4 * length
   for r = 1, #rows, 2 do
     local step = tonumber(rows[r])
-    if step and step < reach - 3 * length then
+    if step and step < oldest then
       redis.call('HDEL', key, rows[r])
     elseif step and step >= reach and step <= at + length then
       amounts[step] = tonumber(rows[r + 1])
@@ -67,6 +69,11 @@ local function post(key, step, amount)
   if amount ~= 0 then redis.call('HINCRBY', key, step == '' and 's' or step, whole(amount)) end
 end
 
+-- A counter lives as long as the longest that was asked for: an event of a while ago does not end it sooner.
+local function live(key, life)
+  if redis.call('PTTL', key) < tonumber(life) then redis.call('PEXPIRE', key, life) end
+end
+
 local function hold_more()
   for i = 1, buckets do
     local cap = tonumber(given(i, 2))
@@ -76,7 +83,7 @@ local function hold_more()
   for i = 1, buckets do
     local key = KEYS[3 + i]
     redis.call('HINCRBY', key, 'h', given(i, 1))
-    redis.call('PEXPIRE', key, given(i, 5))
+    live(key, given(i, 5))
     redis.call('HINCRBY', hold, 'h:' .. key, given(i, 1))
     redis.call('HSET', hold, 'm:' .. key, given(i, 3), 't:' .. key, given(i, 6))
   end
@@ -85,9 +92,11 @@ local function hold_more()
   return {1}
 end
 
+-- A counter whose life was over meanwhile began anew, without what was held of it.
 local function release(key)
   local held = tonumber(redis.call('HGET', hold, 'h:' .. key) or '0')
-  if held ~= 0 then redis.call('HINCRBY', key, 'h', whole(-held)) end
+  local left = held == 0 and 0 or math.min(held, tonumber(redis.call('HGET', key, 'h') or '0'))
+  if left > 0 then redis.call('HINCRBY', key, 'h', whole(-left)) end
   return held
 end
 
@@ -121,7 +130,7 @@ local function settle()
     if given(i, 6) ~= '1' then
       local step = redis.call('HGET', hold, 'm:' .. key) or given(i, 3)
       post(key, step, amount - posted)
-      redis.call('PEXPIRE', key, given(i, 5))
+      live(key, given(i, 5))
     end
   end
   redis.call('DEL', hold)
@@ -149,6 +158,7 @@ local function void_or_expire()
         redis.call('HSET', hold, 'p:' .. key, whole(posted + held))
       end
     end
+    live(key, ARGV[6])
   end
   redis.call('ZREM', index, event_id)
   if operation == 'void' then
@@ -160,12 +170,23 @@ local function void_or_expire()
   return {1}
 end
 
+-- What is booked in the steps from the reach to the given one.
+local function booked_of(i)
+  local key, at, reach = KEYS[3 + i], tonumber(given(i, 3)), tonumber(given(i, 4))
+  if not at then return tonumber(redis.call('HGET', key, 's') or '0') end
+  local booked, rows = 0, redis.call('HGETALL', key)
+  for r = 1, #rows, 2 do
+    local step = tonumber(rows[r])
+    if step and step >= reach and step <= at then booked = booked + tonumber(rows[r + 1]) end
+  end
+  return booked
+end
+
 local function raise()
   for i = 1, buckets do
-    local key, field = KEYS[3 + i], given(i, 3) == '' and 's' or given(i, 3)
-    local missing = tonumber(given(i, 1)) - tonumber(redis.call('HGET', key, field) or '0')
-    if missing > 0 then redis.call('HINCRBY', key, field, whole(missing)) end
-    redis.call('PEXPIRE', key, given(i, 5))
+    local key, missing = KEYS[3 + i], tonumber(given(i, 1)) - booked_of(i)
+    if missing > 0 then post(key, given(i, 3), missing) end
+    live(key, given(i, 5))
   end
   return {1}
 end

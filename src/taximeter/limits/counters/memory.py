@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from taximeter.limits.counters import Bucket, Claims, Standing
+from taximeter.limits.window import FOREVER_US
 
 MOST_ENDED: Final = 1_000_000
 """Ids of ended calls that are remembered until the store has them (100 MB); beyond it the oldest are forgotten."""
@@ -32,12 +33,13 @@ class _Counter:
         self.spent = 0
         self.held = 0
         self.keep_until_us = bucket.keep_until_us
-        self.reach_us = bucket.reach_us
         self.steps: dict[int, int] | None = None if bucket.step_us is None else {}
+        self.reach_us = bucket.reach_us if self.steps is None else -FOREVER_US
 
-    def spent_in(self, bucket: Bucket) -> int:
+    def spent_in(self, bucket: Bucket, now_us: int = FOREVER_US) -> int:
         """What counts as spent, seen from a bucket: of a rolling window what has not left it. From a step that lies
-        back, of a call that began there: the fullest window that the step is in."""
+        back, of a call that began there: the fullest window that the step is in. A step that lies ahead, by another's
+        clock, makes nothing forgotten."""
         if self.steps is None or bucket.step_us is None or bucket.reach_us == self.reach_us:
             return self.spent
         if bucket.reach_us < self.reach_us:
@@ -45,8 +47,14 @@ class _Counter:
         self.reach_us = bucket.reach_us
         self.keep_until_us = max(self.keep_until_us, bucket.keep_until_us)
         self.spent = sum(amount for step_us, amount in self.steps.items() if step_us >= bucket.reach_us)
-        self._forget_before(bucket.step_us - WINDOWS_KEPT * (bucket.step_us - bucket.reach_us))
+        self._forget_before(min(bucket.step_us, now_us) - WINDOWS_KEPT * (bucket.step_us - bucket.reach_us))
         return self.spent
+
+    def booked_in(self, bucket: Bucket) -> int:
+        """What is booked in the steps from a bucket's `reach_us` to its own."""
+        if self.steps is None or bucket.step_us is None:
+            return self.spent
+        return sum(amount for step, amount in self.steps.items() if bucket.reach_us <= step <= bucket.step_us)
 
     def post(self, amount: int, step_us: int | None) -> None:
         if self.steps is None or step_us is None:
@@ -172,8 +180,7 @@ class MemoryCounters:
         with self._lock:
             for bucket, amount in claims:
                 counter = self._counter(bucket, now_us)
-                counter.spent_in(bucket)
-                known = counter.spent if counter.steps is None else counter.steps.get(bucket.step_us or 0, 0)
+                known = counter.booked_in(bucket)
                 if amount > known:
                     counter.post(amount - known, bucket.step_us)
 
@@ -204,7 +211,7 @@ class MemoryCounters:
                 counter.spent += 0 if bucket.transient else amount
             else:
                 counter.post(amount, bucket.step_us)
-            spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket)
+            spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket, now_us)
             standings.append(_standing((spent, counter.held)))
         return standings
 
@@ -216,7 +223,7 @@ class MemoryCounters:
             counter = known.get(bucket.slot) or self._counter(bucket, now_us)
             held, cap = counter.held + amount, bucket.cap
             if cap is not None:
-                spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket)
+                spent = counter.spent if counter.reach_us == bucket.reach_us else counter.spent_in(bucket, now_us)
                 if spent + held > cap:
                     for one, (_, theirs) in zip(held_so_far, claims, strict=False):
                         one.held -= theirs
