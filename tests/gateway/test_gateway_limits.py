@@ -328,6 +328,22 @@ def test_who_leaves_the_tier_to_the_provider_holds_the_price_of_the_one_it_serve
     assert asked_for == [None, None, "priority", "priority", "default"]
 
 
+def test_a_tier_that_one_call_asked_for_is_not_held_for_those_that_leave_it_to_the_provider() -> None:
+    asked_for = []
+
+    def find(kind: CallKind, input_tokens: int, at_us: int) -> Rates | None:
+        asked_for.append(kind.tier)
+        return rates(kind, input_tokens, at_us)
+
+    guard = LimitGuard(Rules(read_limits([MONEY])), MemoryCounters(), find)
+    calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2)
+    with running(admission=calls, more_providers=others) as rig:
+        rig.plays(whole(answer(1).replace(b'"object"', b'"service_tier": "priority", "object"')))
+        rig.ask(CHAT, {**ASKED, "max_tokens": 100, "service_tier": "priority"})
+        rig.ask(CHAT, {**ASKED, "max_tokens": 100})
+    assert asked_for == ["priority", None]
+
+
 def test_a_call_under_way_is_one_at_once_however_long_it_takes() -> None:
     at_once = {"name": "at-once", "scope": "global", "measure": "concurrent", "limit": 1}
     guard = LimitGuard(Rules(read_limits([at_once, {**MONEY, "limit": "10"}])), MemoryCounters(), rates)
@@ -405,6 +421,29 @@ def test_what_is_held_for_a_call_that_was_given_up_meanwhile_is_let_go() -> None
 
     asyncio.run(give_up())
     assert spent(guard) == (0, 0)
+
+
+def test_what_another_call_holds_by_the_same_id_stays_when_one_is_given_up() -> None:
+    counters = Slow()
+    guard = LimitGuard(Rules(read_limits([TOKENS])), counters, rates)
+    asked = asking()
+
+    async def give_up() -> None:
+        with ThreadPoolExecutor(1) as background:
+            calls = LimitedCalls(lambda: guard, price, SystemClock(), wait_seconds=0.2, background=background)
+            counters.may_answer.set()
+            await calls.admit(asked)
+            counters.may_answer.clear()
+            counters.asked.clear()
+            call = asyncio.create_task(calls.admit(asked))
+            await asyncio.to_thread(counters.asked.wait, 60)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            counters.may_answer.set()
+
+    asyncio.run(give_up())
+    assert spent(guard)[1] > 0
 
 
 def test_a_call_that_is_given_up_while_it_queues_holds_nothing_any_more() -> None:

@@ -244,9 +244,10 @@ def test_images_that_lie_beside_the_text_are_images(kind: str, payload: dict[str
 
 def test_what_was_thought_and_is_kept_by_the_provider_is_read_again() -> None:
     item: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
-    kept, sent = item, {**item, "encrypted_content": "gAAA"}
-    assert bound("responses", {"input": [kept, ASKED]}).input_tokens > THOUGHT_TOKENS
-    assert bound("responses", {"input": [sent, ASKED]}).input_tokens < 1_000
+    in_words = {**item, "content": [{"type": "reasoning_text", "text": "They greet me."}]}
+    assert bound("responses", {"input": [item, ASKED]}).input_tokens > THOUGHT_TOKENS
+    for sent in ({**item, "encrypted_content": "gAAA"}, in_words):
+        assert bound("responses", {"input": [sent, ASKED]}).input_tokens < 1_000
 
 
 def test_what_was_sent_before_has_no_images_any_more_that_have_to_be_bounded() -> None:
@@ -272,6 +273,12 @@ def test_a_prompt_is_other_tokens_to_another_model_and_is_not_known_there() -> N
 def test_a_cache_point_of_an_hour_is_one_in_the_words_of_converse() -> None:
     assert bound("bedrock", converse({"cachePoint": {"type": "default", "ttl": "1h"}})).caches_for_an_hour
     assert not bound("bedrock", converse({"cachePoint": {"type": "default"}})).caches_for_an_hour
+
+
+@pytest.mark.parametrize(("ttl", "longer"), [("30m", False), ("12h", True)])
+def test_what_openai_is_asked_to_keep_for_twelve_hours_is_held_at_the_price_of_that(ttl: str, longer: bool) -> None:
+    payload = {"messages": [ASKED], "prompt_cache_options": {"mode": "explicit", "ttl": ttl}}
+    assert bound("openai", payload).caches_for_an_hour is longer
 
 
 def test_models_that_may_answer_instead_are_those_that_openrouter_is_told() -> None:

@@ -34,6 +34,8 @@ def per_million(rates: Rates | None) -> tuple[float, float]:
         (CallKind("anthropic", "claude-opus-4-6", "fast"), (41.25, 165)),
         (CallKind("google-vertex", "claude-sonnet-4-5"), (4.125, 16.5)),  # or in a region of Vertex AI
         (CallKind("google-vertex", "gemini-2.5-pro"), (1.25, 10)),
+        (CallKind("aws", "meta.llama3-70b-instruct-v1:0"), (2.65, 3.5)),
+        (CallKind("aws", "meta.llama3-70b-instruct-v1:0", region="ap-south-1"), (3.18, 4.2)),
         (CallKind("openai", "gpt-4.1"), (2, 8)),
         (CallKind("openai", "gpt-4.1", "priority"), (3.5, 14)),
         (CallKind("openrouter", "openai/gpt-4o-mini", others=("openai/gpt-4o-mini", "openai/o1-pro")), (150, 600)),

@@ -136,7 +136,7 @@ class LimitedCalls:
             self._do(guard.void, admitted)
             return
         came_to = came_to_of(event, self._price)
-        guard.learnt.served_in(event.provider, event.service_tier)
+        guard.learnt.served_in(event.provider, event.service_tier, held=admitted.ask.kind.tier)
         seen = not event.usage_estimated and not _broke_off(event)
         if came_to is not None and seen:
             guard.learn(admitted, event.usage.input_tokens, event.usage.output_tokens)
@@ -231,6 +231,7 @@ def ask_of(asking: Asking, guard: LimitGuard, ahead: Ahead) -> Ask:
         hears(payload),
         bound.caches_for_an_hour,
         models_beside(payload),
+        call.region,
     )
     subject = subject_of(who, provider=begun.provider, model=call.facts.model, key_id=begun.api_key_id)
     ahead_tokens = ahead.tokens(begun.provider, begun.started_at_us)

@@ -259,9 +259,10 @@ def _size_of(value: object) -> int:
 
 
 def _has_hour(payload: Mapping[str, Any]) -> bool:
-    """Whether a part of the prompt is to be cached for an hour, which costs more than the usual five minutes."""
+    """Whether some of the prompt is to be cached for longer than is usual, which costs more: for an hour (Anthropic,
+    Bedrock), for twelve (OpenAI)."""
     return any(
-        isinstance(control := part.get(name), Mapping) and control.get("ttl") == "1h"
+        isinstance(control := part.get(name), Mapping) and control.get("ttl") in ("1h", "12h")
         for part in parts(payload)
-        for name in ("cache_control", "cachePoint")
+        for name in ("cache_control", "cachePoint", "prompt_cache_options")
     )

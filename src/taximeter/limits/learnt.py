@@ -77,9 +77,10 @@ class Learnt:
         """The tier whose price has to be held: the one asked for, else the last that was not the usual one."""
         return self._tiers.get(provider, asked) if asked in LEFT_TO_PROVIDER else asked
 
-    def served_in(self, provider: str | None, tier: str | None) -> None:
-        """An answer has named its tier."""
-        if tier is not None and tier not in USUAL_TIERS:
+    def served_in(self, provider: str | None, tier: str | None, *, held: str | None) -> None:
+        """An answer has named its tier; `held` is the one whose price was held for it. What a call asked for by itself
+        says nothing of others."""
+        if tier is not None and tier not in USUAL_TIERS and held in (*LEFT_TO_PROVIDER, self._tiers.get(provider)):
             self._tiers[provider] = tier
 
     def of(self, *kind: str | None) -> Usual:

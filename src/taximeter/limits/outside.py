@@ -169,9 +169,10 @@ def _brought(payload: Mapping[str, Any]) -> str | None:
 
 
 def thoughts_elsewhere(payload: Mapping[str, Any]) -> int:
-    """How many items of a prompt stand for what a model thought, which is not in them (OpenAI's responses)."""
-    items = _objects(payload.get("input"))
-    return sum(1 for one in items if one.get("type") == "reasoning" and not one.get("encrypted_content"))
+    """How many items of a prompt stand for what a model thought, which is not in them: neither sealed, as OpenAI's are,
+    nor in plain words, as those of open models."""
+    thoughts = (one for one in _objects(payload.get("input")) if one.get("type") == "reasoning")
+    return sum(1 for one in thoughts if not one.get("encrypted_content") and not one.get("content"))
 
 
 def _is_reference(item: Mapping[str, Any]) -> bool:

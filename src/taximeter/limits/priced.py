@@ -56,7 +56,7 @@ class HighestRates:
         return held.rates
 
     def _found(self, book: PriceBook, kind: CallKind, input_tokens: int, at_us: int) -> _Held:
-        regions = {_DEAREST_REGIONS.get(book.name_of(kind.provider)), None}
+        regions = {_DEAREST_REGIONS.get(book.name_of(kind.provider)), kind.region, None}
         found, listings = list[Rates](), list[PriceListing]()
         for model in dict.fromkeys((kind.model, *kind.others)):
             call = Priceable(kind.provider, model, at_us, request_model=model, team=kind.team, tenant=kind.tenant)

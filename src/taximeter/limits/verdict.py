@@ -59,6 +59,8 @@ class CallKind(NamedTuple):
     caches_for_an_hour: bool = False
     others: tuple[str, ...] = ()
     """Models that may answer instead."""
+    region: str | None = None
+    """Where it is served, as far as its address tells."""
 
 
 HighestRates = Callable[[CallKind, int, int], Rates | None]

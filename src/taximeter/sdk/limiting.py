@@ -67,6 +67,7 @@ def ask_of(call: Call, payload: Mapping[str, Any], base: Attribution) -> Ask:
         hears(payload),
         bound.caches_for_an_hour,
         models_beside(payload),
+        call.flavour.region or call.host.region,
     )
     subject = subject_of(who, provider=call.host.provider, model=call.facts.model)
     return Ask(call.event_id, call.started_at_us, subject, kind, bound, size_bytes)

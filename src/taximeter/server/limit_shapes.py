@@ -110,6 +110,7 @@ class CallKindShape(BaseModel):
     with_audio: bool = False
     caches_for_an_hour: bool = False
     others: tuple[str, ...] = Field(default=(), description="models that may answer instead")
+    region: str | None = Field(default=None, description="where it is served, when its address tells that")
 
 
 class AdmissionWish(BaseModel):

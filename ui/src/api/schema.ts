@@ -2166,6 +2166,11 @@ export interface components {
             others: string[];
             /** Provider */
             provider?: string | null;
+            /**
+             * Region
+             * @description where it is served, when its address tells that
+             */
+            region?: string | null;
             /** Team */
             team?: string | null;
             /** Tenant */
