@@ -316,6 +316,7 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "litellm.json": (["call_mcp_tool is no call of a model"], []),
     "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
     "cursor.csv": (["nothing was used"], []),
+    "litellm-daily.csv": (["neither a model nor usage"], []),
     "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
 }
 

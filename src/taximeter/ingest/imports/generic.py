@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.clock import rfc3339
@@ -17,7 +18,7 @@ from taximeter.core.usage import TOKEN_CLASSES
 from taximeter.errors import UsageError
 from taximeter.ingest.imports.buckets import USAGE
 from taximeter.ingest.imports.cells import first, instant_us, milliseconds, text, usd, whole
-from taximeter.ingest.imports.row import Draft, Options, Outcome, Row, RowError, Values, import_id
+from taximeter.ingest.imports.row import Draft, Options, Outcome, Row, RowError, Skipped, Values, import_id
 from taximeter.ingest.otlp.emitters import provider_of
 
 GUESSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -114,6 +115,8 @@ class _Reader:
         record = _record(values)
         if "input_tokens" not in record and "output_tokens" not in record and "reported_cost_usd" not in record:
             raise RowError("neither tokens nor cost")
+        if not record.get("request_model") and not any(Decimal(record.get(name) or 0) for name in _COUNTED):
+            raise Skipped("neither a model nor usage, as rows of tools have it")
         start_us = instant_us(values, "started_at")
         identity = text(values, "response_id")
         known_by = (identity,) if identity else self._told_apart(record)
