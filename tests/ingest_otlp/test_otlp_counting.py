@@ -181,6 +181,8 @@ def test_claude_at_a_cloud_is_counted_as_claude_is_elsewhere(
     ("scope", "provider", "model"),
     [
         ("ai", "openrouter", "anthropic/claude-sonnet-4.5"),
+        ("ai", "litellm.chat", "claude-sonnet-4-5"),
+        ("ai", "my-proxy.completion", "claude-sonnet-4-5"),
         ("openlit.otel.tracing", "openrouter", "anthropic/claude-sonnet-4.5"),
         ("openinference.instrumentation.agno", "OpenRouter", "anthropic/claude-sonnet-4.5"),
         ("agent_framework", "openai", "claude-sonnet-4-5"),

@@ -60,6 +60,9 @@ EMITTERS: Final = (
 WHOLE_SCOPES: Final = {"ai": "vercel", "gen_ai": "vercel.7"}
 """Scope names that are as short as that."""
 
+OPENAIS_FORM: Final = (".chat", ".completion")
+"""How Vercel's AI SDK ends the names of providers that it calls in OpenAI's form, whatever they are called."""
+
 UNKNOWN_EMITTER: Final = "other"
 
 _BETA: Final = re.compile(r"\d(b|\.dev)\d")
@@ -81,7 +84,9 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
     """The emitter, `family` or `family.part`. Where the scope's name does not tell one from another, the span does."""
     emitter = _emitter_of_scope(origin.scope_name, origin.scope_version)
     if emitter == "vercel":
-        return "vercel.6" if "uncached_input" in found or _has_added_up(found) else "vercel.5"
+        if "uncached_input" in found or _has_added_up(found):
+            return "vercel.6"
+        return "vercel.5-chat" if found.get("provider", "").endswith(OPENAIS_FORM) else "vercel.5"
     if emitter == UNKNOWN_EMITTER and "tanstack_iteration" in found:
         return "tanstack"
     if emitter == "google-adk" and "adk_thoughts" in found:
