@@ -242,6 +242,22 @@ def test_images_that_lie_beside_the_text_are_images(kind: str, payload: dict[str
     assert bound(kind, payload, path).input_tokens > DEAREST_IMAGE_TOKENS
 
 
+FILES: dict[str, Any] = {"children": [{"type": "file", "file": {"name": "a.txt"}}, {"type": "image"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("anthropic", {"type": "tool_use", "id": "toolu_1", "name": "append", "input": FILES}),
+        ("bedrock", {"toolUse": {"toolUseId": "tooluse_1", "name": "append", "input": FILES}}),
+    ],
+)
+def test_the_arguments_of_a_tool_bring_no_documents_and_no_images(kind: str, said: dict[str, Any]) -> None:
+    found = bound(kind, {"messages": [{"role": "assistant", "content": [said]}], "max_tokens": 100})
+    assert found.unbounded is None
+    assert found.input_tokens < 1_000
+
+
 def test_what_was_thought_and_is_kept_by_the_provider_is_read_again() -> None:
     item: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
     in_words = {**item, "content": [{"type": "reasoning_text", "text": "They greet me."}]}

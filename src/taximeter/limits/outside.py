@@ -85,18 +85,27 @@ _PASSED_ON: Final = frozenset({"top_k", "topK", "thinking", "reasoning_config", 
 
 
 def parts(value: object, depth: int = DEPTH) -> Iterator[Mapping[str, Any]]:
-    """Every object inside a payload."""
+    """Every object inside a payload, but for what the arguments of tools are made of: those are words, whatever a tool
+    calls them (`{"type": "file"}`)."""
     if depth == 0:
         return
     if isinstance(value, Mapping):
         yield value
-        for inner in value.values():
-            if isinstance(inner, Mapping | list):
+        arguments = _arguments_in(value)
+        for name, inner in value.items():
+            if isinstance(inner, Mapping | list) and name != arguments:
                 yield from parts(inner, depth - 1)
     elif isinstance(value, list):
         for inner in value:
             if isinstance(inner, Mapping | list):
                 yield from parts(inner, depth - 1)
+
+
+def _arguments_in(part: Mapping[str, Any]) -> str | None:
+    """Where the arguments of a tool are, when a part calls one: at Anthropic, in Converse; at Gemini."""
+    if part.get("type") == "tool_use" or "toolUseId" in part:
+        return "input"
+    return "args" if "args" in part and "name" in part else None
 
 
 def blocks(payload: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
