@@ -13,7 +13,7 @@ import pytest
 from taximeter.clock import SystemClock, rfc3339
 from taximeter.compose.keeping import collector_of
 from taximeter.compose.stored_calls import StoredCalls
-from taximeter.core.ids import uuid7
+from taximeter.core.ids import usage_event_id, uuid7
 from taximeter.ingest.collector import Collector
 from taximeter.ingest.roads import others_of
 from taximeter.pricing import load_price_book
@@ -122,6 +122,25 @@ def test_a_failed_attempt_under_the_same_span_is_a_call_of_its_own(house: House,
     otlp = told_by("otlp", **span, response_id=ANSWER)
     take(house, [*attempts, otlp] if gateway_first else [otlp, *attempts], how)
     assert sorted(event["status"] for event in house.kept) == ["error", "ok"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize(("first", "later"), [("otlp", "sdk"), ("otlp", "gateway"), ("sdk", "gateway")])
+def test_what_is_fetched_of_a_call_that_ran_in_the_background_is_not_the_answer_that_said_so(
+    house: House, how: str, first: str, later: str
+) -> None:
+    answer: dict[str, Any] = {"response_id": ANSWER, "event_id": usage_event_id("openai", ANSWER)}
+    queued: dict[str, Any] = {"response_id": ANSWER, "input_tokens": None, "output_tokens": None}
+    told = [told_by(first, **queued), told_by(later, **queued), told_by(later, **answer), told_by(first, **answer)]
+    take(house, told, how)
+    assert [event["input_tokens"] for event in house.kept] == [None, 1000]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_span_of_the_fetch_that_tells_its_usage_is_the_same(house: House, how: str) -> None:
+    fetched = told_by("sdk", response_id=ANSWER, event_id=usage_event_id("openai", ANSWER))
+    take(house, [fetched, told_by("otlp", response_id=ANSWER)], how)
+    assert [event["source"] for event in house.kept] == ["sdk"]
 
 
 NOT_THE_SAME: dict[str, list[dict[str, Any]]] = {

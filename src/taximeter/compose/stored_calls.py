@@ -13,7 +13,10 @@ from taximeter.store.events.filters import Condition
 MOST_KEYS: Final = 20_000
 """Keys asked for at once, for which the events of the time are read once."""
 
-_COLUMNS: Final = ("event_id", "source", "status", "response_id", "trace_id", "span_id")
+_COLUMNS: Final = (
+    *("event_id", "source", "status", "provider", "response_id", "trace_id", "span_id"),
+    *("input_tokens", "output_tokens"),
+)
 _FIELD: Final = {"answer": "response_id", "span": "trace_id"}
 """Kind of key → the field whose values its second part is."""
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from msgspec import json
 
 from taximeter.clock import to_unix_us
-from taximeter.core.ids import LONGEST_CHANCE_ID
+from taximeter.core.ids import LONGEST_CHANCE_ID, usage_event_id
 
 ROADS: Final = frozenset({"gateway", "sdk", "otlp"})
 """What can tell of the same call. Events of the API and of imports are taken as they are."""
@@ -44,12 +44,17 @@ Mark: TypeAlias = bytes
 
 
 class Telling(NamedTuple):
-    """Who told of a call. The id of the event is empty where it makes no difference: such tellings are shared."""
+    """Who told of a call. The id of the event is empty where it makes no difference: such tellings are shared.
+
+    `fetched`: it tells what was fetched later of a call that was answered without usage, under the id of its answer.
+    """
 
     road: str
     event_id: str
     has_answer: bool
     went_well: bool
+    has_usage: bool
+    fetched: bool
 
 
 class Stored(Protocol):
@@ -83,14 +88,26 @@ def mark_of(key: Key) -> Mark:
 def telling_of(record: Record) -> Telling:
     road, has_answer = record.get("source") or "", record.get("response_id") is not None
     went_well = record.get("status") in (None, "ok", "cached")
+    has_usage = record.get("input_tokens") is not None or record.get("output_tokens") is not None
     if road == FOLDS_ITSELF:
-        return Telling(FOLDS_ITSELF, record["event_id"], has_answer, went_well)
-    return _shared_telling(road, has_answer, went_well)
+        return Telling(FOLDS_ITSELF, record["event_id"], has_answer, went_well, has_usage, False)
+    return _shared_telling(road, has_answer, went_well, has_usage, _is_fetched(record))
+
+
+def _is_fetched(record: Record) -> bool:
+    event_id, answer = record["event_id"], record.get("response_id")
+    if answer is None or event_id[_VERSION_AT : _VERSION_AT + 1] != "5":
+        return False
+    return bool(event_id == usage_event_id(record.get("provider") or "", answer))
+
+
+_VERSION_AT: Final = 14
+"""Where a UUID says of which version it is."""
 
 
 @lru_cache
-def _shared_telling(road: str, has_answer: bool, went_well: bool) -> Telling:
-    return Telling(road, "", has_answer, went_well)
+def _shared_telling(road: str, has_answer: bool, went_well: bool, has_usage: bool, fetched: bool) -> Telling:
+    return Telling(road, "", has_answer, went_well, has_usage, fetched)
 
 
 def others_of(road: str) -> Set[str]:
@@ -102,12 +119,12 @@ def same_call(key: Key, one: Telling, other: Telling) -> bool:
     """Whether two tellings with a key in common are of one call.
 
     A span may hold several attempts of a call: it proves something only when not both know their answer, and when
-    both went well or neither did.
+    both went well or neither did. An answer that is fetched later is not the one that said that it will be.
     """
     if one.road == other.road and (one.road != FOLDS_ITSELF or one.event_id == other.event_id):
         return False
     if key[0] == "answer":
-        return True
+        return one.fetched == other.fetched or (one.has_usage and other.has_usage)
     return not (one.has_answer and other.has_answer) and one.went_well == other.went_well
 
 
