@@ -12,7 +12,7 @@ import pytest
 from taximeter.core.cost import Cost
 from taximeter.core.usage import Usage
 from taximeter.extract import Reading, StreamReader, flavour_for
-from taximeter.extract.openai_live import MOST_DELEGATIONS
+from taximeter.extract.openai_live import MOST_DELEGATIONS, MOST_SESSIONS, CountedSeconds
 from taximeter.pricing import Priceable, load_price_book
 
 START = {"type": "session.start", "session": {"model": "gpt-live-1", "instructions": "Be brief."}}
@@ -133,6 +133,45 @@ def test_a_session_that_is_refused_is_not_billed_and_a_later_error_is_nothing() 
     assert (refused.error_type, refused.not_billed, refused.finished) == ("invalid_request_error", True, True)
     recovered = read(STARTED, so_far(2), REFUSED, closed(5))
     assert (recovered.error_type, recovered.not_billed, recovered.usage) == (None, False, spoken("5"))
+
+
+def rest(counted: CountedSeconds, path: str, *events: Mapping[str, Any]) -> Reading:
+    flavour = flavour_for("openai", "GET", f"/v1/live/sessions{path}")
+    assert flavour is not None
+    return counted.rest("openai", flavour, read(*events))
+
+
+def test_further_connections_to_a_session_add_what_those_before_were_not_counted_with() -> None:
+    counted = CountedSeconds()
+    assert rest(counted, "/live_1/attach", so_far(40)).usage == spoken("40")
+    again = rest(counted, "/live_1/attach", so_far(40), completed(1_000, 100), so_far(70))
+    assert dict(again.by_model) == {"gpt-live-1": spoken("30"), "gpt-5.5": Usage(input_tokens=1_000, output_tokens=100)}
+    assert again.usage.units == {"audio_seconds": Decimal(30)}
+    assert rest(counted, "", STARTED, closed(90.5)).usage == spoken("20.5")
+    assert rest(counted, "/live_2/attach", so_far(5)).usage == spoken("5")
+
+
+def test_a_connection_that_adds_nothing_is_not_billed() -> None:
+    counted = CountedSeconds()
+    rest(counted, "", STARTED, closed(60))
+    late = rest(counted, "/live_1/attach", so_far(60))
+    assert (late.usage.known, late.not_billed) == (False, True)
+    told = rest(counted, "/live_1/attach", so_far(60), completed(10, 2))
+    assert (told.by_model, told.not_billed) == ((("gpt-5.5", Usage(input_tokens=10, output_tokens=2)),), False)
+
+
+def test_a_session_that_goes_on_from_a_stored_one_has_seconds_of_its_own() -> None:
+    counted = CountedSeconds()
+    rest(counted, "", STARTED, closed(60))
+    forked = {"type": "session.started", "session": {"id": "live_2", "model": "gpt-live-1"}}
+    assert rest(counted, "/live_1/fork", forked, closed(10)).usage == spoken("10")
+
+
+def test_so_many_sessions_are_remembered() -> None:
+    counted = CountedSeconds()
+    for number in range(MOST_SESSIONS + 1):
+        rest(counted, f"/{number}/attach", so_far(1))
+    assert [rest(counted, f"/{number}/attach", so_far(1)).not_billed for number in (1, 0)] == [True, False]
 
 
 @pytest.mark.parametrize("odd", [None, 1, "x", [], {}, [{}]])

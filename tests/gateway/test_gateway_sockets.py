@@ -322,6 +322,18 @@ def test_a_session_of_gpt_live_that_is_cut_off_costs_the_seconds_told_last() -> 
     assert (event["status"], event["units"]) == ("interrupted", {"audio_seconds": "12.5"})
 
 
+def test_seconds_of_gpt_live_count_once_however_often_somebody_attaches_to_the_session() -> None:
+    with behind_a_gateway() as (rig, provider):
+        for seconds in (40, 40, 65):
+            provider.scene = telling([live("usage.updated", usage={"seconds": seconds})])
+            with open_socket(rig, "/openai/v1/live/sessions/live_1/attach") as connection:
+                connection.send(live("update"))
+                received(connection)
+        events = rig.log.wait_for(3)
+    assert [event.get("units") for event in events] == [{"audio_seconds": 40}, None, {"audio_seconds": 25}]
+    assert [bool(event.get("not_billed")) for event in events] == [False, True, False]
+
+
 def test_a_websocket_that_is_not_known_is_one_call_without_usage() -> None:
     with behind_a_gateway() as (rig, provider):
         provider.scene = telling(["{}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -19,6 +20,11 @@ from taximeter.extract.stream import StreamState
 
 MOST_DELEGATIONS: Final = 100
 """Delegated responses under way at a time; the events of further ones are passed over."""
+
+MOST_SESSIONS: Final = 4_096
+"""Sessions whose seconds are remembered; the oldest are forgotten first."""
+
+_SECONDS: Final = "audio_seconds"
 
 _TELLING: Final = frozenset({"session.started", "session.updated", "session.usage.updated", "session.closed"})
 _HEARD: Final = frozenset({"session.output_audio.delta", "session.output_transcript.delta"})
@@ -100,7 +106,7 @@ class LiveSession:
                 self._delegated = plus(self._delegated, told)
 
     def reading(self) -> Reading:
-        spoken = NOTHING_COUNTED if self._seconds is None else Usage(units={"audio_seconds": self._seconds})
+        spoken = NOTHING_COUNTED if self._seconds is None else Usage(units={_SECONDS: self._seconds})
         told, delegated = Reading(usage=spoken, response_model=self._model), self._delegated
         if spoken.known and delegated.usage.known:
             told = plus(told, delegated)
@@ -115,6 +121,44 @@ class LiveSession:
             error_type=self._error,
             finished=self.finished,
         )
+
+
+class CountedSeconds:
+    """The seconds that sessions were counted with: a memory of one process.
+
+    A server attaches to a session that is under way elsewhere, and again after a break; each connection is told all the
+    seconds of the session so far. What one was counted with is not counted again for another.
+
+    https://developers.openai.com/api/docs/guides/voice-server-controls
+    """
+
+    def __init__(self) -> None:
+        self._seconds: OrderedDict[tuple[str, str], Decimal] = OrderedDict()
+
+    def rest(self, provider: str, flavour: Flavour, told: Reading) -> Reading:
+        """What a connection that has ended adds to those before it. `flavour` is that of its address."""
+        seconds, session = told.usage.units.get(_SECONDS), flavour.usage_id or told.response_id
+        if flavour.name != LIVE.name or session is None or seconds is None:
+            return told
+        before = self._seconds.get((provider, session), Decimal(0))
+        self._seconds[provider, session] = max(before, Decimal(seconds))
+        if len(self._seconds) > MOST_SESSIONS:
+            self._seconds.popitem(last=False)
+        return _without(told, min(before, Decimal(seconds))) if before else told
+
+
+def _without(told: Reading, seconds: Decimal) -> Reading:
+    usage = _shorter(told.usage, seconds)
+    shares = tuple((model, left) for model, share in told.by_model if (left := _shorter(share, seconds)).known)
+    return replace(told, usage=usage, by_model=shares, not_billed=told.not_billed or not usage.known)
+
+
+def _shorter(usage: Usage, seconds: Decimal) -> Usage:
+    if _SECONDS not in usage.units:
+        return usage
+    others = {unit: amount for unit, amount in usage.units.items() if unit != _SECONDS}
+    left = usage.units[_SECONDS] - seconds
+    return replace(usage, units={**others, _SECONDS: left} if left else others)
 
 
 def _stream(request: RequestFacts | None) -> StreamState:
@@ -136,6 +180,6 @@ LIVE: Final = Flavour(
 )
 
 ROUTES: Final = (
-    route("GET", "live/sessions(?:/[^/]+/(?:attach|fork))?", LIVE),
+    route("GET", "live/sessions(?:/(?P<usage_id>[^/]+)/attach|/[^/]+/fork)?", LIVE),
     route("POST", "live/sessions/[^/]+/(?:accept|hangup|refer|reject)", free("openai.live.calls")),
 )

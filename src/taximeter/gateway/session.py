@@ -192,7 +192,8 @@ class Session:
             record = None
             if under_way is None:  # otherwise it is beside the call that is under way: a transcript, another response
                 record, self._record = self._record, None
-            (record or await self._next()).end_as_answered(item)
+            record = record or await self._next()
+            record.end_as_answered(self._rest(record, item))
         if under_way is None:
             return
         if self._record is None:
@@ -251,4 +252,12 @@ class Session:
             record.end("ok", NOTHING_READ)
             return
         reading = self._tools.guard("stream_unread", turns.under_way) or NOTHING_READ
+        reading = self._rest(record, reading)
         record.end(status, reading, error_type=None if status == "cancelled" else error_type, estimate=True)
+
+    def _rest(self, record: Record, told: Reading) -> Reading:
+        """What other connections to the same session were not counted with."""
+        flavour, counted = self._flavour, self._tools.counted_seconds
+        if flavour is None:
+            return told
+        return self._tools.guard("stream_unread", counted.rest, record.call.provider, flavour, told) or told

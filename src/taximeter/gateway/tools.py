@@ -9,6 +9,7 @@ from taximeter.clock import Clock
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.event import UsageEvent
 from taximeter.extract import Jobs
+from taximeter.extract.openai_live import CountedSeconds
 from taximeter.gateway.admission import Admission
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.identities import Identities
@@ -34,3 +35,4 @@ class Tools:
     counted: Counted
     admission: Admission | None = None
     jobs: Jobs = field(default_factory=Jobs)
+    counted_seconds: CountedSeconds = field(default_factory=CountedSeconds)
