@@ -22,6 +22,7 @@ from replay import Written
 import taximeter
 from taximeter.sdk.instruments import litellm as litellm_instrument
 from taximeter.sdk.instruments import uninstrument_all
+from taximeter.sdk.instruments.frameworks import CHAT, Watched
 from taximeter.sdk.yielding import Watch, counted, watching
 from taximeter.simulator.ledger import COUNTED
 from taximeter.simulator.running import RunningSimulator
@@ -193,6 +194,8 @@ class BadRequestError(Exception):
 
 
 class LiteLlmAnswer:
+    _response_ms: float | None = None
+
     def __init__(self, **hidden: Any) -> None:
         self._hidden_params = hidden
 
@@ -213,7 +216,9 @@ def provider_of(model: str, **_: Any) -> tuple[str, str]:
 def litellm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     def completion(model: str, messages: Any = None, **kwargs: Any) -> Any:
         provider_of(model)
-        return LiteLlmAnswer(**kwargs.get("hidden", {}))
+        answer = LiteLlmAnswer(**kwargs.get("hidden", {}))
+        answer._response_ms = kwargs.get("took_ms")
+        return answer
 
     def responses(input: str, model: str, **_: Any) -> Any:  # noqa: A002 - as the library calls it
         return completion(model, input)
@@ -260,6 +265,22 @@ def test_what_litellm_has_in_its_cache_is_no_call_again(litellm: Any, written: W
         litellm.completion("anthropic/claude-sonnet-5", SAID, hidden=hidden)
     assert [event["status"] for event in written.events] == ["ok", "cached", "cached"]
     assert {event["input_tokens"] for event in written.events} == {11}
+
+
+def test_embeddings_of_which_litellm_has_a_part_in_its_cache_are_a_call(litellm: Any, written: Written) -> None:
+    for took_ms in (None, 31.5):
+        litellm.completion("cohere/embed-v4", SAID, hidden={"cache_hit": True}, took_ms=took_ms)
+    assert [event["status"] for event in written.events] == ["cached", "ok"]
+
+
+def test_a_stream_out_of_a_cache_that_is_left_is_free_as_well(written: Written) -> None:
+    watched = Watched("cohere", CHAT, {"model": "command-a", "messages": SAID, "stream": True})
+    watched.from_cache()
+    watched.begins_to_stream()
+    watched.took({"choices": [{"index": 0, "delta": {"content": "some"}}]})
+    watched.let_go()
+    watched.exhausted()
+    assert [event["status"] for event in written.events] == ["cached"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import cohere
 import groq
 import httpx
 import ollama
+import openai
 import pytest
 from botocore.config import Config
 from google import genai
@@ -274,3 +275,43 @@ def test_what_the_provider_adds_by_itself_is_refused_under_a_hard_limit(
     with gemini(provider.url) as client, pytest.raises(taximeter.LimitExceeded, match=r"no upper bound.*googleSearch"):
         client.models.generate_content(model="gemini-2.0-flash", contents="Hi", config=searching)
     assert provider.requests == []
+
+
+def begin_a_batch_at_openai(url: str) -> None:
+    with taximeter.instrument(openai.OpenAI(base_url=url, api_key="k", max_retries=0)) as client:
+        client.batches.create(completion_window="24h", endpoint="/v1/responses", input_file_id="file_1")
+
+
+def begin_a_video_at_openai(url: str) -> None:
+    with taximeter.instrument(openai.OpenAI(base_url=url, api_key="k", max_retries=0)) as client:
+        client.videos.create(prompt="a cat", model="sora-2")
+
+
+def begin_a_batch_at_gemini(url: str) -> None:
+    asked: Any = [{"contents": [{"parts": [{"text": "Hi"}]}]}]
+    with gemini(url) as client:
+        client.batches.create(model="gemini-2.0-flash", src=asked)
+
+
+LATER = [begin_a_batch_at_openai, begin_a_video_at_openai, begin_a_batch_at_gemini]
+
+
+@pytest.mark.parametrize("begin", LATER)
+def test_what_is_charged_for_later_is_refused_under_a_hard_limit(
+    begin: Callable[[str], None], provider: Provider, limited: Callable[..., Written]
+) -> None:
+    written = limited()
+    with pytest.raises(taximeter.LimitExceeded, match="charged for later"):
+        begin(provider.url)
+    assert provider.requests == []
+    assert [event["status"] for event in written.events] == ["refused"]
+
+
+@pytest.mark.parametrize("begin", [begin_a_batch_at_openai, begin_a_batch_at_gemini])
+def test_under_a_soft_one_it_goes_and_costs_nothing(
+    begin: Callable[[str], None], provider: Provider, limited: Callable[..., Written]
+) -> None:
+    written = limited(mode="soft")
+    begin(provider.url)
+    (event,) = written.events
+    assert (event["status"], event["not_billed"]) == ("ok", True)

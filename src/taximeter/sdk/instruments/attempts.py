@@ -159,18 +159,22 @@ def sent(kind: str, method: str, path: str, body: object, host: Host, rewrite: R
     """The call that a request makes, noted as begun unless it has to be admitted first; None when it is not
     one that is metered."""
     flavour = flavour_for(kind, method, path)
-    if flavour is None or not (flavour.billed or flavour.begins_job):
+    if flavour is None:
         return None
     meter = meters.meter()
+    costs = flavour.billed or flavour.charged_later
+    limiter = meter.limiter if costs and not host.through_gateway else None
+    if limiter is None and not (flavour.billed or flavour.begins_job):
+        return None
     payload = body if isinstance(body, Mapping) else {}
     call = Call(meter, flavour, payload, host)
     base = meter.settings.base
     headers = headers_for(call.event_id, call.attribution.over(base)) if host.through_gateway else {}
     outgoing = Sent(call, flavour, headers, rewrite)
-    if meter.limiter is None or host.through_gateway or not (flavour.billed or flavour.charged_later):
+    if limiter is None:
         call.leave(meter)
     else:
-        outgoing.limited = Limited(meter.limiter, ask_of(call, payload, base))
+        outgoing.limited = Limited(limiter, ask_of(call, payload, base))
     return outgoing
 
 

@@ -121,4 +121,7 @@ class Watched:
         self._call.exhausted("cached" if self._cached else "ok")
 
     def let_go(self) -> None:
-        self._call.let_go()
+        if self._cached:
+            self.exhausted()
+        else:
+            self._call.let_go()

@@ -98,7 +98,7 @@ def _secret(*names: str) -> str | None:
 def _done(watched: Watched, result: Any) -> None:
     if not watched.over():
         return
-    if _out_of_a_cache(result):
+    if GUARD.run("answer", _out_of_a_cache, result):
         watched.from_cache()
     cls: Any = type(result)
     if hasattr(cls, "__next__") or hasattr(cls, "__anext__"):
@@ -110,10 +110,12 @@ def _done(watched: Watched, result: Any) -> None:
 
 
 def _out_of_a_cache(result: Any) -> bool:
-    """The library names the key under which it found an answer; a stream has a provider of its own then."""
+    """The library names the key under which it found an answer; a stream has a provider of its own then. Of embeddings
+    of which it had a part it says the same, and how long it took to get the others."""
     hidden = getattr(result, "_hidden_params", None) or {}
-    found = hidden.get("cache_hit") or hidden.get("cache_key")
-    return bool(found) or getattr(result, "custom_llm_provider", None) == "cached_response"
+    if hidden.get("cache_key") or getattr(result, "custom_llm_provider", None) == "cached_response":
+        return True
+    return bool(hidden.get("cache_hit")) and getattr(result, "_response_ms", None) is None
 
 
 def _raised(watched: Watched, error: BaseException, function: Any, args: Any, kwargs: Any) -> None:
