@@ -101,13 +101,82 @@ def test_a_response_that_has_told_or_will_tell_counts_nothing(
     assert written.lines == []
 
 
+CREATED = {"type": "response.created", "response": QUEUED}
+WRITES = {
+    "type": "response.output_text.delta",
+    "item_id": "m",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "word " * 80,
+}
+COMPLETED = {"type": "response.completed", "response": DONE}
+
+
+def streams(provider: Provider, *events: dict[str, Any]) -> None:
+    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    provider.answers = [Answer(body=body.encode(), content_type="text/event-stream")]
+
+
+def until_it_is_completed(stream: Any) -> None:
+    for event in stream:
+        if event.type == "response.completed":
+            break
+    stream.close()
+
+
+@pytest.mark.parametrize("read", [list, until_it_is_completed])
+def test_a_background_response_that_is_fetched_as_a_stream_counts_once(
+    read: Callable[[Any], object], provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        for end in (COMPLETED, {"type": "response.completed", "response": {**DONE, "background": False, "id": "r2"}}):
+            streams(provider, WRITES, end)
+            read(client.responses.retrieve("resp_1", stream=True, starting_after=1))
+        (event,) = written.events
+        says(provider, DONE)
+        client.responses.retrieve("resp_1")
+    assert written.events == [event]
+    assert (event["event_id"], event["output_tokens"]) == (usage_event_id("openai", "resp_1"), 900)
+    assert not event.get("usage_estimated")
+
+
+def test_a_stream_that_ends_before_it_tells_its_usage_is_not_free(
+    provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    queued = {**QUEUED, "background": False, "status": "in_progress"}
+    streams(provider, {**CREATED, "response": queued}, WRITES)
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        list(client.responses.create(model="gpt-5", input="why", stream=True))
+    (event,) = written.events
+    assert not event.get("not_billed")
+    assert (event["status"], event["output_tokens"], event["usage_estimated"]) == ("ok", 100, True)
+
+
+def left_behind(stream: Any) -> None:
+    next(stream)
+    next(stream)
+    stream.close()
+
+
+@pytest.mark.parametrize("read", [list, left_behind])
+def test_what_runs_in_the_background_and_lost_its_stream_is_told_by_the_answer_that_is_fetched(
+    read: Callable[[Any], object], provider: Provider, written: Written, client_for: ClientFor
+) -> None:
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        streams(provider, CREATED, WRITES, WRITES)
+        read(client.responses.create(model="o3-deep-research", input="why", background=True, stream=True))
+        says(provider, DONE)
+        client.responses.retrieve("resp_1")
+    asked, done = written.events
+    assert (asked["not_billed"], asked.get("output_tokens")) == (True, None)
+    assert done["output_tokens"] == 900
+
+
 def test_what_a_stream_has_told_is_not_counted_again(
     provider: Provider, written: Written, client_for: ClientFor
 ) -> None:
-    events = [{"type": "response.created", "response": QUEUED}, {"type": "response.completed", "response": DONE}]
-    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
     with taximeter.instrument(client_for("openai", provider.url)) as client:
-        provider.answers = [Answer(body=body.encode(), content_type="text/event-stream")]
+        streams(provider, CREATED, COMPLETED)
         list(client.responses.create(model="o3-deep-research", input="why", background=True, stream=True))
         says(provider, DONE)
         client.responses.retrieve("resp_1")
@@ -191,9 +260,11 @@ def result(number: int, **said: Any) -> str:
     return json.dumps({"custom_id": str(number), "result": {"type": "succeeded", "message": message, **said}})
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    ("asynchronous", "content_type"), [(False, "application/x-jsonl"), (True, "application/x-ndjson")]
+)
 def test_every_result_of_a_batch_of_anthropics_counts_once(
-    asynchronous: bool, provider: Provider, written: Written, client_for: ClientFor
+    asynchronous: bool, content_type: str, provider: Provider, written: Written, client_for: ClientFor
 ) -> None:
     path = "/v1/messages/batches/msgbatch_1/results"
     batch = {
@@ -207,7 +278,7 @@ def test_every_result_of_a_batch_of_anthropics_counts_once(
         "archived_at": None,
         "request_counts": {"processing": 0, "succeeded": 2, "errored": 0, "canceled": 0, "expired": 0},
     }
-    lines = Answer(body="\n".join([result(11), result(12)]).encode(), content_type="application/x-jsonl")
+    lines = Answer(body="\n".join([result(11), result(12)]).encode(), content_type=content_type)
     client = taximeter.instrument(client_for("anthropic", provider.url, asynchronous))
 
     async def read() -> None:
@@ -228,3 +299,15 @@ def test_every_result_of_a_batch_of_anthropics_counts_once(
     assert list(events) == [derived_id("usage", "anthropic", path, str(number)) for number in range(2)]
     assert [event["input_tokens"] for event in events.values()] == [11, 12]
     assert {event["service_tier"] for event in events.values()} == {"batch"}
+
+
+def test_pages_of_results_are_told_apart(provider: Provider, written: Written, client_for: ClientFor) -> None:
+    with taximeter.instrument(client_for("openai", provider.url)) as client:
+        for number, token in ((1, None), (2, "t"), (2, "t")):
+            usage = {"prompt_tokens": number, "completion_tokens": 1, "total_tokens": number + 1}
+            answer = {"id": f"c{number}", "model": "grok-4", "choices": [], "usage": usage}
+            says(provider, {"results": [{"batch_result": {"response": {"chat_get_completion": answer}}}]})
+            asked = {} if token is None else {"params": {"pagination_token": token}}
+            client.get("/batches/b1/results", cast_to=object, options=asked)
+    assert len({event["event_id"] for event in written.events}) == 2
+    assert [event["input_tokens"] for event in written.events] == [1, 2, 2]

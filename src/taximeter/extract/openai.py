@@ -125,7 +125,8 @@ def _request(operation: str, prompt_keys: tuple[str, ...], limit_keys: tuple[str
         if limit is None and key in body:
             limit = count(body[key])
     asks = "stream_options" in body and mapping(body["stream_options"]).get("include_usage") is True
-    return RequestFacts(operation, text(body.get("model")), body.get("stream") is True, limit, size, asks)
+    streams, background = body.get("stream") is True, body.get("background") is True
+    return RequestFacts(operation, text(body.get("model")), streams, limit, size, asks, background=background)
 
 
 read_chat_request: Final = partial(

@@ -25,6 +25,36 @@ def _fetch(operation: str) -> ReadRequest:
     return read_request
 
 
+# ── responses made in the background ─────────────────────────────────────────────────────────────────────────
+
+
+def read_background(status: int, payload: object) -> Reading:
+    """A response. One that was not made in the background told its usage in the answer to its POST, and tells nothing
+    here."""
+    reading = openai.read_responses_answer(status, payload)
+    return reading if mapping(payload).get("background") is True else replace(reading, finished=False)
+
+
+class BackgroundStream(openai.ResponsesStream):
+    """Its events, from wherever they are taken up again."""
+
+    def __init__(self, request: RequestFacts | None = None) -> None:
+        super().__init__(request)
+        self._background = False
+
+    def _take_response(self, kind: str, response: Payload) -> None:
+        super()._take_response(kind, response)
+        self._background = response.get("background") is True
+
+    def reading(self) -> Reading:
+        reading = super().reading()
+        return reading if self._background else replace(reading, finished=False)
+
+
+def _background_stream(request: RequestFacts | None) -> StreamState:
+    return BackgroundStream(request)
+
+
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -152,7 +182,14 @@ def _run_stream(request: RequestFacts | None) -> StreamState:
 # ── flavours ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _fetched: Final = partial(replace, gist=None, polled=True)
-RESPONSE: Final = _fetched(openai.RESPONSES, name="openai.responses.retrieve", read_request=_fetch("chat"))
+RESPONSE: Final = _fetched(
+    openai.RESPONSES,
+    name="openai.responses.retrieve",
+    read_request=_fetch("chat"),
+    read_body=read_background,
+    read_plain=None,
+    open_stream=_background_stream,
+)
 COMPLETION: Final = _fetched(openai.CHAT, name="openai.chat.retrieve", read_request=_fetch("chat"))
 BATCH: Final = Flavour(
     name="openai.batch", operation="chat", read_request=_fetch("chat"), read_body=read_batch, polled=True

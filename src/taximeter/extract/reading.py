@@ -21,6 +21,7 @@ class RequestFacts:
 
     `wanted` is what a job is asked for and its answer, fetched later, does not say again (`Flavour.begins_job`).
     `usage_id` is the job whose answer is fetched, where the body names it (see `Reading.usage_id`).
+    `background`: it goes on when nobody listens to its stream any more, and can be fetched when it has ended.
     """
 
     operation: str
@@ -31,6 +32,7 @@ class RequestFacts:
     asks_for_stream_usage: bool = False
     wanted: object = None
     usage_id: str | None = None
+    background: bool = False
 
 
 @fact(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ An answer that does not say what was asked for (`Flavour.begins_job`) is read wi
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -38,14 +37,9 @@ FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
 """Flavours of calls that can be fetched later and may have no other carrier: their ids are remembered."""
 
 _TOLD_BY_POST: Final = frozenset({"openai.chat.retrieve"})
-_TOLD_IN_BACKGROUND: Final = "openai.responses.retrieve"
-_BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true')
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 _LEAST_OF_A_VIDEO: Final = 1_024
 """Characters of base64 one after the other in which nothing is said: no name is so long."""
-
-_LONGEST_CUT: Final = 64
-"""Bytes of the mark of a background response that may stand in the chunk before."""
 
 
 def may_tell(flavour: Flavour) -> bool:
@@ -93,8 +87,6 @@ class Poll:
         self._reader: StreamReader | None = None
         self._unpack: Inflater | None = None
         self._body = bytearray()
-        self._seen = b""
-        self._background = flavour.name != _TOLD_IN_BACKGROUND
         self._may_hold_videos = flavour.read_job is not None
 
     def begin(self, content_type: str, encoding: bytes | None) -> bool:
@@ -111,9 +103,6 @@ class Poll:
         if self._reader is None:
             self._keep(data)
             return True
-        if not self._background:
-            self._seen = self._seen[-_LONGEST_CUT:] + data
-            self._background = _BACKGROUND.search(self._seen) is not None
         self._reader.feed(data)
         return True
 
@@ -131,12 +120,10 @@ class Poll:
             self._reader.end()
             told = self._reader.reading()
         else:
-            payload = read_json(bytes(self._body), None, self._limit_bytes)
-            told = self._flavour.read_answer(200, payload)
-            self._background = self._background or (isinstance(payload, dict) and payload.get("background") is True)
+            told = self._flavour.read_answer(200, read_json(bytes(self._body), None, self._limit_bytes))
         if self._flavour.several:
             return told if told.items else None
-        return told if self._background and self._flavour.tells(told) else None
+        return told if self._flavour.tells(told) else None
 
     def usage_id(self, told: Reading) -> str:
         """Under which id this usage is told, here and elsewhere."""

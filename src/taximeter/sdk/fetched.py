@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.core.event import UsageEvent, as_record
 from taximeter.core.ids import derived_id, usage_event_id
 from taximeter.core.members import encode
+from taximeter.core.usage import NOTHING_COUNTED
 from taximeter.extract import Flavour, Jobs, Reading, flavour_for
-from taximeter.extract.payload import mapping
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
 from taximeter.sdk.context import current
@@ -23,9 +24,6 @@ from taximeter.sdk.hosts import Host
 
 MOST_COUNTED: Final = 4_096
 """Jobs that are remembered to have their event; the oldest are forgotten first."""
-
-_TOLD_IN_BACKGROUND: Final = "openai.responses.retrieve"
-"""Of what is fetched here, only what was made in the background was not told by the answer to its POST."""
 
 _FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
 """Flavours of calls whose streams tell what can be fetched later as well."""
@@ -43,15 +41,15 @@ def begun(call: Call, payload: object) -> None:
 class Fetch:
     """A request for the answer of a job. Its ids are those of the gateway: whoever tells, it is the same event.
 
-    `path`: what it goes by where neither the answer nor `flavour` has an id for it.
+    `target`: its path and query, which it goes by where neither the answer nor `flavour` has an id for it.
     """
 
-    __slots__ = ("_flavour", "_host", "_path", "_request_model", "_so_far")
+    __slots__ = ("_flavour", "_host", "_request_model", "_so_far", "_target")
 
-    def __init__(self, flavour: Flavour, host: Host, path: str, request_model: str | None = None) -> None:
+    def __init__(self, flavour: Flavour, host: Host, target: str, request_model: str | None = None) -> None:
         self._flavour = flavour
         self._host = host
-        self._path = path
+        self._target = target
         self._request_model = request_model
         self._so_far = 0
 
@@ -60,19 +58,21 @@ class Fetch:
         told = self._flavour.read_answer(200, payload)
         if self._flavour.several:
             self.tells(told.items)
-            return
-        usage_id = told.usage_id or self._flavour.usage_id or told.response_id or self._path
+        else:
+            self.told(told)
+
+    def told(self, told: Reading) -> None:
+        """What the answer says of the one job that it is of."""
+        usage_id = told.usage_id or self._flavour.usage_id or told.response_id or self._target
         event_id = usage_event_id(self._host.provider, usage_id)
         if not self._flavour.tells(told) or event_id in _counted:
-            return
-        if self._flavour.name == _TOLD_IN_BACKGROUND and mapping(payload).get("background") is not True:
             return
         self._append(event_id, told)
         _note(event_id)
 
     def tells(self, items: Iterable[Reading]) -> None:
         """The next calls of an answer that has several."""
-        usage_id = self._flavour.usage_id or self._path
+        usage_id = self._flavour.usage_id or self._target
         for told in items:
             self._append(derived_id("usage", self._host.provider, usage_id, str(self._so_far)), told)
             self._so_far += 1
@@ -106,16 +106,23 @@ class Fetch:
         )
 
 
-def told_later(flavour: Flavour, reading: Reading) -> bool:
-    """Whether an answer is that of a call still under way (a background response, a run): what it costs is told by the
-    answer that is fetched when it has ended."""
-    under_way = not reading.finished and reading.response_id is not None and not reading.usage.known
-    return flavour.name in _FETCHED_AGAIN and under_way
+def told_later(call: Call, reading: Reading) -> bool:
+    """Whether what a call costs is told by the answer that is fetched when it has ended: its own answer says that it is
+    under way (a background response, a run), or it is a background response whose stream broke off."""
+    if reading.finished or reading.response_id is None or call.flavour.name not in _FETCHED_AGAIN:
+        return False
+    return call.facts.background if call.reader is not None else not reading.usage.known
+
+
+def of_what_is_told_later(reading: Reading) -> Reading:
+    """The reading of a call that is told later: of its own it costs nothing."""
+    return replace(reading, usage=NOTHING_COUNTED, output_characters=0, not_billed=True)
 
 
 def told_already(host: Host, flavour: Flavour, reading: Reading) -> None:
-    """A call has ended. What its stream told is not counted again when it is fetched."""
-    if flavour.name in _FETCHED_AGAIN and reading.response_id is not None and reading.usage.known:
+    """A call has ended. What its stream told, or what was estimated of it, is not counted again when it is fetched."""
+    known = reading.usage.known or reading.output_characters > 0
+    if flavour.name in _FETCHED_AGAIN and reading.response_id is not None and known:
         _note(usage_event_id(host.provider, reading.response_id))
 
 

@@ -14,15 +14,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from taximeter.sdk.call import Call
 from taximeter.sdk.guard import GUARD
 
 _TAP: Final = "_taximeter_tap"
 
 
-def install(call: Call, response: Any) -> None:
+class Listener(Protocol):
+    """Who is told of a body as it is read: a call, or a fetch."""
+
+    def took(self, piece: bytes, /) -> None: ...
+
+    def exhausted(self) -> None: ...
+
+    def let_go(self) -> None: ...
+
+    def failed(self, error: BaseException, /) -> None: ...
+
+
+def install(call: Listener, response: Any) -> None:
     """Follow the body of `response` from now on."""
     setattr(response, _TAP, _Tap(call))
     cls: Any = type(response)
@@ -35,7 +46,7 @@ class _Tap:
 
     __slots__ = ("call", "pulling")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Listener) -> None:
         self.call = call
         self.pulling = False
 

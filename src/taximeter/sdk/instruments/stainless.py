@@ -40,6 +40,7 @@ from taximeter.sdk.instruments.stainless_call import (
     unreadable,
     unreadable_with,
 )
+from taximeter.sdk.instruments.stainless_fetch import Fetching
 
 _MARK: Final = "_taximeter"
 _RETRY: Final = "_sleep_for_retry"
@@ -61,7 +62,7 @@ _COPIES: Final = ("copy", "with_options")
 _TAKEN_APART: Final = "__reduce_ex__"
 """What `copy.copy` asks an object for."""
 
-_in_flight: Final[ContextVar[Outgoing | None]] = ContextVar("taximeter_call", default=None)
+_in_flight: Final[ContextVar[Outgoing | Fetching | None]] = ContextVar("taximeter_call", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def _request(
     stream_cls: Any = None,
 ) -> Any:
     try:
-        outgoing = begin(dialect, client, own, options)
+        outgoing: Any = begin(dialect, client, own, options)
     except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
         GUARD.caught("begin", error)
         outgoing = None
@@ -234,7 +235,7 @@ async def _request_async(
     stream_cls: Any = None,
 ) -> Any:
     try:
-        outgoing = begin(dialect, client, own, options)
+        outgoing: Any = begin(dialect, client, own, options)
     except Exception as error:  # noqa: BLE001 - the guard's, without a frame of its own
         GUARD.caught("begin", error)
         outgoing = None
@@ -348,7 +349,7 @@ async def _retry_async(original: Any, args: Any, kwargs: Any) -> Any:
 def _tried(arguments: Mapping[str, Any]) -> Call | None:
     """The call of which an attempt has just failed, that attempt recorded; None when it is none of ours."""
     outgoing = _in_flight.get()
-    if outgoing is None:
+    if not isinstance(outgoing, Call):
         return None
     response = arguments["response"]
     error = sys.exc_info()[1] if response is None else None  # the library waits where it caught what went wrong

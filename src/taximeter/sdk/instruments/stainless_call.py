@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
@@ -15,10 +15,10 @@ from taximeter.core.event import Status
 from taximeter.extract import Flavour, Reading, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
-from taximeter.sdk.fetched import told_already, told_later
+from taximeter.sdk.fetched import of_what_is_told_later, told_already, told_later
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
-from taximeter.sdk.instruments.stainless_fetch import fetching
+from taximeter.sdk.instruments.stainless_fetch import Fetching, fetching
 from taximeter.sdk.limiting import Limited, ask_of
 from taximeter.sdk.parsed_once import payload_and_text
 from taximeter.sdk.tap import install
@@ -64,9 +64,11 @@ class Outgoing(Call):
     streams: bool
 
     def finish(self, status: Status, reading: Reading, error_type: str | None = None) -> None:
-        queued = status == "ok" and told_later(self.flavour, reading)
-        super().finish(status, replace(reading, not_billed=True) if queued else reading, error_type)
-        told_already(self.host, self.flavour, reading)
+        if told_later(self, reading):
+            super().finish(status, of_what_is_told_later(reading), error_type)
+        else:
+            super().finish(status, reading, error_type)
+            told_already(self.host, self.flavour, reading)
 
 
 _Kind: TypeAlias = tuple[meters.Meter, Any, str, str]
@@ -86,10 +88,9 @@ class _Known:
 # ── a call leaves ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def begin(dialect: Dialect, client: Any, own: Mapping[str, Any], options: Any) -> Any:
-    """The call that these options make (an `Outgoing`), noted as begun, or the `Fetching` of what an earlier one made;
-    None when it is neither. `own` is what the
-    client itself has, beside its class."""
+def begin(dialect: Dialect, client: Any, own: Mapping[str, Any], options: Any) -> Outgoing | Fetching | None:
+    """The call that these options make, noted as begun, or the fetch of what an earlier one made; None when it is
+    neither. `own` is what the client itself has, beside its class."""
     meter = meters.current or meters.meter()
     asked = vars(options)  # by itself each of them is looked for in the class first
     path = asked["url"] if dialect.path_of is None else dialect.path_of(options)
@@ -148,7 +149,9 @@ def _find_out(client: Any, dialect: Dialect, kind: _Kind) -> _Known:
     meter, _, path, method = kind
     host = _look_up(client, meter.settings.url, dialect.library)
     flavour = flavour_for(dialect.protocol, method, host.prefix + path)
-    known = _Known(kind, host, flavour if flavour is not None and flavour.billed else None)
+    limited = meter.limiter is not None and not host.through_gateway
+    metered = flavour is not None and (flavour.billed or (flavour.charged_later and limited))
+    known = _Known(kind, host, flavour if metered else None)
     setattr(client, _KNOWN, known)
     return known
 
@@ -217,7 +220,7 @@ def _too_old(client: Any) -> bool:
 # ── a call is answered ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def answered(outgoing: Outgoing, response: Any, retries_taken: Any) -> None:
+def answered(outgoing: Outgoing | Fetching, response: Any, retries_taken: Any) -> None:
     """A response is about to be processed."""
     http_status = response.status_code
     if http_status >= FIRST_ERROR_STATUS:
@@ -233,15 +236,15 @@ def answered(outgoing: Outgoing, response: Any, retries_taken: Any) -> None:
         install(outgoing, response)
 
 
-def answered_with(outgoing: Outgoing, arguments: Mapping[str, Any]) -> None:
+def answered_with(outgoing: Outgoing | Fetching, arguments: Mapping[str, Any]) -> None:
     answered(outgoing, arguments["response"], arguments.get("retries_taken", 0))
 
 
-def unreadable_with(outgoing: Outgoing, arguments: Mapping[str, Any]) -> None:
+def unreadable_with(outgoing: Outgoing | Fetching, arguments: Mapping[str, Any]) -> None:
     unreadable(outgoing, arguments["response"])
 
 
-def unreadable(outgoing: Outgoing, response: Any) -> None:
+def unreadable(outgoing: Outgoing | Fetching, response: Any) -> None:
     """`answered` failed, by a fault of ours. A refusal is raised or tried again in a moment, and told then."""
     if response.status_code < FIRST_ERROR_STATUS:
         outgoing.unreadable(response.status_code)

@@ -7,7 +7,7 @@ It goes through the patches in the place of a call and is none: nothing begins, 
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from taximeter.extract import Flavour, StreamReader, flavour_for
 from taximeter.sdk.call import LONGEST_BODY_BYTES
@@ -23,11 +23,12 @@ def fetching(kind: str, host: Host, method: str, path: str, options: Any) -> Fet
     """The fetch that a request is; None when it is none, or our own gateway counts what it tells."""
     if host.through_gateway:
         return None
-    path = urlsplit(host.prefix + path).path
-    flavour = flavour_for(kind, method, path, polled=True)
+    asked = urlsplit(host.prefix + path)
+    flavour = flavour_for(kind, method, asked.path, polled=True)
     if flavour is None or not flavour.polled or flavour.name in _TOLD_ELSEWHERE:
         return None
-    return Fetching(flavour, Fetch(flavour, host, path), options)
+    query = "&".join(part for part in (asked.query, urlencode(options.params)) if part)
+    return Fetching(flavour, Fetch(flavour, host, f"{asked.path}?{query}" if query else asked.path), options)
 
 
 class Fetching:
@@ -56,7 +57,8 @@ class Fetching:
         self.exhausted()
 
     def follow(self, content_type: str) -> None:
-        if self._flavour.several and "json" not in content_type.replace("jsonl", ""):
+        of_lines = self._flavour.several and "application/json" not in content_type
+        if of_lines or self._flavour.streams(content_type):
             self._reader = self._flavour.stream()
 
     def took(self, chunk: bytes) -> None:
@@ -69,15 +71,15 @@ class Fetching:
     def exhausted(self) -> None:
         if self._reader is None:
             self._fetch.answered(parsed(bytes(self._body)))
-        else:
-            self._reader.end()
-            self._fetch.tells(self._reader.take_items())
+            return
+        self._reader.end()
+        self._fetch.tells(self._reader.take_items())
+        self.let_go()
 
     def let_go(self) -> None:
-        """What was read of a file of results is told; the rest will be when somebody reads it."""
-
-    def tried(self, _response: Any, _error: BaseException | None) -> bool:
-        return False
+        """What was read is told; the rest will be when somebody reads it."""
+        if self._reader is not None and not self._flavour.several:
+            self._fetch.told(self._reader.reading())
 
     def failed(self, _error: BaseException) -> None:
         pass
