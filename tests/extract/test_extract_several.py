@@ -67,10 +67,13 @@ def test_a_response_keeps_its_id_from_the_first_answer_to_the_last_poll() -> Non
     post = flavour_for("openai", "POST", "/v1/responses")
     assert post is not None
     queued = post.read_answer(200, {"id": "resp_1", "status": "queued", "usage": None})
-    body = {"id": "resp_1", "status": "completed", "usage": {"input_tokens": 3, "output_tokens": 2}}
-    done = polled("openai", "/v1/responses/resp_1").read_answer(200, body)
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    body = {"id": "resp_1", "status": "completed", "background": True, "usage": usage}
+    poll = polled("openai", "/v1/responses/resp_1")
+    done = poll.read_answer(200, body)
     assert (queued.finished, queued.response_id, done.finished, done.response_id) == (False, "resp_1", True, "resp_1")
     assert done.usage == COUNTED
+    assert not poll.tells(poll.read_answer(200, {**body, "background": False})), "the answer to its POST told it"
 
 
 RESEARCH = {
