@@ -9,7 +9,7 @@ from typing import Final
 from taximeter.core.usage import Usage
 from taximeter.extract import gemini
 from taximeter.extract.counts import believable
-from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
+from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, read_nothing, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
@@ -195,10 +195,6 @@ def _live_stream(request: RequestFacts | None) -> StreamState:
     return LiveSession(request)
 
 
-def _read_nothing(_: int, __: object) -> Reading:
-    return NOTHING_READ
-
-
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -258,7 +254,7 @@ LIVE: Final = Flavour(
     name="gemini.live",
     operation="realtime",
     read_request=read_live_request,
-    read_body=_read_nothing,
+    read_body=read_nothing,
     open_stream=_live_stream,
     open_framing=LineFraming,
     streamed_as=JSON_LINES,

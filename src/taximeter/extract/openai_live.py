@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final, Self
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage
-from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
+from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, read_nothing, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.openai import ResponsesStream, read_decisions_answer
 from taximeter.extract.payload import Payload, mapping, text, usd
@@ -165,15 +165,11 @@ def _stream(request: RequestFacts | None) -> StreamState:
     return LiveSession(request)
 
 
-def _read_nothing(_: int, __: object) -> Reading:
-    return NOTHING_READ
-
-
 LIVE: Final = Flavour(
     name="openai.live",
     operation="realtime",
     read_request=read_request,
-    read_body=_read_nothing,
+    read_body=read_nothing,
     open_stream=_stream,
     open_framing=LineFraming,
     streamed_as=JSON_LINES,

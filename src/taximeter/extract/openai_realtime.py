@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from taximeter.extract import openai_media
-from taximeter.extract.flavour import JSON_LINES, Flavour, free, route
+from taximeter.extract.flavour import JSON_LINES, Flavour, free, read_nothing, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.openai import usage_in
 from taximeter.extract.payload import Payload, mapping, text
@@ -109,15 +109,11 @@ def _stream(request: RequestFacts | None) -> StreamState:
     return Session(request)
 
 
-def _read_nothing(_: int, __: object) -> Reading:
-    return NOTHING_READ
-
-
 REALTIME: Final = Flavour(
     name="openai.realtime",
     operation="realtime",
     read_request=read_request,
-    read_body=_read_nothing,
+    read_body=read_nothing,
     open_stream=_stream,
     open_framing=LineFraming,
     streamed_as=JSON_LINES,
