@@ -196,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each N times, show the medians")
     of_gateway = parser.add_argument_group("gateway")
     of_gateway.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
-    of_gateway.add_argument("--idle-streams", type=int, default=200, help="streams held open for the memory of one")
+    of_gateway.add_argument(
+        "--idle-streams", type=int, default=300, help="streams held open for the memory of one, and as many before"
+    )
     of_gateway.add_argument("--without-litellm", action="store_true", help="it takes long to install and to measure")
     of_sdk = parser.add_argument_group("sdk")
     of_sdk.add_argument("--rounds", type=int, default=40)

@@ -195,14 +195,17 @@ def measured(name: str, folder: Path, pid: int, port: int, args: argparse.Namesp
 
 
 def idle_stream_bytes(pid: int, port: int, paths: Paths, number: int) -> float:
-    """Memory of one stream that has begun and waits."""
+    """Memory of one stream that has begun and waits. As many others are opened before and stay: they take what was
+    freed when the proxy had started."""
     body = json.dumps({**REQUEST, "model": paths.paced_model, "stream": True, "user": "stall"}).encode()
     lines = [f"{name}: {value}" for name, value in HEADERS.items()]
     first = [f"POST {paths.paced} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}"]
     request = "\r\n".join([*first, *lines, "", ""]).encode() + body
-    before = resident_bytes(pid)
+    before = 0
     with contextlib.ExitStack() as streams:
-        for _ in range(number):
+        for place in range(2 * number):
+            if place == number:
+                before = resident_bytes(pid)
             stream = streams.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             stream.sendall(request)
             while b"data: " not in stream.recv(65536):
@@ -354,7 +357,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
     parser.add_argument(
-        "--idle-streams", type=int, default=200, help="streams held open for the memory of one; 0: none"
+        "--idle-streams",
+        type=int,
+        default=300,
+        help="streams held open for the memory of one, and as many before; 0: none",
     )
     parser.add_argument("--litellm", action="store_true", help="measure LiteLLM too, installing it when needed")
     parser.add_argument("--litellm-python", type=Path, help="the Python of an environment that has litellm[proxy]")

@@ -48,6 +48,10 @@ class Waiting:
         stage.head(200, [("content-type", "application/json"), ("content-length", str(len(ANSWER)))])
         stage.writer.write(ANSWER)
 
+    async def whole_at_once(self, stage: Stage) -> None:
+        self.go_on.set()
+        await self.whole(stage)
+
     async def endless(self, stage: Stage) -> None:
         stage.head(200, SSE_HEADERS)
         try:
@@ -118,6 +122,20 @@ def test_draining_ends_in_time() -> None:
         event = rig.log.wait_for(1)[0]
         assert provider.left.wait(WAIT_SECONDS)
     assert (event["status"], event["usage_estimated"], event["output_tokens"]) == ("cancelled", True, 3)
+
+
+def test_what_nobody_waits_for_takes_half_of_the_connections_at_most_and_the_oldest_gives_way() -> None:
+    first, second = Waiting(), Waiting()
+    with running(GatewaySettings(connections_max=2)) as rig, hung_up(rig, first.stream, ASKED, until=TEXT):
+        wait_until_noticed(rig)
+        with hung_up(rig, second.stream, ASKED, until=TEXT):
+            assert first.left.wait(WAIT_SECONDS)
+            rig.plays(Waiting().whole_at_once)
+            assert rig.ask(CHAT, {"model": "m"}).status == 200
+            second.go_on.set()
+            events = rig.log.wait_for(3)
+    told = [(event["status"], event["output_tokens"], event.get("usage_estimated", False)) for event in events]
+    assert told == [("cancelled", 3, True), ("ok", 500, False), ("cancelled", 500, False)]
 
 
 def test_draining_ends_at_its_bound_of_bytes() -> None:

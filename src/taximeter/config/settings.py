@@ -260,7 +260,10 @@ class GatewaySettings(Section):
         "anyway and its usage arrives last; `cancel` drops it and estimates the usage.",
     )
     drain_timeout_seconds: float = Field(
-        default=120.0, gt=0, description="Longest time an answer is drained after its client hung up."
+        default=120.0,
+        gt=0,
+        description="Longest time an answer is drained after its client hung up. Drained answers take half of the "
+        "connections to a provider at most; where they would take more, the oldest is dropped and estimated.",
     )
     drain_limit_bytes: int = Field(
         default=64 * MEBIBYTE, gt=0, description="Most that is drained of an answer after its client hung up."

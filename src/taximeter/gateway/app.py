@@ -16,6 +16,7 @@ from taximeter.gateway.call import Call
 from taximeter.gateway.client import Client, ClientGone, Receive, Scope, Send
 from taximeter.gateway.delivery import COST_HEADER
 from taximeter.gateway.departure import attempt, new_call
+from taximeter.gateway.draining import Draining
 from taximeter.gateway.exchange import EVENT_ID_HEADER, Exchange
 from taximeter.gateway.garbage import SmallSteps
 from taximeter.gateway.guard import Guard
@@ -80,9 +81,17 @@ class Gateway:
         self._clock = clock
         self._upstream = upstream or _way(self._mounts.speak_http2, settings.upstream())
         self._sockets = sockets or WebSockets(settings.upstream())
-        identities = Identities(recorder.new_event_id, clock.now_us(), known_ids)
         self._tools = Tools(
-            self._upstream, recorder, price, clock, settings, self._guard, identities, Counted(known_answers), admission
+            self._upstream,
+            recorder,
+            price,
+            clock,
+            settings,
+            self._guard,
+            Identities(recorder.new_event_id, clock.now_us(), known_ids),
+            Counted(known_answers),
+            Draining(settings.drain_timeout_seconds, settings.connections_max),
+            admission,
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -45,10 +46,11 @@ class Exchange:
         "_attempt",
         "_client",
         "_delivery",
+        "_drained",
+        "_origin",
         "_record",
         "_stopping",
         "_task",
-        "_timer",
         "_tools",
         "_tries",
     )
@@ -66,11 +68,12 @@ class Exchange:
         self._client = client
         self._attempt: Attempt | None = attempt
         self._record = attempt.record
+        self._origin = attempt.mount.origin
         self._delivery = Delivery(tools, client, attempt.mount, attempt.record, poll)
         self._answer: Answer | None = None
         self._stopping = False
         self._task: asyncio.Task[object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._drained: Callable[[], None] | None = None
 
     @property
     def event(self) -> UsageEvent | None:
@@ -97,8 +100,8 @@ class Exchange:
             self._task = None
             if self._answer is not None:
                 self._answer.close()
-            if self._timer is not None:
-                self._timer.cancel()
+            if self._drained is not None:
+                self._drained()
 
     # ── the caller hangs up ──────────────────────────────────────────────────────────────────────────────
 
@@ -109,8 +112,7 @@ class Exchange:
         elif not record.ended and settings.on_hangup == "cancel":
             self._stop()
         else:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(settings.drain_timeout_seconds, self._stop)
+            self._drained = self._tools.draining.begin(self._origin, self._stop)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -185,6 +187,7 @@ class Exchange:
         await asyncio.sleep(step.wait_seconds)
         self._attempt = attempt = await self._tries.attempt(step)
         self._record = attempt.record
+        self._origin = attempt.mount.origin
         self._delivery = Delivery(self._tools, self._client, attempt.mount, attempt.record, None)
 
     async def _sent(self) -> Answer:

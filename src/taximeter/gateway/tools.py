@@ -11,6 +11,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.extract import Jobs
 from taximeter.extract.openai_live import CountedSeconds
 from taximeter.gateway.admission import Admission
+from taximeter.gateway.draining import Draining
 from taximeter.gateway.guard import Guard
 from taximeter.gateway.identities import Identities
 from taximeter.gateway.polled import Counted
@@ -33,6 +34,7 @@ class Tools:
     guard: Guard
     identities: Identities
     counted: Counted
+    draining: Draining
     admission: Admission | None = None
     jobs: Jobs = field(default_factory=Jobs)
     counted_seconds: CountedSeconds = field(default_factory=CountedSeconds)
