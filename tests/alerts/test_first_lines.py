@@ -110,11 +110,11 @@ LINES: Mapping[str, tuple[Observation, str]] = {
         "CRITICAL A bound is crossed: feature chat, user ann, error_rate 0.5 in 10 minutes, rule burn",
     ),
     "limit_reached": (
-        of_crossing(crossing("threshold", 100, "hard", "ann")),
-        "CRITICAL A limit is reached: limit chat-daily, limited ann, $40.5 of $50",
+        of_crossing(crossing("threshold", 100, "hard", "ann"), {"user_id": "ann"}),
+        "CRITICAL A limit is reached: limit chat-daily, user ann, $40.5 of $50",
     ),
     "burn_rate": (
-        of_crossing(crossing("burn_fast", 0, "soft")),
+        of_crossing(crossing("burn_fast", 0, "soft"), {}),
         "CRITICAL A budget burns too fast: limit chat-daily, $40.5 of $50",
     ),
     "price_difference": (

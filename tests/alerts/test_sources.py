@@ -38,13 +38,15 @@ def crossing(kind: str, percent: int, mode: str, value: str = "") -> LimitCrossi
     ],
 )
 def test_a_crossed_limit_by_what_it_means(one: LimitCrossing, kind: str, severity: str) -> None:
-    observation = of_crossing(one)
+    observation = of_crossing(one, {})
     assert (observation.kind, observation.severity) == (kind, severity)
     assert "40.5 of 50 cost_usd" in observation.summary
 
 
 def test_many_who_reach_one_limit_are_told_apart_and_named() -> None:
-    first, second = (of_crossing(crossing("threshold", 100, "hard", value)) for value in ("u1", "u2"))
+    first, second = (
+        of_crossing(crossing("threshold", 100, "hard", value), {"user_id": value}) for value in ("u1", "u2")
+    )
     assert first.key != second.key
     assert "of u1" in first.summary
 

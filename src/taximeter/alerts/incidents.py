@@ -5,7 +5,8 @@ Two alerts belong together when they are of one family and name the same thing:
 - the family is what is in trouble: spending, or the meter itself. A failing database of ours raises many alerts and
   is one incident.
 - the thing named (the anchor) is the outermost of the labels `feature`, `model`, `team`, ... that an alert has: more
-  calls of a feature, dearer calls of it, and five hundred users of it at once are one incident.
+  calls of a feature, dearer calls of it, and five hundred users of it at once are one incident. Of a limit it is the
+  limit, with the team or tenant whose amount it is.
 
 When many incidents of a family would open within a few minutes, the cause is a common one: the later ones join the
 first. Alerts on the whole deployment join whatever is open, and whatever opens joins them.
@@ -25,8 +26,12 @@ from taximeter.core.ids import uuid7
 METER_KINDS: Final = frozenset({"pipeline_loss", "store_unavailable", "collector_lag", "delivery_failed", "job_failed"})
 """Kinds of trouble of the meter itself."""
 
-ANCHORS: Final = ("feature", "limit", "model", "team", "tenant", "api_key_id", "user_id", "environment", "provider")
+ANCHORS: Final = ("feature", "model", "team", "tenant", "api_key_id", "user_id", "environment", "provider")
 """Labels that can name an incident, the most telling first."""
+
+OWNERS: Final = ("team", "tenant")
+"""Labels that a limit's incident is named by beside the limit: each of them has an amount of its own, and people of its
+own who hear of it."""
 
 EVERYTHING: Final = "everything"
 
@@ -46,6 +51,8 @@ def anchor_of(alert: Alert) -> str:
     """The thing an alert is about: `feature=chat`."""
     if family_of(alert.kind) == "meter":
         return EVERYTHING
+    if "limit" in alert.labels:
+        return ",".join(f"{name}={alert.labels[name]}" for name in ("limit", *OWNERS) if name in alert.labels)
     for name in ANCHORS:
         if name in alert.labels:
             return f"{name}={alert.labels[name]}"
@@ -115,7 +122,7 @@ def _joined(incident: Incident, alert: Alert, placed: Collection[str]) -> Incide
     keys = kept if alert.key in kept else (*kept, alert.key)
     if incident.open:
         return replace(incident, alerts=keys)
-    return replace(incident, alerts=keys, resolved_at_us=None, acknowledged=None)
+    return replace(incident, alerts=keys, resolved_at_us=None, acknowledged=None, escalations=0)
 
 
 def _looked_over(incident: Incident, alerts: Alerts, now_us: int) -> Incident:

@@ -150,7 +150,7 @@ def title_of(alert: Alert) -> str:
     return ": ".join(part for part in (TITLES.get(alert.kind, alert.kind), ", ".join(said)) if part)
 
 
-_SAID_BY_THE_KIND: Final = frozenset({"trouble"})
+_SAID_BY_THE_KIND: Final = frozenset({"trouble", "percent"})
 
 
 def counted(number: int, thing: str) -> str:

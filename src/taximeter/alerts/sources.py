@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Protocol
 
-from taximeter.alerts.alert import Observation
+from taximeter.alerts.alert import Labels, Observation
 from taximeter.alerts.message import counted, dollars, short_name
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, observed
@@ -275,32 +275,38 @@ _BURNS: Final = frozenset({"burn_fast", "burn_slow"})
 
 @dataclass(frozen=True, slots=True)
 class Crossings:
-    """Limits of which a threshold was just crossed, or which are burnt too fast."""
+    """Limits of which a threshold was just crossed, or which are burnt too fast.
+
+    `whose` are the attributes of the calls that a crossing is about; None: its limit is gone.
+    """
 
     since: Callable[[int], Sequence[LimitCrossing]]
+    whose: Callable[[LimitCrossing], Labels | None] = lambda _crossing: {}
 
     @property
     def rules(self) -> Sequence[str]:
         return [LIMITS_RULE]
 
     def observe(self, now_us: int) -> list[Observation] | None:
-        return [of_crossing(one) for one in self.since(now_us - CROSSING_TOLD_US)]
+        crossed = ((one, self.whose(one)) for one in self.since(now_us - CROSSING_TOLD_US))
+        return [of_crossing(one, whose) for one, whose in crossed if whose is not None]
 
 
-def of_crossing(one: LimitCrossing) -> Observation:
+def of_crossing(one: LimitCrossing, whose: Labels) -> Observation:
+    """Each threshold is an alert of its own: that all is spent is told also where most of it has just been told."""
     full = one.kind not in _BURNS and one.percent >= 100
     kind = "burn_rate" if one.kind in _BURNS else "limit_reached" if full else "limit_warning"
     grave = (full and one.mode == "hard") or one.kind == "burn_fast"
     spent, amount = (shown_amount(one.measure, number) for number in (one.spent, one.amount))
     told = f"${spent} of ${amount}" if one.measure == "cost_usd" else f"{spent} of {amount} {one.measure}"
-    whose = f" of {one.value}" if one.value else ""
+    named = f" of {one.value}" if one.value else ""
     pace = ", and burns too fast to last" if kind == "burn_rate" else ""
     return Observation(
         rule=LIMITS_RULE,
         kind=kind,
-        labels={"limit": one.name, **({"limited": one.value} if one.value else {})},
+        labels={"limit": one.name, **({"percent": str(one.percent)} if one.percent else {}), **whose},
         severity="critical" if grave else "warning",
-        summary=f"limit {one.name}{whose}: {spent} of {amount} {one.measure} is spent{pace}",
+        summary=f"limit {one.name}{named}: {spent} of {amount} {one.measure} is spent{pace}",
         started_at_us=one.at_us,
         facts={"amount": told, "shown": [("Spent", told), ("Mode", one.mode)]},
     )

@@ -38,12 +38,18 @@ from taximeter.limits.verdict import (
     refusal,
     usual_of,
 )
+from taximeter.limits.window import FOREVER_US
 
 MOST_OPEN: Final = 50_000
 """Calls under way that are remembered, to be held again in counters that lost them."""
 
 PUT_OFF_US: Final = 2 * HOLD_US // 3
 """A hold of a call under way that would expire within so long is put off."""
+
+ALL_PERCENT: Final = 100
+
+LATE_US: Final = 15 * 60 * 1_000_000
+"""So long after its end thresholds of a window are told: events take some time to come."""
 
 MOST_QUEUES: Final = 10_000
 """Queues of limits that throttle, by window; beyond it those in which nobody waits are forgotten."""
@@ -139,6 +145,8 @@ class LimitGuard:
         if delay_seconds > LONGEST_THROTTLE_SECONDS:
             return refusal(over[0], ask.at_us, self._standing(over[0], ask.at_us), now_us, delay_seconds)
         verdict = Reservation(self.counters, self._rates, self.learnt, ask, ruled, now_us).verdict()
+        if isinstance(verdict, Refused) and verdict.used_up is not None:
+            self._look_at_used_up(verdict.used_up, ask.at_us, now_us)
         if isinstance(verdict, Admitted) and not verdict.repeated:
             verdict.delay_seconds = delay_seconds
             if len(self._open) >= MOST_OPEN:
@@ -380,21 +388,31 @@ class LimitGuard:
             if standing[0] >= one.first_told:
                 self._look(one, standing.spent, at_us, now_us)
 
-    def _look(self, ruled: Ruled, spent: int, at_us: int, now_us: int) -> None:
-        amount = ruled.limit.amount_of(ruled.value, now_us)
-        percent = spent * 100 // amount
-        if percent < ruled.limit.warn_at[0]:
+    def _look_at_used_up(self, ruled: Ruled, at_us: int, now_us: int) -> None:
+        """What is refused for its last part is used up, though it will never be spent to the last."""
+        if ruled.first_told == FOREVER_US:
             return
-        slot = _window_of(ruled, at_us)
-        told = self._told.get(slot, 0)
-        reached = [one for one in ruled.limit.warn_at if told < one <= percent]
-        if not reached:
+        told_once = told_once_for(ruled, at_us, ruled.limit.amount_of(ruled.value, now_us))
+        to_tell = max([one for one in ruled.limit.warn_at if one <= ALL_PERCENT], default=0)
+        if self._told.get(told_once, 0) < to_tell:
+            self._look(ruled, self._standing(ruled, at_us).spent, at_us, now_us, ALL_PERCENT)
+
+    def _look(self, ruled: Ruled, spent: int, at_us: int, now_us: int, at_least_percent: int = 0) -> None:
+        limit = ruled.limit
+        amount = limit.amount_of(ruled.value, now_us)
+        percent = max(spent * 100 // amount, at_least_percent)
+        if percent < limit.warn_at[0]:
+            return
+        window = told_once_for(ruled, at_us, amount)
+        told = self._told.get(window, 0)
+        reached = [one for one in limit.warn_at if told < one <= percent]
+        if not reached or _is_long_over(ruled, at_us, now_us):
             return
         if len(self._told) > 100_000:
             self._told.clear()
-        self._told[slot] = reached[-1]
+        self._told[window] = reached[-1]
         for one in reached:
-            self._crossed(Crossing(ruled.limit, ruled.value, slot, one, amount, spent, now_us))
+            self._crossed(Crossing(limit, ruled.value, window, one, amount, spent, now_us))
 
 
 def _bucket_of_stored(ruled: Ruled, at_us: int, now_us: int) -> Bucket:
@@ -423,9 +441,14 @@ def _exceeds(amounts: Amounts, admitted: Admitted) -> bool:
     return any(came_to[place] > held[place] for place in admitted.ruled.places_of_exact)
 
 
-def _window_of(ruled: Ruled, at_us: int) -> str:
-    """What a threshold is told once for: a window. Of a rolling one: a stretch of its length."""
+def told_once_for(ruled: Ruled, at_us: int, amount: int) -> str:
+    """What something is told once for: a window, of a rolling one a stretch of its length, and an amount."""
     bucket = ruled.bucket(at_us)
-    if bucket.step_us is None:
-        return bucket.slot
-    return f"{bucket.slot}{bucket.step_us // (ruled.limit.window.seconds * 1_000_000)}"
+    stretch = "" if bucket.step_us is None else bucket.step_us // (ruled.limit.window.seconds * 1_000_000)
+    return f"{bucket.slot}{stretch}|{amount}"
+
+
+def _is_long_over(ruled: Ruled, at_us: int, now_us: int) -> bool:
+    """Whether the window of an instant is: what is told of it late, by an import, concerns nobody any more."""
+    ended_us = ruled.resets_at(at_us)
+    return ended_us is not None and ended_us + LATE_US <= now_us

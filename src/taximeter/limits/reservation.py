@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from taximeter.limits.ahead import LEAST_TOKENS
@@ -229,7 +230,14 @@ class Reservation:
         fits_alone = self._affordable(standings, with_held=False) >= least
         ruled, standing = self._tightest(least, standings)
         refused = refusal(ruled, self._ask.at_us, standing, self._now_us, 1.0 if fits_alone else None)
-        return Wait(refused) if fits_alone else refused
+        if fits_alone:
+            return Wait(refused)
+        return replace(refused, used_up=ruled) if self._is_used_up(least, ruled, standing) else refused
+
+    def _is_used_up(self, least: int, ruled: Ruled, standing: Standing) -> bool:
+        """Whether most of an amount is spent, and not the call too large for all of it."""
+        cap = ruled.bucket(self._ask.at_us).cap or 0
+        return standing.spent * 2 >= cap and self._affordable_of(ruled, cap) >= least
 
     def _tightest(self, least: int, standings: Sequence[Standing]) -> tuple[Ruled, Standing]:
         """The limit that stands in the way: one that would even without what is held, if there is one."""

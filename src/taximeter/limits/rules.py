@@ -234,6 +234,14 @@ class Rules:
         return [one for _, one in sorted(self._met.copy().items())]
 
 
+def whose(limit: Limit, value: str) -> dict[str, str]:
+    """What all calls that spend an amount have in common: the attributes that the scope gives one value."""
+    names = limit.each
+    values = [part.replace("%2F", "/") for part in value.split("/")] if len(names) > 1 else [value]
+    common = {name: next(iter(among)) for name, among in limit.where if len(among) == 1}
+    return common | {name: one for name, one in zip(names, values, strict=False) if one}
+
+
 def value_of(limit: Limit, subject: Subject) -> str | None:
     """The value of `each` whose amount a subject spends ("" without `each`); None: the limit is not about it."""
     for name, values in limit.where:

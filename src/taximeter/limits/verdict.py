@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
 from taximeter.clock import rfc3339
@@ -149,11 +149,17 @@ class Refused:
     held: str | int | None = None
     resets_at: str | None = None
     retry_after_seconds: int = 1
+    used_up: Ruled | None = None
+    """The limit of which too little is left for such a call, though all of it would do."""
 
     def facts(self) -> dict[str, Any]:
         """Everything but the message, for machines."""
         names = ("reason", "limit", "scope", "measure", "window", "amount", "spent", "held", "resets_at")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def as_record(self) -> dict[str, Any]:
+        """What the SDK is told of it: all but `used_up`."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "used_up"}
 
 
 @dataclass(frozen=True, slots=True)

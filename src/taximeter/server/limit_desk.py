@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from taximeter.clock import Clock, rfc3339
@@ -15,8 +15,8 @@ from taximeter.errors import NotFoundError, PermissionDeniedError, StoreError, U
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.burn import Samples, burning, exhausts_at, per_hour
 from taximeter.limits.counters import Claim, Counters, CountersAway, Standing
-from taximeter.limits.guard import LimitGuard, Policy
-from taximeter.limits.rules import Ruled, Rules
+from taximeter.limits.guard import LimitGuard, Policy, told_once_for
+from taximeter.limits.rules import Ruled, Rules, whose
 from taximeter.limits.verdict import Crossing, HighestRates, Unseen, scope_of
 from taximeter.limits.window import FOREVER_US, span_at
 from taximeter.reports.limit_simulation import simulate
@@ -29,6 +29,9 @@ MOST_SHOWN: Final = 200
 
 MOST_SAMPLED: Final = 2_000
 """Buckets whose burn rate is followed."""
+
+LONGEST_WAIT_US: Final = 60 * 1_000_000
+"""How long a crossing may wait to be written down and be one of the moment when it was seen."""
 
 MOST_WAITING: Final = 10_000
 """Crossings, and calls unseen, that wait to be written down."""
@@ -234,7 +237,13 @@ class LimitDesk:
     def write_down(self) -> None:
         """Keep what was crossed, and what stays spent unseen. For a job; raises StoreError, and tries again then."""
         self._drained(self._unseen, self._book.note_unseen)
-        self._drained(self._crossings, self._book.note_crossings)
+        self._drained(self._crossings, self._keep_crossings)
+
+    def _keep_crossings(self, waiting: Sequence[LimitCrossing]) -> None:
+        """One that could not be kept for long is one of now, or nobody would be told of it."""
+        now_us = self._clock.now_us()
+        late_us = now_us - LONGEST_WAIT_US
+        self._book.note_crossings([replace(one, at_us=now_us) if one.at_us < late_us else one for one in waiting])
 
     def _drained(self, waiting: deque[Any], keep: Callable[[Sequence[Any]], object]) -> None:
         taken = [waiting.popleft() for _ in range(len(waiting))]
@@ -248,6 +257,11 @@ class LimitDesk:
     def crossings(self, since_us: int) -> list[LimitCrossing]:
         """Thresholds crossed since an instant, oldest first; each stands there once a window."""
         return self._book.crossings(since_us)
+
+    def whose(self, crossing: LimitCrossing) -> Mapping[str, str] | None:
+        """The attributes of the calls that a crossing is about; None: there is no such limit any more."""
+        limit = next((one.limit for one in self._defined if one.limit.name == crossing.name), None)
+        return None if limit is None else whose(limit, crossing.value)
 
     def sample(self) -> None:
         """Follow how fast limits are used up. For a job; raises CountersAway."""
@@ -263,7 +277,8 @@ class LimitDesk:
             amount = one.limit.amount_of(one.value, now_us)
             state = burning(samples, now_us, standing.spent, amount, length_us)
             if state is not None:
-                self._add_crossing(one.limit, one.value, slot, f"burn_{state}", 0, standing.spent)
+                window = told_once_for(one, now_us, amount)
+                self._add_crossing(one.limit, one.value, window, f"burn_{state}", 0, standing.spent)
         self._samples = followed
 
     # ── how they stand ─────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -89,9 +88,9 @@ def admit(wish: AdmissionWish, parts: TheParts, caller: Sender) -> Response:
 
 def _told(verdict: Verdict) -> dict[str, Any]:
     if isinstance(verdict, Wait):
-        return {"verdict": "wait", "refused": asdict(verdict.refused)}
+        return {"verdict": "wait", "refused": verdict.refused.as_record()}
     if isinstance(verdict, Refused):
-        return {"verdict": "refused", "refused": asdict(verdict)}
+        return {"verdict": "refused", "refused": verdict.as_record()}
     return {"verdict": "admitted", "allowance": verdict.allowance, "model": verdict.model}
 
 

@@ -66,7 +66,7 @@ class LimitBook(Versions):
         """Thresholds crossed since an instant, oldest first."""
         wanted = sa.select(LIMIT_CROSSINGS).where(LIMIT_CROSSINGS.c.at_us >= since_us)
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(LIMIT_CROSSINGS.c.at_us).limit(most))
+            rows = connection.execute(wanted.order_by(LIMIT_CROSSINGS.c.at_us, LIMIT_CROSSINGS.c.percent).limit(most))
             return [LimitCrossing(**{n: getattr(row, n) for n in LimitCrossing.__slots__}) for row in rows]
 
     def forget_users(self, gone: Gone) -> int:
