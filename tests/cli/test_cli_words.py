@@ -11,6 +11,7 @@ import pytest
 
 from taximeter.cli import app as cli
 from taximeter.cli.comparing import change
+from taximeter.cli.console import OUT, complain
 from taximeter.cli.logs import OneLine
 from taximeter.cli.options import filters, names
 from taximeter.cli.rendering import cell, columns_of, coverage_notes, csv_text, table, usd
@@ -218,3 +219,39 @@ def test_check_tells_mistakes_of_the_prices_beside_the_others(
     assert "server.port" in told
     assert "2 to mend" in told
     assert cli.run(["check", "x", "--config", "y"]) == 2
+
+
+NAMES_OF_CALLS = ["[/foo]", "/users/[id]", "[red]", "a:dog:b", "\\[x]"]
+
+
+def _shown(names: list[str]) -> str:
+    rows = [{"user_id": name, "calls": 1} for name in names]
+    with OUT.capture() as taken:
+        OUT.print(table(rows, {"calls": len(rows)}, title="of [/them]"))
+    return taken.get()
+
+
+@pytest.mark.parametrize("name", NAMES_OF_CALLS)
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(name: str) -> None:
+    assert name in _shown([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b]52;c;ZXZpbA==\x07", "␛]52;c;ZXZpbA==␇"),
+        ("\x1b[2J\x1b[31mred", "␛[2J␛[31mred"),
+        ("two\nlines\tand\rmore", "two␊lines␉and␍more"),
+        ("\x9b31m", "\N{REPLACEMENT CHARACTER}31m"),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe", "\N{REPLACEMENT CHARACTER}gnp.exe"),
+        ("пользователь 😀", "пользователь 😀"),
+    ],
+)
+def test_a_name_does_not_steer_the_terminal(name: str, shown: str) -> None:
+    assert shown in _shown([name])
+    assert shown in line({"started_at": "2026-11-20T09:30:00Z", "user_id": name, "status": "ok"})
+
+
+def test_an_error_that_repeats_a_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("there is no user \x1b[2J")
+    assert capsys.readouterr().err == "taximeter: there is no user ␛[2J\n"

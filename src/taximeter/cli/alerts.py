@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from taximeter.cli.console import OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, filters
@@ -262,22 +263,22 @@ def _incidents(found: Sequence[Mapping[str, Any]]) -> Table:
         )
         colour = _COLOURS.get(one["severity"], "")
         drawn.add_row(
-            one["incident_id"], f"[{colour}]{one['severity']}[/]", one["title"], minute(one["opened_at"]), state
+            one["incident_id"], Text(one["severity"], style=colour), one["title"], minute(one["opened_at"]), state
         )
     return drawn
 
 
 def _show(page: Mapping[str, Any], books: Mapping[str, Mapping[str, Any]]) -> None:
     incident = page["incident"]
-    OUT.print(f"[bold]{incident['severity'].upper()} {incident['title']}[/]", highlight=False)
-    OUT.print(f"since {minute(incident['opened_at'])} UTC, {len(incident['alerts'])} alerts\n", highlight=False)
+    OUT.print(f"{incident['severity'].upper()} {incident['title']}", style="bold")
+    OUT.print(f"since {minute(incident['opened_at'])} UTC, {len(incident['alerts'])} alerts\n")
     for alert in incident["alerts"][:10]:
-        OUT.print(f"· {alert['summary']} ({alert['state']})", markup=False, highlight=False)
+        OUT.print(f"· {alert['summary']} ({alert['state']})")
     facts = incident["alerts"][0]["facts"] if incident["alerts"] else {}
     for title, answer in facts.get("evidence") or []:
-        OUT.print(f"  {title}: {answer}", markup=False, highlight=False)
+        OUT.print(f"  {title}: {answer}")
     for mark in page["annotations"]:
-        OUT.print(f"  marked {minute(mark['at'])}: {mark['text']}", markup=False, highlight=False)
+        OUT.print(f"  marked {minute(mark['at'])}: {mark['text']}")
     if page["notifications"]:
         OUT.print(_letters(page["notifications"]))
     book = books.get(str(facts.get("runbook")))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from taximeter.cli.console import ERR, OUT, note, write
@@ -227,7 +226,7 @@ def _paper_table(answer: Mapping[str, Any]) -> Table:
             UNKNOWN if window is None else f"{window:,}" + (" (too small)" if line["exceeds_context_window"] else ""),
             line["price_checked_on"] or UNKNOWN,
         )
-        table.add_row(*(escape(fact) for fact in facts), *_amounts(line))
+        table.add_row(*facts, *_amounts(line))
     return table
 
 
@@ -266,10 +265,10 @@ def _show_history(answer: Mapping[str, Any]) -> None:
     monthly = answer["compared_per_month"]
     OUT.print(f"as of 30 days: {usd(monthly['what_if_cost_usd'])} instead of {usd(monthly['actual_cost_usd'])}")
     for reason, calls in answer["what_if"]["unpriced_reasons"].items():
-        ERR.print(f"{calls:,} calls would have no price: {reason}", style="yellow", markup=False)
+        ERR.print(f"{calls:,} calls would have no price: {reason}", style="yellow")
     if answer["actual"]["unpriced_calls"]:
         text = f"{answer['actual']['unpriced_calls']:,} calls have no price as they were, and are not compared"
-        ERR.print(text, style="yellow", markup=False)
+        ERR.print(text, style="yellow")
     for assumption in answer["assumptions"]:
         note(f"assumed: {assumption}")
 
@@ -281,7 +280,7 @@ def _history_table(answer: Mapping[str, Any]) -> Table:
     for column, footer in zip(HISTORY_COLUMNS, footers, strict=True):
         table.add_column(column, footer=footer, justify="left" if column == "model" else "right", no_wrap=True)
     for row in answer["by_model"]:
-        table.add_row(escape(f"{row['provider'] or UNKNOWN}/{row['model'] or UNKNOWN}"), *_compared(row))
+        table.add_row(f"{row['provider'] or UNKNOWN}/{row['model'] or UNKNOWN}", *_compared(row))
     return table
 
 

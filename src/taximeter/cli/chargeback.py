@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import DataOption, Tabular, UrlOption, WhereOption, filters, names, said_as
@@ -85,7 +86,7 @@ def _show(answer: Mapping[str, Any], format_: Tabular) -> None:
         OUT.print(_table(answer))
     if format_ is Tabular.table:
         for line in coverage_notes(answer["coverage"]):
-            ERR.print(line, style="yellow", markup=False)
+            ERR.print(line, style="yellow")
 
 
 def _table(answer: Mapping[str, Any]) -> Table:
@@ -100,8 +101,8 @@ def _table(answer: Mapping[str, Any]) -> Table:
     return drawn
 
 
-def _cell(column: str, row: Mapping[str, Any]) -> str:
+def _cell(column: str, row: Mapping[str, Any]) -> str | Text:
     value = row[column]
     if column == "amount_usd":
-        return f"[bold]${value}[/]"
+        return Text(f"${value}", style="bold")
     return f"{value:,}" if isinstance(value, int) else usd(value)

@@ -67,13 +67,13 @@ def _show(form: Form, place: str, mistakes: Sequence[Mistake]) -> None:
         write(json_text({"file": place, "mistakes": [asdict(mistake) for mistake in mistakes]}))
         return
     for mistake in mistakes:
-        ERR.print(str(mistake), markup=False, soft_wrap=True)
+        ERR.print(str(mistake), soft_wrap=True)
     if mistakes:
-        ERR.print(f"{len(mistakes)} to mend in {place}", markup=False, soft_wrap=True)
+        ERR.print(f"{len(mistakes)} to mend in {place}", soft_wrap=True)
 
 
 def _show_providers(loaded: Loaded) -> None:
-    OUT.print(f"{loaded.path or 'No file: the defaults'}: good", markup=False, soft_wrap=True)
+    OUT.print(f"{loaded.path or 'No file: the defaults'}: good", soft_wrap=True)
     for name, provider in loaded.settings.providers.items():
         key = "with a key" if provider.api_key else "no key here, clients bring their own"
-        OUT.print(f"  /{name}/  {provider.kind}  {provider.base_url}  ({key})", markup=False, soft_wrap=True)
+        OUT.print(f"  /{name}/  {provider.kind}  {provider.base_url}  ({key})", soft_wrap=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from taximeter.cli.console import OUT, write
 from taximeter.cli.options import ConfigOption, DataOption, Form, FormOption
@@ -53,7 +54,7 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("check", "state", "detail", header_style="bold")
     for finding in findings:
         colour = _COLOURS[finding.state]
-        table.add_row(finding.check, f"[{colour}]{finding.state}[/]", finding.detail.replace("[", "\\["))
+        table.add_row(finding.check, Text(finding.state, style=colour), finding.detail)
     return table
 
 

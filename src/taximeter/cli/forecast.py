@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, WhereOption, filters
@@ -39,14 +40,14 @@ def forecast(
 
 
 def _show(answer: Mapping[str, Any]) -> None:
-    OUT.print(f"spent since {_minute(answer['from'])}: [bold]{usd(answer['spent_usd'])}[/]", highlight=False)
+    OUT.print(Text.assemble(f"spent since {_minute(answer['from'])}: ", (usd(answer["spent_usd"]), "bold")))
     if answer["forecast_usd"] is None:
         note(f"No forecast yet: {answer['reason']}.")
         return
-    OUT.print(f"at its end, {_minute(answer['to'])}: [bold]{usd(answer['forecast_usd'])}[/]", highlight=False)
-    OUT.print(f"four times out of five between {usd(answer['low_usd'])} and {usd(answer['high_usd'])}", highlight=False)
+    OUT.print(Text.assemble(f"at its end, {_minute(answer['to'])}: ", (usd(answer["forecast_usd"]), "bold")))
+    OUT.print(f"four times out of five between {usd(answer['low_usd'])} and {usd(answer['high_usd'])}")
     if unpriced := answer["coverage"]["unpriced_calls"]:
-        ERR.print(f"{unpriced:,} calls without a price yet, not in these amounts", style="yellow", markup=False)
+        ERR.print(f"{unpriced:,} calls without a price yet, not in these amounts", style="yellow")
 
 
 def _minute(moment: str) -> str:

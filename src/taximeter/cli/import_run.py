@@ -248,18 +248,18 @@ def _largest(tally: Tally) -> list[Any]:
 def _show(tally: Tally, *, dry_run: bool) -> None:
     kinds = ", ".join(f"{registry.FORMATS[name].title}" for name in tally.files) or "nothing"
     fate = "would come" if dry_run else f"{tally.new:,} new, {tally.events - tally.new:,} already there"
-    OUT.print(f"{kinds}: {tally.events:,} events ({fate})", markup=False, soft_wrap=True)
+    OUT.print(f"{kinds}: {tally.events:,} events ({fate})", soft_wrap=True)
     if tally.events:
-        OUT.print(f"from {tally.first_at} to {tally.last_at}", markup=False, soft_wrap=True)
+        OUT.print(f"from {tally.first_at} to {tally.last_at}", soft_wrap=True)
         OUT.print(_models(tally))
     if tally.repeated:
         note(f"{tally.repeated:,} came several times in these files, and count once")
     for reason, count in tally.skipped.most_common():
         note(f"{count:,} left out: {reason}")
     for reason, count in tally.wrong.most_common():
-        ERR.print(f"{count:,} rejected: {reason}", style="yellow", markup=False, soft_wrap=True)
+        ERR.print(f"{count:,} rejected: {reason}", style="yellow", soft_wrap=True)
     for name, place, reason in tally.wrong_at[:REASONS_SHOWN]:
-        ERR.print(f"  {name}:{place}: {reason}", markup=False, soft_wrap=True)
+        ERR.print(f"  {name}:{place}: {reason}", soft_wrap=True)
 
 
 def _models(tally: Tally) -> Table:

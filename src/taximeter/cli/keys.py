@@ -75,7 +75,7 @@ def create(
     if form is Form.json:
         write(json_text({part: made[part] for part in ("id", "name", "scope", "key")}))
     else:
-        OUT.print(made["key"], markup=False, soft_wrap=True)
+        OUT.print(made["key"], soft_wrap=True)
         note(f"{made['scope']} key '{made['name']}', id {made['id']}. Keep it: it is not shown again.")
     return 0
 

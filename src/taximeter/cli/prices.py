@@ -88,9 +88,9 @@ def show(
 
 def _print_rates(about: dict[str, Any]) -> None:
     title = f"{about['provider'] or '?'}/{about['asked_model']} {about['tier'] or 'standard'} at {about['at']}"
-    OUT.print(title, style="bold", markup=False, soft_wrap=True)
+    OUT.print(title, style="bold", soft_wrap=True)
     if about["unpriced_reason"]:
-        OUT.print(f"  no price: {about['unpriced_reason']}", markup=False)
+        OUT.print(f"  no price: {about['unpriced_reason']}")
         return
     table = Table("rate", "USD", "per", "above", "layer", "rule", "checked", "source", header_style="bold")
     for row in about["rates"]:
@@ -220,14 +220,12 @@ def check(
         if form is Form.json:
             write(json_text({"file": str(file), "mistakes": [asdict(mistake) for mistake in error.mistakes]}))
         for mistake in error.mistakes if form is Form.table else ():
-            ERR.print(f"{file}: {mistake}", markup=False, soft_wrap=True)
+            ERR.print(f"{file}: {mistake}", soft_wrap=True)
         return 1
     if form is Form.json:
         write(json_text({"file": str(file), "mistakes": []}))
     else:
-        OUT.print(
-            f"{file}: good, {len(read.entries)} prices, {len(read.aliases)} aliases", markup=False, soft_wrap=True
-        )
+        OUT.print(f"{file}: good, {len(read.entries)} prices, {len(read.aliases)} aliases", soft_wrap=True)
     return 0
 
 
@@ -327,7 +325,7 @@ def _print_refresh(found: Refresh, *, taken: bool, unknown: list[str]) -> None:
     if taken:
         note("taken over: in use for calls from now on")
     elif not found.believable:
-        ERR.print("not taken over: look at these prices, then say --accept", markup=False, soft_wrap=True)
+        ERR.print("not taken over: look at these prices, then say --accept", soft_wrap=True)
 
 
 def _fetched(place: str) -> str:

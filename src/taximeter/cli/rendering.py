@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from taximeter.cli.console import one_line
+
 Row = Mapping[str, Any]
 
 CENTS: Final = 2
@@ -50,7 +52,7 @@ def cell(column: str, value: object) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.1%}" if column.endswith(SHARES) else f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(str(value))
 
 
 def columns_of(rows: Sequence[Row], totals: Row) -> list[str]:

@@ -166,7 +166,7 @@ def show(answer: dict[str, Any], format_: Format, asked: dict[str, Any], about: 
         OUT.print(table(rows, totals, title=_title(asked, about)))
         show_comparison(answer, asked)
         for line in coverage_notes(answer["coverage"]):
-            ERR.print(line, style="yellow", markup=False)
+            ERR.print(line, style="yellow")
         if any(row.get("other") for row in rows):
             shown = f"{asked['limit']:,} of {answer['groups']:,} groups and the others together."
             note(f"{shown} More: --limit N, --offset N, all: --format csv")

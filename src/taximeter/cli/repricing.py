@@ -59,7 +59,7 @@ def _performed(source: Source, request: Mapping[str, Any]) -> dict[str, Any]:
 def _show(run: Mapping[str, Any]) -> None:
     found = run["outcome"]
     if found.get("error"):
-        ERR.print(found["error"], markup=False, soft_wrap=True)
+        ERR.print(found["error"], soft_wrap=True)
         return
     if found["by"]:
         OUT.print(_differences(found))

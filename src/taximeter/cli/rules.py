@@ -96,8 +96,8 @@ def preview(
         return 0
     for one in answer["firings"]:
         until_told = "and still does" if one["to"] is None else f"until {minute(one['to'])}"
-        OUT.print(f"{minute(one['from'])} {one['severity']}, {until_told}", highlight=False, markup=False)
-        OUT.print(f"  {one['summary']}", highlight=False, markup=False, soft_wrap=True)
+        OUT.print(f"{minute(one['from'])} {one['severity']}, {until_told}")
+        OUT.print(f"  {one['summary']}", soft_wrap=True)
     looked = f"looked every {answer['step_seconds']} s from {minute(answer['from'])} to {minute(answer['to'])} UTC"
     note(f"It would have fired {answer['count']} times ({looked}).")
     return 0
@@ -128,8 +128,8 @@ def _show(answer: Mapping[str, Any]) -> None:
     for one in answer["findings"]:
         about = "" if one["excess_usd"] is None else f", {usd(one['excess_usd'])} more than expected"
         line = f"{minute(one['started_at'])} {one['severity']} {one['kind']}, {one['minutes']} minutes{about}"
-        OUT.print(line, highlight=False, markup=False)
-        OUT.print(f"  {one['summary']}", highlight=False, markup=False, soft_wrap=True)
+        OUT.print(line)
+        OUT.print(f"  {one['summary']}", soft_wrap=True)
     note(f"{len(answer['findings'])} findings, {answer['per_week']} a week.")
     for advice in answer["advice"]:
         note(advice)
@@ -166,7 +166,7 @@ def _tell(results: dict[str, list[str]]) -> None:
     for name, differences in results.items():
         note(f"{name}: {'goes as it is written' if not differences else 'goes otherwise'}")
         for difference in differences:
-            ERR.print(f"  {difference}", markup=False, style="red", soft_wrap=True)
+            ERR.print(f"  {difference}", style="red", soft_wrap=True)
     if not results:
         note("Rules, routes, channels and runbooks are good.")
 

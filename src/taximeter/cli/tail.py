@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from taximeter.cli.console import OUT, write
+from taximeter.cli.console import OUT, one_line, write
 from taximeter.cli.options import DataOption, Form, FormOption, OnceOption, UrlOption, WhereOption, filters
 from taximeter.cli.rendering import usd
 from taximeter.cli.sources import Source, open_source
@@ -54,7 +54,7 @@ def _print(events: Iterable[Mapping[str, Any]], form: Form) -> None:
         if form is Form.json:
             write(json.dumps(event, ensure_ascii=False))
         else:
-            OUT.print(line(event), markup=False, soft_wrap=True)
+            OUT.print(line(event), soft_wrap=True)
 
 
 def line(event: Mapping[str, Any]) -> str:
@@ -64,4 +64,5 @@ def line(event: Mapping[str, Any]) -> str:
     who = event.get("user_id") or "–"
     took = f"{event['duration_ms']:.0f} ms" if event.get("duration_ms") is not None else ""
     parts = [event["started_at"][11:19], f"{usd(event.get('cost_usd')):>11}", f"{tokens:>13}", f"{model:<28}"]
-    return "  ".join([*parts, f"{event.get('feature') or '–':<20}", f"{who:<14}", event["status"], took]).rstrip()
+    parts += [f"{event.get('feature') or '–':<20}", f"{who:<14}", event["status"], took]
+    return one_line("  ".join(parts).rstrip())

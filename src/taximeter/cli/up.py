@@ -79,7 +79,7 @@ def _serve(
 
 
 def _print(told: Announcement, settings: Settings, data: Path, role: str) -> None:
-    say = partial(OUT.print, markup=False, soft_wrap=True)
+    say = partial(OUT.print, soft_wrap=True)
     say(f"taximeter is running at {told.url}   (data in {data})")
     if role != "gateway":
         say(f"\n  Sign in   {told.sign_in_url}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from taximeter.cli.console import ERR, OUT, note, write
 from taximeter.cli.options import DataOption, Form, FormOption, UrlOption, WhereOption, filters, names
@@ -86,9 +87,9 @@ def _against(text: str) -> str | dict[str, str]:
 
 def _show(answer: Mapping[str, Any]) -> None:
     period, before = answer["period"], answer["against"]
-    OUT.print(f"{_span(period)}: [bold]{usd(answer['after_usd'])}[/]", highlight=False)
-    OUT.print(f"{_span(before)}: {usd(answer['before_usd'])}{_scaled(before)}", highlight=False)
-    OUT.print(f"change: [bold]{_signed(answer['change_usd'])}[/]{_percent(answer)}\n", highlight=False)
+    OUT.print(Text.assemble(f"{_span(period)}: ", (usd(answer["after_usd"]), "bold")))
+    OUT.print(f"{_span(before)}: {usd(answer['before_usd'])}{_scaled(before)}")
+    OUT.print(Text.assemble("change: ", (_signed(answer["change_usd"]), "bold"), f"{_percent(answer)}\n"))
     if not answer["factors"]:
         note("Nothing changed.")
         return
@@ -96,7 +97,7 @@ def _show(answer: Mapping[str, Any]) -> None:
     OUT.print(_people(answer["contributors"]))
     unpriced = answer["coverage"]["unpriced_calls"] + answer["coverage"]["unpriced_calls_before"]
     if unpriced:
-        ERR.print(f"{unpriced:,} calls without a price yet, not in these amounts", style="yellow", markup=False)
+        ERR.print(f"{unpriced:,} calls without a price yet, not in these amounts", style="yellow")
 
 
 def _span(span: Mapping[str, str]) -> str:
@@ -131,9 +132,9 @@ def _causes(factors: Sequence[Mapping[str, str]]) -> Table:
     return drawn
 
 
-def _bar(amount: Decimal, largest: Decimal) -> str:
+def _bar(amount: Decimal, largest: Decimal) -> Text:
     cells = max(1, round(abs(amount) / largest * BAR_CELLS))
-    return f"[red]{'█' * cells}[/]" if amount > 0 else f"[green]{'█' * cells}[/]"
+    return Text("█" * cells, style="red" if amount > 0 else "green")
 
 
 def _people(contributors: Sequence[Mapping[str, Any]]) -> Table:
