@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -63,6 +65,17 @@ def test_slack_blocks_are_valid_and_cannot_mention_anybody() -> None:
     for block in drawn:
         block.validate_json()
     assert "<!channel>" not in json.dumps([block.to_dict() for block in drawn])
+
+
+def test_an_address_that_is_too_long_for_slack_is_left_out_and_the_rest_is_told() -> None:
+    """Names of users come from the outside, and of one character of theirs an address has up to twelve."""
+    link = Link("See the calls", "https://meter.example/?user_id=" + "%E7%94%A8" * 512)
+    for links, shown in (([*OPENED.links, link], ["Open the incident"]), ([link], [])):
+        with vendor() as slack:
+            channel(kind="slack", webhook_url=slack.url).deliver(replace(OPENED, links=links), NOTIFICATION)
+        told = slack.bodies[0]["attachments"][0]["blocks"]
+        buttons = [one["text"]["text"] for block in told if block["type"] == "actions" for one in block["elements"]]
+        assert buttons == shown
 
 
 def test_slack_by_webhook_has_the_whole_story_in_its_first_line_and_a_colour() -> None:
@@ -260,15 +273,95 @@ class Mailbox:
         return self.answer
 
 
-def mail_settings(controller: Controller) -> dict[str, Any]:
+def mail_settings(controller: Controller, *to: str) -> dict[str, Any]:
     return {
         "kind": "email",
         "host": "127.0.0.1",
         "port": controller.port,
         "security": "none",
         "from": "m@a.example",
-        "to": ["o@a.example"],
+        "to": list(to) or ["o@a.example"],
     }
+
+
+class Doorkeeper(Mailbox):
+    """A mail server that answers addresses as it is told to, in turn, and says farewell in its own way."""
+
+    def __init__(self, told: dict[str, list[str]], farewell: str = "221 Bye") -> None:
+        super().__init__()
+        self.told, self.farewell = told, farewell
+        self.reached: list[list[str]] = []
+
+    async def handle_RCPT(  # noqa: N802 - its name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        answers = self.told.get(address, [])
+        answer = answers.pop(0) if answers else "250 OK"
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+        self.reached.append([str(one) for one in envelope.rcpt_tos])
+        return await super().handle_DATA(server, session, envelope)
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802 - its name
+        return self.farewell
+
+
+@contextmanager
+def doorkeeper(told: dict[str, list[str]], farewell: str = "221 Bye") -> Iterator[tuple[Doorkeeper, Controller]]:
+    keeper = Doorkeeper(told, farewell)
+    controller = Controller(keeper, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        yield keeper, controller
+    finally:
+        controller.stop()
+
+
+LATER, NEVER = "450 4.2.0 greylisted, try again", "550 5.1.1 no such user"
+
+
+def test_a_mail_server_that_takes_an_address_only_the_second_time_gets_it_a_second_time() -> None:
+    with doorkeeper({"o@a.example": [LATER]}) as (keeper, controller):
+        mail = channel(**mail_settings(controller))
+        with pytest.raises(DeliveryError, match=r"o@a\.example") as failed:
+            mail.deliver(OPENED, NOTIFICATION)
+        assert not failed.value.permanent
+        mail.deliver(OPENED, NOTIFICATION)
+        assert keeper.reached == [["o@a.example"]]
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [(LATER, False), (NEVER, True)])
+def test_that_one_of_two_addresses_is_refused_is_told_and_the_other_has_its_mail_once(
+    answer: str, permanent: bool
+) -> None:
+    with doorkeeper({"p@a.example": [answer, answer]}) as (keeper, controller):
+        mail = channel(**mail_settings(controller, "o@a.example", "p@a.example"))
+        for _ in range(2):
+            with pytest.raises(DeliveryError, match=r"refused p@a\.example") as failed:
+                mail.deliver(OPENED, NOTIFICATION)
+            assert failed.value.permanent is permanent
+        assert keeper.reached == [["o@a.example"]]
+        mail.deliver(OPENED, NOTIFICATION)
+        assert keeper.reached == [["o@a.example"], ["p@a.example"]]
+        mail.deliver(OPENED, NOTIFICATION + "0")
+        assert keeper.reached[2:] == [["o@a.example", "p@a.example"]], "the next one goes to both again"
+
+
+def test_a_mail_that_was_taken_is_delivered_however_its_server_says_farewell() -> None:
+    with doorkeeper({}, "421 closing") as (keeper, controller):
+        channel(**mail_settings(controller)).deliver(OPENED, NOTIFICATION)
+        assert len(keeper.mails) == 1
+
+
+def test_a_mail_server_without_what_the_settings_ask_for_will_never_do() -> None:
+    with doorkeeper({}) as (_keeper, controller):
+        settings = {**mail_settings(controller), "security": "starttls"}
+        with pytest.raises(DeliveryError, match="STARTTLS") as failed:
+            channel(**settings).deliver(OPENED, NOTIFICATION)
+    assert failed.value.permanent
 
 
 def test_mail_has_text_and_html_and_one_conversation_an_incident() -> None:

@@ -33,7 +33,7 @@ class Place:
     """A channel that fails as long as it is told to."""
 
     def __init__(self) -> None:
-        self.failure: DeliveryError | None = None
+        self.failure: Exception | None = None
         self.took: list[str] = []
         self.threads: list[str | None] = []
 
@@ -136,6 +136,20 @@ def test_what_a_service_will_never_take_is_dead_at_once_and_holds_up_nothing(rig
     rig.pass_seconds(1)
     assert [(one.notification_id, one.state) for one in rig.outbox.letters()] == [("n2", "delivered"), ("n1", "dead")]
     assert rig.delivery.counts == {("slack", "dead"): 1, ("slack", "delivered"): 1}
+
+
+def test_a_letter_that_cannot_even_be_laid_out_holds_up_no_other_and_is_tried_again(rig: Rig) -> None:
+    rig.post("n1", incident="broken")
+    rig.place.failure = ValueError("url attribute cannot exceed 3000 characters")
+    rig.pass_seconds(1)
+    rig.place.failure = None
+    rig.post("n2")
+    rig.pass_seconds(1)
+    assert rig.place.took == ["n2"]
+    [waiting] = rig.outbox.letters(state="waiting")
+    assert waiting.error == "ValueError: url attribute cannot exceed 3000 characters"
+    rig.pass_seconds(10)
+    assert rig.place.took == ["n2", "n1"]
 
 
 def test_after_a_day_a_letter_is_given_up_and_says_why(rig: Rig) -> None:

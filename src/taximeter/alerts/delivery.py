@@ -22,6 +22,7 @@ from taximeter.alerts.channels.port import Channel, DeliveryError
 from taximeter.alerts.message import DeedLink, Message
 from taximeter.alerts.states import SECOND_US
 from taximeter.clock import Clock
+from taximeter.errors import StoreError
 from taximeter.store.metadata import Letter
 
 FIRST_RETRY_US: Final = 5 * SECOND_US
@@ -84,6 +85,12 @@ class Delivery:
             receipt = channel.deliver(self._message(letter), letter.notification_id)
         except DeliveryError as error:
             self._failed(letter, error)
+            return False
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one letter that cannot be laid out must not silence its channel
+            _log.exception("%s: %s cannot be sent", letter.channel, letter.notification_id)
+            self._failed(letter, DeliveryError(f"{type(error).__name__}: {error}"))
             return False
         self.outbox.delivered(letter.notification_id, self.clock.now_us(), receipt)
         self._count(letter.channel, "delivered")

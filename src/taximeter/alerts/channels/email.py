@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -20,6 +21,15 @@ from taximeter.alerts.message import COLOURS, Message
 from taximeter.config.alerting import Written
 
 SUBJECT_CHARACTERS: Final = 200
+NEVER: Final = 500
+"""From this answer on a mail server will not take it later either (RFC 5321, 4.2.1)."""
+
+MOST_LEFT: Final = 1_000
+"""Notifications of which some addresses are left."""
+
+Refusals = Mapping[str, tuple[int, bytes]]
+"""Address → code and words of the answer."""
+
 CHART: Final = "chart@taximeter"
 """What the text of a mail calls its image."""
 
@@ -41,38 +51,73 @@ class EmailSettings(Written):
 class Email:
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
+        self._left: dict[str, list[str]] = {}
+        """By notification, the addresses that were refused when others were not: only they are tried again."""
 
     def deliver(self, message: Message, notification_id: str) -> None:
+        """A mail that one of its addresses was refused is not delivered: somebody has to hear of that."""
         mail = composed(message, notification_id, self._settings.sender, self._settings.to)
+        to = self._left.get(notification_id, self._settings.to)
+        refused = self._sent(mail, to)
+        if len(refused) < len(to):
+            self._left.pop(notification_id, None)
+        if refused:
+            if len(refused) < len(to):
+                self._leave(notification_id, list(refused))
+            permanent = all(code >= NEVER for code, _said in refused.values())
+            raise DeliveryError(f"the mail server refused {', '.join(refused)}", permanent=permanent)
+
+    def _leave(self, notification_id: str, addresses: list[str]) -> None:
+        if len(self._left) >= MOST_LEFT:
+            self._left.pop(next(iter(self._left)))
+        self._left[notification_id] = addresses
+
+    def _sent(self, mail: EmailMessage, to: Sequence[str]) -> Refusals:
+        """What was refused, by address. Raises DeliveryError."""
         try:
             with self._connected() as server:
-                server.send_message(mail)
+                return server.send_message(mail, to_addrs=to)
+        except smtplib.SMTPRecipientsRefused as error:
+            return error.recipients
         except smtplib.SMTPResponseException as error:
             said = (
                 error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
             )
             raise DeliveryError(
-                f"the mail server answered {error.smtp_code}: {said}", permanent=error.smtp_code >= 500
+                f"the mail server answered {error.smtp_code}: {said}", permanent=error.smtp_code >= NEVER
             ) from None
-        except smtplib.SMTPRecipientsRefused as error:
-            raise DeliveryError(f"the mail server refused {', '.join(error.recipients)}", permanent=True) from None
+        except smtplib.SMTPNotSupportedError as error:
+            raise DeliveryError(f"the mail server lacks what is asked for: {error}", permanent=True) from None
         except (OSError, smtplib.SMTPException) as error:
             raise DeliveryError(f"the mail server does not answer: {type(error).__name__}") from None
 
-    def _connected(self) -> smtplib.SMTP:
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        """Left without a word that could still fail: a mail that was taken is delivered."""
+        server = self._opened()
+        try:
+            self._introduced(server)
+            yield server
+        finally:
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+            server.close()
+
+    def _opened(self) -> smtplib.SMTP:
         settings = self._settings
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.host, settings.port, timeout=TIMEOUT_SECONDS, context=context
-            )
-        else:
-            server = smtplib.SMTP(settings.host, settings.port, timeout=TIMEOUT_SECONDS)
+        if settings.security != "tls":
+            return smtplib.SMTP(settings.host, settings.port, timeout=TIMEOUT_SECONDS)
+        return smtplib.SMTP_SSL(settings.host, settings.port, timeout=TIMEOUT_SECONDS, context=self._trusted())
+
+    def _introduced(self, server: smtplib.SMTP) -> None:
+        settings = self._settings
         if settings.security == "starttls":
-            server.starttls(context=context)
+            server.starttls(context=self._trusted())
         if settings.username is not None and settings.password is not None:
             server.login(settings.username, settings.password.get_secret_value())
-        return server
+
+    def _trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self._settings.ca_file)
 
 
 def composed(message: Message, notification_id: str, sender: str, to: list[str]) -> EmailMessage:

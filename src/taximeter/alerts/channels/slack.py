@@ -43,6 +43,9 @@ HEADER_CHARACTERS: Final = 150
 SECTION_CHARACTERS: Final = 2900
 """Slack refuses a header over 150 characters and a section over 3,000."""
 
+URL_CHARACTERS: Final = 3000
+"""A button with a longer address is refused, and all of its message."""
+
 SEEN_BY_ALL: Final = frozenset({"opened", "changed", "repeated", "escalated", "automated"})
 """What is told in the thread and in the channel too."""
 
@@ -219,8 +222,8 @@ def blocks(message: Message, *, buttons: bool = False) -> Iterator[Block]:
         )
     if message.action:
         yield _section(f"*Suggested:* {escaped(message.action)}")
-    if message.links or message.deeds:
-        yield ActionsBlock(elements=_actions(message, buttons=buttons))
+    if actions := _actions(message, buttons=buttons):
+        yield ActionsBlock(elements=actions)
     yield ContextBlock(elements=[MarkdownTextObject(text=escaped(_footer(message)))])
 
 
@@ -233,7 +236,8 @@ _ASKED: Final = {
 
 def _actions(message: Message, *, buttons: bool) -> list[ButtonElement]:
     pressed = [one for one in message.deeds if buttons and one.purpose in _ASKED]
-    links = [*(one for one in message.deeds if one not in pressed), *message.links]
+    led_to = (*(one for one in message.deeds if one not in pressed), *message.links)
+    links = [one for one in led_to if len(one.url) <= URL_CHARACTERS]
     return [
         *(_button(one) for one in pressed),
         *(ButtonElement(text=one.text, url=one.url, action_id=f"open-{number}") for number, one in enumerate(links)),
