@@ -962,6 +962,189 @@ PUBLISHED = {
         call("google-vertex", "gemini-embedding-001", "2026-11-01", tier="batch", i=1_000),
         usd((1_000, "0.12")),
     ),
+    # ── names that move from model to model, and models that stand in for retired ones ──────────────────────────────
+    "gemini's latest flash in spring 2026": (
+        call("google", "gemini-flash-latest", "2026-03-01", i=1_000, read=400, heard=100, o=1_000),
+        usd((500, "0.5"), (400, "0.05"), (100, "1"), (1_000, "3")),
+    ),
+    "gemini's latest flash in June 2026": (
+        call("google", "gemini-flash-latest", "2026-06-01", i=1_000, o=1_000),
+        usd((1_000, "1.5"), (1_000, "9")),
+    ),
+    "gemini's latest flash in July 2026, in a batch": (
+        call("google", "gemini-flash-latest", "2026-07-25", tier="batch", i=1_000, o=1_000),
+        usd((1_000, "0.75"), (1_000, "3.75")),
+    ),
+    "gemini's latest flash in August 2026": (
+        call("google", "gemini-flash-latest", "2026-08-20", i=1_000, o=1_000),
+        usd((1_000, "0.75"), (1_000, "3.75")),
+    ),
+    "gemini's latest flash-lite in February 2026": (
+        call("google", "gemini-flash-lite-latest", "2026-02-01", i=1_000, o=1_000),
+        usd((1_000, "0.1"), (1_000, "0.4")),
+    ),
+    "gemini's latest flash-lite in spring 2026": (
+        call("google-vertex", "gemini-flash-lite-latest", "2026-05-01", i=1_000, o=1_000),
+        usd((1_000, "0.25"), (1_000, "1.5")),
+    ),
+    "gemini's latest flash-lite in autumn 2026": (
+        call("google", "gemini-flash-lite-latest", "2026-10-01", i=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "2.5")),
+    ),
+    "gemini's latest pro in 2025": (
+        call("google", "gemini-pro-latest", "2025-12-01", i=1_000, o=1_000),
+        usd((1_000, "1.25"), (1_000, "10")),
+    ),
+    "gemini 3.5 flash when it was there": (
+        call("google", "gemini-3.5-flash", "2026-10-07", i=1_000, o=1_000),
+        usd((1_000, "1.5"), (1_000, "9")),
+    ),
+    "gemini 3.5 flash, answered by its replacement": (
+        call("google", "gemini-3.5-flash", "2026-10-09", tier="flex", i=1_000, o=1_000),
+        usd((1_000, "0.375"), (1_000, "1.875")),
+    ),
+    "gemini 3.5 flash on Vertex, which has it still": (
+        call("google-vertex", "gemini-3.5-flash", "2026-10-09", i=1_000, o=1_000),
+        usd((1_000, "1.5"), (1_000, "9")),
+    ),
+    "gemini 2.5 pro, answered by its replacement": (
+        call("google", "gemini-2.5-pro", "2026-12-01", i=300_000, o=1_000),
+        usd((300_000, "0.75"), (1_000, "3.75")),
+    ),
+    "gemini 2.5 flash on its last day": (
+        call("google", "gemini-2.5-flash", "2026-11-30", i=1_000, heard=400, o=1_000),
+        usd((600, "0.3"), (400, "1"), (1_000, "2.5")),
+    ),
+    "gemini 2.5 flash, answered by its replacement": (
+        call("google", "gemini-2.5-flash", "2026-12-01", i=1_000, heard=400, o=1_000),
+        usd((1_000, "0.3"), (1_000, "2.5")),
+    ),
+    "the latest grok before grok 4.5": (
+        call("x-ai", "grok-latest", "2026-06-01", i=1_000, read=400, o=1_000),
+        usd((600, "1.25"), (400, "0.2"), (1_000, "2.5")),
+    ),
+    "the latest grok in the first days of grok 4.5": (
+        call("x-ai", "grok-latest", "2026-07-10", i=1_000, read=400, o=1_000),
+        usd((600, "2"), (400, "0.5"), (1_000, "6")),
+    ),
+    "a beta of grok 4.20 before its cut": (
+        call("x-ai", "grok-4.20-beta-latest-reasoning", "2026-03-15", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "6")),
+    ),
+    "a beta of grok 4.20 before its cut, at its threshold": (
+        call("x-ai", "grok-4.20-beta-0309-reasoning", "2026-04-29", i=200_000, read=50_000, o=1_000),
+        usd((150_000, "4"), (50_000, "0.4"), (1_000, "12")),
+    ),
+    "the latest ministral of 2025": (
+        call("mistral", "ministral-3b-latest", "2025-09-01", i=1_000, o=1_000),
+        usd((1_000, "0.04"), (1_000, "0.04")),
+    ),
+    "the latest ministral of 2026": (
+        call("mistral", "ministral-3b-latest", "2026-01-01", i=1_000, o=1_000),
+        usd((1_000, "0.1"), (1_000, "0.1")),
+    ),
+    # ── OpenRouter passes its makers' caches, sound and long contexts on ─────────────────────────────────────────────
+    "gpt-4o from the cache, through openrouter": (
+        call("openrouter", "openai/gpt-4o", "2026-03-01", i=2_000, read=1_024, o=100),
+        usd((976, "2.5"), (1_024, "1.25"), (100, "10")),
+    ),
+    "gpt-5-nano from the cache, through openrouter": (
+        call("openrouter", "openai/gpt-5-nano", "2026-08-20", i=2_000, read=1_024, o=100),
+        usd((976, "0.05"), (1_024, "0.005"), (100, "0.4")),
+    ),
+    "sound heard by gpt-4o, through openrouter": (
+        call("openrouter", "openai/gpt-4o-audio-preview", "2026-03-01", i=1_000, heard=900, o=100),
+        usd((100, "2.5"), (900, "40"), (100, "10")),
+    ),
+    "gemini 2.5 pro from the cache, through openrouter": (
+        call("openrouter", "google/gemini-2.5-pro", "2026-03-01", i=2_000, read=1_000, o=100),
+        usd((1_000, "1.25"), (1_000, "0.125"), (100, "10")),
+    ),
+    "gemini 2.5 pro from the cache, through openrouter, in summer 2025": (
+        call("openrouter", "google/gemini-2.5-pro", "2025-08-01", i=2_000, read=1_000, o=100),
+        usd((1_000, "1.25"), (1_000, "0.31"), (100, "10")),
+    ),
+    "gemini 2.5 pro over 200,000, through openrouter": (
+        call("openrouter", "google/gemini-2.5-pro", "2026-03-01", i=200_001, read=100_000, o=100),
+        usd((100_001, "2.5"), (100_000, "0.25"), (100, "15")),
+    ),
+    "gemini 2.5 pro over 200,000, through openrouter, in summer 2025": (
+        call("openrouter", "google/gemini-2.5-pro", "2025-08-01", i=200_001, read=100_000, o=100),
+        usd((100_001, "2.5"), (100_000, "0.625"), (100, "15")),
+    ),
+    "gemini 3.1 pro over 200,000, through openrouter": (
+        call("openrouter", "google/gemini-3.1-pro-preview", "2026-06-01", i=200_001, read=100_000, o=100),
+        usd((100_001, "4"), (100_000, "0.4"), (100, "18")),
+    ),
+    "gemini 2.0 flash from the cache, through openrouter": (
+        call("openrouter", "google/gemini-2.0-flash-001", "2025-08-01", i=2_000, read=1_000, o=100),
+        usd((1_000, "0.1"), (1_000, "0.025"), (100, "0.4")),
+    ),
+    "sonnet 4 over 200,000, through openrouter": (
+        call("openrouter", "anthropic/claude-sonnet-4", "2025-11-15", i=200_001, read=100_000, w5=50_000, o=100),
+        usd((50_001, "6"), (100_000, "0.6"), (50_000, "7.5"), (100, "22.5")),
+    ),
+    "haiku 3 from the cache, through openrouter": (
+        call("openrouter", "anthropic/claude-3-haiku", "2025-08-01", i=3_000, read=1_000, w5=1_000, o=100),
+        usd((1_000, "0.25"), (1_000, "0.03"), (1_000, "0.3"), (100, "1.25")),
+    ),
+    "grok 4.3 over 200,000, through openrouter": (
+        call("openrouter", "x-ai/grok-4.3", "2026-07-02", i=200_001, read=100_000, o=100),
+        usd((100_001, "2.5"), (100_000, "0.4"), (100, "5")),
+    ),
+    "grok 4.20 before its cut, through openrouter": (
+        call("openrouter", "x-ai/grok-4.20", "2026-04-01", i=1_000, o=1_000),
+        usd((1_000, "2"), (1_000, "6")),
+    ),
+    "grok 4.20 before its cut, over 200,000, through openrouter": (
+        call("openrouter", "x-ai/grok-4.20", "2026-04-01", i=200_001, o=1_000),
+        usd((200_001, "4"), (1_000, "12")),
+    ),
+    "several groks 4.20 after their cut, through openrouter": (
+        call("openrouter", "x-ai/grok-4.20-multi-agent", "2026-07-02", i=200_001, o=1_000),
+        usd((200_001, "2.5"), (1_000, "5")),
+    ),
+    "grok 4.5 from the cache in July 2026, through openrouter": (
+        call("openrouter", "x-ai/grok-4.5", "2026-07-10", i=1_000, read=500, o=100),
+        usd((500, "2"), (500, "0.5"), (100, "6")),
+    ),
+    # ── names that had no price ──────────────────────────────────────────────────────────────────────────────────────
+    "a chat snapshot as azure names it": (
+        call("azure", "gpt-5.2-chat-2025-12-11", "2026-01-15", i=1_000, read=400, o=1_000),
+        usd((600, "1.75"), (400, "0.175"), (1_000, "14")),
+    ),
+    "an older chat snapshot as azure names it": (
+        call("azure", "gpt-5-chat-2025-10-03", "2025-11-15", i=1_000, o=1_000),
+        usd((1_000, "1.25"), (1_000, "10")),
+    ),
+    "a codex snapshot as azure names it": (
+        call("azure", "gpt-5.3-codex-2026-02-24", "2026-03-15", i=1_000, o=1_000),
+        usd((1_000, "1.75"), (1_000, "14")),
+    ),
+    "research with o4-mini at azure": (
+        call("azure", "o4-mini-deep-research-2025-06-26", "2026-01-15", i=1_000, read=400, o=1_000),
+        usd((600, "2"), (400, "0.5"), (1_000, "8")),
+    ),
+    "mistral by the names of its snapshots": (
+        call("mistral", "devstral-medium-2507", "2025-09-01", i=1_000, o=1_000),
+        usd((1_000, "0.4"), (1_000, "2")),
+    ),
+    "mistral nemo by the name of its snapshot": (
+        call("mistral", "open-mistral-nemo-2407", "2025-09-01", i=1_000, o=1_000),
+        usd((1_000, "0.15"), (1_000, "0.15")),
+    ),
+    "glm turbo": (
+        call("zai", "glm-5-turbo", "2026-05-01", i=1_000, o=1_000),
+        usd((1_000, "1.2"), (1_000, "4")),
+    ),
+    "qwen at cerebras": (
+        call("cerebras", "qwen-3-235b-a22b-instruct-2507", "2025-10-01", i=1_000, o=1_000),
+        usd((1_000, "0.6"), (1_000, "1.2")),
+    ),
+    "llama at azure": (
+        call("azure", "Meta-Llama-3.1-8B-Instruct", "2025-10-01", i=1_000, o=1_000),
+        usd((1_000, "0.3"), (1_000, "0.61")),
+    ),
 }
 
 
