@@ -111,15 +111,23 @@ class RedisCounters:
         return list(answer)
 
     def _asked(self, ask: Any) -> Any:
-        from redis.exceptions import RedisError
+        from redis.exceptions import ReadOnlyError, RedisError
 
         if self._clock.monotonic() < self._away_until:
             raise CountersAway("Redis does not answer; asked again in a moment")
         try:
             return ask()
         except (RedisError, OSError) as error:
+            if isinstance(error, ReadOnlyError):
+                self._let_go()
             self._away_until = self._clock.monotonic() + PAUSE_SECONDS
             raise CountersAway(f"Redis: {error}") from error
+
+    def _let_go(self) -> None:
+        """Look for the address anew: what was led to has become a replica, and would stay connected as one for ever."""
+        pool = getattr(self._client, "connection_pool", None)  # a cluster's client looks for itself
+        if pool is not None:
+            pool.disconnect()
 
 
 def _in_parts(claims: Claims) -> Iterator[Claims]:
