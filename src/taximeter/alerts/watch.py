@@ -150,11 +150,11 @@ class Watch:
         return observations, unknown
 
     def _with_evidence(self, before: Desk, desk: Desk) -> Desk:
-        """The first steps of the runbook are taken when an incident opens, and go with its alert from then on."""
-        known = {incident.incident_id for incident in before.incidents if incident.open}
-        fresh = [one.root for one in desk.incidents if one.open and one.incident_id not in known]
+        """The first steps of the runbook are taken when an incident opens, and when another alert names it from now on.
+        They go with their alert from then on."""
+        named = {incident.incident_id: incident.root for incident in before.incidents if incident.open}
         carried = {key: _carried(before.alerts.get(key), alert) for key, alert in desk.alerts.items()}
-        for key in fresh:
+        for key in [one.root for one in desk.incidents if one.open and _is_to_look_into(one, named, carried)]:
             carried[key] = replace(carried[key], facts={**carried[key].facts, **self._evidence(carried[key])})
         return replace(desk, alerts=carried)
 
@@ -168,6 +168,12 @@ class Watch:
             records = [_record(one, after) for one in changed]
             self._records.keep(text, records, letters, replacing=self._kept[0])
             self._kept = text, after
+
+
+def _is_to_look_into(incident: Incident, named: Mapping[str, str], alerts: Mapping[str, Alert]) -> bool:
+    """`named` are the roots of the incidents that were open before."""
+    before = named.get(incident.incident_id)
+    return before is None or (before != incident.root and not alerts[incident.root].facts.get("evidence"))
 
 
 _EVIDENCE_KEYS: Final = ("evidence", "chart", "runbook", "action")
