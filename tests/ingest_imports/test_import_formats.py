@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from import_rig import NOW_US, SAMPLES, came_from
 
+from taximeter.core.cost import Cost
 from taximeter.core.event import usage_of
 from taximeter.core.usage import violations
-from taximeter.ingest.imports import registry
+from taximeter.ingest.imports import cursor, registry
 from taximeter.ingest.imports.engine import outcomes
 from taximeter.ingest.imports.row import Draft, LeftOut, Options, Row
 from taximeter.ingest.wire import validate_batch
+from taximeter.pricing import load_price_book
+from taximeter.pricing.priceable import priceable_from_record
 
 MINI = "gpt-4o-mini-2024-07-18"
 MANY = {"aggregated": "usage"}
@@ -247,11 +251,11 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"response_id": "gen-1", "input_tokens": 1500, "output_tokens": 450, "reported_cost_usd": "0.000495"}],
     ),
     "openrouter-activity.csv": (
-        "generic",
+        "openrouter",
         [
             {
                 "response_id": "gen-1",
-                "provider": "openai",
+                "provider": "openrouter",
                 "request_model": "openai/gpt-4o-mini",
                 "user_id": "ann",
                 "feature": "assistant",
@@ -262,6 +266,39 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 "duration_ms": 2300.0,
                 "time_to_first_token_ms": 410.0,
                 "reported_cost_usd": "0.0021",
+                "tags": {"host": "OpenAI", "openrouter_key": "shop"},
+            },
+            {
+                "response_id": "gen-2",
+                "provider": "openrouter",
+                "request_model": "deepseek/deepseek-r1-0528",
+                "response_model": "deepseek/deepseek-r1-0528:free",
+                "status": "cancelled",
+                "reported_cost_usd": "0",
+                "tags": {"host": "Chutes", "openrouter_key": "shop"},
+            },
+            {
+                "response_id": "gen-3",
+                "provider": "openrouter",
+                "request_model": "anthropic/claude-4.5-sonnet-20250929",
+                "reported_cost_usd": "0.0005",
+                "tags": {"host": "Amazon Bedrock", "openrouter_key": "shop", "byok": "true"},
+            },
+        ],
+    ),
+    "openrouter-daily.json": (
+        "openrouter",
+        [
+            {
+                "started_at": "2026-08-24T00:00:00.000000Z",
+                "provider": "openrouter",
+                "request_model": "openai/gpt-4.1-2025-04-14",
+                "input_tokens": 50,
+                "output_tokens": 125,
+                "reasoning_tokens": 25,
+                "units": {"requests": 5},
+                "tags": {**MANY, "host": "OpenAI"},
+                "reported_cost_usd": "0.015",
             }
         ],
     ),
@@ -297,6 +334,19 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             },
             {"input_tokens": 6200, "cache_write_5m_tokens": 200, "reported_cost_usd": "0.12"},
             {"provider": "openai", "input_tokens": 100, "output_tokens": 10, "not_billed": True},
+            {
+                "provider": "anthropic",
+                "request_model": "claude-4.5-sonnet-thinking",
+                "response_model": "claude-sonnet-4-5",
+                "service_tier": None,
+                "input_tokens": 1_599_916,
+                "cache_read_tokens": 1_529_932,
+                "output_tokens": 14_842,
+                "units": {"requests": 8},
+                "tags": {**MANY, "aggregated_requests": "at least", "agent": "cursor", "kind": "Included"},
+                "reported_cost_usd": "1.78",
+            },
+            {"provider": "cursor", "request_model": "auto", "units": {"requests": 2}, "reported_cost_usd": "0.10"},
         ],
     ),
     "taximeter.json": (
@@ -316,6 +366,7 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "litellm.json": (["call_mcp_tool is no call of a model"], []),
     "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
     "cursor.csv": (["nothing was used"], []),
+    "openrouter-daily.json": (["a bucket that is not over"], []),
     "litellm-daily.csv": (["neither a model nor usage"], []),
     "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
 }
@@ -383,6 +434,61 @@ def test_columns_of_a_table_can_be_named() -> None:
     ]
     assert came.records[0]["event_id"] != came.records[1]["event_id"], "equal rows are two calls"
     assert came.wrong == [(4, "started_at is no instant: 'yesterday'"), (5, "neither tokens nor cost")]
+
+
+CURSORS_NAMES = {
+    "claude-4.5-sonnet": ("claude-sonnet-4-5", None),
+    "claude-4.5-opus-high-thinking": ("claude-opus-4-5", None),
+    "claude-4.6-opus-max-thinking-fast": ("claude-opus-4-6", "fast"),
+    "claude-4-sonnet-1m-thinking": ("claude-sonnet-4", None),
+    "claude-3.7-sonnet-thinking": ("claude-3.7-sonnet", None),
+    "claude-opus-4-7-thinking-high": ("claude-opus-4-7", None),
+    "claude-fable-5-1-thinking-max": ("claude-fable-5-1", None),
+    "gpt-5-high-fast": ("gpt-5", "priority"),
+    "gpt-5-fast": ("gpt-5", "priority"),
+    "gpt-5.1-codex-max": (None, None),
+    "gpt-5.1-codex-max-high": ("gpt-5.1-codex-max", None),
+    "gpt-5.3-codex-xhigh": ("gpt-5.3-codex", None),
+    "gpt-5-mini": (None, None),
+    "gemini-3-pro": ("gemini-3-pro-preview", None),
+    "gemini-3.5-flash": (None, None),
+    "grok-4-fast": (None, None),
+    "grok-code-fast-1": (None, None),
+    "us.anthropic.claude-opus-4-6-v1": (None, None),
+    "o3": (None, None),
+}
+
+
+@pytest.mark.parametrize("name", CURSORS_NAMES)
+def test_what_cursor_adds_to_the_names_of_models_is_told_apart(name: str) -> None:
+    row = {"Date": "2026-08-01T10:00:00Z", "Model": name, "Kind": "Included", "Cost": "Included"}
+    counts = {"Input (w/ Cache Write)": "0", "Input (w/o Cache Write)": "1000", "Output Tokens": "10"}
+    event = cursor.event_of({**row, **counts}, Options(NOW_US))
+    assert event.request_model == name
+    assert (event.response_model, event.service_tier) == CURSORS_NAMES[name]
+
+
+def test_a_row_of_cursor_with_more_than_a_call_can_read_is_not_charged_as_a_long_context() -> None:
+    (record,) = [one for one in came_from(SAMPLES / "cursor.csv").records if one["input_tokens"] == 1_599_916]
+    cost = load_price_book().price(priceable_from_record(record))
+    assert isinstance(cost, Cost)
+    # 14,237 at 3, 55,747 written at 3.75, 1,529,932 read at 0.3, 14,842 out at 15
+    assert cost.total == Decimal("0.93337185")
+
+
+def test_what_cursor_chooses_itself_costs_what_cursor_asks_for_it() -> None:
+    (record,) = [one for one in came_from(SAMPLES / "cursor.csv").records if one["request_model"] == "auto"]
+    cost = load_price_book().price(priceable_from_record(record))
+    assert isinstance(cost, Cost)
+    # 2,801 at 1.25, 343,040 read at 0.25, 2,076 out at 6: Cursor says 0.10
+    assert cost.total == Decimal("0.10171725")
+
+
+def test_what_is_free_at_openrouter_costs_nothing_whoever_served_it() -> None:
+    records = came_from(SAMPLES / "openrouter-activity.csv").records
+    costs = [load_price_book().price(priceable_from_record(record)) for record in records]
+    assert all(isinstance(cost, Cost) for cost in costs)
+    assert [cost.total == 0 for cost in costs if isinstance(cost, Cost)] == [False, True, False]
 
 
 def test_the_same_calls_of_litellm_are_the_same_from_csv_and_json() -> None:

@@ -16,6 +16,7 @@ from taximeter.ingest.imports.langfuse import Langfuse
 from taximeter.ingest.imports.litellm_logs import LiteLLMLogs
 from taximeter.ingest.imports.native import Native
 from taximeter.ingest.imports.openai_usage import OpenAIUsage
+from taximeter.ingest.imports.openrouter import OpenRouter
 from taximeter.ingest.imports.otlp_json import OtlpJson
 from taximeter.ingest.imports.row import Format, LeftOut, Row, Values
 
@@ -30,6 +31,7 @@ _ALL: Final[tuple[Format, ...]] = (
     ClaudeCode(),
     Codex(),
     Cursor(),
+    OpenRouter(),
     Generic(),
 )
 FORMATS: Final[Mapping[str, Format]] = {one.name: one for one in _ALL}
