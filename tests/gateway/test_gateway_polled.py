@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_rig import Play, Rig, running, stream, whole
+from gateway_rig import SSE_HEADERS, Play, Rig, Stage, running, stream, whole
 
 CASES_FOLDER = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 
@@ -105,6 +105,69 @@ def test_a_background_response_may_be_fetched_as_a_stream() -> None:
         rig.plays(stream([event[:33], event[33:]]))
         rig.ask(path_of(done) + "?stream=true", method="GET")
         assert [event["input_tokens"] for event in rig.log.of(None)] == [15]
+
+
+ASKED_IN_BACKGROUND = {"model": "m", "background": True, "stream": True, "input": "x" * 40}
+
+
+def events_of(case: dict[str, Any]) -> list[bytes]:
+    """The stream of a background response: that it is under way, some of its text, and all of it."""
+    body = json.loads(case["response"]["body"])
+    begun = {**body, "status": "in_progress", "usage": None, "output": []}
+    told = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.output_text.delta", "delta": "t" * 400},
+        {"type": "response.completed", "response": body},
+    ]
+    return [b"event: " + event["type"].encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n" for event in told]
+
+
+@pytest.mark.parametrize("how", ["", "?stream=true", "?stream=true&starting_after=2"])
+def test_a_background_stream_that_broke_off_is_told_by_the_fetch_once(how: str) -> None:
+    done = case_of("openai-responses-background-done")
+    created, delta, completed = events_of(done)
+    with running() as rig:
+        rig.plays(stream([created, delta], cut=True))
+        assert not rig.ask("/openai/v1/responses", ASKED_IN_BACKGROUND).complete
+        (broken,) = rig.log.of(None)
+        for _ in range(2):
+            rig.plays(stream([delta, completed]) if how else played(done))
+            rig.ask(path_of(done) + how, method="GET")
+        _, *fetched = rig.log.of(None)
+    assert (broken["status"], broken["not_billed"], "usage_estimated" in broken) == ("interrupted", True, False)
+    assert "input_tokens" not in broken and "output_tokens" not in broken
+    assert [(event["input_tokens"], event["response_id"]) for event in fetched] == [(15, broken["response_id"])]
+
+
+def test_a_stream_that_did_not_run_in_the_background_is_estimated_when_it_breaks_off() -> None:
+    created, delta, _ = events_of(case_of("openai-responses-background-done"))
+    with running() as rig:
+        rig.plays(stream([created, delta], cut=True))
+        rig.ask("/openai/v1/responses", {**ASKED_IN_BACKGROUND, "background": False})
+        (event,) = rig.log.of(None)
+    assert (event["output_tokens"], event["usage_estimated"]) == (100, True)
+
+
+@pytest.mark.parametrize("left", ["by the caller", "by the provider"])
+def test_a_fetched_stream_that_is_left_after_it_told_its_usage_counts(left: str) -> None:
+    done = case_of("openai-responses-background-done")
+    *_, completed = events_of(done)
+
+    async def told_and_open(stage: Stage) -> None:
+        stage.head(200, SSE_HEADERS)
+        await stage.chunk(completed)
+        if left == "by the provider":
+            stage.break_off()
+        await stage.until_gone()
+
+    with running() as rig:
+        rig.plays(told_and_open)
+        with rig.open(path_of(done) + "?stream=true", method="GET") as connection:
+            received = b""
+            while b"response.completed" not in received:
+                received += connection.recv(65536)
+        (event,) = rig.log.wait_for(1)
+    assert event["input_tokens"] == 15
 
 
 @pytest.mark.parametrize("names", [DONE[1:3], DONE[2:0:-1]])

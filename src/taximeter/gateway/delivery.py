@@ -122,6 +122,8 @@ class Delivery:
                 chunk = await answer.chunk()
                 if poll is not None:
                     poll.feed(chunk)
+                    if poll.finished:  # whoever leaves now has it all
+                        await poll.count()
         except UpstreamFailure as failure:
             if record is not None:
                 record.end("interrupted", NOTHING_READ, error_type=failure.kind)
@@ -209,7 +211,7 @@ class Delivery:
         try:
             await self._chunks(record, answer, passage)
         except UpstreamFailure as failure:
-            record.end("interrupted", self.read_so_far(), error_type=failure.kind, estimate=True)
+            record.break_off("interrupted", self.read_so_far(), error_type=failure.kind)
             if passage is not None:
                 await self._client.part(passage.broken_off(), more=True)
         except StreamCut as cut:
@@ -299,7 +301,7 @@ class Delivery:
         if told or answer.status >= 400 or (answer.framed and self._tap is None):
             record.end_as_answered(reading)
         else:
-            record.end("interrupted", reading, error_type="closed_early", estimate=True)
+            record.break_off("interrupted", reading, error_type="closed_early")
 
     def read_so_far(self) -> Reading:
         if self._tap is None:

@@ -121,7 +121,7 @@ class Exchange:
 
     def _interrupted(self, status: Status, error_type: str | None = None) -> None:
         if self._record is not None:
-            self._record.end(status, self._delivery.read_so_far(), error_type=error_type, estimate=True)
+            self._record.break_off(status, self._delivery.read_so_far(), error_type=error_type)
 
     # ── there and back ───────────────────────────────────────────────────────────────────────────────────
 

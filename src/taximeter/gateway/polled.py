@@ -106,6 +106,11 @@ class Poll:
         self._reader.feed(data)
         return True
 
+    @property
+    def finished(self) -> bool:
+        """Whether a stream has said all that counts."""
+        return self._reader is not None and not self._flavour.several and self._reader.finished
+
     def _keep(self, data: bytes) -> None:
         kept = without_videos(data) if self._may_hold_videos else data
         if self._unpack is not None:
@@ -193,9 +198,15 @@ class PollReader:
         if poll is not None and chunk and not self._tools.guard("poll_unread", poll.feed, chunk):
             self._poll = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether it can be counted before it is over."""
+        return self._poll is not None and self._poll.finished
+
     async def count(self) -> None:
-        """The answer is over: write the events of what it told, unless they were written before."""
+        """All was told: write the events of it, unless they were written before."""
         poll, guard, counted = self._poll, self._tools.guard, self._tools.counted
+        self._poll = None
         told = None if poll is None else guard("poll_unread", poll.reading)
         if poll is None or told is None:
             return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from taximeter.core.event import Status, UsageEvent
+from taximeter.core.usage import NOTHING_COUNTED
 from taximeter.extract import Reading, estimated_tokens
 from taximeter.gateway.admission import Hold
 from taximeter.gateway.call import Call, is_told_again
@@ -89,8 +91,23 @@ class Record:
         failed = reading.error_type is not None or http_status >= 400
         status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
         not_billed = http_status in _WITHOUT_COST or is_told_again(reading)
-        untold = reading.error_type is not None and not reading.usage.known
-        return self.end(status, reading, not_billed=not_billed, estimate=untold)
+        if reading.error_type is not None and not reading.usage.known:
+            return self.break_off(status, reading, not_billed=not_billed)
+        return self.end(status, reading, not_billed=not_billed)
+
+    def break_off(
+        self, status: Status, reading: Reading, *, error_type: str | None = None, not_billed: bool = False
+    ) -> UsageEvent | None:
+        """Write the event of an answer that did not come to say what it cost: an estimate, or nothing where the answer
+        that is fetched later tells it."""
+        if self._goes_on(reading):
+            told_so_far = replace(reading, usage=NOTHING_COUNTED, output_characters=0)
+            return self.end(status, told_so_far, error_type=error_type, not_billed=True)
+        return self.end(status, reading, error_type=error_type, not_billed=not_billed, estimate=True)
+
+    def _goes_on(self, reading: Reading) -> bool:
+        """Whether it is made in the background, whoever listens to its stream."""
+        return self.call.facts.background and reading.response_id is not None and not reading.finished
 
     def end(
         self,
