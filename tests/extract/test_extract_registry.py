@@ -88,6 +88,8 @@ FREE = [
     ("anthropic", "GET", "/v1/models"),
     ("gemini", "POST", "/v1beta/models/g:countTokens"),
     ("gemini", "POST", "/v1/publishers/anthropic/models/count-tokens:rawPredict"),
+    ("gemini", "POST", "/v1/projects/p/locations/l/publishers/google/models/g:computeTokens"),
+    ("gemini", "POST", "/v1beta/interactions/i/cancel"),
     ("gemini", "POST", "/v1beta/cachedContents"),
     ("anthropic", "POST", "/v1/messages/batches"),
     ("openai", "POST", "/v1/batches"),

@@ -318,6 +318,19 @@ def test_an_encoding_that_cannot_be_read_passes_unread() -> None:
     assert (reply.body, reply.headers["content-encoding"]) == (b"\x0b\x02\x80", "br")
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_answer_to_a_request_in_an_encoding_that_cannot_be_read_is_read(streamed: bool) -> None:
+    """Codex, for one, packs its requests with zstd."""
+    packed = b"\x28\xb5\x2f\xfd" + bytes(20)
+    with running() as rig:
+        rig.plays(stream([b"data: " + ANSWER + b"\n\n", b"data: [DONE]\n\n"]) if streamed else whole(ANSWER))
+        rig.ask(CHAT, raw=packed, content_encoding="zstd")
+        event = rig.log.wait_for(1)[0]
+        assert rig.provider.seen[0].body == packed
+    assert (event["input_tokens"], event["output_tokens"]) == (1000, 500)
+    assert (event["operation"], "request_model" in event) == ("chat", False)
+
+
 # ── our own mistakes ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from gateway_rig import SSE_HEADERS, Play, Rig, Stage, running, stream, whole
 
+from taximeter.gateway import Provider
+
 CASES_FOLDER = Path(__file__).parents[1] / "payloads" / "provider-responses" / "cases"
 
 
@@ -135,7 +137,7 @@ def test_a_background_stream_that_broke_off_is_told_by_the_fetch_once(how: str) 
             rig.ask(path_of(done) + how, method="GET")
         _, *fetched = rig.log.of(None)
     assert (broken["status"], broken["not_billed"], "usage_estimated" in broken) == ("interrupted", True, False)
-    assert "input_tokens" not in broken and "output_tokens" not in broken
+    assert not {"input_tokens", "output_tokens"} & broken.keys()
     assert [(event["input_tokens"], event["response_id"]) for event in fetched] == [(15, broken["response_id"])]
 
 
@@ -168,6 +170,39 @@ def test_a_fetched_stream_that_is_left_after_it_told_its_usage_counts(left: str)
                 received += connection.recv(65536)
         (event,) = rig.log.wait_for(1)
     assert event["input_tokens"] == 15
+
+
+INTERACTION = {
+    "id": "v1_ChdXd3ZjYWJjZGVmMDEyMzQ1Njc4OQ",
+    "model": "gemini-2.5-flash",
+    "status": "completed",
+    "usage": {"total_input_tokens": 7, "total_output_tokens": 3},
+}
+
+
+@pytest.mark.parametrize("told", ["whole", "as a stream", "by the fetch alone"])
+def test_an_interaction_counts_once_whoever_tells_it(told: str) -> None:
+    def google(port: int) -> list[Provider]:
+        return [Provider("google", "gemini", f"http://127.0.0.1:{port}", "k")]
+
+    path = "/google/v1beta/interactions"
+    delta = {"event_type": "content.delta", "delta": {"type": "text", "text": "t" * 400}}
+    events = [
+        {"event_type": "interaction.start", "interaction": {**INTERACTION, "status": "in_progress", "usage": None}},
+        delta,
+        {"event_type": "interaction.complete", "interaction": INTERACTION},
+    ]
+    pieces = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+    broken = told == "by the fetch alone"
+    with running(more_providers=google) as rig:
+        rig.plays(whole(json.dumps(INTERACTION).encode()) if told == "whole" else stream(pieces[: 2 if broken else 3]))
+        rig.ask(path, {"model": "gemini-2.5-flash", "input": "hi", "stream": told != "whole", "background": broken})
+        rig.plays(whole(json.dumps(INTERACTION).encode()))
+        for _ in range(2):
+            rig.ask(f"{path}/{INTERACTION['id']}", method="GET")
+        events_of_it = rig.log.of(None)
+    counted = [event.get("input_tokens") for event in events_of_it]
+    assert counted == ([None, 7] if broken else [7])
 
 
 @pytest.mark.parametrize("names", [DONE[1:3], DONE[2:0:-1]])

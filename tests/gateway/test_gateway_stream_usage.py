@@ -281,3 +281,21 @@ def test_a_request_that_is_wrong_by_itself_is_not_repeated() -> None:
         assert (reply.status, reply.json) == (422, {"error": error})
         assert len(rig.provider.seen) == 1
         assert rig.log.wait_for(1)[0]["error_type"] == "invalid_request_error"
+
+
+def test_a_host_that_repeats_a_request_which_is_wrong_by_itself_is_still_asked_for_the_usage_of_others() -> None:
+    """FastAPI says of a field that is missing where it is missing: in all of the request."""
+
+    async def play(stage: Stage) -> None:
+        if "messages" in stage.request.json:
+            await played_if_asked([TEXT, EXTRA, DONE])(stage)
+        else:
+            detail = [{"type": "missing", "loc": ["body", "messages"], "input": stage.request.json}]
+            await whole(json.dumps({"detail": detail}).encode(), 422)(stage)
+
+    with running() as rig:
+        rig.plays(play)
+        reply = rig.ask(CHAT, {"model": "m", "stream": True})
+        assert (reply.status, reply.json["detail"][0]["input"]) == (422, {"model": "m", "stream": True})
+        rig.ask(CHAT, {"model": "m", "stream": True, "messages": []})
+        assert usage_of(rig.log.wait_for(2)[1:]) == (7, 3)

@@ -120,6 +120,30 @@ def test_a_request_is_heard_as_ever_wherever_it_is_cut(name: str) -> None:
         assert outcome(HttpProtocol, pieces) == expected
 
 
+@pytest.mark.parametrize("length", [None, b"7"])
+@pytest.mark.parametrize(("method", "body"), [(b"GET", b"one two"), (b"HEAD", b"")])
+def test_a_client_of_the_old_protocol_is_told_no_chunks(length: bytes | None, method: bytes, body: bytes) -> None:
+    """ApacheBench, and proxies as they are set up by default."""
+    headers = [] if length is None else [(b"content-length", length)]
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for part in (b"one ", b"two", b""):
+            await send({"type": "http.response.body", "body": part, "more_body": bool(part)})
+
+    async def written() -> tuple[bytes, bool]:
+        protocol, wire = HttpProtocol(uvicorn.Config(app, log_config=None, lifespan="off"), ServerState(), {}), Wire()
+        protocol.connection_made(wire)
+        protocol.data_received(method + b" / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        await asyncio.gather(*protocol.tasks)
+        return wire.written, wire.closed
+
+    answer, closed = asyncio.run(written())
+    head, _, told = answer.partition(b"\r\n\r\n")
+    assert (b"transfer-encoding" in head, b"content-length" in head) == (False, length is not None)
+    assert (told, closed) == (body, True)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_no_request_is_refused_as_ever_wherever_it_is_cut(name: str) -> None:
     for pieces in at_every_byte(BROKEN[name]):

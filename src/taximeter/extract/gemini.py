@@ -365,7 +365,7 @@ ROUTES: Final = (
     route("POST", f"models/{_MODEL}:(?:batchEmbedContents|embedContent)", EMBED),
     route("POST", "models/(?P<model>image[^/:]+):predict", PICTURES),  # imagen-4.0-..., imagegeneration@006
     route("POST", f"models/{_MODEL}:predict", PREDICT),
-    route("POST", f"models/{_MODEL}:countTokens", free("gemini.count_tokens")),
+    route("POST", f"models/{_MODEL}:(?:count|compute)Tokens", free("gemini.count_tokens")),
     route("POST", "chat/completions", gemini_compatible.COMPATIBLE),
     route("GET", "models(?:/[^:]*)?", free("gemini.models")),
 )

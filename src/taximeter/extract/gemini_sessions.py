@@ -46,6 +46,7 @@ def read_interaction_request(body: Payload) -> RequestFacts:
         stream=body.get("stream") is True,
         max_output_tokens=count(mapping(body.get("generation_config")).get("max_output_tokens")),
         input_characters=sum(characters(body.get(key)) for key in ("input", "system_instruction", "tools")),
+        background=body.get("background") is True,
     )
 
 
@@ -284,6 +285,7 @@ _CACHES: Final = replace(free("gemini.cached_contents"), read_request=gemini.rea
 ROUTES: Final = (
     route("POST", "interactions", INTERACTION),
     route("GET", "interactions/[^/]+", replace(INTERACTION, read_request=_fetch, polled=True)),
+    route("POST", "interactions/[^/]+/cancel", free("gemini.interactions.cancel")),
     route("GET", r"ws/google\.[^/]*BidiGenerateContent(?:Constrained)?", LIVE),
     route("GET", r"ws/google\.[^/]*/BidiGenerateContent", LIVE),
     route("GET", "batches/[^/]+", BATCH),

@@ -20,7 +20,7 @@ from taximeter.gateway.providers import Mount
 from taximeter.gateway.record import Record
 from taximeter.gateway.refusals import EVENT_ID_IN_USE, Refusal, event_id_in_use, no_provider_key
 from taximeter.gateway.stream_usage import ask, can_ask
-from taximeter.gateway.tap import read_json
+from taximeter.gateway.tap import UnreadableError, read_json
 from taximeter.gateway.tools import Tools
 from taximeter.gateway.upstream import Outgoing
 
@@ -129,10 +129,15 @@ async def _signed(asked: Asked, leaving: Outgoing) -> Outgoing:
 
 
 def _read_request(tools: Tools, asked: Asked, call: Call, body: bytes) -> Mapping[str, Any]:
-    """Take from the body what it says about the call; the body as JSON."""
+    """Take from the body what it says about the call; the body as JSON. Raises UnreadableError; then the answer is read
+    all the same."""
     flavour = flavour_for(asked.mount.kind.family, asked.method, asked.path.decode("latin-1"))
     encoding = asked.head.notes.get(b"content-encoding")
-    payload = read_json(body, encoding, tools.settings.body_limit_bytes)
+    try:
+        payload = read_json(body, encoding, tools.settings.body_limit_bytes)
+    except UnreadableError:
+        call.asks(flavour, NOTHING_ASKED if flavour is None else flavour.read_request(NO_PAYLOAD))
+        raise
     if not isinstance(payload, dict):
         payload = {}
     told = payload or _form(asked, body)

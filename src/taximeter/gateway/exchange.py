@@ -193,7 +193,8 @@ class Exchange:
     async def _sent(self) -> Answer:
         """The provider's answer. Afterwards the request is forgotten: a stream may run for minutes.
 
-        A provider that refuses the question for usage is asked again without it, and never with it any more.
+        A provider that refuses the question for usage is asked again without it, and never with it any more if it was
+        that which it refused.
         """
         attempt, self._attempt = self._attempt, None
         assert attempt is not None
@@ -206,9 +207,11 @@ class Exchange:
         refusal = await read_to_end(answer)
         if _QUESTION not in refusal.body:
             return refusal
-        mount.asks_for_usage = False
         attempt.record.call.asks_for_usage(False)
-        return await upstream.send(mount.origin, outgoing)
+        answer = await upstream.send(mount.origin, outgoing)
+        if answer.status not in _REFUSED_FIELD:  # some hosts repeat all of a request that is wrong for other reasons
+            mount.asks_for_usage = False
+        return answer
 
 
 def _failure_in(record: Record, answer: AnswerInHand) -> Reading:

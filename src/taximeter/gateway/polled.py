@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 65_536
 
-FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run"})
+FETCHED_AGAIN: Final = frozenset({"openai.responses", "openai.assistants.run", "gemini.interactions"})
 """Flavours of calls that can be fetched later and may have no other carrier: their ids are remembered."""
 
 _TOLD_BY_POST: Final = frozenset({"openai.chat.retrieve"})

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taximeter.core.http_heads import END_OF_HEAD, Header, headers_in
-from taximeter.server.whole_answers import WHOLE, Cycle
+from taximeter.server.whole_answers import WHOLE, Cycle, unchunked
 
 HANGUP: Final = "taximeter.hangup"
 """An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
@@ -169,7 +169,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope["extensions"] = {HANGUP: self.call_on_hangup}  # type: ignore[dict-item]
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, unchunked(app, cycle) if cycle.scope["http_version"] == "1.0" else app)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

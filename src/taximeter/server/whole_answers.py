@@ -57,6 +57,28 @@ class Wakeup:
             await self._event.wait()
 
 
+def unchunked(app: Any, cycle: RequestResponseCycle) -> Any:
+    """The application, for one request of HTTP/1.0: what has no length ends with its connection, because its clients
+    know no chunks."""
+
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        framed = True
+
+        async def told(message: Any) -> None:
+            nonlocal framed
+            if message["type"] == "http.response.start":
+                framed = _LENGTH in dict(message.get("headers", ()))
+                if not framed:
+                    cycle.chunked_encoding = False
+            elif not framed:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, told)
+
+    return answering
+
+
 class Cycle(RequestResponseCycle):
     """uvicorn's, which keeps the head of an answer with a length until its body comes.
 
