@@ -179,6 +179,21 @@ def test_an_id_that_the_store_has_from_before_is_not_used_again() -> None:
         assert ask(rig, x_taximeter_event_id=EVENT_ID)["event_id"] == attempt_id(EVENT_ID, 3)
 
 
+def test_a_name_that_is_used_for_ever_is_an_event_each_time() -> None:
+    """One agent's run, or an application that names all its calls alike: more than are looked for in the store."""
+    stored = {attempt_id(EVENT_ID, attempt) for attempt in range(1, 41)}
+    with running(known_ids=stored.intersection) as rig:
+        events = [ask(rig, x_taximeter_event_id=EVENT_ID) for _ in range(3)]
+    ids = {event["event_id"] for event in events}
+    assert (len(ids), ids & stored, {event["request_id"] for event in events}) == (3, set(), {EVENT_ID})
+
+
+def test_attempts_beyond_what_is_counted_are_events_of_their_own() -> None:
+    with running() as rig:
+        events = [ask(rig, x_taximeter_event_id=EVENT_ID, x_stainless_retry_count="5000") for _ in range(3)]
+    assert (len({event["event_id"] for event in events}), events[-1]["attempt"]) == (3, 1000)
+
+
 def test_the_store_that_does_not_answer_does_not_touch_the_call() -> None:
     def broken(_: Collection[str]) -> set[str]:
         raise StoreError("no")

@@ -116,7 +116,7 @@ def events_of(case: dict[str, Any]) -> list[bytes]:
     """The stream of a background response: that it is under way, some of its text, and all of it."""
     body = json.loads(case["response"]["body"])
     begun = {**body, "status": "in_progress", "usage": None, "output": []}
-    told = [
+    told: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
         {"type": "response.output_text.delta", "delta": "t" * 400},
         {"type": "response.completed", "response": body},

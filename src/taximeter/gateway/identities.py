@@ -4,7 +4,7 @@ A client may name its call in `X-Taximeter-Event-Id`. Every request that comes h
 by it, so a second one with the same id is another attempt of the same call, with an event of its own: its id is
 `attempt_id(first, n)`, and the answer's `X-Taximeter-Event-Id` tells it. Client libraries count their attempts and say
 so (`x-stainless-retry-count`, `amz-sdk-request`); an `Idempotency-Key` that comes again is one more attempt, too; the
-largest number counts.
+largest number counts. Beyond `MOST_ATTEMPTS` each has an id of its own.
 
 What is no UUID (`order-17`) becomes one, the same for the same key and text, so that two clients never share one.
 
@@ -67,6 +67,8 @@ class Identities:
         ids = [attempt_id(first, attempt) for attempt in range(1, MOST_STORED_ATTEMPTS + 1)]
         stored = await self.stored(ids)
         used = max((attempt for attempt, event_id in enumerate(ids, 1) if event_id in stored), default=0)
+        if used == MOST_STORED_ATTEMPTS:  # nobody knows how many more
+            used = MOST_ATTEMPTS
         if used:
             self._use(first, max(used, self._attempts.get(first, 0)))
 
@@ -85,8 +87,10 @@ class Identities:
             return self._new_event_id(), attempt, request_id_of(head)
         text = text_of(given).strip()
         first = named_event_id(text, key_id)
+        used_up = self._attempts.get(first, 0) >= MOST_ATTEMPTS
         attempt = self._next(first, attempt)
-        return attempt_id(first, attempt), attempt, _canonical(text) or text[:LONGEST_VALUE]
+        event_id = self._new_event_id() if used_up else attempt_id(first, attempt)
+        return event_id, attempt, _canonical(text) or text[:LONGEST_VALUE]
 
     def again(self, head: RequestHead, key_id: str | None, attempt: int) -> tuple[str, int]:
         """Event id and number of the attempt that the gateway itself makes after `attempt`."""
