@@ -12,7 +12,7 @@ from taximeter.extract.flavour import Flavour, Route
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "openai": (
         *("gemini_compatible", "openai_deferred", "openai", "openai_media", "openai_videos", "openai_fetched"),
-        *("openai_realtime", "openai_live", "perplexity"),
+        *("openai_realtime", "openai_translation", "openai_live", "perplexity"),
     ),
     "anthropic": ("anthropic", "anthropic_fetched"),
     "gemini": ("gemini_compatible", "gemini_videos", "gemini", "gemini_sessions"),
