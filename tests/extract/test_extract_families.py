@@ -293,6 +293,30 @@ def test_what_connectors_of_a_conversation_read_is_input() -> None:
     assert (reader.finished, reading.error_type) == (True, None)
 
 
+def test_a_conversation_with_an_agent_is_answered_by_the_model_that_its_output_names() -> None:
+    assert answer("mistral", "/v1/conversations", CONVERSATION).response_model == "m"
+    tool = {"type": "tool.execution", "name": "web_search"}
+    handed_over = [{"type": "agent.handoff"}, tool, {"type": "message.output", "model": "n"}]
+    later = {**CONVERSATION, "outputs": [*CONVERSATION["outputs"], *handed_over]}
+    assert answer("mistral", "/v1/conversations", later).response_model == "n"
+    assert answer("mistral", "/v1/conversations", {**CONVERSATION, "outputs": [tool]}).response_model is None
+
+
+@pytest.mark.parametrize(
+    ("connector", "unit"),
+    [
+        ("web_search", "web_searches"),
+        ("web_search_premium", "news_searches"),
+        ("code_interpreter", "code_interpreter_calls"),
+        ("image_generation", "images"),
+        ("document_library", "file_searches"),
+    ],
+)
+def test_what_connectors_of_a_conversation_did_has_a_fee(connector: str, unit: str) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "connectors": {connector: 2}}
+    assert answer("mistral", "/v1/conversations", {**CONVERSATION, "usage": usage}).usage.units == {unit: 2}
+
+
 def test_a_conversation_costs_something_where_it_has_usage() -> None:
     kept = answer("openai", "/v1/conversations", {"id": "conv_1", "object": "conversation"})
     called = answer("openai", "/v1/conversations", CONVERSATION)

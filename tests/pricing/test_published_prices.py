@@ -454,6 +454,17 @@ PUBLISHED = {
         call("aws", "guardrail", "2024-11-30", units={"guardrail_content_units": 2, "guardrail_topic_units": 1}),
         usd(fees="0.0025"),
     ),
+    "mistral's agents search, run code and draw": (
+        call(
+            "mistral",
+            "mistral-medium-2505",
+            "2026-11-01",
+            i=1_000,
+            o=100,
+            units={"web_searches": 2, "news_searches": 1, "code_interpreter_calls": 1, "images": 1},
+        ),
+        usd((1_000, "0.4"), (100, "2"), fees="0.24"),
+    ),
     "grok searches what was attached": (
         call("x-ai", "grok-4.6", "2026-08-18", i=3_216, read=1_280, o=451, units={"attachment_searches": 1}),
         usd((1_936, "2"), (1_280, "0.5"), (451, "6"), fees="0.005"),

@@ -20,6 +20,7 @@ Units: TypeAlias = Mapping[str, int | Decimal]
 UNITS: Final = {
     "web_searches": "searches of the web that the provider ran for the model",
     "maps_searches": "searches of Google Maps that the provider ran for the model",
+    "news_searches": "searches of the web and of news agencies (Mistral's premium search)",
     "web_fetches": "pages that the provider fetched for the model (Anthropic does not charge for them)",
     "x_searches": "searches of X posts (xAI)",
     "file_searches": "searches of the provider's own file stores",
@@ -35,7 +36,7 @@ UNITS: Final = {
     "video_seconds_with_audio": "the same as `video_seconds`, of a maker that charges for sound (Veo)",
     "video_seconds_1080p_with_audio": "the same with a shorter side of 1080 pixels",
     "video_seconds_2160p_with_audio": "the same with one of 2160 pixels (4k)",
-    "images": "pictures made that are paid by the piece (Imagen, Bedrock)",
+    "images": "pictures made that are paid by the piece (Imagen, Bedrock, Mistral's agents)",
     "pixels": "pixels of pictures and videos that were embedded (Voyage)",
     "classifications": "texts that were classified (Cohere)",
     "pages": "pages read by OCR",

@@ -8,14 +8,15 @@ from typing import Final
 from taximeter.extract import openai
 from taximeter.extract.counts import units_in
 from taximeter.extract.flavour import Flavour, route
-from taximeter.extract.payload import Payload, characters, count, mapping, text
+from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
 from taximeter.extract.stream import StreamState
 
 _CONNECTORS: Final = {
     "web_search": "web_searches",
-    "web_search_premium": "web_searches",
+    "web_search_premium": "news_searches",
     "code_interpreter": "code_interpreter_calls",
+    "image_generation": "images",
     "document_library": "file_searches",
 }
 
@@ -32,7 +33,10 @@ def read_request(body: Payload) -> RequestFacts:
 
 
 def read_answer(status: int, payload: object) -> Reading:
-    """A conversation's answer. What connectors read comes on top of the prompt."""
+    """A conversation's answer. What connectors read comes on top of the prompt.
+
+    Its model is named by what it wrote: a request that goes to an agent names none.
+    """
     answer = mapping(payload)
     usage = mapping(answer.get("usage"))
     connected = count(usage.get("connector_tokens"))
@@ -47,10 +51,17 @@ def read_answer(status: int, payload: object) -> Reading:
     conversation = text(answer.get("conversation_id"))
     return replace(
         reading,
+        response_model=reading.response_model or _writer(answer.get("outputs")),
         usage=replace(reading.usage, units=units),
         response_id=reading.response_id or conversation,
         output_characters=written,
     )
+
+
+def _writer(outputs: object) -> str | None:
+    """The model that wrote last, when agents handed the conversation on."""
+    models = (text(mapping(output).get("model")) for output in reversed(items(outputs)))
+    return next((model for model in models if model is not None), None)
 
 
 def read_answer_if_any(status: int, payload: object) -> Reading:

@@ -45,6 +45,7 @@ UNITS: Final = (
     "web_searches",
     "x_searches",
     "maps_searches",
+    "news_searches",
     "file_searches",
     "attachment_searches",
     "code_interpreter_calls",
