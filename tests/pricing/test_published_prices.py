@@ -973,6 +973,31 @@ PUBLISHED = {
         call("google-vertex", "gemini-embedding-001", "2026-11-01", tier="batch", i=1_000),
         usd((1_000, "0.12")),
     ),
+    # ── tiers of long contexts before price lists took the tiers up ──────────────────────────────────────────────────
+    "anthropic batch of a long context, while that had a price": (
+        call("anthropic", "claude-opus-4-6", "2026-03-01", tier="batch", i=300_000, read=100_000, w1=50_000, o=1_000),
+        usd((150_000, "5"), (100_000, "0.5"), (50_000, "10"), (1_000, "18.75")),
+    ),
+    "anthropic batch of a long context in the US, while that had a price": (
+        call("anthropic", "claude-sonnet-4-6", "2026-03-01", tier="batch", region="us", i=300_000, w5=100_000, o=1_000),
+        usd((200_000, "3.3"), (100_000, "4.125"), (1_000, "12.375")),
+    ),
+    "anthropic batch of a long context, which has no price of its own any more": (
+        call("anthropic", "claude-opus-4-6", "2026-04-01", tier="batch", i=300_000, o=1_000),
+        usd((300_000, "2.5"), (1_000, "12.5")),
+    ),
+    "openai priority of a long context before its entry": (
+        call("openai", "gpt-5.4", "2026-06-01", tier="priority", i=300_000, read=100_000, o=1_000),
+        usd((200_000, "5"), (100_000, "0.5"), (1_000, "30")),
+    ),
+    "openai priority of a long context after its entry": (
+        call("openai", "gpt-5.4", "2026-11-01", tier="priority", i=300_000, read=100_000, o=1_000),
+        usd((200_000, "5"), (100_000, "0.5"), (1_000, "30")),
+    ),
+    "openai flex of a long context before its entry": (
+        call("openai", "gpt-5.4", "2026-06-01", tier="flex", i=300_000, o=1_000),
+        usd((300_000, "2.5"), (1_000, "11.25")),
+    ),
     # ── names that move from model to model, and models that stand in for retired ones ──────────────────────────────
     "gemini's latest flash in spring 2026": (
         call("google", "gemini-flash-latest", "2026-03-01", i=1_000, read=400, heard=100, o=1_000),

@@ -303,18 +303,26 @@ def _rates_in_proportion(variant: Rates, then: Rates, standard: Rates, origin: O
     tokens = {n: _moved(usd, then.tokens.get(n), standard.tokens.get(n)) for n, usd in variant.tokens.items()}
     thens = {step.over: step.tokens for step in then.steps}
     variants = {step.over: step.tokens for step in variant.steps}
-    steps = tuple(
-        Step(step.over, _moved_step(step, variants.get(step.over, {}), thens.get(step.over, {})))
-        for step in standard.steps
-    )
-    merged = tuple(Step(old.over, {**old.tokens, **new.tokens}) for old, new in zip(standard.steps, steps, strict=True))
+    steps = []
+    for step in standard.steps:
+        said, was = variants.get(step.over, {}), thens.get(step.over, {})
+        moved = {n: _moved(usd, was.get(n), step.tokens[n]) for n, usd in said.items() if n in step.tokens}
+        the_same_at_any_size = was.keys() & variant.tokens.keys() - moved.keys()
+        others = {n: usd for n, usd in step.tokens.items() if n not in the_same_at_any_size}
+        steps.append(Step(step.over, {**_alike_scaled(others, standard.tokens, tokens), **moved}))
     units = {n: _moved_unit(fee, then.units.get(n), standard.units.get(n)) for n, fee in variant.units.items()}
-    trails = {**standard.trails, **Rates(tokens, steps, units).marked(origin).trails}
-    return Rates({**standard.tokens, **tokens}, merged, {**standard.units, **units}, trails)
+    kept = {name: trail for name, trail in standard.trails.items() if not isinstance(name, tuple)}
+    trails = {**kept, **Rates(tokens, tuple(steps), units).marked(origin).trails}
+    return Rates({**standard.tokens, **tokens}, tuple(steps), {**standard.units, **units}, trails)
 
 
-def _moved_step(step: Step, variant: Mapping[str, Decimal], then: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {n: _moved(usd, then.get(n), step.tokens[n]) for n, usd in variant.items() if n in step.tokens}
+def _alike_scaled(
+    step: Mapping[str, Decimal], standard: Mapping[str, Decimal], tier: Mapping[str, Decimal]
+) -> dict[str, Decimal]:
+    """Rates of a context size that was gone before the library took up the tier: they change as those below it do."""
+    return {
+        n: in_proportion(usd, standard[n], tier[n]) if n in tier and n in standard else usd for n, usd in step.items()
+    }
 
 
 def _moved(variant: Decimal, then: Decimal | None, standard: Decimal | None) -> Decimal:
