@@ -1043,17 +1043,9 @@ PUBLISHED = {
         call("google-vertex", "gemini-3.5-flash", "2026-10-09", i=1_000, o=1_000),
         usd((1_000, "1.5"), (1_000, "9")),
     ),
-    "gemini 2.5 pro, answered by its replacement": (
-        call("google", "gemini-2.5-pro", "2026-12-01", i=300_000, o=1_000),
-        usd((300_000, "0.75"), (1_000, "3.75")),
-    ),
-    "gemini 2.5 flash on its last day": (
-        call("google", "gemini-2.5-flash", "2026-11-30", i=1_000, heard=400, o=1_000),
-        usd((600, "0.3"), (400, "1"), (1_000, "2.5")),
-    ),
-    "gemini 2.5 flash, answered by its replacement": (
+    "gemini 2.5 flash behind the day for which its end was announced, as nobody has said what answers for it": (
         call("google", "gemini-2.5-flash", "2026-12-01", i=1_000, heard=400, o=1_000),
-        usd((1_000, "0.3"), (1_000, "2.5")),
+        usd((600, "0.3"), (400, "1"), (1_000, "2.5")),
     ),
     "the latest grok before grok 4.5": (
         call("x-ai", "grok-latest", "2026-06-01", i=1_000, read=400, o=1_000),
