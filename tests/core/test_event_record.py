@@ -72,6 +72,13 @@ def test_short_names_become_fields_and_unknown_names_become_tags() -> None:
     assert made == Attribution(user_id="7", feature="chat", tags={"a": "1", "plan": "pro"})
 
 
+def test_an_empty_text_is_not_said() -> None:
+    outer = attribution(user="ann", team="core")
+    assert attribution(user="", feature="chat", team=None).over(outer) == attribution(
+        user="ann", feature="chat", team="core"
+    )
+
+
 def test_tags_are_bounded() -> None:
     assert len(attribution(tags={f"t{n}": n for n in range(100)}).tags) == MOST_TAGS
 

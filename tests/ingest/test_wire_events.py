@@ -170,6 +170,18 @@ def test_null_is_not_said() -> None:
     assert written({**dict.fromkeys(FIELD_NAMES), **event(1)}) == written(event(1))
 
 
+def test_an_empty_text_is_not_said() -> None:
+    empty = dict.fromkeys(("user_id", "team", "feature", "endpoint", "request_model", "service_tier", "session"), "")
+    assert written(event(1, **empty)) == written(event(1))
+    assert written(event(1, user_id="", user="ann")) == written(event(1, user="ann"))
+    assert written(event(1, team=" ", tags={"k": ""}))["team"] == " "
+
+
+def test_a_key_that_does_not_win_fills_in_an_empty_text() -> None:
+    stamp = Stamp(attribution(team="core"), "key_1", attributes_win=False)
+    assert written(event(1, team=""), stamp)["team"] == "core"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "code", "mention"),
     [

@@ -61,6 +61,10 @@ def test_an_outcome_is_written_down_as_it_was_told() -> None:
     }
 
 
+def test_an_empty_text_is_not_said() -> None:
+    assert written(outcome(team="", feature="", user="ann", user_id="")) == written(outcome(user="ann"))
+
+
 def test_what_is_bound_to_a_key_holds_for_outcomes_too() -> None:
     stamp = Stamp(attribution(team="core"), "key 1")
     said = written(outcome(team="mine"), stamp)

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from taximeter.server.http_protocol import HttpProtocol
+from taximeter.server.http_protocol import HEAD_SECONDS, MOST_HEAD_BYTES, HttpProtocol
 
 POST = b"POST /v1/x?a=b%20c HTTP/1.1\r\nHost: h\r\n"
 REQUESTS = {
@@ -263,7 +263,44 @@ GET = REQUESTS["without a body"]
         pytest.param([(1, GET), (5, GET), (9, GET)], 19, id="after the last of several"),
         pytest.param([(1, GET), (5, GET[:20])], None, id="not while a request comes"),
         pytest.param([(1, GET), (5, GET[:20]), (15, GET[20:])], 25, id="after one that came slowly"),
+        pytest.param([], 10, id="in which nothing came"),
     ],
 )
 def test_an_idle_connection_is_closed(events: list[tuple[float, bytes]], expected: float | None) -> None:
     assert closed_at(*events, ends=50) == expected
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        pytest.param([b"GET / HTTP/1.1\r\n"], 1 + HEAD_SECONDS, id="that stops"),
+        pytest.param([b"GET / HTTP/1.1\r\n", *[b"x-a: b\r\n"] * 150], 1 + HEAD_SECONDS, id="that drips"),
+        pytest.param([GET, b"GET / HTTP/1.1\r\n"], 2 + HEAD_SECONDS, id="after a whole one"),
+    ],
+)
+def test_a_head_that_does_not_end_ends_its_connection(pieces: list[bytes], expected: float) -> None:
+    events = enumerate(pieces, start=1)
+    assert closed_at(*events, ends=200) == expected
+
+
+ENDLESS = {
+    "header": [b"GET / HTTP/1.1\r\nx-a: ", *itertools.repeat(b"b" * 1000, 1000)],
+    "line": [b"GET /", *itertools.repeat(b"b" * 1000, 1000)],
+    "list of headers": [b"GET / HTTP/1.1\r\n", *itertools.repeat(b"x-a: b\r\n" * 100, 1000)],
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_head_without_end_is_refused(name: str) -> None:
+    heard, written, closed = outcome(HttpProtocol, ENDLESS[name])
+    assert (heard, closed) == ([], True)
+    assert written.startswith(b"HTTP/1.1 431 ")
+    assert str(MOST_HEAD_BYTES).encode() in written
+
+
+def test_a_head_is_as_long_as_it_may_be() -> None:
+    head = b"GET / HTTP/1.1\r\nhost: h\r\nx-a: " + b"b" * (MOST_HEAD_BYTES - 1000)
+    heard, written, closed = outcome(HttpProtocol, [head, b"\r\n\r\n"])
+    assert len(heard) == 1
+    assert written.startswith(b"HTTP/1.1 200 ")
+    assert not closed

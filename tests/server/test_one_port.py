@@ -66,6 +66,28 @@ def test_without_a_credential(house: House, path: str, status: int) -> None:
     run(check())
 
 
+@pytest.mark.parametrize("path", ["/" + "a" * 60_000, "/%C3%A9" * 200, "/%00"])
+def test_no_file_has_such_a_name(house: House, path: str) -> None:
+    async def check() -> None:
+        async with house.client() as client:
+            assert (await client.get(path)).status_code in (401, 404)
+            await client.get("/signin", params={"token": house.links.issue()})
+            for asked in (path, f"/assets{path}"):
+                assert (await client.get(asked)).status_code == 404
+
+    run(check())
+
+
+def test_the_sign_in_page_brings_its_icon(house: House) -> None:
+    async def check() -> None:
+        async with house.client() as client:
+            answer = await client.get("/signin")
+            assert '<link rel="icon" href="data:image/svg+xml,%3Csvg' in answer.text
+            assert "img-src 'self' data:" in answer.headers["content-security-policy"]
+
+    run(check())
+
+
 @pytest.mark.parametrize("key", ["key-read", "key-admin", LOCAL_TOKEN])
 def test_metrics_are_for_readers(house: House, key: str) -> None:
     async def check() -> None:

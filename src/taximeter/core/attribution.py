@@ -68,7 +68,8 @@ TAG_PREFIX: Final = "tags."
 def attribution(**named: object) -> Attribution:
     """An attribution from keyword arguments with short or full names; unknown names, and `tags.NAME`, become tags.
 
-    Values are made text and cut to `LONGEST_VALUE`; None is left out. `tags` is a mapping of its own.
+    Values are made text and cut to `LONGEST_VALUE`; None and an empty text say nothing, and are
+    left out. `tags` is a mapping of its own.
     """
     values: dict[str, str] = {}
     tags: dict[str, str] = {}
@@ -76,7 +77,7 @@ def attribution(**named: object) -> Attribution:
     if isinstance(given_tags, Mapping):
         tags.update({str(k)[:LONGEST_VALUE]: str(v)[:LONGEST_VALUE] for k, v in given_tags.items() if v is not None})
     for name, value in named.items():
-        if value is None:
+        if value is None or value == "":
             continue
         full = SHORT_NAMES.get(name, name)
         (values if full in _DIMENSION_SET else tags)[full.removeprefix(TAG_PREFIX)] = str(value)[:LONGEST_VALUE]

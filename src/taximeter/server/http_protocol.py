@@ -3,6 +3,8 @@
 A usual request is one whose head is there as a whole when its connection has nothing else to do, and that says how long
 its body is: nearly all are. The same parser checks it, but does not hand it out header by header. Everything else goes
 uvicorn's own way: pipelined requests, chunked bodies, `Expect`, upgrades, HTTP/1.0, heads that come in pieces.
+
+Nobody has shown a credential before the head of a request is there, so heads end: after so many bytes, or so long.
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from taximeter.core.http_heads import END_OF_HEAD, Header, headers_in
 from taximeter.server.whole_answers import WHOLE, Cycle, unchunked
 
 HANGUP: Final = "taximeter.hangup"
 """An extension of ASGI, which the gateway looks for: `HttpProtocol.call_on_hangup`."""
+
+MOST_HEAD_BYTES: Final = 256 * 1024
+"""Of one request that comes in pieces: its line and its headers."""
+HEAD_SECONDS: Final = 60
+"""Longest time for these to come."""
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"connection"})
 """Headers that say how a request is framed, or what becomes of its connection."""
@@ -51,12 +58,21 @@ class HttpProtocol(HttpToolsProtocol):
     _missing_bytes = 0
     """Of the body of a usual request."""
     _idle_since: float | None = None
-    """When the last answer ended, if nothing came since."""
+    """When the last answer ended, or the connection began, if nothing came since."""
+    _head_since: float | None = None
+    """When a head began that is not here as a whole."""
+    _head_bytes = 0
+    """What is here of it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._framing = _Framing()
         self._checker: Any = httptools.HttpRequestParser(self._framing)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._look_later()
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,6 +89,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if data:
             super().data_received(data)
+            if self._head_since is not None:
+                self._weigh_head(len(data))
 
     def _begin_usual(self, data: bytes) -> int:
         """Begin the request that `data` begins with, if it is a usual one: how many bytes are of it, 0 if it is not.
@@ -130,9 +148,35 @@ class HttpProtocol(HttpToolsProtocol):
         self.logger.warning(message)
         self.send_400_response(message)
 
+    def _weigh_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self._refuse_head(431, f"the head of a request has {MOST_HEAD_BYTES} bytes at most")
+        else:
+            self._look_later()
+
+    def _refuse_head(self, status: int, message: str) -> None:
+        """The connection ends; the answer before this request has ended already, or is cut."""
+        self._head_since = None
+        if not self._is_answering:
+            head = f"content-type: text/plain\r\ncontent-length: {len(message)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head.encode() + message.encode())
+        self.transport.close()
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
     def on_message_begin(self) -> None:
         self._between = False
+        self._head_since, self._head_bytes = self.loop.time(), 0
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_since = None
+        self._stop_looking()
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -180,8 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             return
         self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_at_idleness)
+        self._look_later()
 
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────
 
@@ -189,15 +232,32 @@ class HttpProtocol(HttpToolsProtocol):
         """The timer stays: one for each request would cost more than reading its head."""
         self._idle_since = None
 
-    def _look_at_idleness(self) -> None:
+    def _look_later(self) -> None:
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_at_waiting)
+
+    def _stop_looking(self) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+
+    def _look_at_waiting(self) -> None:
         self.timeout_keep_alive_task = None
-        if self._idle_since is None:
-            return
-        due = self._idle_since + self.timeout_keep_alive
-        if self.loop.time() < due:
-            self.timeout_keep_alive_task = self.loop.call_at(due, self._look_at_idleness)
+        now = self.loop.time()
+        if self._idle_since is not None:
+            due = self._idle_since + self.timeout_keep_alive
+        elif self._head_since is not None:
+            if self._is_answering:  # its time begins when there is nothing else to wait for
+                self._head_since = now
+            due = self._head_since + HEAD_SECONDS
         else:
+            return
+        if now < due:
+            self.timeout_keep_alive_task = self.loop.call_at(due, self._look_at_waiting)
+        elif self._idle_since is not None:
             self.timeout_keep_alive_handler()
+        else:
+            self._refuse_head(408, f"the head of a request has {HEAD_SECONDS} seconds to come")
 
     def call_on_hangup(self, function: Callable[[], None] | None) -> None:
         """What to call when the client hangs up, instead of what was given before; None: nothing."""
@@ -208,9 +268,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._lost = True
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
+        self._stop_looking()
         on_hangup, self._on_hangup = self._on_hangup, None
         if on_hangup is not None:
             on_hangup()

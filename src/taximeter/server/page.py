@@ -14,6 +14,7 @@ import mimetypes
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from taximeter.errors import AuthenticationError, NotFoundError
 from taximeter.server.access import Access
@@ -43,6 +44,13 @@ NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>taximeter</tit
 terminal.</p>
 """
 
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1c1f24"/>'
+    '<path d="M6 22h20M8 22v-6M13 22V11M18 22v-8M23 22V7" stroke="#f5b800" stroke-width="3" stroke-linecap="round" '
+    'fill="none"/></svg>'
+)
+"""As in `ui/public`: the file is for those who are signed in, and a browser asks for one at once."""
+
 _LOOK: Final = """
 :root { color-scheme: light dark; --ground: #f6f7f9; --surface: #fff; --edge: #ccd2da; --dim: #5d6675 }
 @media (prefers-color-scheme: dark) {
@@ -63,6 +71,7 @@ a { color: inherit }
 
 SIGN_IN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:image/svg+xml,{icon}">
 <title>Sign in · taximeter</title>
 <style>{look}</style>
 <main>
@@ -80,7 +89,7 @@ SIGN_IN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 
 
 def sign_in_page(reason: str = "Sign in to see what is being spent.") -> bytes:
-    return SIGN_IN.format(look=_LOOK, reason=reason).encode()
+    return SIGN_IN.format(look=_LOOK, icon=quote(_ICON), reason=reason).encode()
 
 
 def security_headers(document: bytes = b"") -> Headers:
@@ -138,11 +147,20 @@ class Page:
     def has(self, path: str) -> bool:
         """Whether a path of one segment names a built file (a favicon, a manifest)."""
         name = path.lstrip("/")
-        return bool(name) and "/" not in name and name != "index.html" and (self._directory / name).is_file()
+        if not name or "/" in name or name == "index.html":
+            return False
+        try:
+            return (self._directory / name).is_file()
+        except OSError:  # no file could have a name so long
+            return False
 
     def _inside(self, path: str) -> Path:
-        wanted = (self._directory / path).resolve()
-        if not wanted.is_relative_to(self._directory.resolve()) or not wanted.is_file():
+        try:
+            wanted = (self._directory / path).resolve()
+            is_ours = wanted.is_relative_to(self._directory.resolve()) and wanted.is_file()
+        except (OSError, ValueError):  # no file could have this name
+            is_ours = False
+        if not is_ours:
             raise NotFoundError(f"there is nothing at /{path}")
         return wanted
 
