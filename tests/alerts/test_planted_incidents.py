@@ -255,6 +255,15 @@ OTHERS: Final[Mapping[str, tuple[Trouble, list[dict[str, Any]]]]] = {
         ),
         [],
     ),
+    "delivery_late": (
+        Trouble(
+            lambda on: on.fails(late_letters={"pager": 2}),
+            "CRITICAL Notifications do not get through: channel pager",
+            lambda on: on.fails(late_letters={}),
+            places=METER,
+        ),
+        [],
+    ),
 }
 
 

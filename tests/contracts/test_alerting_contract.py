@@ -116,6 +116,26 @@ def test_a_letter_without_a_next_try_is_dead(metadata: Metadata) -> None:
     assert [one.error for one in kept.letters("i1", state="dead")] == ["x" * 5000]
 
 
+def test_a_letter_that_is_given_up_after_a_day_is_as_dead_as_one_that_was_refused_at_once(metadata: Metadata) -> None:
+    kept, day_us = metadata.alerting, 24 * 3600 * 1_000_000
+    kept.keep("", [], [letter("n1")])
+    kept.failed("n1", "away", START_US + day_us)
+    kept.failed("n1", "away", None)
+    assert (kept.dead_since(START_US + day_us), kept.dead_since(START_US + day_us + 1)) == (1, 0)
+
+
+def test_letters_that_wait_for_long_are_counted_by_their_channel(metadata: Metadata) -> None:
+    kept = metadata.alerting
+    kept.keep(
+        "", [], [letter("n1"), letter("n2"), letter("n3", channel="mail"), letter("n4", created_at_us=START_US + 9)]
+    )
+    for one in ("n1", "n2", "n4"):
+        kept.failed(one, "away", START_US + 10**9)
+    assert kept.late(START_US + 9) == {"slack": 2}
+    kept.delivered("n1", START_US + 10)
+    assert kept.late(START_US + 9) == {"slack": 1}
+
+
 def test_the_oldest_delivered_letters_give_way(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alerting, "MOST_DELIVERED", 2)
     kept = metadata.alerting

@@ -320,13 +320,15 @@ METER_RULE: Final = "meter"
 @dataclass(frozen=True, slots=True)
 class MeterHealth:
     """What a process says of itself. `losses` are by reason, ever growing; `failing_jobs` are name → last error;
-    `lag_bytes` wait in the spools to be stored."""
+    `lag_bytes` wait in the spools to be stored; `late_letters` are channel → notifications that wait for long to be
+    tried again."""
 
     problems: Sequence[str] = ()
     losses: Mapping[str, int] | None = None
     lag_bytes: int = 0
     failing_jobs: Mapping[str, str] | None = None
     dead_letters: int = 0
+    late_letters: Mapping[str, int] | None = None
 
 
 class Meter:
@@ -358,6 +360,11 @@ class Meter:
             lost = counted(health.dead_letters, "notification")
             told = f"{lost} could not be delivered; see `taximeter alerts list --dead`"
             found.append(_trouble("delivery_failed", "critical", told))
+        for channel, count in (health.late_letters or {}).items():
+            told = (
+                f"{counted(count, 'notification')} could not be delivered to {channel} so far, and will be tried again"
+            )
+            found.append(_trouble("delivery_failed", "critical", told, channel=channel))
         return [*found, *self._lagging(health.lag_bytes, now_us), *self._lost(health.losses or {}, now_us)]
 
     def _lagging(self, lag_bytes: int, now_us: int) -> Iterator[Observation]:

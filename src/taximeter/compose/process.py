@@ -106,6 +106,9 @@ RELOAD_PRICES_SECONDS: Final = 2.0
 DEAD_TOLD_US: Final = 24 * 3600 * 1_000_000
 """How long a notification that could not be delivered is a trouble of the meter."""
 
+LATE_TOLD_US: Final = 15 * 60 * 1_000_000
+"""How long a notification is tried before that is one."""
+
 ROLL_UP_SECONDS: Final = 10.0
 """How soon hours that have ended, and those that late events changed, are added up."""
 
@@ -243,6 +246,7 @@ class Process:
                 lag_bytes=kept.collector.status.lag_bytes,
                 failing_jobs={name: error for name, error in failing.items() if name != "alerts"},
                 dead_letters=records.dead_since(self.clock.now_us() - DEAD_TOLD_US),
+                late_letters=records.late(self.clock.now_us() - LATE_TOLD_US),
             )
 
         differing = differing_amounts(kept.store, lambda: self.prices.book)

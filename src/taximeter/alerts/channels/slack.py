@@ -55,7 +55,9 @@ FACTS: Final = 10
 _log = logging.getLogger(__name__)
 
 _PERMANENT: Final = frozenset(
-    {"invalid_auth", "account_inactive", "token_revoked", "channel_not_found", "not_in_channel", "is_archived"}
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
+    | {"channel_not_found", "not_in_channel", "is_archived", "no_permission", "restricted_action", "access_denied"}
+    | {"invalid_blocks", "invalid_attachments", "invalid_arguments", "msg_too_long"}
 )
 _GONE: Final = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """A message that cannot be brought up to date: somebody deleted it, or the workspace does not allow it."""

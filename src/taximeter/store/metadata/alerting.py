@@ -192,10 +192,17 @@ class Alerting:
             return [Letter(**row._mapping) for row in connection.execute(wanted)]
 
     def dead_since(self, from_us: int) -> int:
-        """Letters made since then that could not be delivered."""
-        dead = sa.select(sa.func.count()).where(OUTBOX.c.state == "dead", OUTBOX.c.created_at_us >= from_us)
+        """Letters whose last try was since then, and that will not be delivered."""
+        dead = sa.select(sa.func.count()).where(OUTBOX.c.state == "dead", OUTBOX.c.due_at_us >= from_us)
         with self._database.reading() as connection:
             return int(connection.execute(dead).scalar_one())
+
+    def late(self, before_us: int) -> dict[str, int]:
+        """Channel → letters made before then that were tried and wait to be tried again."""
+        waiting = (OUTBOX.c.state == "waiting", OUTBOX.c.tries > 0, OUTBOX.c.created_at_us < before_us)
+        wanted = sa.select(OUTBOX.c.channel, sa.func.count()).where(*waiting).group_by(OUTBOX.c.channel)
+        with self._database.reading() as connection:
+            return {channel: int(count) for channel, count in connection.execute(wanted)}
 
     def tidy(self) -> None:
         """Forget the oldest delivered letters beyond `MOST_DELIVERED`."""
