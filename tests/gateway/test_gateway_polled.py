@@ -131,13 +131,14 @@ def test_a_background_stream_that_broke_off_is_told_by_the_fetch_once(how: str) 
     with running() as rig:
         rig.plays(stream([created, delta], cut=True))
         assert not rig.ask("/openai/v1/responses", ASKED_IN_BACKGROUND).complete
-        (broken,) = rig.log.of(None)
+        (broken,), (begun,) = rig.log.of(None), rig.log.of("begin")
         for _ in range(2):
             rig.plays(stream([delta, completed]) if how else played(done))
             rig.ask(path_of(done) + how, method="GET")
         _, *fetched = rig.log.of(None)
     assert (broken["status"], broken["not_billed"], "usage_estimated" in broken) == ("interrupted", True, False)
     assert not {"input_tokens", "output_tokens"} & broken.keys()
+    assert begun["told_later"], "a gateway that is killed now leaves it to the fetch, too"
     assert [(event["input_tokens"], event["response_id"]) for event in fetched] == [(15, broken["response_id"])]
 
 
@@ -147,6 +148,7 @@ def test_a_stream_that_did_not_run_in_the_background_is_estimated_when_it_breaks
         rig.plays(stream([created, delta], cut=True))
         rig.ask("/openai/v1/responses", {**ASKED_IN_BACKGROUND, "background": False})
         (event,) = rig.log.of(None)
+        assert "told_later" not in rig.log.of("begin")[0]
     assert (event["output_tokens"], event["usage_estimated"]) == (100, True)
 
 

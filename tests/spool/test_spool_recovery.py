@@ -66,6 +66,14 @@ def test_a_call_without_an_end_is_interrupted_with_estimated_usage(
     ]
 
 
+def test_a_call_that_goes_on_without_its_gateway_is_left_to_the_fetch_that_tells_it(tmp_path: Path) -> None:
+    leave(tmp_path, [begin(1, input_tokens=12, expected_output_tokens=300, told_later=True), progress(1, 41)])
+    adopt(tmp_path)
+    (event,) = interrupted(tmp_path)
+    assert event["not_billed"]
+    assert not {"input_tokens", "output_tokens", "usage_estimated", "told_later"} & event.keys()
+
+
 def test_a_call_that_ended_in_a_later_segment_is_not_interrupted(tmp_path: Path) -> None:
     leave(tmp_path, [begin(1), begin(2)], [line(1)], [progress(2, 3), line(2)])
 

@@ -41,7 +41,9 @@ def _part(name: str, *fields: str) -> Any:
 
 
 _Known: Final = _part("_Known", *_KNOWN_BEFORE, *DIMENSIONS, "tags", "attempt", "started_at")
-_Begun: Final = _part("_Begun", "record", "request_id", "region", "input_tokens", "expected_output_tokens", "held")
+_Begun: Final = _part(
+    "_Begun", "record", "request_id", "region", "input_tokens", "expected_output_tokens", "held", "told_later"
+)
 _Ended: Final = _part(
     "_Ended", *_TOLD_LATER, *TOKEN_CLASSES, "duration_ms", "time_to_first_token_ms", "status", *_SELDOM
 )
@@ -62,9 +64,12 @@ def begin_line(
     input_tokens: int | None,
     expected_output_tokens: int,
     held: Mapping[str, int] | None,
+    told_later: bool = False,
 ) -> bytes:
-    """The line of a call that leaves; `input_tokens` are an estimate, `region` is where its address is."""
-    return known + _encode(_Begun("begin", request_id, region, input_tokens, expected_output_tokens, held))[1:]
+    """The line of a call that leaves; `input_tokens` are an estimate, `region` is where its address is. `told_later`:
+    what it costs is told by an answer that can be fetched, whatever becomes of this one."""
+    later = told_later or None
+    return known + _encode(_Begun("begin", request_id, region, input_tokens, expected_output_tokens, held, later))[1:]
 
 
 def event_line(event: UsageEvent, known: bytes | None = None) -> bytes:

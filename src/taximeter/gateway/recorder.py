@@ -57,7 +57,13 @@ class Recorder:
         feature = known.get("attribution", NOBODY).feature
         expected_tokens = self._expected.of(call.provider, facts.model, feature).within(facts.max_output_tokens)
         line = begin_line(
-            part, known.get("request_id"), call.region, call.estimated_input_tokens, expected_tokens, held
+            part,
+            known.get("request_id"),
+            call.region,
+            call.estimated_input_tokens,
+            expected_tokens,
+            held,
+            facts.background,
         )
         return self._write("begin", line)
 

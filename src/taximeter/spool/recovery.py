@@ -176,8 +176,12 @@ def _interrupted_calls(segments: Iterable[Segment]) -> tuple[list[bytes], int]:
 
 def interrupted_event(begin: Mapping[str, Any], streamed_tokens: int | None) -> dict[str, Any]:
     """The event of a call whose process died: input as estimated at its begin, output as far as it had streamed,
-    otherwise as much as such calls usually have."""
+    otherwise as much as such calls usually have. Of one that goes on and is told when it is fetched (`told_later`),
+    nothing."""
     event = {name: begin[name] for name in FIELD_NAMES if begin.get(name) is not None}
+    if begin.get("told_later"):
+        event.pop("input_tokens", None)
+        return {**event, "status": "interrupted", "not_billed": True}
     expected = streamed_tokens if streamed_tokens is not None else begin.get("expected_output_tokens")
     if expected is not None:
         event["output_tokens"] = round(expected)
