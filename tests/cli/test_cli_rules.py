@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from running_server import Server, eventually, running, taximeter
@@ -47,6 +48,16 @@ def test_a_rule_of_the_file_is_shown_and_can_only_be_changed_there(server: Serve
         changed = client.post("/api/v1/rules", json={"name": "burn", "measure": "calls", "warning": "> 1"})
         assert (changed.status_code, client.delete("/api/v1/rules/burn").status_code) == (403, 403)
         assert client.get("/api/v1/rules/burn").json() == burn
+
+
+@pytest.mark.parametrize("name", ["search/answers", "50% of ü?"])
+def test_a_rule_is_found_and_removed_whatever_its_name(server: Server, name: str) -> None:
+    with admin(server) as client:
+        assert client.post("/api/v1/rules", json={**DOCS, "name": name}).status_code == 201
+        address = f"/api/v1/rules/{quote(name, safe='')}"
+        assert client.get(address).json()["name"] == name
+        assert client.delete(address).status_code == 204
+        assert len(client.get(f"{address}/history").json()["versions"]) == 2
 
 
 def test_a_rule_that_is_set_fires_and_changes_by_versions_until_it_is_removed(server: Server, receiver: Vendor) -> None:

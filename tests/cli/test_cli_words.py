@@ -255,3 +255,9 @@ def test_a_name_does_not_steer_the_terminal(name: str, shown: str) -> None:
 def test_an_error_that_repeats_a_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     complain("there is no user \x1b[2J")
     assert capsys.readouterr().err == "taximeter: there is no user ␛[2J\n"
+
+
+def test_what_is_none_of_the_choices_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["report", "--format", "xml"]) == 2
+    said = "Invalid value for '--format': 'xml' is not one of 'table', 'csv', 'json', 'parquet'."
+    assert capsys.readouterr().err == f"taximeter: {said} (see: taximeter --help)\n"

@@ -89,7 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         complain(str(error))
         return error.exit_code
     except TyperException as error:
-        complain(f"{error.format_message()} (see: taximeter --help)")
+        message = error.format_message().replace("Value error, ", "")  # as pydantic begins what is not its own
+        complain(f"{message} (see: taximeter --help)")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -38,19 +38,20 @@ def preview(wish: RuleTrial, parts: TheParts, _caller: Reader) -> Response:
     return JSONResponse(alerting_of(parts).rules.tried(wish.rule, from_us, to_us).as_dict())
 
 
-@router.get("/rules/{name}", response_model=RuleShape)
-def rule(name: str, parts: TheParts, _caller: Reader) -> Response:
-    """One rule."""
-    return JSONResponse(alerting_of(parts).rules.one(name).as_dict())
-
-
-@router.get("/rules/{name}/history", response_model=RuleHistory)
+# A rule may be named `search/answers`, so the rest of the path is its name, and its history is looked for first.
+@router.get("/rules/{name:path}/history", response_model=RuleHistory)
 def history(name: str, parts: TheParts, _caller: Reader) -> Response:
     """Every version of a rule, with who changed it and when."""
     return JSONResponse({"versions": [one.as_dict() for one in alerting_of(parts).rules.history(name)]})
 
 
-@router.delete("/rules/{name}", status_code=204)
+@router.get("/rules/{name:path}", response_model=RuleShape)
+def rule(name: str, parts: TheParts, _caller: Reader) -> Response:
+    """One rule."""
+    return JSONResponse(alerting_of(parts).rules.one(name).as_dict())
+
+
+@router.delete("/rules/{name:path}", status_code=204)
 def remove_rule(name: str, parts: TheParts, caller: Admin) -> Response:
     """Remove a rule: what it watched is over soon. Its history stays."""
     alerting_of(parts).rules.remove(name, _name_of(caller))
