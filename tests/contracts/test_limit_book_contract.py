@@ -125,3 +125,9 @@ def test_a_deleted_user_goes_from_what_was_crossed_and_from_calls_unseen(metadat
     left = {call.event_id: call for call in metadata.limits.unseen(0)}
     assert left == {"e1": replace(theirs, subject={"team": "core"}), "e2": unseen("e2")}
     assert metadata.limits.forget_users(gone) == 0
+
+
+def test_of_more_crossings_than_are_asked_for_the_latest_can_be_had_oldest_first(metadata: Metadata) -> None:
+    crossed = [crossing(slot=f"chat|{number}", at_us=START_US + number) for number in range(5)]
+    metadata.limits.note_crossings(crossed)
+    assert metadata.limits.crossings(START_US, most=3, latest=True) == crossed[2:]

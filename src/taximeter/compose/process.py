@@ -250,7 +250,8 @@ class Process:
             )
 
         differing = differing_amounts(kept.store, lambda: self.prices.book)
-        found: list[Source] = [Crossings(self.limiting.desk.crossings, self.limiting.desk.whose), differing]
+        limits = self.limiting.desk
+        found: list[Source] = [Crossings(limits.latest_crossings, limits.whose), differing]
         if kept.detecting is not None:
             found.append(OpenFindings(self.desk.findings.open, get_args(FindingKind)))
         return open_alerting(

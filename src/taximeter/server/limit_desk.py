@@ -258,6 +258,10 @@ class LimitDesk:
         """Thresholds crossed since an instant, oldest first; each stands there once a window."""
         return self._book.crossings(since_us)
 
+    def latest_crossings(self, since_us: int) -> list[LimitCrossing]:
+        """The same; of too many to tell the latest."""
+        return self._book.crossings(since_us, latest=True)
+
     def whose(self, crossing: LimitCrossing) -> Mapping[str, str] | None:
         """The attributes of the calls that a crossing is about; None: there is no such limit any more."""
         limit = next((one.limit for one in self._defined if one.limit.name == crossing.name), None)

@@ -62,12 +62,14 @@ class LimitBook(Versions):
         with self._database.writing() as connection:
             return [one for one in crossings if add_new(connection, LIMIT_CROSSINGS, asdict(one))]
 
-    def crossings(self, since_us: int, most: int = 1_000) -> list[LimitCrossing]:
-        """Thresholds crossed since an instant, oldest first."""
-        wanted = sa.select(LIMIT_CROSSINGS).where(LIMIT_CROSSINGS.c.at_us >= since_us)
+    def crossings(self, since_us: int, most: int = 1_000, *, latest: bool = False) -> list[LimitCrossing]:
+        """Thresholds crossed since an instant, oldest first; of more than `most` the oldest, or the `latest`."""
+        wanted = sa.select(LIMIT_CROSSINGS).where(LIMIT_CROSSINGS.c.at_us >= since_us).limit(most)
+        order = (LIMIT_CROSSINGS.c.at_us, LIMIT_CROSSINGS.c.percent)
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(LIMIT_CROSSINGS.c.at_us, LIMIT_CROSSINGS.c.percent).limit(most))
-            return [LimitCrossing(**{n: getattr(row, n) for n in LimitCrossing.__slots__}) for row in rows]
+            rows = list(connection.execute(wanted.order_by(*(one.desc() if latest else one for one in order))))
+        found = [LimitCrossing(**{n: getattr(row, n) for n in LimitCrossing.__slots__}) for row in rows]
+        return found[::-1] if latest else found
 
     def forget_users(self, gone: Gone) -> int:
         """Delete what was crossed by users who are gone since, and take their names from calls unseen, which stay
