@@ -139,6 +139,12 @@ def test_an_attribute_that_does_not_exist_is_refused_with_those_that_do(metadata
         metadata.keys.create("ci", "gateway", {name: "1"})
 
 
+@pytest.mark.parametrize("name", ["team", "tags.plan"])
+def test_an_attribute_without_a_value_is_refused(metadata: Metadata, name: str) -> None:
+    with pytest.raises(UsageError, match=f"'{name}' has no value"):
+        metadata.keys.create("ci", "gateway", {name: ""})
+
+
 def test_use_is_noted_to_the_minute(metadata: Metadata, clock: HandClock) -> None:
     _, secret = metadata.keys.create("ci", "read")
     metadata.keys.create("unused", "read")

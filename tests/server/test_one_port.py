@@ -78,12 +78,13 @@ def test_no_file_has_such_a_name(house: House, path: str) -> None:
     run(check())
 
 
-def test_the_sign_in_page_brings_its_icon(house: House) -> None:
+def test_pages_around_the_sign_in_bring_their_icon(house: House) -> None:
     async def check() -> None:
         async with house.client() as client:
-            answer = await client.get("/signin")
-            assert '<link rel="icon" href="data:image/svg+xml,%3Csvg' in answer.text
-            assert "img-src 'self' data:" in answer.headers["content-security-policy"]
+            for given in ({}, {"token": "wrong"}, {"token": house.links.issue()}):
+                answer = await client.get("/signin", params=given)
+                assert '<link rel="icon" href="data:image/svg+xml,%3Csvg' in answer.text
+                assert "img-src 'self' data:" in answer.headers["content-security-policy"]
 
     run(check())
 

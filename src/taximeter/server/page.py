@@ -50,6 +50,7 @@ _ICON: Final = (
     'fill="none"/></svg>'
 )
 """As in `ui/public`: the file is for those who are signed in, and a browser asks for one at once."""
+ICON_LINK: Final = f'<link rel="icon" href="data:image/svg+xml,{quote(_ICON)}">'
 
 _LOOK: Final = """
 :root { color-scheme: light dark; --ground: #f6f7f9; --surface: #fff; --edge: #ccd2da; --dim: #5d6675 }
@@ -71,7 +72,7 @@ a { color: inherit }
 
 SIGN_IN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:image/svg+xml,{icon}">
+{icon}
 <title>Sign in · taximeter</title>
 <style>{look}</style>
 <main>
@@ -89,7 +90,7 @@ SIGN_IN: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 
 
 def sign_in_page(reason: str = "Sign in to see what is being spent.") -> bytes:
-    return SIGN_IN.format(look=_LOOK, icon=quote(_ICON), reason=reason).encode()
+    return SIGN_IN.format(look=_LOOK, icon=ICON_LINK, reason=reason).encode()
 
 
 def security_headers(document: bytes = b"") -> Headers:

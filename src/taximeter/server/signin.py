@@ -19,14 +19,14 @@ from urllib.parse import parse_qs
 from taximeter.clock import Clock
 from taximeter.server.access import Access, Credentials, cookie_in
 from taximeter.server.answers import Message, Receive, Scope, Send, answer
-from taximeter.server.page import answer_html, sign_in_page
+from taximeter.server.page import ICON_LINK, answer_html, sign_in_page
 
 LINK_LIFETIME_SECONDS: Final = 12 * 3600
 FORM_LIMIT_BYTES: Final = 4096
 
-_ONWARD: Final = b"""<!doctype html><meta charset="utf-8"><title>taximeter</title>
+_ONWARD: Final = f"""<!doctype html><meta charset="utf-8"><title>taximeter</title>{ICON_LINK}
 <meta http-equiv="refresh" content="0;url=/"><p>Signed in. <a href="/">Go on</a></p>
-"""
+""".encode()
 
 
 class Sessions(Credentials, Protocol):

@@ -107,7 +107,7 @@ class Keys:
             id="key_" + base64.b32encode(self._draw(_ID_BYTES)).decode().lower(),
             name=name.strip(),
             scope=checked,
-            attributes={_attribute(name): value for name, value in (attributes or {}).items()},
+            attributes=dict(_bound(name, value) for name, value in (attributes or {}).items()),
             attributes_win=attributes_win,
             prefix=secret[: len(_MARK) + len(checked) + 1 + _SHOWN_CHARACTERS],
             created_at_us=self._clock.now_us(),
@@ -225,6 +225,13 @@ def _scope(name: str) -> Scope:
     raise UsageError(
         f"unknown scope {name!r}", hint="allowed: " + ", ".join(SCOPES), field="scope", allowed=list(SCOPES)
     )
+
+
+def _bound(name: str, value: str) -> tuple[str, str]:
+    full = _attribute(name)
+    if not value:
+        raise UsageError(f"the attribute {name!r} has no value, so nothing would be bound", field="attributes")
+    return full, value
 
 
 def _attribute(name: str) -> str:
