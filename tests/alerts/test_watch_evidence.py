@@ -39,6 +39,7 @@ class Rig:
         self.clock, self.records = HandClock(), metadata.alerting
         self.seen: list[Observation] = []
         self.looked_into: list[str] = []
+        self.fails = False
         policy = Policy(Route(name="all", channels=("slack",)))
         self.watch = Watch(lambda: [self], lambda: policy, self.records, self.clock, evidence=self._evidence)
 
@@ -48,6 +49,8 @@ class Rig:
 
     def _evidence(self, alert: Alert) -> Mapping[str, Any]:
         self.looked_into.append(alert.kind)
+        if self.fails:
+            raise ZeroDivisionError("a mistake of ours")
         return {"runbook": f"about {alert.kind}", "evidence": [["Models", "gpt-4o"]]}
 
     def turn(self, *seen: Observation) -> None:
@@ -83,3 +86,9 @@ def test_the_first_steps_are_taken_once_for_an_alert_that_names_its_incident(rig
         rig.turn(MOST, ALL)
         rig.turn(MOST)
     assert rig.looked_into == ["limit_warning", "limit_reached"]
+
+
+def test_an_alert_is_told_also_when_its_first_steps_fail_in_a_way_that_nobody_thought_of(rig: Rig) -> None:
+    rig.fails = True
+    rig.turn(ALL)
+    assert rig.told() == [("opened", "limit_reached", None)]

@@ -155,8 +155,15 @@ class Watch:
         named = {incident.incident_id: incident.root for incident in before.incidents if incident.open}
         carried = {key: _carried(before.alerts.get(key), alert) for key, alert in desk.alerts.items()}
         for key in [one.root for one in desk.incidents if one.open and _is_to_look_into(one, named, carried)]:
-            carried[key] = replace(carried[key], facts={**carried[key].facts, **self._evidence(carried[key])})
+            carried[key] = replace(carried[key], facts={**carried[key].facts, **self._found_out(carried[key])})
         return replace(desk, alerts=carried)
+
+    def _found_out(self, alert: Alert) -> Mapping[str, Any]:
+        try:
+            return self._evidence(alert)
+        except Exception:  # noqa: BLE001 - no alert is held up by its evidence, nor all others by that of one
+            _log.exception("alerts: the first steps for %s failed", alert.key)
+            return {}
 
     def _keep(self, before: Desk, after: Desk, notifications: Sequence[Notification]) -> None:
         url = self._public_url()
