@@ -100,7 +100,7 @@ def test_metadata_may_be_on_postgresql(address: str) -> None:
 )
 def test_what_is_no_address_of_metadata_is_refused_and_not_shown(address: str) -> None:
     [mistake] = mistakes("", {"TAXIMETER_STORE_METADATA": address})
-    assert "store.metadata: should" in mistake
+    assert "store.metadata (TAXIMETER_STORE_METADATA): should" in mistake
     assert "secret" not in mistake
 
 
@@ -301,3 +301,9 @@ providers:
     assert openai.retries is not None
     assert (openai.retries.attempts, openai.retries.on) == (3, ("429", "5xx"))
     assert openai.fallback == ("groq/openai/gpt-oss-120b", "mistral")
+
+
+@pytest.mark.parametrize("text", ["", "store: {events: embedded}\nserver: {port: 1}"])
+def test_a_mistake_in_a_variable_is_told_by_its_name_and_no_line_of_the_file(text: str) -> None:
+    (told,) = mistakes(text, {"TAXIMETER_SERVER_PORT": "abc"})
+    assert told.startswith("server.port (TAXIMETER_SERVER_PORT): should be a valid integer")

@@ -107,7 +107,7 @@ def _parsed(
     _apply_environment(known, environment, mistakes, origins)
     limits, wrong_limits = _limits(known.pop("limits", None), document)
     mistakes += wrong_limits
-    settings = _validated(known, document, mistakes)
+    settings = _validated(known, document, origins, mistakes)
     mistakes += _provider_names(known, document) + _missing_files(known, directory, document)
     if settings is not None:
         mistakes += _wrong_fallbacks(settings, document) + _odd_proxies(settings, environment, document)
@@ -242,18 +242,23 @@ def _mapping_at(values: dict[str, Any], *path: str) -> dict[str, Any]:
 # ── validation ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _validated(values: dict[str, Any], document: Document, mistakes: list[Mistake]) -> Settings | None:
+def _validated(
+    values: dict[str, Any], document: Document, origins: Mapping[SettingPath, Origin], mistakes: list[Mistake]
+) -> Settings | None:
     given = {name: value for name, value in values.items() if value is not None}
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
         unset = {tuple(map(str, path)) for path in document.unset}
-        mistakes += [_mistake(e, document) for e in error.errors() if tuple(map(str, e["loc"])) not in unset]
+        mistakes += [_mistake(e, document, origins) for e in error.errors() if tuple(map(str, e["loc"])) not in unset]
         return None
 
 
-def _mistake(error: ErrorDetails, document: Document) -> Mistake:
+def _mistake(error: ErrorDetails, document: Document, origins: Mapping[SettingPath, Origin]) -> Mistake:
     path = tuple(part for part in error["loc"])
+    origin = origins.get(path)
+    if origin is not None and origin.kind == "environment" and origin.at:
+        return Mistake(f"{dotted(path)} ({origin.at})", _sentence(error, path))
     return Mistake(dotted(path), _sentence(error, path), document.line_of(path))
 
 
