@@ -127,6 +127,41 @@ def test_what_nobody_imports_is_not_imported_and_what_is_imported_later_is_meter
     assert said.splitlines() == ["True False False", "True", "True", "_frozen_importlib_external"]
 
 
+MISTRAL_OF_VERSION_1 = {
+    "__init__": "from .basesdk import BaseSDK",
+    "client": "",
+    "utils": "def retry(func, retries): ...\nasync def retry_async(func, retries): ...",
+    "basesdk": """
+        from mistralai import utils
+        class BaseSDK:
+            def do_request(self, hook_ctx, request): ...
+            async def do_request_async(self, hook_ctx, request): ...
+        """,
+}
+"""Where the library had its parts before version 2: module → source."""
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["import taximeter; taximeter.instrument_all(); import mistralai", "import mistralai; taximeter.instrument_all()"],
+    ids=["imported later", "imported before"],
+)
+def test_mistralai_of_version_1_is_metered_where_it_has_its_parts(tmp_path: Path, order: str) -> None:
+    (tmp_path / "mistralai").mkdir()
+    for module, source in MISTRAL_OF_VERSION_1.items():
+        (tmp_path / "mistralai" / f"{module}.py").write_text(textwrap.dedent(source))
+    said = run(
+        f"""
+        import sys, taximeter
+        sys.path.insert(0, {str(tmp_path)!r})
+        {order}
+        print(hasattr(mistralai.BaseSDK.do_request, "__wrapped__"))
+        """,
+        tmp_path,
+    )
+    assert said == "True"
+
+
 def test_a_module_that_is_there_is_seen_to_at_once() -> None:
     seen: list[str] = []
     WhenImported().wait("sys", lambda: seen.append("sys"))

@@ -25,28 +25,29 @@ C = TypeVar("C")
 
 class Library(NamedTuple):
     """`module`: where its clients are defined, or below; `instruments`: our module with its `INSTRUMENTS`;
-    `patched`: the module whose import brings what is patched; `layer`: who yields to whom."""
+    `patched`: the modules whose import brings what is patched, one of them in each version; `layer`: who yields to
+    whom."""
 
     name: str
     module: str
     instruments: str
-    patched: str
+    patched: tuple[str, ...]
     layer: int = 0
 
 
 LIBRARIES: Final = (
-    Library("openai", "openai", "openai", "openai"),
-    Library("anthropic", "anthropic", "anthropic", "anthropic"),
-    Library("google-genai", "google.genai", "google_genai", "google.genai._api_client"),
-    Library("boto3", "botocore", "botocore", "botocore.client"),
-    Library("aiobotocore", "aiobotocore", "aiobotocore", "aiobotocore.client"),
-    Library("mistralai", "mistralai", "mistralai", "mistralai.client.basesdk"),
-    Library("groq", "groq", "groq", "groq"),
-    Library("cohere", "cohere", "cohere", "cohere.core.http_client"),
-    Library("ollama", "ollama", "ollama", "ollama._client"),
-    Library("litellm", "litellm", "litellm", "litellm", layer=1),
-    Library("langchain", "langchain_core", "langchain", "langchain_core.callbacks.manager", layer=2),
-    Library("llama-index", "llama_index.core", "llama_index", "llama_index.core.instrumentation", layer=2),
+    Library("openai", "openai", "openai", ("openai",)),
+    Library("anthropic", "anthropic", "anthropic", ("anthropic",)),
+    Library("google-genai", "google.genai", "google_genai", ("google.genai._api_client",)),
+    Library("boto3", "botocore", "botocore", ("botocore.client",)),
+    Library("aiobotocore", "aiobotocore", "aiobotocore", ("aiobotocore.client",)),
+    Library("mistralai", "mistralai", "mistralai", ("mistralai.client.basesdk", "mistralai.basesdk")),
+    Library("groq", "groq", "groq", ("groq",)),
+    Library("cohere", "cohere", "cohere", ("cohere.core.http_client",)),
+    Library("ollama", "ollama", "ollama", ("ollama._client",)),
+    Library("litellm", "litellm", "litellm", ("litellm",), layer=1),
+    Library("langchain", "langchain_core", "langchain", ("langchain_core.callbacks.manager",), layer=2),
+    Library("llama-index", "llama_index.core", "llama_index", ("llama_index.core.instrumentation",), layer=2),
 )
 
 
@@ -99,7 +100,8 @@ def instrument_all() -> tuple[str, ...]:
     """
     found = tuple(library for library in LIBRARIES if installed(library.module))
     for library in found:
-        WHEN_IMPORTED.wait(library.patched, partial(_patch, library))
+        for module in library.patched:
+            WHEN_IMPORTED.wait(module, partial(_patch, library))
     _follow_threads()
     return tuple(library.name for library in found)
 
