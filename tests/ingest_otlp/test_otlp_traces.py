@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
 import pytest
@@ -434,6 +435,25 @@ def test_many_equal_calls_of_which_two_are_under_way_at_a_time_are_as_many_in_re
     memory = fresh_memory()
     found = [one for at in range(0, len(spans), size) for one in immediate(memory, *spans[at : at + size])]
     assert len(found) == 200
+
+
+@pytest.mark.parametrize("order", ["as they end", "clients first", "frameworks first"])
+@pytest.mark.parametrize(("every", "before"), [(0.0002, 0.001), (0.01, 0.5)])
+def test_hundreds_of_equal_calls_under_way_at_a_time_are_as_many(order: str, every: float, before: float) -> None:
+    """A load test. `every`: seconds from call to call; `before`: what a framework does before it asks."""
+    chance, calls = random.Random(5), 300
+    spans = []
+    for call in range(calls):
+        at, asks = call * every, call * every + chance.random() * before
+        until = asks + 1 + chance.random() * 2
+        spans.append(S(1, chat(30, 4), 0, "chain", at, until + 0.001, WRAPPER, trace=2 * call + 1, resource=SHOP))
+        spans.append(S(1, chat(30, 4), 0, "chat", asks, until, CLIENT, trace=2 * call + 2, resource=SHOP))
+    spans.sort(key=lambda span: span.until)
+    if order != "as they end":
+        spans.sort(key=lambda span: (span.scope == WRAPPER) == (order == "clients first"))
+    memory = fresh_memory()
+    found = [one for at in range(0, len(spans), 50) for one in immediate(memory, *spans[at : at + 50])]
+    assert len(found) == calls
 
 
 KNOWN, UNKNOWN = chat(30, 4), CHAT

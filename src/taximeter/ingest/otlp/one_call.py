@@ -13,8 +13,9 @@ A tree is proof and numbers are not: where the two contradict, a twin gives way 
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from bisect import bisect_left, insort_right
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence, Set
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -24,11 +25,8 @@ from taximeter.core.ids import LONGEST_CHANCE_ID
 from taximeter.ingest.otlp.calls import Call
 from taximeter.ingest.otlp.span import TRACE_ID_BYTES
 
-MOST_TWINS: Final = 64
-"""Calls of one instrumentation with the same numbers that are remembered, for comparison."""
-
-MOST_UNKNOWN_COMPARED: Final = 4
-"""Of those without numbers, which all look alike, the ones compared with: so many that began next before, and after."""
+MOST_COMPARED: Final = 16
+"""Calls of one instrumentation with the same numbers that are compared: so many that end next before, and after."""
 
 MOST_MOVES: Final = 24
 """Spans that may be asked to change places for one more."""
@@ -64,6 +62,8 @@ class Facts(msgspec.Struct, gc=False):
     """All spans of this call, likewise."""
     scopes: tuple[str, ...] = ()
     """Their scopes; empty when it is alone."""
+    noted: bool = False
+    """Whether later ones are compared with it."""
 
 
 def facts_of(call: Call) -> Facts:
@@ -85,31 +85,72 @@ def facts_of(call: Call) -> Facts:
     )
 
 
+class _Told(msgspec.Struct, gc=False):
+    """Spans with the same numbers that one instrumentation has sent, in the order of their ends: those of calls that no
+    other tells of yet, and those of calls that another tells of as well."""
+
+    scope: str
+    unpaired: list[Facts]
+    paired: list[Facts]
+
+    def like(self, facts: Facts) -> list[Facts]:
+        return self.paired if len(facts.scopes) > 1 else self.unpaired
+
+
+class _Wish(msgspec.Struct, gc=False):
+    """A line that looks for a place: that of another, which would stay with `staying` if it were not for it."""
+
+    line: Sequence[Facts]
+    staying: Sequence[Facts] = ()
+    leaving_for: _Wish | None = None
+
+
 class Matching:
     """Spans matched to calls. `facts_at` says what is remembered of a span."""
 
     def __init__(self, facts_at: Callable[[bytes], Facts | None]) -> None:
         self._facts_at = facts_at
-        self._young: dict[TwinKey, tuple[tuple[Facts, ...], ...]] = {}
-        self._old: dict[TwinKey, tuple[tuple[Facts, ...], ...]] = {}
+        self._young: dict[TwinKey, tuple[_Told, ...]] = {}
+        self._old: dict[TwinKey, tuple[_Told, ...]] = {}
 
     def note(self, facts: Facts) -> None:
         """Remember a span for later ones to be compared with: together with others of its scope."""
         number = facts.twin_key
-        if number is None:
+        if number is None or facts.noted:
             return
-        noted = self._young.get(number)
-        if noted is None:
-            self._young[number] = ((facts,),)
-            return
-        own: tuple[Facts, ...] = ()
-        others = []
-        for of_scope in noted:
-            if of_scope[0].scope == facts.scope:
-                own = of_scope
-            else:
-                others.append(of_scope)
-        self._young[number] = (*others, _with(facts, own))
+        facts.noted = True
+        noted = self._young.get(number, ())
+        told = next((one for one in noted if one.scope == facts.scope), None)
+        if told is None:
+            told = _Told(facts.scope, [], [])
+            self._young[number] = (*noted, told)
+        insort_right(told.like(facts), facts, key=_end_ns)
+
+    def leave_out(self, facts: Facts) -> None:
+        """Compare no later span with this one."""
+        if facts.noted:
+            self._take_out(facts)
+            facts.noted = False
+
+    def _take_out(self, facts: Facts) -> _Told | None:
+        """Take a span out of those it was noted with; which they are, unless they are forgotten."""
+        for noted in (self._young, self._old):
+            for told in noted.get(facts.twin_key, ()) if facts.twin_key else ():
+                if told.scope == facts.scope and _removed(facts, told.like(facts)):
+                    return told
+        return None
+
+    def _join(self, spans: Sequence[Facts]) -> None:
+        """Make spans those of one call."""
+        alone = len(spans) == 1
+        call = () if alone else tuple(one.key for one in spans)
+        scopes = () if alone else tuple({one.scope for one in spans})
+        for one in spans:
+            moves = one.noted and (len(one.scopes) > 1) != (len(scopes) > 1)
+            told = self._take_out(one) if moves else None
+            one.call, one.scopes = call, scopes
+            if told is not None:
+                insort_right(told.like(one), one, key=_end_ns)
 
     def forget(self) -> None:
         """Forget what was noted before the last time."""
@@ -136,63 +177,85 @@ class Matching:
                 together += twins
         for one in line:
             one.line = tuple(each.key for each in line)
-        _join(together)
+        self._join(together)
         for twins in separated:
-            _join(twins)
+            self._join(twins)
         alone = sum(not self._seat(twins, {one.key for one in twins}) for twins in separated)
         return 1 + alone - len(calls)
 
     def _seat(self, line: Sequence[Facts], asked: set[bytes]) -> bool:
-        """Give a line a place in a call that others tell of and that lacks it. `asked`: who has been asked already."""
-        others = [(one, of_scope) for one in line for of_scope in self._noted(one)]
-        scopes = {one.scope for one in line}
-        with_room = [(one, _to_compare(one, _lacking(scopes, of_scope))) for one, of_scope in others]
-        if not any(room for _, room in with_room):
+        """Give a line a place in a call that others tell of and that lacks it. `asked`: who has been asked already.
+        Where there is none, the nearest are asked to change their places, and then those whom they would ask."""
+        others = self._told_by_others(line)
+        if not others:
             return False
-        for other in self._likely(with_room, asked):
-            if all(_fit(line, each) for each in self._lines(other.call or (other.key,))):
-                _join([*line, *self._all(other.call or (other.key,))])
-                return True
-        if len({of_scope[0].scope for _, of_scope in others}) > 1:
+        if self._seat_at_once(line, others, asked):
+            return True
+        if len({told.scope for _, told in others}) > 1 or not any(told.unpaired for _, told in others):
             return False  # of three instrumentations, whoever is nearest has to do
-        for other in self._likely(others, asked):
-            lines = list(self._lines(other.call))
-            asked.update(other.call)
-            in_the_way = [each for each in lines if not _fit(line, each)]
-            if len(lines) == 1 or len(in_the_way) != 1 or len(asked) > MOST_MOVES:
-                continue
-            staying = [one for each in lines if each is not in_the_way[0] for one in each]
-            _join(in_the_way[0])
-            _join(staying)
-            if self._seat(in_the_way[0], asked):
-                _join([*line, *staying])
-                return True
-            _join([*in_the_way[0], *staying])
+        wishes = deque([_Wish(line)])
+        while wishes:
+            wish = wishes.popleft()
+            near = [(one, other) for one, told in self._told_by_others(wish.line) for other in _near(one, told.paired)]
+            for other in self._likely(near):
+                if other.key in asked:
+                    continue
+                asked.update(other.call)
+                lines = list(self._lines(other.call))
+                in_the_way = [each for each in lines if not _fit(wish.line, each)]
+                if len(lines) == 1 or len(in_the_way) != 1 or len(asked) > MOST_MOVES:
+                    continue
+                staying = [one for each in lines if each is not in_the_way[0] for one in each]
+                leaving = _Wish(in_the_way[0], staying, wish)
+                if self._seat_at_once(leaving.line, self._told_by_others(leaving.line), asked):
+                    self._let_change(leaving)
+                    return True
+                wishes.append(leaving)
         return False
 
-    def _likely(self, others: Iterable[tuple[Facts, Sequence[Facts]]], asked: set[bytes]) -> list[Facts]:
-        """A span of each call that may be that of another, of those noted with it, the likeliest first: those of the
-        same trace, and those that begin and end nearest."""
+    def _seat_at_once(self, line: Sequence[Facts], others: Sequence[tuple[Facts, _Told]], asked: Set[bytes]) -> bool:
+        """Give a line a place that is free."""
+        scopes = {one.scope for one in line}
+        near = [(one, other) for one, told in others for other in _near(one, told.unpaired)]
+        near += [
+            (one, other) for one, told in others for other in _near(one, told.paired) if scopes.isdisjoint(other.scopes)
+        ]
+        for other in self._likely(near):
+            call = self._all(other.call or (other.key,))
+            if other.key not in asked and all(_fit(line, each) for each in self._lines(one.key for one in call)):
+                self._join([*line, *call])
+                return True
+        return False
+
+    def _let_change(self, leaving: _Wish) -> None:
+        """Give each the place that it wished for, as the last of them has found one."""
+        while leaving.leaving_for is not None:
+            self._join([*leaving.leaving_for.line, *leaving.staying])
+            leaving = leaving.leaving_for
+
+    def _likely(self, near: Iterable[tuple[Facts, Facts]]) -> list[Facts]:
+        """Of spans and others that end at about that time, an other of each call that may be theirs, the likeliest
+        first: those of the same trace, and those that end and begin nearest."""
         found = [
-            (one.key[:TRACE_ID_BYTES] != other.key[:TRACE_ID_BYTES], _distance_ns(one, other), other)
-            for one, noted in others
-            if noted
-            for other in _about_the_time_of(one, noted)
-            if other.key not in asked and _are_twins(one, other) and self._facts_at(other.key) is other
+            (one.key[:TRACE_ID_BYTES] != other.key[:TRACE_ID_BYTES], *_distance_ns(one, other), other)
+            for one, other in near
+            if _are_twins(one, other) and self._facts_at(other.key) is other
         ]
         if len(found) > 1:
             found.sort(key=_by_likeliness)
-            return list({other.call or (other.key,): other for _, _, other in reversed(found)}.values())[::-1]
-        return [other for _, _, other in found]
+            return list({one[-1].call or (one[-1].key,): one[-1] for one in reversed(found)}.values())[::-1]
+        return [one[-1] for one in found]
 
-    def _noted(self, facts: Facts) -> Iterator[Sequence[Facts]]:
-        """Calls with the same numbers, by the other instrumentations that have told of them."""
-        if facts.twin_key is None:
-            return
-        for noted in (self._young.get(facts.twin_key, ()), self._old.get(facts.twin_key, ())):
-            for of_scope in noted:
-                if of_scope[0].scope != facts.scope:
-                    yield of_scope
+    def _told_by_others(self, line: Iterable[Facts]) -> list[tuple[Facts, _Told]]:
+        """Spans with the same numbers as one of a line, by the other instrumentations that have told of them."""
+        return [
+            (one, told)
+            for one in line
+            if one.twin_key is not None
+            for noted in (self._young, self._old)
+            for told in noted.get(one.twin_key, ())
+            if told.scope != one.scope
+        ]
 
     def _lines(self, keys: Iterable[bytes]) -> Iterable[list[Facts]]:
         """Spans by the lines that they are of."""
@@ -205,58 +268,37 @@ class Matching:
         return [facts for key in keys if (facts := self._facts_at(key)) is not None]
 
 
-def _join(spans: Sequence[Facts]) -> None:
-    """Make spans those of one call."""
-    alone = len(spans) == 1
-    call = () if alone else tuple(one.key for one in spans)
-    scopes = () if alone else tuple({one.scope for one in spans})
-    for one in spans:
-        one.call, one.scopes = call, scopes
+def _removed(facts: Facts, noted: list[Facts]) -> bool:
+    """Take a span out of a list in the order of ends; whether it was there."""
+    place = bisect_left(noted, facts.end_ns, key=_end_ns)
+    while place < len(noted) and noted[place].end_ns == facts.end_ns:
+        if noted[place] is facts:
+            del noted[place]
+            return True
+        place += 1
+    return False
 
 
-def _with(facts: Facts, own: tuple[Facts, ...]) -> tuple[Facts, ...]:
-    """Calls of one scope, in the order of their starts, with one more. Of too many the farthest from it is left out:
-    those of a request come latest first, those of several earliest first."""
-    place = bisect_left(own, facts.start_ns, key=_start_ns)
-    first = 1 if len(own) >= MOST_TWINS and place > MOST_TWINS // 2 else 0
-    return (*own[first:place], facts, *own[place : MOST_TWINS - 1 + first])
-
-
-def _about_the_time_of(facts: Facts, others: Sequence[Facts]) -> Iterable[Facts]:
-    """Those of one scope, in the order of their starts, that lie within the time of a span or it in theirs, or that
-    have the same answer."""
-    start, end = facts.start_ns, facts.end_ns
-    place = bisect_left(others, start, key=_start_ns)
+def _near(facts: Facts, others: Sequence[Facts]) -> Iterable[Facts]:
+    """Of others in the order of their ends, those that end next before and after a span and lie within its time or it
+    in theirs, or that have the same answer."""
+    if not others:
+        return ()
+    place = bisect_left(others, facts.end_ns, key=_end_ns)
+    first, last = max(0, place - MOST_COMPARED), place + MOST_COMPARED
     if facts.scope in LAZY_SCOPES or others[0].scope in LAZY_SCOPES:
-        return others
-    near = [one for one in others[:place] if one.end_ns >= end]
-    for one in others[place:]:
-        if one.start_ns > end:
-            break
-        if one.end_ns <= end or (one.start_ns == start and one.end_ns >= end):
-            near.append(one)
-    if facts.response_id is not None:
-        near += [one for one in others if one.response_id == facts.response_id]
+        return others[first:last]
+    start = facts.start_ns
+    begun = bisect_left(others, start, first, place, key=_end_ns)
+    near = [one for one in others[begun:place] if one.start_ns >= start]
+    near += [one for one in others[place:last] if one.start_ns <= start or one.end_ns == facts.end_ns]
+    if (answer := facts.response_id) is not None:
+        near = [one for one in near if one.response_id is None]
+        near += [one for one in others[first:last] if one.response_id == answer]
     return near
 
 
-def _lacking(scopes: Set[str], others: Sequence[Facts]) -> list[Facts]:
-    """Those whose calls none of these scopes has told of."""
-    if len(scopes) > 1:
-        return [one for one in others if scopes.isdisjoint(one.scopes)]
-    (scope,) = scopes
-    return [one for one in others if scope not in one.scopes]
-
-
-def _to_compare(facts: Facts, others: Sequence[Facts]) -> Sequence[Facts]:
-    """Of calls with the same numbers, those to compare: all, or of those without numbers the nearest."""
-    if facts.known:
-        return others
-    place = bisect_left(others, facts.start_ns, key=_start_ns)
-    return others[max(0, place - MOST_UNKNOWN_COMPARED) : place + MOST_UNKNOWN_COMPARED]
-
-
-_start_ns = attrgetter("start_ns")
+_end_ns = attrgetter("end_ns")
 
 
 def _fit(line: Sequence[Facts], other: Sequence[Facts]) -> bool:
@@ -271,12 +313,13 @@ def _compete(one: Facts, other: Facts) -> bool:
     return one.scope == other.scope
 
 
-def _by_likeliness(found: tuple[bool, int, Facts]) -> tuple[bool, int]:
-    return found[:2]
+def _by_likeliness(found: tuple[bool, int, int, Facts]) -> tuple[bool, int, int]:
+    return found[:3]
 
 
-def _distance_ns(one: Facts, other: Facts) -> int:
-    return abs(one.start_ns - other.start_ns) + abs(one.end_ns - other.end_ns)
+def _distance_ns(one: Facts, other: Facts) -> tuple[int, int]:
+    """The ends first: a framework takes longer over what it asks than over what it is answered."""
+    return abs(one.end_ns - other.end_ns), abs(one.start_ns - other.start_ns)
 
 
 # ── two spans ───────────────────────────────────────────────────────────────────────────────────────────────────

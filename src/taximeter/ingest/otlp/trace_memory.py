@@ -39,7 +39,7 @@ GRACE_SECONDS: Final = 60
 """How long an aggregate waits for calls below it."""
 
 MOST_SPANS: Final = 200_000
-"""Spans remembered, about 130 MB; when they are more, the older half is forgotten."""
+"""Spans remembered, up to 180 MB; when they are more, the older half is forgotten."""
 
 MEMORY_SECONDS: Final = 600
 """Spans are forgotten after this time, or up to twice of it."""
@@ -219,6 +219,7 @@ class TraceMemory:
         self._take_over(call)
         before, node.facts = node.facts, facts_of(call)
         if before is not None:
+            self._matching.leave_out(before)
             node.facts.line, node.facts.call, node.facts.scopes = before.line, before.call, before.scopes
         if self._fold(call, node, node.facts, taken):
             node.verdict = "folded"
@@ -351,6 +352,7 @@ class TraceMemory:
         take_counts(waiting.event, outer.event)
         node = self._node(waiting.span.key)
         if node.facts is not None:
+            self._matching.leave_out(node.facts)
             node.facts.known, node.facts.numbers, node.facts.twin_key = True, known.numbers, known.twin_key
             self._matching.note(node.facts)
         self._count(waiting, node, taken)
