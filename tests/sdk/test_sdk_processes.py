@@ -157,3 +157,23 @@ def test_a_function_that_flushes_before_it_returns_loses_nothing_when_it_is_neve
     assert done.returncode == -9, done.stderr
     (event,) = [line for line in provider.shipped if "record" not in line]
     assert event["status"] == "ok"
+
+
+def test_a_stream_that_is_open_when_the_program_ends_is_one_call_and_nothing_is_said(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """What the interpreter drops at its very end comes when modules can no longer be imported."""
+    provider.says(case("openai-chat-stream-usage"))
+    done = run(
+        f"""
+        import openai, taximeter
+        client = taximeter.instrument(openai.OpenAI(base_url="{provider.url}", api_key="k"))
+        messages = [{{"role": "user", "content": "?"}}]
+        stream = client.chat.completions.create(model="gpt-4o-mini", messages=messages, stream=True)
+        next(iter(stream))
+        """,
+        TAXIMETER_DATA=str(tmp_path),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    adopt(tmp_path / "spool")
+    assert [event["status"] for event in Written(tmp_path).events] == ["interrupted"]

@@ -8,6 +8,7 @@ reason and logged at most once a minute; the caller sees nothing of it.
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,6 +72,8 @@ class Guard:
 
     def _note(self, reason: str, what: Exception | str) -> None:
         self.failures[reason] += 1
+        if sys.is_finalizing():  # our modules are going, which is no fault; an open call has its begin record
+            return
         now = self._clock.monotonic()
         if self._quiet_until is not None and now < self._quiet_until:
             return
