@@ -393,6 +393,22 @@ def test_searches_that_moonshot_runs_are_calls_of_its_own_tool(calls: list[Any],
     assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2, units=units)
 
 
+FOUND = [{"title": "Rain", "link": "https://weather.example", "content": "It rains.", "refer": "ref_1"}] * 2
+
+
+@pytest.mark.parametrize(("found", "units"), [(FOUND, {"web_searches": 1}), ([], {}), (None, {}), ("rain", {})])
+def test_what_z_ai_found_in_the_web_was_searched_for_once(found: object, units: dict[str, int]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Rain."}, "finish_reason": "stop"}
+    whole = {"id": "c1", "model": "glm-5", "choices": [choice], "usage": USAGE, "web_search": found}
+    reader = CHAT.stream()
+    reader.feed(sse(chunk() | {"web_search": found}, chunk(usage=USAGE) | {"web_search": found}))
+    assert CHAT.gist is not None
+    kept = CHAT.gist(whole, json.dumps(whole))
+    for reading in (CHAT.read_answer(200, whole), CHAT.read_answer(200, json.loads(kept or json.dumps(whole)))):
+        assert reading.usage == Usage(input_tokens=3, output_tokens=2, units=units)
+    assert reader.reading().usage == Usage(input_tokens=3, output_tokens=2, units=units)
+
+
 def ran(index: int, kind: str, name: str | None = None, **more: Any) -> dict[str, Any]:
     """A tool that Groq has run."""
     named = {} if name is None else {"name": name}

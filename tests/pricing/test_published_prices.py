@@ -720,6 +720,10 @@ PUBLISHED = {
         ),
         usd((100, "2"), (400, "8"), (600, "3"), fees="0.05"),
     ),
+    "z.ai searches": (
+        call("z.ai", "glm-4.7", "2026-11-01", i=0, o=0, units={"web_searches": 1}),
+        usd(fees="0.01"),
+    ),
     "moonshot searches": (
         call("moonshotai", "kimi-k2-0905-preview", "2026-03-01", i=0, o=0, units={"web_searches": 1}),
         usd(fees="0.005"),

@@ -362,7 +362,22 @@ def _shared_out(reading: Reading, breakdown: object) -> Reading:
 
 
 def read_chat_answer(status: int, payload: object) -> Reading:
-    return _with_its_search(_answer(status, payload, _tools_run(mapping(payload).get("choices")), ("choices",)))
+    answer = mapping(payload)
+    units = _tools_run(answer.get("choices"))
+    if _found_in_the_web(answer):
+        units = {"web_searches": 1, **units}
+    return _with_its_search(_answer(status, payload, units, ("choices",)))
+
+
+def _found_in_the_web(told: Payload) -> bool:
+    """Whether an answer, or a chunk of one, lists what its host found for the model (Z.ai).
+
+    https://docs.z.ai/guides/tools/web-search
+    """
+    return bool(items(told.get(_FOUND)))
+
+
+_FOUND: Final = "web_search"
 
 
 def _with_its_search(reading: Reading) -> Reading:
@@ -499,7 +514,7 @@ def read_plain_chat(answer: Any) -> Plain | None:
             return None
         if (len(choices) > 1 or "error" in first or first["finish_reason"] == "tool_calls") and _tell_more(choices):
             return None
-        if _SEARCH in answer["model"]:
+        if _SEARCH in answer["model"] or _FOUND in answer:
             return None
         return _CHAT_USAGES.read(answer, answer["usage"])
     except NOT_PLAIN:
@@ -535,6 +550,8 @@ def chat_gist(answer: Any, body: str) -> str | None:
     try:
         usage = answer["usage"]
         if type(usage["prompt_tokens"]) is not int or answer.get("error") or "usage_breakdown" in answer:
+            return None
+        if _FOUND in answer:
             return None
         choices = answer["choices"]
         first = choices[0]
@@ -777,6 +794,8 @@ class ChatStream:
         beside = mapping(event.get("x_groq"))
         usage = mapping(event.get("usage")) or mapping(beside.get("usage"))
         self._breakdown = event.get("usage_breakdown") or beside.get("usage_breakdown") or self._breakdown
+        if _FOUND in event:
+            self._searches = self._searches or int(_found_in_the_web(event))
         choices = items(event.get("choices"))
         self._usage_came_alone = bool(usage) and not choices
         for choice in map(mapping, choices):
