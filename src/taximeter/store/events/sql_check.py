@@ -7,6 +7,7 @@ opens it. The engine's own locks (no access to files, no settings, a read-only t
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import sqlglot
@@ -53,6 +54,17 @@ _OTHER_FUNCTIONS: Final = frozenset(
 )
 """Functions that the parser has no type of its own for, and that read nothing but their arguments."""
 
+LARGEST_MADE: Final = 1_000
+"""Characters to which a text may be filled up or repeated."""
+
+_SIZE_IN: Final[dict[type[exp.Expr], str]] = {exp.Repeat: "times", exp.Pad: "expression", exp.Space: "this"}
+"""Functions that make much out of little, and where they are told how much. An engine makes one value in one go:
+neither its limit of memory nor an interruption reaches into that."""
+
+_COARSE: Final = frozenset({"MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
+_LARGE_WIDTH: Final = re.compile(r"\d{4}|\*|\{[^}]*\{")
+"""In what `format` and `printf` are given: a width of more than three digits, or one that is given elsewhere."""
+
 
 def checked(sql: str) -> exp.Query:
     """The statement as a tree. Raises UsageError, with the reason, for anything but one harmless SELECT."""
@@ -90,9 +102,26 @@ def _check(node: exp.Expr, visible: frozenset[str]) -> None:
         _check_table(node, visible)
     if isinstance(node, exp.Anonymous) and str(node.this).lower() not in _OTHER_FUNCTIONS:
         raise _refused(f"the function {node.this} is not allowed", "see docs/sql.md")
+    _check_size(node)
     for child in node.iter_expressions():
         if child is not with_:
             _check(child, visible)
+
+
+def _check_size(node: exp.Expr) -> None:
+    """Whether no value of this function grows without a bound that is seen here."""
+    if (size := _SIZE_IN.get(type(node))) is not None:
+        told = node.args.get(size)
+        if not (isinstance(told, exp.Literal) and not told.is_string and float(told.this) <= LARGEST_MADE):
+            raise _refused(f"{node.key.upper()} needs a plain number up to {LARGEST_MADE} for its size")
+    elif isinstance(node, exp.GenerateSeries) and not isinstance(node.parent, exp.Table):
+        step = node.args.get("step")
+        if not (isinstance(step, exp.Interval) and step.text("unit").upper() in _COARSE):
+            raise _refused("a series of numbers is a table: FROM range(10)", "a series of moments may step by minutes")
+    elif isinstance(node, exp.Format) or (isinstance(node, exp.Anonymous) and str(node.this).lower() == "printf"):
+        pattern = node.this if isinstance(node, exp.Format) else next(iter(node.expressions), None)
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string) or _LARGE_WIDTH.search(pattern.this):
+            raise _refused("format and printf need a plain text, with widths of three digits at most")
 
 
 def _name(named: exp.Expr) -> str:
