@@ -289,6 +289,39 @@ def test_responses_over_a_websocket_are_read_as_they_are_over_http() -> None:
     ] * 2
 
 
+def test_errors_and_news_between_responses_are_not_taken_for_parts_of_the_next_one() -> None:
+    usage = {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}
+    news = json.dumps({"type": "codex.rate_limits", "plan_type": "plus"})
+    refused = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "no"}
+    created = json.dumps({"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5.2"}})
+    completed = {"id": "resp_1", "model": "gpt-5.2", "status": "completed", "usage": usage, "output": []}
+    messages = [
+        news,
+        json.dumps({"type": "error", "status": 400, "error": refused}),
+        created,
+        news,
+        json.dumps({"type": "response.completed", "response": completed}),
+        news,
+        created,
+        DELTA,
+        json.dumps({"type": "error", "status": 500, "error": {"type": "server_error"}}),
+        news,
+    ]
+    with behind_a_gateway() as (rig, provider):
+        provider.scene = telling(messages)
+        with open_socket(rig, "/openai/v1/responses") as connection:
+            connection.send(json.dumps({"type": "response.create", "model": "gpt-5.2", "input": "Hello"}))
+            assert received(connection) == messages
+        events, begun = rig.log.of(None), rig.log.of("begin")
+    assert [(event["status"], event.get("error_type"), event.get("output_tokens")) for event in events] == [
+        ("error", "invalid_request_error", None),
+        ("ok", None, 2),
+        ("error", "server_error", 10),
+    ]
+    assert [event.get("not_billed", False) for event in events] == [True, False, False]
+    assert [one["event_id"] for one in begun] == [event["event_id"] for event in events]
+
+
 def live(kind: str, **more: Any) -> str:
     return json.dumps({"type": f"session.{kind}", **more})
 

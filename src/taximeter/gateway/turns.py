@@ -13,7 +13,7 @@ from taximeter.gateway.tap import decode_json
 class Turns:
     """Reads the messages of the provider. Nothing is raised whatever comes.
 
-    A flavour of `several` calls finds them itself; of another one, each answer to its end is a call.
+    A flavour of `several` calls finds them itself; of another one, each answer to its end is a call, as is an error.
     """
 
     def __init__(self, flavour: Flavour, model: str | None) -> None:
@@ -44,7 +44,7 @@ class Turns:
         reader.feed_event(event)
         if self._flavour.several:
             return reader.take_items()
-        if not reader.finished:
+        if not reader.finished and event.get("type") != "error":
             return ()
         self._reader = None
         return (reader.reading(),)
@@ -61,6 +61,9 @@ class Turns:
         told = self._reader.reading()
         if told.finished and not self.content_started:
             return None
+        begun = told.response_id or told.response_model or told.usage.known
+        if not (self._flavour.several or self.content_started or begun):
+            return None  # what came is news between two calls
         # Of a session, `told` is the sum of the calls before.
         known = Reading() if self._flavour.several else told
         return replace(
