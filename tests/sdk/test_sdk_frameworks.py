@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,7 @@ from langchain_core.messages import AIMessage
 from replay import Written
 
 import taximeter
+from taximeter.sdk.context import FOLLOWING, follow_threads
 from taximeter.sdk.instruments import litellm as litellm_instrument
 from taximeter.sdk.instruments import uninstrument_all
 from taximeter.sdk.instruments.frameworks import CHAT, Watched
@@ -328,3 +331,42 @@ def test_watches_that_nobody_ended_do_not_pile_up() -> None:
     last = Watch()
     assert last.around is None
     watching.set(None)
+
+
+def in_a_pool() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(counted).result()
+
+
+def in_a_thread() -> None:
+    thread = Thread(target=counted)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("elsewhere", [in_a_pool, in_a_thread])
+def test_a_call_that_a_framework_has_made_in_another_thread_is_not_counted_by_both(
+    elsewhere: Callable[[], None], written: Written
+) -> None:
+    follow_threads(True)
+    watched = Watched("aws", CHAT, {"model": "m", "messages": SAID})
+    try:
+        elsewhere()
+        assert not watched.over()
+    finally:
+        FOLLOWING.end()
+    assert watching.get() is None
+    assert written.events == []
+
+
+def test_a_worker_that_is_started_in_a_framework_watches_for_nobody() -> None:
+    follow_threads(True)
+    watch = Watch()
+    watch.begin()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int).result()
+            watch.end()
+            assert pool.submit(watching.get).result() is None
+    finally:
+        FOLLOWING.end()

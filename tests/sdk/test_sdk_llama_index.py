@@ -57,3 +57,15 @@ def test_an_answer_that_llama_index_keeps_is_counted(raw: Any, expected: dict[st
     (event,) = written.events
     assert {name: event[name] for name in event if name.endswith("_tokens") and event[name]} == expected
     assert "usage_estimated" not in event
+
+
+@pytest.mark.parametrize(
+    ("class_name", "provider"),
+    [("openai_llm", "openai"), ("Anthropic_LLM", "anthropic"), ("Bedrock_Converse_LLM", "aws"), ("", "llama_index")],
+)
+def test_a_model_is_of_the_provider_that_its_class_names(class_name: str, provider: str, written: Written) -> None:
+    spans = _Spans()
+    spans.take(LLMChatStartEvent(span_id="s", model_dict={"model": "m", "class_name": class_name}, messages=[]))
+    spans.take(LLMChatEndEvent(span_id="s", response=SimpleNamespace(raw=GPT, message="assistant: hello")))
+    (event,) = written.events
+    assert event["provider"] == provider

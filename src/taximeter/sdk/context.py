@@ -1,6 +1,7 @@
 """Who the calls of this piece of code are for: attributes that follow `contextvars`.
 
-They follow asyncio tasks by themselves, and threads and the work of thread pools by `FOLLOWING`.
+They follow asyncio tasks by themselves, and threads and the work of thread pools by `FOLLOWING`, as does who watches
+a call: a framework that has a client called in a thread of its own is not to count the call as well.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from taximeter.core.attribution import NOBODY, Attribution, attribution
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.switches import switched_on
 from taximeter.sdk.threads import Following
+from taximeter.sdk.yielding import watching
 
 _CURRENT: Final[ContextVar[Attribution]] = ContextVar("taximeter_attribution", default=NOBODY)
 
-FOLLOWING: Final = Following(_CURRENT, NOBODY)
-"""What takes attributes into threads; begun with the first attribute or client, or by `init`."""
+FOLLOWING: Final = Following((_CURRENT, NOBODY), (watching, None))
+"""What takes attributes and watches into threads; begun with the first attribute or client, or by `init`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

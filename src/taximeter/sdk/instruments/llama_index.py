@@ -41,7 +41,7 @@ class _Spans:
         about: Mapping[str, Any] = event.model_dict
         prompt = getattr(event, "prompt", None) or [str(message.content) for message in event.messages]
         body = {"model": about.get("model"), "messages": prompt, "max_tokens": about.get("max_tokens")}
-        provider = str(about.get("class_name") or "llama_index").removesuffix("_llm").lower()
+        provider = str(about.get("class_name") or "llama_index").lower().removesuffix("_llm")
         self._watched[event.span_id] = Watched(provider, CHAT, body)
         if len(self._watched) > MOST_SPANS:
             self._watched.popitem(last=False)
