@@ -219,6 +219,8 @@ def provider_of(model: str, **_: Any) -> tuple[str, str]:
 def litellm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     def completion(model: str, messages: Any = None, **kwargs: Any) -> Any:
         provider_of(model)
+        if (stream := getattr(module, "answers_with", None)) is not None:
+            return stream
         answer = LiteLlmAnswer(**kwargs.get("hidden", {}))
         answer._response_ms = kwargs.get("took_ms")
         return answer
@@ -284,6 +286,63 @@ def test_a_stream_out_of_a_cache_that_is_left_is_free_as_well(written: Written) 
     watched.let_go()
     watched.exhausted()
     assert [event["status"] for event in written.events] == ["cached"]
+
+
+class LiteLlmChunk(SimpleNamespace):
+    """A chunk of a stream, with a usage where the provider said one, or where the library counted by itself."""
+
+    def model_dump(self) -> dict[str, Any]:
+        choices = [{"index": 0, "delta": {"content": "one two"}, "finish_reason": "stop"}]
+        return {"id": "c1", "model": "m", "choices": choices, "usage": self.usage}
+
+
+class LiteLlmStream:
+    """`chunks` is what the provider sent, `handed_out` what the caller gets of it."""
+
+    def __init__(self, chunks: Any, handed_out: list[LiteLlmChunk], around: Any = None) -> None:
+        self.completion_stream = around
+        self._handed_out = iter(handed_out)
+        if chunks is not None:
+            self.chunks = chunks
+
+    def __iter__(self) -> LiteLlmStream:
+        return self
+
+    def __next__(self) -> LiteLlmChunk:
+        return next(self._handed_out)
+
+
+TOLD: dict[str, Any] = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+SILENT = LiteLlmChunk(usage=None)
+TELLING = LiteLlmChunk(usage=TOLD)
+
+
+@pytest.mark.parametrize(
+    ("stream", "estimated"),
+    [
+        (LiteLlmStream([SILENT, TELLING], [SILENT]), False),
+        (LiteLlmStream([SILENT, TELLING], [SILENT, TELLING]), False),
+        (LiteLlmStream(None, [SILENT], around=LiteLlmStream([SILENT, TELLING], [])), False),
+        (LiteLlmStream([SILENT], [SILENT]), True),
+        (LiteLlmStream([SILENT], [SILENT, TELLING]), True),
+    ],
+    ids=[
+        "told to the library",
+        "told to the caller",
+        "told below a stream of text",
+        "untold",
+        "counted by the library",
+    ],
+)
+def test_what_litellm_counts_by_itself_is_an_estimate(
+    stream: LiteLlmStream, estimated: bool, litellm: Any, written: Written
+) -> None:
+    litellm.stream_chunk_builder = lambda chunks: LiteLlmAnswer()
+    litellm.answers_with = stream
+    list(litellm.completion("groq/llama-3.3-70b", SAID, stream=True))
+    (event,) = written.events
+    assert event.get("usage_estimated", False) is estimated
+    assert estimated or (event["input_tokens"], event["output_tokens"]) == (11, 3)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def _followed(cls: Any) -> type:
         except BaseException as error:
             GUARD.run("stream", watched.failed, error)
             raise
-        GUARD.run("stream", _took, watched, chunk)
+        GUARD.run("stream", _took, watched, self, chunk)
         return chunk
 
     async def advance_async(self: Any) -> Any:
@@ -215,7 +215,7 @@ def _followed(cls: Any) -> type:
         except BaseException as error:
             GUARD.run("stream", watched.failed, error)
             raise
-        GUARD.run("stream", _took, watched, chunk)
+        GUARD.run("stream", _took, watched, self, chunk)
         return chunk
 
     def dropped(self: Any) -> None:
@@ -229,18 +229,32 @@ def _followed(cls: Any) -> type:
     return type(cls.__name__, (cls,), methods)
 
 
-def _took(watched: Watched, chunk: Any) -> None:
-    watched.took(_payload(chunk))
+def _took(watched: Watched, stream: Any, chunk: Any) -> None:
+    told = _payload(chunk)
+    if told.get("usage") and not _tell_usage(_chunks(stream)):
+        told["usage"] = None
+    watched.took(told)
+
+
+def _chunks(stream: Any) -> Any:
+    """What the provider sent. A stream of text is made of one of messages, which has it."""
+    chunks = getattr(stream, "chunks", None)
+    return getattr(getattr(stream, "completion_stream", None), "chunks", None) if chunks is None else chunks
+
+
+def _tell_usage(chunks: Any) -> bool:
+    """Whether the provider said what was used. Where it did not, the library counts by itself, by some tokenizer."""
+    return chunks is None or any(getattr(chunk, "usage", None) is not None for chunk in chunks)
 
 
 def _ended(watched: Watched, stream: Any) -> None:
     """The library keeps the chunks of the provider, which say what was used whether the caller asked for it or not."""
-    GUARD.run("stream", _took_usage, watched, getattr(stream, "chunks", None))
+    GUARD.run("stream", _took_usage, watched, _chunks(stream))
     watched.exhausted()
 
 
 def _took_usage(watched: Watched, chunks: Any) -> None:
-    built = import_module("litellm").stream_chunk_builder(chunks) if chunks else None
+    built = import_module("litellm").stream_chunk_builder(chunks) if chunks and _tell_usage(chunks) else None
     if built is not None:
         watched.took({"choices": [], "usage": _payload(built).get("usage")})
 
