@@ -24,6 +24,14 @@ CLAUDE = anthropic.types.Message.model_validate(
     }
 )
 NOVA = {"output": {}, "stopReason": "end_turn", "usage": {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}}
+CLAUDE_STREAMED = anthropic.types.RawMessageDeltaEvent.model_validate(
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"input_tokens": 1000, "output_tokens": 5, "cache_read_input_tokens": 300},
+    }
+)
+NOVA_STREAMED = {"metadata": {"usage": {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}, "metrics": {}}}
 GEMINI = GenerateContentResponseUsageMetadata(
     prompt_token_count=40, candidates_token_count=5, thoughts_token_count=20, total_token_count=65
 )
@@ -43,11 +51,13 @@ class LLMChatEndEvent(SimpleNamespace):
     [
         (dict(CLAUDE), {"input_tokens": 1300, "cache_read_tokens": 300, "output_tokens": 5}),
         (CLAUDE, {"input_tokens": 1300, "cache_read_tokens": 300, "output_tokens": 5}),
+        (dict(CLAUDE_STREAMED), {"input_tokens": 1300, "cache_read_tokens": 300, "output_tokens": 5}),
+        (NOVA_STREAMED, {"input_tokens": 7, "output_tokens": 3}),
         (NOVA, {"input_tokens": 7, "output_tokens": 3}),
         ({"usage_metadata": GEMINI.model_dump()}, {"input_tokens": 40, "output_tokens": 25, "reasoning_tokens": 20}),
         (GPT, {"input_tokens": 9, "output_tokens": 2}),
     ],
-    ids=["claude", "claude as an object", "bedrock", "gemini", "openai"],
+    ids=["claude", "claude as an object", "claude streamed", "bedrock streamed", "bedrock", "gemini", "openai"],
 )
 def test_an_answer_that_llama_index_keeps_is_counted(raw: Any, expected: dict[str, int], written: Written) -> None:
     spans = _Spans()

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from taximeter.extract import Reading, flavour_for
+from taximeter.extract.payload import mapping
 from taximeter.sdk.guard import GUARD
 from taximeter.sdk.instruments.frameworks import CHAT, Watched
 
@@ -65,8 +66,9 @@ def _reading(response: Any) -> Reading | None:
     """What the provider says of the usage in a dialect of its own, if it does: the framework keeps what it got."""
     told = _told(response)
     usage = told.get("usage")
-    if told.get("type") == "message":
+    if told.get("type") in ("message", "message_delta"):  # whole, or the last event but one of a stream
         kind, path = "anthropic", "/v1/messages"
+        told["type"] = "message"
     elif isinstance(usage, Mapping) and "inputTokens" in usage:
         kind, path = "bedrock", "/model/any/converse"
     elif isinstance(google := told.get("usage_metadata"), Mapping):
@@ -88,6 +90,8 @@ def _told(response: Any) -> dict[str, Any]:
     """What the provider answered, which the framework keeps in `raw`, as JSON would have it."""
     raw: Any = getattr(response, "raw", None)
     told = raw.model_dump() if hasattr(raw, "model_dump") else dict(raw) if isinstance(raw, Mapping) else {}
+    if "usage" not in told and "usage" in mapping(told.get("metadata")):  # the last event of a stream of Bedrock's
+        told = told["metadata"]
     usage: Any = told.get("usage")
     return {**told, "usage": usage.model_dump()} if hasattr(usage, "model_dump") else told
 
