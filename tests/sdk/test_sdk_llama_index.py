@@ -79,3 +79,22 @@ def test_a_model_is_of_the_provider_that_its_class_names(class_name: str, provid
     spans.take(LLMChatEndEvent(span_id="s", response=SimpleNamespace(raw=GPT, message="assistant: hello")))
     (event,) = written.events
     assert event["provider"] == provider
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": None}], ids=["no usage", "usage that is null"])
+def test_a_stream_that_told_llama_index_nothing_of_its_usage_is_an_estimate(
+    usage: dict[str, Any], written: Written
+) -> None:
+    last_chunk = {
+        "id": "c1",
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+        **usage,
+    }
+    spans = _Spans()
+    spans.take(LLMChatStartEvent(span_id="s", model_dict={"model": "gpt-4o", "class_name": "openai_llm"}, messages=[]))
+    spans.take(LLMChatEndEvent(span_id="s", response=SimpleNamespace(raw=last_chunk, message="assistant: hello")))
+    (event,) = written.events
+    assert event["usage_estimated"]
+    assert event["output_tokens"] > 0
+    assert event["response_model"] == "gpt-4o"

@@ -97,10 +97,12 @@ def _told(response: Any) -> dict[str, Any]:
 
 
 def _payload(response: Any) -> dict[str, Any]:
-    """An answer in OpenAI's shape; only what was written, where there is no other."""
+    """An answer in OpenAI's shape. Where no usage was told, what was written is taken from the framework: the
+    last event of a stream has neither."""
     told = _told(response)
     written = getattr(response, "text", None) or str(getattr(response, "message", ""))
-    return {"choices": [{"message": {"content": written}, "finish_reason": "stop"}], **told}
+    choices = [{"message": {"content": written}, "finish_reason": "stop"}]
+    return {"choices": choices, **told} if told.get("usage") else {**told, "choices": choices}
 
 
 def _handler() -> Any:
