@@ -254,6 +254,9 @@ def closed_at(*events: tuple[float, bytes], ends: float, seconds: int = 10) -> f
 
 
 GET = REQUESTS["without a body"]
+EMPTY_LINE = b"\r\n"
+LONG = POST + b"content-length: 5\r\n\r\n"
+CHUNKED = POST + b"transfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -264,6 +267,12 @@ GET = REQUESTS["without a body"]
         pytest.param([(1, GET), (5, GET[:20])], None, id="not while a request comes"),
         pytest.param([(1, GET), (5, GET[:20]), (15, GET[20:])], 25, id="after one that came slowly"),
         pytest.param([], 10, id="in which nothing came"),
+        pytest.param([(1, EMPTY_LINE)], 10, id="in which only an empty line came"),
+        pytest.param([(1, GET), (5, EMPTY_LINE)], 11, id="after an empty line"),
+        pytest.param([(1, LONG), (5, b"hello")], 11, id="after a body that was answered before its end"),
+        pytest.param([(1, LONG), (5, b"hel")], 11, id="in the middle of a body that was answered"),
+        pytest.param([(1, CHUNKED), (5, b"0\r\n\r\n")], 11, id="after chunks that were answered before their end"),
+        pytest.param([(1, LONG), (5, b"hello" + GET)], 15, id="after the request behind such a body"),
     ],
 )
 def test_an_idle_connection_is_closed(events: list[tuple[float, bytes]], expected: float | None) -> None:

@@ -58,7 +58,8 @@ class HttpProtocol(HttpToolsProtocol):
     _missing_bytes = 0
     """Of the body of a usual request."""
     _idle_since: float | None = None
-    """When the last answer ended, or the connection began, if nothing came since."""
+    """When the last answer ended, or the connection began, if no request began since: an empty line is none, nor is the
+    rest of a body that was answered before its end."""
     _head_since: float | None = None
     """When a head began that is not here as a whole."""
     _head_bytes = 0
@@ -77,7 +78,6 @@ class HttpProtocol(HttpToolsProtocol):
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:
-        self._idle_since = None
         try:
             while data and self._between:
                 taken_bytes = self._more_of_body(data) if self._missing_bytes else self._begin_usual(data)
@@ -170,11 +170,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._between = False
+        self._idle_since = None
         self._head_since, self._head_bytes = self.loop.time(), 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._head_since = None
+        self._idle_since = self._head_since = None
         self._stop_looking()
         super().on_headers_complete()
 
@@ -185,6 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
     # ── requests and their answers ───────────────────────────────────────────────────────────────────────
 
     def _begin(self, method: bytes, target: bytes, headers: list[Header], body: bytes, stays: bool) -> None:
+        self._idle_since = None
         raw_path, _, query = target.partition(b"?")
         path = raw_path.decode("ascii")
         scope: Any = {
@@ -230,7 +232,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _unset_keepalive_if_required(self) -> None:
         """The timer stays: one for each request would cost more than reading its head."""
-        self._idle_since = None
 
     def _look_later(self) -> None:
         if self.timeout_keep_alive_task is None:
