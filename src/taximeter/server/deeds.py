@@ -43,9 +43,11 @@ def title(record: IncidentRecord) -> str:
 
 
 def matching(record: IncidentRecord) -> Labels:
-    """What a silence of an incident matches: what its alerts have in common, else its kind of trouble."""
+    """What a silence of an incident matches: what its alerts have in common, else its kind of trouble. Not the
+    threshold of a limit: the next one is of the same incident, and the silence would be over with it."""
     alerts = alerts_of(record)
-    return in_common([one.labels for one in alerts]) or {"kind": alerts[0].kind}
+    common = in_common([one.labels for one in alerts])
+    return {name: value for name, value in common.items() if name != "percent"} or {"kind": alerts[0].kind}
 
 
 def new_id(parts: Parts) -> str:

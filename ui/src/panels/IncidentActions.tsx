@@ -8,7 +8,7 @@ import { askAgain } from "../api/again";
 import { acknowledge, act, actions, endSilence, escalate, giveBack, silence, silences, undoAction } from "../api/client";
 import type { Action, ActionWish, Incident } from "../api/types";
 import { ago, dateTime } from "../format";
-import { actionWords, isSilencing } from "../shape/actions";
+import { actionWords, isSilencing, silencing } from "../shape/actions";
 import { filtersOf } from "../shape/evidence";
 import type { ChangeView, View } from "../view/state";
 import { Deed } from "./Deed";
@@ -69,9 +69,10 @@ function Silence({ incident, view }: Omit<Props, "change">) {
   const again = () => void askAgain(queries, ["silences"]);
   const [hours, setHours] = useState<keyof typeof HOURS>("4");
   const known = useQuery({ queryKey: ["silences"], queryFn: silences });
-  const hush = useMutation({ mutationFn: () => silence(incident.labels, Number(hours)), onSuccess: again });
+  const match = silencing(incident);
+  const hush = useMutation({ mutationFn: () => silence(match, Number(hours)), onSuccess: again });
   const end = useMutation({ mutationFn: endSilence, onSuccess: again });
-  const under = known.data?.find((one) => isSilencing(one.match, incident.labels));
+  const under = known.data?.find((one) => isSilencing(one.match, { ...match, kind: incident.kind, severity: incident.severity, family: incident.family }));
   if (under)
     return (
       <>
@@ -87,7 +88,7 @@ function Silence({ incident, view }: Omit<Props, "change">) {
   return (
     <>
       <Button.Group>
-        <Deed size="xs" variant="default" loading={hush.isPending} disabled={Object.keys(incident.labels).length === 0} onClick={() => hush.mutate()}>
+        <Deed size="xs" variant="default" loading={hush.isPending} onClick={() => hush.mutate()}>
           Silence for
         </Deed>
         <Select
