@@ -114,9 +114,11 @@ def _check_size(node: exp.Expr) -> None:
         told = node.args.get(size)
         if not (isinstance(told, exp.Literal) and not told.is_string and float(told.this) <= LARGEST_MADE):
             raise _refused(f"{node.key.upper()} needs a plain number up to {LARGEST_MADE} for its size")
+        if isinstance(node, exp.Repeat) and not isinstance(node.this, exp.Literal):
+            raise _refused("REPEAT needs a plain text: what is repeated could be one that was")
     elif isinstance(node, exp.GenerateSeries) and not isinstance(node.parent, exp.Table):
         step = node.args.get("step")
-        if not (isinstance(step, exp.Interval) and step.text("unit").upper() in _COARSE):
+        if not (isinstance(step, exp.Interval) and step.text("unit").upper().removesuffix("S") in _COARSE):
             raise _refused("a series of numbers is a table: FROM range(10)", "a series of moments may step by minutes")
     elif isinstance(node, exp.Format) or (isinstance(node, exp.Anonymous) and str(node.this).lower() == "printf"):
         pattern = node.this if isinstance(node, exp.Format) else next(iter(node.expressions), None)
