@@ -124,6 +124,33 @@ def test_gemini_cli() -> None:
     assert vertex["provider"] == "google-vertex"
 
 
+def test_qwen_code_counts_thoughts_in_its_output() -> None:
+    said = {
+        "event.name": "qwen-code.api_response",
+        "model": "qwen3-coder-plus",
+        "session.id": "s1",
+        "duration_ms": 1500,
+        "input_token_count": 13_472,
+        "cached_content_token_count": 0,
+        "output_token_count": 101,
+        "thoughts_token_count": 24,
+        "tool_token_count": 0,
+        "total_token_count": 13_573,
+    }
+    (found,) = events_of_logs(log(said, service="qwen-code"))
+    assert counts(found) | {"cache_read_tokens": 0} == {
+        "input_tokens": 13_472,
+        "cache_read_tokens": 0,
+        "output_tokens": 101,
+        "reasoning_tokens": 24,
+    }
+    assert (found["provider"], found["response_model"], found["session_id"]) == ("unknown", "qwen3-coder-plus", "s1")
+    (failed,) = events_of_logs(log({**said, "event.name": "qwen-code.api_error"}, service="qwen-code"))
+    assert (failed["status"], counts(failed)) == ("error", {})
+    (other,) = events_of_logs(log({**said, "model": "gpt-5"}, service="qwen-code"))
+    assert other["provider"] == "openai"
+
+
 def test_failed_calls_are_errors_without_usage() -> None:
     failed = {**CLAUDE, "event.name": "api_error", "status_code": "529", "attempt": "3"}
     (found,) = events_of_logs(log(failed, body="claude_code.api_error"))
@@ -159,6 +186,7 @@ def test_other_log_records_are_passed_over() -> None:
         S(1, chat(5, 1), resource={"service.name": "Codex Desktop"}),
         S(1, chat(5, 1), scope="com.anthropic.claude_code.tracing"),
         S(1, chat(5, 1), name="claude_code.llm_request"),
+        S(1, chat(5, 1), scope="qwen-code"),
     ],
 )
 def test_spans_of_agents_are_known_as_such(span: S) -> None:

@@ -1108,6 +1108,10 @@ PUBLISHED = {
         call("openrouter", "google/gemini-3.1-pro-preview", "2026-06-01", i=200_001, read=100_000, o=100),
         usd((100_001, "4"), (100_000, "0.4"), (100, "18")),
     ),
+    "gemini 3.1 pro over 200,000 in a batch, through openrouter": (
+        call("openrouter", "google/gemini-3.1-pro-preview:batch", "2026-06-01", i=200_001, o=100),
+        usd((200_001, "2"), (100, "9")),
+    ),
     "gemini 2.0 flash from the cache, through openrouter": (
         call("openrouter", "google/gemini-2.0-flash-001", "2025-08-01", i=2_000, read=1_000, o=100),
         usd((1_000, "0.1"), (1_000, "0.025"), (100, "0.4")),

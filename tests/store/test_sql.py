@@ -113,6 +113,9 @@ ALLOWED = [
     "SELECT unnest(range(now()::TIMESTAMP - INTERVAL 2 HOURS, now()::TIMESTAMP, INTERVAL 1 HOURS))",
     "SELECT lpad(date_part('hour', started_at)::VARCHAR, 2, '0'), repeat('#', 10) FROM calls",
     "SELECT printf('%.2f', cost_usd::DOUBLE), format('{:>12} {}', model, feature) FROM calls",
+    "SELECT printf('%d calls in 2026, 100%%', 1), format('{{}} {:d} in 2026', 1), printf('{\"a\": {\"b\": %d}}', 1)",
+    "SELECT len(generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-02-01', INTERVAL '1' HOUR))",
+    "SELECT unnest(generate_series(min(started_at), max(started_at), INTERVAL 1 YEAR)) FROM calls",
     "SELECT tags['plan'], map_keys(tags) FROM calls",
     "SELECT quantile_disc(duration_ms, 0.95), approx_quantile(duration_ms, 0.5), median(duration_ms) FROM calls",
     "SELECT strftime(started_at, '%Y-%m'), date_part('hour', started_at) FROM calls",
@@ -219,6 +222,11 @@ BREAKOUTS = [
     "SELECT format('{:2000000000}', 1)",
     "SELECT format('{:{}}', 1, 2000000000)",
     "SELECT format(model, 1) FROM calls",
+    "SELECT format('{{{:2000000000}', 1)",
+    "SELECT printf('%%%2000000000d', 1)",
+    "SELECT generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-02-01', INTERVAL '0.000001 HOUR')",
+    "SELECT generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-02-01', INTERVAL (0.000001) HOUR)",
+    "SELECT generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-02-01', INTERVAL (input_tokens) HOUR) FROM calls",
 ]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.ingest.otlp.attributes import fill
 from taximeter.ingest.otlp.calls import count, event_id_of, http_status, name_whom
+from taximeter.ingest.otlp.emitters import provider_of
 from taximeter.ingest.otlp.span import Found, LogRecord, Origin, Span
 from taximeter.ingest.wire import WireEvent
 
@@ -25,10 +26,10 @@ CALL_DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 @dataclass(frozen=True, slots=True)
 class AgentEvent:
-    """A log event that tells of one call. `kind`: only with this `event.kind`."""
+    """A log event that tells of one call. `kind`: only with this `event.kind`. No `provider`: the model tells."""
 
     agent: str
-    provider: str
+    provider: str | None = None
     kind: str | None = None
     failed: bool = False
     tool_input: bool = False
@@ -41,6 +42,8 @@ AGENT_EVENTS: Final[Mapping[str, AgentEvent]] = {
     "codex.sse_event": AgentEvent("codex", "openai", kind="response.completed"),
     "gemini_cli.api_response": AgentEvent("gemini-cli", "google", tool_input=True),
     "gemini_cli.api_error": AgentEvent("gemini-cli", "google", failed=True),
+    "qwen-code.api_response": AgentEvent("qwen-code"),
+    "qwen-code.api_error": AgentEvent("qwen-code", failed=True),
 }
 
 EVENT_NAMES: Final[Mapping[str, str]] = {name: name for name in (*AGENT_EVENTS, CALL_DETAILS)}
@@ -48,10 +51,11 @@ EVENT_NAMES: Final[Mapping[str, str]] = {name: name for name in (*AGENT_EVENTS, 
 
 AGENT_SERVICES: Final = frozenset(
     {"claude-code", "codex_exec", "codex_tui", "codex-app-server", "codex_cli_rs", "codex desktop", "gemini-cli"}
+    | {"qwen-code"}
 )
 """Service names of coding agents, in lower case."""
 
-AGENT_SCOPES: Final = ("com.anthropic.claude_code", "codex_", "gemini-cli")
+AGENT_SCOPES: Final = ("com.anthropic.claude_code", "codex_", "gemini-cli", "qwen-code")
 """How their scopes' names begin, for those who renamed the service."""
 
 AGENT_SPANS: Final = ("claude_code.",)
@@ -114,8 +118,9 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
     fill(found, record.origin.shared)
     tags: dict[str, Any] = {"otlp_emitter": kind.agent, "agent": kind.agent}
     tags |= {ours: found[name] for name, ours in _TAGS.items() if name in found}
-    provider = "google-vertex" if "vertex" in found.get("agent_auth", "") else kind.provider
     model = found.get("response_model")
+    makers = kind.provider or provider_of(None, None, model)
+    provider = "google-vertex" if "vertex" in found.get("agent_auth", "") else makers
     speed = found.get("agent_speed")
     event = WireEvent(
         event_id=event_id_of(start_ns, identity),

@@ -106,6 +106,7 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("claude-code", ANY): CACHE_APART,
     ("codex", ANY): INCLUSIVE,
     ("gemini-cli", ANY): THOUGHTS_APART,
+    ("qwen-code", ANY): INCLUSIVE,
     (ANY, "openai"): INCLUSIVE,
     (ANY, "azure"): INCLUSIVE,
     (ANY, "groq"): Habit(input_has_cache=True),

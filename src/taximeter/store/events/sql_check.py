@@ -62,8 +62,10 @@ _SIZE_IN: Final[dict[type[exp.Expr], str]] = {exp.Repeat: "times", exp.Pad: "exp
 neither its limit of memory nor an interruption reaches into that."""
 
 _COARSE: Final = frozenset({"MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
-_LARGE_WIDTH: Final = re.compile(r"\d{4}|\*|\{[^}]*\{")
-"""In what `format` and `printf` are given: a width of more than three digits, or one that is given elsewhere."""
+_WHOLE: Final = re.compile(r"0*[1-9]\d*")
+_TOO_WIDE_FORMAT: Final = re.compile(r"\{[^{}]*(?:\d{4}|\{)")
+_TOO_WIDE_PRINTF: Final = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)")
+"""A place for a value with a width of more than three digits, or with one that is given elsewhere."""
 
 
 def checked(sql: str) -> exp.Query:
@@ -117,13 +119,24 @@ def _check_size(node: exp.Expr) -> None:
         if isinstance(node, exp.Repeat) and not isinstance(node.this, exp.Literal):
             raise _refused("REPEAT needs a plain text: what is repeated could be one that was")
     elif isinstance(node, exp.GenerateSeries) and not isinstance(node.parent, exp.Table):
-        step = node.args.get("step")
-        if not (isinstance(step, exp.Interval) and step.text("unit").upper().removesuffix("S") in _COARSE):
-            raise _refused("a series of numbers is a table: FROM range(10)", "a series of moments may step by minutes")
-    elif isinstance(node, exp.Format) or (isinstance(node, exp.Anonymous) and str(node.this).lower() == "printf"):
-        pattern = node.this if isinstance(node, exp.Format) else next(iter(node.expressions), None)
-        if not (isinstance(pattern, exp.Literal) and pattern.is_string) or _LARGE_WIDTH.search(pattern.this):
-            raise _refused("format and printf need a plain text, with widths of three digits at most")
+        _check_step(node.args.get("step"))
+    elif isinstance(node, exp.Format):
+        _check_widths(node.this, "{{", _TOO_WIDE_FORMAT)
+    elif isinstance(node, exp.Anonymous) and str(node.this).lower() == "printf":
+        _check_widths(next(iter(node.expressions), None), "%%", _TOO_WIDE_PRINTF)
+
+
+def _check_step(step: object) -> None:
+    """Whether a series that is a value goes on by whole minutes or more."""
+    unit = step.text("unit").upper().removesuffix("S") if isinstance(step, exp.Interval) else ""
+    if not (isinstance(step, exp.Interval) and unit in _COARSE and _WHOLE.fullmatch(step.text("this"))):
+        raise _refused("a series of numbers is a table: FROM range(10)", "one of moments may step by whole minutes")
+
+
+def _check_widths(pattern: Any, escaped: str, too_wide: re.Pattern[str]) -> None:
+    plain = isinstance(pattern, exp.Literal) and pattern.is_string
+    if not plain or too_wide.search(pattern.this.replace(escaped, "")):
+        raise _refused("format and printf need a plain text, with widths of three digits at most")
 
 
 def _name(named: exp.Expr) -> str:
