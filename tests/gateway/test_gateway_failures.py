@@ -299,6 +299,51 @@ def test_an_error_inside_a_stream_is_an_error_and_what_was_written_until_then_is
     assert not event.get("not_billed")
 
 
+def sse(event: dict[str, Any]) -> bytes:
+    return b"event: " + event["type"].encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n"
+
+
+BEGUN = {"id": "resp_1", "model": "gpt-5", "status": "in_progress", "output": []}
+SEARCHED = [
+    sse({"type": "response.created", "response": BEGUN}),
+    sse({"type": "response.output_item.done", "item": {"type": "web_search_call", "action": {"type": "search"}}}),
+    sse({"type": "response.output_text.delta", "delta": "t" * 400}),
+]
+SEARCH_FAILED = sse({"type": "error", "code": "server_error", "message": "x"})
+MESSAGE = {"id": "msg_1", "model": "claude-sonnet-4-5", "usage": {"input_tokens": 10, "output_tokens": 1}}
+SPOKEN = [
+    sse({"type": "message_start", "message": MESSAGE}),
+    sse({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "t" * 400}}),
+]
+OVERLOADED = sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+FOUND = {"choices": [{"index": 0, "delta": {"content": "t" * 400}}], "web_search": [{"link": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "pieces", "error_type"),
+    [
+        ("/openai/v1/responses", SEARCHED, "closed_early"),
+        ("/openai/v1/responses", [*SEARCHED, SEARCH_FAILED], "server_error"),
+        (MESSAGES, SPOKEN, "closed_early"),
+        (MESSAGES, [*SPOKEN, OVERLOADED], "overloaded_error"),
+        (CHAT, [b"data: " + json.dumps(FOUND).encode() + b"\n\n"], "closed_early"),
+    ],
+)
+def test_what_a_stream_told_before_it_ended_too_early_is_not_all_of_it(
+    path: str, pieces: list[bytes], error_type: str
+) -> None:
+    with running() as rig:
+        rig.plays(stream(pieces))
+        rig.ask(path, {**ASKED, "input": "x" * 40})
+        event = rig.log.wait_for(1)[0]
+    assert (event["status"], event["error_type"]) == (
+        "interrupted" if error_type == "closed_early" else "error",
+        error_type,
+    )
+    assert (event["output_tokens"], event["usage_estimated"]) == (100, True)
+    assert event["input_tokens"] >= 10
+
+
 def test_an_answer_too_large_to_hold_streams_through() -> None:
     with running(GatewaySettings(tap_limit_bytes=50)) as rig:
         rig.plays(whole(ANSWER))

@@ -101,6 +101,30 @@ def test_a_killed_process_has_its_answered_calls_and_those_that_lasted(provider:
     ]
 
 
+def test_a_forked_child_that_drops_its_parents_stream_says_nothing_of_it(
+    simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    done = run(
+        f"""
+        import os, openai, taximeter
+        client = taximeter.instrument(openai.OpenAI(base_url="{simulator.openai_url}", api_key="k"))
+        stream = client.chat.completions.create(
+            model="gpt-4o", messages=[{{"role": "user", "content": "a b"}}], stream=True)
+        next(stream)
+        pid = os.fork()
+        if pid == 0:
+            del stream
+            taximeter.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        list(stream)
+        """,
+        TAXIMETER_DATA=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    assert [event["status"] for event in Written(tmp_path).events] == ["ok"]
+
+
 def test_event_loops_in_several_threads_keep_their_calls_apart(simulator: RunningSimulator, written: Written) -> None:
     async def gpt(words: int) -> None:
         async with taximeter.instrument(openai.AsyncOpenAI(base_url=simulator.openai_url, api_key="k")) as client:

@@ -65,6 +65,11 @@ class Usage:
         return self.input_tokens is not None or self.output_tokens is not None or bool(self.units)
 
     @property
+    def tokens_known(self) -> bool:
+        """Whether more was counted than units, such as searches."""
+        return self.input_tokens is not None or self.output_tokens is not None
+
+    @property
     def uncached_input_tokens(self) -> int:
         """Input that was neither read from nor written to a cache."""
         return (self.input_tokens or 0) - sum(getattr(self, name) or 0 for name in CACHE_PARTS)

@@ -297,7 +297,7 @@ class Delivery:
         One that we failed to read is taken at its framing's word.
         """
         reading = self.read_so_far()
-        told = reading.finished or reading.usage.known or reading.error_type is not None
+        told = reading.finished or reading.error_type is not None
         if told or answer.status >= 400 or (answer.framed and self._tap is None):
             record.end_as_answered(reading)
         else:

@@ -33,6 +33,7 @@ LARGEST_FAILURE_BYTES: Final = 1024 * 1024
 _NEVER_LEFT: Final = frozenset({"connect_failed", "connect_timeout", "tls_failed", "no_free_connection"})
 """Failures after which the provider has nothing to charge for."""
 
+_FIRST_ERROR: Final = 400
 _REFUSED_FIELD: Final = frozenset({400, 422})
 _QUESTION: Final = b"stream_options"
 
@@ -209,7 +210,7 @@ class Exchange:
             return refusal
         attempt.record.call.asks_for_usage(False)
         answer = await upstream.send(mount.origin, outgoing)
-        if answer.status not in _REFUSED_FIELD:  # some hosts repeat all of a request that is wrong for other reasons
+        if answer.status < _FIRST_ERROR:  # some hosts repeat all of a request that is wrong for other reasons
             mount.asks_for_usage = False
         return answer
 

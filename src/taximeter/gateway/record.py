@@ -91,7 +91,8 @@ class Record:
         failed = reading.error_type is not None or http_status >= 400
         status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
         not_billed = http_status in _WITHOUT_COST or is_told_again(reading)
-        if reading.error_type is not None and not reading.usage.known:
+        told = reading.finished and reading.usage.tokens_known
+        if reading.error_type is not None and not told:
             return self.break_off(status, reading, not_billed=not_billed)
         return self.end(status, reading, not_billed=not_billed)
 

@@ -6,6 +6,7 @@ methods run under the guard of whoever calls them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +61,8 @@ class Call:
     _facts: RequestFacts | None = None
     _request: Payload = _NOTHING
     _never_left = False
+    _process = 0
+    """Where a stream is followed. A child that is forked meanwhile drops what is its parent's."""
     _missed = False
     """There is a piece of its answer that we failed to read, perhaps the one that ends it."""
 
@@ -263,6 +266,7 @@ class Call:
         """The answer is read piece by piece from now on: an event stream, or a whole one that is not read yet."""
         if self.facts.stream and ("json" not in content_type or self.flavour.streams(content_type)):
             self.reader = self.flavour.stream(self.facts)
+            self._process = os.getpid()
 
     def streamed_already(self, content_type: str, body: bytes) -> None:
         """A stream that is all there before anybody reads it, as out of a cache."""
@@ -317,7 +321,7 @@ class Call:
 
     def let_go(self) -> None:
         """The caller closed or dropped the answer. After the terminal event that is how streams end."""
-        if not self._open:
+        if not self._open or (self._process and self._process != os.getpid()):
             return
         reading = self._read_so_far()
         if reading.error_type:
