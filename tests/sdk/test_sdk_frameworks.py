@@ -371,6 +371,7 @@ def test_a_call_of_litellm_is_counted_where_it_is_served(
 
 
 def test_who_counts_tells_every_watch_around_it() -> None:
+    watching.set(None)  # another test may have left a stream half read
     outer = Watch()
     outer.begin()
     inner = Watch()
