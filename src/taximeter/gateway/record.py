@@ -91,8 +91,7 @@ class Record:
         failed = reading.error_type is not None or http_status >= 400
         status: Status = "error" if failed else "cancelled" if self._client.gone else "ok"
         not_billed = http_status in _WITHOUT_COST or is_told_again(reading)
-        told = reading.finished and reading.usage.tokens_known
-        if reading.error_type is not None and not told:
+        if reading.error_type is not None and not _told_all_of(reading):
             return self.break_off(status, reading, not_billed=not_billed)
         return self.end(status, reading, not_billed=not_billed)
 
@@ -153,3 +152,9 @@ class Record:
     def _settle(self, event: UsageEvent) -> None:
         if self.hold is not None:
             self._tools.guard("unsettled", self.hold.settle, event)
+
+
+def _told_all_of(reading: Reading) -> bool:
+    """Whether an answer that ended with an error had said of its tokens as much as came of it."""
+    written = estimated_tokens(reading.output_characters)
+    return reading.usage.tokens_known and (reading.finished or written <= (reading.usage.output_tokens or 0))
