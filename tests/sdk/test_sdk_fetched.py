@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ DONE = {**RESPONSE, "status": "completed", "usage": {**USAGE, "total_tokens": 94
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
+    gc.collect()  # streams that another test has left are told when they are collected
     fetched._counted.clear()
 
 
