@@ -187,11 +187,6 @@ def free(name: str, operation: str = "none", *, charged_later: bool = False) -> 
     )
 
 
-def read_nothing(_: int, __: object) -> Reading:
-    """Of a session over a websocket, whose answer as a whole has no body."""
-    return NOTHING_READ
-
-
 def error_type(status: int, payload: object) -> str | None:
     """The type of the error that an answer is, or None when it is none.
 

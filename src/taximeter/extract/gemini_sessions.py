@@ -9,10 +9,11 @@ from typing import Final
 from taximeter.core.usage import Usage
 from taximeter.extract import gemini
 from taximeter.extract.counts import believable
-from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, read_nothing, route
+from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, route
 from taximeter.extract.lines import LineFraming
 from taximeter.extract.payload import Payload, characters, count, items, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.sessions import session
 from taximeter.extract.several import MOST_ITEMS, SeveralCalls, result_lines, together
 from taximeter.extract.stream import StreamState
 
@@ -192,10 +193,6 @@ class LiveSession(SeveralCalls):
         return replace(super().reading(), finished=True)
 
 
-def _live_stream(request: RequestFacts | None) -> StreamState:
-    return LiveSession(request)
-
-
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -251,16 +248,7 @@ INTERACTION: Final = Flavour(
     read_body=read_interaction,
     open_stream=_interaction_stream,
 )
-LIVE: Final = Flavour(
-    name="gemini.live",
-    operation="realtime",
-    read_request=read_live_request,
-    read_body=read_nothing,
-    open_stream=_live_stream,
-    open_framing=LineFraming,
-    streamed_as=JSON_LINES,
-    several=True,
-)
+LIVE: Final = session("gemini.live", read_live_request, LiveSession, several=True)
 BATCH: Final = Flavour(
     name="gemini.batch",
     operation="generate_content",

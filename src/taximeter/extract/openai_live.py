@@ -10,13 +10,12 @@ from decimal import Decimal
 from typing import Final, Self
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage
-from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, read_nothing, route
-from taximeter.extract.lines import LineFraming
+from taximeter.extract.flavour import Flavour, error_type, free, route
 from taximeter.extract.openai import ResponsesStream, read_decisions_answer
 from taximeter.extract.payload import Payload, mapping, text, usd
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.sessions import session
 from taximeter.extract.several import plus
-from taximeter.extract.stream import StreamState
 
 MOST_DELEGATIONS: Final = 100
 """Delegated responses under way at a time; the events of further ones are passed over."""
@@ -161,19 +160,7 @@ def _shorter(usage: Usage, seconds: Decimal) -> Usage:
     return replace(usage, units={**others, _SECONDS: left} if left else others)
 
 
-def _stream(request: RequestFacts | None) -> StreamState:
-    return LiveSession(request)
-
-
-LIVE: Final = Flavour(
-    name="openai.live",
-    operation="realtime",
-    read_request=read_request,
-    read_body=read_nothing,
-    open_stream=_stream,
-    open_framing=LineFraming,
-    streamed_as=JSON_LINES,
-)
+LIVE: Final = session("openai.live", read_request, LiveSession)
 
 ROUTES: Final = (
     route("GET", "live/sessions(?:/(?P<usage_id>[^/]+)/attach|/[^/]+/fork)?", LIVE),

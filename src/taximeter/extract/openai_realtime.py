@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from taximeter.extract import openai_media
-from taximeter.extract.flavour import JSON_LINES, Flavour, free, read_nothing, route
-from taximeter.extract.lines import LineFraming
+from taximeter.extract.flavour import free, route
 from taximeter.extract.openai import usage_in
 from taximeter.extract.payload import Payload, mapping, text
 from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts
+from taximeter.extract.sessions import session
 from taximeter.extract.several import SeveralCalls, plus
-from taximeter.extract.stream import StreamState
 
 _TRANSCRIPT: Final = "conversation.item.input_audio_transcription.completed"
 
@@ -105,26 +104,13 @@ class Session(SeveralCalls):
         )
 
 
-def _stream(request: RequestFacts | None) -> StreamState:
-    return Session(request)
-
-
-REALTIME: Final = Flavour(
-    name="openai.realtime",
-    operation="realtime",
-    read_request=read_request,
-    read_body=read_nothing,
-    open_stream=_stream,
-    open_framing=LineFraming,
-    streamed_as=JSON_LINES,
-    several=True,
-)
+REALTIME: Final = session("openai.realtime", read_request, Session, several=True)
 
 ROUTES: Final = (
     route("GET", "realtime", REALTIME),
     route(
         "POST",
-        "realtime/(?:client_secrets|sessions|transcription_sessions)",
+        "realtime/(?:(?:translations/)?client_secrets|sessions|transcription_sessions)",
         free("openai.realtime.sessions", charged_later=True),
     ),
 )

@@ -6,12 +6,11 @@ from decimal import Decimal
 from typing import Final
 
 from taximeter.core.usage import NOTHING_COUNTED, Usage
-from taximeter.extract.flavour import JSON_LINES, Flavour, error_type, free, read_nothing, route
-from taximeter.extract.lines import LineFraming
+from taximeter.extract.flavour import error_type, route
 from taximeter.extract.openai_realtime import read_request
 from taximeter.extract.payload import Payload, count, mapping, text
 from taximeter.extract.reading import Reading, RequestFacts
-from taximeter.extract.stream import StreamState
+from taximeter.extract.sessions import session
 
 _MILLISECOND: Final = Decimal("0.001")
 
@@ -65,25 +64,6 @@ class Translation:
         )
 
 
-def _stream(request: RequestFacts | None) -> StreamState:
-    return Translation(request)
+TRANSLATION: Final = session("openai.realtime.translations", read_request, Translation)
 
-
-TRANSLATION: Final = Flavour(
-    name="openai.realtime.translations",
-    operation="realtime",
-    read_request=read_request,
-    read_body=read_nothing,
-    open_stream=_stream,
-    open_framing=LineFraming,
-    streamed_as=JSON_LINES,
-)
-
-ROUTES: Final = (
-    route("GET", "realtime/translations", TRANSLATION),
-    route(
-        "POST",
-        "realtime/translations/client_secrets",
-        free("openai.realtime.sessions", charged_later=True),
-    ),
-)
+ROUTES: Final = (route("GET", "realtime/translations", TRANSLATION),)
