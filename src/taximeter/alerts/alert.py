@@ -16,6 +16,9 @@ from taximeter.anomaly.finding import Severity
 Labels = Mapping[str, str]
 """Dimension → value: what is watched (feature, team, model, environment, ...) and what a rule adds."""
 
+THRESHOLD_LABEL: Final = "percent"
+"""Which threshold of a limit an alert is of: it tells alerts of one incident apart."""
+
 AlertState = Literal["pending", "firing", "resolved"]
 """Whether an alert is acknowledged or silenced stands beside its state, not in its place."""
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from taximeter.alerts.alert import Alert, Incident, StepTaken
+from taximeter.alerts.alert import THRESHOLD_LABEL, Alert, Incident, StepTaken
 from taximeter.alerts.chart import Chart
 from taximeter.alerts.notify import Event, Notification
 from taximeter.alerts.states import Alerts
@@ -150,7 +150,7 @@ def title_of(alert: Alert) -> str:
     return ": ".join(part for part in (TITLES.get(alert.kind, alert.kind), ", ".join(said)) if part)
 
 
-_SAID_BY_THE_KIND: Final = frozenset({"trouble", "percent"})
+_SAID_BY_THE_KIND: Final = frozenset({"trouble", THRESHOLD_LABEL})
 
 
 def counted(number: int, thing: str) -> str:

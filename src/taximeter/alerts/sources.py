@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Protocol
 
-from taximeter.alerts.alert import Labels, Observation
+from taximeter.alerts.alert import THRESHOLD_LABEL, Labels, Observation
 from taximeter.alerts.message import counted, dollars, short_name
 from taximeter.alerts.states import SECOND_US
 from taximeter.alerts.thresholds import Threshold, observed
@@ -304,7 +304,7 @@ def of_crossing(one: LimitCrossing, whose: Labels) -> Observation:
     return Observation(
         rule=LIMITS_RULE,
         kind=kind,
-        labels={"limit": one.name, **({"percent": str(one.percent)} if one.percent else {}), **whose},
+        labels={"limit": one.name, **({THRESHOLD_LABEL: str(one.percent)} if one.percent else {}), **whose},
         severity="critical" if grave else "warning",
         summary=f"limit {one.name}{named}: {spent} of {amount} {one.measure} is spent{pace}",
         started_at_us=one.at_us,

@@ -62,7 +62,7 @@ class Usage:
     @property
     def known(self) -> bool:
         """Whether anything at all was counted."""
-        return self.input_tokens is not None or self.output_tokens is not None or bool(self.units)
+        return self.tokens_known or bool(self.units)
 
     @property
     def tokens_known(self) -> bool:

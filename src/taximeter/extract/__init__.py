@@ -23,7 +23,7 @@ A caller that sees answers on the wire also asks the flavour
 from taximeter.extract.counts import UNITS
 from taximeter.extract.flavour import Flavour
 from taximeter.extract.jobs import Jobs
-from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens
+from taximeter.extract.reading import NOTHING_READ, Reading, RequestFacts, estimated_tokens, of_what_is_told_later
 from taximeter.extract.registry import KINDS, flavour_for
 from taximeter.extract.sse import LONGEST_EVENT_BYTES, SseFraming
 from taximeter.extract.stream import Decode, StreamReader
@@ -42,4 +42,5 @@ __all__ = [
     "StreamReader",
     "estimated_tokens",
     "flavour_for",
+    "of_what_is_told_later",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -73,6 +74,11 @@ class Reading:
 
 
 NOTHING_READ: Final = Reading()
+
+
+def of_what_is_told_later(reading: Reading) -> Reading:
+    """The reading of a call whose cost is told by an answer that is fetched later: of its own it costs nothing."""
+    return replace(reading, usage=NOTHING_COUNTED, output_characters=0, not_billed=True)
 
 
 def estimated_tokens(characters: int) -> int:

@@ -21,7 +21,7 @@ from taximeter.gateway.refusals import Refusal
 from taximeter.gateway.sniffing import BegunAnswer, begins_as_json, is_untold
 from taximeter.gateway.tap import StreamTap, read_json
 from taximeter.gateway.tools import Tools
-from taximeter.gateway.upstream import STATUSES_WITHOUT_BODY, Answer, Headers, UpstreamFailure
+from taximeter.gateway.upstream import STATUSES_WITHOUT_BODY, Answer, Headers, Origin, UpstreamFailure
 
 TURNS_OF_LAST_LOOK: Final = 3
 """Turns of the event loop in which it takes from a connection what lies there unread."""
@@ -65,6 +65,11 @@ class Delivery:
         self._tap: StreamTap | None = None
         self._told: Mapping[bytes, bytes] = {}
         self._drained_bytes = 0
+
+    @property
+    def origin(self) -> Origin:
+        """Whose answer it is."""
+        return self._mount.origin
 
     async def hand_on(self, answer: Answer, told: Mapping[bytes, bytes], headers: Headers) -> None:
         """All of it. `told` are its headers, `headers` those for the client without framing. Raises DrainedEnough."""

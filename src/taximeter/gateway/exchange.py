@@ -48,7 +48,6 @@ class Exchange:
         "_client",
         "_delivery",
         "_drained",
-        "_origin",
         "_record",
         "_stopping",
         "_task",
@@ -69,7 +68,6 @@ class Exchange:
         self._client = client
         self._attempt: Attempt | None = attempt
         self._record = attempt.record
-        self._origin = attempt.mount.origin
         self._delivery = Delivery(tools, client, attempt.mount, attempt.record, poll)
         self._answer: Answer | None = None
         self._stopping = False
@@ -113,7 +111,7 @@ class Exchange:
         elif not record.ended and settings.on_hangup == "cancel":
             self._stop()
         else:
-            self._drained = self._tools.draining.begin(self._origin, self._stop)
+            self._drained = self._tools.draining.begin(self._delivery.origin, self._stop)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -188,7 +186,6 @@ class Exchange:
         await asyncio.sleep(step.wait_seconds)
         self._attempt = attempt = await self._tries.attempt(step)
         self._record = attempt.record
-        self._origin = attempt.mount.origin
         self._delivery = Delivery(self._tools, self._client, attempt.mount, attempt.record, None)
 
     async def _sent(self) -> Answer:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from taximeter.core.event import Status, UsageEvent
-from taximeter.core.usage import NOTHING_COUNTED
-from taximeter.extract import Reading, estimated_tokens
+from taximeter.extract import Reading, estimated_tokens, of_what_is_told_later
 from taximeter.gateway.admission import Hold
 from taximeter.gateway.call import Call, is_told_again
 from taximeter.gateway.client import Client
@@ -101,8 +99,7 @@ class Record:
         """Write the event of an answer that did not come to say what it cost: an estimate, or nothing where the answer
         that is fetched later tells it."""
         if self._goes_on(reading):
-            told_so_far = replace(reading, usage=NOTHING_COUNTED, output_characters=0)
-            return self.end(status, told_so_far, error_type=error_type, not_billed=True)
+            return self.end(status, of_what_is_told_later(reading), error_type=error_type, not_billed=True)
         return self.end(status, reading, error_type=error_type, not_billed=not_billed, estimate=True)
 
     def _goes_on(self, reading: Reading) -> bool:

@@ -236,10 +236,9 @@ class Rules:
 
 def whose(limit: Limit, value: str) -> dict[str, str]:
     """What all calls that spend an amount have in common: the attributes that the scope gives one value."""
-    names = limit.each
-    values = [part.replace("%2F", "/") for part in value.split("/")] if len(names) > 1 else [value]
+    values = parts_of(value) if len(limit.each) > 1 else [value]
     common = {name: next(iter(among)) for name, among in limit.where if len(among) == 1}
-    return common | {name: one for name, one in zip(names, values, strict=False) if one}
+    return common | {name: one for name, one in zip(limit.each, values, strict=False) if one}
 
 
 def value_of(limit: Limit, subject: Subject) -> str | None:
@@ -255,3 +254,8 @@ def value_of(limit: Limit, subject: Subject) -> str | None:
     if len(named) == 1:
         return named[0] or ""
     return "/".join((value or "").replace("/", "%2F") for value in named)
+
+
+def parts_of(value: str) -> list[str]:
+    """What `value_of` made one text of, where a limit has an amount for each combination."""
+    return [part.replace("%2F", "/") for part in value.split("/")]

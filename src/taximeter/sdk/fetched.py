@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from taximeter.core.event import UsageEvent, as_record
 from taximeter.core.ids import derived_id, usage_event_id
 from taximeter.core.members import encode
-from taximeter.core.usage import NOTHING_COUNTED
 from taximeter.extract import Flavour, Jobs, Reading, flavour_for
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import Call
@@ -112,11 +110,6 @@ def told_later(call: Call, reading: Reading) -> bool:
     if reading.finished or reading.response_id is None or call.flavour.name not in _FETCHED_AGAIN:
         return False
     return call.facts.background if call.reader is not None else not reading.usage.known
-
-
-def of_what_is_told_later(reading: Reading) -> Reading:
-    """The reading of a call that is told later: of its own it costs nothing."""
-    return replace(reading, usage=NOTHING_COUNTED, output_characters=0, not_billed=True)
 
 
 def told_already(host: Host, flavour: Flavour, reading: Reading) -> None:

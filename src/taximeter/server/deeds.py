@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from taximeter.alerts.actions import Wish, limit_for, prefix_of, scope_of
-from taximeter.alerts.alert import Alert, Labels
+from taximeter.alerts.alert import THRESHOLD_LABEL, Alert, Labels
 from taximeter.alerts.incidents import in_common
 from taximeter.alerts.message import title_of
 from taximeter.core.ids import uuid7
@@ -47,7 +47,7 @@ def matching(record: IncidentRecord) -> Labels:
     threshold of a limit: the next one is of the same incident, and the silence would be over with it."""
     alerts = alerts_of(record)
     common = in_common([one.labels for one in alerts])
-    return {name: value for name, value in common.items() if name != "percent"} or {"kind": alerts[0].kind}
+    return {name: value for name, value in common.items() if name != THRESHOLD_LABEL} or {"kind": alerts[0].kind}
 
 
 def new_id(parts: Parts) -> str:

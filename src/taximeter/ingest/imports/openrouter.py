@@ -7,7 +7,6 @@ https://openrouter.ai/docs/api/api-reference/analytics/get-user-activity
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -66,7 +65,7 @@ def event_of(values: Values, options: Options) -> UsageEvent:
         ),
         usage=usage,
         usage_conflict=conflict,
-        reported_cost_usd=_cost(values),
+        reported_cost_usd=usd(values, "cost_total", "usage"),
     )
 
 
@@ -86,7 +85,3 @@ def _usage(values: Values, requests: int | None) -> Usage:
         reasoning_tokens=whole(values, "tokens_reasoning", "reasoning_tokens"),
         units={"requests": requests} if requests else {},
     )
-
-
-def _cost(values: Values) -> Decimal | None:
-    return usd(values, "cost_total", "usage")

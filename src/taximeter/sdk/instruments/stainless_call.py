@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from taximeter.core.attribution import Attribution
 from taximeter.core.event import Status
-from taximeter.extract import Flavour, Reading, flavour_for
+from taximeter.extract import Flavour, Reading, flavour_for, of_what_is_told_later
 from taximeter.sdk import meter as meters
 from taximeter.sdk.call import FIRST_ERROR_STATUS, Call
-from taximeter.sdk.fetched import of_what_is_told_later, told_already, told_later
+from taximeter.sdk.fetched import told_already, told_later
 from taximeter.sdk.headers import headers_for
 from taximeter.sdk.hosts import PROVIDERS_BY_CLASS, TELL_USAGE_WHEN_ASKED, Host, host_of
 from taximeter.sdk.instruments.stainless_fetch import Fetching, fetching

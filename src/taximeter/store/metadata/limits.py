@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from taximeter.clock import Clock
+from taximeter.limits.rules import parts_of
 from taximeter.store.metadata.database import Database, add_new
 from taximeter.store.metadata.forgotten import Gone
 from taximeter.store.metadata.tables import LIMIT_CROSSINGS, LIMIT_UNSEEN, LIMIT_VERSIONS
@@ -104,8 +105,7 @@ class LimitBook(Versions):
 
 
 def _is_by_one(crossing: Any, gone: Gone) -> bool:
-    parts = [part.replace("%2F", "/") for part in crossing.value.split("/")]
-    return any(gone(part, crossing.at_us) for part in parts if part)
+    return any(gone(part, crossing.at_us) for part in parts_of(crossing.value) if part)
 
 
 def _is_of_one(call: Any, gone: Gone) -> bool:
