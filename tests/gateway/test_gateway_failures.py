@@ -300,7 +300,7 @@ def test_an_error_inside_a_stream_is_an_error_and_what_was_written_until_then_is
 
 
 def sse(event: dict[str, Any]) -> bytes:
-    return b"event: " + event["type"].encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + json.dumps(event).encode() + b"\n\n"
 
 
 BEGUN = {"id": "resp_1", "model": "gpt-5", "status": "in_progress", "output": []}
