@@ -5,6 +5,9 @@ rate limit moves. A call is what the sum has grown by; the first one of a file, 
 is told by its own counts. The model is the one of the turn. What the cache read and wrote lies inside the input,
 reasoning inside the output.
 
+The tier (`priority` is the Fast mode) is a setting of the session, told whenever its settings change: each time all of
+them, and none where none is set. It is what was asked for; which one served a call stands nowhere.
+
 A forked session, and that of a subagent, begins with a copy of its parent's lines, whose times are those of the fork.
 What they count was counted in the parent: only the sums are taken from them. The copy ends where a turn begins that is
 not older than the session. The id of a turn says when it began (UUIDv7), or its `started_at`; where neither is there,
@@ -37,6 +40,9 @@ _KNOWN_BY: Final = 4
 """A call is known by so many of its counts; later releases tell more of the same calls."""
 
 _TURN_BEGINS: Final = ("task_started", "turn_started")
+_SETTINGS: Final = "thread_settings_applied"
+
+_OWN_WORDS: Final = {"fast": "priority", "standard": "default"}
 
 _Counts: TypeAlias = tuple[int, ...]
 """By `_COUNTS`."""
@@ -61,6 +67,7 @@ class _Reader:
     def __init__(self) -> None:
         self._session: Values = {}
         self._turn: Values = {}
+        self._settings: Values = {}
         self._sum: _Counts | None = None
         self._copy: _Copy | None = None
 
@@ -73,6 +80,8 @@ class _Reader:
             self._copy = None
         if kind == "turn_context":
             self._turn = payload
+        elif kind == "event_msg" and payload.get("type") == _SETTINGS:
+            self._settings = nested(payload, "thread_settings")
         elif kind == "event_msg" and payload.get("type") == "token_count":
             info = nested(payload, "info")
             counts = self._grown_by(info)
@@ -102,7 +111,8 @@ class _Reader:
 
     def _event(self, line: Values, info: Values, counts: _Counts) -> UsageEvent:
         started_at_us = instant_us(line, "timestamp")
-        model = text(info, "model") or text(self._turn, "model") or text(self._session, "model")
+        told = (info, self._turn, self._settings, self._session)
+        model = next(filter(None, (text(one, "model") for one in told)), None)
         folder = text(self._turn, "cwd") or text(self._session, "cwd")
         usage, conflict = clamped(
             Usage(
@@ -121,6 +131,7 @@ class _Reader:
             provider=provider_of(text(self._session, "model_provider") or "openai", None, model),
             request_model=model,
             operation="chat",
+            service_tier=_tier(self._settings),
             attribution=Attribution(
                 session_id=text(self._session, "id"),
                 service="codex",
@@ -134,6 +145,12 @@ class _Reader:
             usage=usage,
             usage_conflict=conflict,
         )
+
+
+def _tier(settings: Values) -> str | None:
+    """`default`, `priority` or `flex`; `fast` and `standard` are the app's words."""
+    tier = text(settings, "service_tier")
+    return _OWN_WORDS.get(tier or "", tier)
 
 
 class _Copy:
