@@ -127,6 +127,63 @@ def test_a_resumed_session_repeats_answers_and_no_ids() -> None:
     assert len(again) == 3
 
 
+def relayed(message: str, read_in: int, output: int, seconds: float, **more: Any) -> Line:
+    """An answer as a relay gives it, that knows no ids of requests."""
+    line = said(message, output, seconds, **more)
+    usage = {"input_tokens": read_in, "output_tokens": output}
+    kept = {name: value for name, value in line.items() if name != "requestId"}
+    return {**kept, "message": {**line["message"], "model": "glm-4.6", "usage": usage}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ([relayed("ocgo", 100, 5, 0), TOOL, relayed("ocgo", 200, 7, 3)], [(100, 5), (200, 7)]),
+        (
+            [
+                *(relayed("ocgo", 100, 5, 0), TOOL),
+                *(relayed("ocgo", 200, 1, 3), relayed("ocgo", 200, 7, 4), TOOL),
+                relayed("ocgo", 300, 2, 9),
+            ],
+            [(100, 5), (200, 7), (300, 2)],
+        ),
+        ([relayed("chatcmpl-1", 100, 1, 0), TOOL, relayed("chatcmpl-1", 100, 7, 3)], [(100, 7)]),
+        ([relayed("chatcmpl-1", 0, 1, 0), TOOL, relayed("chatcmpl-1", 100, 7, 3)], [(100, 7)]),
+        ([relayed("chatcmpl-1", 90, 1, 0), relayed("chatcmpl-1", 100, 7, 3)], [(100, 7)]),
+    ],
+    ids=["two", "three, in blocks", "a tool answers early", "the input is told late", "nobody answered in between"],
+)
+def test_answers_of_a_relay_that_gives_all_of_them_one_id_are_told_apart_by_what_they_read(
+    lines: list[Line], counts: list[tuple[int, int]]
+) -> None:
+    records, left_out = read("claude-code", lines)
+    assert [(record["input_tokens"], record["output_tokens"]) for record in records] == counts
+    assert len({record["event_id"] for record in records}) == len(counts)
+    assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("message", "model", "provider"),
+    [
+        ("msg_01", "claude-opus-4-5-20251101", "anthropic"),
+        ("msg_bdrk_01", "claude-opus-4-5-20251101", "aws-bedrock"),
+        ("msg_01", "us.anthropic.claude-opus-4-5-20251101-v1:0", "aws-bedrock"),
+        ("msg_vrtx_01", "claude-opus-4-5-20251101", "google-vertex"),
+        ("20260801", "glm-4.6", "zai"),
+        ("chatcmpl-1", "kimi-k2.5", "moonshotai"),
+        ("chatcmpl-1", "deepseek-v4-flash", "deepseek"),
+        ("chatcmpl-1", "MiniMax-M2.1", "minimax"),
+        ("chatcmpl-1", "house-model", "anthropic"),
+    ],
+)
+def test_who_served_a_call_of_claude_code_is_told_by_its_id_and_its_model(
+    message: str, model: str, provider: str
+) -> None:
+    line = said(message, 5, 0)
+    (record,), _ = read("claude-code", [{**line, "message": {**line["message"], "model": model}}])
+    assert (record["provider"], record["response_model"]) == (provider, model)
+
+
 # ── Codex ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 FORKED = datetime(2026, 5, 12, 12, tzinfo=UTC)
@@ -231,3 +288,32 @@ def test_what_codex_writes_to_the_cache_is_a_part_of_its_input_and_of_the_same_c
         assert [record["cache_write_5m_tokens"] for record in records] == [300, 200]
     without, _ = read("codex", [*head, count(BEFORE, 1300, 1000), count(BEFORE, 1500, 1000)])
     assert [record["event_id"] for record in without] == [record["event_id"] for record in records]
+
+
+def settings(stamp: datetime, **named: Any) -> Line:
+    return rollout("event_msg", stamp, {"type": "thread_settings_applied", "thread_settings": named})
+
+
+@pytest.mark.parametrize(
+    ("changes", "tiers"),
+    [
+        ([{}], [None, None]),
+        ([{"service_tier": "default"}], ["default", "default"]),
+        ([{"service_tier": "priority"}], ["priority", "priority"]),
+        ([{"service_tier": "fast"}, {"service_tier": "standard"}], ["priority", "default"]),
+        ([{"service_tier": "priority"}, {"model": "gpt-5.6-sol"}], ["priority", None]),
+    ],
+    ids=["never told", "default", "Fast mode", "in the app's words, and switched", "taken back"],
+)
+def test_the_tier_of_a_call_of_codex_is_the_one_that_was_set_before_it(
+    changes: list[Line], tiers: list[str | None]
+) -> None:
+    first, *later = [settings(BEFORE, **change) for change in changes]
+    lines = [session(BEFORE, OLD), first, *turn(BEFORE), count(BEFORE, 100, 100), *later, count(BEFORE, 250, 150)]
+    records, _ = read("codex", lines)
+    assert [record.get("service_tier") for record in records] == tiers
+
+
+def test_the_settings_of_a_session_name_the_model_where_no_turn_does() -> None:
+    lines = [session(BEFORE, OLD), settings(BEFORE, model="gpt-5.6-sol"), count(BEFORE, 100, 100)]
+    assert [record["request_model"] for record in read("codex", lines)[0]] == ["gpt-5.6-sol"]

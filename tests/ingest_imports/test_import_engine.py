@@ -52,6 +52,7 @@ def table(*rows: dict[str, Any]) -> list[Row]:
 def taken(*rows: dict[str, Any], sink: Any = None) -> Tally:
     run = Import(sink, a_cent_a_token, Options(NOW_US))
     run.take("calls.csv", table(*rows), format_named("generic"), lambda: None)
+    run.finish()
     return run.tally
 
 
@@ -222,3 +223,63 @@ def test_json_of_an_outcome_has_no_float_in_its_money() -> None:
 
     (share,) = json.loads(json.dumps(as_dict(taken(CALL), dry_run=True)))["models"]
     assert (share["cost_usd"], share["reported_cost_usd"]) == ("1", "0.1")
+
+
+def in_files(form: str, *files: list[dict[str, Any]]) -> tuple[list[Any], Tally]:
+    """What an import makes of some files."""
+    kept = Kept()
+    run = Import(kept, None, Options(NOW_US))
+    for number, rows in enumerate(files):
+        run.take(f"{number}.jsonl", table(*rows), format_named(form), lambda: None)
+    run.finish()
+    return [json.loads(line)["input_tokens"] for line in kept.lines.values()], run.tally
+
+
+def observed(own: str, kind: str, parent: str | None, tokens: int) -> dict[str, Any]:
+    at = {"startTime": "2026-05-29T13:46:19Z", "traceId": "t", "model": "gpt-4o-mini"}
+    return {**at, "id": own, "type": kind, "parentObservationId": parent, "usageDetails": {"input": tokens}}
+
+
+def span(own: str, parent: str, operation: str, tokens: int) -> dict[str, Any]:
+    said = {
+        "gen_ai.operation.name": {"stringValue": operation},
+        "gen_ai.request.model": {"stringValue": "gpt-4o-mini"},
+        "gen_ai.provider.name": {"stringValue": "openai"},
+        "gen_ai.usage.input_tokens": {"intValue": str(tokens)},
+        "gen_ai.usage.output_tokens": {"intValue": "1"},
+    }
+    times = {"startTimeUnixNano": "1780000000000000000", "endTimeUnixNano": "1780000001000000000"}
+    attributes = [{"key": name, "value": value} for name, value in said.items()]
+    ids = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": own, "parentSpanId": parent}
+    one = {**ids, **times, "name": operation, "attributes": attributes}
+    return {"resource": {}, "scopeSpans": [{"scope": {"name": "house"}, "spans": [one]}]}
+
+
+AGENT, CALL_BELOW = observed("a", "AGENT", None, 9), observed("b", "GENERATION", "a", 9)
+RUN = span("b7ad6b7169203331", "", "invoke_agent", 9)
+CALL_IN_IT = span("c7ad6b7169203331", "b7ad6b7169203331", "chat", 9)
+
+
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        ("langfuse", [[AGENT, CALL_BELOW]]),
+        ("langfuse", [[AGENT], [CALL_BELOW]]),
+        ("langfuse", [[CALL_BELOW], [AGENT]]),
+        ("langfuse", [[AGENT], [CALL_BELOW], [AGENT, CALL_BELOW]]),
+        ("otlp", [[RUN, CALL_IN_IT]]),
+        ("otlp", [[RUN], [CALL_IN_IT]]),
+        ("otlp", [[CALL_IN_IT], [RUN]]),
+    ],
+)
+def test_a_sum_counts_once_beside_its_calls_whichever_file_of_the_import_has_them(
+    form: str, files: list[list[dict[str, Any]]]
+) -> None:
+    counted, tally = in_files(form, *files)
+    assert counted == [9]
+    assert not tally.wrong
+
+
+@pytest.mark.parametrize(("form", "alone"), [("langfuse", AGENT), ("otlp", RUN)])
+def test_a_sum_whose_calls_nobody_tells_of_counts_once_its_import_is_finished(form: str, alone: dict[str, Any]) -> None:
+    assert in_files(form, [alone], [alone])[0] == [9]

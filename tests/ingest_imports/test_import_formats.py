@@ -23,6 +23,7 @@ from taximeter.pricing.priceable import priceable_from_record
 MINI = "gpt-4o-mini-2024-07-18"
 MANY = {"aggregated": "usage"}
 AT_LEAST = {"aggregated": "usage", "aggregated_requests": "at least"}
+CONSOLE_BILL = {"aggregated": "bill", "workspace": "Default"}
 AGENT = {"project": "shop", "git_branch": "main"}
 
 OPENAI_DAY: dict[str, Any] = {
@@ -131,6 +132,34 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 "units": {"requests": 1, "web_searches": 2},
                 "tags": {**AT_LEAST, "workspace": "Default", "anthropic_key": "Closer, App"},
             }
+        ],
+    ),
+    "anthropic-console-cost.csv": (
+        "anthropic-usage",
+        [
+            {
+                "started_at": "2026-08-15T00:00:00.000000Z",
+                "operation": "bill",
+                "provider": "anthropic",
+                "request_model": "claude-haiku-4-5",
+                "not_billed": True,
+                "reported_cost_usd": "0.19",
+                "tags": {
+                    **CONSOLE_BILL,
+                    "line_item": "Claude Haiku 4.5, input_no_cache",
+                    "anthropic_key": "Closer, App",
+                },
+            },
+            {
+                "request_model": "claude-haiku-4-5",
+                "reported_cost_usd": "0.03",
+                "tags": {**CONSOLE_BILL, "line_item": "Claude Haiku 4.5, output", "anthropic_key": "Closer, App"},
+            },
+            {
+                "request_model": None,
+                "reported_cost_usd": "0.06",
+                "tags": {**CONSOLE_BILL, "line_item": "web_search", "anthropic_key": "demo-key"},
+            },
         ],
     ),
     "litellm.json": (
@@ -302,6 +331,22 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "openrouter-daily.csv": (
+        "openrouter",
+        [
+            {
+                "started_at": "2026-05-12T00:00:00.000000Z",
+                "provider": "openrouter",
+                "request_model": "anthropic/claude-opus-4.7",
+                "input_tokens": 70965665,
+                "output_tokens": 3009973,
+                "reasoning_tokens": 0,
+                "units": {"requests": 4115},
+                "tags": MANY,
+                "reported_cost_usd": "430.07",
+            }
+        ],
+    ),
     "litellm-daily.csv": (
         "generic",
         [
@@ -357,7 +402,7 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "openai-usage.json": (
-        ["vector_stores is no call", "nothing was used", "a bucket that is not over before 2036-01-02T00:00Z"],
+        ["vector_stores is no call", "nothing was used", "a bucket that may grow until 2036-01-02T01:00Z"],
         [(1, "input_tokens is no number: 'many'")],
     ),
     "openai-activity.csv": (["nothing was used"], []),
@@ -366,7 +411,9 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "litellm.json": (["call_mcp_tool is no call of a model"], []),
     "langfuse.jsonl": (["an observation of the type span is no call of a model"], []),
     "cursor.csv": (["nothing was used"], []),
-    "openrouter-daily.json": (["a bucket that is not over"], []),
+    "openrouter-daily.json": (["a bucket that may grow until"], []),
+    "openrouter-daily.csv": (["a bucket that may grow until"], []),
+    "anthropic-console-cost.csv": (["nothing was spent"], [(5, "cost_usd is no number: 'banana'")]),
     "litellm-daily.csv": (["neither a model nor usage"], []),
     "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
 }
@@ -434,6 +481,20 @@ def test_columns_of_a_table_can_be_named() -> None:
     ]
     assert came.records[0]["event_id"] != came.records[1]["event_id"], "equal rows are two calls"
     assert came.wrong == [(4, "started_at is no instant: 'yesterday'"), (5, "neither tokens nor cost")]
+
+
+def test_a_row_without_an_id_is_the_same_however_its_numbers_are_written() -> None:
+    written: list[dict[str, Any]] = [
+        {"timestamp": "2026-01-05 10:00:00", "model": "gpt-4o", "prompt_tokens": "1,500", "cost": "0.10"},
+        {"timestamp": "2026-01-05T10:00:00.000Z", "model": "gpt-4o", "prompt_tokens": 1500, "cost": 0.1},
+        {"timestamp": "2026-01-05T11:00:00+01:00", "model": "gpt-4o", "prompt_tokens": 1500.0, "cost": "$0,1000"},
+        {"timestamp": 1767607200, "model": "gpt-4o", "prompt_tokens": "1500", "cost": 1e-1},
+    ]
+    found = [
+        one for row in written for one in outcomes([Row(1, row)], registry.format_named("generic"), Options(NOW_US))
+    ]
+    assert len({one.record["event_id"] for one in found if isinstance(one, Draft)}) == 1
+    assert all(isinstance(one, Draft) for one in found)
 
 
 CURSORS_NAMES = {
@@ -798,6 +859,9 @@ def test_searches_of_openai_that_differ_in_what_they_are_grouped_by_are_two() ->
 
 
 OPENAI_SPENT = {"object": "organization.costs.result", "amount": {"value": 0.5, "currency": "usd"}}
+NOON = 1_789_992_000
+"""2026-09-21T12:00:00Z"""
+
 OPENAI_USED = {"object": "organization.usage.completions.result", "input_tokens": 9, "num_model_requests": 1}
 
 
@@ -898,6 +962,57 @@ def test_rows_of_other_reports_of_anthropic_are_usage_and_bills_too(
 ) -> None:
     (record,) = anthropic_records(row)
     assert as_told(record, expected) == expected
+
+
+CONSOLE_LINE = {
+    "usage_date_utc": "2026-08-15",
+    "model": "Claude Haiku 4.5",
+    "workspace": "Default",
+    "api_key": "demo-key",
+    "usage_type": "message",
+    "context_window": "≤ 200k",
+    "token_type": "output",
+    "cost_usd": "0.03",
+    "list_price_usd": "0.03",
+    "cost_type": "token",
+    "inference_geo": "global",
+    "speed": "",
+    "api_key_id": "apikey_x",
+    "api_key_status": "active",
+}
+
+
+def test_lines_of_cost_from_the_console_are_known_by_what_was_bought_and_not_by_the_state_of_its_key() -> None:
+    grouped = ["model", "workspace", "usage_type", "context_window", "token_type", "cost_type", "speed", "api_key_id"]
+    records = anthropic_records(CONSOLE_LINE, *({**CONSOLE_LINE, name: "another"} for name in grouped))
+    assert len({record["event_id"] for record in records}) == 1 + len(grouped)
+    same = [{**CONSOLE_LINE, "api_key_status": "archived"}, {**CONSOLE_LINE, "api_key": "renamed"}]
+    assert len({record["event_id"] for record in anthropic_records(CONSOLE_LINE, *same)}) == 1
+
+
+LAST_HOUR = {"starting_at": "2026-09-21T11:00:00Z", "ending_at": "2026-09-21T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("values", "hours", "taken"),
+    [
+        ({**LAST_HOUR, "results": [{"uncached_input_tokens": 5}]}, 0.5, False),
+        ({**LAST_HOUR, "results": [{"uncached_input_tokens": 5}]}, 1, True),
+        ({**LAST_HOUR, "group": ANTHROPIC_GROUP, "usage": ANTHROPIC_COUNTS}, 5, False),
+        ({**LAST_HOUR, "group": ANTHROPIC_GROUP, "usage": ANTHROPIC_COUNTS}, 24, True),
+        ({"object": "bucket", "start_time": NOON - 3600, "end_time": NOON, "results": [OPENAI_USED]}, 0.5, False),
+        ({"object": "bucket", "start_time": NOON - 3600, "end_time": NOON, "results": [OPENAI_USED]}, 1, True),
+    ],
+    ids=["just over", "an hour after", "analytics, hours after", "analytics, a day after", "OpenAI", "OpenAI, later"],
+)
+def test_a_bucket_is_taken_when_nothing_is_added_to_it_any_more(
+    values: dict[str, Any], hours: float, taken: bool
+) -> None:
+    form = registry.recognised([values])
+    assert form is not None
+    (found,) = outcomes([Row(1, values)], form, Options(int((NOON + hours * 3600) * 1_000_000)))
+    assert isinstance(found, Draft) is taken
+    assert taken or (isinstance(found, LeftOut) and not found.wrong)
 
 
 @pytest.mark.parametrize("name", ["product", "slack_channel_id", "rbac_group_id", "what_will_come_next_year"])

@@ -151,6 +151,7 @@ def _take_all(run: Import, places: Sequence[Path | str], form: Format | None, *,
                 _take_one(run, opened.name, opened.rows(), form, moved, alone=alone)
                 if bar is not None and task is not None:
                     bar.remove_task(task)
+    run.finish()
 
 
 def _opened(run: Import, place: Path | str, *, alone: bool) -> RowFile | SpendTable | None:

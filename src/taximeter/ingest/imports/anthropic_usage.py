@@ -1,9 +1,10 @@
 """Anthropic: the usage and cost reports of the Admin API, those of the analytics API, the report on Claude Code, and
-the CSV that the console exports of usage.
+the CSV that the console exports of usage and of cost.
 
 Input is told in classes that exclude each other; ours is their sum. Most reports do not say how many calls they add
 up: their number is bounded from below by how many the context window makes necessary, which also keeps each mean
-within its window, so that the rates of long contexts are taken where they were charged. Amounts are in cents.
+within its window, so that the rates of long contexts are taken where they were charged. Amounts are in cents, those of
+the console in dollars. The analytics API adds to what is over for up to a day.
 https://docs.claude.com/en/api/admin-api/usage-cost/get-messages-usage-report
 https://platform.claude.com/docs/en/manage-claude/usage-cost-analytics-api
 https://docs.claude.com/en/api/admin-api/claude-code/get-claude-code-usage-report
@@ -11,6 +12,7 @@ https://docs.claude.com/en/api/admin-api/claude-code/get-claude-code-usage-repor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Final
@@ -19,7 +21,7 @@ from taximeter.core.attribution import Attribution
 from taximeter.core.event import UsageEvent
 from taximeter.core.usage import Usage
 from taximeter.extract.anthropic import FAST
-from taximeter.ingest.imports.buckets import AT_LEAST, BILL, USAGE, check_is_over
+from taximeter.ingest.imports.buckets import AT_LEAST, BILL, DAY_US, HOUR_US, USAGE, check_is_over
 from taximeter.ingest.imports.cells import first, instant_us, known, nested, text, usd, whole
 from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, RowError, Skipped, Values, draft, import_id
 
@@ -28,7 +30,6 @@ LONG_WINDOW: Final = 1_000_000
 
 _MEASURED: Final = ("usage", "cost")
 _CENTS: Final = Decimal("0.01")
-_DAY_US: Final = 86_400_000_000
 _GROUPS: Final = (
     *("api_key_id", "api_key", "workspace_id", "workspace", "model", "model_version", "service_tier", "usage_type"),
     *("context_window", "inference_geo", "speed", "account_id", "service_account_id"),
@@ -37,8 +38,14 @@ _BILLED_BY: Final = (
     *("workspace_id", "description", "cost_type", "model", "service_tier", "token_type", "context_window"),
     "inference_geo",
 )
+_CONSOLE_BILLED_BY: Final = (
+    *("workspace", "model", "usage_type", "context_window", "token_type", "cost_type", "inference_geo", "speed"),
+)
 _AMOUNTS: Final = frozenset({"amount", "list_amount", "currency"})
 """Texts of a result that it is not grouped by."""
+
+_WITH_A_STOP: Final = re.compile(r"[\s.]+")
+"""Between the words of a model's name in the console: Claude Haiku 4.5."""
 
 
 class AnthropicUsage:
@@ -47,7 +54,7 @@ class AnthropicUsage:
 
     def recognises(self, values: Values) -> bool:
         if "usage_date_utc" in values:
-            return "usage_output_tokens" in values
+            return "usage_output_tokens" in values or {"token_type", "cost_usd"} <= values.keys()
         if "model_breakdown" in values:
             return "core_metrics" in values and "date" in values
         return "starting_at" in values and ("results" in values or _is_flat(values))
@@ -63,17 +70,17 @@ class _Reader:
     def read(self, row: Row) -> Iterator[Outcome]:
         if "usage_date_utc" in row.values:
             start_us = instant_us(row.values, "usage_date_utc")
-            yield draft(row.place, self._event(row.values, start_us, start_us + _DAY_US))
+            yield draft(row.place, self._event(row.values, start_us, start_us + DAY_US, HOUR_US))
         elif "model_breakdown" in row.values:
             start_us = instant_us(row.values, "date")
-            check_is_over(start_us + _DAY_US, self._options)
+            check_is_over(start_us + DAY_US, self._options)
             yield from self._each(row, "model_breakdown", lambda share: _of_claude_code(row.values, share, start_us))
         else:
             start_us, end_us = instant_us(row.values, "starting_at"), instant_us(row.values, "ending_at")
             if _is_flat(row.values):
-                yield draft(row.place, self._event(_flat(row.values), start_us, end_us))
+                yield draft(row.place, self._event(_flat(row.values), start_us, end_us, DAY_US))
             else:
-                yield from self._each(row, "results", lambda result: self._event(result, start_us, end_us))
+                yield from self._each(row, "results", lambda result: self._event(result, start_us, end_us, HOUR_US))
 
     def _each(self, row: Row, name: str, event_of: Callable[[object], UsageEvent]) -> Iterator[Outcome]:
         """What each object of an array leads to; one that is none of ours, or wrong, stops no other."""
@@ -87,10 +94,12 @@ class _Reader:
     def finish(self) -> Iterable[Outcome]:
         return ()
 
-    def _event(self, result: object, start_us: int, end_us: int) -> UsageEvent:
+    def _event(self, result: object, start_us: int, end_us: int, added_to_us: int) -> UsageEvent:
         if not isinstance(result, dict):
             raise RowError("a result that is no object")
-        check_is_over(end_us, self._options)
+        check_is_over(end_us, self._options, added_to_us)
+        if "cost_usd" in result:
+            return _bill_of_console(result, start_us)
         return _bill(result, start_us, end_us) if "amount" in result else _usage(result, start_us, end_us)
 
 
@@ -147,6 +156,31 @@ def _bill(result: Values, start_us: int, end_us: int) -> UsageEvent:
         ),
         not_billed=True,
         reported_cost_usd=cents * _CENTS,
+    )
+
+
+def _bill_of_console(row: Values, start_us: int) -> UsageEvent:
+    """A line of the CSV of cost: what one key spent on one kind of token of one model on a day."""
+    cost, name = usd(row, "cost_usd"), text(row, "model")
+    if not cost:
+        raise Skipped("nothing was spent")
+    key, workspace = text(row, "api_key_id", "api_key"), text(row, "workspace")
+    line = ", ".join(filter(None, (name, text(row, "token_type") or text(row, "cost_type"))))
+    return UsageEvent(
+        event_id=import_id(
+            start_us, "anthropic-console-cost", key, *(text(row, column) for column in _CONSOLE_BILLED_BY)
+        ),
+        started_at_us=start_us,
+        source="import",
+        status="ok",
+        provider="anthropic",
+        request_model=_WITH_A_STOP.sub("-", name.lower()) if name else None,
+        operation="bill",
+        attribution=Attribution(
+            tags=BILL | known(line_item=line, workspace=workspace, anthropic_key=text(row, "api_key"))
+        ),
+        not_billed=True,
+        reported_cost_usd=cost,
     )
 
 

@@ -4,7 +4,8 @@ A row becomes one event, so that tokens and amounts add up. `tags.aggregated` sa
 `units.requests` how many it stands for, or at least stands for when the report does not say (`aggregated_requests`).
 Rates that depend on the size of a request are taken at the mean.
 
-A bucket that is not over yet would grow after it was imported, and what is stored is never changed: it is left out.
+A bucket that is not over yet would grow after it was imported, and what is stored is never changed: it is left out. So
+is one that is just over, to which its provider still adds.
 Amounts of a bill are kept as `reported_cost_usd` of an event that costs nothing itself.
 """
 
@@ -22,7 +23,12 @@ BILL: Final = {"aggregated": "bill"}
 AT_LEAST: Final = {"aggregated_requests": "at least"}
 
 
-def check_is_over(end_us: int, options: Options) -> None:
-    """Raises Skipped for a bucket that may still grow."""
-    if end_us > options.now_us:
-        raise Skipped(f"a bucket that is not over before {rfc3339(end_us)[:16]}Z: import it again after that")
+HOUR_US: Final = 3_600_000_000
+DAY_US: Final = 24 * HOUR_US
+
+
+def check_is_over(end_us: int, options: Options, added_to_us: int = HOUR_US) -> None:
+    """Raises Skipped for a bucket that may still grow; `added_to_us` is how long after its end it may."""
+    grown_us = end_us + added_to_us
+    if grown_us > options.now_us:
+        raise Skipped(f"a bucket that may grow until {rfc3339(grown_us)[:16]}Z: import it again after that")

@@ -8,7 +8,10 @@ the same message has the same event id.
 A message is finished when it says why it stopped, when its agent has been answered or has gone on, or when nothing has
 come for a while: some releases never say why an answer stopped, and the last one of a session is followed by nothing.
 
-`input_tokens` leaves out what the cache read and wrote, as in every answer of Anthropic.
+`input_tokens` leaves out what the cache read and wrote, as in every answer of Anthropic. Not every answer is one of
+Anthropic: those of its clouds have ids of their own, and what stands behind a relay has another model. Some relays give
+all their answers the same id, and no id to requests: then what read something else than the one before is another
+answer.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from taximeter.core.event import UsageEvent
 from taximeter.extract import Reading, flavour_for
 from taximeter.ingest.imports.cells import instant_us, known, nested, text, usd
 from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, RowError, Values, draft, import_id
+from taximeter.ingest.otlp.emitters import UNKNOWN_PROVIDER, provider_of
 
 MOST_UNFINISHED: Final = 256
 """Messages of a file to which lines may be added; the one that was there first is finished when there are more."""
@@ -31,6 +35,9 @@ QUIET_US: Final = 3_600_000_000
 """An answer whose latest line is older than this is not written to any more."""
 
 _SYNTHETIC: Final = "<synthetic>"
+_CLOUDS: Final = {"msg_bdrk_": "aws-bedrock", "msg_vrtx_": "google-vertex"}
+"""How the ids of answers begin that Bedrock and Vertex gave."""
+
 _Branch: TypeAlias = tuple[Any, Any]
 
 
@@ -80,6 +87,8 @@ class _Reader:
         reading = self._read_answer(200, message)
         if not reading.usage.known:
             raise RowError("usage that cannot be read")
+        if key in self._messages and _is_another(self._messages[key], row.values, reading):
+            yield self._event_of(key, self._messages.pop(key))
         self._add(key, row, reading)
         self._messages[key].finished |= message.get("stop_reason") is not None
         if len(self._messages) > MOST_UNFINISHED:
@@ -120,6 +129,23 @@ class _Reader:
         return draft(message.place, _event(key, message))
 
 
+def _is_another(message: _Message, line: Values, reading: Reading) -> bool:
+    """Whether a line with the id of a message is the beginning of another one."""
+    if not message.finished or text(line, "requestId") or text(message.first, "requestId"):
+        return False
+    before, now = message.reading.usage.input_tokens, reading.usage.input_tokens
+    return bool(before and now) and before != now
+
+
+def _provider(message_id: str, model: str | None) -> str:
+    """Who served a call: a cloud, the maker of another model, or Anthropic, whose protocol it is."""
+    for beginning, cloud in _CLOUDS.items():
+        if message_id.startswith(beginning):
+            return cloud
+    found = provider_of(None, None, model)
+    return "anthropic" if found == UNKNOWN_PROVIDER else found
+
+
 def _branch(values: Values) -> _Branch:
     return values.get("isSidechain") or False, values.get("agentId")
 
@@ -138,7 +164,7 @@ def _event(key: str, message: _Message) -> UsageEvent:
         started_at_us=message.started_at_us,
         source="import",
         status="ok",
-        provider="anthropic",
+        provider=_provider(key, reading.response_model),
         response_model=reading.response_model,
         operation="chat",
         service_tier=reading.service_tier,

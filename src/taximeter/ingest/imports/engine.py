@@ -18,7 +18,19 @@ import msgspec
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.core.money import ZERO, add
 from taximeter.ingest.imports.registry import LOOKED_AT, recognised
-from taximeter.ingest.imports.row import Draft, Format, LeftOut, Options, Outcome, Record, Row, RowError, Skipped
+from taximeter.ingest.imports.row import (
+    AcrossFiles,
+    Draft,
+    Format,
+    LeftOut,
+    Options,
+    Outcome,
+    Reader,
+    Record,
+    Row,
+    RowError,
+    Skipped,
+)
 from taximeter.ingest.wire import validate_batch
 
 BATCH_EVENTS: Final = 2_000
@@ -108,6 +120,12 @@ class Tally:
 def outcomes(rows: Iterable[Row | LeftOut], form: Format, options: Options) -> Iterator[Outcome]:
     """What the rows of one file lead to."""
     reader = form.reader(options)
+    yield from _read(rows, form, reader)
+    yield from reader.finish()
+
+
+def _read(rows: Iterable[Row | LeftOut], form: Format, reader: Reader) -> Iterator[Outcome]:
+    """What they lead to before the end."""
     for row in rows:
         if isinstance(row, LeftOut):
             yield row
@@ -118,7 +136,6 @@ def outcomes(rows: Iterable[Row | LeftOut], form: Format, options: Options) -> I
             yield LeftOut(row.place, str(error), wrong=not isinstance(error, Skipped))
         except _MISREAD as error:
             yield LeftOut(row.place, f"the row has another shape than a {form.title}: {error!r}"[:500])
-    yield from reader.finish()
 
 
 def told(rows: Iterator[Row | LeftOut]) -> tuple[Format | None, Iterator[Row | LeftOut]]:
@@ -129,7 +146,8 @@ def told(rows: Iterator[Row | LeftOut]) -> tuple[Format | None, Iterator[Row | L
 
 
 class Import:
-    """Takes files in, one after the other. `sink` None only looks: a dry run; without `price` it says no cost."""
+    """Takes files in, one after the other; then it has to be finished. `sink` None only looks: a dry run; without
+    `price` it says no cost."""
 
     def __init__(self, sink: Sink | None, price: PriceRecord | None, options: Options) -> None:
         self._sink = sink
@@ -138,18 +156,40 @@ class Import:
         self._batch: list[tuple[int, bytes]] = []
         self._batch_bytes = 0
         self._came: dict[int, None] = {}
+        self._waiting: dict[str, tuple[Reader, str]] = {}
         self.tally = Tally()
 
     def take(self, file: str, rows: Iterable[Row | LeftOut], form: Format, passed: Callable[[], None]) -> None:
         """Take in one file. `passed` is called after each row. Raises what the sink raises."""
         self.tally.files[form.name] += 1
-        for outcome in outcomes(rows, form, self._options):
-            if isinstance(outcome, Draft):
-                self._put(file, outcome)
-            else:
-                self.tally.leave_out(file, *outcome)
+        reader, _ = self._waiting.pop(form.name, (None, file))
+        reader = reader or form.reader(self._options)
+        for outcome in _read(rows, form, reader):
+            self._come(file, outcome)
             passed()
+        if isinstance(form, AcrossFiles):
+            self._waiting[form.name] = reader, file
+            self._hand_over(file)
+        else:
+            self._finish(file, reader)
+
+    def finish(self) -> None:
+        """Take in what waited for the last file, and is told with the last of its format. Raises what the sink
+        raises."""
+        while self._waiting:
+            _, (reader, file) = self._waiting.popitem()
+            self._finish(file, reader)
+
+    def _finish(self, file: str, reader: Reader) -> None:
+        for outcome in reader.finish():
+            self._come(file, outcome)
         self._hand_over(file)
+
+    def _come(self, file: str, outcome: Outcome) -> None:
+        if isinstance(outcome, Draft):
+            self._put(file, outcome)
+        else:
+            self.tally.leave_out(file, *outcome)
 
     def _put(self, file: str, draft: Draft) -> None:
         line = _encode(draft.record)

@@ -126,12 +126,17 @@ class _Reader:
         return ()
 
     def _told_apart(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
-        content = tuple(sorted((name, str(value)) for name, value in record.items()))
+        content = tuple(sorted((name, _as_known(name, value)) for name, value in record.items()))
         number = self._repeated.pop(content, 0) + 1
         self._repeated[content] = number
         if len(self._repeated) > MOST_REPEATED:
             self._repeated.popitem(last=False)
         return (*content, number)
+
+
+def _as_known(name: str, value: Any) -> str:
+    """An amount is the same with fewer zeros at its end, as JSON has it."""
+    return f"{Decimal(value).normalize():f}" if name == "reported_cost_usd" else str(value)
 
 
 def _record(values: Values) -> dict[str, Any]:

@@ -3,8 +3,8 @@ its API. Generations and embeddings are calls; spans, events and traces are not.
 
 Agents, tools, chains, retrievers, evaluators and guardrails may have a model and usage as well
 (`GenerationLikeObservationTypes` of Langfuse). Some instrumentations give an agent the sum of the calls below it, so
-one of these is a call when nothing below it in its file has usage. Whether it has is known at the end of the file, and
-only where the file says what lies below what.
+one of these is a call when nothing below it has usage. Whether it has is known after the last file, since exports are
+cut by the time at which an observation began, and only where they say what lies below what.
 
 `usageDetails` has free keys that exclude each other and add up, as over OTLP.
 """
@@ -28,6 +28,7 @@ from taximeter.ingest.imports.cells import (
     whole,
 )
 from taximeter.ingest.imports.row import (
+    AcrossFiles,
     Draft,
     LeftOut,
     Options,
@@ -50,7 +51,7 @@ MOST_REMEMBERED: Final = 200_000
 """Observations whose place below others is remembered; of more, the earliest are forgotten."""
 
 
-class Langfuse:
+class Langfuse(AcrossFiles):
     name = "langfuse"
     title = "Langfuse observations"
 
@@ -74,7 +75,9 @@ class _Reader:
     def read(self, row: Row) -> Iterable[Outcome]:
         kind = _kind(row.values)
         own = hash(text(row.values, "id"))
-        _remember(self._parents, own, hash(text(row.values, *_PARENTS)))
+        parent = text(row.values, *_PARENTS)
+        if parent is not None:
+            _remember(self._parents, own, hash(parent))
         if kind not in _CALLS and not _may_be_call(kind, row.values):
             raise Skipped(f"an observation of the type {kind or 'unknown'} is no call of a model")
         made = draft(row.place, event_of(row.values))

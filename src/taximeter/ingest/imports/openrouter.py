@@ -1,4 +1,4 @@
-"""OpenRouter: its activity, a row a call as its page exports it (CSV), or sums of days (`GET /api/v1/activity`).
+"""OpenRouter: its activity, a row a call as its page exports it (CSV), or sums of days (`GET /api/v1/activity`, CSV).
 
 Whoever served a call, OpenRouter charges for it: `provider_name` is kept as a tag. The variant of a model (`free`) is
 told apart from its name. With a key of one's own (`byok_usage_inference`) OpenRouter's amount is its fee alone.
@@ -12,12 +12,22 @@ from typing import Any, Final
 from taximeter.core.attribution import Attribution
 from taximeter.core.event import UsageEvent
 from taximeter.core.usage import Usage, clamped
-from taximeter.ingest.imports.buckets import USAGE, check_is_over
+from taximeter.ingest.imports.buckets import DAY_US, USAGE, check_is_over
 from taximeter.ingest.imports.cells import instant_us, known, milliseconds, text, usd, whole
 from taximeter.ingest.imports.row import Options, PlainReader, RowError, Values, import_id
 
 STANDARD: Final = "standard"
-_DAY_US: Final = 86_400_000_000
+_OF_DAYS: Final = {
+    "Date": "date",
+    "Slug": "model_permaslug",
+    "Usage": "usage",
+    "BYOK Usage": "byok_usage_inference",
+    "Requests": "requests",
+    "Prompt Tokens": "prompt_tokens",
+    "Completion Tokens": "completion_tokens",
+    "Reasoning Tokens": "reasoning_tokens",
+}
+"""Columns of the CSV of days → what its API calls them."""
 
 
 class OpenRouter:
@@ -25,6 +35,8 @@ class OpenRouter:
     title = "OpenRouter activity"
 
     def recognises(self, values: Values) -> bool:
+        if _OF_DAYS.keys() <= values.keys():
+            return True
         return "model_permaslug" in values and ("generation_id" in values or "requests" in values)
 
     def reader(self, options: Options) -> PlainReader:
@@ -32,6 +44,8 @@ class OpenRouter:
 
 
 def event_of(values: Values, options: Options) -> UsageEvent:
+    if "model_permaslug" not in values:
+        values = {_OF_DAYS.get(name, name): value for name, value in values.items()}
     model = text(values, "model_permaslug")
     if model is None:
         raise RowError("model_permaslug is missing")
@@ -39,7 +53,7 @@ def event_of(values: Values, options: Options) -> UsageEvent:
     generation = text(values, "generation_id")
     requests = whole(values, "requests") if generation is None else None
     if generation is None:
-        check_is_over(start_us + _DAY_US, options)
+        check_is_over(start_us + DAY_US, options)
     variant = text(values, "variant")
     usage, conflict = clamped(_usage(values, requests))
     return UsageEvent(

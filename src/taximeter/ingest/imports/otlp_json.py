@@ -1,7 +1,8 @@
 """OTLP in JSON files: what a collector's file exporter writes, and what OpenLLMetry and others dump.
 
 The same receiver decides as for what comes over the network, with the same event ids: spans that were sent as well
-count once. What would wait there for calls below it is decided at the end of the file.
+count once. What would wait there for calls below it is decided after the last file: a collector's exporter begins
+another one whenever it likes, in the middle of a trace.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 import msgspec
 
 from taximeter.errors import UsageError
-from taximeter.ingest.imports.row import Draft, LeftOut, Options, Outcome, Row, RowError, Values
+from taximeter.ingest.imports.row import AcrossFiles, Draft, LeftOut, Options, Outcome, Row, RowError, Values
 from taximeter.ingest.otlp import json_form
 from taximeter.ingest.otlp.arrivals import Signal
 from taximeter.ingest.otlp.deciding import Decider
@@ -26,7 +27,7 @@ _ENVELOPES: Final[tuple[tuple[Signal, str, str], ...]] = (
 )
 
 
-class OtlpJson:
+class OtlpJson(AcrossFiles):
     name = "otlp"
     title = "OTLP JSON"
 

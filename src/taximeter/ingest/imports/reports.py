@@ -37,6 +37,7 @@ def rows_of_reports(contents: Mapping[str, bytes], now_us: int) -> list[dict[str
             hint = "a bill or a usage report as the provider's API or console gives it"
             raise UsageError(f"{name}: no format that is known", hint=hint, field="files")
         run.take(name, rows, form, _nothing)
+    run.finish()
     return rows_that_came(run, kept)
 
 

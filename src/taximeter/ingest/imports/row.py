@@ -58,14 +58,14 @@ class Options:
 
 
 class Reader(Protocol):
-    """Reads one file of a format, row by row."""
+    """Reads one file of a format, or all that an import has of it (`AcrossFiles`), row by row."""
 
     def read(self, row: Row) -> Iterable[Outcome]:
         """What a row leads to now. Raises RowError."""
         ...
 
     def finish(self) -> Iterable[Outcome]:
-        """What was kept back until the end of the file."""
+        """What was kept back until the end."""
         ...
 
 
@@ -80,6 +80,11 @@ class Format(Protocol):
         ...
 
     def reader(self, options: Options) -> Reader: ...
+
+
+class AcrossFiles:
+    """A format of which rows in different files of one import belong together: one reader reads them all, and finishes
+    after the last."""
 
 
 def draft(place: int, event: UsageEvent) -> Draft:

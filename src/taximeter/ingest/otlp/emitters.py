@@ -210,6 +210,8 @@ MODEL_BEGINNINGS: Final = (
     ("grok", "x-ai"),
     ("sonar", "perplexity"),
     ("kimi", "moonshotai"),
+    ("glm-", "zai"),
+    ("minimax-", "minimax"),
     ("anthropic.", "aws-bedrock"),
     ("amazon.", "aws-bedrock"),
     ("meta.", "aws-bedrock"),
