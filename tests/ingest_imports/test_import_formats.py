@@ -275,6 +275,43 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {"request_model": "gpt-5-mini", "input_tokens": 900, "cache_read_tokens": 0, "output_tokens": 50},
         ],
     ),
+    "gemini-cli.jsonl": (
+        "gemini-cli",
+        [
+            {
+                "started_at": "2026-06-10T14:57:31.000000Z",
+                "provider": "google",
+                "response_model": "gemini-3-pro-preview",
+                "service": "gemini-cli",
+                "session_id": "f86f5318-f47b-4433-85f8-ec9d9a417f8e",
+                "input_tokens": 9040,
+                "cache_read_tokens": 8000,
+                "output_tokens": 420,
+                "reasoning_tokens": 300,
+            },
+            {"response_model": "gemini-2.5-flash", "input_tokens": 500, "output_tokens": 20},
+        ],
+    ),
+    "gemini-cli.json": (
+        "gemini-cli",
+        [{"started_at": "2025-10-18T14:57:40.100000Z", "input_tokens": 6732, "output_tokens": 164}],
+    ),
+    "qwen-code.jsonl": (
+        "gemini-cli",
+        [
+            {
+                "started_at": "2026-07-01T09:00:07.500000Z",
+                "response_model": "qwen3-coder-plus",
+                "service": "qwen-code",
+                "service_version": "0.9.0",
+                "session_id": "b1c2",
+                "input_tokens": 12000,
+                "cache_read_tokens": 10000,
+                "output_tokens": 400,
+                "reasoning_tokens": 150,
+            }
+        ],
+    ),
     "openrouter.csv": (
         "generic",
         [{"response_id": "gen-1", "input_tokens": 1500, "output_tokens": 450, "reported_cost_usd": "0.000495"}],
@@ -415,6 +452,7 @@ LEFT_OUT: dict[str, tuple[list[str], list[tuple[int, str]]]] = {
     "openrouter-daily.csv": (["a bucket that may grow until"], []),
     "anthropic-console-cost.csv": (["nothing was spent"], [(5, "cost_usd is no number: 'banana'")]),
     "litellm-daily.csv": (["neither a model nor usage"], []),
+    "gemini-cli.jsonl": ([], [(10, "input is no number: 'many'")]),
     "claude-code.jsonl": (["an answer that is not finished"], [(9, "no JSON object")]),
 }
 
@@ -453,6 +491,39 @@ def test_events_pass_the_check_of_every_event_and_read_again_are_the_same(sample
 @pytest.mark.parametrize("sample", EXPECTED)
 def test_no_prompt_goes_further(sample: str) -> None:
     assert "SECRET" not in json.dumps(came_from(SAMPLES / sample).records)
+
+
+def test_a_session_of_gemini_cli_is_the_same_as_a_document_and_in_lines() -> None:
+    document = json.loads((SAMPLES / "gemini-cli.json").read_text())
+    messages = document.pop("messages")
+    rows = [Row(place, values) for place, values in enumerate([document, *messages, {"$set": {"summary": "s"}}], 1)]
+    found = list(outcomes(rows, registry.format_named("gemini-cli"), Options(NOW_US)))
+    assert [one.record for one in found if isinstance(one, Draft)] == came_from(SAMPLES / "gemini-cli.json").records
+
+
+TRACE = {"id": "t", "timestamp": "2026-05-29T13:46:19Z", "name": "chat", "totalCost": 0.1, "latency": 1.2}
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (TRACE, "a trace of Langfuse names no model: export its observations"),
+        ({**TRACE, "observations": ["a", "b"]}, "a trace of Langfuse names no model: export its observations"),
+        ({"type": "thread.started"}, "what `codex exec --json` prints names no model and no time: import its session"),
+        ({"When": "x"}, "name it with --format, or its columns (When) with --map started_at=COLUMN"),
+    ],
+)
+def test_a_file_of_no_known_format_comes_with_what_to_do(values: dict[str, Any], advice: str) -> None:
+    assert registry.recognised([values]) is None
+    assert registry.advice(Row(1, values)).startswith(advice)
+
+
+def test_a_transcript_of_claude_code_is_known_before_its_first_answer() -> None:
+    line = {"type": "user", "sessionId": "s", "uuid": "u", "timestamp": "2026-02-03T09:00:00Z"}
+    form = registry.recognised([{**line, "message": {"role": "user", "content": "SECRET"}}])
+    assert form is not None
+    assert form.name == "claude-code"
+    assert registry.recognised([{**line, "message": {"role": "user", "parts": []}}]) is None, "another agent's"
 
 
 def test_there_is_a_sample_of_every_format() -> None:

@@ -46,7 +46,9 @@ class ClaudeCode:
     title = "Claude Code transcript"
 
     def recognises(self, values: Values) -> bool:
-        return values.get("type") == "assistant" and isinstance(values.get("message"), dict) and "sessionId" in values
+        message = values.get("message")
+        told = values.get("type") in ("assistant", "user") and "sessionId" in values
+        return told and isinstance(message, dict) and "parts" not in message
 
     def reader(self, options: Options) -> _Reader:
         return _Reader(options.now_us)

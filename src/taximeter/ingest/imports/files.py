@@ -210,6 +210,8 @@ def rows_in(place: int, written: bytes) -> Iterator[Row | LeftOut]:
         yield LeftOut(place, "no JSON object")
         return
     wrapped = [value for key, value in values.items() if key in ENVELOPES and isinstance(value, list)]
+    if wrapped and all(isinstance(one, str) for one in wrapped[0]) and wrapped[0]:
+        wrapped = []  # ids of what lies elsewhere, as a trace has them of its observations
     for one in wrapped[0] if wrapped else (values,):
         yield Row(place, one) if isinstance(one, dict) else LeftOut(place, "no JSON object")
 

@@ -10,6 +10,7 @@ from taximeter.ingest.imports.anthropic_usage import AnthropicUsage
 from taximeter.ingest.imports.claude_code import ClaudeCode
 from taximeter.ingest.imports.codex import Codex
 from taximeter.ingest.imports.cursor import Cursor
+from taximeter.ingest.imports.gemini_cli import GeminiCli
 from taximeter.ingest.imports.generic import Generic
 from taximeter.ingest.imports.helicone import Helicone
 from taximeter.ingest.imports.langfuse import Langfuse
@@ -28,6 +29,7 @@ _ALL: Final[tuple[Format, ...]] = (
     Langfuse(),
     Helicone(),
     OtlpJson(),
+    GeminiCli(),
     ClaudeCode(),
     Codex(),
     Cursor(),
@@ -58,14 +60,21 @@ def recognised(beginning: Iterable[Values]) -> Format | None:
 
 
 COLUMNS_NAMED: Final = 20
+_OF_A_TRACE: Final = frozenset({"id", "timestamp", "totalCost", "latency"})
 
 
 def advice(first_row: Row | LeftOut) -> str:
     """What to do with a file of no known format."""
     if isinstance(first_row, LeftOut):
         return "name it with --format, or its columns with --map FIELD=COLUMN"
+    if _is_trace(first_row.values):
+        return "a trace of Langfuse names no model: export its observations"
     if str(first_row.values.get("type")).startswith(("thread.", "turn.")):
         return "what `codex exec --json` prints names no model and no time: import its session from ~/.codex/sessions"
     columns = ", ".join(" ".join(str(name).split())[:40] for name in list(first_row.values)[:COLUMNS_NAMED])
     named = "--map started_at=COLUMN --map model=COLUMN --map input_tokens=COLUMN --map output_tokens=COLUMN"
     return f"name it with --format, or its columns ({columns}) with {named}"
+
+
+def _is_trace(values: Values) -> bool:
+    return values.keys() >= _OF_A_TRACE
