@@ -40,6 +40,7 @@ BROKEN = {
     "two lengths": POST + b"content-length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "a length that is none": POST + b"content-length: +2\r\n\r\nok",
     "a length and chunks": POST + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a way to elsewhere": b"CONNECT h:443 HTTP/1.1\r\nhost: h:443\r\n\r\n",
     "a character that no address has": b"GET /\xe4 HTTP/1.1\r\nhost: h\r\n\r\n",
 }
 HEARD = ("method", "path", "raw_path", "query_string", "http_version", "headers", "type", "scheme", "client", "state")
@@ -118,6 +119,36 @@ def test_a_request_is_heard_as_ever_wherever_it_is_cut(name: str) -> None:
         expected = outcome(HttpToolsProtocol, pieces)
         assert len(expected[0]) == 1
         assert outcome(HttpProtocol, pieces) == expected
+
+
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\nUpgrade: h2c\r\n"
+"""What Java's own client says before the first request on a connection, whatever the request is."""
+
+
+def after_its_line(request: bytes, headers: bytes) -> bytes:
+    line, _, rest = request.partition(b"\r\n")
+    return line + b"\r\n" + headers + rest
+
+
+@pytest.mark.parametrize("name", ["with a body", "without a body", "in chunks", "after a question"])
+def test_a_request_that_offers_another_protocol_is_heard_without_the_offer(name: str) -> None:
+    expected = outcome(HttpProtocol, [REQUESTS[name]])
+    for pieces in at_every_byte(after_its_line(REQUESTS[name], H2C)):
+        assert outcome(HttpProtocol, pieces) == expected
+
+
+def test_what_else_a_connection_is_told_beside_an_offer_holds() -> None:
+    offered = outcome(
+        HttpProtocol, [POST + b"Connection: close, upgrade\r\nUpgrade: TLS/1.0\r\ncontent-length: 2\r\n\r\nok"]
+    )
+    assert offered == outcome(HttpProtocol, [POST + b"Connection: close\r\ncontent-length: 2\r\n\r\nok"])
+
+
+def test_requests_behind_one_that_offers_another_protocol_are_heard() -> None:
+    both = after_its_line(REQUESTS["with a body"], H2C) + REQUESTS["in chunks"]
+    (one, two), written, closed = outcome(HttpProtocol, [both])
+    assert (one[1], two[1]) == (b"hello", b"hello")
+    assert (written.count(b"HTTP/1.1 200 OK"), closed) == (2, False)
 
 
 @pytest.mark.parametrize("length", [None, b"7"])

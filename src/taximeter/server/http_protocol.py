@@ -4,6 +4,9 @@ A usual request is one whose head is there as a whole when its connection has no
 its body is: nearly all are. The same parser checks it, but does not hand it out header by header. Everything else goes
 uvicorn's own way: pipelined requests, chunked bodies, `Expect`, upgrades, HTTP/1.0, heads that come in pieces.
 
+A request that offers to go on in another protocol than websockets is read as if it did not. Java's own client offers
+HTTP/2 with each of its requests, and the parser takes what is behind such a head, its body, for the other protocol.
+
 Nobody has shown a credential before the head of a request is there, so heads end: after so many bytes, or so long.
 """
 
@@ -31,6 +34,8 @@ HEAD_SECONDS: Final = 60
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"connection"})
 """Headers that say how a request is framed, or what becomes of its connection."""
 _CONNECTIONS: Final = frozenset({b"keep-alive", b"close"})
+_OFFERS: Final = frozenset({b"upgrade", b"http2-settings"})
+"""Headers, and words of `connection`, that offer another protocol."""
 _MOST_LENGTH_DIGITS: Final = 15
 _SUPPORTED: Final[dict[str, object]] = {}
 
@@ -88,9 +93,25 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse_request()
             return
         if data:
-            super().data_received(data)
+            self._feed(data)
             if self._head_since is not None:
                 self._weigh_head(len(data))
+
+    def _feed(self, data: bytes) -> None:
+        """Uvicorn's own way."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse_request()
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self.parser.get_method() == b"CONNECT":
+                self._refuse_request()
+            else:
+                head = _without_offer(self.parser.get_method(), self.url, self.headers)
+                self.parser = httptools.HttpRequestParser(self)
+                self._feed(head + data[upgrade.args[0] :])
 
     def _begin_usual(self, data: bytes) -> int:
         """Begin the request that `data` begins with, if it is a usual one: how many bytes are of it, 0 if it is not.
@@ -175,13 +196,23 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self._is_offer:
+            return
         self._idle_since = self._head_since = None
         self._stop_looking()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._is_offer:
+            return
         super().on_message_complete()
         self._between = True
+
+    @property
+    def _is_offer(self) -> bool:
+        """Whether the head that is here offers another protocol than websockets: no request begins with it."""
+        offers: bool = self.parser.should_upgrade()
+        return offers and not self._should_upgrade()
 
     # ── requests and their answers ───────────────────────────────────────────────────────────────────────
 
@@ -275,6 +306,18 @@ class HttpProtocol(HttpToolsProtocol):
             on_hangup()
         self.cycle = self.scope = None  # type: ignore[assignment]
         self.pipeline.clear()
+
+
+def _without_offer(method: bytes, target: bytes, headers: list[Header]) -> bytes:
+    """The head of a request of HTTP/1.1 that stays there."""
+    lines = [b"%s %s HTTP/1.1" % (method, target)]
+    for name, value in headers:
+        if name == b"connection":
+            words = [word for word in value.split(b",") if word.strip().lower() not in _OFFERS]
+            lines += [b"connection:" + b",".join(words)] if words else []
+        elif name not in _OFFERS:
+            lines.append(b"%s: %s" % (name, value))
+    return b"\r\n".join(lines) + END_OF_HEAD
 
 
 def _framing_of(headers: list[Header]) -> tuple[int, bool] | None:
