@@ -929,6 +929,49 @@ def test_searches_of_openai_that_differ_in_what_they_are_grouped_by_are_two() ->
     assert len({record["event_id"] for record in records}) == 4
 
 
+OPENAI_TIMES = {
+    "start_time": "1760486400",
+    "end_time": "1760572800",
+    "start_time_iso": "2025-10-15T00:00:00+00:00",
+    "end_time_iso": "2025-10-16T00:00:00+00:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "used", "operation"),
+    [
+        ("completions", {"input_tokens": 9, "output_tokens": 1, "model": "gpt-4o", "batch": False}, "chat"),
+        ("completions", {"input_tokens": 9, "output_tokens": 1, "model": "gpt-4o", "batch": True}, "chat"),
+        ("embeddings", {"input_tokens": 9, "model": "text-embedding-3-small"}, "embeddings"),
+        ("moderations", {"input_tokens": 9, "model": "omni-moderation-latest"}, "moderations"),
+        ("images", {"images": 2, "size": "1024x1024", "source": "image.generation"}, "image_generation"),
+        ("audio_speeches", {"characters": 45, "model": "tts-1"}, "text_to_speech"),
+        ("audio_transcriptions", {"seconds": 20, "model": "whisper-1"}, "speech_to_text"),
+        ("code_interpreter_sessions", {"num_sessions": 1}, "code_interpreter"),
+    ],
+)
+def test_a_result_of_openai_is_the_same_in_a_page_of_its_api_and_in_a_csv(
+    kind: str, used: dict[str, Any], operation: str
+) -> None:
+    result = {**used, "project_id": None, "num_model_requests": 3}
+    (of_page,) = openai_records({**result, "object": f"organization.usage.{kind}.result"})
+    cells = {name: "" if value is None else str(value) for name, value in result.items()}
+    row = {**OPENAI_TIMES, **cells, "num_model_requests": "3.0"}
+    form = registry.recognised([row])
+    assert form is not None
+    (of_csv,) = outcomes([Row(1, row)], form, Options(NOW_US))
+    assert isinstance(of_csv, Draft)
+    assert of_csv.record == of_page
+    assert of_page["operation"] == operation
+
+
+def test_a_csv_of_openai_of_a_time_in_which_nothing_was_used_is_known() -> None:
+    form = registry.recognised([OPENAI_TIMES])
+    assert form is not None
+    (found,) = outcomes([Row(1, OPENAI_TIMES)], form, Options(NOW_US))
+    assert (form.name, found) == ("openai-usage", LeftOut(1, "nothing was used", wrong=False))
+
+
 OPENAI_SPENT = {"object": "organization.costs.result", "amount": {"value": 0.5, "currency": "usd"}}
 NOON = 1_789_992_000
 """2026-09-21T12:00:00Z"""

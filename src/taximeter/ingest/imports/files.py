@@ -254,7 +254,7 @@ def _csv_rows(content: io.BufferedReader[Any], beginning: bytes) -> Iterator[Row
             continue
         if names is None:
             names = _names(row)
-        elif any(row):
+        elif any(row) and not _is_heading(names, row):
             place = skipped + cells.line_num
             made = _csv_row(place, names, row)
             if noted.ended and _leaves_out_little(names, row):
@@ -323,6 +323,11 @@ def _names(heading: list[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     return names
+
+
+def _is_heading(names: list[str], row: list[str]) -> bool:
+    """Whether a row is the heading once more: files that were put together have several."""
+    return bool(names) and row[0].strip() == names[0] and _names(row) == names
 
 
 def _csv_row(place: int, names: list[str], row: list[str]) -> Row | LeftOut:

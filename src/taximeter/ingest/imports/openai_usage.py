@@ -1,5 +1,6 @@
 """OpenAI: the pages of the Usage and Costs API (`/v1/organization/usage/...`, `/v1/organization/costs`), and the CSV
-that the dashboard exports of activity and cost. A CSV row is a result with its bucket's times beside it.
+that the dashboard exports of activity and cost. A CSV row is a result with its bucket's times beside it; of which kind,
+its columns say.
 
 `input_tokens` holds the cached ones, `input_audio_tokens` does not. https://platform.openai.com/docs/api-reference/usage
 """
@@ -18,6 +19,22 @@ from taximeter.ingest.imports.cells import first, instant_us, known, nested, tex
 from taximeter.ingest.imports.row import LeftOut, Options, Outcome, Row, RowError, Skipped, Values, draft, import_id
 
 _PREFIX: Final = "organization.usage."
+_TOLD_BY: Final = (
+    ("images", "images"),
+    ("characters", "audio_speeches"),
+    ("seconds", "audio_transcriptions"),
+    ("num_sessions", "code_interpreter_sessions"),
+    ("usage_bytes", "vector_stores"),
+    ("vector_store_id", "file_searches"),
+    ("context_level", "web_searches"),
+    ("output_tokens", "completions"),
+    ("input_tokens", "embeddings"),
+)
+"""Columns that say something in one kind only, or in the first of several. Moderations have those of embeddings."""
+
+_EMPTY_FILE: Final = frozenset(("start_time", "end_time", "start_time_iso", "end_time_iso"))
+"""The columns of a file of a time in which nothing was used."""
+
 _COSTS: Final = "organization.costs.result"
 _OPERATIONS: Final = {
     "completions": "chat",
@@ -62,6 +79,8 @@ class OpenAIUsage:
     def recognises(self, values: Values) -> bool:
         if values.get("object") == "bucket":
             return "results" in values and "start_time" in values
+        if values.keys() == _EMPTY_FILE:
+            return True
         return "start_time" in values and ("num_model_requests" in values or "amount_value" in values)
 
     def reader(self, options: Options) -> _Reader:
@@ -139,13 +158,13 @@ def _in_words(result: Values, name: str) -> str | None:
 
 
 def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
-    kind = (text(result, "object") or f"{_PREFIX}completions.result").removeprefix(_PREFIX).removesuffix(".result")
+    kind = _kind(result)
     if kind not in _OPERATIONS:
         raise Skipped(f"{kind} is no call of a model")
     counts, conflict = _counts(result, kind)
     if not any((counts.input_tokens, counts.output_tokens, *counts.units.values())):
         raise Skipped("nothing was used")
-    groups = [text(result, name) for name in _GROUPS]
+    groups = [_as_json_has_it(text(result, name)) for name in _GROUPS]
     groups += [f"{name}={value}" for name in _SEARCH_GROUPS if (value := text(result, name))]
     further = _further_groups(result, _GROUPS + _SEARCH_GROUPS)
     return UsageEvent(
@@ -165,6 +184,18 @@ def _usage(result: Values, start_us: int, end_us: int) -> UsageEvent:
         usage_conflict=conflict,
         not_billed=kind == "moderations",
     )
+
+
+def _kind(result: Values) -> str:
+    said = text(result, "object")
+    if said is not None:
+        return said.removeprefix(_PREFIX).removesuffix(".result")
+    told = next((kind for column, kind in _TOLD_BY if first(result, column) is not None), "completions")
+    return "moderations" if told == "embeddings" and "moderation" in (text(result, "model") or "") else told
+
+
+def _as_json_has_it(value: str | None) -> str | None:
+    return value.lower() if value in ("True", "False") else value
 
 
 def _counts(result: Values, kind: str) -> tuple[Usage, bool]:
