@@ -111,6 +111,35 @@ def test_codex() -> None:
     assert events_of_logs(log({**CODEX, "event.kind": "response.created"})) == []
 
 
+CODEX_COMPLETED = {name: value for name, value in CODEX.items() if not name.endswith("_token_count")}
+"""What Codex tells of the end of an answer beside its counts: the same event without them, or with what went wrong."""
+
+
+def test_codex_tells_of_the_end_of_an_answer_twice_and_of_its_counts_once() -> None:
+    as_it_streams = log({**CODEX_COMPLETED, "duration_ms": "12"}, service="codex_cli_rs")
+    (found,) = events_of_logs(as_it_streams, log(CODEX, service="codex_cli_rs"))
+    assert found["input_tokens"] == 1_000
+
+
+def test_a_stream_that_codex_lost_is_a_failed_call_without_usage() -> None:
+    lost = {**CODEX_COMPLETED, "error.message": "stream closed before response.completed"}
+    (found,) = events_of_logs(log(lost, service="codex_cli_rs"))
+    assert (found["status"], found["request_model"], counts(found)) == ("error", "gpt-5-codex", {})
+    assert "closed" not in str(found)
+    assert events_of_logs(log({**lost, "duration_ms": "12"}, service="codex_cli_rs")) == []
+
+
+def test_codex_writes_to_the_cache() -> None:
+    (found,) = events_of_logs(log({**CODEX, "cached_token_count": "500", "cache_write_token_count": "300"}))
+    assert counts(found) == {
+        "input_tokens": 1_000,
+        "cache_read_tokens": 500,
+        "cache_write_5m_tokens": 300,
+        "output_tokens": 100,
+        "reasoning_tokens": 80,
+    }
+
+
 def test_gemini_cli() -> None:
     (found,) = events_of_logs(log(GEMINI, service="gemini-cli"))
     assert counts(found) == {

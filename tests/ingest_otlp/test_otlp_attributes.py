@@ -14,7 +14,16 @@ from taximeter.clock import rfc3339
 from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, best_said, said_by
 from taximeter.ingest.otlp.span import Found
 
-A_VALUE_OF = {"read_count": 7, "read_money": "0.25", "read_json": '{"model": "m"}', "_provider": "Groq"}
+A_USAGE = '{"model": "m"}'
+IN_AN_ANSWER = f'{{"message": [], "usage": {A_USAGE}}}'
+A_VALUE_OF = {
+    "read_count": 7,
+    "read_money": "0.25",
+    "read_json": A_USAGE,
+    "_provider": "Groq",
+    "_is_said": True,
+    "_read_genkit": IN_AN_ANSWER,
+}
 
 
 def read(given: Iterable[tuple[str, object]]) -> Found:
@@ -31,7 +40,8 @@ def test_every_name_in_the_table_gives_its_field(row: Any, name: str) -> None:
     if row.read.__name__ == "read_milliseconds":
         assert found == (1500 if name in IN_SECONDS else 1.5)
     else:
-        assert found == {"0.25": Decimal("0.25"), '{"model": "m"}': {"model": "m"}}.get(str(value), value)
+        money_and_objects = {"0.25": Decimal("0.25"), A_USAGE: {"model": "m"}, IN_AN_ANSWER: {"model": "m"}}
+        assert found == money_and_objects.get(str(value), value)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if len(row.names) > 1], ids=lambda row: str(row.field))
@@ -182,6 +192,9 @@ CONTENT = [
     "gen_ai.tool.call.arguments",
     "gen_ai.tool.call.result",
     "lk.user_input",
+    "genkit:input",
+    "mlflow.spanInputs",
+    "mlflow.spanOutputs",
     "exception.message",
     "user_prompt",
     "body",
@@ -197,6 +210,7 @@ def test_content_is_not_in_the_table(name: str) -> None:
 def test_content_is_dropped_before_anything_else_sees_the_span() -> None:
     loud = {**chat(5, 1), **dict.fromkeys(CONTENT, SECRET), "llm.invocation_parameters": f'{{"stop": "{SECRET}"}}'}
     loud["ai.response.providerMetadata"] = f'{{"openai": {{"reasoning": "{SECRET}"}}}}'
+    loud |= {"error.message": SECRET, "genkit:output": f'{{"message": "{SECRET}", "usage": {{"inputTokens": 5}}}}'}
     sent = S(1, loud, events=[{"gen_ai.prompt": SECRET, "exception.message": SECRET}])
     assert SECRET not in json.dumps(event(sent))
     assert all(SECRET not in str(found) for found in spans(S(2, dict.fromkeys(CONTENT, SECRET)))[0].found.values())
@@ -543,6 +557,11 @@ def test_langsmith_calls_more_a_call_than_costs_something(kind: str, called: str
         ("Vertex AI", None, "gemini-3-flash", "google-vertex"),
         ("azure.ai.foundry", None, "gpt-4o", "azure"),
         ("azure/openai", None, "gpt-4o", "azure"),
+        ("langgenius/azure_openai/azure_openai", None, "gpt-4o", "azure"),
+        ("langgenius/vertex_ai/vertex_ai", None, "claude-sonnet-4-5@20250929", "google-vertex"),
+        ("langgenius/gemini/google", None, "gemini-3-flash", "google"),
+        ("langgenius/openrouter/openrouter", None, "openai/gpt-4o", "openrouter"),
+        ("langgenius/tongyi/tongyi", None, "gpt-4o", "openai"),
         ("aws/bedrock", None, "mistral.mistral-large-2407-v1:0", "aws-bedrock"),
         ("google/vertex", None, "gemini-3-flash", "google-vertex"),
         ("google/gemini", None, "gemini-3-flash", "google"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given as for_any
 from hypothesis import strategies as st
-from otlp_spans import S, counts, event
+from otlp_spans import S, counts, event, events
 
 from taximeter.ingest.otlp.counting import HABITS, Given, counted
 
@@ -85,6 +85,130 @@ def test_thoughts_that_only_the_total_knows() -> None:
     )
     assert counts(found) == {"input_tokens": 50, "output_tokens": 220}
     assert found["tags"]["otlp_output_rule"] == "2 inferred from total"
+
+
+# ── usage in objects of its own ─────────────────────────────────────────────────────────────────────────────────
+
+
+def by_mlflow(usage: dict[str, int], **more: str) -> dict[str, Any]:
+    """MLflow writes all that it says as JSON, names in quotes too."""
+    said = {"spanType": "CHAT_MODEL", "llm.model": "claude-sonnet-4-5", "llm.provider": "anthropic", **more}
+    return {
+        **{f"mlflow.{name}": json.dumps(value) for name, value in said.items()},
+        "mlflow.chat.tokenUsage": json.dumps(usage),
+        "mlflow.llm.cost": '{"input_cost": 0.0091, "output_cost": 0.003, "total_cost": 0.0121}',
+    }
+
+
+ANTHROPICS = {"input_tokens": 3_000, "output_tokens": 200, "total_tokens": 3_200, "cache_read_input_tokens": 2_000}
+
+
+@pytest.mark.parametrize(
+    ("form", "input_tokens"),
+    [("anthropic", 5_000), ("bedrock", 5_000), ("langchain", 3_000), ("pydantic_ai", 3_000)],
+)
+def test_mlflow_says_by_its_form_whose_counts_they_are(form: str, input_tokens: int) -> None:
+    said = by_mlflow(ANTHROPICS, **{"message.format": form})
+    found = event(S(1, said, scope="mlflow.tracing.provider", name="Messages.create"))
+    assert counts(found) == {"input_tokens": input_tokens, "cache_read_tokens": 2_000, "output_tokens": 200}
+    assert (found["provider"], found["request_model"], found["operation"]) == ("anthropic", "claude-sonnet-4-5", "chat")
+    assert (found["reported_cost_usd"], found["tags"]["otlp_emitter"]) == ("0.0121", f"mlflow.{form}")
+
+
+def test_mlflows_agents_repeat_the_sum_of_their_calls() -> None:
+    call = S(2, by_mlflow(ANTHROPICS), parent=1, scope="mlflow.tracing.fluent")
+    run = S(1, by_mlflow(ANTHROPICS, spanType="AGENT"), name="agent:main", scope="mlflow.tracing.fluent")
+    assert [one["span_id"] for one in events(call, run)] == [f"{2:016x}"]
+
+
+def test_gemini_as_mlflow_tells_of_it_has_its_thoughts_in_the_total() -> None:
+    usage = {"input_tokens": 50, "output_tokens": 20, "total_tokens": 270}
+    said = by_mlflow(usage, **{"llm.model": "gemini-3-flash", "llm.provider": "gemini", "message.format": "gemini"})
+    assert counts(event(S(1, said, scope="mlflow.gemini"))) == {"input_tokens": 50, "output_tokens": 220}
+
+
+def by_genkit(model: str, usage: dict[str, Any], subtype: str = "model") -> dict[str, Any]:
+    """Genkit writes the whole answer down, usage and all."""
+    message = {"role": "model", "content": [{"text": "x" * 300_000}]}
+    return {
+        "genkit:type": "action",
+        "genkit:metadata:subtype": subtype,
+        "genkit:name": model,
+        "genkit:output": json.dumps({"message": message, "usage": usage}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "expected"),
+    [
+        (
+            "googleai/gemini-2.5-flash",
+            {
+                "inputTokens": 1_000,
+                "outputTokens": 300,
+                "thoughtsTokens": 250,
+                "totalTokens": 1_550,
+                "cachedContentTokens": 600,
+                "inputCharacters": 4_000,
+                "inputImages": 0,
+            },
+            {"input_tokens": 1_000, "cache_read_tokens": 600, "output_tokens": 550, "reasoning_tokens": 250},
+        ),
+        (
+            "vertexai/gemini-2.5-flash",
+            {"inputTokens": 1_000, "outputTokens": 300, "thoughtsTokens": 250},
+            {"input_tokens": 1_000, "output_tokens": 550, "reasoning_tokens": 250},
+        ),
+        (
+            "anthropic/claude-sonnet-4-5",
+            {
+                "inputTokens": 3_000,
+                "outputTokens": 200,
+                "custom": {
+                    "cache_creation_input_tokens": 400,
+                    "cache_read_input_tokens": 2_000,
+                    "ephemeral_5m_input_tokens": 100,
+                    "ephemeral_1h_input_tokens": 300,
+                },
+            },
+            {
+                "input_tokens": 5_400,
+                "cache_read_tokens": 2_000,
+                "cache_write_5m_tokens": 100,
+                "cache_write_1h_tokens": 300,
+                "output_tokens": 200,
+            },
+        ),
+        (
+            "openai/gpt-4o",
+            {"inputTokens": 1_000, "outputTokens": 300, "totalTokens": 1_300},
+            {"input_tokens": 1_000, "output_tokens": 300},
+        ),
+    ],
+)
+def test_genkits_usage_lies_in_the_answer(model: str, usage: dict[str, Any], expected: dict[str, int]) -> None:
+    found = event(S(1, by_genkit(model, usage), scope="genkit-tracer", name=model.partition("/")[2]))
+    assert counts(found) == expected
+    assert (found["request_model"], found["operation"]) == (model.partition("/")[2], "chat")
+    assert found["provider"] == {"googleai": "google", "vertexai": "google-vertex"}.get(
+        model.partition("/")[0], model.partition("/")[0]
+    )
+
+
+def test_what_genkit_puts_around_a_call_repeats_its_answer() -> None:
+    usage = {"inputTokens": 1_000, "outputTokens": 300}
+    call = S(3, by_genkit("googleai/gemini-2.5-flash", usage), parent=2, scope="genkit-tracer")
+    generate = {name: value for name, value in by_genkit("generate", usage).items() if "subtype" not in name}
+    around = S(2, {**generate, "genkit:type": "util"}, parent=1, scope="genkit-tracer")
+    flow = S(1, by_genkit("menuFlow", usage, subtype="flow"), name="menuFlow", scope="genkit-tracer")
+    found = event(call, around, flow)
+    assert (found["span_id"], found["feature"]) == (f"{3:016x}", "menuFlow")
+
+
+@pytest.mark.parametrize("answer", ['"text"', "[1]", "{", '{"usage": 5}', '{"usage": null}', "[" * 20_000, '"\ud800"'])
+def test_an_answer_of_genkit_without_usage_is_unknown(answer: str) -> None:
+    said = {**by_genkit("googleai/gemini-2.5-flash", {}), "genkit:output": answer}
+    assert counts(event(S(1, said, scope="genkit-tracer"))) == {}
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────

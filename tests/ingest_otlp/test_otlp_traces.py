@@ -120,6 +120,8 @@ def test_an_aggregate_below_an_aggregate_counts_alone() -> None:
         {**CHAT, "gen_ai.usage.partial.input_tokens": 5},
         {"http.request.method": "POST", "server.address": "api.openai.com"},
         {"gen_ai.request.model": "m"},
+        {"genkit:metadata:subtype": "tool", "genkit:name": "lookUp", "genkit:output": '{"usage": {}}'},
+        {"mlflow.spanType": '"TOOL"'},
         {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 0},
         {},
     ],
@@ -148,12 +150,24 @@ def test_what_llama_index_does_before_a_call_is_none(name: str) -> None:
         ({"langfuse.observation.type": "embedding"}, "embeddings"),
         ({"ai.operationId": "ai.streamText.doStream"}, "chat"),
         ({"ai.operationId": "ai.embedMany.doEmbed"}, "embeddings"),
+        ({"gen_ai.span.kind": "LLM"}, "chat"),
+        ({"gen_ai.span.kind": "EMBEDDING"}, "embeddings"),
+        ({"mlflow.spanType": '"CHAT_MODEL"'}, "chat"),
+        ({"mlflow.spanType": '"LLM"'}, "chat"),
+        ({"mlflow.spanType": '"EMBEDDING"'}, "embeddings"),
+        ({"genkit:metadata:subtype": "model"}, "chat"),
         ({}, "chat"),
     ],
 )
 def test_what_is_a_call(attributes: dict[str, Any], operation: str) -> None:
     said = {"gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 1, **attributes}
     assert event(S(1, said))["operation"] == operation
+
+
+def test_a_refusal_of_a_node_of_dify_is_a_failed_call() -> None:
+    node = {"gen_ai.framework": "dify", "gen_ai.span.kind": "LLM", "gen_ai.user.id": "u1"}
+    found = event(S(1, node, failed=True))
+    assert (found["status"], found["user_id"]) == ("error", "u1")
 
 
 # ── one call in two spans ───────────────────────────────────────────────────────────────────────────────────────

@@ -34,12 +34,14 @@ class AgentEvent:
     failed: bool = False
     tool_input: bool = False
     """Whether `tool_token_count` is input that the rest of the input leaves out."""
+    told_again: bool = False
+    """Whether the same event comes once more for the answer's last piece, with how long that took and no counts."""
 
 
 AGENT_EVENTS: Final[Mapping[str, AgentEvent]] = {
     "claude_code.api_request": AgentEvent("claude-code", "anthropic"),
     "claude_code.api_error": AgentEvent("claude-code", "anthropic", failed=True),
-    "codex.sse_event": AgentEvent("codex", "openai", kind="response.completed"),
+    "codex.sse_event": AgentEvent("codex", "openai", kind="response.completed", told_again=True),
     "gemini_cli.api_response": AgentEvent("gemini-cli", "google", tool_input=True),
     "gemini_cli.api_error": AgentEvent("gemini-cli", "google", failed=True),
     "qwen-code.api_response": AgentEvent("qwen-code"),
@@ -108,6 +110,11 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
     found = record.found
     if kind.kind is not None and found.get("event_kind") != kind.kind:
         return None
+    failed = kind.failed
+    if kind.told_again and found.keys().isdisjoint(_COUNTS):
+        failed = "agent_failed" in found
+        if not failed or "agent_duration_ms" in found:
+            return None
     ended_ns = _at_ns(record)
     if not ended_ns:
         return None
@@ -126,10 +133,10 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
         event_id=event_id_of(start_ns, identity),
         started_at=rfc3339(start_ns // 1000),
         source="otlp",
-        status="error" if kind.failed else "ok",
+        status="error" if failed else "ok",
         provider=provider,
         request_model=model,
-        response_model=None if kind.failed else model,
+        response_model=None if failed else model,
         operation="chat",
         service_tier=None if speed in _STANDARD_SPEEDS else speed,
         duration_ms=round(duration_ms, 3),
@@ -143,7 +150,7 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
         reported_cost_usd=found.get("agent_cost"),
     )
     name_whom(event, found)
-    if not kind.failed:
+    if not failed:
         count(event, tags, found, kind.agent, model)
     return event
 

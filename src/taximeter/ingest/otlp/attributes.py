@@ -67,6 +67,25 @@ def read_json(value: object) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+class _GenkitAnswer(msgspec.Struct):
+    """What is looked at of an answer in Genkit's form; its messages are passed over, unread."""
+
+    usage: dict[str, Any] | None = None
+
+
+_decode_genkit: Final = msgspec.json.Decoder(_GenkitAnswer).decode
+
+
+def _read_genkit(value: object) -> dict[str, Any] | None:
+    """The usage in an answer that Genkit writes down whole, however long it is."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return _decode_genkit(value).usage or None
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None
+
+
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -97,6 +116,11 @@ FRAMEWORKS: Final = frozenset(
 def _provider(value: object) -> str | None:
     name = read_text(value)
     return None if name is None or name.lower() in FRAMEWORKS else name
+
+
+def _is_said(_value: object) -> bool:
+    """That there is something, whatever it says."""
+    return True
 
 
 NO_MODELS: Final = frozenset({"none", "unknown"})
@@ -149,7 +173,14 @@ ROWS: Final = (
     Row(
         "provider",
         _provider,
-        ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
+        (
+            "gen_ai.provider.name",
+            "gen_ai.system",
+            "llm.provider",
+            "llm.system",
+            "ai.model.provider",
+            "mlflow.llm.provider",
+        ),
     ),
     _text(
         "operation",
@@ -160,11 +191,20 @@ ROWS: Final = (
         "llm.request.type",
         "traceloop.span.kind",
         "langfuse.observation.type",
+        "gen_ai.span.kind",
+        "genkit:metadata:subtype",
+        "mlflow.spanType",
     ),
     Row(
         "request_model",
         _model,
-        ("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "embedding.model_name"),
+        (
+            "gen_ai.request.model",
+            "llm.request.model_name",
+            "ai.model.id",
+            "embedding.model_name",
+            "mlflow.llm.model",
+        ),
     ),
     Row(
         "response_model",
@@ -345,6 +385,7 @@ ROWS: Final = (
         "langfuse.session.id",
         f"{_ASSOCIATION}session_id",
         f"{_METADATA}sessionId",
+        "gen_ai.session.id",
         "coding_agent.session.id",
     ),
     _who(
@@ -355,6 +396,7 @@ ROWS: Final = (
         f"{_ASSOCIATION}user_id",
         f"{_METADATA}userId",
         "gen_ai.user",
+        "gen_ai.user.id",
         "llm.user",
         "gen_ai.request.user",
     ),
@@ -386,7 +428,8 @@ ROWS: Final = (
     _text("traceloop_kind", "traceloop.span.kind"),
     _text("entity_name", "traceloop.entity.name"),
     _text("mcp_method", "mcp.method.name"),
-    _text("genkit_subtype", "genkit:metadata:subtype"),
+    Row("genkit_name", _model, ("genkit:name",)),
+    _text("mlflow_format", "mlflow.message.format"),
     _count("tanstack_iteration", "tanstack.ai.iteration", "tanstack.ai.iterations"),
     _count("partial_input", "gen_ai.usage.partial.input_tokens"),
     _count("adk_thoughts", ADK_THOUGHTS),
@@ -394,6 +437,9 @@ ROWS: Final = (
     Row("invocation", read_json, ("llm.invocation_parameters",)),
     Row("langfuse_usage", read_json, ("langfuse.observation.usage_details",)),
     Row("langfuse_cost", read_json, ("langfuse.observation.cost_details",)),
+    Row("genkit_usage", _read_genkit, ("genkit:output",)),
+    Row("mlflow_usage", read_json, ("mlflow.chat.tokenUsage",)),
+    Row("mlflow_cost", read_json, ("mlflow.llm.cost",)),
     Row("provider_metadata", read_json, ("ai.response.providerMetadata",)),
     Row("raw_usage", read_json, ("gen_ai.usage.raw", "metadata.usage_object")),
     Row("langchain_usage", read_json, ("langsmith.usage_metadata",)),
@@ -414,12 +460,13 @@ ROWS: Final = (
     _text("agent_speed", "speed"),
     _text("agent_auth", "auth_type"),
     _text("agent_error", "error_type"),
+    Row("agent_failed", _is_said, ("error.message",)),
     _count("agent_attempt", "attempt"),
     _count("agent_status", "status_code", "http_status_code"),
     _count("agent_input", "input_tokens", "input_token_count"),
     _count("agent_output", "output_tokens", "output_token_count"),
     _count("agent_cache_read", "cache_read_tokens", "cached_token_count", "cached_content_token_count"),
-    _count("agent_cache_write", "cache_creation_tokens"),
+    _count("agent_cache_write", "cache_creation_tokens", "cache_write_token_count"),
     _count("agent_reasoning", "reasoning_token_count", "thoughts_token_count"),
     _count("agent_tool", "tool_token_count"),
     _count("agent_total", "total_token_count"),
@@ -441,10 +488,20 @@ IN_SECONDS: Final = frozenset(
 IDENTITY: Final = frozenset(row.field for row in ROWS if row.identity)
 LENT: Final = frozenset(row.field for row in ROWS if row.lent)
 
+IN_QUOTES: Final = "mlflow."
+"""How the names of attributes begin whose values are written as JSON, text in quotes too."""
+
 LAST_RANK: Final = 1_000
 """After every name of a row."""
 
 Place = tuple[str, int, Callable[[object], Any]]
+
+
+def _unquoted(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    def read_unquoted(value: object) -> Any:
+        return read(value.strip('"') if isinstance(value, str) else value)
+
+    return read_unquoted
 
 
 def _index() -> dict[str, tuple[Place, ...]]:
@@ -452,6 +509,8 @@ def _index() -> dict[str, tuple[Place, ...]]:
     for row in ROWS:
         for rank, name in enumerate(row.names):
             read = _seconds if name in IN_SECONDS else row.read
+            if name.startswith(IN_QUOTES):
+                read = _unquoted(read)
             places[name] = (*places.get(name, ()), (row.field, rank, read))
     return places
 

@@ -40,6 +40,7 @@ CALLS: Final = {
     "llm": "chat",
     "generation": "chat",
     "model": "chat",
+    "chat_model": "chat",
     "image": "image_generation",
     "image_generation": "image_generation",
     "audio": "audio",
@@ -69,10 +70,13 @@ NO_CALLS: Final = frozenset(
 )
 """Operations that have a model or counts at times, and cost nothing at a model's price."""
 
+GENKIT_MODEL: Final = "model"
+"""What Genkit calls the action that asks a model; the action's name is the model's then."""
+
 NO_CALL_ENDINGS: Final = ("._prepare_chat_with_tools",)
 """How spans' names end that are said to be calls and only prepare one (OpenInference, LlamaIndex)."""
 
-USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input"})
+USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input", "genkit_usage", "mlflow_usage"})
 
 COUNTED_AS_ZERO: Final = frozenset({"openlit"})
 """Families of emitters that report a cost of 0 for a model they cannot price."""
@@ -184,6 +188,8 @@ def complete(found: Found) -> None:
     """Add what is said only by one thing together with another, before a span lends or becomes a call."""
     if "invocation" in found and isinstance(named := found["invocation"].get("model"), str):
         found.setdefault("request_model", named[:LONGEST_VALUE])
+    if "genkit_name" in found and found.get("operation") == GENKIT_MODEL:
+        found.setdefault("request_model", found["genkit_name"])
     if found.get("traceloop_kind") == "agent" and "entity_name" in found:
         found.setdefault("agent", found["entity_name"])
     if "prompt_version" not in found and (name := found.get("prompt_name")):
@@ -440,7 +446,36 @@ _LANGCHAIN_NAMES: Final = {
 }
 """The same in LangChain's `usage_metadata`."""
 
-_RAW: Final = frozenset({"provider_metadata", "raw_usage", "langchain_usage", "input_details", "output_details"})
+_MLFLOW_NAMES: Final = {
+    **_WHOLE_NAMES,
+    "cache_read": ("cache_read_input_tokens",),
+    "cache_write": ("cache_creation_input_tokens",),
+}
+"""The same in MLflow's `tokenUsage`."""
+
+_GENKIT_NAMES: Final = {
+    "input": ("inputTokens",),
+    "output": ("outputTokens",),
+    "total": ("totalTokens",),
+    "cache_read": ("cachedContentTokens", "custom.cache_read_input_tokens"),
+    "cache_write": ("custom.cache_creation_input_tokens",),
+    "cache_write_5m": ("custom.ephemeral_5m_input_tokens",),
+    "cache_write_1h": ("custom.ephemeral_1h_input_tokens",),
+    "reasoning": ("thoughtsTokens",),
+}
+"""The same in Genkit's `usage`, where its plugins put what only one provider has into `custom`."""
+
+_RAW: Final = frozenset(
+    {
+        "provider_metadata",
+        "raw_usage",
+        "langchain_usage",
+        "input_details",
+        "output_details",
+        "mlflow_usage",
+        "genkit_usage",
+    }
+)
 
 
 def _read_raw(found: Found) -> None:
@@ -451,6 +486,10 @@ def _read_raw(found: Found) -> None:
     details = {"input_token_details": get("input_details"), "output_token_details": get("output_details")}
     for holder in (details, get("langchain_usage", {})):
         _put_first(found, _flat(holder), _LANGCHAIN_NAMES)
+    if "mlflow_usage" in found:
+        _put_first(found, found["mlflow_usage"], _MLFLOW_NAMES)
+    if "genkit_usage" in found:
+        _put_first(found, _flat(found["genkit_usage"]), _GENKIT_NAMES)
 
 
 def _flat(holder: Mapping[str, Any]) -> dict[str, Any]:
@@ -547,6 +586,7 @@ _RARER: Final = frozenset(
         "first_token_at",
         "http_status",
         "langfuse_cost",
+        "mlflow_cost",
         "reported_cost",
         "time_to_first_token_ms",
     }
@@ -608,6 +648,8 @@ def _reported_cost(call: Call) -> Decimal | None:
     cost: Decimal | None = found.get("reported_cost")
     if cost is None and "langfuse_cost" in found:
         cost = _langfuse_cost(found["langfuse_cost"])
+    if cost is None and "mlflow_cost" in found:
+        cost = read_money(found["mlflow_cost"].get("total_cost"))
     return None if cost == 0 and call.emitter.partition(".")[0] in COUNTED_AS_ZERO else cost
 
 

@@ -89,6 +89,8 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
         return "vercel.5-chat" if found.get("provider", "").endswith(OPENAIS_FORM) else "vercel.5"
     if emitter == UNKNOWN_EMITTER and "tanstack_iteration" in found:
         return "tanstack"
+    if "mlflow_format" in found and emitter in ("mlflow", UNKNOWN_EMITTER):
+        return f"mlflow.{found['mlflow_format']}"
     if emitter == "google-adk" and "adk_thoughts" in found:
         return "google-adk.2"
     if emitter == "strands" and _by_prefix(found.get("request_model")):
@@ -252,6 +254,9 @@ def _by_name(named: str) -> str | None:
         if name in PROVIDERS:
             return PROVIDERS[name]
         name = name.rpartition(".")[0]
+    _, *plugin_and_provider = named.lower().split("/")
+    if len(plugin_and_provider) == 2:  # as Dify says it, with whose plugin it is in front
+        return next((PROVIDERS[one] for one in reversed(plugin_and_provider) if one in PROVIDERS), None)
     return None
 
 
