@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from pathlib import Path
 import openai
 import pytest
 from mistralai.client import Mistral
-from replay import Provider, Written, case
+from replay import Answer, Provider, Written, case
 
 import taximeter
 from taximeter.simulator.running import RunningSimulator
@@ -99,6 +100,38 @@ def test_a_killed_process_has_its_answered_calls_and_those_that_lasted(provider:
         ("answered", "ok"),
         ("waiting", "interrupted"),
     ]
+
+
+def test_a_killed_process_leaves_what_runs_in_the_background_to_the_answer_that_is_fetched(
+    provider: Provider, tmp_path: Path
+) -> None:
+    response = {"id": "resp_1", "object": "response", "model": "o3-pro", "background": True, "output": []}
+    created = {"type": "response.created", "response": {**response, "status": "queued", "usage": None}}
+    done = {**response, "status": "completed", "usage": {"input_tokens": 40, "output_tokens": 900}}
+    begins = f"event: response.created\ndata: {json.dumps(created)}\n\n".encode()
+    provider.answers = [
+        Answer(body=begins + b": never sent", content_type="text/event-stream", pause_after=len(begins)),
+        Answer(body=json.dumps(done).encode()),
+    ]
+    client = f"""
+        import openai, taximeter
+        client = taximeter.instrument(openai.OpenAI(base_url="{provider.url}", api_key="k"))
+        """
+    streams = client + "list(client.responses.create(model='o3-pro', input='why', background=True, stream=True))"
+    environment = {"PATH": "", "TAXIMETER_DATA": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(streams)], env=environment) as process:
+        written, ends = Written(tmp_path), time.monotonic() + 100
+        while not written.begun and time.monotonic() < ends:
+            time.sleep(0.02)
+        process.kill()
+    adopt(tmp_path / "spool")
+    fetches = run(client + "client.responses.retrieve('resp_1')", TAXIMETER_DATA=str(tmp_path))
+    assert fetches.returncode == 0, fetches.stderr
+    killed, fetched = written.events
+    assert (killed["status"], killed["not_billed"]) == ("interrupted", True)
+    assert "input_tokens" not in killed
+    assert "output_tokens" not in killed
+    assert (fetched["status"], fetched["input_tokens"], fetched["output_tokens"]) == ("ok", 40, 900)
 
 
 def test_a_forked_child_that_drops_its_parents_stream_says_nothing_of_it(

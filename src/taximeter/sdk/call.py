@@ -155,9 +155,10 @@ class Call:
         tokens = estimated_tokens(facts.input_characters)
         expected = self._known().expected.within(facts.max_output_tokens)
         attempt = f',"attempt":{self._attempt}' if self._attempt > 1 else ""
+        told_later = ',"told_later":true' if facts.background else ""
         line = (
             f'{{"record":"begin","event_id":"{self.event_id}","input_tokens":{tokens},'
-            f'"expected_output_tokens":{expected}{self._beginning()}{attempt}}}'
+            f'"expected_output_tokens":{expected}{self._beginning()}{attempt}{told_later}}}'
         )
         return line.encode(*lines.UTF8)
 
