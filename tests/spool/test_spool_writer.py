@@ -328,3 +328,34 @@ def test_a_line_appended_by_a_finalizer_in_the_middle_of_an_append(spool: Spool)
         assert spool.append(b'{"a":1}')
 
     assert all_lines(spool.directory) == [b'{"a":1}']
+
+
+def test_the_flusher_waits_for_locks_of_the_kind_that_there_are_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gevent replaces threads and locks, under a preloading gunicorn after the application has made its spool. A
+    greenlet that waits for a real lock lets nobody else run, ever."""
+    real, waits = threading.Lock, threading.Event()
+
+    class Replaced:
+        def __init__(self) -> None:
+            self.real = real()
+            self.release = self.real.release
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if timeout > 0 and threading.current_thread().name == "taximeter-spool":
+                waits.set()
+            return self.real.acquire(blocking, timeout)
+
+        def __enter__(self) -> bool:
+            return self.real.__enter__()
+
+        def __exit__(self, *_: object) -> None:
+            self.real.release()
+
+    spool = Spool(tmp_path / "spool", clock=SystemClock(), writer="sdk")
+    monkeypatch.setattr(threading, "Lock", Replaced)
+    spool.append(b"{}")
+
+    assert waits.wait(60)
+    spool.close()

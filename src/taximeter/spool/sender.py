@@ -144,12 +144,16 @@ class Sender:
 
     def start(self) -> None:
         """Start the thread, if it is not running."""
-        with self._start_lock:
+        if not self._start_lock.acquire(blocking=False):
+            return  # it is being started, perhaps by a greenlet that only runs again when we do
+        try:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="taximeter-sender", daemon=True)
                 with contextlib.suppress(RuntimeError):  # no new threads while the interpreter ends
                     thread.start()
                     self._thread = thread
+        finally:
+            self._start_lock.release()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything that is on disk now has been acknowledged; False when that took too long."""

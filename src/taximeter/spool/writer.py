@@ -590,12 +590,20 @@ class Spool:
 
     def _wake_flusher(self) -> None:
         self.awake = True
-        self._wake.ring()
         if self._flusher is None and not self._closed:
-            flusher = threading.Thread(target=self._flush_until_closed, name="taximeter-spool", daemon=True)
-            with contextlib.suppress(RuntimeError):  # no new threads while the interpreter ends; close() still seals
-                flusher.start()
-                self._flusher = flusher
+            self._start_flusher()
+        self._wake.ring()
+
+    def _start_flusher(self) -> None:
+        """With bells of its own kind: gevent and its like replace threads and locks, perhaps long after this spool was
+        made (in a worker of a server that had imported the application), and what only looks like a thread must not
+        wait for a real lock: nothing else would run."""
+        self._wake, self._hurry = _Bell(), _Bell()
+        self._flusher = flusher = threading.Thread(target=self._flush_until_closed, name="taximeter-spool", daemon=True)
+        try:
+            flusher.start()
+        except RuntimeError:  # no new threads while the interpreter ends; close() still seals
+            self._flusher = None
 
     def _flush_until_closed(self) -> None:
         while not self._closed:
