@@ -317,3 +317,56 @@ def test_the_tier_of_a_call_of_codex_is_the_one_that_was_set_before_it(
 def test_the_settings_of_a_session_name_the_model_where_no_turn_does() -> None:
     lines = [session(BEFORE, OLD), settings(BEFORE, model="gpt-5.6-sol"), count(BEFORE, 100, 100)]
     assert [record["request_model"] for record in read("codex", lines)[0]] == ["gpt-5.6-sol"]
+
+
+def recorded(stamp: datetime, answer: str, tokens: int) -> Line:
+    usage = {"input_tokens": tokens, "cached_input_tokens": 0, "output_tokens": 0, "reasoning_output_tokens": 0}
+    return rollout("token_usage_record", stamp, {"response_id": answer, "usage": usage}, 0.5)
+
+
+def compacted(stamp: datetime, **named: Any) -> Line:
+    return rollout("compacted", stamp, {"message": "", "replacement_history": [], **named}, 0.6)
+
+
+COMPACTED = [recorded(BEFORE, "r2", 9000), compacted(BEFORE, compaction_response_id="r2")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "counted"),
+    [
+        ([*COMPACTED, count(BEFORE, 100, 100, 1), count(BEFORE, 130, 30, 9)], [100, 9000, 30]),
+        (COMPACTED, [100, 9000]),
+        ([*COMPACTED, *COMPACTED, count(BEFORE, 130, 30, 9)], [100, 9000, 9000, 30]),
+        ([*COMPACTED, count(BEFORE, 9100, 9000, 1), count(BEFORE, 9130, 30, 9)], [100, 9000, 30]),
+        ([*COMPACTED, count(BEFORE, 9130, 30, 9)], [100, 9030]),
+        ([recorded(BEFORE, "r2", 30), count(BEFORE, 130, 30, 9)], [100, 30]),
+        ([recorded(BEFORE, "r2", 30), compacted(BEFORE), count(BEFORE, 130, 30, 9)], [100, 30]),
+        ([compacted(BEFORE, compaction_response_id="r9"), count(BEFORE, 130, 30, 9)], [100, 30]),
+    ],
+    ids=[
+        "beside the sums",
+        "at the end of a file",
+        "twice",
+        "a call of the sums",
+        "within a call of the sums",
+        "a call as any other",
+        "compacted by Codex itself",
+        "not recorded",
+    ],
+)
+def test_what_codex_has_its_provider_compact_is_a_call_once(lines: list[Line], counted: list[int]) -> None:
+    head = [session(BEFORE, OLD), *turn(BEFORE), recorded(BEFORE, "r1", 100), count(BEFORE, 100, 100)]
+    records, left_out = read("codex", [*head, *lines])
+    assert [record["input_tokens"] for record in records] == counted
+    assert all(
+        record["response_id"] == "r2" for record in records if record["input_tokens"] == 9000 and len(lines) == 2
+    )
+    assert left_out == []
+
+
+def test_what_a_parent_had_compacted_counts_only_there() -> None:
+    copied = [*history(FORKED, turn_id=uuid7(BEFORE)), recorded(FORKED, "r2", 9000)]
+    copied += [compacted(FORKED, compaction_response_id="r2"), *turn(LATER, turn_id=uuid7(LATER))]
+    records, left_out = read("codex", [session(FORKED, uuid7(FORKED), **BY_FORK), *copied, count(LATER, 320, 70)])
+    assert [record["input_tokens"] for record in records] == [70]
+    assert left_out == ["a call of the session that this one was forked from"] * 3

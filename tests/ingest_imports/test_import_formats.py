@@ -801,6 +801,22 @@ LITELLM_WRITTEN = {
             },
         ),
         (
+            {"model": "gemini-2.5-flash-image", "custom_llm_provider": "gemini"},
+            {
+                "prompt_tokens_details": {"text_tokens": 742, "image_tokens": 258},
+                "completion_tokens_details": {"text_tokens": 10, "image_tokens": 190},
+            },
+            {"input_image_tokens": 258, "output_image_tokens": 190, "output_tokens": 200},
+        ),
+        (
+            {"model": "gpt-realtime", "custom_llm_provider": "openai", "call_type": "_arealtime"},
+            {
+                "prompt_tokens_details": {"text_tokens": 200, "audio_tokens": 800, "cached_tokens": 100},
+                "completion_tokens_details": {"text_tokens": 10, "audio_tokens": 190},
+            },
+            {"input_audio_tokens": 800, "cache_read_tokens": 100, "output_audio_tokens": 190},
+        ),
+        (
             {"call_type": "aocr", "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
             {"pages_processed": 10, "doc_size_bytes": 5},
             {"input_tokens": None, "output_tokens": None, "units": {"pages": 10}, "reported_cost_usd": "0.01"},
@@ -816,7 +832,14 @@ LITELLM_WRITTEN = {
             {"input_tokens": None, "output_tokens": None, "units": None, "reported_cost_usd": "0.01"},
         ),
     ],
-    ids=["lifetimes of the cache, and searches", "pages", "seconds", "what cost something without a count"],
+    ids=[
+        "lifetimes of the cache, and searches",
+        "pictures",
+        "speech",
+        "pages",
+        "seconds",
+        "what cost something without a count",
+    ],
 )
 @pytest.mark.parametrize("name", ["usage_object", "additional_usage_values"])
 def test_what_litellm_tells_beside_the_tokens_is_counted(

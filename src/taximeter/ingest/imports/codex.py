@@ -5,6 +5,9 @@ rate limit moves. A call is what the sum has grown by; the first one of a file, 
 is told by its own counts. The model is the one of the turn. What the cache read and wrote lies inside the input,
 reasoning inside the output.
 
+What the provider's server is asked to compact is in no sum. Releases since 0.154 record it beside them, and then name
+the answer that has taken the place of the history. It is a call, unless the sum grows by it after all.
+
 The tier (`priority` is the Fast mode) is a setting of the session, told whenever its settings change: each time all of
 them, and none where none is set. It is what was asked for; which one served a call stands nowhere.
 
@@ -41,6 +44,8 @@ _KNOWN_BY: Final = 4
 
 _TURN_BEGINS: Final = ("task_started", "turn_started")
 _SETTINGS: Final = "thread_settings_applied"
+_RECORD: Final = "token_usage_record"
+_COMPACTED: Final = "compacted"
 
 _OWN_WORDS: Final = {"fast": "priority", "standard": "default"}
 
@@ -70,6 +75,8 @@ class _Reader:
         self._settings: Values = {}
         self._sum: _Counts | None = None
         self._copy: _Copy | None = None
+        self._recorded: Row | None = None
+        self._compaction: tuple[_Counts, Outcome] | None = None
 
     def read(self, row: Row) -> Iterator[Outcome]:
         payload = nested(row.values, "payload")
@@ -82,19 +89,45 @@ class _Reader:
             self._turn = payload
         elif kind == "event_msg" and payload.get("type") == _SETTINGS:
             self._settings = nested(payload, "thread_settings")
+        elif kind == _RECORD:
+            self._recorded = row
+        elif kind == _COMPACTED:
+            yield from self.finish()
+            self._compaction = self._compacted_by(text(payload, "compaction_response_id"))
         elif kind == "event_msg" and payload.get("type") == "token_count":
             info = nested(payload, "info")
             counts = self._grown_by(info)
             if any(counts):
-                yield self._counted(row, info, counts)
+                yield from self._before(counts, _counts(info, "last_token_usage") or ())
+                known_by = *(self._sum or ())[:_KNOWN_BY], *counts[:_KNOWN_BY]
+                yield self._counted(row, info, counts, *known_by)
 
-    def _counted(self, row: Row, info: Values, counts: _Counts) -> Outcome:
+    def _counted(
+        self, row: Row, info: Values, counts: _Counts, *known_by: object, answer: str | None = None
+    ) -> Outcome:
         if self._copy is not None:
             return LeftOut(row.place, "a call of the session that this one was forked from", wrong=False)
-        return draft(row.place, self._event(row.values, info, counts))
+        return draft(row.place, self._event(row.values, info, counts, known_by, answer))
+
+    def _compacted_by(self, answer: str | None) -> tuple[_Counts, Outcome] | None:
+        """The call of that answer, if it was the last that was recorded."""
+        row = self._recorded
+        record = {} if row is None else nested(row.values, "payload")
+        counts = _counts(record, "usage")
+        if row is None or answer is None or answer != text(record, "response_id") or not counts:
+            return None
+        return counts, self._counted(row, {}, counts, "compaction", answer, answer=answer)
+
+    def _before(self, grown: _Counts, last: _Counts) -> Iterable[Outcome]:
+        """The compaction before a call, unless what the sum has grown by holds it."""
+        waiting, self._compaction = self._compaction, None
+        if waiting is None:
+            return ()
+        with_it = tuple(map(sum, zip(waiting[0], last, strict=False)))
+        return () if grown and grown in (waiting[0], with_it) else (waiting[1],)
 
     def finish(self) -> Iterable[Outcome]:
-        return ()
+        return self._before((), ())
 
     def _grown_by(self, info: Values) -> _Counts:
         """What the last call added; nothing when the same is told again."""
@@ -109,7 +142,9 @@ class _Reader:
             return last if last is not None else total
         return tuple(now - then for now, then in zip(total, before, strict=True))
 
-    def _event(self, line: Values, info: Values, counts: _Counts) -> UsageEvent:
+    def _event(
+        self, line: Values, info: Values, counts: _Counts, known_by: tuple[object, ...], answer: str | None
+    ) -> UsageEvent:
         started_at_us = instant_us(line, "timestamp")
         told = (info, self._turn, self._settings, self._session)
         model = next(filter(None, (text(one, "model") for one in told)), None)
@@ -124,7 +159,7 @@ class _Reader:
             )
         )
         return UsageEvent(
-            event_id=import_id(started_at_us, "codex", *(self._sum or ())[:_KNOWN_BY], *counts[:_KNOWN_BY]),
+            event_id=import_id(started_at_us, "codex", *known_by),
             started_at_us=started_at_us,
             source="import",
             status="ok",
@@ -132,6 +167,7 @@ class _Reader:
             request_model=model,
             operation="chat",
             service_tier=_tier(self._settings),
+            response_id=answer,
             attribution=Attribution(
                 session_id=text(self._session, "id"),
                 service="codex",

@@ -430,6 +430,8 @@ _RAW_NAMES: Final = {
     ),
     "audio_in": ("prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens"),
     "audio_out": ("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"),
+    "image_in": ("prompt_tokens_details.image_tokens", "input_tokens_details.image_tokens"),
+    "image_out": ("completion_tokens_details.image_tokens", "output_tokens_details.image_tokens"),
 }
 """Our fields → their names in raw usage, for what no attribute says. `a.b` is b inside a."""
 
