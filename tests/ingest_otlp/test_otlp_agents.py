@@ -99,6 +99,31 @@ def test_claude_code_with_little_cache_is_still_counted_apart() -> None:
     assert found["tags"]["otlp_input_rule"] == "3 claude-code/*"
 
 
+@pytest.mark.parametrize(
+    ("model", "provider", "stored"),
+    [
+        ("claude-opus-4-6[1m]", "anthropic", "claude-opus-4-6[1m]"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws-bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("bedrock/eu.anthropic.claude-sonnet-4-5-v1:0", "aws-bedrock", "eu.anthropic.claude-sonnet-4-5-v1:0"),
+        ("kimi-k2.5", "moonshotai", "kimi-k2.5"),
+        ("deepseek-chat", "deepseek", "deepseek-chat"),
+        ("mystery", "anthropic", "mystery"),
+    ],
+)
+def test_claude_code_asks_clouds_and_other_makers_too(model: str, provider: str, stored: str) -> None:
+    (found,) = events_of_logs(log({**CLAUDE, "model": model}, body="claude_code.api_request", service="claude-code"))
+    assert (found["provider"], found["request_model"], found["response_model"]) == (provider, stored, stored)
+    assert found["input_tokens"] == 10_012
+
+
+def test_cowork_tells_of_its_calls_as_claude_code_does() -> None:
+    said = {**CLAUDE, "input_tokens": 20_000}
+    (found,) = events_of_logs(log(said, body="cowork.api_request", service="cowork"))
+    assert (found["input_tokens"], found["provider"], found["tags"]["agent"]) == (30_000, "anthropic", "claude-cowork")
+    (failed,) = events_of_logs(log({**said, "event.name": "api_error"}, body="cowork.api_error", service="cowork"))
+    assert (failed["status"], counts(failed)) == ("error", {})
+
+
 def test_codex() -> None:
     (found,) = events_of_logs(log(CODEX, service="codex_exec"))
     assert counts(found) == {

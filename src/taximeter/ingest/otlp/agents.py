@@ -16,7 +16,7 @@ from typing import Any, Final
 from taximeter.clock import rfc3339, to_unix_us
 from taximeter.ingest.otlp.attributes import fill
 from taximeter.ingest.otlp.calls import count, event_id_of, http_status, name_whom
-from taximeter.ingest.otlp.emitters import provider_of
+from taximeter.ingest.otlp.emitters import UNKNOWN_PROVIDER, model_at, provider_of
 from taximeter.ingest.otlp.span import Found, LogRecord, Origin, Span
 from taximeter.ingest.wire import WireEvent
 
@@ -26,7 +26,8 @@ CALL_DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 @dataclass(frozen=True, slots=True)
 class AgentEvent:
-    """A log event that tells of one call. `kind`: only with this `event.kind`. No `provider`: the model tells."""
+    """A log event that tells of one call. `kind`: only with this `event.kind`. `provider`: who was asked where the
+    model's name does not tell."""
 
     agent: str
     provider: str | None = None
@@ -41,6 +42,8 @@ class AgentEvent:
 AGENT_EVENTS: Final[Mapping[str, AgentEvent]] = {
     "claude_code.api_request": AgentEvent("claude-code", "anthropic"),
     "claude_code.api_error": AgentEvent("claude-code", "anthropic", failed=True),
+    "cowork.api_request": AgentEvent("claude-cowork", "anthropic"),
+    "cowork.api_error": AgentEvent("claude-cowork", "anthropic", failed=True),
     "codex.sse_event": AgentEvent("codex", "openai", kind="response.completed", told_again=True),
     "gemini_cli.api_response": AgentEvent("gemini-cli", "google", tool_input=True),
     "gemini_cli.api_error": AgentEvent("gemini-cli", "google", failed=True),
@@ -126,8 +129,11 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
     tags: dict[str, Any] = {"otlp_emitter": kind.agent, "agent": kind.agent}
     tags |= {ours: found[name] for name, ours in _TAGS.items() if name in found}
     model = found.get("response_model")
-    makers = kind.provider or provider_of(None, None, model)
-    provider = "google-vertex" if "vertex" in found.get("agent_auth", "") else makers
+    provider = _asked_of(kind, model)
+    if "vertex" in found.get("agent_auth", ""):
+        provider = "google-vertex"
+    if model is not None:
+        model = model_at(provider, model)
     speed = found.get("agent_speed")
     event = WireEvent(
         event_id=event_id_of(start_ns, identity),
@@ -153,6 +159,12 @@ def event_of_record(record: LogRecord) -> WireEvent | None:
     if not failed:
         count(event, tags, found, kind.agent, model)
     return event
+
+
+def _asked_of(kind: AgentEvent, model: str | None) -> str:
+    """Claude Code asks clouds, and whoever speaks Anthropic's protocol; Codex likewise."""
+    told = provider_of(None, None, model)
+    return kind.provider if told == UNKNOWN_PROVIDER and kind.provider else told
 
 
 def _rename(found: Found, kind: AgentEvent) -> None:

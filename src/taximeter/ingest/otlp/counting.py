@@ -110,6 +110,7 @@ HABITS: Final[Mapping[tuple[str, str], Habit]] = {
     ("langfuse.keys", ANY): INCLUSIVE,
     ("langfuse.raw", ANY): INCLUSIVE,
     ("claude-code", ANY): CACHE_APART,
+    ("claude-cowork", ANY): CACHE_APART,
     ("codex", ANY): INCLUSIVE,
     ("gemini-cli", ANY): THOUGHTS_APART,
     ("qwen-code", ANY): INCLUSIVE,
