@@ -887,6 +887,24 @@ def test_a_request_of_helicone_ended_as_its_own_numbers_say(changed: dict[str, A
     assert as_told(found.record, expected) == expected
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"status": 200}, {"status": "ok", "http_status": 200, "reported_cost_usd": "0.002700000"}),
+        ({"status": "200", "cost": "2700000"}, {"http_status": 200, "reported_cost_usd": "0.002700000"}),
+        ({"status": 429, "cost": 0}, {"status": "error", "http_status": 429, "reported_cost_usd": None}),
+        ({"status": -3}, {"status": "cancelled", "http_status": None, "reported_cost_usd": "0.002700000"}),
+    ],
+)
+def test_a_row_of_helicones_own_table_has_its_amount_in_billionths(
+    changed: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    row = {name: value for name, value in HELICONE_ROW.items() if name != "response_status"}
+    (found,) = helicone_outcomes({**row, "cost": 2_700_000, "organization_id": "o", **changed})
+    assert isinstance(found, Draft)
+    assert as_told(found.record, expected) == expected
+
+
 @pytest.mark.parametrize("pending", [0, -2, "-2"])
 def test_a_request_of_helicone_without_an_answer_waits(pending: object) -> None:
     (found,) = helicone_outcomes({**HELICONE_ROW, "response_status": pending})

@@ -1,4 +1,5 @@
-"""Helicone: requests, exported with its command-line tool or its page (CSV, JSON, JSON lines), or answered by its API.
+"""Helicone: requests, exported with its command-line tool or its page (CSV, JSON, JSON lines), or answered by its API;
+and rows of its table in ClickHouse (`request_response_rmt`), which has some names of its own and amounts in billionths.
 
 One row is one call. Bodies are never looked at. https://docs.helicone.ai/tools/export
 """
@@ -16,6 +17,7 @@ from taximeter.ingest.otlp.calls import usage_of
 from taximeter.ingest.otlp.emitters import provider_of
 
 _FIRST_ERROR: Final = 400
+_BILLIONTH: Final = Decimal("1e-9")
 _UNANSWERED: Final = ("0", "-2")
 _OF_ITS_OWN: Final[dict[str, tuple[Status, str | None]]] = {
     "-1": ("error", "timeout"),
@@ -57,10 +59,12 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
         raise RowError("neither request_id nor response_id is there")
     model = text(values, "response_model", "model", "model_override", "request_model")
     provider = provider_of(text(values, "provider"), text(values, "target_url"), model)
-    said = text(values, "response_status") or ""
+    of_table = _is_of_table(values)
+    status_in = "status" if of_table else "response_status"
+    said = text(values, status_in) or ""
     if said in _UNANSWERED:
         raise Skipped("a request that is not answered yet: import it again later")
-    http_status = None if said in _OF_ITS_OWN else whole(values, "response_status")
+    http_status = None if said in _OF_ITS_OWN else whole(values, status_in)
     status, error = _OF_ITS_OWN.get(said) or (_status(values, http_status), None)
     named, tags = _properties(values)
     counts = {
@@ -91,7 +95,7 @@ def event_of(values: Values, _options: Options) -> UsageEvent:
         usage=usage,
         usage_conflict=conflict,
         not_billed=status == "cached" or (status != "ok" and not usage.output_tokens),
-        reported_cost_usd=_cost(values) if status in ("ok", "cancelled") else None,
+        reported_cost_usd=_cost(values, of_table) if status in ("ok", "cancelled") else None,
     )
 
 
@@ -103,8 +107,15 @@ def _status(values: Values, http_status: int | None) -> Status:
     return "cached" if said or copied_from != _NO_REFERENCE else "ok"
 
 
-def _cost(values: Values) -> Decimal | None:
-    return usd(values, "cost_usd", "costUSD", "cost")
+def _is_of_table(values: Values) -> bool:
+    return "response_status" not in values and "status" in values
+
+
+def _cost(values: Values, of_table: bool) -> Decimal | None:
+    if not of_table:
+        return usd(values, "cost_usd", "costUSD", "cost")
+    billionths = whole(values, "cost")
+    return None if billionths is None else billionths * _BILLIONTH
 
 
 def _properties(values: Values) -> tuple[dict[str, str], dict[str, str]]:
