@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +161,10 @@ def test_what_is_no_statement_is_refused_with_the_reason(field: str, asked: dict
     with pytest.raises(UsageError) as refusal:
         query_sql(parse_query({"measures": ["calls"], "group_by": ["feature"], **asked}, NOW_US))
     assert refusal.value.as_dict()["field"] == field
+
+
+def test_a_day_is_told_as_a_day_and_a_moment_with_a_zone_as_one_in_utc(events: EventStore) -> None:
+    statement = "SELECT DATE '2026-01-05' AS day, now() AS now, NULL::DATE AS none"
+    [[day, now, none]] = as_json(events.sql(statement))["rows"]
+    assert (day, none) == ("2026-01-05", None)
+    assert abs(datetime.fromisoformat(now) - datetime.now(UTC)) < timedelta(hours=1)

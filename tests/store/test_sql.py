@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -97,6 +100,54 @@ def test_values_are_exact_and_plain(store: DuckDBEvents) -> None:
 
 def test_what_is_no_number_is_told_in_words(store: DuckDBEvents) -> None:
     assert answer(store, "SELECT 'nan'::DOUBLE, 'inf'::DOUBLE, NULL")["rows"] == [["nan", "inf", None]]
+
+
+MOMENT = "TIMESTAMPTZ '2026-03-01 12:00:00+01'"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        (MOMENT, "TIMESTAMP WITH TIME ZONE", "2026-03-01T11:00:00.000000Z"),
+        (f"date_trunc('day', {MOMENT})", "TIMESTAMP WITH TIME ZONE", "2026-03-01T00:00:00.000000Z"),
+        (f"[{MOMENT}]", "TIMESTAMP WITH TIME ZONE[]", ["2026-03-01T11:00:00.000000Z"]),
+        (f"MAP {{1: {MOMENT}}}", "MAP(INTEGER, TIMESTAMP WITH TIME ZONE)", {"1": "2026-03-01T11:00:00.000000Z"}),
+        (
+            f"{{'INTERVAL': {MOMENT}}}",
+            'STRUCT("INTERVAL" TIMESTAMP WITH TIME ZONE)',
+            {"INTERVAL": "2026-03-01T11:00:00.000000Z"},
+        ),
+        ("age(TIMESTAMP '2026-01-01', TIMESTAMP '2025-01-01')", "INTERVAL", "1 year"),
+        ("INTERVAL '26 hours'", "INTERVAL", "26:00:00"),
+        ("[INTERVAL 1 MONTH]", "INTERVAL[]", ["1 month"]),
+        ("DATE '2026-01-01'", "DATE", "2026-01-01"),
+        ("encode('caf\N{LATIN SMALL LETTER E WITH ACUTE}')", "BLOB", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        (r"'a\xAA'::BLOB", "BLOB", r"a\xaa"),
+        ("170141183460469231731687303715884105727", "HUGEINT", 170141183460469231731687303715884105727),
+    ],
+)
+def test_a_value_of_any_kind_is_told(store: DuckDBEvents, value: str, kind: str, told: Any) -> None:
+    found = answer(store, f"SELECT {value} AS a, 1 AS a")
+    assert found == {"columns": [{"name": "a", "type": kind}, {"name": "a_1", "type": "INTEGER"}], "rows": [[told, 1]]}
+
+
+def test_the_order_of_an_answer_is_the_statements_also_where_a_column_is_read_otherwise(store: DuckDBEvents) -> None:
+    statement = "SELECT started_at::TIMESTAMPTZ AS at FROM calls ORDER BY started_at DESC"
+    moments = [at for (at,) in answer(store, statement)["rows"]]
+    assert len(moments) == 12
+    assert moments == sorted(moments, reverse=True)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_now_is_in_utc_wherever_the_machine_stands(tmp_path: Path, zone: str) -> None:
+    program = (
+        "import sys; from pathlib import Path; from taximeter.store.events import DuckDBEvents\n"
+        "store = DuckDBEvents(Path(sys.argv[1]))\n"
+        "print(store.sql('SELECT epoch_us(now()::TIMESTAMP) - epoch_us(now()), now()::VARCHAR').rows)"
+    )
+    whole = [sys.executable, "-c", program, str(tmp_path / "events.duckdb")]
+    told = subprocess.run(whole, check=True, env={**os.environ, "TZ": zone}, capture_output=True, text=True).stdout
+    assert re.fullmatch(r"\(\(0, '.*\+00'\),\)\n", told), told
 
 
 ALLOWED = [

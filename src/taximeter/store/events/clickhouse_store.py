@@ -232,7 +232,8 @@ class ClickHouseEvents:
         asked = dialect.sql(bounded(checked(statement)))
         with self._errors(), _statement_errors():
             columns, rows = self._client.read(asked, cancellation=cancellation)
-            return table_of(tuple(columns), rows)
+            days = [kind.removeprefix("Nullable(").rstrip(")") in ("Date", "Date32") for _, kind in columns]
+            return table_of(tuple(columns), [_with_days(row, days) for row in rows])
 
     def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
         with self._errors():
@@ -440,6 +441,11 @@ _LONGEST_MESSAGE: Final = 500
 
 def _first_line(error: ClickHouseError) -> str:
     return str(error).partition("\n")[0][:_LONGEST_MESSAGE]
+
+
+def _with_days(row: Sequence[Any], days: Sequence[bool]) -> list[Any]:
+    """Days are none of the moments at which they begin."""
+    return [value.date() if is_day and value is not None else value for value, is_day in zip(row, days, strict=True)]
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from taximeter.store.events.deleted_users import without_deleted
 from taximeter.store.events.duckdb_append import Inserter
 from taximeter.store.events.duckdb_reads import Reads
 from taximeter.store.events.duckdb_schema import bring_up_to_date
+from taximeter.store.events.duckdb_values import readable
 from taximeter.store.events.fair_lock import FairLock
 from taximeter.store.events.instants import LATEST_US
 from taximeter.store.events.lines import OUTCOME, Lines, parted, readable_lines
@@ -319,8 +320,9 @@ class DuckDBEvents:
     def sql(self, statement: str, *, cancellation: Cancellation | None = None) -> Table:
         text = duckdb_dialect.sql(bounded(checked(statement)))
         with self._sql_turn, self.reading(cancellation) as cursor, _statement_errors():
-            cursor.execute(text)
-            columns = tuple((str(name), str(kind)) for name, kind, *_ in cursor.description or ())
+            described = cursor.execute(f"DESCRIBE {text}").fetchall()
+            columns = tuple((str(name), str(kind)) for name, kind, *_ in described)
+            cursor.execute(readable(text, [kind for _, kind in columns]))
             return table_of(columns, cursor.fetchall())
 
     def cache_write_offs(self, query: Query, *, cancellation: Cancellation | None = None) -> list[dict[str, Any]]:
@@ -468,6 +470,7 @@ def _open(path: Path, memory_limit_mb: int, threads: int) -> duckdb.DuckDBPyConn
     # Users' statements run here: nothing outside of the file is readable, and no statement can change that.
     connection.execute("SET enable_external_access = false")
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # it would be the machine's; moments are kept in UTC
     connection.execute("SET lock_configuration = true")
     return connection
 

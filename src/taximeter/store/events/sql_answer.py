@@ -39,6 +39,8 @@ def _json(value: Any) -> Any:
         return rfc3339(to_unix_us(value if value.tzinfo else value.replace(tzinfo=UTC)))
     if isinstance(value, Mapping):
         return {str(key): _json(part) for key, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, Sequence):
         return [_json(part) for part in value]
     return str(value)
