@@ -26,7 +26,7 @@ class HandClock:
 
 def crossing(slot: str, user: str) -> LimitCrossing:
     told = {"kind": "threshold", "percent": 80, "name": "daily", "measure": "cost_usd", "mode": "hard"}
-    return LimitCrossing(**told, slot=slot, value=user, amount=10, spent=8, at_us=NOW_US)  # type: ignore[arg-type]
+    return LimitCrossing(**told, slot=slot, value=user, user_id=user, amount=10, spent=8, at_us=NOW_US)  # type: ignore[arg-type]
 
 
 @pytest.fixture

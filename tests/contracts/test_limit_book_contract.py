@@ -111,17 +111,42 @@ def test_of_an_unseen_call_the_first_word_stands(reopen: Callable[[], Metadata])
     assert reopen().limits.unseen(START_US + 1) == []
 
 
-def test_a_deleted_user_goes_from_what_was_crossed_and_from_calls_unseen(metadata: Metadata) -> None:
-    def gone(user: str, at_us: int) -> bool:
-        return user == "a/b" and at_us <= START_US
+def gone_by_now(deleted: str) -> Callable[[str, int], bool]:
+    return lambda user, at_us: user == deleted and at_us <= START_US
 
-    values = {"one": "a%2Fb", "two": "core/a%2Fb", "late": "a%2Fb", "else": "a/b", "all": ""}
-    crossed = [crossing(slot=slot, value=value) for slot, value in values.items() if slot != "late"]
-    metadata.limits.note_crossings([*crossed, crossing(slot="late", value="a%2Fb", at_us=START_US + 1)])
+
+@pytest.mark.parametrize("deleted", ["a", "b"])
+def test_a_user_whose_name_has_a_stroke_stays_when_one_named_like_its_part_is_deleted(
+    metadata: Metadata, deleted: str
+) -> None:
+    metadata.limits.note_crossings([crossing(value="a/b", user_id="a/b")])
+    assert metadata.limits.forget_users(gone_by_now(deleted)) == 0
+    assert len(metadata.limits.crossings(0)) == 1
+
+
+@pytest.mark.parametrize("deleted", ["a/b", "core", "a"])
+def test_a_crossing_that_does_not_say_whose_it_is_goes_with_any_user_that_it_may_be_about(
+    metadata: Metadata, deleted: str
+) -> None:
+    values = {"a/b": "a/b", "core": "core/a%2Fb", "a": "a/b"}
+    metadata.limits.note_crossings([crossing(value=values[deleted], user_id=None)])
+    assert metadata.limits.forget_users(gone_by_now(deleted)) == 1
+
+
+def test_a_deleted_user_goes_from_what_was_crossed_and_from_calls_unseen(metadata: Metadata) -> None:
+    gone = gone_by_now("a/b")
+    values = {"one": "a/b", "two": "core/a%2Fb", "named": "", "late": "a/b"}
+    theirs_crossed = [
+        crossing(slot=slot, value=value, user_id="a/b", at_us=START_US + (slot == "late"))
+        for slot, value in values.items()
+    ]
+    of_others = {"else": ("a", "a"), "team": ("a/b", ""), "all": ("", "")}
+    others = [crossing(slot=slot, value=value, user_id=user) for slot, (value, user) in of_others.items()]
+    metadata.limits.note_crossings([*theirs_crossed, *others])
     theirs = replace(unseen("e1"), subject={"user_id": "a/b", "team": "core"})
     metadata.limits.note_unseen([theirs, unseen("e2")])
-    assert metadata.limits.forget_users(gone) == 3
-    assert {one.slot for one in metadata.limits.crossings(0)} == {"late", "else", "all"}
+    assert metadata.limits.forget_users(gone) == 4
+    assert {one.slot for one in metadata.limits.crossings(0)} == {"late", "else", "team", "all"}
     left = {call.event_id: call for call in metadata.limits.unseen(0)}
     assert left == {"e1": replace(theirs, subject={"team": "core"}), "e2": unseen("e2")}
     assert metadata.limits.forget_users(gone) == 0

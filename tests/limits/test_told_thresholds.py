@@ -11,7 +11,7 @@ import pytest
 
 from taximeter.alerts.sources import Crossings
 from taximeter.config.limits import Limit, read_limits
-from taximeter.errors import StoreError
+from taximeter.errors import NotFoundError, StoreError
 from taximeter.limits.amounts import Amounts
 from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters.memory import MemoryCounters
@@ -216,3 +216,39 @@ def test_what_was_crossed_while_the_metadata_was_away_is_told_when_it_is_back(tm
         assert [(one.kind, one.labels) for one in told] == [
             ("limit_warning", {"limit": "daily", "percent": percent, "user_id": "ann"}) for percent in ("50", "80")
         ]
+
+
+@pytest.mark.parametrize(
+    ("scope", "user"),
+    [
+        ({"scope": "user", "each": True}, "a/b"),
+        ({"scope": "global", "each": ["feature", "user"]}, "a/b"),
+        ({"scope": {"user": "a/b"}, "each": False}, "a/b"),
+        ({"scope": "feature", "each": True}, ""),
+        ({"scope": {"user": ["a/b", "ann"]}, "each": False}, ""),
+    ],
+)
+def test_what_was_crossed_says_which_user_crossed_it(tmp_path: Path, scope: dict[str, Any], user: str) -> None:
+    clock = Clock()
+    with closing(Database(tmp_path / "metadata.sqlite")) as database:
+        book = LimitBook(database, clock)
+        limits = read_limits([{**DAILY, **scope}])
+        desk = LimitDesk(limits, book, MemoryCounters(), lambda *_: None, clock, store=None, fail="closed")
+        subject = {"user_id": "a/b", "feature": "a/b"}
+        desk.guard.post("one", subject, NOON, Amounts(0, 600, 0), NOON, seen=True)
+        desk.write_down()
+        assert [one.user_id for one in book.crossings(0)] == [user]
+
+
+def test_the_history_of_a_limit_is_empty_in_the_file_and_not_found_where_there_never_was_one(tmp_path: Path) -> None:
+    clock = Clock()
+    with closing(Database(tmp_path / "metadata.sqlite")) as database:
+        book = LimitBook(database, clock)
+        limits = read_limits([DAILY])
+        desk = LimitDesk(limits, book, MemoryCounters(), lambda *_: None, clock, store=None, fail="closed")
+        desk.set({**DAILY, "name": "gone"}, "ann")
+        desk.remove("gone", "ann")
+        assert desk.told_history("daily") == []
+        assert [one["version"] for one in desk.told_history("gone")] == [2, 1]
+        with pytest.raises(NotFoundError):
+            desk.told_history("dialy")

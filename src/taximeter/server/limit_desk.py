@@ -123,8 +123,11 @@ class LimitDesk:
         return found
 
     def told_history(self, name: str) -> list[dict[str, Any]]:
-        """Every version of a limit that was set here, newest first."""
-        return [one.as_dict() for one in self._book.history(name)]
+        """Every version of a limit that was set here, newest first; none of one of the file. Raises NotFoundError."""
+        history = self._book.history(name)
+        if not history:
+            self.one(name)
+        return [one.as_dict() for one in history]
 
     def simulated(self, wanted: Mapping[str, Any] | str, since: str) -> dict[str, Any]:
         """What a limit (a definition, or a name) would have refused. Raises UsageError, NotFoundError, StoreError."""
@@ -218,6 +221,7 @@ class LimitDesk:
                 amount=limit.amount_of(value, now_us),
                 spent=spent,
                 at_us=now_us,
+                user_id=whose(limit, value).get("user_id", ""),
             )
         )
 

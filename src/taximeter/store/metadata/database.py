@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from taximeter.errors import SchemaError, StoreError
 from taximeter.store.metadata.places import WRITES, open_place
 
-NEWEST_STEP: Final = "0009"
+NEWEST_STEP: Final = "0010"
 """The last step under `migrations/versions`. Known without Alembic, whose import costs half a second."""
 
 

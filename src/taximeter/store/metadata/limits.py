@@ -23,7 +23,8 @@ class LimitCrossing:
     """A threshold of a limit that was crossed in a window (`slot`), once. Amounts are in the measure's unit.
 
     `kind` is `threshold` (at `percent` of the amount), `burn_fast` or `burn_slow` (spent so fast that
-    it will not last).
+    it will not last). `user_id` is the user whose calls crossed it, "" when they are not one user's, and None when it
+    was written down before this was kept.
     """
 
     slot: str
@@ -36,6 +37,7 @@ class LimitCrossing:
     amount: int
     spent: int
     at_us: int
+    user_id: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,7 @@ class LimitBook(Versions):
 
     def forget_users(self, gone: Gone) -> int:
         """Delete what was crossed by users who are gone since, and take their names from calls unseen, which stay
-        spent; how many that were. A crossing does not say whether its value is a user: one of a team of the same name
-        goes too."""
+        spent; how many that were."""
         with self._database.writing() as connection:
             crossed = [row for row in connection.execute(sa.select(LIMIT_CROSSINGS)) if _is_by_one(row, gone)]
             for row in crossed:
@@ -105,6 +106,11 @@ class LimitBook(Versions):
 
 
 def _is_by_one(crossing: Any, gone: Gone) -> bool:
+    """Of one that does not say whose it is, any part of its value may be the user: one too many goes, none too few."""
+    if crossing.user_id is not None:
+        return bool(crossing.user_id) and gone(crossing.user_id, crossing.at_us)
+    if gone(crossing.value, crossing.at_us):
+        return True
     return any(gone(part, crossing.at_us) for part in parts_of(crossing.value) if part)
 
 

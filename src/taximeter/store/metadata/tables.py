@@ -174,6 +174,7 @@ LIMIT_CROSSINGS: Final = Table(
     Column("amount", BigInteger, nullable=False),
     Column("spent", BigInteger, nullable=False),
     Column("at_us", BigInteger, nullable=False, index=True),
+    Column("user_id", Words),
 )
 
 LIMIT_UNSEEN: Final = Table(
