@@ -126,3 +126,10 @@ def test_a_table_has_room_for_any_number_of_users_and_exports_have_all(
     assert taximeter(*asked, "--format", "csv").stdout.splitlines()[0] == "user_id,input_tokens,calls"
     limited = taximeter(*asked, "--format", "csv", "--limit", "1").stdout.splitlines()
     assert limited == ["user_id,input_tokens,calls,other", "u4,4,1,", ",6,4,True"]
+
+
+@pytest.mark.parametrize("asked", [["list"], ["revoke", "key_nonsense"]])
+def test_keys_of_a_mistyped_directory_are_not_found_and_nothing_is_made_there(tmp_path: Path, asked: list[str]) -> None:
+    done = taximeter("keys", *asked, "--data", str(tmp_path / "typo"))
+    assert (done.returncode, done.stderr.count("\n"), (tmp_path / "typo").exists()) == (1, 1, False)
+    assert "there are no keys in" in done.stderr

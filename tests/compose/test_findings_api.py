@@ -75,6 +75,12 @@ def test_an_open_finding_says_what_was_seen_and_in_which_band_it_should_be(serve
     assert f"{seen['actual']:g} calls, expected {seen['expected']:g}" in found["summary"]
 
 
+@pytest.mark.parametrize("path", ["/findings?state=open", "/findings/none", "/nothing"])
+def test_no_answer_is_kept_by_a_browser_or_taken_for_a_page(server: Server, path: str) -> None:
+    headers = server.ask(path).headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
 def test_its_first_contributor_is_the_cause_then_who_is_behind_it(server: Server) -> None:
     first, *others = (the_finding(server))["contributors"]
     assert (first["dimension"], first["value"]) == ("cause", "volume")

@@ -70,7 +70,7 @@ def create(
     data: DataOption = None,
 ) -> int:
     """Create a key. It is shown this once; only its hash is kept."""
-    with _open(config, data) as keys:
+    with _open(config, data, new=True) as keys:
         made = keys.create(name, scope.value, _attributes(attribute or []), attributes_win)
     if form is Form.json:
         write(json_text({part: made[part] for part in ("id", "name", "scope", "key")}))
@@ -155,7 +155,7 @@ class _ServerKeys:
 
 
 @contextmanager
-def _open(config: Path | None, data: Path | None) -> Iterator[Keys]:
+def _open(config: Path | None, data: Path | None, *, new: bool = False) -> Iterator[Keys]:
     directory = data or data_directory()
     server = running_server(directory)
     if server is not None:
@@ -164,7 +164,7 @@ def _open(config: Path | None, data: Path | None) -> Iterator[Keys]:
     from taximeter.compose.keys import open_keys
     from taximeter.config.file import load
 
-    with open_keys(load(config).settings, directory) as desk:
+    with open_keys(load(config).settings, directory, new=new) as desk:
         yield _DeskKeys(desk)
 
 

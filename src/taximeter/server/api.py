@@ -8,8 +8,10 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.exporters.forms import Form
@@ -86,6 +88,7 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     api.add_middleware(
         GZipMiddleware, minimum_size=SMALL_BYTES, compresslevel=GZIP_LEVEL, exclude_content_types=NOT_PACKED
     )
+    api.add_middleware(_ForNobodyElse)
     for router in _ROUTERS:
         api.include_router(router, prefix=PREFIX, responses=_ERRORS)
     api.include_router(odata.router)
@@ -94,6 +97,23 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     api.add_exception_handler(RequestValidationError, _refuse_form)
     api.add_exception_handler(HTTPException, _refuse_route)
     return api
+
+
+class _ForNobodyElse:
+    """Tells browsers and what stands between to keep no answer, and to take it for nothing but what it says it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("cache-control", "no-store")
+                headers.setdefault("x-content-type-options", "nosniff")
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 def _describe(api: FastAPI) -> Any:
