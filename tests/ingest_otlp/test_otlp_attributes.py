@@ -557,6 +557,10 @@ def test_langsmith_calls_more_a_call_than_costs_something(kind: str, called: str
         ("Vertex AI", None, "gemini-3-flash", "google-vertex"),
         ("azure.ai.foundry", None, "gpt-4o", "azure"),
         ("azure/openai", None, "gpt-4o", "azure"),
+        ("google-ai-studio", None, "gemini-3-flash", "google"),
+        ("google-vertex-ai", None, "gemini-3-flash", "google-vertex"),
+        ("perplexity-ai", None, "mystery", "perplexity"),
+        ("grok", None, "mystery", "x-ai"),
         ("langgenius/azure_openai/azure_openai", None, "gpt-4o", "azure"),
         ("langgenius/vertex_ai/vertex_ai", None, "claude-sonnet-4-5@20250929", "google-vertex"),
         ("langgenius/gemini/google", None, "gemini-3-flash", "google"),
@@ -590,6 +594,52 @@ def test_the_provider(named: str | None, address: str | None, model: str, provid
     assert (
         event(S(1, {"gen_ai.operation.name": "chat", "gen_ai.usage.output_tokens": 1, **told}))["provider"] == provider
     )
+
+
+def test_what_cloudflares_gateway_exports_is_a_call_of_whom_it_asked() -> None:
+    said = {
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.model.provider": "azure-openai",
+        "gen_ai.usage.input_tokens": 12,
+        "gen_ai.usage.output_tokens": 7,
+        "gen_ai.usage.cost": 0.0003,
+        "gen_ai.prompt_json": SECRET,
+    }
+    found = event(S(1, said, scope="ai-gateway"))
+    assert (found["provider"], found["input_tokens"], found["reported_cost_usd"]) == ("azure", 12, "0.0003")
+    assert SECRET not in json.dumps(found)
+
+
+def test_what_openrouter_broadcasts_is_openrouters_whoever_made_the_model() -> None:
+    said = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.system": "moonshotai",
+        "gen_ai.provider.name": "moonshotai",
+        "gen_ai.request.model": "moonshotai/kimi-k2.5",
+        "gen_ai.response.model": "moonshotai/kimi-k2.5",
+        "gen_ai.usage.input_tokens": 15_041,
+        "gen_ai.usage.output_tokens": 170,
+        "gen_ai.usage.total_tokens": 15_211,
+        "gen_ai.usage.input_tokens.cached": 9_000,
+        "gen_ai.usage.input_tokens.audio": 40,
+        "gen_ai.usage.output_tokens.reasoning": 60,
+        "gen_ai.usage.output_tokens.image": 30,
+        "gen_ai.usage.total_cost": 0.00639196,
+        "trace.metadata.openrouter.provider_name": "Chutes",
+        "trace.metadata.openrouter.provider_slug": "chutes/int4",
+        "user.id": "u1",
+    }
+    found = event(S(1, said, scope="openrouter", resource={"service.name": "openrouter"}))
+    assert (found["provider"], found["response_model"]) == ("openrouter", "moonshotai/kimi-k2.5")
+    assert (found["reported_cost_usd"], found["user_id"]) == ("0.00639196", "u1")
+    assert counts(found) == {
+        "input_tokens": 15_041,
+        "cache_read_tokens": 9_000,
+        "input_audio_tokens": 40,
+        "output_tokens": 170,
+        "reasoning_tokens": 60,
+        "output_image_tokens": 30,
+    }
 
 
 @pytest.mark.parametrize(

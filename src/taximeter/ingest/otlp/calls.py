@@ -70,6 +70,9 @@ NO_CALLS: Final = frozenset(
 )
 """Operations that have a model or counts at times, and cost nothing at a model's price."""
 
+OPENROUTER: Final = "openrouter"
+"""Who is paid for what OpenRouter's Broadcast tells of; for the provider it names the maker of the model."""
+
 GENKIT_MODEL: Final = "model"
 """What Genkit calls the action that asks a model; the action's name is the model's then."""
 
@@ -170,7 +173,8 @@ def call_of(span: Span, operation: str | None) -> Call:
     found.pop("route", None)  # the provider's own, not the application's
     asked, answered = found.get("request_model"), found.get("response_model")
     emitter = emitter_of(span.origin, found, span.name)
-    provider = provider_of(found.get("provider"), found.get("address"), answered or asked)
+    named = OPENROUTER if "openrouter_host" in found else found.get("provider")
+    provider = provider_of(named, found.get("address"), answered or asked)
     for field in ("request_model", "response_model"):
         if field in found:
             found[field] = model_at(provider, found[field])
