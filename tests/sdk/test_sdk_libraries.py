@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
-from replay import Written, agrees, case
+from mistralai.azure.client import MistralAzure
+from mistralai.gcp.client import MistralGCP
+from replay import Provider, Written, agrees, case
 
 import taximeter
 from taximeter.sdk.hosts import host_of
-from taximeter.sdk.instruments import LIBRARIES
+from taximeter.sdk.instruments import LIBRARIES, uninstrument_all
 from taximeter.sdk.instruments.importing import WhenImported
 
 DOCS = Path(__file__).parents[2] / "docs" / "sdk.md"
@@ -160,6 +164,73 @@ def test_mistralai_of_version_1_is_metered_where_it_has_its_parts(tmp_path: Path
         tmp_path,
     )
     assert said == "True"
+
+
+def mistral_at_azure(url: str) -> Any:
+    return MistralAzure(api_key="k", server_url=url)
+
+
+def mistral_at_vertex(url: str) -> Any:
+    return MistralGCP(project_id="p", access_token="k", server_url=url)
+
+
+ASKED: dict[str, Any] = {"model": "mistral-small-latest", "messages": [{"role": "user", "content": "?"}]}
+
+
+def whole(client: Any) -> None:
+    with client:
+        client.chat.complete(**ASKED)
+
+
+def streamed(client: Any) -> None:
+    with client:
+        list(client.chat.stream(**ASKED))
+
+
+def asynchronously(client: Any) -> None:
+    async def run() -> None:
+        async with client:
+            await client.chat.complete_async(**ASKED)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["one client", "all"])
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (whole, "mistral-num-cached-tokens"),
+        (streamed, "mistral-stream"),
+        (asynchronously, "mistral-num-cached-tokens"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "called"),
+    [(mistral_at_azure, ("azure", "/models/chat")), (mistral_at_vertex, ("google-vertex", "/v1/projects/p/"))],
+)
+def test_the_clients_of_mistralai_for_azure_and_vertex_are_metered_as_its_own(
+    make: Callable[[str], Any],
+    called: tuple[str, str],
+    ask: Callable[[Any], None],
+    answer: str,
+    one_by_one: bool,
+    provider: Provider,
+    written: Written,
+) -> None:
+    recorded = case(answer)
+    provider.says(recorded)
+    client = make(provider.url)
+    if one_by_one:
+        taximeter.instrument(client)
+    else:
+        taximeter.instrument_all()
+    try:
+        ask(client)
+    finally:
+        uninstrument_all()
+    agrees(written.event, recorded["expected"])
+    assert (written.event["provider"], written.event["request_model"]) == (called[0], "mistral-small-latest")
+    assert provider.requests[-1][0].startswith(called[1])
 
 
 def test_a_module_that_is_there_is_seen_to_at_once() -> None:

@@ -25,8 +25,8 @@ C = TypeVar("C")
 
 class Library(NamedTuple):
     """`module`: where its clients are defined, or below; `instruments`: our module with its `INSTRUMENTS`;
-    `patched`: the modules whose import brings what is patched, one of them in each version; `layer`: who yields to
-    whom."""
+    `patched`: the modules whose import brings what is patched, not all of them in each version; `layer`: who yields
+    to whom."""
 
     name: str
     module: str
@@ -35,13 +35,15 @@ class Library(NamedTuple):
     layer: int = 0
 
 
+_MISTRALAI: Final = tuple(f"mistralai.{package}.basesdk" for package in ("client", "azure.client", "gcp.client"))
+
 LIBRARIES: Final = (
     Library("openai", "openai", "openai", ("openai",)),
     Library("anthropic", "anthropic", "anthropic", ("anthropic",)),
     Library("google-genai", "google.genai", "google_genai", ("google.genai._api_client",)),
     Library("boto3", "botocore", "botocore", ("botocore.client",)),
     Library("aiobotocore", "aiobotocore", "aiobotocore", ("aiobotocore.client",)),
-    Library("mistralai", "mistralai", "mistralai", ("mistralai.client.basesdk", "mistralai.basesdk")),
+    Library("mistralai", "mistralai", "mistralai", (*_MISTRALAI, "mistralai.basesdk")),
     Library("groq", "groq", "groq", ("groq",)),
     Library("cohere", "cohere", "cohere", ("cohere.core.http_client",)),
     Library("ollama", "ollama", "ollama", ("ollama._client",)),

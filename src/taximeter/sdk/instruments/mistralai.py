@@ -1,15 +1,16 @@
-"""`mistralai`: chats, agents, conversations, embeddings; whole, streamed, asynchronous.
+"""`mistralai`: chats, agents, conversations, embeddings; whole, streamed, asynchronous; at Azure and Vertex AI as well.
 
 A call is `BaseSDK.do_request`, through which every method of every part of the client goes. It retries with
-`utils.retry`, which is handed the function that makes an attempt.
+`utils.retry`, which is handed the function that makes an attempt. The clients for Azure and Vertex AI have both once
+more, in packages of their own.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter.sdk import meter as meters
@@ -34,13 +35,19 @@ if TYPE_CHECKING:
     from taximeter.limits.verdict import Admitted
 
 
-def _begin(sdk: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
-    if not INSTRUMENT.metered(sdk.sdk_configuration):
+_AT_VERTEX: Final = ("/rawPredict", "/streamRawPredict")
+"""Where chats of the client for Vertex AI go, until a hook of its own writes the model into the path."""
+
+
+def _begin(family: Family, provider: str, sdk: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sent | None:
+    if not family.metered(sdk.sdk_configuration):
         return None
     request = kwargs["request"]
-    host = host_of(str(request.url), meters.meter().settings.url, "mistral")
+    host = host_of(str(request.url), meters.meter().settings.url, provider)
+    path = request.url.path
+    path = "/v1/chat/completions" if path.endswith(_AT_VERTEX) else path
     body = parsed(request.content)
-    outgoing = sent("mistral", request.method, request.url.path, body, host, partial(_rewrite, kwargs, request, body))
+    outgoing = sent("mistral", request.method, path, body, host, partial(_rewrite, kwargs, request, body))
     if outgoing is not None:
         request.headers.update(outgoing.headers)
     return outgoing
@@ -68,26 +75,27 @@ def _retries(wrap_attempt: Wrap) -> Wrap:
     return wrap
 
 
-def _places(_: Family) -> Iterable[Place]:
-    base = _module("basesdk")
-    yield Place(base.BaseSDK, "do_request", calls(_begin, answered_by_http))
-    yield Place(base.BaseSDK, "do_request_async", calls_async(_begin, answered_by_http))
-    yield Place(base.utils, "retry", _retries(attempts(refusal_in)))
-    yield Place(base.utils, "retry_async", _retries(attempts_async(refusal_in)))
+def _places(packages: tuple[str, ...], provider: str, family: Family) -> Iterable[Place]:
+    """In those of the packages that somebody has imported."""
+    begin = partial(_begin, family, provider)
+    for base in filter(None, (sys.modules.get(f"{package}.basesdk") for package in packages)):
+        yield Place(base.BaseSDK, "do_request", calls(begin, answered_by_http))
+        yield Place(base.BaseSDK, "do_request_async", calls_async(begin, answered_by_http))
+        yield Place(base.utils, "retry", _retries(attempts(refusal_in)))
+        yield Place(base.utils, "retry_async", _retries(attempts_async(refusal_in)))
 
 
-def _module(name: str) -> Any:
-    """A module of the library, which moved into `mistralai.client` with version 2."""
-    try:
-        return import_module(f"mistralai.client.{name}")
-    except ImportError:
-        return import_module(f"mistralai.{name}")
+def _family(client_class: str, packages: tuple[str, ...], provider: str) -> Family:
+    return Family(
+        library="mistralai",
+        client_classes=frozenset({client_class}),
+        places=partial(_places, packages, provider),
+        marked=lambda client: client.sdk_configuration,
+    )
 
 
-INSTRUMENT: Final = Family(
-    library="mistralai",
-    client_classes=frozenset({"Mistral"}),
-    places=_places,
-    marked=lambda client: client.sdk_configuration,
+INSTRUMENTS: Final = (
+    _family("Mistral", ("mistralai.client", "mistralai"), "mistral"),  # it moved with version 2
+    _family("MistralAzure", ("mistralai.azure.client",), "azure"),
+    _family("MistralGCP", ("mistralai.gcp.client",), "google-vertex"),
 )
-INSTRUMENTS: Final = (INSTRUMENT,)
