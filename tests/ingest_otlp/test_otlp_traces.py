@@ -22,6 +22,8 @@ from otlp_spans import (
     immediate,
 )
 
+from taximeter.ingest.roads import Roads
+
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
 
 
@@ -168,6 +170,24 @@ def test_a_refusal_of_a_node_of_dify_is_a_failed_call() -> None:
     node = {"gen_ai.framework": "dify", "gen_ai.span.kind": "LLM", "gen_ai.user.id": "u1"}
     found = event(S(1, node, failed=True))
     assert (found["status"], found["user_id"]) == ("error", "u1")
+
+
+@pytest.mark.parametrize("scope", ["copilot-chat", "acme-editors"])
+def test_all_calls_that_a_message_to_copilot_leads_to_count(scope: str) -> None:
+    """What it gives them for the answer's id is the id of the message. Its scope is called as its service."""
+    message = {
+        "gen_ai.provider.name": "github",
+        "gen_ai.response.id": "3f0c7c0e-6d3f-4d0e-9a55-7d0d4f7b1c11",
+        "copilot_chat.request.max_prompt_tokens": 128_000,
+    }
+    rounds = [
+        S(number, {**chat(1_000 * number, 50), **message}, parent=1, at=10 * number, until=10 * number + 5, scope=scope)
+        for number in (2, 3, 4)
+    ]
+    turn = S(1, {**chat(9_000, 150), "gen_ai.operation.name": "invoke_agent"}, at=0, until=60, scope=scope)
+    found = events(*rounds, turn)
+    assert sorted(one["input_tokens"] for one in found) == [2_000, 3_000, 4_000]
+    assert Roads(NOW_US).told_before(found, NOW_US) == set()
 
 
 # ── one call in two spans ───────────────────────────────────────────────────────────────────────────────────────

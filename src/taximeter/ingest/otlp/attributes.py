@@ -440,6 +440,7 @@ ROWS: Final = (
         "openrouter.provider_slug",
         "openrouter.provider_name",
     ),
+    _count("copilot_limit", "copilot_chat.request.max_prompt_tokens"),
     _text("logfire_type", "logfire.span_type"),
     Row("logfire_duration_ms", _ms, ("duration",)),
     _text("traceloop_kind", "traceloop.span.kind"),

@@ -18,7 +18,7 @@ from taximeter.core.places import region_at
 from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
-from taximeter.ingest.otlp.emitters import emitter_of, model_at, provider_of
+from taximeter.ingest.otlp.emitters import COPILOT_CHAT, emitter_of, model_at, provider_of
 from taximeter.ingest.otlp.span import Found, Span
 from taximeter.ingest.wire import LONGEST_MS, WireEvent, clamp_counts, usage_in
 
@@ -175,6 +175,8 @@ def call_of(span: Span, operation: str | None) -> Call:
     emitter = emitter_of(span.origin, found, span.name)
     named = OPENROUTER if "openrouter_host" in found else found.get("provider")
     provider = provider_of(named, found.get("address"), answered or asked)
+    if emitter == COPILOT_CHAT:
+        found.pop("response_id", None)  # that of the user's message, the same in all calls that it leads to
     for field in ("request_model", "response_model"):
         if field in found:
             found[field] = model_at(provider, found[field])

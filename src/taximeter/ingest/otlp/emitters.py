@@ -12,6 +12,9 @@ from taximeter.ingest.otlp.attributes import read_count
 from taximeter.ingest.otlp.span import Origin
 from taximeter.sdk.hosts import PROVIDERS_BY_HOST
 
+COPILOT_CHAT: Final = "copilot-chat"
+"""Copilot in VS Code. Its scope is called as its service, which may have another name."""
+
 EMITTERS: Final = (
     ("opentelemetry.instrumentation.genai.", "otel"),
     ("opentelemetry.instrumentation.openai_v2", "otel"),
@@ -54,6 +57,7 @@ EMITTERS: Final = (
     ("agent_framework", "agent-framework"),
     ("org.springframework", "spring-ai"),
     ("pipecat", "pipecat"),
+    (COPILOT_CHAT, COPILOT_CHAT),
 )
 """How an instrumentation scope's name begins → the emitter, the longest and most particular first."""
 
@@ -91,6 +95,8 @@ def emitter_of(origin: Origin, found: Mapping[str, Any], span_name: str) -> str:
         return "tanstack"
     if "mlflow_format" in found and emitter in ("mlflow", UNKNOWN_EMITTER):
         return f"mlflow.{found['mlflow_format']}"
+    if emitter == UNKNOWN_EMITTER and "copilot_limit" in found:
+        return COPILOT_CHAT
     if emitter == "google-adk" and "adk_thoughts" in found:
         return "google-adk.2"
     if emitter == "strands" and _by_prefix(found.get("request_model")):
