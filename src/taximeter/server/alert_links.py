@@ -28,7 +28,7 @@ from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.server import deeds
 from taximeter.server.alert_pages import SILENCE_SECONDS, asked, done_page, refusal
 from taximeter.server.answers import Receive, Scope, Send, answer, answer_error
-from taximeter.server.bodies import read_body
+from taximeter.server.bodies import read_in_time
 from taximeter.server.page import answer_html
 from taximeter.server.parts import Parts
 from taximeter.store.metadata import IncidentRecord
@@ -62,7 +62,7 @@ class AlertLinks:
             return
         try:
             if method == "POST":
-                form = _fields(await read_body(scope, receive, FORM_LIMIT_BYTES))
+                form = _fields(await read_in_time(scope, receive, FORM_LIMIT_BYTES))
                 page = await asyncio.to_thread(self.do, form)
             else:
                 page = await asyncio.to_thread(self.show, _fields(scope["query_string"]))
@@ -75,7 +75,7 @@ class AlertLinks:
         """A channel's service tells of a button. An error is what it shows beside the button."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            body = await read_body(scope, receive, PRESSED_LIMIT_BYTES)
+            body = await read_in_time(scope, receive, PRESSED_LIMIT_BYTES)
             await asyncio.to_thread(self.press, channel, headers, body)
         except TaximeterError as error:
             await answer_error(send, error)

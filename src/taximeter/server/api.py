@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taximeter.errors import NotFoundError, TaximeterError, UsageError
 from taximeter.exporters.forms import Form
 from taximeter.server.answers import error_body, error_headers
+from taximeter.server.credentials_first import CredentialsFirst
 from taximeter.server.files import MEDIA
 from taximeter.server.parts import Parts
 from taximeter.server.routes import (
@@ -88,6 +89,7 @@ def build_api(parts: Parts | None, version: str) -> FastAPI:
     api.add_middleware(
         GZipMiddleware, minimum_size=SMALL_BYTES, compresslevel=GZIP_LEVEL, exclude_content_types=NOT_PACKED
     )
+    api.add_middleware(CredentialsFirst)
     api.add_middleware(_ForNobodyElse)
     for router in _ROUTERS:
         api.include_router(router, prefix=PREFIX, responses=_ERRORS)

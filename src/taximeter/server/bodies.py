@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -10,6 +11,9 @@ import zstandard
 
 from taximeter.errors import TooLargeError, UsageError
 from taximeter.server.answers import Receive, Scope, header
+
+BODY_SECONDS: Final = 300
+"""Longest time for a body of the API, or of a link in a message, to come."""
 
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
@@ -39,6 +43,15 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
         known = ", ".join(_UNPACK)
         raise UsageError(f"the content encoding '{encoding}' is not known", hint=f"send it plain, or as {known}")
     return _UNPACK[encoding](packed, limit_bytes)
+
+
+async def read_in_time(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """The same, of those who may let a connection wait: within `BODY_SECONDS`, else UsageError."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await read_body(scope, receive, limit_bytes)
+    except TimeoutError:
+        raise UsageError(f"the body of a request has {BODY_SECONDS} seconds to come") from None
 
 
 async def _read(receive: Receive, limit_bytes: int) -> bytes:
