@@ -137,6 +137,34 @@ def test_what_is_fetched_of_a_call_that_ran_in_the_background_is_not_the_answer_
 
 
 @pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("road", ["gateway", "sdk"])
+def test_usage_that_a_stream_told_is_not_counted_again_when_another_process_of_its_road_fetches_it(
+    house: House, how: str, road: str
+) -> None:
+    """Two gateways: what one of them told lately the other cannot know."""
+    fetched = told_by(road, response_id=ANSWER, event_id=usage_event_id("openai", ANSWER))
+    take(house, [told_by(road, response_id=ANSWER), fetched], how)
+    assert len(house.kept) == 1
+
+
+@pytest.mark.parametrize("road", ["gateway", "sdk"])
+def test_usage_that_was_fetched_is_not_counted_again_when_the_stream_that_told_it_comes_late(
+    house: House, road: str
+) -> None:
+    fetched = told_by(road, response_id=ANSWER, event_id=usage_event_id("openai", ANSWER))
+    house.take(fetched, told_by(road, response_id=ANSWER))
+    assert len(house.kept) == 1
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_what_is_fetched_counts_beside_what_was_answered_without_usage_on_the_same_road(house: House, how: str) -> None:
+    queued = told_by("gateway", response_id=ANSWER, input_tokens=None, output_tokens=None)
+    fetched = told_by("gateway", response_id=ANSWER, event_id=usage_event_id("openai", ANSWER))
+    take(house, [queued, fetched, fetched], how)
+    assert [event["input_tokens"] for event in house.kept] == [None, 1000]
+
+
+@pytest.mark.parametrize("how", HOWS)
 def test_a_span_of_the_fetch_that_tells_its_usage_is_the_same(house: House, how: str) -> None:
     fetched = told_by("sdk", response_id=ANSWER, event_id=usage_event_id("openai", ANSWER))
     take(house, [fetched, told_by("otlp", response_id=ANSWER)], how)

@@ -119,12 +119,14 @@ def same_call(key: Key, one: Telling, other: Telling) -> bool:
     """Whether two tellings with a key in common are of one call.
 
     A span may hold several attempts of a call: it proves something only when not both know their answer, and when
-    both went well or neither did. An answer that is fetched later is not the one that said that it will be.
+    both went well or neither did. An answer that is fetched later is not the one that said that it will be. Usage that
+    a stream told is the same when it is fetched: also on one road, where another process of it fetched.
     """
+    told_and_fetched = one.fetched != other.fetched and one.has_usage and other.has_usage
     if one.road == other.road and (one.road != FOLDS_ITSELF or one.event_id == other.event_id):
-        return False
+        return key[0] == "answer" and told_and_fetched
     if key[0] == "answer":
-        return one.fetched == other.fetched or (one.has_usage and other.has_usage)
+        return one.fetched == other.fetched or told_and_fetched
     return not (one.has_answer and other.has_answer) and one.went_well == other.went_well
 
 
@@ -180,12 +182,15 @@ class Roads:
         others: set[str] = set()
         alone = self.alone_among({record["source"] for _, record in candidates}, now_us)
         for _, record in candidates:
-            if record["source"] in alone:
+            road, fetched = record["source"], _is_fetched(record)
+            if road in alone and not fetched:
                 continue
             began_us = _began_us(record)
             if began_us is not None and began_us < self._old_since_us:
                 asked |= dict.fromkeys(keys_of(record), began_us)
-                others |= others_of(record["source"])
+                others |= others_of(road)
+                if fetched:
+                    others.add(road)
         if not asked or self._stored is None:
             return {}
         window_us = WINDOW_SECONDS * 1_000_000
