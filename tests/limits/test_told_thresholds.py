@@ -17,7 +17,7 @@ from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters.memory import MemoryCounters
 from taximeter.limits.guard import LimitGuard
 from taximeter.limits.rules import Rules, whose
-from taximeter.limits.verdict import Admitted, Ask, CallKind, Crossing, Refused
+from taximeter.limits.verdict import Admitted, Ask, CallKind, Crossing, Refused, scope_of
 from taximeter.server.limit_desk import LimitDesk
 from taximeter.store.metadata.database import Database
 from taximeter.store.metadata.limits import LimitBook, LimitCrossing
@@ -252,3 +252,10 @@ def test_the_history_of_a_limit_is_empty_in_the_file_and_not_found_where_there_n
         assert [one["version"] for one in desk.told_history("gone")] == [2, 1]
         with pytest.raises(NotFoundError):
             desk.told_history("dialy")
+
+
+@pytest.mark.parametrize("user", ["a/b", "/", "ann"])
+def test_a_name_with_a_stroke_is_told_as_it_is_where_each_combination_has_an_amount(user: str) -> None:
+    (limit,) = read_limits([{**DAILY, "scope": "global", "each": ["feature", "user"]}])
+    (ruled,) = Rules([limit]).about({"feature": "a/b", "user_id": user})
+    assert scope_of(ruled) == {"feature": "a/b", "user": user}

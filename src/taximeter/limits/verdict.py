@@ -15,7 +15,7 @@ from taximeter.limits.bounds import CallBound
 from taximeter.limits.counters import Standing
 from taximeter.limits.learnt import Learnt, Usual
 from taximeter.limits.prompts import Prompt
-from taximeter.limits.rules import NO_LIMITS, Applicable, Ruled, Subject
+from taximeter.limits.rules import NO_LIMITS, Applicable, Ruled, Subject, parts_of
 
 NEVER_AGAIN_SECONDS: Final = 3600
 """Retry-After of a limit that does not reset by itself: it may be raised."""
@@ -226,7 +226,7 @@ def scope_of(ruled: Ruled) -> dict[str, str]:
     """Whose spending a limit is about, as people write it."""
     names = {attribute: name for name, attribute in DIMENSIONS.items()}
     scope = {names.get(name, name): "|".join(sorted(values)) for name, values in ruled.limit.where}
-    values = ruled.value.split("/") if len(ruled.limit.each) > 1 else [ruled.value]
+    values = parts_of(ruled.value) if len(ruled.limit.each) > 1 else [ruled.value]
     for name, value in zip(ruled.limit.each, values, strict=False):
         scope[names.get(name, name)] = value
     return scope
