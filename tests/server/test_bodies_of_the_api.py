@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from faces import KnownCredentials
 
+from taximeter.errors import UsageError
 from taximeter.server import bodies, credentials_first
 from taximeter.server.access import Access
 from taximeter.server.answers import Message
 from taximeter.server.api import build_api
+from taximeter.server.routes.spending import written_filters
 
 PIECE = b"x" * 1000
 
@@ -21,8 +23,9 @@ PIECE = b"x" * 1000
 class Client:
     """Sends a body in pieces for as long as somebody reads it; `pieces` None: it never sends any."""
 
-    def __init__(self, pieces: int | None) -> None:
+    def __init__(self, pieces: int | None, piece: bytes = PIECE) -> None:
         self.pieces = pieces
+        self.piece = piece
         self.read = 0
         self._sent: list[Message] = []
 
@@ -42,7 +45,7 @@ class Client:
         if self.pieces is None:
             await asyncio.Event().wait()
         self.read += 1
-        return {"type": "http.request", "body": PIECE, "more_body": self.read != self.pieces}
+        return {"type": "http.request", "body": self.piece, "more_body": self.read != self.pieces}
 
     async def _send(self, message: Message) -> None:
         self._sent.append(message)
@@ -72,3 +75,22 @@ def test_a_body_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPat
 def test_a_body_in_pieces_reaches_its_route_whole() -> None:
     status, error = Client(pieces=3).asks("key-read")
     assert (status, error["mistakes"]) == (422, [{"field": "0", "message": "JSON decode error"}])
+
+
+@pytest.mark.parametrize("path", ["/api/v1/query", "/api/v1/limits", "/api/v1/rules", "/api/v1/keys"])
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDE00a", r"\ude00\ud83d"])
+def test_half_a_character_is_refused_before_a_store_is_asked(path: str, half: str) -> None:
+    status, error = Client(pieces=1, piece=f'{{"name": ["{half}"]}}'.encode()).asks("key-admin", path)
+    assert (status, error["code"], error["field"]) == (422, "usage", "body")
+
+
+@pytest.mark.parametrize("whole", [r"\ud83d\ude00", r"\\ud800", "\N{GRINNING FACE}", r"\ud7ff"])
+def test_a_whole_character_is_none_however_it_is_written(whole: str) -> None:
+    _, error = Client(pieces=1, piece=f'{{"{whole}": 1}}'.encode()).asks("key-read")
+    assert "half" not in error["message"]
+
+
+def test_half_a_character_is_refused_in_filters_in_an_address_as_well() -> None:
+    with pytest.raises(UsageError):
+        written_filters(r'{"user_id": "\ud800"}')
+    assert written_filters(r'{"user_id": "\ud83d\ude00"}') == {"user_id": "\N{GRINNING FACE}"}

@@ -5,18 +5,23 @@ The framework behind the API reads bodies whole, however large, and only then lo
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taximeter.errors import TaximeterError, TooLargeError
+from taximeter.errors import TaximeterError, TooLargeError, UsageError
 from taximeter.server.access import PLAIN_READS, Access
 from taximeter.server.answers import answer_error
 from taximeter.server.bodies import read_in_time
 
 MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 """The bills of a provider are the largest that is sent to the API."""
+
+
+_MAYBE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class CredentialsFirst:
@@ -33,6 +38,7 @@ class CredentialsFirst:
         try:
             await run_in_threadpool(access.caller, scope)  # sessions are looked up in the metadata
             body = await _body(scope, receive)
+            _refuse_halves(body)
         except TaximeterError as refusal:
             await answer_error(send, refusal)
             return
@@ -45,6 +51,18 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     except TooLargeError:
         message = f"the body of a request to the API has {MOST_BODY_BYTES} bytes at most"
         raise TooLargeError(message, limit_bytes=MOST_BODY_BYTES) from None
+
+
+def _refuse_halves(body: bytes) -> None:
+    """JSON can write half a character, which no store takes. Raises UsageError."""
+    if _MAYBE_HALF.search(body) is None:
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the body has half a character: a surrogate without its other half", field="body") from None
+    except (ValueError, RecursionError):  # what is no JSON its route refuses
+        return
 
 
 def _after(body: bytes, receive: Receive) -> Receive:

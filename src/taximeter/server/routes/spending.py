@@ -206,6 +206,7 @@ def written_filters(written: str | None) -> dict[str, Any]:
     """Filters that are JSON in a query parameter. Raises UsageError."""
     try:
         filters = json.loads(written or "{}")
+        json.dumps(filters, ensure_ascii=False).encode()  # no store takes half a character
     except ValueError:
         filters = None
     if not isinstance(filters, dict):
