@@ -238,7 +238,7 @@ class LimitGuard:
 
         `seen` False: it is an estimate, and the bound stands where it is more.
         """
-        if not admitted.ruled:
+        if not admitted.ruled and not admitted.left:
             return
         self._open.pop(admitted.ask.event_id, None)
         amounts = came_to or admitted.held
@@ -283,7 +283,7 @@ class LimitGuard:
         already, whether it fits or not: they have left. Raises CountersAway."""
         for event_id, one in list(self._open.items()):
             ruled, at_us = self.rules.about(one.ask.subject), one.ask.at_us
-            before = {known.bucket(at_us).slot for known in one.ruled}
+            before = one.left.union([known.bucket(at_us).slot for known in one.ruled])
             new = Applicable([known for known in ruled if known.bucket(at_us).slot not in before])
             if new:
                 self._price(one, new)
@@ -291,7 +291,7 @@ class LimitGuard:
                     (replace(bucket, cap=None), amount) for bucket, amount in new.claims(at_us, one.held, one.usual)
                 ]
                 self.counters.extend(event_id, claims, now_us=now_us, expires_us=now_us + HOLD_US)
-            one.ruled = ruled
+            one.ruled, one.left = ruled, before.difference([known.bucket(at_us).slot for known in ruled])
 
     def _price(self, admitted: Admitted, ruled: Applicable) -> None:
         """Find what a call holds in money, when no limit has asked for that so far."""
@@ -323,7 +323,7 @@ class LimitGuard:
 
     def void(self, admitted: Admitted) -> None:
         """The call was not made, or costs nothing. What is held by its id for another one stays."""
-        if not admitted.ruled or admitted.repeated:
+        if not (admitted.ruled or admitted.left) or admitted.repeated:
             return
         self._open.pop(admitted.ask.event_id, None)
         try:
@@ -356,7 +356,7 @@ class LimitGuard:
         Raises CountersAway.
         """
         ruled = self.rules.about(subject)
-        if not ruled:
+        if not ruled and event_id not in self._open:
             return
         self._open.pop(event_id, None)
         held = self._restored.pop(event_id, None)

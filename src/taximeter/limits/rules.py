@@ -187,6 +187,8 @@ class Applicable(tuple[Ruled, ...]):
 
     def claims(self, at_us: int, exact: Amounts, usual: Amounts) -> Claims:
         """What a call claims of each: of those that must not be overspent `exact`, of the others `usual`."""
+        if not self:
+            return []
         amounts = self._amounts(exact.by_measure() + usual.by_measure())
         return list(zip(self.buckets(at_us), amounts, strict=False))
 

@@ -110,6 +110,8 @@ class Admitted:
     """When what it holds expires, unless it is put off by the process that makes the call; None: another makes it."""
     repeated: bool = False
     """A call of this id was admitted before, and nothing more is held for this one."""
+    left: frozenset[str] = frozenset()
+    """Buckets of limits that were removed while it is under way. It holds them still, should they be set again."""
 
     def covers(self, output_tokens: int) -> bool:
         """Whether so many output tokens are held."""
