@@ -177,6 +177,32 @@ def test_it_is_undone_below_the_patch_of_somebody_else(monkeypatch: pytest.Monke
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize("look", [in_thread, in_timer])
+def test_a_patch_below_ours_may_hand_a_thread_what_it_runs(
+    look: Callable[[], str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Sentry does, which takes that for a function of the class."""
+    plain_start, handed = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        run: Callable[..., None] = getattr(thread.run, "__func__", thread.run)
+
+        def with_the_thread() -> None:
+            vars(thread).pop("run", None)
+            handed.append(thread)
+            run(thread)
+
+        thread.run = with_the_thread  # type: ignore[method-assign]
+        plain_start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with taximeter.attribute(user="u"):
+        assert look() == "u"
+    assert len(handed) == 1
+    FOLLOWING.end()
+    monkeypatch.undo()
+
+
 def test_it_can_be_switched_off_by_argument(tmp_path: Path) -> None:
     with taximeter.attribute(user="ann"):
         taximeter.init(data=tmp_path, follow_threads=False)

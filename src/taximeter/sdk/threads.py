@@ -110,7 +110,10 @@ class Following:
 
 
 class _Carried:
-    """What a thread runs instead of `inner`. It takes itself away first, or it would keep the thread alive."""
+    """What a thread runs instead of `inner`. It takes itself away first, or it would keep the thread alive.
+
+    Who patched `Thread.start` before us (Sentry) takes what it finds there for a function of the class, and hands it
+    the thread."""
 
     __slots__ = ("_following", "_own", "_values", "inner")
 
@@ -120,6 +123,6 @@ class _Carried:
         self._own = own
         self.inner = inner
 
-    def __call__(self) -> None:
+    def __call__(self, _thread: object = None) -> None:
         self._own.pop("run", None)
         self._following._under(self._values, self.inner)
