@@ -137,6 +137,13 @@ def test_a_request_that_offers_another_protocol_is_heard_without_the_offer(name:
         assert outcome(HttpProtocol, pieces) == expected
 
 
+def test_only_a_get_becomes_a_websocket() -> None:
+    """Nothing ended a connection on which something else had asked for one."""
+    offer = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    asked = outcome(HttpProtocol, [after_its_line(REQUESTS["with a body"], offer)])
+    assert asked == outcome(HttpProtocol, [REQUESTS["with a body"]])
+
+
 def test_what_else_a_connection_is_told_beside_an_offer_holds() -> None:
     offered = outcome(
         HttpProtocol, [POST + b"Connection: close, upgrade\r\nUpgrade: TLS/1.0\r\ncontent-length: 2\r\n\r\nok"]

@@ -208,6 +208,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._between = True
 
+    def _should_upgrade(self) -> bool:
+        is_get: bool = self.parser.get_method() == b"GET"
+        return is_get and super()._should_upgrade()
+
     @property
     def _is_offer(self) -> bool:
         """Whether the head that is here offers another protocol than websockets: no request begins with it."""
