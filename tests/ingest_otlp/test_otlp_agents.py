@@ -99,12 +99,18 @@ def test_claude_code_with_little_cache_is_still_counted_apart() -> None:
     assert found["tags"]["otlp_input_rule"] == "3 claude-code/*"
 
 
+PROFILE = "arn:aws:bedrock:us-east-2:123456789012:application-inference-profile/a1b2c3"
+
+
 @pytest.mark.parametrize(
     ("model", "provider", "stored"),
     [
         ("claude-opus-4-6[1m]", "anthropic", "claude-opus-4-6[1m]"),
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws-bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("bedrock/eu.anthropic.claude-sonnet-4-5-v1:0", "aws-bedrock", "eu.anthropic.claude-sonnet-4-5-v1:0"),
+        ("au.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws-bedrock", "au.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (PROFILE, "aws-bedrock", PROFILE),
+        ("claude-sonnet-4-5@20250929", "google-vertex", "claude-sonnet-4-5@20250929"),
         ("kimi-k2.5", "moonshotai", "kimi-k2.5"),
         ("deepseek-chat", "deepseek", "deepseek-chat"),
         ("mystery", "anthropic", "mystery"),

@@ -180,6 +180,11 @@ def by_genkit(model: str, usage: dict[str, Any], subtype: str = "model") -> dict
             },
         ),
         (
+            "vertexai/claude-sonnet-4-5",
+            {"inputTokens": 3_000, "outputTokens": 200, "cachedContentTokens": 2_000},
+            {"input_tokens": 5_000, "cache_read_tokens": 2_000, "output_tokens": 200},
+        ),
+        (
             "openai/gpt-4o",
             {"inputTokens": 1_000, "outputTokens": 300, "totalTokens": 1_300},
             {"input_tokens": 1_000, "output_tokens": 300},
@@ -193,6 +198,20 @@ def test_genkits_usage_lies_in_the_answer(model: str, usage: dict[str, Any], exp
     assert found["provider"] == {"googleai": "google", "vertexai": "google-vertex"}.get(
         model.partition("/")[0], model.partition("/")[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("vertex-model-garden/claude-sonnet-4", "claude-sonnet-4"),
+        ("vertex-model-garden-anthropic/claude-sonnet-4@20250514", "claude-sonnet-4@20250514"),
+        ("vertex-model-garden-mistral/mistral-medium-3", "mistral-medium-3"),
+        ("modelgarden/anthropic/claude-3-5-sonnet-v2@20241022", "anthropic/claude-3-5-sonnet-v2@20241022"),
+    ],
+)
+def test_genkits_model_garden_is_vertex_ais(name: str, stored: str) -> None:
+    found = event(S(1, by_genkit(name, {"inputTokens": 1_000, "outputTokens": 300}), scope="genkit-tracer"))
+    assert (found["provider"], found["request_model"]) == ("google-vertex", stored)
 
 
 def test_what_genkit_puts_around_a_call_repeats_its_answer() -> None:

@@ -165,6 +165,11 @@ PROVIDERS: Final = {
     "vertex-ai": "google-vertex",
     "vertex": "google-vertex",
     "vertex ai": "google-vertex",
+    "vertex-model-garden": "google-vertex",
+    "vertex-model-garden-anthropic": "google-vertex",
+    "vertex-model-garden-llama": "google-vertex",
+    "vertex-model-garden-mistral": "google-vertex",
+    "modelgarden": "google-vertex",
     "cohere": "cohere",
     "mistral": "mistral",
     "mistral_ai": "mistral",
@@ -193,6 +198,31 @@ PROVIDERS: Final = {
     "ibm.watson.ai": "ibm-watsonx",
     "watsonx": "ibm-watsonx",
     "voyageai": "voyageai",
+    # Hosts of others' models, at prices of their own or on one's own machines: the model's name does not tell whom.
+    "baseten": "baseten",
+    "chutes": "chutes",
+    "cloudflare": "cloudflare",
+    "workers-ai": "cloudflare",
+    "workersai": "cloudflare",
+    "deepinfra": "deepinfra",
+    "featherless_ai": "featherless",
+    "friendliai": "friendli",
+    "hosted_vllm": "vllm",
+    "hyperbolic": "hyperbolic",
+    "lm_studio": "lmstudio",
+    "lmstudio": "lmstudio",
+    "nebius": "nebius",
+    "novita": "novita",
+    "nscale": "nscale",
+    "nvidia_nim": "nvidia",
+    "ovhcloud": "ovhcloud",
+    "parasail": "parasail",
+    "replicate": "replicate",
+    "sambanova": "sambanova",
+    "siliconflow": "siliconflow",
+    "vllm": "vllm",
+    "xinference": "xinference",
+    "zhipuai": "zhipuai",
 }
 """What emitters call a provider, in lower case → what we do."""
 
@@ -228,11 +258,19 @@ MODEL_BEGINNINGS: Final = (
     ("amazon.", "aws-bedrock"),
     ("meta.", "aws-bedrock"),
     ("us.", "aws-bedrock"),
+    ("us-gov.", "aws-bedrock"),
+    ("ca.", "aws-bedrock"),
     ("eu.", "aws-bedrock"),
     ("apac.", "aws-bedrock"),
+    ("jp.", "aws-bedrock"),
+    ("au.", "aws-bedrock"),
     ("global.", "aws-bedrock"),
+    ("arn:aws", "aws-bedrock"),
 )
 """How a model's name begins → who offers it, when nothing else says so."""
+
+VERTEX_VERSION: Final = "@"
+"""What Vertex AI, and nobody else, puts between a model of Claude and its date."""
 
 NAMED_WITH_PROVIDER: Final = ("groq/compound", "openrouter/auto")
 """How models' names begin that have their provider in front at the provider itself."""
@@ -288,6 +326,8 @@ def _host_in(address: str) -> str:
 
 def _by_model(model: str | None) -> str | None:
     name = (model or "").lower()
+    if name.startswith("claude") and VERTEX_VERSION in name:
+        return "google-vertex"
     return _by_prefix(model) or next(
         (provider for beginning, provider in MODEL_BEGINNINGS if name.startswith(beginning)), None
     )
