@@ -12,7 +12,10 @@ from otlp_spans import CHAT, NOW_US, S, chat, counts, event, events, spans
 
 from taximeter.clock import rfc3339
 from taximeter.ingest.otlp.attributes import IN_SECONDS, INDEX, ROWS, best_said, said_by
+from taximeter.ingest.otlp.emitters import provider_of
 from taximeter.ingest.otlp.span import Found
+from taximeter.pricing.price_file import read_file
+from taximeter.pricing.shelf import CORRECTIONS
 
 A_USAGE = '{"model": "m"}'
 IN_AN_ANSWER = f'{{"message": [], "usage": {A_USAGE}}}'
@@ -576,6 +579,10 @@ def test_langsmith_calls_more_a_call_than_costs_something(kind: str, called: str
         ("workers-ai", None, "@cf/moonshotai/kimi-k2.5", "cloudflare"),
         ("langgenius/zhipuai/zhipuai", None, "glm-4.6", "zhipuai"),
         ("litellm", None, "lm_studio/kimi-k2", "lmstudio"),
+        ("litellm", None, "azure_ai/deepseek-v3", "azure"),
+        ("anthropic-bedrock", None, "claude-sonnet-4-5", "aws-bedrock"),
+        ("moonshotai", None, "deepseek-v3", "moonshotai"),
+        ("gateway", None, "zai/glm-4.6", "zai"),
         (None, None, "jp.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws-bedrock"),
         (None, None, "us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws-bedrock"),
         (None, None, "claude-sonnet-4-5@20250929", "google-vertex"),
@@ -607,6 +614,13 @@ def test_the_provider(named: str | None, address: str | None, model: str, provid
     assert (
         event(S(1, {"gen_ai.operation.name": "chat", "gen_ai.usage.output_tokens": 1, **told}))["provider"] == provider
     )
+
+
+@pytest.mark.parametrize(("theirs", "ours"), read_file(CORRECTIONS, "corrections", ours=True).synonyms.items())
+@pytest.mark.parametrize("model", ["gpt-4o", "deepseek-v3"])
+def test_every_name_of_a_provider_that_prices_have_is_its_own(theirs: str, ours: str, model: str) -> None:
+    """LiteLLM, LangChain and others tell whom they asked in such names: `azure_ai`, `google_vertexai`."""
+    assert provider_of(theirs, None, model) == {"aws": "aws-bedrock"}.get(ours, ours)
 
 
 def test_what_cloudflares_gateway_exports_is_a_call_of_whom_it_asked() -> None:
