@@ -156,6 +156,17 @@ def test_usage_that_was_fetched_is_not_counted_again_when_the_stream_that_told_i
     assert len(house.kept) == 1
 
 
+@pytest.mark.parametrize("later", ["gateway", "sdk"])
+@pytest.mark.parametrize("first", ["gateway", "sdk"])
+def test_usage_that_a_stream_told_is_not_counted_again_when_it_is_fetched_long_after_a_restart(
+    house: House, first: str, later: str
+) -> None:
+    """What is fetched begins when it is fetched: the collector's own memory need not reach back to its stream."""
+    fetched = told_by(later, response_id=ANSWER, event_id=usage_event_id("openai", ANSWER), ago_seconds=-200)
+    take(house, [told_by(first, response_id=ANSWER), fetched], "with a restart between")
+    assert len(house.kept) == 1
+
+
 @pytest.mark.parametrize("how", HOWS)
 def test_what_is_fetched_counts_beside_what_was_answered_without_usage_on_the_same_road(house: House, how: str) -> None:
     queued = told_by("gateway", response_id=ANSWER, input_tokens=None, output_tokens=None)

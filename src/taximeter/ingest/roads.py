@@ -186,7 +186,10 @@ class Roads:
             if road in alone and not fetched:
                 continue
             began_us = _began_us(record)
-            if began_us is not None and began_us < self._old_since_us:
+            if began_us is None:
+                continue
+            # What is fetched began when it was fetched: the stream that told it may be older than all that is known here.
+            if began_us < self._old_since_us or (fetched and not self._remembers(record)):
                 asked |= dict.fromkeys(keys_of(record), began_us)
                 others |= others_of(road)
                 if fetched:
@@ -196,6 +199,10 @@ class Roads:
         window_us = WINDOW_SECONDS * 1_000_000
         moments_us = asked.values()
         return self._stored.tellings(list(asked), others, min(moments_us) - window_us, max(moments_us) + window_us)
+
+    def _remembers(self, record: Record) -> bool:
+        marks = map(mark_of, keys_of(record))
+        return any(mark in self._young or mark in self._old for mark in marks)
 
     def _remember(self, marks: Iterable[Mark], telling: Telling, now_us: int) -> None:
         for mark in marks:
