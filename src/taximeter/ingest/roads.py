@@ -188,7 +188,7 @@ class Roads:
             began_us = _began_us(record)
             if began_us is None:
                 continue
-            # What is fetched began when it was fetched: the stream that told it may be older than all that is known here.
+            # What is fetched began when it was fetched: the stream that told it may be older than all that is known.
             if began_us < self._old_since_us or (fetched and not self._remembers(record)):
                 asked |= dict.fromkeys(keys_of(record), began_us)
                 others |= others_of(road)

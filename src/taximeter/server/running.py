@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
@@ -79,14 +79,11 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, before_end: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM: stop accepting, let answers under way come to their end, then `on_end`.
+    """Serve until SIGINT, SIGTERM or SIGHUP: stop accepting, let answers under way come to their end, then `on_end`.
 
     `on_start` and `on_end` run on the event loop; `before_end` is called on a thread of its
     own when the signal comes, while everything is still served.
     """
-    # uvicorn raises the signal again when it has drained; the end in good order is still ahead of us then.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _heard)
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
@@ -104,6 +101,11 @@ def serve(app: App, listener: socket.socket, *, on_start: Step, on_end: Step, be
         backlog=BACKLOG,
     )
     server = _Server(config, before_end)
+    # uvicorn listens only from when it serves, and raises the signal again when it has drained: `on_start` is before
+    # that, and the end in good order still ahead of us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.handle_exit)
+    _listen_for_hangup(server)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, listener, on_start, on_end))
 
@@ -116,5 +118,8 @@ async def _run(server: _Server, listener: socket.socket, on_start: Step, on_end:
         await on_end()
 
 
-def _heard(_number: int, _frame: Any) -> None:
-    """The signal has done its work."""
+def _listen_for_hangup(server: _Server) -> None:
+    """The terminal closes: end in good order, unless whoever started the process wants it to stay (`nohup`)."""
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signal.signal(hangup, lambda _number, frame: server.handle_exit(signal.SIGTERM, frame))
