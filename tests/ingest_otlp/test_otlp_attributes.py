@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -667,6 +667,45 @@ def test_what_openrouter_broadcasts_is_openrouters_whoever_made_the_model() -> N
         "reasoning_tokens": 60,
         "output_image_tokens": 30,
     }
+
+
+def broadcast(name: str, span_id: int, part: str = "", more: Mapping[str, Any] = CHAT, failed: bool = False) -> S:
+    """A span of OpenRouter's: all of a request have its operation, and the id of its answer with the part behind it."""
+    said = {"gen_ai.operation.name": "chat", **more, "gen_ai.response.id": f"gen-1790606272-klALDjkN7Ke6rbM52aHZ{part}"}
+    return S(span_id, said, parent=1 if part else 0, name=name, failed=failed, scope="openrouter")
+
+
+def test_one_request_to_openrouter_is_one_call_whatever_it_took_to_answer() -> None:
+    asked = {
+        "gen_ai.request.model": "anthropic/claude-sonnet-4.5",
+        "gen_ai.usage.input_tokens": 9_000,
+        "gen_ai.usage.input_tokens.cached": 2_000,
+        "gen_ai.usage.input_tokens.cache_write": 400,
+        "gen_ai.usage.input_tokens.cache_write_5m": 100,
+        "gen_ai.usage.input_tokens.cache_write_1h": 300,
+        "gen_ai.usage.output_tokens": 50,
+    }
+    nothing = {"gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 0}
+    found = event(
+        broadcast("LLM Generation", 1, more=asked),
+        broadcast("generation", 2, ":generation", nothing),
+        broadcast("provider attempt 1: Amazon Bedrock", 3, ":attempt-0", {}, failed=True),
+        broadcast("provider attempt 2: Anthropic", 4, ":attempt-1", nothing),
+    )
+    assert (found["span_id"], found["provider"], found["status"]) == (f"{1:016x}", "openrouter", "ok")
+    assert found["response_id"] == "gen-1790606272-klALDjkN7Ke6rbM52aHZ"
+    assert counts(found) == {
+        "input_tokens": 9_000,
+        "cache_read_tokens": 2_000,
+        "cache_write_5m_tokens": 100,
+        "cache_write_1h_tokens": 300,
+        "output_tokens": 50,
+    }
+
+
+@pytest.mark.parametrize("name", ["Test Generation", "openrouter-connection-test"])
+def test_openrouters_tests_of_a_destination_are_no_calls(name: str) -> None:
+    assert events(S(1, chat(5, 1), name=name, scope="openrouter")) == []
 
 
 @pytest.mark.parametrize(

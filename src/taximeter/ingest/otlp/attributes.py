@@ -294,6 +294,7 @@ ROWS: Final = (
         f"{_DETAILS}ephemeral_1h_input_tokens",
         f"{_DETAILS}cache_creation.ephemeral_1h_input_tokens",
         f"{_DETAILS}cache_write_1h_tokens",
+        "gen_ai.usage.input_tokens.cache_write_1h",
     ),
     _count(
         "cache_write_5m",
@@ -301,6 +302,7 @@ ROWS: Final = (
         f"{_DETAILS}ephemeral_5m_input_tokens",
         f"{_DETAILS}cache_creation.ephemeral_5m_input_tokens",
         f"{_DETAILS}cache_write_5m_tokens",
+        "gen_ai.usage.input_tokens.cache_write_5m",
     ),
     _count(
         "reasoning",

@@ -18,7 +18,7 @@ from taximeter.core.places import region_at
 from taximeter.core.usage import LARGEST_COUNT, TOKEN_CLASSES, Usage
 from taximeter.ingest.otlp.attributes import LENT, read_count, read_money
 from taximeter.ingest.otlp.counting import GEMINI, Counted, Given, counted
-from taximeter.ingest.otlp.emitters import COPILOT_CHAT, emitter_of, model_at, provider_of
+from taximeter.ingest.otlp.emitters import COPILOT_CHAT, OPENROUTER, emitter_of, model_at, provider_of
 from taximeter.ingest.otlp.span import Found, Span
 from taximeter.ingest.wire import LONGEST_MS, WireEvent, clamp_counts, usage_in
 
@@ -70,14 +70,15 @@ NO_CALLS: Final = frozenset(
 )
 """Operations that have a model or counts at times, and cost nothing at a model's price."""
 
-OPENROUTER: Final = "openrouter"
-"""Who is paid for what OpenRouter's Broadcast tells of; for the provider it names the maker of the model."""
-
 GENKIT_MODEL: Final = "model"
 """What Genkit calls the action that asks a model; the action's name is the model's then."""
 
 NO_CALL_ENDINGS: Final = ("._prepare_chat_with_tools",)
 """How spans' names end that are said to be calls and only prepare one (OpenInference, LlamaIndex)."""
+
+OPENROUTERS_PARTS: Final = ("generation", "provider attempt ", "Test Generation", "openrouter-connection-test")
+"""How the names of OpenRouter's spans begin that are parts of a call, said to be calls as the one around them, which
+alone has the counts; and of those that test who receives them."""
 
 USAGE_FIELDS: Final = frozenset({"input", "output", "langfuse_usage", "uncached_input", "genkit_usage", "mlflow_usage"})
 
@@ -135,8 +136,14 @@ def role_of(span: Span) -> tuple[Role, str | None]:
         return ("call", "chat") if called else ("aggregate" if _has_usage(found) else "other", None)
     operation = _call_operation(named)
     if operation is not None:
-        return ("other", None) if span.name.endswith(NO_CALL_ENDINGS) else ("call", operation)
+        return ("other", None) if _only_looks_like_one(span) else ("call", operation)
     return ("aggregate" if _has_usage(found) and named.lower() not in NO_CALLS else "other"), None
+
+
+def _only_looks_like_one(span: Span) -> bool:
+    if span.origin.scope_name == OPENROUTER and span.name.startswith(OPENROUTERS_PARTS):
+        return True
+    return span.name.endswith(NO_CALL_ENDINGS)
 
 
 def _has_usage(found: Found) -> bool:
@@ -173,7 +180,7 @@ def call_of(span: Span, operation: str | None) -> Call:
     found.pop("route", None)  # the provider's own, not the application's
     asked, answered = found.get("request_model"), found.get("response_model")
     emitter = emitter_of(span.origin, found, span.name)
-    named = OPENROUTER if "openrouter_host" in found else found.get("provider")
+    named = OPENROUTER if emitter == OPENROUTER or "openrouter_host" in found else found.get("provider")
     provider = provider_of(named, found.get("address"), answered or asked)
     if emitter == COPILOT_CHAT:
         found.pop("response_id", None)  # that of the user's message, the same in all calls that it leads to

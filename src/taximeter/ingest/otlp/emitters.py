@@ -15,6 +15,10 @@ from taximeter.sdk.hosts import PROVIDERS_BY_HOST
 COPILOT_CHAT: Final = "copilot-chat"
 """Copilot in VS Code. Its scope is called as its service, which may have another name."""
 
+OPENROUTER: Final = "openrouter"
+"""OpenRouter's Broadcast, its scope, and who is paid for what it tells of; for the provider it names the maker of the
+model."""
+
 EMITTERS: Final = (
     ("opentelemetry.instrumentation.genai.", "otel"),
     ("opentelemetry.instrumentation.openai_v2", "otel"),
@@ -61,7 +65,7 @@ EMITTERS: Final = (
 )
 """How an instrumentation scope's name begins → the emitter, the longest and most particular first."""
 
-WHOLE_SCOPES: Final = {"ai": "vercel", "gen_ai": "vercel.7"}
+WHOLE_SCOPES: Final = {"ai": "vercel", "gen_ai": "vercel.7", OPENROUTER: OPENROUTER}
 """Scope names that are as short as that."""
 
 OPENAIS_FORM: Final = (".chat", ".completion")
