@@ -15,7 +15,7 @@ from import_rig import NOW_US, SAMPLES
 
 from taximeter.core.cost import Cost, Unpriced
 from taximeter.errors import StoreError
-from taximeter.ingest.imports import engine
+from taximeter.ingest.imports import engine, langfuse
 from taximeter.ingest.imports.engine import Import, Tally, outcomes
 from taximeter.ingest.imports.files import RowFile
 from taximeter.ingest.imports.registry import FORMATS, format_named
@@ -283,3 +283,22 @@ def test_a_sum_counts_once_beside_its_calls_whichever_file_of_the_import_has_the
 @pytest.mark.parametrize(("form", "alone"), [("langfuse", AGENT), ("otlp", RUN)])
 def test_a_sum_whose_calls_nobody_tells_of_counts_once_its_import_is_finished(form: str, alone: dict[str, Any]) -> None:
     assert in_files(form, [alone], [alone])[0] == [9]
+
+
+@pytest.mark.parametrize("beginning", [[AGENT, CALL_BELOW], [CALL_BELOW, AGENT]])
+def test_what_lay_below_an_agent_is_still_known_when_more_came_than_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, beginning: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setattr(langfuse, "MOST_REMEMBERED", 4)
+    others = [observed(f"other {number}", "GENERATION", f"above {number}", 1) for number in range(20)]
+    counted, tally = in_files("langfuse", beginning, others[:10], others[10:])
+    assert counted == [9, *[1] * 20]
+    assert list(tally.skipped.values()) == [1]
+
+
+def test_what_lies_below_what_is_remembered_however_many_calls_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(langfuse, "MOST_REMEMBERED", 8)
+    steps = [observed(name, "SPAN", above, 0) for name, above in (("1", "a"), ("2", "1"), ("3", "2"))]
+    alone = [observed(f"alone {number}", "GENERATION", None, 1) for number in range(10)]
+    counted, _ = in_files("langfuse", [AGENT, *steps], alone, [observed("b", "GENERATION", "3", 9)])
+    assert counted == [*[1] * 10, 9]

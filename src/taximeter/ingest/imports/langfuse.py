@@ -11,7 +11,7 @@ cut by the time at which an observation began, and only where they say what lies
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from taximeter.core.attribution import Attribution
@@ -48,7 +48,7 @@ _MAYBE_CALLS: Final = frozenset({"agent", "tool", "chain", "retriever", "evaluat
 _PARENTS: Final = ("parentObservationId", "parent_observation_id")
 
 MOST_REMEMBERED: Final = 200_000
-"""Observations whose place below others is remembered; of more, the earliest are forgotten."""
+"""Observations whose place below others is remembered; of more, the earlier half is forgotten."""
 
 
 class Langfuse(AcrossFiles):
@@ -72,42 +72,50 @@ class _Reader:
         self._with_usage: dict[int, None] = {}
         self._held: dict[int, Draft] = {}
 
-    def read(self, row: Row) -> Iterable[Outcome]:
+    def read(self, row: Row) -> Iterator[Outcome]:
         kind = _kind(row.values)
         own = hash(text(row.values, "id"))
         parent = text(row.values, *_PARENTS)
         if parent is not None:
-            _remember(self._parents, own, hash(parent))
+            self._parents[own] = hash(parent)
+        if max(len(self._parents), len(self._with_usage)) > MOST_REMEMBERED:
+            yield from self._sums()
+            self._forget()
         if kind not in _CALLS and not _may_be_call(kind, row.values):
             raise Skipped(f"an observation of the type {kind or 'unknown'} is no call of a model")
         made = draft(row.place, event_of(row.values))
         if kind in _CALLS:
             if _has_usage(row.values):
-                _remember(self._with_usage, own, None)
-            return (made,)
+                self._with_usage[own] = None
+            yield made
+            return
         self._held[own] = made
-        return () if len(self._held) <= MOST_REMEMBERED else self.finish()
+        if len(self._held) > MOST_REMEMBERED:
+            yield from self.finish()
 
     def finish(self) -> Iterator[Outcome]:
-        above = {one for known in (self._with_usage, self._held) for own in known for one in self._above(own)}
-        for own, made in self._held.items():
-            if own in above:
-                yield LeftOut(made.place, "an observation whose usage is that of the calls below it", wrong=False)
-            else:
-                yield made
+        yield from self._sums()
+        yield from self._held.values()
         self._held = {}
+
+    def _sums(self) -> Iterator[Outcome]:
+        """What is held and turned out to be no call."""
+        above = {one for known in (self._with_usage, self._held) for own in known for one in self._above(own)}
+        for own in [own for own in self._held if own in above]:
+            place = self._held.pop(own).place
+            yield LeftOut(place, "an observation whose usage is that of the calls below it", wrong=False)
+
+    def _forget(self) -> None:
+        """The earlier half, at once: what it tells of those above is looked up before."""
+        for remembered in (self._parents, self._with_usage):
+            for own in [*remembered][: max(0, len(remembered) - MOST_REMEMBERED // 2)]:
+                del remembered[own]
 
     def _above(self, own: int) -> Iterator[int]:
         seen = {own}
         while (own := self._parents.get(own, own)) not in seen:
             seen.add(own)
             yield own
-
-
-def _remember(known: dict[int, Any], key: int, value: int | None) -> None:
-    known[key] = value
-    if len(known) > MOST_REMEMBERED:
-        del known[next(iter(known))]
 
 
 def _kind(values: Values) -> str:
