@@ -189,12 +189,13 @@ class LimitDesk:
             self.guard.counters.raise_to(list(spent.values()), now_us=now_us)
 
     def _unseen_of(self, limit: Limit, now_us: int) -> list[tuple[str, Claim]]:
+        """What bounds still hold where bounds are held; another limit never held them."""
         parts, found = parts_of(limit, now_us), []
         for call in self._book.unseen(parts[0].start_us):
             amount = Amounts(call.cost_nano_usd, call.input_tokens, call.output_tokens, 0).of(limit.measure)
             part = next((one for one in parts if call.at_us in one), None)
             if amount and part is not None:
-                values = [one.value for one in Rules([limit]).about(call.subject)]
+                values = [one.value for one in Rules([limit]).about(call.subject).exact]
                 found += [(value, Claim(bucket_of_part(limit, value, part, now_us), amount)) for value in values]
         return found
 
