@@ -237,6 +237,21 @@ def test_a_response_that_is_cut_off_is_interrupted_with_an_estimate() -> None:
     assert cut["output_tokens"] == 10
 
 
+def test_a_response_that_is_cut_off_because_the_gateway_stops_was_not_cancelled_by_its_client() -> None:
+    def scene(connection: ServerConnection) -> None:
+        telling([CREATED, DELTA])(connection)
+        received_by_the_provider(connection)
+
+    with contextlib.ExitStack() as open_still:
+        with behind_a_gateway() as (rig, provider):
+            provider.scene = scene
+            connection = open_still.enter_context(open_socket(rig, REALTIME))
+            connection.send("{}")
+            assert [connection.recv(timeout=120) for _ in range(2)] == [CREATED, DELTA]
+        (cut,) = rig.log.of(None)
+    assert (cut["status"], cut["error_type"], cut["usage_estimated"]) == ("interrupted", "gateway_stopped", True)
+
+
 def test_a_client_that_leaves_in_a_response_is_cancelled() -> None:
     def unending(connection: ServerConnection) -> None:
         connection.recv(timeout=120)

@@ -29,6 +29,8 @@ NOT_ASCII: Final = b"\xff"
 
 _REFUSED: Final = 1008
 _GATEWAY_STOPS: Final = 1001
+_SERVER_STOPS: Final = 1012
+"""What our own server says has ended a websocket, in the client's place, when it stops."""
 _LONGEST_REASON_BYTES: Final = 123
 _UNSPEAKABLE: Final = frozenset({1005, ABNORMAL, 1015})
 """Codes that say how a connection ended and that nobody may send."""
@@ -133,8 +135,10 @@ class Session:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                self._client.gone = True
                 code = message.get("code") or 1000
+                if code == _SERVER_STOPS:
+                    self._end_open("interrupted", "gateway_stopped")
+                self._client.gone = True
                 await peer.close(1000 if code in _UNSPEAKABLE else code, message.get("reason") or "")
                 return
             said: str | bytes | None = message.get("text")
