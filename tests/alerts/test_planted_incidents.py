@@ -147,7 +147,6 @@ def calls(on: Night, habit: Habit = USUAL) -> None:
 
 def crossing(kind: str, percent: int, spent: str) -> Callable[[Night], None]:
     def begin(on: Night) -> None:
-        amounts = {"amount": 50 * 10**9, "spent": int(Decimal(spent) * 10**9)}
         on.metadata.limits.note_crossings(
             [
                 LimitCrossing(
@@ -159,7 +158,8 @@ def crossing(kind: str, percent: int, spent: str) -> Callable[[Night], None]:
                     measure="cost_usd",
                     mode="hard",
                     at_us=on.clock.us,
-                    **amounts,
+                    amount=50 * 10**9,
+                    spent=int(Decimal(spent) * 10**9),
                 )
             ]
         )
