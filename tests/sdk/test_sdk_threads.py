@@ -203,6 +203,22 @@ def test_a_patch_below_ours_may_hand_a_thread_what_it_runs(
     monkeypatch.undo()
 
 
+def test_attributes_follow_into_a_timer_whose_start_was_patched_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenTelemetry does, which patches both `Thread` and `Timer`, and calls what it found."""
+    plain_start = threading.Thread.start
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: plain_start(timer), raising=False)
+    theirs = vars(threading.Timer)["start"]
+    with taximeter.attribute(user="ann"):
+        assert [look() for look in (in_timer, in_thread)] == ["ann", "ann"]
+    assert in_timer() is None
+    FOLLOWING.end()
+    assert vars(threading.Timer)["start"] is theirs
+    with taximeter.attribute(user="ann"):
+        pass
+    FOLLOWING.end()
+    monkeypatch.undo()
+
+
 def test_it_can_be_switched_off_by_argument(tmp_path: Path) -> None:
     with taximeter.attribute(user="ann"):
         taximeter.init(data=tmp_path, follow_threads=False)

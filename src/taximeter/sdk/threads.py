@@ -46,6 +46,8 @@ class Following:
             self._active = self.wanted
             if self.wanted:
                 self._patch(threading.Thread, "start", self._starting)
+                if "start" in vars(threading.Timer):  # OpenTelemetry's, which was there first and goes past ours
+                    self._patch(threading.Timer, "start", self._starting)
                 self._patch(ThreadPoolExecutor, "submit", self._submitting)
 
     def end(self) -> None:
