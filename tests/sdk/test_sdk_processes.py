@@ -79,6 +79,28 @@ def test_workers_forked_from_an_instrumented_process_count_their_own_calls(
     assert len({event["event_id"] for event in events}) == 6
 
 
+def test_a_worker_forked_while_a_thread_asks_a_limit_may_ask_as_well() -> None:
+    done = run(
+        """
+        import os, signal
+        from taximeter.limits.counters.memory import MemoryCounters
+
+        counters = MemoryCounters()
+        counters._lock.acquire()  # as a thread has it that the child does not have
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            os._exit(0 if counters.reserve("a", (), now_us=1, expires_us=2) is None else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        counters._lock.release()
+        if os.fork() == 0:
+            os._exit(0)
+        assert not counters._lock.locked()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_killed_process_has_its_answered_calls_and_those_that_lasted(provider: Provider, tmp_path: Path) -> None:
     provider.says(case("openai-chat-cached-4omini"))
     provider.answers.append(replace(provider.answers[0], pause_after=10))
