@@ -158,6 +158,12 @@ def test_requests_behind_one_that_offers_another_protocol_are_heard() -> None:
     assert (written.count(b"HTTP/1.1 200 OK"), closed) == (2, False)
 
 
+def test_as_many_offers_as_one_reading_holds_are_heard() -> None:
+    """Each took a level of the stack."""
+    asked = REQUESTS["without a body"]
+    assert outcome(HttpProtocol, [after_its_line(asked, H2C) * 4_000]) == outcome(HttpProtocol, [asked * 4_000])
+
+
 @pytest.mark.parametrize("length", [None, b"7"])
 @pytest.mark.parametrize(("method", "body"), [(b"GET", b"one two"), (b"HEAD", b"")])
 def test_a_client_of_the_old_protocol_is_told_no_chunks(length: bytes | None, method: bytes, body: bytes) -> None:

@@ -99,19 +99,24 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         """Uvicorn's own way."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._refuse_request()
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-            elif self.parser.get_method() == b"CONNECT":
+        head, rest = b"", memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(head)
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserError:
                 self._refuse_request()
-            else:
-                head = _without_offer(self.parser.get_method(), self.url, self.headers)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                if self.parser.get_method() == b"CONNECT":
+                    self._refuse_request()
+                    return
+                head, rest = _without_offer(self.parser.get_method(), self.url, self.headers), rest[upgrade.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
-                self._feed(head + data[upgrade.args[0] :])
 
     def _begin_usual(self, data: bytes) -> int:
         """Begin the request that `data` begins with, if it is a usual one: how many bytes are of it, 0 if it is not.
