@@ -42,6 +42,12 @@ def test_the_example_of_the_manual_is_read_with_references_inside_braces() -> No
     assert settings.providers["anthropic"].api_key is None, "an unset key means that clients bring their own"
 
 
+@pytest.mark.parametrize("text", ["off", '"off"'])
+def test_auth_is_off_with_or_without_quotes(text: str) -> None:
+    assert parse(f"server: {{auth: {text}}}", {}).server.auth == "off"
+    assert parse("", {"TAXIMETER_SERVER_AUTH": text.strip('"')}).server.auth == "off"
+
+
 def test_a_provider_in_the_file_adds_to_the_defaults() -> None:
     providers = parse("providers: {openai: {api_key: sk-file}, groq: {base_url: https://api.groq.com/openai/v1}}", {})
     assert list(providers.providers) == ["openai", "anthropic", "groq"]

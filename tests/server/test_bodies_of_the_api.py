@@ -84,6 +84,13 @@ def test_half_a_character_is_refused_before_a_store_is_asked(path: str, half: st
     assert (status, error["code"], error["field"]) == (422, "usage", "body")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32"])
+def test_half_a_character_is_refused_also_as_its_bytes_in_each_encoding_of_json(encoding: str) -> None:
+    filters = '{"measures": ["calls"], "filters": {"feature": "\ud800"}}'
+    status, error = Client(pieces=1, piece=filters.encode(encoding, "surrogatepass")).asks("key-read")
+    assert (status, error["code"], error.get("field")) == (422, "usage", "body")
+
+
 @pytest.mark.parametrize("whole", [r"\ud83d\ude00", r"\\ud800", "\N{GRINNING FACE}", r"\ud7ff"])
 def test_a_whole_character_is_none_however_it_is_written(whole: str) -> None:
     _, error = Client(pieces=1, piece=f'{{"{whole}": 1}}'.encode()).asks("key-read")

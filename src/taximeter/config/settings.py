@@ -88,6 +88,11 @@ def _is_retried(text: str) -> str:
     return text
 
 
+def _off(value: object) -> object:
+    """YAML reads off as false."""
+    return "off" if value is False else value
+
+
 def _proxy_url(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if text not in ("none", "") and not text.startswith("http://"):
@@ -319,7 +324,7 @@ class ServerSettings(Section):
     public_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         default=None, description="How people reach the server, when a proxy stands before it; used in links."
     )
-    auth: Literal["required", "off"] = Field(
+    auth: Annotated[Literal["required", "off"], BeforeValidator(_off)] = Field(
         default="required",
         description="`off` answers everybody who can reach the port as an administrator, "
         "under no other name than localhost, the address it listens on and `public_url`.",

@@ -21,7 +21,8 @@ MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 """The bills of a provider are the largest that is sent to the API."""
 
 
-_MAYBE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAYBE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
+"""Written with a backslash or as its bytes; a zero is in JSON of UTF-16 and UTF-32, which are read as well."""
 
 
 class CredentialsFirst:
