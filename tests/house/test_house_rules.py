@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def test_only_config_reads_the_environment(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_module_is_a_drawer_for_odds_and_ends(path: Path) -> None:
     assert path.stem not in {"utils", "util", "helpers", "common", "manager", "misc"}
+
+
+def test_no_two_modules_of_the_tests_have_one_name() -> None:
+    """They are imported by it, from whatever folder."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.stem not in {"conftest", "__init__"})
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_money_is_never_a_float_in_the_nouns() -> None:

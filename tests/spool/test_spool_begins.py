@@ -271,13 +271,17 @@ class Clocked(writer._Bell):
         return super().wait(seconds)
 
 
-def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(tmp_path: Path) -> None:
+def test_the_thread_looks_within_its_bound_and_rests_when_no_call_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_Bell", Clocked)
     spool = Spool(tmp_path, clock=StillClock(), writer="sdk", limits=SpoolLimits(sync_interval_ms=20))
-    wake = spool._wake = Clocked()
-    hurry = spool._hurry = Clocked()
     assert spool._flusher is None, "nothing began: there is no thread"
 
     call = OpenCall(spool, 1).start()
+    wake, hurry = spool._wake, spool._hurry
+    assert isinstance(wake, Clocked)
+    assert isinstance(hurry, Clocked)
     until(lambda: written(spool) == [("begin", 1)])
     until(lambda: not spool.awake and wake.waits[-1] is not None)
     rounds = len(wake.waits)
