@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from taximeter.clock import Clock
+from taximeter.core.forks import fork_between_uses
 from taximeter.errors import SpoolError
 from taximeter.spool.descriptors import Descriptor, kept
 from taximeter.spool.limits import SpoolHealth, SpoolLimits, loss_reason
@@ -785,23 +786,6 @@ def _resolve(futures: Sequence[asyncio.Future[None]], error: SpoolError | None) 
 
 
 _living: weakref.WeakSet[Spool] = weakref.WeakSet()
-_held_for_fork: list[Spool] = []
-
-
-def _before_fork() -> None:
-    """Fork between two appends, not inside one, so that the child knows exactly what it has inherited."""
-    _held_for_fork[:] = [spool for spool in list(_living) if spool._lock.acquire(timeout=1)]
-
-
-def _after_fork_in_parent() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop()._lock.release()
-
-
-def _after_fork_in_child() -> None:
-    _held_for_fork.clear()
-    for spool in list(_living):
-        spool._leave_to_parent()
 
 
 def _close_all() -> None:
@@ -809,6 +793,6 @@ def _close_all() -> None:
         spool.close()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+# Between two appends, so that the child knows exactly what it has inherited.
+fork_between_uses(_living, lambda spool: spool._lock, Spool._leave_to_parent)
 atexit.register(_close_all)

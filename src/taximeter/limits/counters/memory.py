@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from taximeter.core.forks import fork_between_uses
 from taximeter.limits.counters import Bucket, Claims, Standing
 from taximeter.limits.window import FOREVER_US
 
@@ -273,26 +273,10 @@ class MemoryCounters:
         for event_id in gone:
             del self._holds[event_id]
 
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
 
 _living: Final[weakref.WeakSet[MemoryCounters]] = weakref.WeakSet()
-_held_for_fork: Final[list[MemoryCounters]] = []
 
-
-def _before_fork() -> None:
-    """Fork between two decisions, not inside one, whose thread the child does not have."""
-    _held_for_fork[:] = [counters for counters in list(_living) if counters._lock.acquire(timeout=1)]
-
-
-def _after_fork_in_parent() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop()._lock.release()
-
-
-def _after_fork_in_child() -> None:
-    _held_for_fork.clear()
-    for counters in list(_living):
-        counters._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+fork_between_uses(_living, lambda counters: counters._lock, MemoryCounters._renew_lock)
