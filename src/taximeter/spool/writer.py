@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from taximeter.clock import Clock
-from taximeter.core.forks import fork_between_uses
 from taximeter.errors import SpoolError
+from taximeter.forks import fork_between_uses
 from taximeter.spool.descriptors import Descriptor, kept
 from taximeter.spool.limits import SpoolHealth, SpoolLimits, loss_reason
 from taximeter.spool.liveness import hold, lock_path

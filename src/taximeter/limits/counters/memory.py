@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from taximeter.core.forks import fork_between_uses
+from taximeter.forks import fork_between_uses
 from taximeter.limits.counters import Bucket, Claims, Standing
 from taximeter.limits.window import FOREVER_US
 
